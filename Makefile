@@ -1,0 +1,48 @@
+# `make run` starts gputui from this checkout, `make test` runs everything. Both set up what they need.
+# The system's Python is preferred: other users must be able to execute it, for the lab runs gputui as one of them.
+PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint unit lab screenshots bench lock clean
+
+run: $(VENV)/.run
+	@BIN=$(BIN) scripts/run $(ARGS)
+
+test: lint unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check src tests bench scripts
+	$(BIN)/ruff check src tests bench scripts
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev
+	@BIN=$(BIN) scripts/test $(ARGS)
+
+screenshots: $(VENV)/.dev
+	$(BIN)/python scripts/screenshots.py
+
+bench: $(VENV)/.dev
+	$(BIN)/python bench/screen.py
+
+lock: $(VENV)/.dev
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml --group test --group lint --group build -c requirements.txt -o requirements-dev.txt
+
+$(VENV)/bin/python:
+	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/make-venv
+
+$(VENV)/.run: $(VENV)/bin/python requirements.txt pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	@cd $(VENV)/lib/python3*/site-packages && echo "$(CURDIR)/src" > gputui-checkout.pth
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python requirements-dev.txt pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@cd $(VENV)/lib/python3*/site-packages && echo "$(CURDIR)/src" > gputui-checkout.pth
+	@touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) .cache

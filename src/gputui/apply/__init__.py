@@ -1,0 +1,1 @@
+"""Carrying a transaction out, in a process of its own."""

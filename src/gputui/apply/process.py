@@ -1,0 +1,88 @@
+"""An apply as a process of its own, and the lock that lets only one run."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gputui.apply.executor import Executor
+from gputui.containers.engine import Engine
+from gputui.domain.errors import Conflict
+from gputui.domain.event import Result
+from gputui.gpus.source import GpuSource
+from gputui.project.applies import Applies
+
+VERB = "carry-out"
+"""The verb, not meant for people, that an apply process is started with."""
+
+
+def launch(apply_id: int, options: Sequence[str], state_dir: Path) -> subprocess.Popen[bytes]:
+    """Start the process of an apply: in a session of its own, without this terminal, so that neither quitting nor a
+    lost connection reaches it. `options` say which engine it is about."""
+    log = (state_dir / f"apply-{apply_id}.log").open("ab")
+    environment = {**os.environ, "GPUTUI_STATE_DIR": str(state_dir)}
+    with log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gputui", *options, VERB, str(apply_id)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def carry_out(engine: Engine, source: GpuSource, applies: Applies, apply_id: int, state_dir: Path) -> Result:
+    """Carry out the apply of that number in this process.
+
+    Raises:
+        Conflict: another apply holds the lock.
+    """
+    asked: list[int] = []
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
+    lock = ApplyLock(state_dir)
+    try:
+        lock.take()
+    except Conflict as error:
+        applies.end(apply_id, "failed", {}, error.what)
+        applies.add_event(apply_id, "result", "failed", error.what)
+        raise
+    with lock:
+        applies.claim(apply_id, os.getpid())
+        return Executor(engine, source, applies, apply_id).run(lambda: bool(asked))
+
+
+class ApplyLock:
+    """One apply at a time on an engine. The kernel lets go of it when its process ends, however it ends."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / "apply.lock"
+        self._handle: int | None = None
+
+    def take(self) -> None:
+        """Take it.
+
+        Raises:
+            Conflict: another process has it.
+        """
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o660)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._handle)
+            self._handle = None
+            raise Conflict("another apply is running", "wait for it to end: `gputui status` shows it") from None
+
+    def __enter__(self) -> "ApplyLock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None

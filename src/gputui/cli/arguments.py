@@ -1,0 +1,123 @@
+"""The command line: options and verbs."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from gputui import __version__
+
+SHOWS = ("gpus", "services", "processes", "findings", "status")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in two lines: what, and what to do."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"gputui: {message}\ngputui: see `{self.prog} --help`\n")
+        sys.exit(2)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The parsed command line; exits with 2 where it is wrong."""
+    # `--demo` takes a value only with "=", so that a verb may follow it.
+    words = ["--demo=" if word == "--demo" else word for word in arguments]
+    return _parser().parse_args(words)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="gputui",
+        description="See every GPU of a shared server live, move services between GPUs, and apply it safely. "
+        "Without a verb the screen starts.",
+        epilog="Exit codes: 0 done; 1 findings of severity error, or unhealthy; 2 bad usage or input; 3 engine or NVML "
+        "out of reach; 4 apply failed and was rolled back; 5 apply failed and needs a person.",
+    )
+    parser.add_argument("--version", action="version", version=f"gputui {__version__}")
+    add = parser.add_argument
+    add("--file", "-f", action="append", default=[], metavar="COMPOSE", help="a Compose file; can be given again")
+    add("--project-name", "-p", metavar="N", help="the Compose project's name")
+    add("--host", metavar="URL", help="the engine's address, as in DOCKER_HOST")
+    add("--context", metavar="N", help="the docker context to use")
+    add("--demo", metavar="SCENARIO", help="a simulated server; --demo=NAME chooses which")
+    add("--readonly", action="store_true", help="only look")
+    add("--theme", metavar="N", help="the screen's theme")
+    add("--interval", type=_interval, default=1.0, metavar="S", help="seconds between readings (default 1)")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
+    _add_shows(verbs)
+    _add_changes(verbs)
+    return parser
+
+
+def _interval(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.25 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.25 to 3600")
+    return value
+
+
+def _add_shows(verbs: "argparse._SubParsersAction[_Parser]") -> None:
+    texts = {
+        "gpus": "the GPUs and their readings",
+        "services": "the services: assigned, asked for, seen",
+        "processes": "the processes on the GPUs",
+        "findings": "what is worth saying",
+        "status": "whether all is well",
+    }
+    for name in SHOWS:
+        verb = verbs.add_parser(name, help=texts[name], description=texts[name])
+        verb.add_argument("--json", action="store_true", help="one JSON object")
+        verb.add_argument("--watch", action="store_true", help="again at every interval")
+        if name == "gpus":
+            verb.add_argument("--rescan", action="store_true", help="look for new GPUs first")
+    verb = verbs.add_parser("history", help="revisions and applies")
+    verb.add_argument("--json", action="store_true", help="one JSON object")
+    verb = verbs.add_parser("logs", help="a service's log")
+    verb.add_argument("service", metavar="SERVICE")
+    verb.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
+    verb.add_argument(
+        "--tail", type=int, default=200, metavar="N", help="from so many lines before the end (default 200)"
+    )
+
+
+def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
+    verb = verbs.add_parser("assign", help="assign GPUs to a service, and save")
+    verb.add_argument("service", metavar="SERVICE")
+    verb.add_argument("--gpus", metavar="0,2|UUID|none|auto", help="the GPUs, in order")
+    verb.add_argument("--budget", metavar="SIZE", help="its VRAM budget, as in 3.5GiB, or none")
+    switch = verb.add_mutually_exclusive_group()
+    switch.add_argument("--enable", action="store_true", help="it is to run")
+    switch.add_argument("--disable", action="store_true", help="it is not to run")
+    verb.add_argument(
+        "--set", action="append", default=[], metavar="ARG=VALUE", help="change an argument of its command"
+    )
+    verb.add_argument("--yes", action="store_true", help="adopt a container that was found, without asking")
+    verb = verbs.add_parser("plan", help="what an apply would do")
+    verb.add_argument("--json", action="store_true", help="one JSON object")
+    verb = verbs.add_parser("apply", help="carry the plan out")
+    verb.add_argument("service", nargs="*", metavar="SERVICE")
+    verb.add_argument("--force", action="store_true", help="in spite of errors (never of refusals)")
+    _common(verb)
+    for name in ("restart", "start", "stop"):
+        verb = verbs.add_parser(name, help=f"{name} services")
+        verb.add_argument("service", nargs="+", metavar="SERVICE")
+        _common(verb)
+    verb = verbs.add_parser("rollback", help="go back to an earlier revision, or take back an apply that was cut off")
+    verb.add_argument("revision", nargs="?", type=int, metavar="REVISION")
+    _common(verb)
+    verb = verbs.add_parser("carry-out")
+    verb.add_argument("apply_id", type=int)
+
+
+def _common(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--yes", "-y", action="store_true", help="without asking")
+    verb.add_argument("--json", action="store_true", help="a line of JSON for each event, the last one the result")
+    verb.add_argument(
+        "--settle",
+        type=float,
+        metavar="S",
+        help="seconds that a container without a healthcheck has to stay up (default 6)",
+    )

@@ -1,0 +1,219 @@
+"""The JSON that scripts read. Its names are stable; unknown is null."""
+
+from typing import Any
+
+from gputui.domain.assignment import Assignments
+from gputui.domain.event import ApplyEvent, ApplyRecord
+from gputui.domain.finding import Finding
+from gputui.domain.gpu import GpuProcess, Reading
+from gputui.domain.plan import Plan, Step
+from gputui.domain.service import Service
+from gputui.domain.snapshot import Snapshot
+
+SCHEMA_VERSION = 1
+
+
+def versioned(body: dict[str, Any]) -> dict[str, Any]:
+    """One object with the version of its form."""
+    return {"schema_version": SCHEMA_VERSION, **body}
+
+
+def gpus(snapshot: Snapshot) -> dict[str, Any]:
+    """`gpus --json`."""
+    body: dict[str, Any] = {"gpus": [_gpu(reading, snapshot) for reading in snapshot.readings]}
+    body |= {
+        "driver_version": snapshot.inventory.driver_version,
+        "reason": snapshot.inventory.reason,
+        "simulated": snapshot.simulated,
+    }
+    return versioned(body)
+
+
+def _gpu(reading: Reading, snapshot: Snapshot) -> dict[str, Any]:
+    gpu = reading.gpu
+    processes = reading.processes
+    return {
+        "index": gpu.index,
+        "mig_index": gpu.mig_index,
+        "uuid": gpu.uuid,
+        "parent_uuid": gpu.parent_uuid,
+        "name": gpu.name,
+        "pci_bus_id": gpu.pci_bus_id,
+        "compute_capability": gpu.compute_capability,
+        "memory_total_mib": reading.memory_total_mib,
+        "memory_used_mib": reading.memory_used_mib,
+        "memory_reserved_mib": reading.memory_reserved_mib,
+        "memory_free_mib": reading.memory_free_mib,
+        "utilization_percent": reading.utilization_percent,
+        "temperature_c": reading.temperature_c,
+        "power_w": reading.power_w,
+        "power_limit_w": reading.power_limit_w,
+        "clock_sm_mhz": reading.clock_sm_mhz,
+        "throttle_reasons": list(reading.throttle_reasons),
+        "mig_enabled": gpu.mig_enabled,
+        "state": reading.state,
+        "reason": reading.reason,
+        "age_s": round(max(0.0, snapshot.taken_at - reading.taken_at), 3),
+        "processes": None if processes is None else [process(one, snapshot) for one in processes],
+    }
+
+
+def process(one: GpuProcess, snapshot: Snapshot) -> dict[str, Any]:
+    """A process with the container and the service that it belongs to."""
+    owner = owner_of(one, snapshot)
+    container = owner.container.name if owner and owner.container else None
+    return {
+        "pid": one.pid,
+        "memory_mib": one.memory_mib,
+        "user": one.user,
+        "command": one.command,
+        "container": container or (one.container_id[:12] if one.container_id else None),
+        "service": owner.name if owner else None,
+    }
+
+
+def owner_of(one: GpuProcess, snapshot: Snapshot) -> Service | None:
+    """The service whose container the process belongs to."""
+    if one.container_id is None:
+        return None
+    return next((s for s in snapshot.services if s.container and s.container.id == one.container_id), None)
+
+
+def processes(snapshot: Snapshot) -> dict[str, Any]:
+    """`processes --json`."""
+    found = [
+        {"gpu": reading.gpu.uuid, "gpu_index": reading.gpu.label, **process(one, snapshot)}
+        for reading in snapshot.readings
+        for one in reading.processes or ()
+    ]
+    return versioned({"processes": found})
+
+
+def services(snapshot: Snapshot) -> dict[str, Any]:
+    """`services --json`."""
+    return versioned({"services": [_service(service, snapshot) for service in snapshot.services]})
+
+
+def _service(service: Service, snapshot: Snapshot) -> dict[str, Any]:
+    by_uuid = {gpu.uuid: gpu for gpu in snapshot.inventory.gpus}
+    container = service.container
+    return {
+        "name": service.name,
+        "project": service.key.project,
+        "replica": service.key.replica,
+        "origin": service.origin,
+        "adopted": service.adopted,
+        "backend": service.backend,
+        "model": service.model,
+        "image": service.image,
+        "container_id": container.id if container else None,
+        "container": container.name if container else None,
+        "enabled": service.enabled,
+        "state": service.state,
+        "health": container.health if container else None,
+        "assigned": list(service.assigned),
+        "assigned_indices": [by_uuid[uuid].index for uuid in service.assigned if uuid in by_uuid],
+        "requested": None if service.requested is None else list(service.requested),
+        "running_on": list(service.running_on),
+        "drift": list(service.drift),
+        "requirement": {
+            "minimum_mib": service.requirement.minimum_mib,
+            "claim_mib": service.requirement.claim_mib,
+            "source": service.requirement.source,
+        },
+        "budget_mib": service.budget_mib,
+        "edits": [{"argument": one.argument, "value": one.value, "reason": one.reason} for one in service.edits],
+    }
+
+
+def findings(found: tuple[Finding, ...]) -> dict[str, Any]:
+    """`findings --json`."""
+    return versioned({"findings": [finding(one) for one in found]})
+
+
+def finding(one: Finding) -> dict[str, Any]:
+    """One finding."""
+    return {
+        "code": one.code,
+        "severity": one.severity,
+        "service": one.service,
+        "gpu": one.gpu,
+        "text": one.text,
+        "fix": one.fix,
+    }
+
+
+def plan(found: Plan) -> dict[str, Any]:
+    """`plan --json`: the steps that do something."""
+    return versioned(
+        {
+            "revision": found.revision,
+            "steps": [_step(step) for step in found.doing],
+            "findings": [finding(one) for one in found.findings],
+        }
+    )
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "action": step.action,
+        "service": step.name,
+        "cause": step.cause,
+        "gpus": list(step.view.gpus) if step.view else [],
+        "cuda_visible_devices": step.view.cuda_visible_devices if step.view else None,
+        "edits": [{"argument": one.argument, "value": one.value} for one in step.edits],
+        "diff": list(step.diff),
+    }
+
+
+def event(one: ApplyEvent) -> dict[str, Any]:
+    """One line of `apply --json`."""
+    return {
+        "number": one.number,
+        "at": one.at,
+        "kind": one.kind,
+        "progress": one.progress,
+        "service": one.service,
+        "text": one.text,
+    }
+
+
+def result(record: ApplyRecord) -> dict[str, Any]:
+    """The last line of `apply --json`."""
+    body = {"result": record.result, "services": dict(record.services), "apply": record.id, "message": record.message}
+    return versioned(body)
+
+
+def history(revisions: tuple[Assignments, ...], applies: tuple[ApplyRecord, ...]) -> dict[str, Any]:
+    """`history --json`."""
+    return versioned(
+        {
+            "revisions": [
+                {
+                    "revision": one.revision,
+                    "saved_at": one.saved_at,
+                    "author": one.author,
+                    "reason": one.reason,
+                    "assignments": {
+                        item.key.name: {"gpus": list(item.gpus), "enabled": item.enabled, "adopted": item.adopted}
+                        for item in one.items
+                    },
+                }
+                for one in revisions
+            ],
+            "applies": [
+                {
+                    "id": one.id,
+                    "revision": one.revision,
+                    "operator": one.operator,
+                    "reason": one.reason,
+                    "started_at": one.started_at,
+                    "ended_at": one.ended_at,
+                    "result": one.result if one.result != "running" or one.alive else "cut off",
+                    "services": dict(one.services),
+                    "message": one.message,
+                }
+                for one in applies
+            ],
+        }
+    )

@@ -1,0 +1,288 @@
+"""The verbs that only look."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gputui.cli import json_form
+from gputui.control.room import ControlRoom
+from gputui.domain.errors import UsageError
+from gputui.domain.finding import Finding
+from gputui.domain.service import Service
+from gputui.domain.snapshot import Snapshot
+from gputui.domain.units import gib
+
+FIRST_LOOK_S = 6.0
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need to be."""
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    for row in (head, *rows):
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def show(room: ControlRoom, arguments: argparse.Namespace) -> int:
+    """`gpus`, `services`, `processes`, `findings`, `status`."""
+    verbs: dict[
+        str, tuple[Callable[[Snapshot], dict[str, Any]], Callable[[Snapshot], None], Callable[[Snapshot], int]]
+    ] = {
+        "gpus": (json_form.gpus, _gpus, _gpus_code),
+        "services": (json_form.services, _services, _engine_code),
+        "processes": (json_form.processes, _processes, _gpus_code),
+        "findings": (lambda snapshot: json_form.findings(snapshot.findings), _findings, _findings_code),
+        "status": (_status_json, _status, _status_code),
+    }
+    as_json, as_text, code_of = verbs[arguments.verb]
+    if getattr(arguments, "rescan", False):
+        room.rescan()
+    while True:
+        snapshot = room.wait_until_seen(FIRST_LOOK_S)
+        if arguments.json:
+            print(json.dumps(as_json(snapshot)), flush=True)
+        else:
+            as_text(snapshot)
+            sys.stdout.flush()
+        if not arguments.watch:
+            return code_of(snapshot)
+        time.sleep(arguments.interval)
+
+
+def _gpus(snapshot: Snapshot) -> None:
+    if not snapshot.inventory.gpus:
+        _no_gpus(snapshot)
+        return
+    rows = []
+    for reading in snapshot.readings:
+        unknown = "n/a"
+        age = snapshot.taken_at - reading.taken_at
+        state = reading.state if reading.state == "ok" else f"{reading.state}: {reading.reason or f'{age:.0f} s old'}"
+        power = unknown if reading.power_w is None else f"{reading.power_w:.0f}/{reading.power_limit_w or 0:.0f} W"
+        rows.append(
+            (
+                reading.gpu.label,
+                reading.gpu.name,
+                f"{gib(reading.memory_used_mib)}/{gib(reading.memory_total_mib)} GiB",
+                gib(reading.memory_free_mib),
+                unknown if reading.utilization_percent is None else f"{reading.utilization_percent} %",
+                unknown if reading.temperature_c is None else f"{reading.temperature_c} °C",
+                power,
+                state,
+                reading.gpu.uuid,
+            )
+        )
+    print_table(("GPU", "NAME", "USED", "FREE", "UTIL", "TEMP", "POWER", "STATE", "UUID"), rows)
+
+
+def _no_gpus(snapshot: Snapshot) -> None:
+    sys.stderr.write(f"gputui: No GPUs detected: {snapshot.inventory.reason}\ngputui: {snapshot.inventory.fix or ''}\n")
+
+
+def _no_engine(snapshot: Snapshot) -> None:
+    sys.stderr.write(f"gputui: {snapshot.engine.reason}\ngputui: {snapshot.engine.fix or ''}\n")
+
+
+def _gpus_code(snapshot: Snapshot) -> int:
+    return 0 if snapshot.inventory.gpus else 3
+
+
+def _engine_code(snapshot: Snapshot) -> int:
+    return 0 if snapshot.engine.info else 3
+
+
+def labels(uuids: Sequence[str] | None, snapshot: Snapshot) -> str:
+    """GPUs as a person reads them."""
+    if uuids is None:
+        return "?"
+    names = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+    return ",".join(names.get(uuid, uuid[:12]) for uuid in uuids) or "–"
+
+
+def state_text(service: Service) -> str:
+    """A service's state and health in words."""
+    container = service.container
+    words = [service.state]
+    if container and container.health:
+        words.append(container.health)
+    if not service.enabled:
+        words.append("disabled")
+    return ", ".join(words)
+
+
+def _services(snapshot: Snapshot) -> None:
+    if not snapshot.engine.info:
+        _no_engine(snapshot)
+        return
+    rows = [
+        (
+            service.name,
+            service.key.project or "–",
+            service.backend,
+            service.model or "–",
+            f"{gib(service.requirement.claim_mib)} {service.requirement.source}",
+            labels(service.assigned, snapshot),
+            labels(service.running_on, snapshot),
+            state_text(service),
+            "" if service.origin == "compose" or service.adopted else "found, not adopted",
+        )
+        for service in snapshot.services
+    ]
+    if not rows:
+        print("no service uses a GPU")
+        return
+    print_table(("SERVICE", "PROJECT", "BACKEND", "MODEL", "NEEDS/GPU GiB", "GPUS", "ON", "STATE", ""), rows)
+
+
+def _processes(snapshot: Snapshot) -> None:
+    if not snapshot.inventory.gpus:
+        _no_gpus(snapshot)
+        return
+    rows = []
+    for reading in snapshot.readings:
+        for one in reading.processes or ():
+            owner = json_form.owner_of(one, snapshot)
+            place = owner.name if owner else (f"container {one.container_id[:12]}" if one.container_id else "foreign")
+            rows.append(
+                (
+                    reading.gpu.label,
+                    str(one.pid),
+                    one.user or "?",
+                    gib(one.memory_mib),
+                    place,
+                    (one.command or "?")[:80],
+                )
+            )
+    print_table(("GPU", "PID", "USER", "GiB", "SERVICE", "COMMAND"), rows)
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Each in one line, with its fix."""
+    marks = {"refusal": "✗", "error": "✗", "warning": "▲", "info": "·"}
+    for one in findings:
+        print(f" {marks[one.severity]} {one.severity}: {one.text}" + (f" — {one.fix}" if one.fix else ""))
+
+
+def _findings(snapshot: Snapshot) -> None:
+    print_findings(snapshot.findings)
+    if not snapshot.findings:
+        print("nothing to say")
+
+
+def _findings_code(snapshot: Snapshot) -> int:
+    return 1 if any(one.severity in ("error", "refusal") for one in snapshot.findings) else 0
+
+
+def _problems(snapshot: Snapshot) -> list[str]:
+    problems = []
+    if not snapshot.inventory.gpus:
+        problems.append(f"No GPUs detected: {snapshot.inventory.reason}")
+    problems += [
+        f"GPU {reading.gpu.label} is {reading.state}: {reading.reason or 'no answer'}"
+        for reading in snapshot.readings
+        if reading.state != "ok"
+    ]
+    if not snapshot.engine.info:
+        problems.append(str(snapshot.engine.reason))
+    for service in snapshot.services:
+        unhealthy = service.container is not None and service.container.health == "unhealthy"
+        if service.adopted and service.enabled and (not service.running or unhealthy):
+            problems.append(f"{service.name} is {state_text(service)}")
+    apply = snapshot.apply
+    if apply is not None and apply.result == "running" and not apply.alive:
+        problems.append(f"the apply of {apply.operator} was cut off; `gputui rollback --yes` takes back what it left")
+    return problems
+
+
+def _status_json(snapshot: Snapshot) -> dict[str, Any]:
+    info, apply = snapshot.engine.info, snapshot.apply
+    return json_form.versioned(
+        {
+            "healthy": not _problems(snapshot),
+            "problems": _problems(snapshot),
+            "gpus": len(snapshot.inventory.gpus),
+            "driver_version": snapshot.inventory.driver_version,
+            "engine": {"name": info.name, "version": info.version, "id": info.id} if info else None,
+            "services": len(snapshot.services),
+            "running": sum(service.running for service in snapshot.services),
+            "revision": snapshot.draft.saved.revision,
+            "applying": apply.operator if apply and apply.result == "running" and apply.alive else None,
+            "notes": list(snapshot.notes),
+        }
+    )
+
+
+def _status(snapshot: Snapshot) -> None:
+    info, apply = snapshot.engine.info, snapshot.apply
+    print(f"{snapshot.host}: {len(snapshot.inventory.gpus)} GPUs, driver {snapshot.inventory.driver_version or 'n/a'}")
+    if info:
+        running = sum(service.running for service in snapshot.services)
+        revision = snapshot.draft.saved.revision
+        print(f"{info.name} {info.version}: {len(snapshot.services)} services, {running} running, revision {revision}")
+    if apply and apply.result == "running" and apply.alive:
+        print(f"{apply.operator} is applying revision {apply.revision}")
+    for problem in _problems(snapshot):
+        print(f" ✗ {problem}")
+    for note in snapshot.notes:
+        print(f" · {note}")
+    if not _problems(snapshot):
+        print("all is well")
+
+
+def _status_code(snapshot: Snapshot) -> int:
+    return 1 if _problems(snapshot) else 0
+
+
+def history(room: ControlRoom, arguments: argparse.Namespace) -> int:
+    """`history`."""
+    room.wait_until_seen(FIRST_LOOK_S)
+    revisions, applies = room.revisions(), room.applies()
+    if arguments.json:
+        print(json.dumps(json_form.history(revisions, applies)))
+        return 0
+    print_table(
+        ("REVISION", "SAVED", "BY", "WHY"),
+        [(str(one.revision), one.saved_at, one.author, one.reason) for one in revisions],
+    )
+    print()
+    rows = []
+    for one in applies:
+        result = "cut off" if one.result == "running" and not one.alive else one.result
+        rows.append((str(one.id), str(one.revision), one.started_at, one.operator, result, one.message or one.reason))
+    print_table(("APPLY", "REVISION", "BEGAN", "BY", "RESULT", ""), rows)
+    return 0
+
+
+def logs(room: ControlRoom, arguments: argparse.Namespace) -> int:
+    """`logs SERVICE [-f]`."""
+    snapshot = room.wait_until_seen(FIRST_LOOK_S)
+    service = named(snapshot, arguments.service)
+    feed = room.follow_log(service.key, arguments.tail)
+    quiet = 0
+    while True:
+        batch = room.read_log(feed)
+        for line in batch.lines:
+            print(line)
+        sys.stdout.flush()
+        quiet = 0 if batch.lines else quiet + 1
+        if batch.ended or (not arguments.follow and quiet > 5):
+            return 0
+        time.sleep(0.1)
+
+
+def named(snapshot: Snapshot, name: str) -> Service:
+    """The service of that name; `project/name` tells apart what has the same name.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    hits = [one for one in snapshot.services if name in (one.name, f"{one.key.project}/{one.name}")]
+    if len(hits) == 1:
+        return hits[0]
+    if not hits:
+        known = ", ".join(one.name for one in snapshot.services[:8]) or "none"
+        raise UsageError(f"there is no service “{name}”", f"services: {known}")
+    choices = " or ".join(f"{one.key.project or '(no project)'}/{one.name}" for one in hits)
+    raise UsageError(f"several services are called “{name}”", f"say {choices}")

@@ -1,0 +1,297 @@
+"""A Docker Engine (or what speaks its API), through docker-py."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import docker.errors
+import requests.exceptions
+import urllib3.exceptions
+
+from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
+from gputui.domain.container import Container, ContainerSpec, EngineInfo
+from gputui.domain.errors import EngineError, NotFound, Unreachable, UsageError
+from gputui.domain.text import clean
+
+T = TypeVar("T")
+
+# A docker.APIClient; its published types lack the raw calls, which alone can express all of a container.
+Client = Any
+
+CALL_TIMEOUT_S = 20
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+
+# A pool that is full is no news to a person, and its warning would be drawn over the screen.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+_FAILURES = (
+    docker.errors.DockerException,
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
+
+
+class DockerEngine:
+    """The engine that the docker command would use: `host`, else `context`, else DOCKER_HOST, else the current context.
+
+    It connects at the first call, and again after the engine was away.
+    """
+
+    def __init__(self, host: str | None = None, context: str | None = None) -> None:
+        self._host = host
+        self._context = context
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._inspected: dict[str, tuple[object, Container]] = {}
+
+    def _connect(self) -> Client:
+        """A new client; docker-py's are not promised to be safe for several threads, so each stream gets its own."""
+        if self._host:
+            return docker.APIClient(base_url=self._host, version="auto", timeout=CALL_TIMEOUT_S)
+        if self._context:
+            return docker.DockerClient.from_context(self._context, version="auto", timeout=CALL_TIMEOUT_S).api
+        return docker.DockerClient.from_env(version="auto", timeout=CALL_TIMEOUT_S).api
+
+    def _call(self, what: str, call: Callable[[Client], T]) -> T:
+        with self._lock:
+            try:
+                if self._client is None:
+                    self._client = self._connect()
+                return call(self._client)
+            except docker.errors.NotFound as error:
+                raise NotFound(f"{what}: {_explanation(error)}") from error
+            except docker.errors.APIError as error:
+                raise EngineError(f"{what}: {_explanation(error)}") from error
+            except _FAILURES as error:
+                self._client = None
+                raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        if "ontext" in type(error).__name__:
+            return Unreachable(
+                f"the docker context {self._context or ''} cannot be used: {clean(str(error), 120)}",
+                "see `docker context ls`",
+            )
+        socket = self.socket
+        if socket is None:
+            return Unreachable(
+                f"the container engine at {self._host or os.environ.get('DOCKER_HOST')} does not answer",
+                "check its address",
+            )
+        if not socket.exists():
+            return Unreachable(
+                f"no container engine: the socket {socket} does not exist",
+                "start it with `sudo systemctl start docker`, or name another with --host or DOCKER_HOST",
+            )
+        if not os.access(socket, os.R_OK | os.W_OK):
+            return Unreachable(
+                f"no permission on the container engine's socket {socket}",
+                f"ask to be added to the group {_group(socket)}, then log in again",
+            )
+        return Unreachable(
+            f"the container engine at {socket} does not answer",
+            "see `systemctl status docker`; gputui reconnects by itself",
+        )
+
+    @property
+    def socket(self) -> Path | None:
+        """The Unix socket, where the engine is reached by one."""
+        address = self._host or (None if self._context else os.environ.get("DOCKER_HOST"))
+        if address is None:
+            try:
+                context = docker.ContextAPI.get_context(self._context)
+                address = context.Host if context else None
+            except _FAILURES:
+                address = None
+        address = address or DEFAULT_SOCKET
+        return Path(address.removeprefix("unix://")) if address.startswith("unix://") else None
+
+    def info(self) -> EngineInfo:
+        """Which engine this is."""
+        info = self._call("info", lambda client: client.info())
+        version = self._call("version", lambda client: client.version())
+        parts = [str(part.get("Name", "")) for part in version.get("Components") or []]
+        return EngineInfo(
+            id=clean(str(info.get("ID") or info.get("Name") or "engine"), 120),
+            name="podman" if "Podman Engine" in parts else "docker",
+            version=clean(str(version.get("Version", "")), 60),
+            api_version=clean(str(version.get("ApiVersion", "")), 20),
+            hostname=clean(str(info.get("Name", "")), 120),
+        )
+
+    def containers(self) -> tuple[Container, ...]:
+        """All containers; one is inspected again only when its line of the list changed."""
+        listed = self._call("list containers", lambda client: client.containers(all=True))
+        found: dict[str, tuple[object, Container]] = {}
+        for line in listed:
+            mark = (line.get("State"), line.get("Status"), line.get("Names"))
+            known = self._inspected.get(line["Id"])
+            if known is None or known[0] != mark:
+                try:
+                    known = (mark, self.inspect(line["Id"]))
+                except NotFound:
+                    continue  # it went away in between
+            found[line["Id"]] = known
+        self._inspected = found
+        return tuple(container for _, container in found.values())
+
+    def inspect(self, ref: str) -> Container:
+        """One container as it is now."""
+        return container_from(self._call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref)))
+
+    def spec(self, ref: str) -> ContainerSpec:
+        """The spec that makes the same container again."""
+        data = self._call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
+        try:
+            image = self._call("inspect image", lambda client: client.inspect_image(data["Config"]["Image"]))
+            moved = image.get("Id") != data.get("Image")
+        except EngineError:
+            moved = True
+        return spec_from(data, image_moved=moved)
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create a container; its id."""
+        made = self._call(
+            f"create {spec.name}", lambda client: client.create_container_from_config(dict(spec.body), name=spec.name)
+        )
+        return str(made["Id"])
+
+    def connect(self, ref: str, network: str, endpoint: Mapping[str, Any]) -> None:
+        """Connect a container to one more network."""
+        body = {"Container": ref, "EndpointConfig": dict(endpoint)}
+
+        def call(client: Client) -> None:
+            client._raise_for_status(client._post_json(client._url("/networks/{0}/connect", network), data=body))
+
+        self._call(f"connect to {network}", call)
+
+    def start(self, ref: str) -> None:
+        """Start it."""
+        self._call("start", lambda client: client.start(ref))
+
+    def stop(self, ref: str, timeout_s: int) -> None:
+        """Stop it; when the call itself takes too long, the daemon still goes on, so the state decides."""
+        try:
+            self._call("stop", lambda client: client.stop(ref, timeout=timeout_s))
+        except Unreachable:
+            if self.inspect(ref).running:
+                raise
+
+    def restart(self, ref: str, timeout_s: int) -> None:
+        """Stop and start it."""
+        self._call("restart", lambda client: client.restart(ref, timeout=timeout_s))
+
+    def rename(self, ref: str, name: str) -> None:
+        """Give it another name."""
+        self._call(f"rename to {name}", lambda client: client.rename(ref, name))
+
+    def remove(self, ref: str) -> None:
+        """Remove a container by force, and never its volumes."""
+        self._call("remove", lambda client: client.remove_container(ref, force=True, v=False))
+
+    def set_restart_policy(self, ref: str, policy: Mapping[str, Any]) -> None:
+        """Change the restart policy."""
+        self._call("update", lambda client: client.update_container(ref, restart_policy=dict(policy)))
+
+    def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a bridge network unless there is one of that name."""
+        found = self._call("list networks", lambda client: client.networks(names=[name]))
+        if not any(network.get("Name") == name for network in found):
+            self._call(f"create network {name}", lambda client: client.create_network(name, labels=dict(labels)))
+
+    def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a volume; the engine takes a second request for the same as done."""
+        self._call(f"create volume {name}", lambda client: client.create_volume(name, labels=dict(labels)))
+
+    def device_nodes(self, ref: str) -> frozenset[str] | None:
+        """The nodes that `ls /dev` lists inside; an ordinary user cannot look from outside."""
+
+        def call(client: Client) -> tuple[int | None, bytes]:
+            made = client.exec_create(ref, ["ls", "/dev"], stderr=False)
+            output = client.exec_start(made["Id"])
+            return client.exec_inspect(made["Id"]).get("ExitCode"), output
+
+        try:
+            code, output = self._call("exec", call)
+        except EngineError:
+            return None
+        if code != 0:
+            return None
+        names = output.decode(errors="replace").split()
+        return frozenset(f"/dev/{name}" for name in names if GPU_NODE.match(name))
+
+    def pids(self, ref: str) -> tuple[int, ...]:
+        """The host pids of its processes, as `docker top` lists them."""
+        top = self._call("top", lambda client: client.top(ref))
+        titles = [str(title) for title in top.get("Titles") or []]
+        place = titles.index("PID") if "PID" in titles else 1
+        return tuple(int(row[place]) for row in top.get("Processes") or [] if str(row[place]).isdigit())
+
+    def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
+        """The last lines that it wrote."""
+        text = self._call("logs", lambda client: client.logs(ref, tail=lines, stream=False))
+        return tuple(bytes(text).splitlines())
+
+    def follow_log(self, ref: str, tail: int) -> "DockerStream":
+        """Its log, followed on a connection of its own."""
+        return self._stream("logs", lambda client: client.logs(ref, stream=True, follow=True, tail=tail))
+
+    def events(self) -> "DockerStream":
+        """What happens to containers, on a connection of its own."""
+        return self._stream("events", lambda client: client.events(filters={"type": "container"}))
+
+    def _stream(self, what: str, call: Callable[[Client], Any]) -> "DockerStream":
+        try:
+            return DockerStream(call(self._connect()))
+        except docker.errors.NotFound as error:
+            raise NotFound(f"{what}: {_explanation(error)}") from error
+        except docker.errors.APIError as error:
+            raise EngineError(f"{what}: {_explanation(error)}") from error
+        except _FAILURES as error:
+            raise self._unreachable(error) from error
+
+
+class DockerStream:
+    """A stream of the engine that can be closed from another thread."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._stream
+        except _FAILURES:
+            return
+
+    def close(self) -> None:
+        """Shut the connection down, which ends the iteration."""
+        try:
+            self._stream.close()
+        except _FAILURES:
+            return
+
+
+def _explanation(error: docker.errors.APIError) -> str:
+    return clean(str(error.explanation or error), 600)
+
+
+def _group(socket: Path) -> str:
+    try:
+        return socket.group()
+    except (KeyError, OSError):
+        return "docker"
+
+
+def check_context_and_host(host: str | None, context: str | None) -> None:
+    """Only one of the two can name the engine.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if host and context:
+        raise UsageError("--host and --context both name an engine", "give one of them")

@@ -1,0 +1,106 @@
+"""What gputui asks of a container engine: one call a method."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from gputui.domain.container import Container, ContainerSpec, EngineInfo
+
+
+class Stream(Protocol):
+    """Something that the engine keeps sending. `close`, from any thread, ends the iteration."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
+class Engine(Protocol):
+    """One connection to a container engine. `ref` is a container's id or name.
+
+    Every method may block, and raises `Unreachable` where the engine does not answer, `NotFound` where it does not
+    know what is named, and `EngineError` where it refuses.
+    """
+
+    @property
+    def socket(self) -> Path | None:
+        """The Unix socket, where it is one."""
+        ...
+
+    def info(self) -> EngineInfo:
+        """Which engine this is."""
+        ...
+
+    def containers(self) -> tuple[Container, ...]:
+        """All containers, running or not."""
+        ...
+
+    def inspect(self, ref: str) -> Container:
+        """One container as it is now."""
+        ...
+
+    def spec(self, ref: str) -> ContainerSpec:
+        """The spec that makes the same container again, with the volumes it has."""
+        ...
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create a container; its id."""
+        ...
+
+    def connect(self, ref: str, network: str, endpoint: Mapping[str, Any]) -> None:
+        """Connect a container to one more network."""
+        ...
+
+    def start(self, ref: str) -> None:
+        """Start it; that the call returns proves nothing about the program inside."""
+        ...
+
+    def stop(self, ref: str, timeout_s: int) -> None:
+        """Stop it, by force after `timeout_s`; returns when it is stopped."""
+        ...
+
+    def restart(self, ref: str, timeout_s: int) -> None:
+        """Stop and start it."""
+        ...
+
+    def rename(self, ref: str, name: str) -> None:
+        """Give it another name."""
+        ...
+
+    def remove(self, ref: str) -> None:
+        """Remove a container, by force; its volumes stay."""
+        ...
+
+    def set_restart_policy(self, ref: str, policy: Mapping[str, Any]) -> None:
+        """Change the restart policy. Never of a running container: the engine may take its GPUs away."""
+        ...
+
+    def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a bridge network unless there is one of that name."""
+        ...
+
+    def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a volume unless there is one of that name."""
+        ...
+
+    def device_nodes(self, ref: str) -> frozenset[str] | None:
+        """The GPU device nodes inside a running container; None where that cannot be seen."""
+        ...
+
+    def pids(self, ref: str) -> tuple[int, ...]:
+        """The host pids of a running container's processes."""
+        ...
+
+    def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
+        """The last lines that it wrote."""
+        ...
+
+    def follow_log(self, ref: str, tail: int) -> Stream:
+        """Its log from `tail` lines before the end, as chunks that need not be lines, until it ends or is closed."""
+        ...
+
+    def events(self) -> Stream:
+        """A chunk for each thing that happens to any container."""
+        ...

@@ -1,0 +1,120 @@
+"""The engine's raw inspect data as a container, and as the spec that makes the same container again."""
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gputui.domain.container import GPU_VARIABLES, Container, ContainerSpec, DeviceRequest, Health
+from gputui.domain.text import clean
+
+_HEALTH: dict[str, Health] = {"starting": "starting", "healthy": "healthy", "unhealthy": "unhealthy"}
+_NEVER = "0001-01-01T00:00:00Z"
+
+GPU_NODE = re.compile(r"^nvidia\d+$")
+
+
+def container_from(data: Mapping[str, Any]) -> Container:
+    """The container that inspect describes, with every text made safe."""
+    config, host, state = data.get("Config") or {}, data.get("HostConfig") or {}, data.get("State") or {}
+    words = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
+    started = state.get("StartedAt")
+    health = (state.get("Health") or {}).get("Status")
+    variables = dict(line.partition("=")[::2] for line in config.get("Env") or [])
+    return Container(
+        id=data["Id"],
+        name=clean(str(data.get("Name", "")).lstrip("/"), 200),
+        image=clean(str(config.get("Image") or data.get("Image") or ""), 300),
+        created_at=str(data.get("Created") or ""),
+        command=tuple(clean(str(word), 400) for word in words),
+        state=str(state.get("Status") or "created"),
+        health=_HEALTH.get(str(health)),
+        exit_code=state.get("ExitCode") if state.get("Status") in ("exited", "dead", "restarting") else None,
+        error=clean(str(state.get("Error") or ""), 600),
+        restart_count=int(data.get("RestartCount") or 0),
+        started_at=None if started in (None, "", _NEVER) else str(started),
+        pid=state.get("Pid") or None,
+        labels={clean(str(key), 200): clean(str(value), 600) for key, value in (config.get("Labels") or {}).items()},
+        gpu_environment={name: clean(variables[name], 600) for name in GPU_VARIABLES if name in variables},
+        device_requests=tuple(_request(request) for request in host.get("DeviceRequests") or []),
+        runtime=str(host.get("Runtime") or ""),
+        sees_all_devices=bool(host.get("Privileged")) or _mounts_dev(host),
+        auto_remove=bool(host.get("AutoRemove")),
+        has_healthcheck=_has_healthcheck(config),
+    )
+
+
+def _request(data: Mapping[str, Any]) -> DeviceRequest:
+    return DeviceRequest(
+        driver=clean(str(data.get("Driver") or ""), 60),
+        count=int(data.get("Count") or 0),
+        device_ids=tuple(clean(str(name), 120) for name in data.get("DeviceIDs") or []),
+        capabilities=tuple(tuple(str(name) for name in group) for group in data.get("Capabilities") or []),
+        options=dict(data.get("Options") or {}),
+    )
+
+
+def _mounts_dev(host: Mapping[str, Any]) -> bool:
+    binds = any(str(bind).split(":")[:2] == ["/dev", "/dev"] for bind in host.get("Binds") or [])
+    return binds or any(
+        mount.get("Type") == "bind" and mount.get("Source") == mount.get("Target") == "/dev"
+        for mount in host.get("Mounts") or []
+    )
+
+
+def _has_healthcheck(config: Mapping[str, Any]) -> bool:
+    test = (config.get("Healthcheck") or {}).get("Test") or []
+    return bool(test) and test[0] != "NONE"
+
+
+def spec_from(data: Mapping[str, Any], *, image_moved: bool) -> ContainerSpec:
+    """The spec that makes the same container again.
+
+    Config and HostConfig are taken whole. What the engine filled in by itself is left out again (a host name that is
+    the old id, the old id as an alias, a generated MAC address); anonymous volumes are named, or the new container
+    would start with empty ones. `image_moved`: the tag points to another image by now; the one that runs is kept.
+    """
+    identity = str(data["Id"])
+    body: dict[str, Any] = copy.deepcopy(dict(data.get("Config") or {}))
+    if body.get("Hostname") == identity[:12]:
+        body.pop("Hostname")
+    body.pop("MacAddress", None)
+    if image_moved:
+        body["Image"] = data["Image"]
+    host = copy.deepcopy(dict(data.get("HostConfig") or {}))
+    host["Mounts"] = [*(host.get("Mounts") or []), *_volumes_to_keep(data, host)]
+    body["HostConfig"] = host
+    primary, endpoints = _endpoints(data, str(host.get("NetworkMode") or "default"), identity)
+    if primary in endpoints:
+        # API 1.41 takes one endpoint at create; the others are connected before the start.
+        body["NetworkingConfig"] = {"EndpointsConfig": {primary: endpoints.pop(primary)}}
+    return ContainerSpec(name=str(data.get("Name", "")).lstrip("/"), body=body, networks=endpoints)
+
+
+def _volumes_to_keep(data: Mapping[str, Any], host: Mapping[str, Any]) -> list[dict[str, Any]]:
+    named = {str(bind).split(":")[1] for bind in host.get("Binds") or [] if ":" in str(bind)}
+    named |= {str(mount.get("Target")) for mount in host.get("Mounts") or []}
+    return [
+        {
+            "Type": "volume",
+            "Source": mount["Name"],
+            "Target": mount["Destination"],
+            "ReadOnly": not mount.get("RW", True),
+        }
+        for mount in data.get("Mounts") or []
+        if mount.get("Type") == "volume" and mount.get("Name") and mount.get("Destination") not in named
+    ]
+
+
+def _endpoints(data: Mapping[str, Any], mode: str, identity: str) -> tuple[str, dict[str, Any]]:
+    if mode in ("host", "none") or mode.startswith("container:"):
+        return mode, {}
+    primary = "bridge" if mode == "default" else mode
+    endpoints = {}
+    for name, found in ((data.get("NetworkSettings") or {}).get("Networks") or {}).items():
+        endpoint = {key: found[key] for key in ("IPAMConfig", "Links", "DriverOpts", "GwPriority") if found.get(key)}
+        aliases = [alias for alias in found.get("Aliases") or [] if alias != identity[:12]]
+        if aliases and name != "bridge":
+            endpoint["Aliases"] = aliases
+        endpoints[name] = endpoint
+    return primary, endpoints

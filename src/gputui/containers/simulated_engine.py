@@ -1,0 +1,367 @@
+"""A simulated engine: containers that load models, log, and fail, as a scenario says. It starts no process."""
+
+import copy
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gputui.containers.inspect_data import container_from, spec_from
+from gputui.domain.container import Container, ContainerSpec, EngineInfo
+from gputui.domain.errors import EngineError, NotFound
+from gputui.domain.gpu import Gpu
+from gputui.domain.scenario import Scenario, SimulatedContainer
+
+UPTIME_S = 3 * 86400.0
+"""How long the containers of a scenario have been running when it begins."""
+
+FALL_S = 1.0
+"""After how many seconds a container that is to fail ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Memory that a simulated container's process holds on one GPU."""
+
+    gpu: str
+    pid: int
+    container_id: str
+    memory_mib: int
+    utilization_percent: int
+    command: str
+
+
+@dataclass(slots=True)
+class _Simulated:
+    data: dict[str, Any]
+    template: SimulatedContainer
+    started: float | None = None
+    ended: float | None = None
+    pid: int = 0
+    past_log: list[bytes] = field(default_factory=list)
+
+
+class SimulatedEngine:
+    """Implements `Engine` over a scenario; the same scenario and clock give the same server."""
+
+    socket: Path | None = None
+
+    def __init__(self, scenario: Scenario, clock: Callable[[], float] = time.time, speed: float = 1.0) -> None:
+        self._scenario = scenario
+        self._clock = clock
+        self._speed = speed
+        self._changed = threading.Condition(threading.RLock())
+        self._changes = 0
+        self._containers: dict[str, _Simulated] = {}
+        self._templates = {one.name: one for one in scenario.containers}
+        self._gpus = [one.gpu for one in scenario.gpus]
+        self._pid = 4000
+        for template in scenario.containers:
+            made = self._add(template.name, _body_of(template), template)
+            if template.running:
+                self._run(made, clock() - UPTIME_S)
+
+    def _add(self, name: str, body: Mapping[str, Any], template: SimulatedContainer) -> _Simulated:
+        identity = hashlib.sha256(f"{name} {len(self._containers)} {self._changes}".encode()).hexdigest()
+        config = copy.deepcopy(dict(body))
+        host = config.pop("HostConfig", {})
+        networking = config.pop("NetworkingConfig", {})
+        made = _Simulated(
+            template=template,
+            data={
+                "Id": identity,
+                "Name": f"/{name}",
+                "Created": _iso(self._clock()),
+                "Image": "sha256:" + hashlib.sha256(str(config.get("Image")).encode()).hexdigest(),
+                "RestartCount": 0,
+                "Config": config,
+                "HostConfig": host,
+                "Mounts": [],
+                "NetworkSettings": {"Networks": networking.get("EndpointsConfig", {})},
+            },
+        )
+        self._containers[identity] = made
+        self._note_change()
+        return made
+
+    def _note_change(self) -> None:
+        with self._changed:
+            self._changes += 1
+            self._changed.notify_all()
+
+    def _find(self, ref: str) -> _Simulated:
+        for identity, found in self._containers.items():
+            if ref == identity or found.data["Name"] == f"/{ref}" or (len(ref) >= 12 and identity.startswith(ref)):
+                self._let_fall(found)
+                return found
+        raise NotFound(f"No such container: {ref[:40]}")
+
+    def _let_fall(self, one: _Simulated) -> None:
+        if one.started is not None and one.ended is None and one.template.fails and one.started > 0:
+            fall = one.started + FALL_S / self._speed
+            if self._clock() >= fall and one.data["Config"].get("Labels", {}).get("io.gputui.gpus") is not None:
+                one.ended = fall
+
+    def _state(self, one: _Simulated) -> dict[str, Any]:
+        if one.started is None:
+            return {"Status": "created", "ExitCode": 0}
+        if one.ended is not None:
+            code = 1 if one.template.fails else 0
+            return {"Status": "exited", "ExitCode": code, "StartedAt": _iso(one.started)}
+        state: dict[str, Any] = {"Status": "running", "Pid": one.pid, "StartedAt": _iso(one.started)}
+        if one.data["Config"].get("Healthcheck"):
+            loaded = self._loaded(one) >= 1.0
+            state["Health"] = {"Status": "healthy" if loaded else "starting"}
+        return state
+
+    def _loaded(self, one: _Simulated) -> float:
+        """How much of its model is in memory, 0 to 1."""
+        if one.started is None or one.ended is not None:
+            return 0.0
+        if one.template.load_s <= 0:
+            return 1.0
+        return min(1.0, (self._clock() - one.started) * self._speed / one.template.load_s)
+
+    def _run(self, one: _Simulated, at: float) -> None:
+        one.started, one.ended = at, None
+        self._pid += 7
+        one.pid = self._pid
+        self._note_change()
+
+    def _given(self, one: _Simulated) -> list[Gpu]:
+        given: list[Gpu] = []
+        for request in one.data["HostConfig"].get("DeviceRequests") or []:
+            for name in request.get("DeviceIDs") or []:
+                found = [gpu for gpu in self._gpus if name in (gpu.uuid, gpu.label)]
+                if not found:
+                    raise EngineError(f"start: nvidia-container-cli: device error: {name}: unknown device")
+                given += found
+            if request.get("Count") == -1:
+                given += [gpu for gpu in self._gpus if gpu.assignable]
+        return given
+
+    def claims(self) -> tuple[Claim, ...]:
+        """What the processes of running containers hold."""
+        with self._changed:
+            found: list[Claim] = []
+            for identity, one in self._containers.items():
+                self._let_fall(one)
+                loaded = self._loaded(one)
+                found += [
+                    Claim(
+                        gpu=gpu.uuid,
+                        pid=one.pid,
+                        container_id=identity,
+                        memory_mib=int(one.template.memory_mib * loaded),
+                        utilization_percent=one.template.utilization_percent if loaded >= 1 else 5,
+                        command=" ".join(one.data["Config"].get("Cmd") or [one.template.image]),
+                    )
+                    for gpu in (self._given(one) if loaded > 0 else [])
+                ]
+            return tuple(found)
+
+    def info(self) -> EngineInfo:
+        """The simulated engine."""
+        return EngineInfo(
+            id="simulated", name="docker", version="28.5.2", api_version="1.51", hostname=self._scenario.host
+        )
+
+    def containers(self) -> tuple[Container, ...]:
+        """All containers."""
+        with self._changed:
+            return tuple(self.inspect(identity) for identity in self._containers)
+
+    def inspect(self, ref: str) -> Container:
+        """One container as it is now."""
+        with self._changed:
+            one = self._find(ref)
+            return container_from({**one.data, "State": self._state(one)})
+
+    def spec(self, ref: str) -> ContainerSpec:
+        """The spec that makes the same container again."""
+        with self._changed:
+            return spec_from(self._find(ref).data, image_moved=False)
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create a container; its id."""
+        with self._changed:
+            if any(one.data["Name"] == f"/{spec.name}" for one in self._containers.values()):
+                raise EngineError(f"create: Conflict. The container name {spec.name} is already in use")
+            base = spec.name.split(".new-")[0]
+            image = str(spec.body.get("Image"))
+            template = self._templates.get(base) or SimulatedContainer(name=base, image=image, memory_mib=2048)
+            return str(self._add(spec.name, spec.body, template).data["Id"])
+
+    def connect(self, ref: str, network: str, endpoint: Mapping[str, Any]) -> None:
+        """Connect a container to one more network."""
+        with self._changed:
+            self._find(ref).data["NetworkSettings"]["Networks"][network] = dict(endpoint)
+
+    def start(self, ref: str) -> None:
+        """Start it."""
+        with self._changed:
+            one = self._find(ref)
+            self._given(one)
+            if one.started is None or one.ended is not None:
+                self._run(one, self._clock())
+
+    def stop(self, ref: str, timeout_s: int) -> None:
+        """Stop it."""
+        del timeout_s
+        with self._changed:
+            one = self._find(ref)
+            if one.started is not None and one.ended is None:
+                one.past_log = list(self._log(one))
+                one.ended = self._clock()
+                self._note_change()
+
+    def restart(self, ref: str, timeout_s: int) -> None:
+        """Stop and start it."""
+        self.stop(ref, timeout_s)
+        self.start(ref)
+
+    def rename(self, ref: str, name: str) -> None:
+        """Give it another name."""
+        with self._changed:
+            one = self._find(ref)
+            if any(other is not one and other.data["Name"] == f"/{name}" for other in self._containers.values()):
+                raise EngineError(f"rename: Conflict. The container name {name} is already in use")
+            one.data["Name"] = f"/{name}"
+            self._note_change()
+
+    def remove(self, ref: str) -> None:
+        """Remove it."""
+        with self._changed:
+            del self._containers[self._find(ref).data["Id"]]
+            self._note_change()
+
+    def set_restart_policy(self, ref: str, policy: Mapping[str, Any]) -> None:
+        """Change the restart policy."""
+        with self._changed:
+            self._find(ref).data["HostConfig"]["RestartPolicy"] = dict(policy)
+
+    def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+        """Networks are not simulated."""
+
+    def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Volumes are not simulated."""
+
+    def device_nodes(self, ref: str) -> frozenset[str] | None:
+        """The GPU device nodes inside a running container."""
+        with self._changed:
+            one = self._find(ref)
+            if one.started is None or one.ended is not None:
+                return None
+            return frozenset(f"/dev/nvidia{gpu.minor}" for gpu in self._given(one) if gpu.minor is not None)
+
+    def pids(self, ref: str) -> tuple[int, ...]:
+        """The pid of its one process."""
+        with self._changed:
+            one = self._find(ref)
+            if one.started is None or one.ended is not None:
+                raise EngineError(f"top: Container {ref[:12]} is not running")
+            return (one.pid,)
+
+    def _log(self, one: _Simulated) -> Iterator[bytes]:
+        yield from one.past_log
+        if one.started is None or (one.ended is not None and one.past_log):
+            return
+        lines = one.template.log or (f"{one.template.name} starting", f"{one.template.name} ready")
+        until = one.ended if one.ended is not None else self._clock()
+        age = (until - one.started) * self._speed
+        fails = one.template.fails and one.ended is not None
+        shown = (
+            len(lines) if age >= one.template.load_s else int(len(lines) * age / max(one.template.load_s, 0.001)) + 1
+        )
+        for line in lines[:shown]:
+            yield line.encode()
+        if fails:
+            for line in one.template.fails.splitlines():
+                yield line.encode()
+        elif age > one.template.load_s:
+            served = min(400, int((age - one.template.load_s) / 2))
+            for number in range(served):
+                client = f"172.18.0.1:{40000 + number * 7 % 9000}"
+                yield f'INFO:     {client} - "POST /v1/chat/completions HTTP/1.1" 200 OK'.encode()
+
+    def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
+        """The last lines that it wrote."""
+        with self._changed:
+            return tuple(self._log(self._find(ref)))[-lines:]
+
+    def follow_log(self, ref: str, tail: int) -> "SimulatedStream":
+        """Its log, followed."""
+        with self._changed:
+            one = self._find(ref)
+            seen = max(0, len(list(self._log(one))) - tail)
+
+        def chunks(closed: threading.Event) -> Iterator[bytes]:
+            place = seen
+            while not closed.is_set():
+                with self._changed:
+                    lines = list(self._log(one))
+                    over = one.ended is not None
+                for line in lines[place:]:
+                    yield line + b"\n"
+                place = max(place, len(lines))
+                if over or closed.wait(0.2):
+                    return
+
+        return SimulatedStream(chunks)
+
+    def events(self) -> "SimulatedStream":
+        """A chunk whenever something happened to a container."""
+        with self._changed:
+            seen = self._changes
+
+        def chunks(closed: threading.Event) -> Iterator[bytes]:
+            place = seen
+            while not closed.is_set():
+                with self._changed:
+                    self._changed.wait_for(lambda before=place: self._changes != before, timeout=0.2)  # type: ignore[misc]
+                    happened, place = self._changes != place, self._changes
+                if happened:
+                    yield b"{}"
+
+        return SimulatedStream(chunks)
+
+
+class SimulatedStream:
+    """A stream of the simulated engine."""
+
+    def __init__(self, chunks: Callable[[threading.Event], Iterator[bytes]]) -> None:
+        self._closed = threading.Event()
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks(self._closed)
+
+    def close(self) -> None:
+        """End it."""
+        self._closed.set()
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _body_of(template: SimulatedContainer) -> dict[str, Any]:
+    requests = []
+    if template.gpus:
+        request = {"Driver": "nvidia", "Count": 0, "DeviceIDs": list(template.gpus), "Capabilities": [["gpu"]]}
+        requests.append(request)
+    return {
+        "Image": template.image,
+        "Cmd": list(template.command),
+        "Env": [f"{name}={value}" for name, value in template.environment.items()],
+        "Labels": dict(template.labels),
+        "HostConfig": {
+            "DeviceRequests": requests,
+            "RestartPolicy": {"Name": "unless-stopped", "MaximumRetryCount": 0},
+            "NetworkMode": "bridge",
+        },
+    }

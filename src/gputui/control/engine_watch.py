@@ -1,0 +1,77 @@
+"""Keeps the list of containers, and reconnects by itself when the engine was away."""
+
+import threading
+from collections.abc import Callable
+
+from gputui.containers.engine import Engine, Stream
+from gputui.domain.container import Container
+from gputui.domain.errors import GputuiError
+from gputui.domain.snapshot import EngineStatus
+
+POLL_S = 2.0
+
+
+class EngineWatch:
+    """Lists the containers every two seconds, and at once when the engine reports that something happened."""
+
+    def __init__(self, engine: Engine, changed: Callable[[], None], connected: Callable[[EngineStatus], None]) -> None:
+        self._engine = engine
+        self._changed = changed
+        self._connected = connected
+        self._stop = threading.Event()
+        self._poke = threading.Event()
+        self._events: Stream | None = None
+        self.status = EngineStatus(reason="connecting to the container engine")
+        self.containers: tuple[Container, ...] = ()
+        self.first_answer = threading.Event()
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, name="engine", daemon=True).start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._look()
+            self._changed()
+            self._poke.wait(POLL_S)
+            self._poke.clear()
+
+    def _look(self) -> None:
+        before = (self.status, self.containers)
+        try:
+            if self.status.info is None:
+                status = EngineStatus(info=self._engine.info())
+                self._connected(status)
+                self.status = status
+            self.containers = self._engine.containers()
+            if self._events is None:
+                self._follow_events()
+        except GputuiError as error:
+            self.status = EngineStatus(reason=error.what, fix=error.fix)
+            self.containers = ()
+            self._events = None
+        if before != (self.status, self.containers) or not self.first_answer.is_set():
+            self.first_answer.set()
+
+    def _follow_events(self) -> None:
+        events = self._engine.events()
+        self._events = events
+
+        def follow() -> None:
+            for _ in events:
+                self._poke.set()
+            if self._events is events:
+                self._events = None
+
+        threading.Thread(target=follow, name="engine-events", daemon=True).start()
+
+    def look_now(self) -> None:
+        """List the containers again soon."""
+        self._poke.set()
+
+    def close(self) -> None:
+        """Stop."""
+        self._stop.set()
+        self._poke.set()
+        if self._events is not None:
+            self._events.close()

@@ -1,0 +1,76 @@
+"""Keeps the inventory and the readings of the GPUs."""
+
+import threading
+from collections.abc import Callable
+
+from gputui.domain.gpu import GpuInventory, Reading
+from gputui.gpus.readers import GpuReaders
+from gputui.gpus.source import GpuSource
+
+LOOKING = GpuInventory(reason="looking for GPUs")
+SLOW = GpuInventory(
+    reason="the NVIDIA driver does not answer", fix="`dmesg` may tell why; gputui goes on as soon as it answers"
+)
+SLOW_AFTER_S = 5.0
+
+
+class GpuWatch:
+    """Looks for GPUs once and on demand, and has each read by a thread of its own."""
+
+    def __init__(self, source: GpuSource, interval_s: float, changed: Callable[[], None]) -> None:
+        self._source = source
+        self._interval_s = interval_s
+        self._changed = changed
+        self._stop = threading.Event()
+        self._look = threading.Event()
+        self._readers: GpuReaders | None = None
+        self._inventory: GpuInventory | None = None
+        self.first_look = threading.Event()
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, name="gpu-inventory", daemon=True).start()
+
+    def _run(self) -> None:
+        self._look.set()
+        while not self._stop.is_set():
+            if self._look.wait(self._interval_s) and not self._stop.is_set():
+                self._look.clear()
+                self._look_again()
+            self._changed()
+
+    def _look_again(self) -> None:
+        if self._readers is not None:
+            self._readers.close()
+        inventory = self._source.inventory()
+        self._readers = GpuReaders(self._source, inventory.gpus, self._interval_s)
+        if self._inventory is None:
+            self._readers.wait_for_all(min(self._interval_s, 0.3))
+        self._inventory = inventory
+        self.first_look.set()
+
+    def rescan(self) -> None:
+        """Look for GPUs again soon."""
+        self._look.set()
+
+    def inventory(self) -> GpuInventory:
+        """What was found at the last look."""
+        return self._inventory or LOOKING
+
+    def readings(self) -> tuple[Reading, ...]:
+        """The latest readings."""
+        return self._readers.latest() if self._readers else ()
+
+    def wait(self, limit_s: float) -> None:
+        """Wait until there is an inventory and every GPU was read, at most `limit_s`."""
+        if not self.first_look.wait(limit_s):
+            self._inventory = SLOW
+        elif self._readers is not None:
+            self._readers.wait_for_all(limit_s)
+
+    def close(self) -> None:
+        """Stop."""
+        self._stop.set()
+        self._look.set()
+        if self._readers is not None:
+            self._readers.close()

@@ -1,0 +1,130 @@
+"""The control room: all that a screen or a command line may ask for. What crosses it are frozen values."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+from gputui.domain.assignment import Assignments
+from gputui.domain.event import ApplyEvent, ApplyRecord
+from gputui.domain.log import LogBatch
+from gputui.domain.plan import Plan
+from gputui.domain.service import ServiceKey
+from gputui.domain.snapshot import Snapshot
+
+
+class ControlRoom(Protocol):
+    """Everything that can be seen and done. Calls that may take time say so; the others return at once."""
+
+    def start(self) -> None:
+        """Begin to watch GPUs, engine and state."""
+        ...
+
+    def wait_until_seen(self, limit_s: float, *, engine: bool = True) -> Snapshot:
+        """Wait for the first readings and the engine's first answer, at most `limit_s`."""
+        ...
+
+    def close(self) -> None:
+        """Stop watching."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """What is known now."""
+        ...
+
+    def on_change(self, listener: Callable[[Snapshot], None]) -> None:
+        """Call the listener, from another thread, with every new snapshot."""
+        ...
+
+    def rescan(self) -> None:
+        """Look for new GPUs and read the Compose files again."""
+        ...
+
+    def set_gpus(self, key: ServiceKey, gpus: str, *, adopt: bool) -> None:
+        """Edit the draft: the service gets these GPUs (`0,2`, UUIDs, `none`, or `auto`).
+
+        Raises:
+            NeedsAnswer: the container was found and `adopt` does not say that it may be taken over. So do all edits.
+            UsageError: no such GPU or service.
+        """
+        ...
+
+    def toggle_gpu(self, key: ServiceKey, gpu: str, *, adopt: bool) -> None:
+        """Edit the draft: append this GPU (label or UUID), or take it away."""
+        ...
+
+    def set_enabled(self, key: ServiceKey, enabled: bool, *, adopt: bool) -> None:
+        """Edit the draft: the service is to run, or not."""
+        ...
+
+    def set_budget(self, key: ServiceKey, budget: str, *, adopt: bool) -> None:
+        """Edit the draft: the service's VRAM budget (`3.5GiB`, or `none`)."""
+        ...
+
+    def set_argument(self, key: ServiceKey, argument: str, value: str | None, *, adopt: bool) -> None:
+        """Edit the draft: one argument of the service's command."""
+        ...
+
+    def undo(self) -> bool:
+        """Take one edit back; whether there was one."""
+        ...
+
+    def save(self, reason: str) -> Assignments:
+        """Save the draft as the next revision, with its files. May take time.
+
+        Raises:
+            Conflict: somebody saved meanwhile.
+            Unreachable: without an engine there is no state.
+        """
+        ...
+
+    def plan(self, only: Sequence[str] = ()) -> Plan:
+        """What an apply of the draft would do."""
+        ...
+
+    def lifecycle_plan(self, names: Sequence[str], action: Literal["restart", "start", "stop"]) -> Plan:
+        """What restarting, starting or stopping these services would do."""
+        ...
+
+    def apply(self, plan: Plan, reason: str, *, force: bool = False) -> int:
+        """Start to carry a plan out in a process of its own; its number. May take time.
+
+        Raises:
+            Refusal: a finding stops it.
+            Conflict: another apply is running, or one was cut off.
+        """
+        ...
+
+    def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
+        """What an apply reported beyond event `after`."""
+        ...
+
+    def record(self, apply_id: int) -> ApplyRecord:
+        """How an apply stands."""
+        ...
+
+    def applies(self) -> tuple[ApplyRecord, ...]:
+        """All applies, newest first."""
+        ...
+
+    def revisions(self) -> tuple[Assignments, ...]:
+        """All revisions, newest first."""
+        ...
+
+    def roll_back(self, revision: int | None) -> Assignments:
+        """Save the assignments of an earlier revision (the one before the newest) as the next one. May take time."""
+        ...
+
+    def recover(self) -> ApplyRecord | None:
+        """Take back an apply that was cut off; None where there is none. May take time."""
+        ...
+
+    def follow_log(self, key: ServiceKey, tail: int) -> int:
+        """Begin to read a service's log; the number of the feed."""
+        ...
+
+    def read_log(self, feed: int) -> LogBatch:
+        """What came since the last read."""
+        ...
+
+    def close_log(self, feed: int) -> None:
+        """Stop reading a log."""
+        ...

@@ -1,0 +1,98 @@
+"""The saved state of the engine: revisions, applies, and the files beside the Compose file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gputui.domain.assignment import Assignments
+from gputui.domain.compose import ComposeProject
+from gputui.domain.errors import GputuiError
+from gputui.domain.gpu import Gpu
+from gputui.domain.service import Service
+from gputui.planning.container_view import container_view
+from gputui.planning.edit import current_assignment
+from gputui.planning.spec_edit import gib_down
+from gputui.project.applies import Applies
+from gputui.project.database import Database
+from gputui.project.generated_files import (
+    ASSIGNMENTS_NAME,
+    OVERRIDE_NAME,
+    PreparedFiles,
+    assignments_text,
+    override_text,
+)
+from gputui.project.revisions import Revisions
+
+
+class Store:
+    """What is saved in one state directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._database = Database(directory / "state.sqlite3")
+        self.revisions = Revisions(self._database)
+        self.applies = Applies(self._database)
+
+    def version(self) -> int:
+        """Changes whenever anybody changes the state."""
+        return self._database.version()
+
+    def save(
+        self,
+        base: int,
+        assignments: Assignments,
+        *,
+        author: str,
+        reason: str,
+        services: Sequence[Service],
+        as_found: Sequence[Service],
+        gpus: Sequence[Gpu],
+        project: ComposeProject | None,
+    ) -> Assignments:
+        """Save the next revision: database and files, or neither.
+
+        The first one is preceded by a revision of what was found, so that there is something to roll back to.
+        Services that nobody edited are written down as they are, not adopted.
+
+        Raises:
+            Conflict: somebody saved a newer revision than `base`.
+        """
+        complete = assignments
+        for service in services:
+            if assignments.of(service.key) is None:
+                complete = complete.having(current_assignment(service))
+        with self._database.writing() as connection:
+            if base == 0:
+                found = Assignments(items=tuple(current_assignment(service) for service in as_found))
+                base = self.revisions.insert(connection, 0, found, author=author, reason="as found").revision
+            saved = self.revisions.insert(connection, base, complete, author=author, reason=reason)
+            files = PreparedFiles(_texts(saved, services, gpus, project))
+            try:
+                files.put_in_place()
+            except OSError as error:
+                files.discard()
+                raise GputuiError(f"the files cannot be put in place: {error.strerror}", "nothing was saved") from error
+        return saved
+
+
+def _texts(
+    saved: Assignments, services: Sequence[Service], gpus: Sequence[Gpu], project: ComposeProject | None
+) -> dict[Path, str]:
+    if project is None:
+        return {}
+    folder = Path(project.directory)
+    views, budgets = [], []
+    for item in saved.items:
+        service = next((one for one in services if one.key == item.key), None)
+        if not item.adopted or service is None:
+            continue
+        sees_all = bool(service.container and service.container.sees_all_devices)
+        try:
+            views.append((item, container_view(gpus, item.gpus, sees_all_devices=sees_all)))
+        except GputuiError:
+            continue  # one of its GPUs is gone: a finding on its row says so
+        if item.budget_mib is not None:
+            budgets.append((item.key.name, service.budget_env, gib_down(item.budget_mib)))
+    return {
+        folder / ASSIGNMENTS_NAME: assignments_text(saved, gpus),
+        folder / OVERRIDE_NAME: override_text(saved, project, views, budgets),
+    }

@@ -1,0 +1,1 @@
+"""The nouns, as frozen values without input or output."""

@@ -1,0 +1,79 @@
+"""Which service gets which GPUs: one assignment, the set of all, and the draft of a new set."""
+
+from dataclasses import dataclass, replace
+
+from gputui.domain.service import Edit, ServiceKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """A service's GPUs in the operator's order (UUIDs).
+
+    Only an `adopted` one is carried out; the others record how a service was found, so that a rollback can go back
+    to it. Disabled: kept in the table, not run.
+    """
+
+    key: ServiceKey
+    gpus: tuple[str, ...] = ()
+    enabled: bool = True
+    adopted: bool = False
+    budget_mib: int | None = None
+    edits: tuple[Edit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignments:
+    """The set of all, as one revision. Revision 0 is the empty set before anything was saved."""
+
+    revision: int = 0
+    author: str = ""
+    saved_at: str = ""
+    reason: str = ""
+    strategy: str = "manual"
+    items: tuple[Assignment, ...] = ()
+
+    def of(self, key: ServiceKey) -> Assignment | None:
+        """The assignment of one service."""
+        return next((item for item in self.items if item.key == key), None)
+
+    def having(self, assignment: Assignment) -> "Assignments":
+        """The same set with this assignment in it."""
+        rest = tuple(item for item in self.items if item.key != assignment.key)
+        return replace(self, items=tuple(sorted((*rest, assignment), key=lambda item: item.key)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """The assignments as edited but not saved. `past` are the drafts before, newest last: undo takes one from it."""
+
+    saved: Assignments
+    current: Assignments
+    past: tuple[Assignments, ...] = ()
+
+    @property
+    def changed(self) -> tuple[ServiceKey, ...]:
+        """The services whose assignment differs from the saved one."""
+        keys = {item.key for item in (*self.saved.items, *self.current.items)}
+        return tuple(sorted(key for key in keys if self.saved.of(key) != self.current.of(key)))
+
+    def edited(self, assignment: Assignment) -> "Draft":
+        """With this assignment; the draft before it can be come back to."""
+        current = self.current.having(assignment)
+        if current == self.current:
+            return self
+        return replace(self, current=current, past=(*self.past, self.current))
+
+    def undone(self) -> "Draft":
+        """One edit back; the same draft where there is none."""
+        if not self.past:
+            return self
+        return replace(self, current=self.past[-1], past=self.past[:-1])
+
+    def rebased(self, saved: Assignments) -> "Draft":
+        """The same edits over another saved revision; services that are not edited here follow it."""
+        mine = set(self.changed)
+        current = saved
+        for item in self.current.items:
+            if item.key in mine:
+                current = current.having(item)
+        return Draft(saved=saved, current=current)

@@ -1,0 +1,48 @@
+"""What a Compose file says about services, as far as gputui carries it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeService:
+    """One service of a Compose file.
+
+    `gpus` are the GPUs that the file names, as it writes them (index, UUID or `all`); `gpu_count` is the number it
+    asks for instead. `body` and `networks` are those of a `ContainerSpec` without GPUs. `not_carried` names the keys
+    that gputui cannot carry: they block creating this service.
+    """
+
+    name: str
+    image: str
+    container_name: str | None = None
+    uses_gpus: bool = False
+    gpus: tuple[str, ...] = ()
+    gpu_count: int | None = None
+    backend: str | None = None
+    model: str | None = None
+    vram_mib: int | None = None
+    budget_env: str = "VRAM_BUDGET_GB"
+    depends_on: tuple[str, ...] = ()
+    body: Mapping[str, Any] = field(default_factory=dict)
+    networks: Mapping[str, Any] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    not_carried: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeProject:
+    """A Compose project: its name, its files, and its services. `named_networks` and `named_volumes` map the file's
+    keys to the engine's names of those that the project owns (external ones are not in it)."""
+
+    name: str
+    files: tuple[str, ...]
+    directory: str
+    services: tuple[ComposeService, ...] = ()
+    named_networks: Mapping[str, str] = field(default_factory=dict)
+    named_volumes: Mapping[str, str] = field(default_factory=dict)
+
+    def service(self, name: str) -> ComposeService | None:
+        """The service of that name."""
+        return next((service for service in self.services if service.name == name), None)

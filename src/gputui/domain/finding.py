@@ -1,0 +1,23 @@
+"""One thing worth saying."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["refusal", "error", "warning", "info"]
+
+SEVERITIES: tuple[Severity, ...] = ("refusal", "error", "warning", "info")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What was noticed, about which service and GPU (its UUID), and how to put it right.
+
+    Warnings stop nothing; errors stop an apply unless it is forced; refusals cannot be forced.
+    """
+
+    code: str
+    severity: Severity
+    text: str
+    fix: str = ""
+    service: str | None = None
+    gpu: str | None = None

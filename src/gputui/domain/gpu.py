@@ -1,0 +1,87 @@
+"""A GPU, its reading, and the processes on it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+GpuState = Literal["ok", "stale", "lost", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One device that a process can be given: a whole GPU or a MIG instance. Its identity is `uuid`.
+
+    `minor` is the N of `/dev/nvidiaN`, which need not equal `index`; `index` can change on reboot.
+    """
+
+    uuid: str
+    index: int
+    name: str
+    pci_bus_id: str | None = None
+    minor: int | None = None
+    compute_capability: str | None = None
+    memory_total_mib: int | None = None
+    mig_enabled: bool = False
+    mig_index: int | None = None
+    parent_uuid: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What a person types and reads: `3`, or `3:1` for a MIG instance."""
+        return str(self.index) if self.mig_index is None else f"{self.index}:{self.mig_index}"
+
+    @property
+    def assignable(self) -> bool:
+        """A GPU cut into MIG instances cannot be given away as a whole."""
+        return not self.mig_enabled
+
+    @property
+    def pci_order(self) -> tuple[str, int, int]:
+        """Sorts as CUDA_DEVICE_ORDER=PCI_BUS_ID does."""
+        return (self.pci_bus_id or "", self.index, self.mig_index or 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuProcess:
+    """A process on a GPU; (`pid`, `start_time`) is its identity, because pids are used again."""
+
+    pid: int
+    start_time: int | None = None
+    memory_mib: int | None = None
+    user: str | None = None
+    command: str | None = None
+    container_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The values of one GPU at one moment (`taken_at`, seconds since the epoch). `None` is unknown, never 0.
+
+    `memory_used_mib` is what processes allocated, `memory_reserved_mib` what driver and firmware keep (the fields of
+    NVML's nvmlMemory_v2_t). `processes` is `None` where the list could not be read.
+    """
+
+    gpu: Gpu
+    taken_at: float
+    state: GpuState = "ok"
+    reason: str | None = None
+    memory_total_mib: int | None = None
+    memory_used_mib: int | None = None
+    memory_reserved_mib: int | None = None
+    memory_free_mib: int | None = None
+    utilization_percent: int | None = None
+    temperature_c: int | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    clock_sm_mhz: int | None = None
+    throttle_reasons: tuple[str, ...] = ()
+    processes: tuple[GpuProcess, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuInventory:
+    """Which GPUs there are, or why none could be found: `reason` says what, `fix` what to do about it."""
+
+    gpus: tuple[Gpu, ...] = ()
+    driver_version: str | None = None
+    reason: str | None = None
+    fix: str | None = None

@@ -1,0 +1,88 @@
+"""A service: one container's worth of work, and where it runs."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gputui.domain.container import Container
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServiceKey:
+    """Which service: host, Compose project (empty for a plain container), name, replica number from 1."""
+
+    host: str
+    project: str
+    name: str
+    replica: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.project}/{self.name}/{self.replica}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ServiceKey":
+        """The key that `str()` wrote."""
+        host, project, name, replica = text.rsplit("/", 3)
+        return cls(host, project, name, int(replica))
+
+
+RequirementSource = Literal["observed", "declared", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """Memory on each of its GPUs: `minimum_mib` to run at all, `claim_mib` once running."""
+
+    minimum_mib: int | None = None
+    claim_mib: int | None = None
+    source: RequirementSource = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One changed argument of a service, with its reason; `value` None takes the argument away."""
+
+    argument: str
+    value: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service as it is assigned, as the engine was asked, and as it really runs.
+
+    `origin` is `compose` for one that a Compose file names, `found` for any other container. `requested` is `None`
+    where there is no container or what it was given cannot be told.
+    """
+
+    key: ServiceKey
+    origin: Literal["compose", "found"]
+    adopted: bool
+    backend: str
+    model: str | None
+    image: str
+    enabled: bool
+    assigned: tuple[str, ...]
+    requested: tuple[str, ...] | None
+    running_on: tuple[str, ...]
+    requirement: Requirement
+    budget_mib: int | None = None
+    budget_env: str = "VRAM_BUDGET_GB"
+    edits: tuple[Edit, ...] = ()
+    drift: tuple[str, ...] = ()
+    container: Container | None = None
+    not_carried: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: its name, with the replica number from the second on."""
+        return self.key.name if self.key.replica == 1 else f"{self.key.name}#{self.key.replica}"
+
+    @property
+    def state(self) -> str:
+        """The container's state, or `not created`."""
+        return self.container.state if self.container else "not created"
+
+    @property
+    def running(self) -> bool:
+        """A container of it runs."""
+        return self.container is not None and self.container.running

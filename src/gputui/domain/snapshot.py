@@ -1,0 +1,40 @@
+"""Everything that is known at one moment."""
+
+from dataclasses import dataclass
+
+from gputui.domain.assignment import Draft
+from gputui.domain.container import EngineInfo
+from gputui.domain.event import ApplyRecord
+from gputui.domain.finding import Finding
+from gputui.domain.gpu import GpuInventory, Reading
+from gputui.domain.memory import GpuMemory
+from gputui.domain.service import Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """The engine, or why it cannot be reached and what to do about it."""
+
+    info: EngineInfo | None = None
+    reason: str | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What is seen (`inventory`, `readings`, `engine`), what is wanted (`draft`) and what follows from both."""
+
+    host: str
+    taken_at: float
+    inventory: GpuInventory
+    readings: tuple[Reading, ...]
+    memory: tuple[GpuMemory, ...]
+    engine: EngineStatus
+    services: tuple[Service, ...]
+    draft: Draft
+    findings: tuple[Finding, ...]
+    apply: ApplyRecord | None = None
+    operator: str = ""
+    project: str = ""
+    notes: tuple[str, ...] = ()
+    simulated: bool = False

@@ -1,0 +1,59 @@
+"""The one place that makes text from outside safe to show.
+
+Container logs, names, labels, image tags, process command lines and error texts can hold escape sequences; neither
+Textual nor Rich removes them, so a line of somebody's log could set the reader's clipboard (OSC 52).
+"""
+
+import re
+
+# ECMA-48: CSI; then OSC, DCS, SOS, PM and APC with their string up to BEL or ST; then any other two-character escape.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_SUSPECT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+LINE_LIMIT = 8192
+"""Characters kept of one line; a progress bar or a binary dump can be megabytes long."""
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code == 0x7F:
+        return "\u2421"
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\ufffd"
+
+
+def clean(text: str, limit: int = LINE_LIMIT) -> str:
+    """One line of text without escape sequences, control or direction-changing characters, at most `limit` long.
+
+    Escape sequences vanish, other control characters become their visible pictures (U+2400...), tabs and line ends a
+    space.
+    """
+    if len(text) > limit:
+        text = text[:limit] + "…"
+    if not _SUSPECT.search(text):
+        return text
+    text = _ESCAPES.sub("", text)
+    return _CONTROL.sub(_picture, text.replace("\t", " ").replace("\r\n", " ").replace("\n", " "))
+
+
+def clean_log_line(raw: bytes) -> str:
+    """A log line as text: invalid UTF-8 replaced, tabs expanded, and of a progress bar only its last state."""
+    head = raw[: LINE_LIMIT * 4] if b"\r" not in raw else raw
+    text = head.decode("utf-8", errors="replace").rstrip("\r\n")
+    if "\r" in text:
+        text = text.rsplit("\r", 1)[1]
+    return clean(text.expandtabs(8))
+
+
+SECRET = re.compile(r"(?i)(token|secret|passw(or)?d|passphrase|credential|api_?key|_key|^key$|private)")
+
+
+def mask_secret(name: str, value: str) -> str:
+    """The value of a variable or argument as it may be shown; what `name` says is a secret becomes dots."""
+    return "••••" if SECRET.search(name) else clean(value)

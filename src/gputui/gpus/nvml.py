@@ -1,0 +1,243 @@
+"""Readings from NVML, through the binding of NVIDIA (`nvidia-ml-py`)."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pynvml
+
+from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+from gputui.domain.text import clean
+from gputui.gpus.process_identity import identify
+
+T = TypeVar("T")
+
+_MIB = 2**20
+
+# nvml.h, "nvmlClocksEventReasons"; idle and application clocks are no limits, so they are left out.
+_THROTTLE_REASONS = (
+    (0x4, "power cap"),
+    (0x8, "hardware slowdown"),
+    (0x10, "sync boost"),
+    (0x20, "hot"),
+    (0x40, "hardware thermal slowdown"),
+    (0x80, "power brake"),
+    (0x100, "display clock"),
+)
+
+_LOST = (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED, pynvml.NVML_ERROR_GPU_NOT_FOUND)
+_NEVER = (
+    pynvml.NVML_ERROR_NOT_SUPPORTED,
+    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+    pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
+)
+
+_NO_GPUS = {
+    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: (
+        "the NVIDIA driver's library is missing (libnvidia-ml.so.1)",
+        "install the NVIDIA driver, or run gputui where it is installed",
+    ),
+    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: (
+        "the NVIDIA driver is not loaded",
+        "load it with `sudo modprobe nvidia`, or reboot",
+    ),
+    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: (
+        "driver and library have different versions (an update without a reboot)",
+        "reboot, or reload the nvidia kernel modules",
+    ),
+    pynvml.NVML_ERROR_NO_PERMISSION: (
+        "no permission to use the NVIDIA driver",
+        "check the permissions of /dev/nvidia* (group video on some systems)",
+    ),
+}
+
+
+def _code(error: pynvml.NVMLError) -> int:
+    return int(error.value)
+
+
+class NvmlSource:
+    """Readings from NVML. It is initialised on the first look for GPUs and stays so: without persistence mode each
+    initialisation wakes the GPUs, which takes more than a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._started = False
+        self._handles: dict[str, Any] = {}
+        self._known: tuple[Gpu, ...] = ()
+        self._unsupported: set[tuple[str, str]] = set()
+
+    def inventory(self) -> GpuInventory:
+        """Look for GPUs anew; a driver that was reloaded is initialised again."""
+        with self._lock:
+            try:
+                if self._started:
+                    pynvml.nvmlShutdown()
+                    self._started = False
+                pynvml.nvmlInit()
+                self._started = True
+                count = pynvml.nvmlDeviceGetCount()
+                driver = clean(pynvml.nvmlSystemGetDriverVersion(), 40)
+            except pynvml.NVMLError as error:
+                reason, fix = _NO_GPUS.get(
+                    _code(error), (f"NVML cannot be used: {clean(str(error), 80)}", "look at `dmesg`")
+                )
+                return GpuInventory(reason=reason, fix=fix)
+            self._handles.clear()
+            self._unsupported.clear()
+            gpus: list[Gpu] = []
+            for index in range(count):
+                gpus += self._enumerate(index)
+            self._known = tuple(gpus)
+            if not gpus:
+                return GpuInventory(driver_version=driver, reason="the driver lists no GPU", fix="look at `dmesg`")
+            return GpuInventory(gpus=self._known, driver_version=driver)
+
+    def _enumerate(self, index: int) -> list[Gpu]:
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            uuid = str(pynvml.nvmlDeviceGetUUID(handle))
+        except pynvml.NVMLError:
+            # It fell off the bus: show it, under the identity that it had where we saw it before.
+            known = next((gpu for gpu in self._known if gpu.index == index and gpu.mig_index is None), None)
+            return [known or Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU")]
+        self._handles[uuid] = handle
+        mode = self._ask(uuid, pynvml.nvmlDeviceGetMigMode, handle)
+        capability = self._ask(uuid, pynvml.nvmlDeviceGetCudaComputeCapability, handle)
+        pci = self._ask(uuid, pynvml.nvmlDeviceGetPciInfo, handle)
+        parent = Gpu(
+            uuid=uuid,
+            index=index,
+            name=self._name(uuid, handle),
+            pci_bus_id=clean(str(pci.busId), 32) if pci else None,
+            minor=self._ask(uuid, pynvml.nvmlDeviceGetMinorNumber, handle),
+            compute_capability=f"{capability[0]}.{capability[1]}" if capability else None,
+            memory_total_mib=self._total(uuid, handle),
+            mig_enabled=bool(mode and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE),
+        )
+        return [parent, *(self._instances(parent, handle) if parent.mig_enabled else [])]
+
+    def _instances(self, parent: Gpu, handle: Any) -> list[Gpu]:
+        found = []
+        for place in range(self._ask(parent.uuid, pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+            try:
+                instance = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place)
+                uuid = str(pynvml.nvmlDeviceGetUUID(instance))
+            except pynvml.NVMLError:
+                continue  # an empty slot
+            self._handles[uuid] = instance
+            found.append(
+                Gpu(
+                    uuid=uuid,
+                    index=parent.index,
+                    mig_index=place,
+                    parent_uuid=parent.uuid,
+                    name=self._name(uuid, instance),
+                    pci_bus_id=parent.pci_bus_id,
+                    minor=None,
+                    compute_capability=parent.compute_capability,
+                    memory_total_mib=self._total(uuid, instance),
+                )
+            )
+        return found
+
+    def _name(self, uuid: str, handle: Any) -> str:
+        name = self._ask(uuid, pynvml.nvmlDeviceGetName, handle)
+        return clean(str(name), 96) if name else "unknown GPU"
+
+    def _total(self, uuid: str, handle: Any) -> int | None:
+        memory = self._ask(uuid, pynvml.nvmlDeviceGetMemoryInfo, handle)
+        return int(memory.total) // _MIB if memory and memory.total else None
+
+    def _ask(self, uuid: str, call: Callable[..., T], *arguments: Any, **named: Any) -> T | None:
+        """One value, or None: what a GPU does not support is not asked again, any other error is tried next time.
+
+        Raises:
+            pynvml.NVMLError: the GPU is lost.
+        """
+        if (uuid, call.__name__) in self._unsupported:
+            return None
+        try:
+            return call(*arguments, **named)
+        except pynvml.NVMLError as error:
+            if _code(error) in _LOST:
+                raise
+            if _code(error) in _NEVER:
+                self._unsupported.add((uuid, call.__name__))
+            return None
+
+    def read(self, gpu: Gpu) -> Reading:
+        """The values of one GPU now."""
+        now = time.time()
+        handle = self._handles.get(gpu.uuid)
+        if handle is None:
+            return Reading(
+                gpu=gpu, taken_at=now, state="lost", reason="it does not answer", memory_total_mib=gpu.memory_total_mib
+            )
+        try:
+            return self._read(gpu, handle, now)
+        except pynvml.NVMLError as error:
+            reason = clean(str(error), 60)
+            return Reading(gpu=gpu, taken_at=now, state="lost", reason=reason, memory_total_mib=gpu.memory_total_mib)
+
+    def _read(self, gpu: Gpu, handle: Any, now: float) -> Reading:
+        uuid = gpu.uuid
+        memory = self._ask(uuid, _memory_v2, handle)
+        older = None if memory else self._ask(uuid, pynvml.nvmlDeviceGetMemoryInfo, handle)
+        amounts: Any = memory or older
+        rates = self._ask(uuid, pynvml.nvmlDeviceGetUtilizationRates, handle)
+        power = self._ask(uuid, pynvml.nvmlDeviceGetPowerUsage, handle)
+        limit = self._ask(uuid, pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)
+        reasons = self._ask(uuid, pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle)
+        has_memory = bool(amounts and amounts.total)
+        return Reading(
+            gpu=gpu,
+            taken_at=now,
+            memory_total_mib=int(amounts.total) // _MIB if has_memory else None,
+            memory_used_mib=int(amounts.used) // _MIB if has_memory else None,
+            memory_reserved_mib=int(memory.reserved) // _MIB if memory and has_memory else None,
+            memory_free_mib=int(amounts.free) // _MIB if has_memory else None,
+            utilization_percent=int(rates.gpu) if rates else None,
+            temperature_c=self._ask(uuid, _temperature, handle),
+            power_w=power / 1000 if power is not None else None,
+            power_limit_w=limit / 1000 if limit is not None else None,
+            clock_sm_mhz=self._ask(uuid, pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
+            throttle_reasons=tuple(name for bit, name in _THROTTLE_REASONS if (reasons or 0) & bit),
+        )
+
+    def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
+        """The compute, graphics and MPS processes on one GPU; one that is in several lists counts once."""
+        handle = self._handles.get(gpu.uuid)
+        if handle is None:
+            return None
+        found: dict[int, int | None] = {}
+        listed = False
+        for call in (
+            pynvml.nvmlDeviceGetComputeRunningProcesses,
+            pynvml.nvmlDeviceGetGraphicsRunningProcesses,
+            pynvml.nvmlDeviceGetMPSComputeRunningProcesses,
+        ):
+            try:
+                processes = self._ask(gpu.uuid, call, handle)
+            except pynvml.NVMLError:
+                return None
+            if processes is None:
+                continue
+            listed = True
+            for process in processes:
+                memory = None if process.usedGpuMemory is None else int(process.usedGpuMemory) // _MIB
+                before = found.get(process.pid)
+                found[process.pid] = max((one for one in (before, memory) if one is not None), default=None)
+        if not listed:
+            return None
+        return tuple(identify(GpuProcess(pid=pid, memory_mib=memory)) for pid, memory in sorted(found.items()))
+
+
+def _memory_v2(handle: Any) -> Any:
+    """Used memory without what driver and firmware reserve, which only the second version tells apart."""
+    return pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
+
+
+def _temperature(handle: Any) -> int:
+    return int(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))

@@ -1,0 +1,61 @@
+"""Who a process is, as far as an ordinary user may see it: start time, user, command, container."""
+
+import pwd
+import re
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from gputui.domain.gpu import GpuProcess
+from gputui.domain.text import clean
+
+_PROC = Path("/proc")
+
+# cgroup v1 "/docker/<id>", v2 "docker-<id>.scope", Podman "libpod-<id>", Kubernetes "cri-containerd-<id>".
+_CONTAINER = re.compile(r"(?:/|-)([0-9a-f]{64})(?:\.scope)?(?:/|$)")
+
+
+def identify(process: GpuProcess) -> GpuProcess:
+    """The process with what /proc tells about it; what is gone or denied stays None."""
+    start_time = _start_time(process.pid)
+    if start_time is None:
+        return process
+    user, command, container = _identity(process.pid, start_time)
+    return replace(process, start_time=start_time, user=user, command=command, container_id=container)
+
+
+def _start_time(pid: int) -> int | None:
+    """Clock ticks after boot at which it started (field 22 of /proc/PID/stat)."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
+        return int(stat.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _identity(pid: int, start_time: int) -> tuple[str | None, str | None, str | None]:
+    del start_time  # part of the key: a pid that is used again is another process
+    folder = _PROC / str(pid)
+    try:
+        uid = folder.stat().st_uid
+        words = (folder / "cmdline").read_bytes().split(b"\0")
+        command = b" ".join(word for word in words if word).decode(errors="replace")
+        command = command or (folder / "comm").read_text(errors="replace").strip()
+        container = container_of((folder / "cgroup").read_text(errors="replace"))
+    except OSError:
+        return None, None, None
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    return clean(user, 64), clean(command, 512), container
+
+
+def container_of(cgroup: str) -> str | None:
+    """The container id in the text of /proc/PID/cgroup, if there is one."""
+    for line in cgroup.splitlines():
+        match = _CONTAINER.search(line)
+        if match:
+            return match.group(1)
+    return None

@@ -1,0 +1,72 @@
+"""One thread a GPU, so that a GPU whose driver hangs spoils its own reading and no other."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gputui.domain.gpu import Gpu, GpuProcess, Reading
+from gputui.gpus.source import GpuSource
+
+STALE_AFTER_S = 3.0
+"""A reading older than this many seconds (beyond the interval) is shown as stale, with its age."""
+
+PROCESS_EVERY = 2
+"""Process lists are read at every second reading: NVML needs milliseconds for one (MangoHud #2104 measured 4.5)."""
+
+
+class GpuReaders:
+    """Keeps the latest reading of every GPU."""
+
+    def __init__(self, source: GpuSource, gpus: Sequence[Gpu], interval_s: float) -> None:
+        self._source = source
+        self._interval_s = interval_s
+        self._gpus = tuple(gpus)
+        self._stop = threading.Event()
+        self._fresh = threading.Condition()
+        self._latest: dict[str, Reading] = {}
+        self._began = time.time()
+        for gpu in self._gpus:
+            # Daemon threads: one that hangs inside the driver cannot be ended and must not keep the program alive.
+            threading.Thread(target=self._run, args=(gpu,), name=f"gpu-{gpu.label}", daemon=True).start()
+
+    def _run(self, gpu: Gpu) -> None:
+        processes: tuple[GpuProcess, ...] | None = None
+        tick = 0
+        due = time.monotonic()
+        while not self._stop.is_set():
+            reading = self._source.read(gpu)
+            if reading.state == "ok" and tick % PROCESS_EVERY == 0:
+                processes = self._source.processes(gpu)
+            tick += 1
+            with self._fresh:
+                self._latest[gpu.uuid] = replace(reading, processes=processes if reading.state == "ok" else None)
+                self._fresh.notify_all()
+            due = max(due + self._interval_s, time.monotonic())
+            self._stop.wait(due - time.monotonic())
+
+    def latest(self) -> tuple[Reading, ...]:
+        """The latest reading of each GPU; one that is overdue is `stale`, one that never came `unknown`."""
+        now = time.time()
+        with self._fresh:
+            return tuple(self._judged(gpu, now) for gpu in self._gpus)
+
+    def _judged(self, gpu: Gpu, now: float) -> Reading:
+        reading = self._latest.get(gpu.uuid)
+        if reading is None:
+            waited = now - self._began
+            reason = f"no answer for {waited:.0f} s" if waited > STALE_AFTER_S else None
+            return Reading(gpu=gpu, taken_at=self._began, state="unknown", reason=reason)
+        age = now - reading.taken_at
+        if reading.state == "ok" and age > self._interval_s + STALE_AFTER_S:
+            return replace(reading, state="stale", reason=f"no answer for {age:.0f} s")
+        return reading
+
+    def wait_for_all(self, limit_s: float) -> None:
+        """Return when every GPU was read once, or after `limit_s` seconds."""
+        with self._fresh:
+            self._fresh.wait_for(lambda: len(self._latest) == len(self._gpus), timeout=limit_s)
+
+    def close(self) -> None:
+        """Stop reading; a thread that hangs is left behind."""
+        self._stop.set()

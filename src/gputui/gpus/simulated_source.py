@@ -1,0 +1,120 @@
+"""Readings of a simulated server."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+from gputui.domain.scenario import Scenario, SimulatedGpu
+
+
+class Load(Protocol):
+    """What a process of a simulated container holds on one GPU."""
+
+    @property
+    def gpu(self) -> str:
+        """The GPU's UUID."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        ...
+
+    @property
+    def container_id(self) -> str:
+        """Its container."""
+        ...
+
+    @property
+    def memory_mib(self) -> int:
+        """What it holds."""
+        ...
+
+    @property
+    def utilization_percent(self) -> int:
+        """How busy it keeps the GPU."""
+        ...
+
+    @property
+    def command(self) -> str:
+        """Its command line."""
+        ...
+
+
+class SimulatedSource:
+    """Implements `GpuSource` over a scenario; `loads` are the processes of its containers."""
+
+    def __init__(
+        self, scenario: Scenario, loads: Callable[[], Sequence[Load]], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._scenario = scenario
+        self._loads = loads
+        self._clock = clock
+        self._began = clock()
+
+    def inventory(self) -> GpuInventory:
+        """The GPUs of the scenario."""
+        gpus = tuple(one.gpu for one in self._scenario.gpus)
+        return GpuInventory(gpus=gpus, driver_version=self._scenario.driver_version)
+
+    def read(self, gpu: Gpu) -> Reading:
+        """Values that move with the clock and follow the load."""
+        now = self._clock()
+        age = now - self._began
+        for loss in self._scenario.losses:
+            if loss.gpu == gpu.uuid and loss.after_s <= age < loss.after_s + loss.for_s:
+                return Reading(
+                    gpu=gpu, taken_at=now, state="lost", reason=loss.reason, memory_total_mib=gpu.memory_total_mib
+                )
+        simulated = next(one for one in self._scenario.gpus if one.gpu.uuid == gpu.uuid)
+        return self._reading(simulated, now)
+
+    def _reading(self, simulated: SimulatedGpu, now: float) -> Reading:
+        gpu = simulated.gpu
+        loads = [load for load in self._loads() if load.gpu == gpu.uuid]
+        strangers = [one for one in self._scenario.processes if one.gpu == gpu.uuid]
+        busy = min(100, sum(load.utilization_percent for load in loads) + 35 * len(strangers))
+        wave = math.sin(now / 3.7 + gpu.index * 1.3) + math.sin(now / 1.1 + gpu.index)
+        utilization = max(0, min(100, round(busy + 6 * wave))) if busy else 0
+        used = sum(load.memory_mib for load in loads) + sum(one.memory_mib for one in strangers)
+        total = gpu.memory_total_mib or 0
+        used = min(used, total - simulated.reserved_mib)
+        limit = simulated.power_limit_w
+        whole = gpu.mig_index is None and not gpu.mig_enabled
+        return Reading(
+            gpu=gpu,
+            taken_at=now,
+            memory_total_mib=total,
+            memory_used_mib=used,
+            memory_reserved_mib=simulated.reserved_mib,
+            memory_free_mib=total - simulated.reserved_mib - used,
+            utilization_percent=utilization if whole else None,
+            temperature_c=round(33 + 0.42 * utilization + gpu.index % 3) if gpu.mig_index is None else None,
+            power_w=round(limit * (0.1 + 0.85 * utilization / 100)) if gpu.mig_index is None else None,
+            power_limit_w=limit if gpu.mig_index is None else None,
+            clock_sm_mhz=(1980 if utilization else 345) if gpu.mig_index is None else None,
+            throttle_reasons=("power cap",) if whole and utilization > 97 else (),
+        )
+
+    def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
+        """Containers' processes and other people's."""
+        own = [
+            GpuProcess(
+                pid=load.pid,
+                start_time=load.pid,
+                memory_mib=load.memory_mib,
+                user="root",
+                command=load.command,
+                container_id=load.container_id,
+            )
+            for load in self._loads()
+            if load.gpu == gpu.uuid
+        ]
+        strangers = [
+            GpuProcess(pid=one.pid, start_time=one.pid, memory_mib=one.memory_mib, user=one.user, command=one.command)
+            for one in self._scenario.processes
+            if one.gpu == gpu.uuid
+        ]
+        return tuple(own + strangers)

@@ -1,0 +1,25 @@
+"""What a source of GPU readings can do."""
+
+from typing import Protocol
+
+from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+
+
+class GpuSource(Protocol):
+    """Reads GPUs. Calls may block for as long as the driver likes: callers use threads and deadlines.
+
+    No call raises for what a driver may answer: what cannot be read is None in the reading, and a GPU that is gone has
+    state `lost` with the reason.
+    """
+
+    def inventory(self) -> GpuInventory:
+        """Look for GPUs anew."""
+        ...
+
+    def read(self, gpu: Gpu) -> Reading:
+        """The values of one GPU now, without its processes."""
+        ...
+
+    def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
+        """The processes on one GPU now; None where they cannot be listed."""
+        ...

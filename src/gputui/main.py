@@ -1,0 +1,167 @@
+"""Builds the adapters and wires them together; nothing imports this."""
+
+import argparse
+import os
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from gputui.cli.arguments import SHOWS, parse
+from gputui.control.compose_watch import ComposeWatch
+from gputui.control.local import LocalControlRoom, Settings
+from gputui.control.store import Store
+from gputui.domain.errors import GputuiError
+from gputui.domain.snapshot import EngineStatus
+from gputui.project.compose_file import default_file
+from gputui.project.operator import operator
+from gputui.project.state_dir import StateDir, state_dir
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `gputui` command."""
+    parsed = parse(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(parsed)
+        sys.stdout.flush()
+    except GputuiError as error:
+        sys.stderr.write(f"gputui: {error.what}\n" + (f"gputui: {error.fix}\n" if error.fix else ""))
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        # The reader left; what Python would write at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.stderr.flush()
+    # A thread that hangs inside the driver or the engine must not keep the program alive.
+    os._exit(code)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.verb == "carry-out":
+        return _carry_out(arguments)
+    room = _demo_room(arguments) if arguments.demo is not None else _real_room(arguments)
+    room.start()
+    try:
+        return _verb(room, arguments)
+    finally:
+        room.close()
+
+
+def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
+    from gputui.cli import change, show  # noqa: PLC0415 - the screen needs none of it
+
+    if arguments.verb is None:
+        from gputui.app.app import run_app  # noqa: PLC0415 - a verb must not wait for Textual
+
+        return run_app(room, arguments)
+    verbs = {
+        **dict.fromkeys(SHOWS, show.show),
+        "history": show.history,
+        "logs": show.logs,
+        "assign": change.assign,
+        "plan": change.plan,
+        "apply": change.apply,
+        "restart": change.lifecycle,
+        "start": change.lifecycle,
+        "stop": change.lifecycle,
+        "rollback": change.roll_back,
+    }
+    return verbs[arguments.verb](room, arguments)
+
+
+def _compose(arguments: argparse.Namespace) -> ComposeWatch:
+    paths = [Path(name) for name in arguments.file]
+    if not paths and arguments.demo is None:
+        found = default_file(Path.cwd())
+        paths = [found] if found else []
+    return ComposeWatch(paths, arguments.project_name)
+
+
+def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
+    from gputui.apply.process import launch  # noqa: PLC0415
+    from gputui.containers.docker_engine import DockerEngine, check_context_and_host  # noqa: PLC0415 - slow to import
+    from gputui.gpus.nvml import NvmlSource  # noqa: PLC0415
+
+    check_context_and_host(arguments.host, arguments.context)
+    engine = DockerEngine(arguments.host, arguments.context)
+
+    def directory(status: EngineStatus) -> StateDir:
+        return state_dir(status.info.id if status.info else "", engine.socket)
+
+    def start_process(number: int, store: Store) -> None:
+        process = launch(number, _engine_options(arguments), store.directory)
+        store.applies.claim(number, process.pid)
+        # Somebody has to wait for it, or its pid would stay taken by a zombie.
+        threading.Thread(target=process.wait, daemon=True).start()
+
+    settings = Settings(
+        host=socket.gethostname(),
+        operator=operator(),
+        interval_s=arguments.interval,
+        settle_s=_settle(arguments, 6.0),
+        readonly=arguments.readonly,
+        state_dir=directory,
+        launch=start_process,
+    )
+    return LocalControlRoom(NvmlSource(), engine, _compose(arguments), settings)
+
+
+def _settle(arguments: argparse.Namespace, otherwise: float) -> float:
+    asked = getattr(arguments, "settle", None)
+    return otherwise if asked is None else float(asked)
+
+
+def _engine_options(arguments: argparse.Namespace) -> list[str]:
+    options = []
+    if arguments.host:
+        options += ["--host", arguments.host]
+    if arguments.context:
+        options += ["--context", arguments.context]
+    return options
+
+
+def _carry_out(arguments: argparse.Namespace) -> int:
+    from gputui.apply.process import carry_out  # noqa: PLC0415
+    from gputui.containers.docker_engine import DockerEngine  # noqa: PLC0415
+    from gputui.gpus.nvml import NvmlSource  # noqa: PLC0415
+
+    engine = DockerEngine(arguments.host, arguments.context)
+    named = os.environ.get("GPUTUI_STATE_DIR")
+    directory = Path(named) if named else state_dir(engine.info().id, engine.socket).path
+    store = Store(directory)
+    result = carry_out(engine, NvmlSource(), store.applies, arguments.apply_id, directory)
+    return {"done": 0, "rolled_back": 4}.get(result, 5)
+
+
+def _demo_room(arguments: argparse.Namespace) -> LocalControlRoom:
+    from gputui.apply.executor import Executor  # noqa: PLC0415
+    from gputui.containers.simulated_engine import SimulatedEngine  # noqa: PLC0415
+    from gputui.gpus.simulated_source import SimulatedSource  # noqa: PLC0415
+    from gputui.project.scenario_file import DEFAULT, read_scenario  # noqa: PLC0415
+
+    scenario = read_scenario(arguments.demo or DEFAULT)
+    engine = SimulatedEngine(scenario)
+    source = SimulatedSource(scenario, engine.claims)
+    directory = Path(tempfile.mkdtemp(prefix="gputui-demo-"))
+
+    def start_thread(number: int, store: Store) -> None:
+        # The simulated engine lives in this process, so its applies do too.
+        store.applies.claim(number, os.getpid())
+        executor = Executor(engine, source, store.applies, number)
+        threading.Thread(target=executor.run, name="apply", daemon=True).start()
+
+    settings = Settings(
+        host=scenario.host,
+        operator=operator(),
+        interval_s=arguments.interval,
+        settle_s=_settle(arguments, 3.0),
+        readonly=arguments.readonly,
+        simulated=True,
+        state_dir=lambda _status: StateDir(directory),
+        launch=start_thread,
+    )
+    return LocalControlRoom(source, engine, _compose(arguments), settings)

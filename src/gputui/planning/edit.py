@@ -1,0 +1,87 @@
+"""Edits of a draft, as a person makes them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gputui.domain.assignment import Assignment, Draft
+from gputui.domain.errors import Refusal, UsageError
+from gputui.domain.gpu import Gpu
+from gputui.domain.service import Edit, Service
+from gputui.domain.text import clean
+from gputui.planning.given_gpus import find_gpu
+
+
+def current_assignment(service: Service) -> Assignment:
+    """What a service is assigned now, to be edited."""
+    return Assignment(
+        key=service.key,
+        gpus=service.assigned,
+        enabled=service.enabled,
+        adopted=service.adopted,
+        budget_mib=service.budget_mib,
+        edits=service.edits,
+    )
+
+
+def needs_adoption(service: Service) -> bool:
+    """A container that gputui found is not its to change before somebody says so."""
+    return service.origin == "found" and not service.adopted
+
+
+def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
+    """The UUIDs that `0,2`, `GPU-uuid…` or `none` mean, in that order.
+
+    Raises:
+        UsageError: no such GPU, or one named twice.
+    """
+    if text.strip().lower() in ("none", ""):
+        return ()
+    chosen = []
+    for name in text.split(","):
+        gpu = find_gpu(gpus, name)
+        if gpu is None:
+            known = ", ".join(one.label for one in gpus) or "none"
+            raise UsageError(f"there is no GPU “{clean(name.strip(), 60)}”", f"GPUs on this host: {known}")
+        if not gpu.assignable:
+            raise Refusal(f"GPU {gpu.label} is cut into MIG instances", "name one of its instances, as in 2:0")
+        if gpu.uuid in chosen:
+            raise UsageError(f"GPU {gpu.label} is named twice", "name each GPU once")
+        chosen.append(gpu.uuid)
+    return tuple(chosen)
+
+
+def toggled(service: Service, gpu: Gpu) -> tuple[str, ...]:
+    """The service's GPUs with this one appended, or taken away where it has it.
+
+    Raises:
+        Refusal: the GPU is cut into MIG instances.
+    """
+    if not gpu.assignable:
+        raise Refusal(f"GPU {gpu.label} is cut into MIG instances", "choose one of its instances with enter")
+    if gpu.uuid in service.assigned:
+        return tuple(uuid for uuid in service.assigned if uuid != gpu.uuid)
+    return (*service.assigned, gpu.uuid)
+
+
+def with_gpus(draft: Draft, service: Service, gpus: tuple[str, ...]) -> Draft:
+    """The draft in which the service has these GPUs; the first GPU given to one that never ran enables it."""
+    before = current_assignment(service)
+    enabled = before.enabled or (service.container is None and bool(gpus))
+    return draft.edited(replace(before, gpus=gpus, enabled=enabled, adopted=True))
+
+
+def with_enabled(draft: Draft, service: Service, enabled: bool) -> Draft:
+    """The draft in which the service is to run, or not."""
+    return draft.edited(replace(current_assignment(service), enabled=enabled, adopted=True))
+
+
+def with_budget(draft: Draft, service: Service, budget_mib: int | None) -> Draft:
+    """The draft in which the service has this VRAM budget."""
+    return draft.edited(replace(current_assignment(service), budget_mib=budget_mib, adopted=True))
+
+
+def with_argument(draft: Draft, service: Service, edit: Edit) -> Draft:
+    """The draft in which one argument of the service is changed."""
+    before = current_assignment(service)
+    rest = tuple(one for one in before.edits if one.argument != edit.argument)
+    return draft.edited(replace(before, edits=(*rest, edit), adopted=True))

@@ -1,0 +1,88 @@
+"""Which GPUs a container was asked to get, and on which it really is."""
+
+from collections.abc import Iterable, Sequence
+
+from gputui.domain.container import LABEL_GPUS, LABEL_ORDER, Container
+from gputui.domain.gpu import Gpu, Reading
+
+
+def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:
+    """The GPU that `name` means: index, `parent:instance`, UUID or an unambiguous start of one, or a CDI name."""
+    name = name.strip().removeprefix("nvidia.com/gpu=").removeprefix("nvidia.com/mig=")
+    for gpu in gpus:
+        if name in (gpu.label, gpu.uuid):
+            return gpu
+    prefixed = [gpu for gpu in gpus if name.startswith(("GPU-", "MIG-")) and gpu.uuid.startswith(name)]
+    return prefixed[0] if len(prefixed) == 1 and len(name) > 4 else None
+
+
+def uses_gpus(container: Container) -> bool:
+    """Whether the container was made to use GPUs, by whatever mechanism."""
+    if container.gpu_request or LABEL_GPUS in container.labels:
+        return True
+    visible = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES", "void")
+    return container.runtime == "nvidia" and visible not in ("", "void", "none")
+
+
+def requested_gpus(container: Container, gpus: Sequence[Gpu]) -> tuple[str, ...] | None:
+    """The GPUs that the engine was asked to give it, in the order its process counts them; None if that cannot be told.
+
+    The device request decides which; our label, else a CUDA_VISIBLE_DEVICES of plain indices, decides the order.
+    A GPU that is gone keeps the id under which it was asked for.
+    """
+    ids = _requested_ids(container, gpus)
+    if ids is None:
+        return None
+    by_uuid = {gpu.uuid: gpu for gpu in gpus}
+    ranked = sorted(dict.fromkeys(ids), key=lambda uuid: by_uuid[uuid].pci_order if uuid in by_uuid else ("~", 0, 0))
+    ours = [uuid for uuid in container.labels.get(LABEL_GPUS, "").split(",") if uuid]
+    if set(ours) == set(ranked):
+        return tuple(ours)
+    order = container.labels.get(LABEL_ORDER) or container.gpu_environment.get("CUDA_VISIBLE_DEVICES", "")
+    places = [int(part) for part in order.split(",") if part.strip().isdigit()]
+    if sorted(places) == list(range(len(ranked))):
+        return tuple(ranked[place] for place in places)
+    return tuple(ranked)
+
+
+def _requested_ids(container: Container, gpus: Sequence[Gpu]) -> list[str] | None:
+    whole = [gpu.uuid for gpu in gpus if gpu.assignable]
+    request = container.gpu_request
+    if request is not None:
+        if request.device_ids:
+            return _resolve(request.device_ids, gpus, whole)
+        # The engine takes the first N of a count; which these are only its driver knows, so more than "all" is unknown.
+        return whole if request.count == -1 or request.count >= len(whole) else None
+    if container.runtime == "nvidia":
+        names = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES", "void")
+        if names in ("", "void", "none"):
+            return []
+        return _resolve(names.split(","), gpus, whole)
+    return []
+
+
+def _resolve(names: Iterable[str], gpus: Sequence[Gpu], whole: list[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        if name in ("all", "nvidia.com/gpu=all"):
+            return whole
+        gpu = find_gpu(gpus, name)
+        found.append(gpu.uuid if gpu else name)
+    return found
+
+
+def running_on(container: Container, readings: Sequence[Reading]) -> tuple[str, ...]:
+    """The GPUs on which a process of the container was seen."""
+    return tuple(
+        reading.gpu.uuid
+        for reading in readings
+        if any(process.container_id == container.id for process in reading.processes or ())
+    )
+
+
+def memory_on(container: Container, reading: Reading) -> int | None:
+    """MiB that the container's processes hold on a GPU; None where it has none there or a value is unknown."""
+    own = [process.memory_mib for process in reading.processes or () if process.container_id == container.id]
+    if not own or None in own:
+        return None
+    return sum(memory for memory in own if memory is not None)

@@ -1,0 +1,77 @@
+"""Whose memory is on each GPU, and what a draft would make of it."""
+
+from collections.abc import Sequence
+
+from gputui.domain.gpu import Reading
+from gputui.domain.memory import GpuMemory, MemoryShare
+from gputui.domain.service import Service
+from gputui.planning.given_gpus import memory_on
+
+
+def need_of(service: Service) -> int | None:
+    """MiB that a service will take on each of its GPUs: its budget where it has one, else its claim."""
+    return service.budget_mib if service.budget_mib is not None else service.requirement.claim_mib
+
+
+def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
+    """How one GPU's memory is shared.
+
+    A service's own present memory counts as free for itself. What is used beyond all services' processes is foreign,
+    be it other people's processes or memory that no listed process accounts for.
+    """
+    usable = reading.memory_total_mib
+    if usable is not None:
+        usable -= reading.memory_reserved_mib or 0
+    uuid = reading.gpu.uuid
+    shares: list[MemoryShare] = []
+    held_by_services = 0
+    planned: list[int | None] = []
+    for service in services:
+        held = memory_on(service.container, reading) if service.container else None
+        held_by_services += held or 0
+        wanted = service.enabled and uuid in service.assigned
+        need = need_of(service)
+        if wanted:
+            planned.append(need if need is not None else held)
+        if wanted and held is not None:
+            shares.append(MemoryShare(kind="service", name=service.name, mib=held))
+            if need is not None and need > held:
+                shares.append(MemoryShare(kind="planned", name=service.name, mib=need - held))
+        elif wanted:
+            shares.append(MemoryShare(kind="planned", name=service.name, mib=need))
+        elif held is not None:
+            shares.append(MemoryShare(kind="freed", name=service.name, mib=held))
+    foreign = None
+    if reading.memory_used_mib is not None:
+        foreign = max(0, reading.memory_used_mib - held_by_services)
+        if foreign:
+            shares.append(MemoryShare(kind="foreign", name=foreign_name(reading, services), mib=foreign))
+    free_after = None
+    known = [need for need in planned if need is not None]
+    if usable is not None and foreign is not None:
+        free_after = usable - foreign - sum(known)
+    over = free_after is not None and free_after < 0 and bool(planned)
+    complete = len(known) == len(planned)
+    return GpuMemory(
+        uuid=uuid,
+        usable_mib=usable,
+        shares=tuple(shares),
+        free_after_mib=free_after if complete or over else None,
+        over=over,
+    )
+
+
+def foreign_name(reading: Reading, services: Sequence[Service]) -> str:
+    """Who holds the foreign memory: `bob: python 81231`, the largest first, at most two of them."""
+    own = {service.container.id for service in services if service.container}
+    strangers = [process for process in reading.processes or () if process.container_id not in own]
+    strangers.sort(key=lambda process: -(process.memory_mib or 0))
+    if not strangers:
+        return "no listed process"
+    names = []
+    for process in strangers[:2]:
+        words = (process.command or "").split()
+        program = words[0].rsplit("/", 1)[-1] if words else "process"
+        names.append(f"{process.user or 'someone'}: {program} {process.pid}")
+    more = f" and {len(strangers) - 2} more" if len(strangers) > 2 else ""
+    return ", ".join(names) + more

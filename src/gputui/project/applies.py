@@ -1,0 +1,183 @@
+"""Applies on record: what each was to do, its journal, its events, and how it ended."""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gputui.domain.errors import UsageError
+from gputui.domain.event import ApplyEvent, ApplyRecord, EventKind, Progress, Result
+from gputui.domain.plan import Transaction
+from gputui.project.clock import now
+from gputui.project.database import Database
+from gputui.project.json_values import from_json, to_json
+
+JournalState = Literal["started", "done", "undone"]
+
+_COLUMNS = "id, revision, operator, reason, started_at, ended_at, result, services, message, pid, pid_start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """How far one operation came, and the containers that its task had by then."""
+
+    task: int
+    operation: int
+    state: JournalState
+    old_id: str | None
+    new_id: str | None
+
+
+class Applies:
+    """The applies in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, transaction: Transaction) -> int:
+        """Put an apply on record; its number."""
+        with self._database.writing() as connection:
+            cursor = connection.execute(
+                "INSERT INTO applies (revision, operator, reason, started_at, result, services, message, body)"
+                " VALUES (?, ?, ?, ?, 'running', '{}', '', ?)",
+                (transaction.revision, transaction.operator, transaction.reason, now(), to_json(transaction)),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def claim(self, apply_id: int, pid: int) -> None:
+        """Note the process that carries it out."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE applies SET pid = ?, pid_start = ? WHERE id = ?", (pid, _start_time(pid), apply_id)
+            )
+
+    def transaction(self, apply_id: int) -> Transaction:
+        """What it is to do.
+
+        Raises:
+            UsageError: there is no such apply.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT body FROM applies WHERE id = ?", (apply_id,)).fetchone()
+        if row is None:
+            raise UsageError(f"there is no apply {apply_id}", "see `gputui history`")
+        return from_json(Transaction, row[0])
+
+    def end(self, apply_id: int, result: Result, services: Mapping[str, str], message: str) -> None:
+        """Write down how it ended. The body, which may hold secrets, is not needed any more once all is well."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE applies SET ended_at = ?, result = ?, services = ?, message = ? WHERE id = ?",
+                (now(), result, json.dumps(dict(services)), message, apply_id),
+            )
+
+    def record(self, apply_id: int) -> ApplyRecord:
+        """One apply as it stands.
+
+        Raises:
+            UsageError: there is no such apply.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(f"SELECT {_COLUMNS} FROM applies WHERE id = ?", (apply_id,)).fetchone()
+        if row is None:
+            raise UsageError(f"there is no apply {apply_id}", "see `gputui history`")
+        return _record(row)
+
+    def all(self, limit: int = 100) -> tuple[ApplyRecord, ...]:
+        """The applies, newest first."""
+        with self._database.reading() as connection:
+            query = f"SELECT {_COLUMNS} FROM applies ORDER BY id DESC LIMIT ?"
+            rows = connection.execute(query, (limit,)).fetchall()
+        return tuple(_record(row) for row in rows)
+
+    def unfinished(self) -> tuple[ApplyRecord, ...]:
+        """Applies without an end, oldest first; one that is not `alive` was cut off."""
+        with self._database.reading() as connection:
+            query = f"SELECT {_COLUMNS} FROM applies WHERE result = 'running' ORDER BY id"
+            rows = connection.execute(query).fetchall()
+        return tuple(_record(row) for row in rows)
+
+    def add_event(
+        self, apply_id: int, kind: EventKind, progress: Progress, text: str, service: str | None = None
+    ) -> None:
+        """Append one event."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT INTO events SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? FROM events"
+                " WHERE apply_id = ?",
+                (apply_id, now(), kind, progress, text, service, apply_id),
+            )
+
+    def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
+        """The events of an apply beyond number `after`."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT number, at, kind, progress, text, service FROM events"
+                " WHERE apply_id = ? AND number > ? ORDER BY number",
+                (apply_id, after),
+            ).fetchall()
+        return tuple(
+            ApplyEvent(number=row[0], at=row[1], kind=row[2], progress=row[3], text=row[4], service=row[5])
+            for row in rows
+        )
+
+    def note(self, apply_id: int, entry: JournalEntry) -> None:
+        """Write one line of the journal; it is on disk when this returns."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (apply_id, entry.task, entry.operation, entry.state, entry.old_id, entry.new_id, now()),
+            )
+
+    def journal(self, apply_id: int) -> tuple[JournalEntry, ...]:
+        """The journal in the order of the operations."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT task, operation, state, old_id, new_id FROM journal"
+                " WHERE apply_id = ? ORDER BY task, operation",
+                (apply_id,),
+            ).fetchall()
+        return tuple(
+            JournalEntry(task=row[0], operation=row[1], state=row[2], old_id=row[3], new_id=row[4]) for row in rows
+        )
+
+    def keep_log(self, apply_id: int, service: str, container_id: str, lines: Iterable[bytes]) -> None:
+        """Keep the last lines of a container that is about to be removed."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO kept_logs VALUES (?, ?, ?, ?)",
+                (apply_id, service, container_id, zlib.compress(b"\n".join(lines))),
+            )
+
+
+def _record(row: tuple[object, ...]) -> ApplyRecord:
+    (number, revision, operator, reason, started, ended, result, services, message, pid, pid_start) = row
+    alive = isinstance(pid, int) and result == "running" and _start_time(pid) == pid_start
+    results: dict[str, Result] = {
+        "running": "running",
+        "done": "done",
+        "rolled_back": "rolled_back",
+        "failed": "failed",
+    }
+    return ApplyRecord(
+        id=int(str(number)),
+        revision=int(str(revision)),
+        operator=str(operator),
+        reason=str(reason),
+        started_at=str(started),
+        ended_at=str(ended) if ended else None,
+        result=results[str(result)],
+        services=json.loads(str(services)),
+        message=str(message),
+        alive=alive,
+    )
+
+
+def _start_time(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if stat[0] == "Z" else int(stat[19])

@@ -1,0 +1,182 @@
+"""Reading a Compose project: its services as gputui carries them."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gputui.domain.compose import ComposeProject, ComposeService
+from gputui.domain.errors import UsageError
+from gputui.domain.text import clean
+from gputui.domain.units import parse_size
+from gputui.project import compose_body
+from gputui.project.compose_yaml import Located, interpolate, load, merge, settle
+
+DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+OVERRIDE_NAME = "docker-compose.gpu-override.yml"
+
+_TOP_LEVEL = {"version", "name", "services", "networks", "volumes", "configs", "secrets"}
+
+
+class Extension(BaseModel):
+    """`x-gputui` of a service."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    backend: Literal["vllm", "sglang", "tensorrt_llm", "tgi", "llama_cpp", "pytorch", "generic"] | None = None
+    model: str | None = None
+    vram: str | int | float | None = None
+    priority: int | None = None
+    isolate: bool | None = None
+    gpus: list[str | int] | str | int | None = None
+    fallback: Literal["never", "ask", "auto"] | None = None
+    budget_env: str = "VRAM_BUDGET_GB"
+
+
+def default_file(directory: Path) -> Path | None:
+    """The Compose file that `docker compose` would read in this directory."""
+    return next((directory / name for name in DEFAULT_NAMES if (directory / name).is_file()), None)
+
+
+def read_project(paths: Sequence[Path], project_name: str | None = None) -> ComposeProject:
+    """The project that these files describe together, later ones over earlier ones.
+
+    Raises:
+        UsageError: a file cannot be read, or says something that is wrong; it names file, line and key.
+    """
+    directory = paths[0].absolute().parent
+    variables = {**_dotenv(directory / ".env"), **os.environ}
+    whole: Located | None = None
+    for path in paths:
+        data = interpolate(load(path), variables, path.name)
+        _check_top_level(data)
+        whole = settle(data) if whole is None else settle(merge(whole, data))
+    assert whole is not None
+    name = project_name or os.environ.get("COMPOSE_PROJECT_NAME") or str(whole.get("name") or directory.name)
+    name = re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-")
+    if not name:
+        raise UsageError("the project has no usable name", "give one with --project-name")
+    services = whole.get("services")
+    if not isinstance(services, Located):
+        raise UsageError(f"{whole.where('services')}: a mapping of services is missing", "name at least one service")
+    networks = compose_body.owned_names(whole, "networks", name)
+    volumes = compose_body.owned_names(whole, "volumes", name)
+    files = tuple(str(path.absolute()) for path in paths)
+    context = compose_body.Context(
+        project=name, directory=directory, files=files, networks=networks, volumes=volumes, variables=variables
+    )
+    found = []
+    for key, entry in services.items():
+        if not isinstance(entry, Located):
+            raise UsageError(f"{services.where(key)}: a service is a mapping", "see its manual")
+        found.append(_service(key, entry, context))
+    return ComposeProject(
+        name=name,
+        files=files,
+        directory=str(directory),
+        services=tuple(found),
+        named_networks={key: real for key, (real, owned) in networks.items() if owned},
+        named_volumes={key: real for key, (real, owned) in volumes.items() if owned},
+    )
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
+
+
+def _check_top_level(data: Located) -> None:
+    for key in data:
+        if key == "include":
+            raise UsageError(f"{data.where(key)}: include is not read by gputui", "name the included files with --file")
+        if key not in _TOP_LEVEL and not key.startswith("x-"):
+            known = ", ".join(sorted(_TOP_LEVEL))
+            raise UsageError(f"{data.where(key)}: not a key of a Compose file", f"known are {known} and x-…")
+
+
+def _service(name: str, entry: Located, context: compose_body.Context) -> ComposeService:
+    extension = _extension(entry)
+    gpus, count = _wanted_gpus(entry, extension)
+    body, networks, volumes, not_carried = compose_body.body_of(name, entry, context)
+    depends = entry.get("depends_on") or ()
+    return ComposeService(
+        name=clean(name, 100),
+        image=clean(str(entry.get("image") or ""), 300),
+        container_name=entry.get("container_name"),
+        uses_gpus=bool(gpus) or count is not None or "x-gputui" in entry or entry.get("runtime") == "nvidia",
+        gpus=gpus,
+        gpu_count=count,
+        backend=extension.backend,
+        model=clean(extension.model, 200) if extension.model else None,
+        vram_mib=_vram(entry, extension),
+        budget_env=extension.budget_env,
+        depends_on=tuple(str(other) for other in depends),
+        body=body,
+        networks=networks,
+        volumes=volumes,
+        not_carried=not_carried,
+    )
+
+
+def _extension(entry: Located) -> Extension:
+    raw = entry.get("x-gputui")
+    if raw is None:
+        return Extension()
+    if not isinstance(raw, Located):
+        raise UsageError(f"{entry.where('x-gputui')}: a mapping is expected", "see docs/compose.md")
+    try:
+        return Extension.model_validate(dict(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        known = ", ".join(Extension.model_fields)
+        what = "not a key of x-gputui" if first["type"] == "extra_forbidden" else clean(str(first["msg"]), 120)
+        raise UsageError(f"{raw.where(key)}: {what}", f"known are {known}") from None
+
+
+def _vram(entry: Located, extension: Extension) -> int | None:
+    if extension.vram is None:
+        return None
+    return parse_size(str(extension.vram), where=entry["x-gputui"].where("vram"))
+
+
+def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...], int | None]:
+    """The GPUs by name, else their number: of x-gputui, else `gpus:`, else the reservation."""
+    if extension.gpus is not None:
+        names = extension.gpus if isinstance(extension.gpus, list) else str(extension.gpus).split(",")
+        return _named(tuple(str(name).strip() for name in names), entry["x-gputui"].where("gpus")), None
+    if entry.get("gpus") == "all":
+        return ("all",), None
+    requests = entry.get("gpus") if isinstance(entry.get("gpus"), list) else None
+    where = entry.where("gpus")
+    if requests is None:
+        deploy: Mapping[str, Any] = entry.get("deploy") or {}
+        reservations = (deploy.get("resources") or {}).get("reservations") or {}
+        requests = [one for one in reservations.get("devices") or [] if "gpu" in (one.get("capabilities") or [])]
+        where = reservations.where("devices") if isinstance(reservations, Located) and requests else where
+    for request in requests:
+        ids, count = request.get("device_ids"), request.get("count")
+        if ids and count is not None:
+            raise UsageError(f"{where}: count and device_ids exclude each other", "keep one of them")
+        if ids:
+            return _named(tuple(str(name) for name in ids), where), None
+        if count in (None, "all"):
+            return ("all",), None
+        if isinstance(count, int) and count >= 0:
+            return (), count
+        raise UsageError(f"{where}: count is a number or all", "mend it")
+    return (), None
+
+
+def _named(names: tuple[str, ...], where: str) -> tuple[str, ...]:
+    names = tuple(name for name in names if name not in ("", "none"))
+    if len(set(names)) != len(names):
+        raise UsageError(f"{where}: the same GPU is named twice", "name each GPU once")
+    return names

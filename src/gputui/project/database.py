@@ -1,0 +1,98 @@
+"""The state database: one SQLite file, the truth about assignments and applies."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from gputui.domain.errors import GputuiError, UsageError
+from gputui.domain.text import clean
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE revisions (
+        revision INTEGER PRIMARY KEY, saved_at TEXT NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL,
+        strategy TEXT NOT NULL, body TEXT NOT NULL
+    );
+    CREATE TABLE applies (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, revision INTEGER NOT NULL, operator TEXT NOT NULL, reason TEXT NOT NULL,
+        started_at TEXT NOT NULL, ended_at TEXT, result TEXT NOT NULL, services TEXT NOT NULL, message TEXT NOT NULL,
+        pid INTEGER, pid_start INTEGER, body TEXT NOT NULL
+    );
+    CREATE TABLE events (
+        apply_id INTEGER NOT NULL, number INTEGER NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL,
+        progress TEXT NOT NULL, text TEXT NOT NULL, service TEXT, PRIMARY KEY (apply_id, number)
+    );
+    CREATE TABLE journal (
+        apply_id INTEGER NOT NULL, task INTEGER NOT NULL, operation INTEGER NOT NULL, state TEXT NOT NULL,
+        old_id TEXT, new_id TEXT, at TEXT NOT NULL, PRIMARY KEY (apply_id, task, operation)
+    );
+    CREATE TABLE kept_logs (
+        apply_id INTEGER NOT NULL, service TEXT NOT NULL, container_id TEXT NOT NULL, log BLOB NOT NULL,
+        PRIMARY KEY (apply_id, service)
+    );
+    """,
+)
+"""Each brings the schema one version further; the version is SQLite's user_version."""
+
+BUSY_MS = 10_000
+
+
+class Database:
+    """Opens the file for each use, so that any thread may use it and nothing is held while nothing is done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with suppress(OSError):
+            if not path.exists():
+                path.touch(mode=0o660)
+                path.chmod(0o660)
+        with self._errors(), closing(self._connect()) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > len(_MIGRATIONS):
+                raise UsageError(f"{path} was written by a newer gputui", "update gputui")
+            for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+                # One script is one transaction: a cut leaves the version before.
+                connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=BUSY_MS / 1000, isolation_level=None)
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise GputuiError(
+                f"the state in {self.path} cannot be used: {clean(str(error), 120)}", "check disk space and permissions"
+            ) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection to read with."""
+        with self._errors(), closing(self._connect()) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A connection inside a transaction that is committed at the end, or rolled back by an exception."""
+        with self._errors(), closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def version(self) -> int:
+        """A number that changes with every change by anybody, cheap to ask for."""
+        try:
+            wal = self.path.with_name(self.path.name + "-wal")
+            stats = [path.stat() for path in (self.path, wal) if path.exists()]
+            return hash(tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
+        except OSError:
+            return 0

@@ -1,0 +1,142 @@
+"""The two files beside a Compose file that are written from the assignments: for people, and for `docker compose`."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from gputui.domain.assignment import Assignment, Assignments
+from gputui.domain.compose import ComposeProject
+from gputui.domain.errors import GputuiError
+from gputui.domain.gpu import Gpu
+from gputui.domain.plan import ContainerView
+
+ASSIGNMENTS_NAME = "gpu-assignments.yml"
+OVERRIDE_NAME = "docker-compose.gpu-override.yml"
+
+_HEAD = "# Written by gputui, revision {revision}; edits here are lost at the next save.\n"
+
+
+def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
+    """`gpu-assignments.yml`: who has what, to be read by people."""
+    labels = {gpu.uuid: gpu for gpu in gpus}
+    services = {}
+    for item in assignments.items:
+        known = [labels.get(uuid) for uuid in item.gpus]
+        services[_name(item)] = {
+            "gpus": [gpu.label if gpu else uuid for gpu, uuid in zip(known, item.gpus, strict=True)],
+            "uuids": list(item.gpus),
+            "enabled": item.enabled,
+            "vram_budget_mib": item.budget_mib,
+            "edits": {edit.argument: edit.value for edit in item.edits},
+            "adopted": item.adopted,
+        }
+    body = {
+        "revision": assignments.revision,
+        "generated_at": assignments.saved_at,
+        "author": assignments.author,
+        "strategy": assignments.strategy,
+        "assignments": services,
+    }
+    return _HEAD.format(revision=assignments.revision) + yaml.safe_dump(body, sort_keys=False)
+
+
+def _name(item: Assignment) -> str:
+    return item.key.name if item.key.replica == 1 else f"{item.key.name}#{item.key.replica}"
+
+
+class _Override(list[object]):
+    """A list that replaces those of the files before; Compose would merge it with them."""
+
+
+class _Reset:
+    """What the files before say is taken away."""
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the name is PyYAML's
+        return True
+
+
+_Dumper.add_representer(_Override, lambda dumper, data: dumper.represent_sequence("!override", list(data)))
+_Dumper.add_representer(_Reset, lambda dumper, _: dumper.represent_scalar("!reset", "null"))
+
+
+def override_text(
+    assignments: Assignments,
+    project: ComposeProject,
+    views: Sequence[tuple[Assignment, ContainerView]],
+    budgets: Sequence[tuple[str, str, str]] = (),
+) -> str:
+    """`docker-compose.gpu-override.yml`: what makes `docker compose` give the same GPUs without gputui.
+
+    `budgets` are (service, variable, value).
+    """
+    services: dict[str, object] = {}
+    for item, view in views:
+        if item.key.project != project.name or project.service(item.key.name) is None:
+            continue
+        variables = {"NVIDIA_VISIBLE_DEVICES": view.nvidia_visible_devices}
+        if view.device_ids:
+            variables["CUDA_VISIBLE_DEVICES"] = view.cuda_visible_devices or ""
+            variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        variables |= {name: value for service, name, value in budgets if service == item.key.name}
+        request = {"driver": "nvidia", "device_ids": list(view.device_ids), "capabilities": ["gpu"]}
+        devices = _Override([request] if view.device_ids else [])
+        services[item.key.name] = {
+            "gpus": _Reset(),
+            "deploy": {"resources": {"reservations": {"devices": devices}}},
+            "environment": variables,
+        }
+    names = " ".join(f"-f {Path(file).name}" for file in project.files)
+    head = _HEAD.format(revision=assignments.revision)
+    head += f"# docker compose {names} -f {OVERRIDE_NAME} up -d\n"
+    return head + yaml.dump({"services": services}, Dumper=_Dumper, sort_keys=False)
+
+
+class PreparedFiles:
+    """New files beside the old ones, on disk, to be put in their places together with the database's commit."""
+
+    def __init__(self, texts: dict[Path, str]) -> None:
+        self._pending: list[tuple[Path, Path]] = []
+        try:
+            for path, text in texts.items():
+                handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+                self._pending.append((Path(name), path))
+                with os.fdopen(handle, "w") as stream:
+                    stream.write(text)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o664)
+        except OSError as error:
+            self.discard()
+            raise GputuiError(
+                f"{path.name} cannot be written in {path.parent}: {error.strerror}",
+                "nothing was saved; check the folder",
+            ) from error
+
+    def put_in_place(self) -> None:
+        """Each file in one step; the one before is kept as `.bak`."""
+        for temporary, path in self._pending:
+            if path.exists():
+                backup = path.with_name(path.name + ".bak")
+                with suppress(OSError):
+                    backup.unlink(missing_ok=True)
+                    backup.hardlink_to(path)
+            temporary.replace(path)
+        for folder in {path.parent for _, path in self._pending}:
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        self._pending = []
+
+    def discard(self) -> None:
+        """Forget them."""
+        for temporary, _ in self._pending:
+            temporary.unlink(missing_ok=True)
+        self._pending = []

@@ -1,0 +1,26 @@
+"""Frozen values as JSON and back."""
+
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def to_json(value: object) -> str:
+    """A frozen value as JSON text."""
+    kind: Any = type(value)
+    return _adapter(kind).dump_json(value).decode()
+
+
+def from_json(kind: type[T], text: str) -> T:
+    """The value of that kind that `to_json` wrote."""
+    adaptable: Any = kind
+    value: T = _adapter(adaptable).validate_json(text)
+    return value

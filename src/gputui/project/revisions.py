@@ -1,0 +1,65 @@
+"""Saved assignments: every revision is kept."""
+
+import sqlite3
+from dataclasses import replace
+
+from gputui.domain.assignment import Assignments
+from gputui.domain.errors import Conflict, UsageError
+from gputui.project.clock import now
+from gputui.project.database import Database
+from gputui.project.json_values import from_json, to_json
+
+
+class Revisions:
+    """The revisions in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def latest(self) -> Assignments:
+        """The newest revision; the empty one where nothing was saved."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT * FROM revisions ORDER BY revision DESC LIMIT 1").fetchone()
+        return _assignments(row) if row else Assignments()
+
+    def at(self, revision: int) -> Assignments:
+        """One revision.
+
+        Raises:
+            UsageError: there is none of that number.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT * FROM revisions WHERE revision = ?", (revision,)).fetchone()
+        if row is None:
+            raise UsageError(f"there is no revision {revision}", "see `gputui history`")
+        return _assignments(row)
+
+    def all(self) -> tuple[Assignments, ...]:
+        """All of them, newest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT * FROM revisions ORDER BY revision DESC").fetchall()
+        return tuple(_assignments(row) for row in rows)
+
+    def insert(
+        self, connection: sqlite3.Connection, base: int, assignments: Assignments, *, author: str, reason: str
+    ) -> Assignments:
+        """Write the next revision within the transaction of `connection`; `base` is the one it was edited from.
+
+        Raises:
+            Conflict: somebody saved a newer revision in between.
+        """
+        newest = connection.execute("SELECT revision, author FROM revisions ORDER BY revision DESC LIMIT 1").fetchone()
+        if newest and newest[0] != base:
+            raise Conflict(f"{newest[1]} saved revision {newest[0]} meanwhile", "look at the change, then save again")
+        saved = replace(
+            assignments, revision=(newest[0] if newest else 0) + 1, author=author, reason=reason, saved_at=now()
+        )
+        connection.execute(
+            "INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?)",
+            (saved.revision, saved.saved_at, author, reason, saved.strategy, to_json(saved)),
+        )
+        return saved
+
+
+def _assignments(row: tuple[object, ...]) -> Assignments:
+    return from_json(Assignments, str(row[5]))

@@ -1,0 +1,145 @@
+"""The lab, started once for all its tests and cleaned before each."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import Any
+
+import pytest
+
+from tests.conftest import why_no_lab
+from tests.lab.driver import Driver, StandInGpu, build_library, uuid_of, wait_for
+from tests.lab.engine import GROUP, USER, LabEngine, as_user
+
+GPUS = 6
+
+
+@dataclass
+class Lab:
+    """A server with a real engine and stand-in GPUs, and gputui's command as an ordinary user of it."""
+
+    folder: Path
+    engine: LabEngine
+    driver: Driver
+    bin: Path
+    state: Path = Path("/nonexistent")
+    home: Path = Path("/nonexistent")
+    random: Random = field(default_factory=Random)
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": f"{self.bin}:/usr/bin:/bin",
+            "LD_LIBRARY_PATH": str(self.folder),
+            "DOCKER_HOST": f"unix://{self.engine.socket}",
+            "GPUTUI_STATE_DIR": str(self.state),
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+        }
+
+    def command(self, *arguments: str) -> list[str]:
+        return as_user([str(self.bin / "gputui"), *arguments])
+
+    def gputui(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments), env={**self.environment(), **variables}, cwd=self.home,
+            capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def json(self, *arguments: str) -> Any:
+        done = self.gputui(*arguments, "--json")
+        assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
+        return json.loads(done.stdout)
+
+    def inspect(self, ref: str) -> dict[str, Any]:
+        return dict(self.engine.client().api.inspect_container(ref))
+
+    def inside(self, ref: str, *command: str) -> str:
+        result = self.engine.client().containers.get(ref).exec_run(list(command))
+        return bytes(result.output).decode()  # type: ignore[arg-type]
+
+    def process_environment(self, ref: str) -> dict[str, str]:
+        """The environment of the container's first process as the kernel has it."""
+        pid = self.inspect(ref)["State"]["Pid"]
+        lines = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def nodes(self, ref: str) -> set[str]:
+        return {name for name in self.inside(ref, "ls", "/dev").split() if name.startswith("nvidia")}
+
+    def gpus_of(self, ref: str) -> set[str]:
+        """The GPUs on which NVML lists the container's processes: asked of the kernel, not of gputui."""
+        top = self.engine.client().api.top(ref)
+        place = top["Titles"].index("PID")
+        return self.driver.claims_of({int(row[place]) for row in top["Processes"]})
+
+    def names(self) -> dict[str, str]:
+        return {str(one.name): str(one.id) for one in self.engine.client().containers.list(all=True)}
+
+    def loaded(self, name: str) -> None:
+        wait_for(f"{name} loads", lambda: bool(self.gpus_of(name)))
+
+
+@pytest.fixture(scope="session")
+def _server(installed: Path) -> Iterator[Lab]:
+    reason = why_no_lab()
+    if reason:
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="gputui-lab-", dir="/tmp"))
+    folder.chmod(0o755)
+    engine = LabEngine(folder)
+    driver = Driver(folder)
+    try:
+        build_library(folder)
+        driver.gpus = [StandInGpu(index, uuid_of(index)) for index in range(GPUS)]
+        driver.write()
+        engine.unpack()
+        engine.start()
+        engine.make_image("workload:1")
+        engine.make_image("cuda-base:1", variables=("NVIDIA_VISIBLE_DEVICES=all",))
+        driver.watch()
+        yield Lab(folder, engine, driver, installed)
+    finally:
+        driver.close()
+        engine.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def lab(_server: Lab, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    server = _server
+    seed = int(os.environ.get("GPUTUI_SEED", SystemRandom().randrange(10**6)))
+    server.random = Random(seed)
+    print(f"GPUTUI_SEED={seed}")
+    server.engine.remove_all()
+    (server.folder / "hook.fault").unlink(missing_ok=True)
+    server.driver.gpus = [StandInGpu(index, uuid_of(index)) for index in range(GPUS)]
+    server.driver.extra, server.driver.strangers = [], []
+    server.driver.system = "system\tdriver=580.95.05\tcuda=13000"
+    server.driver.write()
+    run = Path(tempfile.mkdtemp(prefix="run-", dir=server.folder))
+    server.state, server.home = run / "state", run / "home"
+    for path in (run, server.state, server.home):
+        path.mkdir(exist_ok=True)
+        os.chown(path, USER, GROUP)
+    yield server
+    server.engine.remove_all()
+
+
+@pytest.fixture
+def three_services(lab: Lab) -> dict[str, int]:
+    """Three services that others started, each on a GPU of its own: name → GPU."""
+    places = lab.random.sample(range(GPUS), 3)
+    services = dict(zip(("llm", "embed", "rerank"), places, strict=True))
+    for name, gpu in services.items():
+        lab.engine.run(name, [uuid_of(gpu)], claim_mib=8192)
+    for name in services:
+        lab.loaded(name)
+    return services

@@ -1,0 +1,187 @@
+"""A Docker Engine of the lab's own: from packages that are unpacked and never installed, in namespaces of its own."""
+
+import io
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import docker
+
+PACKAGES = [
+    "docker.io", "containerd", "runc", "busybox-static", "iptables", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0",
+    "libnetfilter-conntrack3", "libnfnetlink0", "libxtables12", "libdevmapper1.02.1",
+]  # fmt: skip
+
+USER = 61001
+GROUP = 61002
+"""The ordinary user that gputui runs as, and the group of the engine's socket. Neither needs to be in /etc/passwd."""
+
+# Opens every GPU device node that it was given, as a CUDA program does, and holds them until it is stopped.
+WORKLOAD = """
+echo "workload starting, CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES"
+n=3
+for node in /dev/nvidia[0-9]*; do
+  [ -e "$node" ] && eval "exec $n<$node" && echo "loaded model on $node" && n=$((n+1))
+done
+echo "ready"
+trap 'exit 0' TERM
+while :; do sleep 0.2; done
+"""
+
+
+class LabEngine:
+    """Started once for all lab tests; tests tell their containers apart by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "docker.sock"
+        self._root = folder / "packages"
+        self._daemon: subprocess.Popen[bytes] | None = None
+        self._client: docker.DockerClient | None = None
+
+    def unpack(self) -> None:
+        """Download the packages and unpack them into the lab's folder."""
+        debs = self.folder / "debs"
+        debs.mkdir()
+        command = ["apt-get", "download", "-qq", *PACKAGES]
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        if subprocess.run(command, cwd=debs, **quiet, check=False).returncode != 0:
+            subprocess.run(["apt-get", "update", "-qq"], check=True, **quiet)
+            subprocess.run(command, cwd=debs, check=True)
+        for deb in debs.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", str(deb), str(self._root)], check=True)
+        tools = self.folder / "bin"
+        tools.mkdir()
+        for name in ("iptables", "ip6tables"):
+            (tools / name).symlink_to(self._root / "usr/sbin/xtables-nft-multi")
+        hook = tools / "nvidia-container-runtime-hook"
+        shutil.copy(Path(__file__).with_name("hook.py"), self.folder / "hook.py")
+        hook.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {self.folder}/hook.py "$@"\n')
+        hook.chmod(0o755)
+
+    def _environment(self) -> dict[str, str]:
+        libraries = self._root / "usr/lib" / f"{os.uname().machine}-linux-gnu"
+        path = [self.folder / "bin", self._root / "usr/bin", self._root / "usr/sbin", "/usr/sbin:/usr/bin:/sbin:/bin"]
+        return {
+            "PATH": ":".join(str(part) for part in path),
+            "LD_LIBRARY_PATH": str(libraries),
+            "XTABLES_LIBDIR": str(libraries / "xtables"),
+            "HOME": str(self.folder),
+        }
+
+    def start(self) -> None:
+        """Start the daemon in a mount and a network namespace of its own; returns when it answers."""
+        for left in ("pid", "exec"):  # a daemon that was killed leaves both
+            path = self.folder / left
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        daemon = [
+            "dockerd", "--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec"),
+            "-H", f"unix://{self.socket}", "-p", str(self.folder / "pid"), "--group", str(GROUP),
+        ]  # fmt: skip
+        script = f"mount --make-rprivate / && ip link set lo up && exec {' '.join(daemon)}"
+        with (self.folder / "dockerd.log").open("ab") as log:
+            self._daemon = subprocess.Popen(
+                ["unshare", "-m", "-n", "sh", "-c", script],
+                env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        until = time.monotonic() + 60
+        while True:
+            try:
+                self.client().ping()
+                return
+            except Exception:
+                if self._daemon.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError(f"dockerd did not start: {self.log()}") from None
+                time.sleep(0.1)
+
+    def log(self) -> str:
+        return "\n".join((self.folder / "dockerd.log").read_text(errors="replace").splitlines()[-5:])
+
+    def stop(self) -> None:
+        """Stop the daemon and whatever it started."""
+        if self._client is not None:
+            self._client.close()
+        if self._daemon is None:
+            return
+        self._daemon.send_signal(signal.SIGTERM)
+        try:
+            self._daemon.wait(20)
+        except subprocess.TimeoutExpired:
+            self._daemon.kill()
+            self._daemon.wait()
+        self._daemon = None
+
+    def client(self) -> docker.DockerClient:
+        if self._client is None:
+            self._client = docker.DockerClient(base_url=f"unix://{self.socket}", version="1.41", timeout=30)
+        return self._client
+
+    def make_image(self, tag: str, *, variables: tuple[str, ...] = ()) -> None:
+        """An image of a static busybox with the workload in it."""
+        busybox = (self._root / "bin/busybox").read_bytes()
+        applets = [
+            "sh",
+            "ls",
+            "env",
+            "sleep",
+            "cat",
+            "seq",
+            "httpd",
+            "nc",
+            "true",
+            "false",
+            "test",
+            "echo",
+            "touch",
+            "wget",
+        ]
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as tar:
+            _add(tar, "bin/busybox", busybox)
+            for applet in applets:
+                link = tarfile.TarInfo(f"bin/{applet}")
+                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(link)
+            _add(tar, "workload", b"#!/bin/sh\n" + WORKLOAD.encode())
+        changes = ["ENV PATH=/bin", 'CMD ["/workload"]', *(f"ENV {line}" for line in variables)]
+        repository, _, version = tag.partition(":")
+        self.client().api.import_image_from_data(stream.getvalue(), repository=repository, tag=version, changes=changes)
+
+    def run(self, name: str, gpus: list[str] | None, *, claim_mib: int = 256, **options: Any) -> str:
+        """Run a workload as somebody else would, with docker's own client library; its id."""
+        requests = [docker.types.DeviceRequest(device_ids=gpus, capabilities=[["gpu"]])] if gpus else []
+        environment = {"CLAIM_MIB": str(claim_mib), **options.pop("environment", {})}
+        options.setdefault("command", None)
+        container = self.client().containers.run(
+            options.pop("image", "workload:1"), name=name, detach=True, device_requests=requests,
+            environment=environment, stop_signal="SIGTERM", **options,
+        )  # fmt: skip
+        return str(container.id)
+
+    def remove_all(self) -> None:
+        client = self.client()
+        for container in client.containers.list(all=True):
+            container.remove(force=True)
+        client.networks.prune()
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(data), stat.S_IRWXU | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
+    tar.addfile(entry, io.BytesIO(data))
+
+
+def as_user(command: list[str]) -> list[str]:
+    """The command as an ordinary user of the engine's group, who is not root and has no capability.
+
+    The shell in between is what checks the rights: a program that setpriv starts itself is found with root's.
+    """
+    drop = ["setpriv", f"--reuid={USER}", f"--regid={GROUP}", "--clear-groups", "--no-new-privs", "--"]
+    return [*drop, "sh", "-c", 'exec "$@"', "sh", *command]

@@ -1,0 +1,69 @@
+"""A stand-in for nvidia-container-runtime-hook: makes the device nodes that NVIDIA_VISIBLE_DEVICES asks for.
+
+runc calls it with the container's state on standard input. What it may give is in the driver's state file; a file
+`hook.fault` beside it makes it lie: `other` injects another GPU than asked for, `none` injects nothing, and both report
+success, as a broken toolkit would.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+
+def devices(state: pathlib.Path) -> list[dict[str, str]]:
+    found = []
+    for line in state.read_text().splitlines():
+        kind, *fields = line.split("\t")
+        if kind in ("gpu", "mig"):
+            places = [field for field in fields if "=" not in field]
+            values = dict(field.split("=", 1) for field in fields if "=" in field)
+            found.append({"kind": kind, "label": ":".join(places), "minor": places[0], **values})
+    return found
+
+
+def resolve(names: str, known: list[dict[str, str]]) -> list[str]:
+    if names in ("", "void", "none"):
+        return []
+    if names == "all":
+        return [one["minor"] for one in known if one["kind"] == "gpu"]
+    minors = []
+    for name in names.split(","):
+        hits = [
+            one
+            for one in known
+            if name == one["label"] or name == one["uuid"] or (name.startswith("GPU-") and one["uuid"].startswith(name))
+        ]
+        if not hits:
+            sys.stderr.write(f"nvidia-container-cli: device error: {name}: unknown device\n")
+            sys.exit(1)
+        minors.append(hits[0]["minor"])
+    return minors
+
+
+def main() -> None:
+    folder = pathlib.Path(__file__).resolve().parent
+    state = json.load(sys.stdin)
+    config = json.loads((pathlib.Path(state["bundle"]) / "config.json").read_text())
+    visible = [line.split("=", 1)[1] for line in config["process"]["env"] if line.startswith("NVIDIA_VISIBLE_DEVICES=")]
+    known = devices(folder / "nvml.state")
+    minors = resolve(visible[-1] if visible else "", known)
+    fault = folder / "hook.fault"
+    lie = fault.read_text().strip() if fault.exists() else ""
+    if lie == "none":
+        minors = []
+    elif lie == "other":
+        whole = [one["minor"] for one in known if one["kind"] == "gpu"]
+        minors = [whole[(whole.index(minor) + 1) % len(whole)] for minor in minors]
+    root = pathlib.Path(config["root"]["path"])
+    if not root.is_absolute():
+        root = pathlib.Path(state["bundle"]) / root
+    for minor in dict.fromkeys(minors):
+        node = str(root / "dev" / f"nvidia{minor}")
+        subprocess.run(
+            ["nsenter", "-t", str(state["pid"]), "-m", "--", "mknod", "-m", "666", node, "c", "1", "3"], check=True
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,7 @@ from gputui.domain.errors import GputuiError
 from gputui.domain.snapshot import EngineStatus
 from gputui.project.compose_file import default_file
 from gputui.project.operator import operator
+from gputui.project.packaged_files import packaged
 from gputui.project.state_dir import StateDir, state_dir
 
 
@@ -57,7 +58,7 @@ def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
     if arguments.verb is None:
         from gputui.app.app import run_app  # noqa: PLC0415 - a verb must not wait for Textual
 
-        return run_app(room, arguments)
+        return run_app(room, arguments, packaged("themes"))
     verbs = {
         **dict.fromkeys(SHOWS, show.show),
         "history": show.history,

@@ -113,21 +113,22 @@ class LocalControlRoom:
                 listener(snapshot)
 
     def _look_at_state(self) -> None:
-        """Take in what other operators saved and what an apply did."""
+        """Take in what other operators saved and what an apply did. The disk is read without the lock held."""
+        self._compose.look()
+        store = self._store
+        if store is None:
+            return
+        version = store.version()
+        running = self._apply is not None and self._apply.result == "running"
+        if version == self._state_seen and not running:
+            return
+        latest = store.revisions.latest()
+        newest_apply = next(iter(store.applies.all(limit=1)), None)
         with self._lock:
-            self._compose.look()
-            store = self._store
-            if store is None:
-                return
-            version = store.version()
-            running = self._apply is not None and self._apply.result == "running"
-            if version == self._state_seen and not running:
-                return
             self._state_seen = version
-            latest = store.revisions.latest()
-            if latest.revision != self._draft.saved.revision:
+            self._apply = newest_apply
+            if latest.revision > self._draft.saved.revision:
                 self._draft = self._draft.rebased(latest)
-            self._apply = next(iter(store.applies.all(limit=1)), None)
 
     def on_change(self, listener: Callable[[Snapshot], None]) -> None:
         """Call the listener with every new snapshot."""
@@ -250,43 +251,50 @@ class LocalControlRoom:
     def _save(self, assignments: Assignments, reason: str) -> Assignments:
         if self._settings.readonly:
             raise Refusal("this gputui was started with --readonly", "start it without to change anything")
-        saved = self._opened().save(
-            self._draft.saved.revision,
+        store = self._opened()
+        with self._lock:
+            base = self._draft.saved.revision
+            services, as_found = self._services(assignments), self._services(NOT_SAVED)
+        saved = store.save(
+            base,
             assignments,
             author=self._settings.operator,
             reason=reason,
-            services=self._services(assignments),
-            as_found=self._services(NOT_SAVED),
+            services=services,
+            as_found=as_found,
             gpus=self._gpus(),
             project=self._compose.project,
         )
-        self._draft = Draft(saved=saved, current=saved, past=self._draft.past)
+        with self._lock:
+            edited_meanwhile = self._draft.current not in (assignments, self._draft.saved)
+            past = self._draft.past
+            self._draft = (
+                self._draft.rebased(saved) if edited_meanwhile else Draft(saved=saved, current=saved, past=past)
+            )
         self._tell()
         return saved
 
     def save(self, reason: str) -> Assignments:
         """Save the draft."""
         with self._lock:
-            if not self._draft.changed:
-                return self._draft.saved
-            return self._save(self._draft.current, reason)
+            draft = self._draft
+        return self._save(draft.current, reason) if draft.changed else draft.saved
 
     def roll_back(self, revision: int | None) -> Assignments:
         """Save the assignments of an earlier revision again."""
-        with self._lock:
-            store = self._opened()
-            newest = store.revisions.latest()
-            if revision is None:
-                if newest.revision < 2:
-                    raise UsageError("there is no revision to go back to", "see `gputui history`")
-                revision = newest.revision - 1
-            target = store.revisions.at(revision)
-            assignments = replace(newest, items=())
-            for item in newest.items:
-                before = target.of(item.key)
-                # What was adopted since stays so: it is to be carried back to where it was found.
-                assignments = assignments.having(replace(before, adopted=item.adopted) if before else item)
-            return self._save(assignments, f"rollback to revision {revision}")
+        revisions = self._opened().revisions
+        newest = revisions.latest()
+        if revision is None:
+            if newest.revision < 2:
+                raise UsageError("there is no revision to go back to", "see `gputui history`")
+            revision = newest.revision - 1
+        target = revisions.at(revision)
+        assignments = replace(newest, items=())
+        for item in newest.items:
+            before = target.of(item.key)
+            # What was adopted since stays so: it is to be carried back to where it was found.
+            assignments = assignments.having(replace(before, adopted=item.adopted) if before else item)
+        return self._save(assignments, f"rollback to revision {revision}")
 
     def plan(self, only: Sequence[str] = ()) -> Plan:
         """What an apply of the draft would do."""

@@ -176,8 +176,13 @@ def _no_room(
         text = f"{needs}; GPU {label} has {gib(max(0, usable - taken))} of {gib(usable)} GiB free{who}"
     if len(service.assigned) > 1:
         text = text.replace(" GiB;", " GiB on each GPU;", 1)
-    fix = f"GPU {' or '.join(fitting[:3])} would fit" if fitting else "no other GPU has room for it"
+    fix = f"GPU {_either(fitting[:3])} would fit" if fitting else "no other GPU has room for it"
     return _on(service, code, "warning", text, fix, reading.gpu.uuid)
+
+
+def _either(labels: Sequence[str]) -> str:
+    """`0`, `0 or 2`, `0, 2 or 3`."""
+    return " or ".join(part for part in (", ".join(labels[:-1]), labels[-1]) if part)
 
 
 def _on(service: Service, code: str, severity: Severity, text: str, fix: str, gpu: str | None = None) -> Finding:

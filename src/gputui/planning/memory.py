@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gputui.domain.gpu import Reading
+from gputui.domain.gpu import GpuProcess, Reading
 from gputui.domain.memory import GpuMemory, MemoryShare
 from gputui.domain.service import Service
 from gputui.planning.given_gpus import memory_on
@@ -44,8 +44,7 @@ def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
     foreign = None
     if reading.memory_used_mib is not None:
         foreign = max(0, reading.memory_used_mib - held_by_services)
-        if foreign:
-            shares.append(MemoryShare(kind="foreign", name=foreign_name(reading, services), mib=foreign))
+        shares += foreign_shares(reading, services, foreign)
     free_after = None
     known = [need for need in planned if need is not None]
     if usable is not None and foreign is not None:
@@ -61,17 +60,31 @@ def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
     )
 
 
-def foreign_name(reading: Reading, services: Sequence[Service]) -> str:
-    """Who holds the foreign memory: `bob: python 81231`, the largest first, at most two of them."""
+NAMED_STRANGERS = 3
+"""How many foreign processes are named; the rest is summed up."""
+
+
+def foreign_shares(reading: Reading, services: Sequence[Service], foreign_mib: int) -> list[MemoryShare]:
+    """Who holds the foreign memory, the largest first: `bob: python 81231`. What no listed process accounts for is
+    said to be so."""
     own = {service.container.id for service in services if service.container}
     strangers = [process for process in reading.processes or () if process.container_id not in own]
     strangers.sort(key=lambda process: -(process.memory_mib or 0))
-    if not strangers:
-        return "no listed process"
-    names = []
-    for process in strangers[:2]:
-        words = (process.command or "").split()
-        program = words[0].rsplit("/", 1)[-1] if words else "process"
-        names.append(f"{process.user or 'someone'}: {program} {process.pid}")
-    more = f" and {len(strangers) - 2} more" if len(strangers) > 2 else ""
-    return ", ".join(names) + more
+    shares = [_share(process) for process in strangers if process.memory_mib]
+    named, rest = shares[:NAMED_STRANGERS], shares[NAMED_STRANGERS:]
+    if rest:
+        more = sum(share.mib or 0 for share in rest)
+        named.append(MemoryShare(kind="foreign", name=f"{len(rest)} more", mib=more))
+    gap = foreign_mib - sum(share.mib or 0 for share in named)
+    if gap > 0:
+        unknown = [process for process in strangers if not process.memory_mib]
+        name = _share(unknown[0]).name if len(unknown) == 1 else "no listed process"
+        named.append(MemoryShare(kind="foreign", name=name, mib=gap))
+    return named
+
+
+def _share(process: GpuProcess) -> MemoryShare:
+    words = (process.command or "").split()
+    program = words[0].rsplit("/", 1)[-1] if words else "process"
+    name = f"{process.user or 'someone'}: {program} {process.pid}"
+    return MemoryShare(kind="foreign", name=name, mib=process.memory_mib)

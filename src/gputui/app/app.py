@@ -1,0 +1,100 @@
+"""The Textual app: composition, signals, and nothing else."""
+
+import argparse
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+# Frames beyond 15 a second cannot be told apart over SSH; Textual reads this once, when it is imported.
+if os.environ.get("SSH_CONNECTION"):
+    os.environ.setdefault("TEXTUAL_FPS", "15")
+
+from textual.app import App
+from textual.filter import LineFilter
+from textual.screen import Screen
+
+from gputui.app.fence import ControlCharacterFence
+from gputui.app.messages import SnapshotArrived
+from gputui.app.screens.main import MainScreen
+from gputui.app.theme_file import read_themes
+from gputui.control.room import ControlRoom
+from gputui.domain.errors import UsageError
+from gputui.domain.snapshot import Snapshot
+
+DEFAULT_THEME = "gputui-dark"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppOptions:
+    """How the screen is to be."""
+
+    themes: Path
+    theme: str | None = None
+    readonly: bool = False
+
+
+class GputuiApp(App[None]):
+    """Shows a control room."""
+
+    TITLE = "gputui"
+    CSS_PATH = ["app.tcss", "screens/main.tcss"]
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(self, room: ControlRoom, options: AppOptions) -> None:
+        super().__init__()
+        self._room = room
+        self._options = options
+        self.animation_level = "none"
+        themes, self._theme_faults = read_themes(options.themes)
+        for theme in themes:
+            self.register_theme(theme)
+        if options.theme and options.theme not in self.available_themes:
+            names = ", ".join(sorted(self.available_themes))
+            raise UsageError(f"there is no theme “{options.theme}”", f"themes: {names}")
+        chosen = options.theme or DEFAULT_THEME
+        self.theme = chosen if chosen in self.available_themes else "textual-dark"
+
+    def get_line_filters(self) -> list[LineFilter]:
+        """Textual's own, and the fence behind them."""
+        return [*super().get_line_filters(), ControlCharacterFence()]
+
+    def get_default_screen(self) -> Screen[None]:
+        """The main screen."""
+        return MainScreen(self._room, readonly=self._options.readonly)
+
+    def on_mount(self) -> None:
+        """Listen to the room and to signals that end a session."""
+        self._room.on_change(self._arrived)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, self.exit)
+        for fault in self._theme_faults:
+            self.notify(f"theme left out: {fault}", severity="warning", markup=False)
+        self.post_message(SnapshotArrived(self._room.snapshot()))
+
+    def _arrived(self, snapshot: Snapshot) -> None:
+        if self.is_running:
+            self.post_message(SnapshotArrived(snapshot))
+
+    def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
+        """Hand it to the main screen, whatever dialog lies over it."""
+        main = self.screen_stack[0] if self.screen_stack else None
+        if isinstance(main, MainScreen) and main.is_mounted:
+            main.show(message.snapshot)
+
+
+def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path) -> int:
+    """Run the screen until it is left; the exit code.
+
+    Raises:
+        UsageError: there is no such theme, or no terminal.
+    """
+    if os.environ.get("TERM", "dumb") == "dumb" or not os.isatty(1):
+        raise UsageError("the screen needs a terminal", "use a verb instead, as in `gputui gpus`; see --help")
+    app = GputuiApp(room, AppOptions(themes=themes, theme=arguments.theme, readonly=arguments.readonly))
+    app.run()
+    return app.return_code or 0

@@ -1,0 +1,35 @@
+"""Calls that may take time, off the event loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """What the call returns or raises, made in a daemon thread of its own.
+
+    The loop's default pool is small and is waited for at exit: a call that hangs would hang the app.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if not future.done():
+            future.set_exception(error) if error else future.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = call()
+        except BaseException as raised:  # handed to whoever waits
+            error = raised
+        try:
+            loop.call_soon_threadsafe(settle, result, error)
+        except RuntimeError:
+            return  # the app is gone, and nobody waits
+
+    threading.Thread(target=run, name="background", daemon=True).start()
+    return await future

@@ -1,0 +1,134 @@
+"""What the keys do: calls to the control room, with their questions and their errors. It knows no widget."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from gputui.app.background import in_thread
+from gputui.control.room import ControlRoom
+from gputui.domain.errors import GputuiError, NeedsAnswer
+from gputui.domain.plan import Plan
+from gputui.domain.service import Service
+
+Severity = Literal["information", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom the commands talk to: `ask` a question (with details, and the word for yes), `tell` the outcome, and
+    `launched` when an apply has begun."""
+
+    ask: Callable[[str, str, str], Awaitable[bool]]
+    tell: Callable[[str, Severity], None]
+    launched: Callable[[int], None]
+
+
+class Commands:
+    """The commands of a person at the screen."""
+
+    def __init__(self, room: ControlRoom, person: Person) -> None:
+        self._room = room
+        self._person = person
+
+    def _told(self, error: GputuiError) -> None:
+        self._person.tell(f"{error.what}. {error.fix}" if error.fix else error.what, "error")
+
+    async def edit(self, change: Callable[[bool], None]) -> None:
+        """Make a change of the draft; `change` is told whether a found container may be adopted, which is asked."""
+        try:
+            try:
+                change(False)
+            except NeedsAnswer as question:
+                if await self._person.ask(question.what, question.fix, "adopt it"):
+                    change(True)
+        except GputuiError as error:
+            self._told(error)
+
+    async def toggle_gpu(self, service: Service, label: str) -> None:
+        """Append this GPU to the service's, or take it away."""
+        await self.edit(lambda adopt: self._room.toggle_gpu(service.key, label, adopt=adopt))
+
+    async def set_gpus_and_budget(self, service: Service, gpus: str, budget: str) -> None:
+        """What was typed in the edit dialog."""
+
+        def change(adopt: bool) -> None:
+            self._room.set_gpus(service.key, gpus, adopt=adopt)
+            before = "" if service.budget_mib is None else f"{service.budget_mib}MiB"
+            if budget.strip() != before:
+                self._room.set_budget(service.key, budget, adopt=adopt)
+
+        await self.edit(change)
+
+    async def toggle_enabled(self, service: Service) -> None:
+        """Enable the service or disable it."""
+        await self.edit(lambda adopt: self._room.set_enabled(service.key, not service.enabled, adopt=adopt))
+
+    def undo(self) -> None:
+        """Take the last edit back."""
+        if not self._room.undo():
+            self._person.tell("there is no edit to take back", "information")
+
+    async def save(self) -> None:
+        """Save the draft."""
+        try:
+            saved = await in_thread(lambda: self._room.save("edited on the screen"))
+        except GputuiError as error:
+            self._told(error)
+            return
+        self._person.tell(f"saved as revision {saved.revision}", "information")
+
+    async def apply(self) -> None:
+        """Ask, save, and carry the plan out."""
+        plan = self._room.plan()
+        if not plan.doing:
+            self._person.tell("nothing to do: what runs is what is assigned", "information")
+            return
+        if await self._person.ask("Carry this out?", describe(plan), "apply"):
+            await self._launch(lambda: self._saved_plan("edited on the screen"), "applied on the screen")
+
+    def _saved_plan(self, reason: str) -> Plan:
+        self._room.save(reason)
+        return self._room.plan()
+
+    async def lifecycle(self, service: Service, action: Literal["restart", "start", "stop"]) -> None:
+        """Restart, start or stop one service, as it is."""
+        question = f"{action.capitalize()} {service.name}?"
+        if await self._person.ask(question, "", action):
+            await self._launch(lambda: self._room.lifecycle_plan([service.name], action), f"{action} {service.name}")
+
+    async def roll_back(self) -> None:
+        """Take back what was cut off; else go back to the revision before, after looking at the plan."""
+        try:
+            recovered = await in_thread(self._room.recover)
+            if recovered is not None:
+                text = f"the apply that was cut off: {recovered.result.replace('_', ' ')} {recovered.message}"
+                self._person.tell(text, "warning")
+                return
+            if not await self._person.ask(
+                "Go back to the revision before this one?", "It is saved as a new one.", "roll back"
+            ):
+                return
+            saved = await in_thread(lambda: self._room.roll_back(None))
+        except GputuiError as error:
+            self._told(error)
+            return
+        plan = self._room.plan()
+        if plan.doing and await self._person.ask("Carry the rollback out now?", describe(plan), "apply"):
+            await self._launch(self._room.plan, saved.reason)
+
+    async def _launch(self, make_plan: Callable[[], Plan], reason: str) -> None:
+        try:
+            plan = await in_thread(make_plan)
+            number = await in_thread(lambda: self._room.apply(plan, reason))
+        except GputuiError as error:
+            self._told(error)
+            return
+        self._person.launched(number)
+
+
+def describe(plan: Plan) -> str:
+    """The steps of a plan, a line each, and the findings that speak against it."""
+    lines = [f" {number} {step.action} {step.name}: {step.cause}" for number, step in enumerate(plan.doing, start=1)]
+    lines += [f" ▲ {one.text}" for one in plan.findings if one.severity == "warning"]
+    lines += [f" ✗ {one.text}" for one in plan.findings if one.severity in ("error", "refusal")]
+    return "\n".join(lines)

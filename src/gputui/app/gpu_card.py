@@ -1,0 +1,207 @@
+"""One GPU as a card of five lines, or as one line: pure functions from values to styled text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gputui.app.cells import Line, Run, fit, width_of
+from gputui.domain.gpu import Reading
+from gputui.domain.memory import GpuMemory, MemoryShare
+from gputui.domain.units import gib
+
+CARD_HEIGHT = 5
+SHARES = {
+    "service": ("█", "service"),
+    "foreign": ("▓", "foreign"),
+    "freed": ("▚", "freed"),
+    "planned": ("▒", "planned"),
+}
+LEVELS = "▁▂▃▄▅▆▇█"
+
+HOT_C = 85
+"""Degrees from which a temperature is drawn as a warning; data-centre cards slow down a few degrees above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardView:
+    """What a card shows."""
+
+    reading: Reading
+    memory: GpuMemory | None
+    history: tuple[int | None, ...] = ()
+    warning: bool = False
+    now: float = 0.0
+
+
+def short_name(name: str) -> str:
+    """`NVIDIA H100 80GB HBM3` as it is called."""
+    return name.removeprefix("NVIDIA ").removeprefix("GeForce ").replace(" HBM3", "").replace("-SXM4", "")
+
+
+def memory_bar(memory: GpuMemory | None, total_mib: int | None, width: int) -> Line:
+    """The stacked bar: services, foreign, what the draft frees, what it adds, and what is left."""
+    if not total_mib or memory is None or width <= 0:
+        return (Run("·" * max(0, width), "dim"),)
+    cells: list[Run] = []
+    order = ("service", "foreign", "freed", "planned")
+    shares = sorted(memory.shares, key=lambda share: order.index(share.kind))
+    filled, done, services = 0, 0, 0
+    for share in shares:
+        done += share.mib or 0
+        until = min(width, round(done * width / total_mib))
+        if share.mib and until == filled and share.mib * 50 > total_mib:
+            until = min(width, filled + 1)
+        glyph, style = SHARES[share.kind]
+        if share.kind == "service":
+            services += 1
+            style = "service" if services % 2 else "service-other"
+        if until > filled:
+            cells.append(Run(glyph * (until - filled), style))
+            filled = until
+    if filled < width:
+        cells.append(Run("░" * (width - filled), "free"))
+    return tuple(cells)
+
+
+def amounts(reading: Reading) -> str:
+    """`52/80`: GiB used of all."""
+    if reading.memory_total_mib is None:
+        return "n/a"
+    used = "?" if reading.memory_used_mib is None else str(round(reading.memory_used_mib / 1024))
+    return f"{used}/{round(reading.memory_total_mib / 1024)}"
+
+
+def temperature(reading: Reading) -> Run:
+    """`61°`."""
+    if reading.temperature_c is None:
+        return Run("n/a", "dim")
+    return Run(f"{reading.temperature_c}°", "warning" if reading.temperature_c >= HOT_C else "text")
+
+
+def power(reading: Reading) -> str:
+    """`412/700W`."""
+    if reading.power_w is None:
+        return "n/a"
+    limit = "?" if reading.power_limit_w is None else f"{reading.power_limit_w:.0f}"
+    return f"{reading.power_w:.0f}/{limit}W"
+
+
+def utilization(reading: Reading) -> str:
+    """` 93%`."""
+    return " n/a" if reading.utilization_percent is None else f"{reading.utilization_percent:3d}%"
+
+
+def graph(history: Sequence[int | None], width: int) -> str:
+    """The utilisation of the past, one cell a period, newest right."""
+    recent = list(history)[-width:]
+    drawn = "".join(" " if value is None else LEVELS[min(7, value * 8 // 101)] for value in recent)
+    return drawn.rjust(width)
+
+
+def holders(memory: GpuMemory | None) -> Line:
+    """Who has the memory: `ai-llm 43  alice 7.9  + ai-emb 22`."""
+    runs: list[Run] = []
+    signs = {"service": "", "foreign": "", "planned": "+ ", "freed": "− "}
+    order = ("planned", "freed", "service", "foreign")
+    for share in sorted(memory.shares if memory else (), key=lambda one: order.index(one.kind)):
+        name = share.name.partition(":")[0] if share.kind == "foreign" else share.name
+        if share.kind == "foreign" and (share.mib or 0) < 100:
+            continue  # what a driver keeps on an idle GPU is nobody's
+        if runs:
+            runs.append(Run("  "))
+        runs.append(Run(f"{signs[share.kind]}{name} {_amount(share)}", SHARES[share.kind][1]))
+    return tuple(runs) or (Run("idle", "dim"),)
+
+
+def _amount(share: MemoryShare) -> str:
+    if share.mib is None:
+        return "?"
+    return gib(share.mib) if share.mib < 10 * 1024 else str(round(share.mib / 1024))
+
+
+def _edge(left: str, middle: Sequence[Run], right: str, frame: str) -> Line:
+    return (Run(left, frame), *middle, Run(right, frame))
+
+
+def card(view: CardView, width: int) -> tuple[Line, ...]:
+    """The five lines of a card."""
+    reading = view.reading
+    frame = "lost" if reading.state == "lost" else "over" if view.warning else "frame"
+    inner = width - 4
+    state = temperature(reading) if reading.state == "ok" else Run(reading.state.upper(), "lost")
+    title = f" {reading.gpu.label} {short_name(reading.gpu.name)} "
+    room = max(4, width - 4 - width_of((state,)) - 3)
+    title = title if len(title) <= room else title[: room - 1] + "…"
+    dashes = max(1, width - 4 - len(title) - width_of((state,)))
+    top = (Run("╭", frame), Run(title, "title"), Run("─" * dashes + " ", frame), state, Run(" ╮", frame))
+    bodies = _lost_lines(view) if reading.state in ("lost", "unknown") else _lines(view, inner)
+    bottom_text = _bottom(view)
+    bottom = (
+        Run("╰", frame),
+        Run("─" * (width - 2 - len(bottom_text)), frame),
+        Run(bottom_text, "warning"),
+        Run("╯", frame),
+    )
+    return (
+        fit(top, width),
+        *(_edge("│ ", fit(body, inner), " │", frame) for body in bodies),
+        bottom,
+    )
+
+
+def _bottom(view: CardView) -> str:
+    memory, reading = view.memory, view.reading
+    if view.warning and memory is not None and memory.free_after_mib is not None and memory.free_after_mib < 0:
+        return f" ▲ over by {gib(-memory.free_after_mib)} GiB "
+    if reading.state == "stale":
+        return f" {reading.reason} "
+    return f" {reading.throttle_reasons[0]} " if reading.throttle_reasons else ""
+
+
+def _lines(view: CardView, inner: int) -> tuple[Line, ...]:
+    reading = view.reading
+    numbers = amounts(reading).rjust(6)
+    bar = memory_bar(view.memory, reading.memory_total_mib, inner - len(numbers) - 1)
+    watts = power(reading).rjust(8)
+    busy = utilization(reading)
+    history = graph(view.history, max(0, inner - len(busy) - len(watts) - 2))
+    return (
+        (*bar, Run(f" {numbers}")),
+        (Run(history, "graph"), Run(f" {busy}"), Run(f" {watts}", "dim")),
+        holders(view.memory),
+    )
+
+
+def _lost_lines(view: CardView) -> tuple[Line, ...]:
+    reading = view.reading
+    reason = reading.reason or "waiting for its first reading"
+    planned = holders(view.memory) if view.memory and view.memory.shares else ()
+    return ((Run(reason, "lost" if reading.state == "lost" else "dim"),), (), planned)
+
+
+def row(view: CardView, width: int, name_width: int) -> Line:
+    """The same in one line, for narrow or low screens and many GPUs."""
+    reading = view.reading
+    mark = Run("▲" if view.warning else " ", "warning")
+    head = (
+        mark,
+        Run(f"{reading.gpu.label:>4} "),
+        Run(short_name(reading.gpu.name)[:name_width].ljust(name_width) + " ", "title"),
+    )
+    if reading.state in ("lost", "unknown"):
+        return fit((*head, Run(f"{reading.state.upper()} ", "lost"), Run(reading.reason or "", "dim")), width)
+    bar_width = max(6, min(24, width // 6))
+    stale = (Run(f" {reading.reason}", "lost"),) if reading.state == "stale" else ()
+    degrees = temperature(reading)
+    return fit(
+        (
+            *head,
+            *memory_bar(view.memory, reading.memory_total_mib, bar_width),
+            Run(f" {amounts(reading):>6} {utilization(reading)} "),
+            Run(" " * (4 - width_of((degrees,)))),
+            degrees,
+            Run(f" {power(reading):>8}  ", "dim"),
+            *stale,
+            *holders(view.memory),
+        ),
+        width,
+    )

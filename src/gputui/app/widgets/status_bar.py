@@ -1,0 +1,49 @@
+"""The line at the top: which server, which engine, who, and what is not saved."""
+
+import time
+
+from textual.content import Content
+from textual.widgets import Static
+
+from gputui.domain.snapshot import Snapshot
+
+
+def summary_of_gpus(snapshot: Snapshot) -> str:
+    """`8×H100`, or `2 GPUs` where they differ."""
+    names = {gpu.name for gpu in snapshot.inventory.gpus if gpu.mig_index is None}
+    count = sum(gpu.mig_index is None for gpu in snapshot.inventory.gpus)
+    if len(names) == 1:
+        words = names.pop().removeprefix("NVIDIA ").split()
+        return f"{count}×{words[0] if words[0] != 'GeForce' else ' '.join(words[1:3])}"
+    return f"{count} GPUs"
+
+
+class StatusBar(Static):
+    """Repainted only when one of its words changes."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Take in new values."""
+        info = snapshot.engine.info
+        parts = [("gputui", "bold"), (snapshot.host, "")]
+        if snapshot.simulated:
+            parts.insert(1, ("SIMULATED", "bold $warning"))
+        parts.append((f"{info.name} {info.version}" if info else "no engine", "" if info else "$error"))
+        if snapshot.inventory.driver_version:
+            parts.append((f"driver {snapshot.inventory.driver_version}", ""))
+        parts.append((summary_of_gpus(snapshot), ""))
+        if snapshot.project:
+            parts.append((f"project {snapshot.project}", ""))
+        parts.append((snapshot.operator, "dim"))
+        unsaved = len(snapshot.draft.changed)
+        if unsaved:
+            parts.append((f"{unsaved} unsaved", "bold $warning"))
+        apply = snapshot.apply
+        if apply is not None and apply.result == "running":
+            text = f"{apply.operator} is applying" if apply.alive else "an apply was cut off: ctrl+z takes it back"
+            parts.append((text, "bold $warning"))
+        if any("do not share" in note for note in snapshot.notes):
+            parts.append(("state not shared", "$warning"))
+        parts.append((time.strftime("%H:%M"), "dim"))
+        content = Content(" ") + Content("  ").join([Content.styled(text, style) for text, style in parts])
+        if content != self.content:
+            self.update(content, layout=False)

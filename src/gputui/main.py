@@ -77,7 +77,7 @@ def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
 def _compose(arguments: argparse.Namespace) -> ComposeWatch:
     paths = [Path(name) for name in arguments.file]
     if not paths and arguments.demo is None:
-        found = default_file(Path.cwd())
+        found = default_file(Path())
         paths = [found] if found else []
     return ComposeWatch(paths, arguments.project_name)
 

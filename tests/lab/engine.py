@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -23,7 +24,8 @@ USER = 61001
 GROUP = 61002
 """The ordinary user that gputui runs as, and the group of the engine's socket. Neither needs to be in /etc/passwd."""
 
-# Opens every GPU device node that it was given, as a CUDA program does, and holds them until it is stopped.
+# Opens every GPU device node that it was given, as a CUDA program does, and holds them until it is stopped. Its children
+# do not inherit them, or each would count as a GPU process.
 WORKLOAD = """
 echo "workload starting, CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES"
 n=3
@@ -32,7 +34,7 @@ for node in /dev/nvidia[0-9]*; do
 done
 echo "ready"
 trap 'exit 0' TERM
-while :; do sleep 0.2; done
+while :; do sleep 0.2 3<&- 4<&- 5<&- 6<&- 7<&- 8<&-; done
 """
 
 
@@ -92,14 +94,19 @@ class LabEngine:
                 env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         until = time.monotonic() + 60
-        while True:
+        while not self._answers():
+            if self._daemon.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"dockerd did not start: {self.log()}")
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        # A client that fails to connect leaves its socket open, so it is not made before there is something to talk to.
+        with socket.socket(socket.AF_UNIX) as probe:
             try:
-                self.client().ping()
-                return
-            except Exception:
-                if self._daemon.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError(f"dockerd did not start: {self.log()}") from None
-                time.sleep(0.1)
+                probe.connect(str(self.socket))
+            except OSError:
+                return False
+        return bool(self.client().ping())
 
     def log(self) -> str:
         return "\n".join((self.folder / "dockerd.log").read_text(errors="replace").splitlines()[-5:])

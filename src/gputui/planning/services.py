@@ -1,5 +1,6 @@
 """Which services there are: what Compose files name, what runs on the engine, and what was assigned, joined."""
 
+import re
 from collections.abc import Sequence
 
 from gputui.domain.assignment import Assignment, Assignments
@@ -54,14 +55,17 @@ def key_of(container: Container, host: str) -> ServiceKey:
     project = container.labels.get(COMPOSE_PROJECT, "")
     name = container.labels.get(COMPOSE_SERVICE, "")
     if not project or not name:
-        return ServiceKey(host, "", container.name)
+        return ServiceKey(host, "", _PASSING.sub("", container.name))
     number = container.labels.get(COMPOSE_NUMBER, "1")
     return ServiceKey(host, project, name, int(number) if number.isdigit() else 1)
 
 
-def is_ours_in_passing(name: str) -> bool:
+_PASSING = re.compile(r"\.(new|old)-[0-9a-f]{12}$")
+
+
+def _in_passing(container: Container) -> bool:
     """A container that only lives while a service is recreated."""
-    return any(mark in name for mark in (".new-", ".old-"))
+    return _PASSING.search(container.name) is not None
 
 
 def join_services(
@@ -79,9 +83,9 @@ def join_services(
     says, else nothing.
     """
     by_key: dict[ServiceKey, Container] = {}
-    for container in sorted(containers, key=lambda one: (not one.running, one.created_at)):
-        passing = is_ours_in_passing(container.name) or container.labels.get(COMPOSE_ONEOFF) == "True"
-        if not passing:
+    # While a service is recreated, its old or its new container stands for it where none has its name.
+    for container in sorted(containers, key=lambda one: (_in_passing(one), not one.running, one.created_at)):
+        if container.labels.get(COMPOSE_ONEOFF) != "True":
             by_key.setdefault(key_of(container, host), container)
     services: list[Service] = []
     named: set[ServiceKey] = set()

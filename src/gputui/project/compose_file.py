@@ -37,8 +37,11 @@ class Extension(BaseModel):
 
 
 def default_file(directory: Path) -> Path | None:
-    """The Compose file that `docker compose` would read in this directory."""
-    return next((directory / name for name in DEFAULT_NAMES if (directory / name).is_file()), None)
+    """The Compose file that `docker compose` would read in this directory; None where there is none to be seen."""
+    try:
+        return next((directory / name for name in DEFAULT_NAMES if (directory / name).is_file()), None)
+    except OSError:
+        return None
 
 
 def read_project(paths: Sequence[Path], project_name: str | None = None) -> ComposeProject:

@@ -76,7 +76,8 @@ class ServiceTable(DataTable[Text]):
         for key, cells in wanted.items():
             self.add_row(*(cells[title] for title, _ in self._columns), key=key)
         if selected is not None and str(selected) in wanted:
-            self.move_cursor(row=list(wanted).index(str(selected)))
+            # At once, or the row that the cursor is on for a moment would be taken for the person's choice.
+            self.move_cursor(row=list(wanted).index(str(selected)), animate=False)
         self._shown = wanted
 
     @property

@@ -1,0 +1,150 @@
+"""The first journey on a real terminal, as a person would make it; judged from the engine and the kernel."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.lab.conftest import GPUS, Lab
+from tests.lab.driver import uuid_of, wait_for
+from tests.terminal import Terminal
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def screens(lab: Lab) -> Iterator[Callable[..., Terminal]]:
+    """Opens screens of gputui, as an ordinary user."""
+    opened: list[Terminal] = []
+
+    def opening(*arguments: str) -> Terminal:
+        terminal = Terminal(lab.command(*arguments), lab.environment())
+        opened.append(terminal)
+        return terminal
+
+    yield opening
+    for terminal in opened:
+        terminal.kill()
+
+
+def select(terminal: Terminal, names: list[str], name: str) -> None:
+    terminal.keys("g", *["j"] * sorted(names).index(name))
+
+
+def test_a_service_is_moved_by_keyboard(
+    lab: Lab, three_services: dict[str, int], screens: Callable[..., Terminal]
+) -> None:
+    name = lab.random.choice(sorted(three_services))
+    home = three_services[name]
+    target = lab.random.choice([gpu for gpu in range(GPUS) if gpu not in three_services.values()])
+    stranger_mib = 79_000
+    lab.driver.strangers = [(str(target), 1, stranger_mib)]
+    lab.driver.write()
+    before = lab.names()
+    print(f"move {name} from {home} to {target}")
+
+    terminal = screens()
+    first = terminal.expect(lambda text: all(f"{service} 8.0" in text for service in three_services))
+    assert first.count("H100 80GB") == GPUS
+    terminal.expect("nothing to do")
+
+    select(terminal, list(three_services), name)
+    terminal.keys(str(target))
+    terminal.expect("may it be changed from here?")
+    terminal.keys("y")
+    terminal.expect(f"{home} → {home},{target}")
+    terminal.keys(str(home))
+    terminal.expect(f"{home} → {target} ")
+    warning = terminal.expect("would fit")
+    assert f"{name} needs 8.0 GiB; GPU {target} has" in warning
+    assert "process_api" in warning or "root:" in warning or "someone:" in warning, "the warning names who holds it"
+    assert "▲ over by" in warning
+    terminal.expect(f"recreate {name}  GPUs {home} → {target} · CUDA_VISIBLE_DEVICES=0")
+
+    terminal.keys("a")
+    terminal.expect("Carry this out?")
+    terminal.keys("y")
+    done = terminal.expect("the apply is done", limit_s=40)
+    assert f"confirm its GPUs: GPU {target}" in done
+    assert f"loaded model on /dev/nvidia{target}" in done, "the new container's log is beside its launch"
+
+    (request,) = lab.inspect(name)["HostConfig"]["DeviceRequests"]
+    assert request["DeviceIDs"] == [uuid_of(target)]
+    inside = lab.process_environment(name)
+    assert (inside["NVIDIA_VISIBLE_DEVICES"], inside["CUDA_VISIBLE_DEVICES"]) == (uuid_of(target), "0")
+    assert inside["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert lab.nodes(name) == {f"nvidia{target}"}
+    assert lab.gpus_of(name) == {str(target)}
+    after = lab.names()
+    assert after.keys() == before.keys()
+    assert {other for other in before if before[other] != after[other]} == {name}
+
+    terminal.keys("l")
+    terminal.expect(f"log of {name}")
+    terminal.expect("ready")
+    terminal.keys("a")
+    terminal.expect("nothing to do: what runs is what is assigned")
+    assert lab.names() == after
+    terminal.keys("q")
+    terminal.expect("EXIT=0")
+
+
+def test_a_launch_that_fails_says_why_and_puts_the_old_one_back(lab: Lab, screens: Callable[..., Terminal]) -> None:
+    falls = '[ -e /dev/nvidia1 ] && { echo "CUDA out of memory on /dev/nvidia1"; exit 3; }; exec /workload'
+    identity = lab.engine.run("llm", [uuid_of(0)], command=["sh", "-c", falls])
+    lab.loaded("llm")
+    terminal = screens()
+    terminal.expect("llm")
+    terminal.expect("nothing to do")
+    terminal.keys("1")
+    terminal.expect("may it be changed from here?")
+    terminal.keys("y", "0")
+    terminal.expect("0 → 1 ")
+    terminal.keys("a")
+    terminal.expect("Carry this out?")
+    terminal.keys("y")
+    failed = terminal.expect("the apply failed (rolled back)", limit_s=40)
+    assert "it ended with code 3" in failed
+    assert "CUDA out of memory on /dev/nvidia1" in failed
+    assert lab.names() == {"llm": identity}
+    wait_for("the old one runs", lambda: lab.inspect("llm")["State"]["Running"])
+    assert lab.nodes("llm") == {"nvidia0"}
+
+
+@pytest.mark.parametrize("leave", ["quit", "lost connection"])
+def test_an_apply_outlives_its_screen_and_the_next_one_shows_it(
+    lab: Lab, screens: Callable[..., Terminal], leave: str
+) -> None:
+    lab.engine.run("llm", [uuid_of(0)])
+    lab.loaded("llm")
+    assert lab.gputui("assign", "llm", "--gpus", "3", "--yes").returncode == 0
+    terminal = screens()
+    terminal.expect("0 → 3")
+    terminal.keys("a")
+    terminal.expect("Carry this out?")
+    terminal.keys("y")
+    terminal.expect("watch it come up")
+    if leave == "quit":
+        terminal.keys("q")
+        terminal.expect("EXIT=0")
+    else:
+        terminal.kill()
+    second = screens()
+    second.keys("v")
+    second.expect("is applying")
+    second.expect("stop the old container")
+    second.expect("the apply is done", limit_s=40)
+    assert lab.nodes("llm") == {"nvidia3"}
+    assert lab.json("history")["applies"][0]["result"] == "done"
+
+
+def test_without_an_engine_it_goes_on_monitoring_and_reconnects(lab: Lab, screens: Callable[..., Terminal]) -> None:
+    lab.engine.run("llm", [uuid_of(0)])
+    terminal = screens()
+    terminal.expect("llm")
+    lab.engine.stop()
+    try:
+        terminal.expect("monitoring only", limit_s=20)
+        assert "H100 80GB" in terminal.text
+    finally:
+        lab.engine.start()
+    terminal.expect(lambda text: "monitoring only" not in text and "llm" in text, limit_s=20)

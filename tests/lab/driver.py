@@ -1,13 +1,12 @@
 """The stand-in driver: the library, its state, and who holds memory."""
 
-import re
 import subprocess
-import threading
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-_NODE = re.compile(r"^/dev/nvidia(\d+)$")
+from tests.lab.claims import find_claims, replace_text
 
 HERE = Path(__file__).resolve().parent
 
@@ -25,7 +24,18 @@ def nvml_header() -> Path:
 def build_library(folder: Path) -> Path:
     library = folder / "libnvidia-ml.so.1"
     source = HERE / "nvml_stand_in.c"
-    command = ["gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-I", str(nvml_header())]
+    command = [
+        "gcc",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-O1",
+        "-shared",
+        "-fPIC",
+        "-Wl,-soname,libnvidia-ml.so.1",
+        "-I",
+        str(nvml_header()),
+    ]
     subprocess.run([*command, "-o", str(library), str(source), "-lpthread", "-ldl"], check=True)
     return library
 
@@ -70,66 +80,33 @@ class Driver:
     extra: list[str] = field(default_factory=list)
     strangers: list[tuple[str, int, int]] = field(default_factory=list)
     system: str = "system\tdriver=580.95.05\tcuda=13000"
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _claims: list[tuple[str, int, int]] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _written: str = ""
+    _watcher: subprocess.Popen[bytes] | None = None
 
     @property
     def state(self) -> Path:
         return self.folder / "nvml.state"
 
     def write(self) -> None:
-        with self._lock:
-            lines = [self.system, *(gpu.line() for gpu in self.gpus), *self.extra]
-            lines += [f"proc\t{gpu}\t{pid}\t{mib}" for gpu, pid, mib in (*self.strangers, *self._claims)]
-            text = "\n".join(lines) + "\n"
-            if text == self._written and self.state.exists():
-                return
-            temporary = self.state.with_suffix(".new")
-            temporary.write_text(text)
-            temporary.chmod(0o644)
-            temporary.replace(self.state)
-            self._written = text
+        lines = [self.system, *(gpu.line() for gpu in self.gpus), *self.extra]
+        lines += [f"proc\t{gpu}\t{pid}\t{mib}" for gpu, pid, mib in self.strangers]
+        replace_text(self.state, "\n".join(lines) + "\n")
+
+    def watch(self) -> None:
+        """List what containers claim, by a process that stays root whatever the tests become."""
+        claims = f"{self.state}.claims"
+        self._watcher = subprocess.Popen([sys.executable, "-I", str(HERE / "claims.py"), claims])
+
+    def close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.wait()
 
     def change(self, index: int, **values: object) -> None:
         self.gpus = [replace(gpu, **values) if gpu.index == index else gpu for gpu in self.gpus]  # type: ignore[arg-type]
         self.write()
 
-    def watch(self) -> None:
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def _watch(self) -> None:
-        while not self._stop.is_set():
-            claims = find_claims()
-            if claims != self._claims:
-                self._claims = claims
-                self.write()
-            self._stop.wait(0.1)
-
-    def close(self) -> None:
-        self._stop.set()
-
     def claims_of(self, pids: set[int]) -> set[str]:
         return {gpu for gpu, pid, _ in find_claims() if pid in pids}
-
-
-def find_claims() -> list[tuple[str, int, int]]:
-    """(GPU, host pid, MiB) of every process that holds /dev/nvidiaN open; how much it says in $CLAIM_MIB."""
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            nodes = {match[1] for link in (entry / "fd").iterdir() if (match := _NODE.match(str(link.readlink())))}
-            if not nodes:
-                continue
-            variables = (entry / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        claim = next((int(line.partition(b"=")[2]) for line in variables if line.startswith(b"CLAIM_MIB=")), 256)
-        found |= {(node, int(entry.name), claim) for node in nodes}
-    return sorted(found)
 
 
 def wait_for(what: str, condition: "object", limit_s: float = 15.0) -> None:

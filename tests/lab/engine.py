@@ -16,7 +16,8 @@ from typing import Any
 import docker
 
 PACKAGES = [
-    "docker.io", "containerd", "runc", "busybox-static", "iptables", "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0",
+    "docker.io", "containerd", "runc", "busybox-static", "iptables",
+    "libip4tc2", "libip6tc2", "libnftnl11", "libmnl0",
     "libnetfilter-conntrack3", "libnfnetlink0", "libxtables12", "libdevmapper1.02.1",
 ]  # fmt: skip
 

@@ -11,6 +11,8 @@
  *   proc    INDEX PID MIB                   a process on the GPU at that place of the list (MIG instances: PARENT:N)
  *   fail    INDEX|* FUNCTION|* CODE         that call answers CODE
  *   delay   INDEX|* FUNCTION|* MS           that call takes MS; below 0 it never returns
+ *
+ * A second file beside it, with `.claims` added to its name, holds further `proc` lines: what containers claim.
  */
 #define _GNU_SOURCE
 #define NVML_NO_UNVERSIONED_FUNC_DEFS
@@ -43,9 +45,6 @@ static struct process procs[MAX_PROCS];
 static struct rule fails[MAX_RULES], delays[MAX_RULES];
 static int n_devices, n_gpus, n_procs, n_fails, n_delays, started, init_code, cuda_version;
 static char driver[64];
-static struct timespec seen;
-static off_t seen_size = -1;
-static ino_t seen_inode;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *state_path(void)
@@ -126,19 +125,25 @@ static void parse_rule(char **f, int n, struct rule *rules, int *count)
     r->value = atol(f[3]);
 }
 
-/* With the lock held: read the file again if it changed. A missing file is a machine whose driver is not loaded. */
-static void refresh(void)
+struct source { struct timespec changed; off_t size; ino_t inode; };
+static struct source seen_state = {.size = -1}, seen_claims = {.size = -1};
+
+/* Whether a file is another than at the last look; a missing one has size -1. */
+static int differs(const char *path, struct source *before)
 {
     struct stat st;
-    if (stat(state_path(), &st)) { init_code = NVML_ERROR_DRIVER_NOT_LOADED; n_devices = n_gpus = 0; seen_size = -1; return; }
-    if (st.st_size == seen_size && st.st_ino == seen_inode && st.st_mtim.tv_sec == seen.tv_sec && st.st_mtim.tv_nsec == seen.tv_nsec) return;
-    FILE *file = fopen(state_path(), "r");
-    if (!file) { init_code = NVML_ERROR_NO_PERMISSION; return; }
-    seen = st.st_mtim; seen_size = st.st_size; seen_inode = st.st_ino;
-    n_devices = n_gpus = n_procs = n_fails = n_delays = 0;
-    init_code = NVML_SUCCESS;
-    snprintf(driver, sizeof driver, "580.95.05");
-    cuda_version = 13000;
+    struct source now = {.size = -1};
+    if (!stat(path, &st)) now = (struct source){st.st_mtim, st.st_size, st.st_ino};
+    int same = now.size == before->size && now.inode == before->inode && now.changed.tv_sec == before->changed.tv_sec
+        && now.changed.tv_nsec == before->changed.tv_nsec;
+    *before = now;
+    return !same;
+}
+
+static void read_lines(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    if (!file) return;
     char line[2048];
     while (fgets(line, sizeof line, file)) {
         char *fields[40];
@@ -164,6 +169,22 @@ static void refresh(void)
         }
     }
     fclose(file);
+}
+
+/* With the lock held: read both files again if one changed. No state is a machine whose driver is not loaded. */
+static void refresh(void)
+{
+    char claims[4200];
+    snprintf(claims, sizeof claims, "%s.claims", state_path());
+    int changed = differs(state_path(), &seen_state);
+    changed |= differs(claims, &seen_claims);
+    if (!changed) return;
+    n_devices = n_gpus = n_procs = n_fails = n_delays = 0;
+    init_code = seen_state.size < 0 ? NVML_ERROR_DRIVER_NOT_LOADED : NVML_SUCCESS;
+    snprintf(driver, sizeof driver, "580.95.05");
+    cuda_version = 13000;
+    read_lines(state_path());
+    read_lines(claims);
 }
 
 static int matches(const struct rule *r, const char *label, const char *function)

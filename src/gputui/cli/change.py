@@ -8,7 +8,7 @@ import time
 from gputui.cli import json_form
 from gputui.cli.show import FIRST_LOOK_S, named, print_findings
 from gputui.control.room import ControlRoom
-from gputui.domain.errors import NeedsAnswer, Unreachable, UsageError
+from gputui.domain.errors import Conflict, NeedsAnswer, Unreachable, UsageError
 from gputui.domain.event import ApplyEvent, ApplyRecord, Result
 from gputui.domain.plan import Plan
 from gputui.domain.snapshot import Snapshot
@@ -107,16 +107,34 @@ def print_plan(found: Plan) -> None:
     print_findings(found.findings)
 
 
+def _cut_off(snapshot: Snapshot) -> ApplyRecord | None:
+    """The last apply, where its process ended before it did."""
+    apply = snapshot.apply
+    return apply if apply is not None and apply.result == "running" and not apply.alive else None
+
+
+def _ready(room: ControlRoom) -> None:
+    """Nothing is begun on top of what an apply that was cut off left behind.
+
+    Raises:
+        Conflict: there is such an apply.
+    """
+    cut = _cut_off(_seen(room))
+    if cut is not None:
+        what = f"the apply of {cut.operator} at {cut.started_at} was cut off"
+        raise Conflict(what, "take back what it left with `gputui rollback --yes`, then try again")
+
+
 def apply(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`apply [SERVICE…]`."""
-    _seen(room)
+    _ready(room)
     found = room.plan(arguments.service)
     return _carry_out(room, found, arguments, "apply")
 
 
 def lifecycle(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`restart`, `start` and `stop`: what is adopted is also saved as enabled or disabled."""
-    _seen(room)
+    _ready(room)
     found = room.lifecycle_plan(arguments.service, arguments.verb)
     code = _carry_out(room, found, arguments, f"{arguments.verb} {' '.join(arguments.service)}")
     if code == 0 and arguments.verb != "restart":
@@ -134,12 +152,9 @@ def lifecycle(room: ControlRoom, arguments: argparse.Namespace) -> int:
 
 def roll_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`rollback [REVISION]`: first of all, what an apply that was cut off left behind is taken back."""
-    snapshot = _seen(room)
-    cut = snapshot.apply is not None and snapshot.apply.result == "running" and not snapshot.apply.alive
-    if cut and snapshot.apply is not None:
-        if not ask(
-            f"Take back what the apply of {snapshot.apply.operator} left, which was cut off?", yes=arguments.yes
-        ):
+    cut = _cut_off(_seen(room))
+    if cut is not None:
+        if not ask(f"Take back what the apply of {cut.operator} left, which was cut off?", yes=arguments.yes):
             return 2
         record = room.recover()
         if record is not None:

@@ -98,6 +98,13 @@ class DockerEngine:
             "see `systemctl status docker`; gputui reconnects by itself",
         )
 
+    def close(self) -> None:
+        """Let go of the connection; the next call makes a new one."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
     @property
     def socket(self) -> Path | None:
         """The Unix socket, where the engine is reached by one."""
@@ -247,7 +254,8 @@ class DockerEngine:
 
     def _stream(self, what: str, call: Callable[[Client], Any]) -> "DockerStream":
         try:
-            return DockerStream(call(self._connect()))
+            client = self._connect()
+            return DockerStream(client, call(client))
         except docker.errors.NotFound as error:
             raise NotFound(f"{what}: {_explanation(error)}") from error
         except docker.errors.APIError as error:
@@ -259,7 +267,8 @@ class DockerEngine:
 class DockerStream:
     """A stream of the engine that can be closed from another thread."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, client: Client, stream: Any) -> None:
+        self._client = client
         self._stream = stream
 
     def __iter__(self) -> Iterator[bytes]:
@@ -267,6 +276,8 @@ class DockerStream:
             yield from self._stream
         except _FAILURES:
             return
+        finally:
+            self._client.close()
 
     def close(self) -> None:
         """Shut the connection down, which ends the iteration."""

@@ -82,6 +82,8 @@ def spec_from(data: Mapping[str, Any], *, image_moved: bool) -> ContainerSpec:
     if image_moved:
         body["Image"] = data["Image"]
     host = copy.deepcopy(dict(data.get("HostConfig") or {}))
+    # A bind without a source asks for an anonymous volume; the one that it got is named below.
+    host["Binds"] = [bind for bind in host.get("Binds") or [] if ":" in str(bind)]
     host["Mounts"] = [*(host.get("Mounts") or []), *_volumes_to_keep(data, host)]
     body["HostConfig"] = host
     primary, endpoints = _endpoints(data, str(host.get("NetworkMode") or "default"), identity)
@@ -92,7 +94,7 @@ def spec_from(data: Mapping[str, Any], *, image_moved: bool) -> ContainerSpec:
 
 
 def _volumes_to_keep(data: Mapping[str, Any], host: Mapping[str, Any]) -> list[dict[str, Any]]:
-    named = {str(bind).split(":")[1] for bind in host.get("Binds") or [] if ":" in str(bind)}
+    named = {str(bind).split(":")[1] for bind in host.get("Binds") or []}
     named |= {str(mount.get("Target")) for mount in host.get("Mounts") or []}
     return [
         {

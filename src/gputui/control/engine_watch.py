@@ -33,11 +33,11 @@ class EngineWatch:
         while not self._stop.is_set():
             self._look()
             self._changed()
+            self.first_answer.set()
             self._poke.wait(POLL_S)
             self._poke.clear()
 
     def _look(self) -> None:
-        before = (self.status, self.containers)
         try:
             if self.status.info is None:
                 status = EngineStatus(info=self._engine.info())
@@ -50,8 +50,6 @@ class EngineWatch:
             self.status = EngineStatus(reason=error.what, fix=error.fix)
             self.containers = ()
             self._events = None
-        if before != (self.status, self.containers) or not self.first_answer.is_set():
-            self.first_answer.set()
 
     def _follow_events(self) -> None:
         events = self._engine.events()

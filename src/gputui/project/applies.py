@@ -154,7 +154,7 @@ class Applies:
 
 def _record(row: tuple[object, ...]) -> ApplyRecord:
     (number, revision, operator, reason, started, ended, result, services, message, pid, pid_start) = row
-    alive = isinstance(pid, int) and result == "running" and _start_time(pid) == pid_start
+    alive = isinstance(pid, int) and result == "running" and pid_start is not None and _start_time(pid) == pid_start
     results: dict[str, Result] = {
         "running": "running",
         "done": "done",

@@ -1,0 +1,14 @@
+"""What a command line call must not load."""
+
+import subprocess
+import sys
+
+
+def test_a_verb_does_not_load_textual() -> None:
+    script = (
+        "import sys, os; os._exit = lambda code: None; sys.argv = ['gputui', '--demo', 'gpus', '--json'];"
+        "from gputui.main import main; main();"
+        "assert not [name for name in sys.modules if name.split('.')[0] in ('textual', 'rich', 'docker')], sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

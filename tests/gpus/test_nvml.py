@@ -1,0 +1,168 @@
+"""Readings through the real binding, from the stand-in library."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.driver import Driver, StandInGpu, build_library, uuid_of
+
+pytestmark = pytest.mark.lab  # it compiles C, and the machine that has no lab need not have a compiler
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nvml")
+    build_library(folder)
+    return folder
+
+
+@pytest.fixture
+def driver(library: Path) -> Driver:
+    made = Driver(library, [StandInGpu(index, uuid_of(index)) for index in range(3)])
+    made.write()
+    return made
+
+
+def gputui(driver: Driver, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(driver.folder)}
+    return subprocess.run(
+        [sys.executable, "-m", "gputui", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def gpus(driver: Driver) -> list[dict[str, Any]]:
+    done = gputui(driver, "gpus", "--json")
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout)["gpus"])
+
+
+def test_every_value_of_a_card_is_read(driver: Driver) -> None:
+    driver.change(1, base=5000, util=93, temp=61, power=412_000, clock=1980)
+    driver.strangers = [("1", os.getpid(), 1024)]
+    driver.write()
+    one = gpus(driver)[1]
+    assert one["age_s"] < 5
+    process = one.pop("processes")[0]
+    assert (process["pid"], process["memory_mib"], process["service"]) == (os.getpid(), 1024, None)
+    assert "pytest" in process["command"]
+    one.pop("age_s")
+    assert one == {
+        "index": 1, "mig_index": None, "uuid": uuid_of(1), "parent_uuid": None, "name": "NVIDIA H100 80GB HBM3",
+        "pci_bus_id": "00000000:2C:00.0", "compute_capability": "9.0", "memory_total_mib": 81559,
+        "memory_used_mib": 6024, "memory_reserved_mib": 551, "memory_free_mib": 81559 - 551 - 6024,
+        "utilization_percent": 93, "temperature_c": 61, "power_w": 412.0, "power_limit_w": 700.0,
+        "clock_sm_mhz": 1980, "throttle_reasons": [], "mig_enabled": False, "state": "ok", "reason": None,
+    }  # fmt: skip
+
+
+def test_what_a_gpu_does_not_support_is_unknown_and_not_zero(driver: Driver) -> None:
+    calls = (
+        "nvmlDeviceGetUtilizationRates",
+        "nvmlDeviceGetPowerUsage",
+        "nvmlDeviceGetTemperature",
+        "nvmlDeviceGetClockInfo",
+    )
+    driver.extra = [f"fail\t0\t{call}\t3" for call in calls]
+    driver.write()
+    first, second, _ = gpus(driver)
+    assert (first["utilization_percent"], first["power_w"], first["temperature_c"], first["clock_sm_mhz"]) == (
+        None,
+    ) * 4
+    assert (first["state"], second["utilization_percent"]) == ("ok", 0)
+
+
+def test_without_memory_v2_the_first_version_serves(driver: Driver) -> None:
+    driver.extra = ["fail\t*\tnvmlDeviceGetMemoryInfo_v2\t13"]
+    driver.change(0, base=1000)
+    one = gpus(driver)[0]
+    assert (one["memory_used_mib"], one["memory_reserved_mib"], one["memory_free_mib"]) == (1551, None, 80008)
+
+
+def test_a_lost_gpu_spoils_its_own_card_alone(driver: Driver) -> None:
+    driver.extra = ["fail\t1\t*\t15"]
+    driver.write()
+    states = [one["state"] for one in gpus(driver)]
+    assert states == ["ok", "lost", "ok"]
+
+
+def test_a_call_that_hangs_spoils_its_own_card_alone(driver: Driver) -> None:
+    driver.extra = ["delay\t2\tnvmlDeviceGetPowerUsage\t-1"]
+    driver.write()
+    states = [one["state"] for one in gpus(driver)]
+    assert states == ["ok", "ok", "unknown"]
+
+
+def test_mig_instances_are_gpus_of_their_own(driver: Driver) -> None:
+    driver.change(1, mig=1)
+    driver.extra = [f"mig\t1\t{n}\tuuid=MIG-{n}\tname=MIG 3g.40gb\tgi={n}\tci=0\ttotal=40192" for n in range(2)]
+    driver.write()
+    found = gpus(driver)
+    assert [(one["index"], one["mig_index"]) for one in found] == [(0, None), (1, None), (1, 0), (1, 1), (2, None)]
+    assert found[1]["mig_enabled"]
+    assert found[2]["parent_uuid"] == uuid_of(1)
+    assert found[2]["utilization_percent"] is None
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (9, "the NVIDIA driver is not loaded"),
+        (18, "driver and library have different versions"),
+        (999, "NVML cannot be used"),
+    ],
+)
+def test_without_a_usable_driver_the_reason_and_the_fix_are_told(driver: Driver, code: int, reason: str) -> None:
+    driver.system = f"system\tdriver=580.95.05\tinit={code}"
+    driver.write()
+    done = gputui(driver, "gpus")
+    assert done.returncode == 3
+    assert f"No GPUs detected: {reason}" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 2
+
+
+def test_without_the_library_it_is_said_to_be_missing(tmp_path: Path) -> None:
+    done = gputui(Driver(tmp_path), "gpus")
+    assert done.returncode == 3
+    assert "the NVIDIA driver's library is missing (libnvidia-ml.so.1)" in done.stderr
+
+
+def test_nvitop_and_gpustat_read_the_same_numbers_from_the_same_library(driver: Driver) -> None:
+    driver.change(0, base=5000, util=93, temp=61, power=412_000)
+    driver.change(2, base=40_000, util=12, temp=44, power=150_000)
+    ours = gpus(driver)
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(driver.folder)}
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    gpustat = json.loads(run(str(Path(sys.executable).with_name("gpustat")), "--json"))["gpus"]
+    assert [one["uuid"] for one in gpustat] == [one["uuid"] for one in ours]
+    for theirs, mine in zip(gpustat, ours, strict=True):
+        assert theirs["memory.total"] == mine["memory_total_mib"]
+        assert theirs["memory.used"] == mine["memory_used_mib"]
+        assert theirs["utilization.gpu"] == mine["utilization_percent"]
+        assert theirs["temperature.gpu"] == mine["temperature_c"]
+        assert (theirs["power.draw"], theirs["enforced.power.limit"]) == (mine["power_w"], mine["power_limit_w"])
+    script = (
+        "import json; from nvitop import Device; print(json.dumps([[d.uuid(), d.memory_total(), d.memory_used(), "
+        "d.gpu_utilization(), d.temperature(), d.power_usage()] for d in Device.all()]))"
+    )
+    for theirs, mine in zip(json.loads(run(sys.executable, "-c", script)), ours, strict=True):
+        uuid, total, used, utilization, temperature, power = theirs
+        assert (uuid, total >> 20, used >> 20) == (mine["uuid"], mine["memory_total_mib"], mine["memory_used_mib"])
+        assert (utilization, temperature, power / 1000) == (
+            mine["utilization_percent"],
+            mine["temperature_c"],
+            mine["power_w"],
+        )

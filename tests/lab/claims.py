@@ -1,0 +1,49 @@
+"""What containers claim of GPU memory: the host processes that hold a GPU's device node open. A program of its own."""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+_NODE = re.compile(r"^/dev/nvidia(\d+)$")
+
+
+def find_claims() -> list[tuple[str, int, int]]:
+    """(GPU, host pid, MiB) of every process that holds /dev/nvidiaN open; how much it says in $CLAIM_MIB."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            nodes = {match[1] for link in (entry / "fd").iterdir() if (match := _NODE.match(str(link.readlink())))}
+            if not nodes:
+                continue
+            variables = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        claim = next((int(line.partition(b"=")[2]) for line in variables if line.startswith(b"CLAIM_MIB=")), 256)
+        found |= {(node, int(entry.name), claim) for node in nodes}
+    return sorted(found)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file in one step, readable for everybody."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(text)
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def main() -> None:
+    path = Path(sys.argv[1])
+    before = None
+    while path.parent.exists():
+        claims = find_claims()
+        if claims != before:
+            before = claims
+            replace_text(path, "".join(f"proc\t{gpu}\t{pid}\t{mib}\n" for gpu, pid, mib in claims))
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()

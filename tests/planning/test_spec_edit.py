@@ -1,0 +1,96 @@
+"""What is changed in a container's spec, and that nothing else is."""
+
+import copy
+from typing import Any
+
+from gputui.domain.container import ContainerSpec
+from gputui.domain.service import Edit
+from gputui.planning.container_view import container_view
+from gputui.planning.spec_edit import gib_down, with_argument, with_edits, with_gpus
+from tests.builders import gpu
+
+HOST = [gpu(index) for index in range(4)]
+BODY: dict[str, Any] = {
+    "Image": "vllm:1",
+    "Env": ["HF_TOKEN=secret", "NVIDIA_VISIBLE_DEVICES=all", "CUDA_VISIBLE_DEVICES=3", "A=b"],
+    "Cmd": ["--model", "x", "--max-model-len=4096", "--enforce-eager"],
+    "Labels": {"keep": "me"},
+    "HostConfig": {
+        "ShmSize": 1,
+        "DeviceRequests": [
+            {
+                "Driver": "nvidia", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu", "utility"]],
+                "Options": {"o": "p"},
+            },
+            {"Driver": "other", "Count": 1, "DeviceIDs": None, "Capabilities": [["tpu"]], "Options": {}},
+        ],
+    },
+}  # fmt: skip
+
+
+def changed(*indices: int) -> dict[str, Any]:
+    before = copy.deepcopy(BODY)
+    view = container_view(HOST, [HOST[index].uuid for index in indices])
+    after = with_gpus(ContainerSpec(name="a", body=BODY), view, revision=7, operator="alice")
+    assert before == BODY, "the spec that undo needs is not touched"
+    return dict(after.body)
+
+
+def test_one_request_by_uuid_replaces_the_old_and_keeps_its_capabilities_and_options() -> None:
+    other, request = changed(2, 0)["HostConfig"]["DeviceRequests"]
+    assert request == {
+        "Driver": "nvidia",
+        "Count": 0,
+        "DeviceIDs": [HOST[2].uuid, HOST[0].uuid],
+        "Capabilities": [["gpu", "utility"]],
+        "Options": {"o": "p"},
+    }
+    assert other["Driver"] == "other"
+
+
+def test_the_variables_say_the_same_as_the_request() -> None:
+    lines = changed(2, 0)["Env"]
+    assert lines == [
+        "HF_TOKEN=secret",
+        "A=b",
+        f"NVIDIA_VISIBLE_DEVICES={HOST[2].uuid},{HOST[0].uuid}",
+        "CUDA_VISIBLE_DEVICES=1,0",
+        "CUDA_DEVICE_ORDER=PCI_BUS_ID",
+    ]
+
+
+def test_without_gpus_there_is_no_request_and_nothing_visible() -> None:
+    body = changed()
+    assert [one["Driver"] for one in body["HostConfig"]["DeviceRequests"]] == ["other"]
+    assert body["Env"] == ["HF_TOKEN=secret", "A=b", "NVIDIA_VISIBLE_DEVICES=void"]
+
+
+def test_labels_remember_the_mapping() -> None:
+    labels = changed(2, 0)["Labels"]
+    assert labels["keep"] == "me"
+    assert (labels["io.gputui.gpus"], labels["io.gputui.order"]) == (f"{HOST[2].uuid},{HOST[0].uuid}", "1,0")
+    assert (labels["io.gputui.revision"], labels["io.gputui.operator"]) == ("7", "alice")
+
+
+def test_a_budget_is_set_and_taken_away_again() -> None:
+    spec = ContainerSpec(name="a", body=BODY)
+    with_budget = with_edits(spec, budget_mib=3584, budget_env="VRAM_BUDGET_GB", edits=())
+    assert "VRAM_BUDGET_GB=3.5" in with_budget.body["Env"]
+    without = with_edits(with_budget, budget_mib=None, budget_env="VRAM_BUDGET_GB", edits=())
+    assert without.body["Env"] == BODY["Env"]
+
+
+def test_a_budget_is_rounded_down() -> None:
+    assert [gib_down(mib) for mib in (3584, 3583, 1024, 100)] == ["3.5", "3.4", "1.0", "0.1"]
+
+
+def test_arguments_change_where_they_stand_and_in_their_form() -> None:
+    command = BODY["Cmd"]
+    assert with_argument(command, "--model", "y")[:2] == ["--model", "y"]
+    assert "--max-model-len=8192" in with_argument(command, "--max-model-len", "8192")
+    assert with_argument(command, "--tp", "2")[-2:] == ["--tp", "2"]
+    assert "--enforce-eager" not in with_argument(command, "--enforce-eager", None)
+    edited = with_edits(
+        ContainerSpec(name="a", body=BODY), budget_mib=None, budget_env="X", edits=[Edit(argument="--tp", value="2")]
+    )
+    assert edited.body["Labels"]["io.gputui.edits"] == "--tp=2"

@@ -1,0 +1,162 @@
+"""Reading Compose files: what is carried, and one clear line where something is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from gputui.domain.compose import ComposeProject
+from gputui.domain.errors import UsageError
+from gputui.project.compose_file import read_project
+
+
+def project(folder: Path, text: str, *more: str) -> ComposeProject:
+    paths = []
+    for number, one in enumerate((text, *more)):
+        path = folder / ("compose.yml" if number == 0 else f"over{number}.yml")
+        path.write_text(one)
+        paths.append(path)
+    return read_project(paths, "ai")
+
+
+FULL = """
+services:
+  llm:
+    image: vllm/vllm-openai:v0.11
+    command: ["--model", "Qwen/Qwen3-32B", "--port=8000"]
+    environment: {HF_TOKEN: "${TOKEN:-none}", EMPTY: "", DOLLAR: "$$5"}
+    ports: ["127.0.0.1:8000:8000", "9000"]
+    volumes: ["./models:/models:ro", "cache:/root/.cache"]
+    shm_size: 16g
+    ipc: host
+    restart: unless-stopped
+    stop_grace_period: 1m30s
+    healthcheck: {test: curl -f localhost:8000/health, interval: 10s, start_period: 15m, retries: 3}
+    networks: {default: {aliases: [model]}, back: null}
+    deploy: {resources: {reservations: {devices: [{driver: nvidia, device_ids: ["0", "2"], capabilities: [gpu]}]}}}
+    x-gputui: {vram: 43GiB, backend: vllm, model: Qwen3-32B}
+  web:
+    image: nginx
+volumes: {cache: {}}
+networks: {back: {external: true, name: shared-net}}
+"""
+
+
+def test_a_service_is_carried_as_the_body_of_its_create_call(tmp_path: Path) -> None:
+    found = project(tmp_path, FULL)
+    llm = found.service("llm")
+    assert llm is not None
+    assert (llm.uses_gpus, llm.gpus, llm.vram_mib, llm.backend, llm.model) == (
+        True,
+        ("0", "2"),
+        44032,
+        "vllm",
+        "Qwen3-32B",
+    )
+    body, host = llm.body, llm.body["HostConfig"]
+    assert body["Cmd"] == ["--model", "Qwen/Qwen3-32B", "--port=8000"]
+    assert body["Env"] == ["HF_TOKEN=none", "EMPTY=", "DOLLAR=$5"]
+    assert host["PortBindings"] == {
+        "8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8000"}],
+        "9000/tcp": [{"HostIp": "", "HostPort": ""}],
+    }
+    assert host["Binds"] == [f"{tmp_path}/models:/models:ro"]
+    assert host["Mounts"] == [{"Type": "volume", "Source": "ai_cache", "Target": "/root/.cache", "ReadOnly": False}]
+    assert (host["ShmSize"], host["IpcMode"], body["StopTimeout"]) == (16 * 2**30, "host", 90)
+    assert host["RestartPolicy"] == {"Name": "unless-stopped", "MaximumRetryCount": 0}
+    assert body["Healthcheck"] == {
+        "Test": ["CMD-SHELL", "curl -f localhost:8000/health"],
+        "Interval": 10 * 10**9,
+        "StartPeriod": 900 * 10**9,
+        "Retries": 3,
+    }
+    assert body["NetworkingConfig"]["EndpointsConfig"] == {"ai_default": {"Aliases": ["llm", "model"]}}
+    assert llm.networks == {"shared-net": {"Aliases": ["llm"]}}
+    assert body["Labels"]["com.docker.compose.service"] == "llm"
+    assert (found.named_networks, found.named_volumes) == ({"default": "ai_default"}, {"cache": "ai_cache"})
+    assert llm.not_carried == ()
+
+
+def test_a_service_without_gpus_is_read_and_not_a_gpu_service(tmp_path: Path) -> None:
+    web = project(tmp_path, FULL).service("web")
+    assert web is not None
+    assert not web.uses_gpus
+
+
+def test_a_key_that_cannot_be_carried_is_named_and_blocks_nothing_else(tmp_path: Path) -> None:
+    found = project(tmp_path, "services: {a: {image: x, blkio_config: {}, x-gputui: {}}, b: {build: ., x-gputui: {}}}")
+    a, b = found.services
+    assert (a.not_carried, b.not_carried) == (("blkio_config",), ("build",))
+
+
+def test_a_later_file_is_merged_over_an_earlier(tmp_path: Path) -> None:
+    base = "services: {a: {image: x, ports: ['1:1'], environment: {A: '1', B: '2'}, gpus: all}}"
+    over = "services: {a: {ports: ['2:2'], environment: {B: '3'}, gpus: !reset null}}"
+    (a,) = project(tmp_path, base, over).services
+    assert a.body["Env"] == ["A=1", "B=3"]
+    assert set(a.body["HostConfig"]["PortBindings"]) == {"1/tcp", "2/tcp"}
+    assert a.gpus == ()
+
+
+def test_anchors_and_merge_keys_work(tmp_path: Path) -> None:
+    text = """
+x-base: &base {image: x, x-gputui: {vram: 2GiB}}
+services:
+  a:
+    <<: *base
+    image: y
+"""
+    (a,) = project(tmp_path, text).services
+    assert (a.image, a.vram_mib) == ("y", 2048)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("services:\n  a:\n\t- b", "compose.yml:3: not YAML"),
+        ("just a text", "compose.yml:1: a Compose file is a mapping"),
+        ("", "compose.yml:1: a Compose file is a mapping"),
+        ("services: {}\nservcies: {}", "compose.yml:2: servcies: not a key of a Compose file"),
+        ("name: x", "services: a mapping of services is missing"),
+        ("services:\n  a: [1]", "compose.yml:2: a: a service is a mapping"),
+        ("services:\n  a:\n    image: x\n    image: y", "compose.yml:4: the key image is there twice"),
+        ("services:\n  a:\n    x-gputui:\n      vram: much", "compose.yml:4: vram: “much” is not a size"),
+        ("services:\n  a:\n    x-gputui:\n      vrma: 3GiB", "compose.yml:4: vrma: not a key of x-gputui"),
+        ("services:\n  a:\n    x-gputui:\n      gpus: [0, 0]", "compose.yml:4: gpus: the same GPU is named twice"),
+        (
+            "services:\n  a:\n    image: ${IMG:?say which}",
+            "compose.yml:3: image: the variable IMG is not set: say which",
+        ),
+        ("services:\n  a:\n    image: $", "compose.yml:3: image: a $ that begins no variable"),
+        (
+            "services:\n  a:\n    image: x\n    volumes: ['data:/x']",
+            "compose.yml:4: volumes: the volume data is not declared",
+        ),
+        (
+            "services:\n  a:\n    image: x\n    stop_grace_period: soon",
+            "compose.yml:4: stop_grace_period: soon is no duration",
+        ),
+        (
+            "services:\n  a:\n    deploy:\n      resources:\n        reservations:\n          devices:\n"
+            "            - {count: 1, device_ids: ['0'], capabilities: [gpu]}",
+            "compose.yml:6: devices: count and device_ids exclude each other",
+        ),
+        ("include: [other.yml]\nservices: {}", "compose.yml:1: include: include is not read by gputui"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line_with_file_line_and_key(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        project(tmp_path, text)
+    assert message in raised.value.what
+    assert "\n" not in raised.value.what
+    assert raised.value.fix
+
+
+def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"absent.yml does not exist"):
+        read_project([tmp_path / "absent.yml"])
+
+
+def test_hostile_text_in_a_file_does_not_reach_the_message(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        project(tmp_path, 'services: {}\n"\\e]0;PWNED\\a": 1')
+    assert "\x1b" not in raised.value.what

@@ -16,7 +16,7 @@ def gpu(index: int, *, total: int = 81920, **values: Any) -> Gpu:
         "pci_bus_id": f"00000000:{index + 16:02X}:00.0",
         "memory_total_mib": total,
     }
-    return Gpu(**{**made, **values})  # type: ignore[arg-type]
+    return Gpu(**{**made, **values})
 
 
 def reading(of: Gpu, *processes: GpuProcess, used: int | None = None, reserved: int = 0) -> Reading:
@@ -43,7 +43,7 @@ def container(name: str, *gpus: Gpu, state: str = "running", **values: Any) -> C
         "state": state,
         "device_requests": (request,) if gpus else (),
     }
-    return Container(**{**made, **values})  # type: ignore[arg-type]
+    return Container(**{**made, **values})
 
 
 def service(name: str, *gpus: Gpu, need: int | None = None, **values: Any) -> Service:
@@ -62,4 +62,4 @@ def service(name: str, *gpus: Gpu, need: int | None = None, **values: Any) -> Se
         "requirement": Requirement(minimum_mib=need, claim_mib=need, source="declared" if need else "unknown"),
         "container": container(name, *gpus),
     }
-    return Service(**{**made, **values})  # type: ignore[arg-type]
+    return Service(**{**made, **values})

@@ -25,8 +25,8 @@ USER = 61001
 GROUP = 61002
 """The ordinary user that gputui runs as, and the group of the engine's socket. Neither needs to be in /etc/passwd."""
 
-# Opens every GPU device node that it was given, as a CUDA program does, and holds them until it is stopped. Its children
-# do not inherit them, or each would count as a GPU process.
+# Opens every GPU device node that it was given, as a CUDA program does, and holds them until it is stopped. Its
+# children do not inherit them, or each would count as a GPU process.
 WORKLOAD = """
 echo "workload starting, CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES"
 n=3

@@ -12,10 +12,13 @@ from pathlib import Path
 if os.environ.get("SSH_CONNECTION"):
     os.environ.setdefault("TEXTUAL_FPS", "15")
 
+from rich.console import RenderableType
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
 from textual.filter import LineFilter
 from textual.screen import Screen
 
+from gputui.app.cell_diff import CellGrid
 from gputui.app.fence import ControlCharacterFence
 from gputui.app.messages import SnapshotArrived
 from gputui.app.screens.main import MainScreen
@@ -48,6 +51,7 @@ class GputuiApp(App[None]):
         self._room = room
         self._options = options
         self.animation_level = "none"
+        self._cells = CellGrid()
         themes, self._theme_faults = read_themes(options.themes)
         for theme in themes:
             self.register_theme(theme)
@@ -61,6 +65,26 @@ class GputuiApp(App[None]):
         """Textual's own, and the fence behind them."""
         return [*super().get_line_filters(), ControlCharacterFence()]
 
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Write only the cells that change."""
+        if isinstance(renderable, (ChopsUpdate, LayoutUpdate)) and self._is_written():
+            colors = self.console._color_system
+            renderable = self._cells.differences(renderable, self.size.width, colors)
+        super()._display(screen, renderable)
+
+    def _is_written(self) -> bool:
+        """Whether Textual would write an update now; one that it drops must not count as shown."""
+        return self._running and not self._closed and not self.is_headless and not self._batch_count
+
+    def action_repaint(self) -> None:
+        """The terminal was disturbed: draw everything again."""
+        self._cells.forget()
+        self.screen.refresh(repaint=True, layout=True)
+
+    def on_resize(self) -> None:
+        """What a terminal shows after a resize is its own affair."""
+        self._cells.forget()
+
     def get_default_screen(self) -> Screen[None]:
         """The main screen."""
         return MainScreen(self._room, readonly=self._options.readonly)
@@ -68,13 +92,14 @@ class GputuiApp(App[None]):
     def on_mount(self) -> None:
         """Listen to the room and to signals that end a session."""
         self._room.on_change(self._arrived)
+        for disturbed in (self.app_suspend_signal, self.app_resume_signal):
+            disturbed.subscribe(self, lambda _: self._cells.forget())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, self.exit)
         for fault in self._theme_faults:
             self.notify(f"theme left out: {fault}", severity="warning", markup=False)
-        self.post_message(SnapshotArrived(self._room.snapshot()))
 
     def _arrived(self, snapshot: Snapshot) -> None:
         if self.is_running:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gputui.app.cells import Line, Run, fit, width_of
+from gputui.app.lines import Line, Run, fit, width_of
 from gputui.domain.gpu import Reading
 from gputui.domain.memory import GpuMemory, MemoryShare
 from gputui.domain.units import gib

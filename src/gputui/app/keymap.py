@@ -50,7 +50,7 @@ MAIN: list[Binding] = [
     _key("slash", "filter", "filter", "table.filter", "show the services whose name, model or state has this text"),
     _key("escape", "back", "back", "back", "leave the filter, go back to the table"),
     _key("f5", "rescan", "look for GPUs", "gpu.rescan", "look for new GPUs, and read the Compose files again"),
-    _key("ctrl+l", "repaint", "repaint", "repaint", "draw the whole screen again"),
+    _key("ctrl+l", "app.repaint", "repaint", "repaint", "draw the whole screen again"),
     _key("question_mark", "help", "help", "help", "all keys", show=True),
     _key("q", "quit", "quit", "quit", "leave; a running apply goes on", show=True),
 ]

@@ -79,6 +79,10 @@ class MainScreen(Screen[None]):
                     yield TextTable(markup=False, classes="text-table")
         yield Footer(compact=True, show_command_palette=False)
 
+    def on_mount(self) -> None:
+        """What is known already is shown at once."""
+        self.show(self._room.snapshot())
+
     # --- showing --------------------------------------------------------------------------------------------------
 
     def show(self, snapshot: Snapshot) -> None:
@@ -295,10 +299,6 @@ class MainScreen(Screen[None]):
         """Look for new GPUs."""
         self._room.rescan()
         self._tell("looking for GPUs", "information")
-
-    def action_repaint(self) -> None:
-        """Draw everything again."""
-        self.refresh(repaint=True, layout=True)
 
     def action_help(self) -> None:
         """All keys."""

@@ -1,4 +1,4 @@
-"""The GPU cards: one widget draws them all, and repaints only the cells that changed."""
+"""The GPU cards: one widget draws them all, and repaints only the lines that changed."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gputui.app.cells import Line, Run, changed_spans, fit
 from gputui.app.gpu_card import CARD_HEIGHT, CardView, card, row, short_name
+from gputui.app.lines import Line, Run, fit
 from gputui.domain.gpu import GpuInventory
 from gputui.domain.snapshot import Snapshot
 
@@ -130,8 +130,8 @@ class GpuCards(Widget):
             self.refresh(layout=True)
             return
         for y, (old, new) in enumerate(zip(before, lines, strict=True)):
-            for start, end in changed_spans(old, new):
-                self.refresh(Region(start, y, end - start, 1))
+            if old != new:
+                self.refresh(Region(0, y, self.size.width, 1))
 
     def on_resize(self) -> None:
         """Another width, other lines."""

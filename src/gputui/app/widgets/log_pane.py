@@ -40,7 +40,8 @@ class LogPane(Vertical):
         container = service.container if service else None
         identity = (container.id, container.started_at) if container else None
         key = service.key if service else None
-        if (key, identity) == (self._key, self._container):
+        not_started = key == self._key and container is not None and container.started_at is None
+        if (key, identity) == (self._key, self._container) or not_started:
             return
         is_new_container = key == self._key and self._container is not None and identity is not None
         self._key, self._container = key, identity

@@ -1,0 +1,142 @@
+"""Only the cells that change go to the terminal.
+
+Textual repaints whole widgets, and writes the full colours for every piece of text. Over SSH those bytes are what a
+screen costs. Here the cells that the terminal has are remembered, and an update becomes the cells that differ, grouped
+by style so that each style is set once. Textual's update classes and `App._display` are not promised to stay as they
+are, so Textual is pinned, and a test compares the screen with and without this.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from rich.cells import cell_len
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.strip import Strip
+
+Cell = tuple[str, Style | None]
+Span = tuple[int, int, Strip]
+"""A line, the column where a strip begins, and the strip."""
+
+GAP = 5
+"""Cells of the same style between two changes that are cheaper to write again than to jump over (a jump is 6 to 9)."""
+
+
+class CellUpdate(CompositorUpdate):
+    """An update that is ready to be written."""
+
+    def __init__(self, sequence: str) -> None:
+        self._sequence = sequence
+
+    def __rich_console__(self, console: Console, options: object) -> Iterator[Segment]:
+        raise NotImplementedError("a cell update is written as it is")
+
+    def render_segments(self, console: Console) -> str:
+        """The bytes for the terminal."""
+        del console
+        return self._sequence
+
+
+class CellGrid:
+    """The cells that the terminal shows, as far as they are known."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, list[Cell | None]] = {}
+        self._width = 0
+
+    def forget(self) -> None:
+        """The terminal may show anything: the next update is written whole."""
+        self._rows.clear()
+
+    def differences(self, update: ChopsUpdate | LayoutUpdate, width: int, colors: ColorSystem | None) -> CellUpdate:
+        """What of the update the terminal does not show yet; it is taken as shown from now on."""
+        if width != self._width:
+            self.forget()
+            self._width = width
+        runs: dict[Style | None, list[tuple[int, int, str]]] = {}
+        for y, start, strip in _spans(update):
+            self._compare(y, start, strip, runs)
+        return CellUpdate(_written(runs, colors))
+
+    def _compare(self, y: int, start: int, strip: Strip, runs: dict[Style | None, list[tuple[int, int, str]]]) -> None:
+        row = self._rows.get(y)
+        if row is None:
+            row = self._rows[y] = [None] * self._width
+        cells = list(_cells(strip))[: max(0, self._width - start)]
+        place, end = 0, len(cells)
+        while place < end:
+            if row[start + place] == cells[place]:
+                place += 1
+                continue
+            while place > 0 and cells[place][0] == "":
+                place -= 1  # half of a wide character: the whole of it is written
+            style = cells[place][1]
+            stop = _run_end(row, start, cells, place, style)
+            text = "".join(character for character, _ in cells[place:stop])
+            runs.setdefault(style, []).append((y, start + place, text))
+            row[start + place : start + stop] = cells[place:stop]
+            place = stop
+
+
+def _run_end(row: list[Cell | None], start: int, cells: list[Cell], place: int, style: Style | None) -> int:
+    """Where the run of changed cells of one style ends, small gaps of the same style included."""
+    stop = look = place + 1
+    while look < len(cells) and cells[look][1] == style and look - stop <= GAP:
+        look += 1
+        if cells[look - 1][0] == "" or row[start + look - 1] != cells[look - 1]:
+            stop = look
+    return stop
+
+
+def _spans(update: ChopsUpdate | LayoutUpdate) -> Iterator[Span]:
+    if isinstance(update, LayoutUpdate):
+        for y, strips in enumerate(update.strips, update.region.y):
+            x = update.region.x
+            for strip in strips:
+                yield y, x, strip
+                x += strip.cell_length
+        return
+    for y, left, right in update.spans:
+        for end, (x, chop) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            if chop is None or x >= right or end <= left:
+                continue
+            first, last = max(x, left), min(end, right)
+            yield y, first, chop.crop(first - x, last - x)
+
+
+def _cells(segments: Iterable[Segment]) -> Iterator[Cell]:
+    for text, style, control in segments:
+        if control:
+            continue
+        if text.isascii():
+            for character in text:
+                yield character, style
+            continue
+        for character in text:
+            yield character, style
+            for _ in range(cell_len(character) - 1):
+                yield "", style
+
+
+@lru_cache(maxsize=4096)
+def _set(style: Style | None, colors: ColorSystem | None) -> str:
+    """The sequence that sets a style from whatever was set before."""
+    if style is None:
+        return "\x1b[0m"
+    before, mark, _ = style.render("\0", color_system=colors).partition("\0")
+    assert mark
+    return "\x1b[0m" if not before else before.replace("\x1b[", "\x1b[0;", 1)
+
+
+def _written(runs: dict[Style | None, list[tuple[int, int, str]]], colors: ColorSystem | None) -> str:
+    parts: list[str] = []
+    for style, pieces in runs.items():
+        parts.append(_set(style, colors))
+        for y, x, text in pieces:
+            parts.append(f"\x1b[{y + 1};{x + 1}H{text}")
+    if parts:
+        parts.append("\x1b[0m")
+    return "".join(parts)

@@ -127,10 +127,10 @@ def _engine_options(arguments: argparse.Namespace) -> list[str]:
 
 def _carry_out(arguments: argparse.Namespace) -> int:
     from gputui.apply.process import carry_out  # noqa: PLC0415
-    from gputui.containers.docker_engine import DockerEngine  # noqa: PLC0415
+    from gputui.containers.docker_engine import PATIENT_TIMEOUT_S, DockerEngine  # noqa: PLC0415
     from gputui.gpus.nvml import NvmlSource  # noqa: PLC0415
 
-    engine = DockerEngine(arguments.host, arguments.context)
+    engine = DockerEngine(arguments.host, arguments.context, timeout_s=PATIENT_TIMEOUT_S)
     named = os.environ.get("GPUTUI_STATE_DIR")
     directory = Path(named) if named else state_dir(engine.info().id, engine.socket).path
     store = Store(directory)

@@ -93,4 +93,7 @@ def test_arguments_change_where_they_stand_and_in_their_form() -> None:
     edited = with_edits(
         ContainerSpec(name="a", body=BODY), budget_mib=None, budget_env="X", edits=[Edit(argument="--tp", value="2")]
     )
-    assert edited.body["Labels"]["io.gputui.edits"] == "--tp=2"
+    assert edited.body["Cmd"][-2:] == ["--tp", "2"]
+    without = with_edits(edited, budget_mib=None, budget_env="X", edits=())
+    assert without.body["Cmd"] == BODY["Cmd"], "taking an edit back restores what was there"
+    assert without.body["Labels"] == BODY["Labels"]

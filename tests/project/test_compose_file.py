@@ -151,6 +151,52 @@ def test_what_is_wrong_is_told_in_one_line_with_file_line_and_key(tmp_path: Path
     assert raised.value.fix
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "deploy: x", "deploy: {resources: x}", "deploy: {resources: {reservations: [1]}}",
+        "deploy: {resources: {reservations: {devices: [x]}}}",
+        "deploy: {resources: {reservations: {devices: [{capabilities: 3}]}}}", "gpus: ['0']", "volumes: 3", "ports: 80",
+        "ports: '80'", "networks: foo", "networks: {default: [x]}", "healthcheck: {retries: many}", "ulimits: [1]",
+        "ulimits: {nofile: many}", "ulimits: {nofile: {soft: 1}}", "logging: none", "depends_on: 3", "privileged: 'yes'",
+        "cap_add: SYS_ADMIN", "container_name: 5", "volumes: ['~nosuchuser/x:/y']", "shm_size: large", "command: {a: b}",
+        "environment: 3", "command: '\"'",
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_type_is_one_clear_line(tmp_path: Path, entry: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        project(tmp_path, f"services:\n  a:\n    image: x\n    {entry}")
+    assert raised.value.what.startswith("compose.yml:4: ")
+    assert "\n" not in raised.value.what
+
+
+@pytest.mark.parametrize("section", ["networks: [a]", "volumes: a", "networks: {a: b}", "volumes: {a: 3}"])
+def test_a_section_of_the_wrong_type_is_one_clear_line(tmp_path: Path, section: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        project(tmp_path, f"services: {{a: {{image: x}}}}\n{section}")
+    assert raised.value.what.startswith("compose.yml:2: ")
+
+
+@pytest.mark.parametrize(
+    ("entry", "key"),
+    [
+        ("deploy: {resources: {limits: {memory: 1g}}}", "deploy.resources.limits"),
+        ("volumes: ['./a:/b:z']", "volumes :z"),
+        ("ports: ['8000-8010:8000-8010']", "ports as a range"),
+        ("volumes: ['nfs:/b']", "volumes.nfs.driver"),
+    ],
+)
+def test_what_would_be_lost_inside_a_key_is_named_too(tmp_path: Path, entry: str, key: str) -> None:
+    text = f"services:\n  a:\n    image: x\n    {entry}\nvolumes: {{nfs: {{driver_opts: {{type: nfs}}}}}}"
+    (a,) = project(tmp_path, text).services
+    assert key in a.not_carried
+
+
+def test_sizes_are_binary_as_compose_reads_them(tmp_path: Path) -> None:
+    (a,) = project(tmp_path, "services: {a: {image: x, shm_size: 8gb, mem_limit: 512kb}}").services
+    assert (a.body["HostConfig"]["ShmSize"], a.body["HostConfig"]["Memory"]) == (8 * 2**30, 512 * 1024)
+
+
 def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"absent.yml does not exist"):
         read_project([tmp_path / "absent.yml"])

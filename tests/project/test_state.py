@@ -69,7 +69,9 @@ def test_a_write_that_fails_leaves_nothing(database: Database) -> None:
 
 def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> None:
     applies = Applies(database)
-    transaction = Transaction(revision=1, operator="alice", reason="r", tasks=(), settle_s=1, health_limit_s=1)
+    transaction = Transaction(
+        revision=1, operator="alice", reason="r", tasks=(), token="t", settle_s=1, health_limit_s=1
+    )
     number = applies.begin(transaction)
     assert applies.transaction(number) == transaction
     applies.claim(number, os.getpid())
@@ -88,7 +90,9 @@ def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> No
 
 def test_an_apply_whose_process_is_gone_is_not_alive(database: Database) -> None:
     applies = Applies(database)
-    number = applies.begin(Transaction(revision=1, operator="a", reason="", tasks=(), settle_s=1, health_limit_s=1))
+    number = applies.begin(
+        Transaction(revision=1, operator="a", reason="", tasks=(), token="t", settle_s=1, health_limit_s=1)
+    )
     applies.claim(number, 2**22 + 1)
     assert not applies.record(number).alive
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from gputui.app.background import in_thread
 from gputui.control.room import ControlRoom
-from gputui.domain.errors import GputuiError, NeedsAnswer
+from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer
 from gputui.domain.plan import Plan
 from gputui.domain.service import Service
 
@@ -29,6 +29,7 @@ class Commands:
     def __init__(self, room: ControlRoom, person: Person) -> None:
         self._room = room
         self._person = person
+        self._launching = False
 
     def _told(self, error: GputuiError) -> None:
         self._person.tell(f"{error.what}. {error.fix}" if error.fix else error.what, "error")
@@ -84,16 +85,28 @@ class Commands:
             self._person.tell("nothing to do: what runs is what is assigned", "information")
             return
         if await self._person.ask("Carry this out?", describe(plan), "apply"):
-            await self._launch(lambda: self._saved_plan("edited on the screen"), "applied on the screen")
+            await self._launch(lambda: self._saved_plan(plan), "applied on the screen")
 
-    def _saved_plan(self, reason: str) -> Plan:
-        self._room.save(reason)
-        return self._room.plan()
+    def _saved_plan(self, confirmed: Plan) -> Plan:
+        """The draft is saved, and what was confirmed is still what would be done.
+
+        Raises:
+            Conflict: something changed meanwhile.
+        """
+        self._room.save("edited on the screen")
+        plan = self._room.plan()
+        if plan.doing != confirmed.doing:
+            raise Conflict("what is to be done changed while you looked", "look at the plan again, then apply")
+        return plan
 
     async def lifecycle(self, service: Service, action: Literal["restart", "start", "stop"]) -> None:
         """Restart, start or stop one service, as it is."""
         question = f"{action.capitalize()} {service.name}?"
         if await self._person.ask(question, "", action):
+            if service.adopted and action != "restart":
+                # Or the next apply would do the opposite.
+                await self.edit(lambda _: self._room.set_enabled(service.key, action == "start", adopt=False))
+                await self.save()
             await self._launch(lambda: self._room.lifecycle_plan([service.name], action), f"{action} {service.name}")
 
     async def roll_back(self) -> None:
@@ -117,12 +130,18 @@ class Commands:
             await self._launch(self._room.plan, saved.reason)
 
     async def _launch(self, make_plan: Callable[[], Plan], reason: str) -> None:
+        if self._launching:
+            self._person.tell("another command is being started", "warning")
+            return
+        self._launching = True
         try:
             plan = await in_thread(make_plan)
             number = await in_thread(lambda: self._room.apply(plan, reason))
         except GputuiError as error:
             self._told(error)
             return
+        finally:
+            self._launching = False
         self._person.launched(number)
 
 

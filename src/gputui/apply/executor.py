@@ -1,17 +1,23 @@
 """Carries a transaction out, operation by operation, and takes back what fails. It decides nothing else."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 from gputui.apply.operations import Hands, Parts, perform, take_back
+from gputui.apply.witness import patiently
 from gputui.containers.engine import Engine
-from gputui.domain.errors import GputuiError
-from gputui.domain.event import Result
+from gputui.domain.errors import GputuiError, NotFound
+from gputui.domain.event import EventKind, Progress, Result
 from gputui.domain.plan import Operation, Task
-from gputui.domain.text import clean_log_line
+from gputui.domain.text import clean, clean_log_line
 from gputui.gpus.source import GpuSource
 from gputui.project.applies import Applies, JournalEntry, JournalState
 
 LOG_LINES_ON_FAILURE = 20
+
+CLEARING_UP = ("keep_log", "remove")
+"""What is left to do once the new container was seen to be well."""
 
 
 class Executor:
@@ -26,14 +32,16 @@ class Executor:
         self._gpus = source.inventory().gpus
 
     def run(self, asked_to_stop: Callable[[], bool] = lambda: False) -> Result:
-        """Carry out every task; the first that fails is taken back, and those after it are left alone."""
+        """Carry out every task; the first that fails is taken back, and those after it are not begun."""
         outcomes: dict[str, str] = {}
         message = ""
         result: Result = "done"
-        self._applies.add_event(self._apply_id, "apply", "started", f"revision {self._transaction.revision}")
+        self._tell("apply", "started", f"revision {self._transaction.revision}")
         for number, task in enumerate(self._transaction.tasks):
             name = task.step.name
-            if result != "done" or asked_to_stop():
+            if result == "done" and asked_to_stop():
+                result, message = "failed", "it was asked to stop"
+            if result != "done":
                 outcomes[name] = "not begun"
                 continue
             self._event("step", "started", f"{task.step.action} {name}: {task.step.cause}", task)
@@ -55,36 +63,50 @@ class Executor:
         self._end(result, outcomes, message)
         return result
 
+    def is_unsettled(self) -> bool:
+        """Whether something of it is neither committed nor taken back."""
+        journal = self._applies.journal(self._apply_id)
+        for number, task in enumerate(self._transaction.tasks):
+            entries = [entry for entry in journal if entry.task == number and entry.state != "undone"]
+            if entries and not self._is_committed(task, entries):
+                return True
+        return False
+
     def take_back(self) -> Result:
         """Finish an apply that was cut off: what was not committed is taken back."""
         journal = self._applies.journal(self._apply_id)
         outcomes: dict[str, str] = {}
-        result: Result = "rolled_back"
-        message = "it was cut off"
+        left: list[str] = []
         for number, task in reversed(list(enumerate(self._transaction.tasks))):
             entries = [entry for entry in journal if entry.task == number]
             name = task.step.name
             if not entries:
                 outcomes[name] = "not begun"
-            elif self._is_committed(task, entries):
+                continue
+            parts = Parts(old=entries[-1].old_id, new=entries[-1].new_id)
+            if self._is_committed(task, entries):
                 outcomes[name] = "done"
-                self._finish(number, task, entries)
-            else:
-                last = entries[-1]
-                parts = Parts(old=last.old_id, new=last.new_id)
-                left = self._undo(number, task, parts)
-                outcomes[name] = "failed" if left else "rolled_back"
-                if left:
-                    result, message = "failed", "by hand: " + "; ".join(left)
-        self._end(result, outcomes, message)
+                self._clear_up(number, task, parts, {entry.operation for entry in entries if entry.state == "done"})
+                continue
+            undone = self._undo(number, task, parts)
+            outcomes[name] = "failed" if undone else "rolled_back"
+            left += undone
+        settled: Result = "done" if set(outcomes.values()) == {"done"} else "rolled_back"
+        result: Result = "failed" if left else settled
+        self._end(result, outcomes, "by hand: " + "; ".join(left) if left else "it was cut off")
         return result
 
     def _end(self, result: Result, outcomes: dict[str, str], message: str) -> None:
         self._applies.end(self._apply_id, result, outcomes, message)
-        self._applies.add_event(self._apply_id, "result", "done", message or result)
+        self._tell("result", "done", message or result)
 
-    def _event(self, kind: str, progress: str, text: str, task: Task) -> None:
-        self._applies.add_event(self._apply_id, kind, progress, text, task.step.name)  # type: ignore[arg-type]
+    def _tell(self, kind: EventKind, progress: Progress, text: str, service: str | None = None) -> None:
+        """Report; what cannot be written down (a full disk) must not keep an apply from being finished or undone."""
+        with suppress(GputuiError):
+            self._applies.add_event(self._apply_id, kind, progress, text, service)
+
+    def _event(self, kind: EventKind, progress: Progress, text: str, task: Task) -> None:
+        self._tell(kind, progress, text, task.step.name)
 
     def _note(self, task: int, operation: int, state: JournalState, parts: Parts) -> None:
         entry = JournalEntry(task=task, operation=operation, state=state, old_id=parts.old, new_id=parts.new)
@@ -102,18 +124,39 @@ class Executor:
         )
 
     def _carry_out(self, number: int, task: Task, parts: Parts) -> str | None:
-        """Why the task failed, or None."""
+        """Why the task failed, or None. From the commit on, when the new container was seen to be well, nothing can
+        fail it any more: what cannot be cleared up is only reported."""
         hands = self._hands(task)
         for place, operation in enumerate(task.operations):
-            self._note(number, place, "started", parts)
-            self._event("operation", "started", operation.text, task)
+            if operation.kind in CLEARING_UP:
+                self._clear_up(number, task, parts, set(range(place)))
+                return None
             try:
+                self._note(number, place, "started", parts)
+                self._event("operation", "started", operation.text, task)
                 said = perform(operation, parts, hands)
-            except GputuiError as error:
-                return f"{operation.text}: {error.what}"
-            self._note(number, place, "done", parts)
+                self._note(number, place, "done", parts)
+            except Exception as error:  # whatever it is, the old container must come back
+                return f"{operation.text}: {_why(error)}"
             self._event("operation", "done", f"{operation.text}: {said}" if said else operation.text, task)
         return None
+
+    def _clear_up(self, number: int, task: Task, parts: Parts, done: set[int]) -> None:
+        """Keep the old container's log and remove it."""
+        for place, operation in enumerate(task.operations):
+            if place in done or operation.kind not in CLEARING_UP:
+                continue
+            said = ""
+            try:
+                self._note(number, place, "started", parts)
+                patiently(partial(perform, operation, parts, self._hands(task)))
+                self._note(number, place, "done", parts)
+            except NotFound:
+                said = ": it is gone already"
+            except GputuiError as error:
+                self._event("operation", "failed", f"{operation.text}: {error.what}", task)
+                continue
+            self._event("operation", "done", operation.text + said, task)
 
     def _show_log(self, task: Task, parts: Parts) -> None:
         """The last lines of what did not come up, before it is taken away."""
@@ -129,47 +172,37 @@ class Executor:
 
     def _undo(self, number: int, task: Task, parts: Parts) -> list[str]:
         """Take back, newest first, what the journal says was begun; what is left to a person to do."""
-        begun = {
-            entry.operation
-            for entry in self._applies.journal(self._apply_id)
-            if entry.task == number and entry.state != "undone"
-        }
+        entries = [entry for entry in self._applies.journal(self._apply_id) if entry.task == number]
+        begun = {entry.operation for entry in entries if entry.state != "undone"}
         hands = self._hands(task)
         left: list[str] = []
         for place in sorted(begun, reverse=True):
             operation = task.operations[place]
-            undo = operation.undo
-            if undo is not None:
-                text = self._undo_one(undo, operation, task, parts, hands)
+            if operation.undo is not None:
+                text = self._undo_one(operation.undo, operation, task, parts, hands)
                 if text is not None:
                     left.append(text)
                     continue
-            self._note(number, place, "undone", parts)
+            with suppress(GputuiError):
+                self._note(number, place, "undone", parts)
         return left
 
     def _undo_one(self, undo: Operation, operation: Operation, task: Task, parts: Parts, hands: Hands) -> str | None:
         """What a person has to do where it failed, or None."""
         try:
-            said = take_back(undo, operation, task, parts, hands)
-        except GputuiError as error:
-            self._event("undo", "failed", f"{undo.text}: {error.what}", task)
-            return f"{undo.text} ({error.what})"
+            said = patiently(lambda: take_back(undo, operation, task, parts, hands))
+        except Exception as error:  # the rest has to be taken back all the same
+            self._event("undo", "failed", f"{undo.text}: {_why(error)}", task)
+            return f"{undo.text} ({_why(error)})"
         self._event("undo", "done", f"{undo.text}: {said}" if said else undo.text, task)
         return None
 
     def _is_committed(self, task: Task, entries: list[JournalEntry]) -> bool:
         """The new container was seen to be well: all that was left is clearing up."""
         done = {entry.operation for entry in entries if entry.state == "done"}
-        return all(
-            place in done
-            for place, operation in enumerate(task.operations)
-            if operation.kind not in ("keep_log", "remove")
-        )
+        needed = (place for place, operation in enumerate(task.operations) if operation.kind not in CLEARING_UP)
+        return all(place in done for place in needed)
 
-    def _finish(self, number: int, task: Task, entries: list[JournalEntry]) -> None:
-        parts = Parts(old=entries[-1].old_id, new=entries[-1].new_id)
-        done = {entry.operation for entry in entries if entry.state == "done"}
-        for place, operation in enumerate(task.operations):
-            if place not in done:
-                self._undo_one(operation, operation, task, parts, self._hands(task))
-                self._note(number, place, "done", parts)
+
+def _why(error: Exception) -> str:
+    return error.what if isinstance(error, GputuiError) else clean(repr(error), 300)

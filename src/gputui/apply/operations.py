@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gputui.apply.witness import NotWell, confirm_gpus, holders, watch
+from gputui.apply.witness import NotWell, confirm_gpus, holders, stay_up, watch
 from gputui.containers.engine import Engine
+from gputui.domain.container import LABEL_APPLY, ContainerSpec
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.gpu import Gpu
 from gputui.domain.plan import Operation, Task
@@ -115,7 +116,7 @@ def _await_release(hands: Hands, ref: str, limit_s: float) -> str | None:
         if time.monotonic() > until:
             return "still held: " + ", ".join(f"GPU {label} by pid {pid}" for label, pid in held)
         time.sleep(0.1)
-    return None
+    return "who holds GPU memory cannot be seen" if held is None else None
 
 
 def take_back(undo: Operation, done: Operation, task: Task, parts: Parts, hands: Hands) -> str | None:
@@ -126,10 +127,10 @@ def take_back(undo: Operation, done: Operation, task: Task, parts: Parts, hands:
     """
     engine = hands.engine
     if undo.kind == "put_back":
-        return _put_back(task, parts, engine)
+        return _put_back(task, parts, hands)
     ref = parts.old if undo.target == "old" else parts.new
     if ref is None and done.spec is not None:
-        ref = _ours_of_name(engine, done.spec.name, parts.old)
+        ref = _made_by_us(engine, done.spec)
         parts.new = ref
     if ref is None:
         return "nothing to do"
@@ -148,28 +149,53 @@ def take_back(undo: Operation, done: Operation, task: Task, parts: Parts, hands:
     return None
 
 
-def _ours_of_name(engine: Engine, name: str, old: str | None) -> str | None:
-    """A container of that name which is not the one that was there before: the reply to its create call was lost."""
+def _made_by_us(engine: Engine, spec: ContainerSpec) -> str | None:
+    """The container that this very apply made, where the reply to its create call was lost; a stranger that has the
+    name lacks the token."""
     try:
-        found = engine.inspect(name)
+        found = engine.inspect(spec.name)
     except NotFound:
         return None
-    return found.id if found.id != old else None
+    token = (spec.body.get("Labels") or {}).get(LABEL_APPLY)
+    return found.id if token and found.labels.get(LABEL_APPLY) == token else None
 
 
-def _put_back(task: Task, parts: Parts, engine: Engine) -> str | None:
-    """The old container runs again; made anew from its spec where somebody removed it meanwhile."""
+PUT_BACK_TRIES = 3
+PUT_BACK_WATCH_S = 2.0
+
+
+def _put_back(task: Task, parts: Parts, hands: Hands) -> str | None:
+    """The old container is seen to run again; made anew from its spec where somebody removed it meanwhile.
+
+    Raises:
+        GputuiError: it does not stay up.
+    """
+    engine = hands.engine
     note = None
-    try:
-        found = engine.inspect(parts.old or "")
-        if found.running:
-            return "it runs"
-    except NotFound:
-        if task.old_spec is None:
-            raise GputuiError("the old container was removed and its spec is not known") from None
-        parts.old = engine.create(task.old_spec)
-        for network, endpoint in task.old_spec.networks.items():
-            engine.connect(parts.old, network, endpoint)
-        note = "somebody had removed it; it was made again from its spec"
-    engine.start(parts.old or "")
-    return note
+    if parts.new is not None:
+        _await_release(hands, parts.new, 10)
+    for _ in range(PUT_BACK_TRIES):
+        try:
+            running = engine.inspect(parts.old or "").running
+        except NotFound:
+            note = "somebody had removed it; it was made again from its spec"
+            running = False
+            parts.old = _made_again(task, engine)
+        if not running:
+            engine.start(parts.old or "")
+        try:
+            # A stop that was given up may still be carried out by the daemon, so it has to be seen to stay up.
+            stay_up(engine, parts.old or "", PUT_BACK_WATCH_S)
+        except NotWell:
+            continue
+        return note
+    raise GputuiError(f"the old container does not stay up after {PUT_BACK_TRIES} starts")
+
+
+def _made_again(task: Task, engine: Engine) -> str:
+    if task.old_spec is None:
+        raise GputuiError("the old container was removed and its spec is not known")
+    made = engine.create(task.old_spec)
+    for network, endpoint in task.old_spec.networks.items():
+        engine.connect(made, network, endpoint)
+    return made

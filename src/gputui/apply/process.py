@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gputui.apply.executor import Executor
 from gputui.containers.engine import Engine
-from gputui.domain.errors import Conflict
+from gputui.domain.errors import Conflict, GputuiError
 from gputui.domain.event import Result
 from gputui.gpus.source import GpuSource
 from gputui.project.applies import Applies
@@ -54,6 +55,8 @@ def carry_out(engine: Engine, source: GpuSource, applies: Applies, apply_id: int
         applies.add_event(apply_id, "result", "failed", error.what)
         raise
     with lock:
+        if applies.record(apply_id).result != "running" or applies.journal(apply_id):
+            raise Conflict(f"apply {apply_id} was begun before", "see `gputui history`")
         applies.claim(apply_id, os.getpid())
         return Executor(engine, source, applies, apply_id).run(lambda: bool(asked))
 
@@ -70,8 +73,14 @@ class ApplyLock:
 
         Raises:
             Conflict: another process has it.
+            GputuiError: the file cannot be opened.
         """
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o660)
+        try:
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o660)
+            with suppress(PermissionError):  # it is somebody else's file, who gave the group its rights
+                os.fchmod(self._handle, 0o660)
+        except OSError as error:
+            raise GputuiError(f"{self._path} cannot be opened: {error.strerror}", "check its permissions") from error
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -6,6 +6,7 @@ import sys
 import time
 
 from gputui.cli import json_form
+from gputui.cli.output import say
 from gputui.cli.show import FIRST_LOOK_S, named, print_findings
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, NeedsAnswer, Unreachable, UsageError
@@ -72,7 +73,7 @@ def assign(room: ControlRoom, arguments: argparse.Namespace) -> int:
     for argument, value in changes:
         room.set_argument(service.key, argument, value, adopt=adopt)
     saved = room.save("assign " + service.name)
-    print(f"saved as revision {saved.revision}")
+    say(f"saved as revision {saved.revision}")
     about = [one for one in room.snapshot().findings if one.service == service.name]
     print_findings(about)
     return 0
@@ -90,7 +91,7 @@ def plan(room: ControlRoom, arguments: argparse.Namespace) -> int:
     _seen(room)
     found = room.plan()
     if arguments.json:
-        print(json.dumps(json_form.plan(found)))
+        print(json.dumps(json_form.plan(found)), flush=True)
     else:
         print_plan(found)
     return 1 if any(one.severity in ("error", "refusal") for one in found.findings) else 0
@@ -99,11 +100,11 @@ def plan(room: ControlRoom, arguments: argparse.Namespace) -> int:
 def print_plan(found: Plan) -> None:
     """The steps with their causes, and what changes."""
     for number, step in enumerate(found.doing, start=1):
-        print(f" {number} {step.action} {step.name}: {step.cause}")
+        say(f" {number} {step.action} {step.name}: {step.cause}")
         for line in step.diff:
-            print(f"     {line}")
+            say(f"     {line}")
     if not found.doing:
-        print("nothing to do")
+        say("nothing to do")
     print_findings(found.findings)
 
 
@@ -159,7 +160,7 @@ def roll_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
         record = room.recover()
         if record is not None:
             _print_result(record, as_json=arguments.json)
-            return 0 if record.result == "rolled_back" else EXIT[record.result]
+            return 0 if record.result in ("rolled_back", "done") else EXIT[record.result]
     which = f"revision {arguments.revision}" if arguments.revision is not None else "the revision before this one"
     if not ask(f"Go back to {which}?", yes=arguments.yes):
         return 2
@@ -172,9 +173,12 @@ def _carry_out(
 ) -> int:
     if not found.doing:
         if arguments.json:
-            print(json.dumps(json_form.versioned({"result": "done", "services": {}, "message": "nothing to do"})))
+            print(
+                json.dumps(json_form.versioned({"result": "done", "services": {}, "message": "nothing to do"})),
+                flush=True,
+            )
         else:
-            print("nothing to do")
+            say("nothing to do")
         return 0
     if not arguments.json:
         print_plan(found)
@@ -195,7 +199,10 @@ def follow(room: ControlRoom, number: int, *, as_json: bool) -> ApplyRecord:
             events = room.events(number, after=seen)
             for event in events:
                 seen = event.number
-                print(json.dumps(json_form.event(event)) if as_json else _line(event), flush=True)
+                if as_json:
+                    print(json.dumps(json_form.event(event)), flush=True)
+                else:
+                    say(_line(event))
             if events or record.alive:
                 silent_since = time.monotonic()
             if record.result != "running" or time.monotonic() - silent_since > CUT_OFF_AFTER_S:
@@ -220,10 +227,12 @@ def _print_result(record: ApplyRecord, *, as_json: bool) -> None:
         return
     words = {
         "done": "done",
-        "rolled_back": "failed, and what was begun was taken back",
+        "rolled_back": "failed, and what could not be finished was taken back",
         "failed": "failed, and needs a person",
         "running": "the apply was cut off; `gputui rollback --yes` takes back what it left",
     }
-    print(words[record.result])
+    say(words[record.result])
+    if record.result != "done":
+        say("; ".join(f"{name}: {outcome.replace('_', ' ')}" for name, outcome in record.services.items()))
     if record.message and record.result != "done":
         sys.stderr.write(f"gputui: {record.message}\n")

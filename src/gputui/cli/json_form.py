@@ -7,8 +7,9 @@ from gputui.domain.event import ApplyEvent, ApplyRecord
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import GpuProcess, Reading
 from gputui.domain.plan import Plan, Step
-from gputui.domain.service import Service
+from gputui.domain.service import Edit, Service
 from gputui.domain.snapshot import Snapshot
+from gputui.domain.text import mask_secret
 
 SCHEMA_VERSION = 1
 
@@ -122,8 +123,13 @@ def _service(service: Service, snapshot: Snapshot) -> dict[str, Any]:
             "source": service.requirement.source,
         },
         "budget_mib": service.budget_mib,
-        "edits": [{"argument": one.argument, "value": one.value, "reason": one.reason} for one in service.edits],
+        "edits": [_edit(one) for one in service.edits],
     }
+
+
+def _edit(one: Edit) -> dict[str, Any]:
+    value = None if one.value is None else mask_secret(one.argument, one.value)
+    return {"argument": one.argument, "value": value, "reason": one.reason}
 
 
 def findings(found: tuple[Finding, ...]) -> dict[str, Any]:
@@ -161,7 +167,7 @@ def _step(step: Step) -> dict[str, Any]:
         "cause": step.cause,
         "gpus": list(step.view.gpus) if step.view else [],
         "cuda_visible_devices": step.view.cuda_visible_devices if step.view else None,
-        "edits": [{"argument": one.argument, "value": one.value} for one in step.edits],
+        "edits": [_edit(one) for one in step.edits],
         "diff": list(step.diff),
     }
 

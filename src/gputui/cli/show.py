@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gputui.cli import json_form
+from gputui.cli.output import say
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import UsageError
 from gputui.domain.finding import Finding
@@ -22,7 +23,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as they need to be."""
     widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
     for row in (head, *rows):
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 def show(room: ControlRoom, arguments: argparse.Namespace) -> int:
@@ -131,7 +132,7 @@ def _services(snapshot: Snapshot) -> None:
         for service in snapshot.services
     ]
     if not rows:
-        print("no service uses a GPU")
+        say("no service uses a GPU")
         return
     print_table(("SERVICE", "PROJECT", "BACKEND", "MODEL", "NEEDS/GPU GiB", "GPUS", "ON", "STATE", ""), rows)
 
@@ -162,13 +163,13 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """Each in one line, with its fix."""
     marks = {"refusal": "✗", "error": "✗", "warning": "▲", "info": "·"}
     for one in findings:
-        print(f" {marks[one.severity]} {one.severity}: {one.text}" + (f" — {one.fix}" if one.fix else ""))
+        say(f" {marks[one.severity]} {one.severity}: {one.text}" + (f" — {one.fix}" if one.fix else ""))
 
 
 def _findings(snapshot: Snapshot) -> None:
     print_findings(snapshot.findings)
     if not snapshot.findings:
-        print("nothing to say")
+        say("nothing to say")
 
 
 def _findings_code(snapshot: Snapshot) -> int:
@@ -216,19 +217,19 @@ def _status_json(snapshot: Snapshot) -> dict[str, Any]:
 
 def _status(snapshot: Snapshot) -> None:
     info, apply = snapshot.engine.info, snapshot.apply
-    print(f"{snapshot.host}: {len(snapshot.inventory.gpus)} GPUs, driver {snapshot.inventory.driver_version or 'n/a'}")
+    say(f"{snapshot.host}: {len(snapshot.inventory.gpus)} GPUs, driver {snapshot.inventory.driver_version or 'n/a'}")
     if info:
         running = sum(service.running for service in snapshot.services)
         revision = snapshot.draft.saved.revision
-        print(f"{info.name} {info.version}: {len(snapshot.services)} services, {running} running, revision {revision}")
+        say(f"{info.name} {info.version}: {len(snapshot.services)} services, {running} running, revision {revision}")
     if apply and apply.result == "running" and apply.alive:
-        print(f"{apply.operator} is applying revision {apply.revision}")
+        say(f"{apply.operator} is applying revision {apply.revision}")
     for problem in _problems(snapshot):
-        print(f" ✗ {problem}")
+        say(f" ✗ {problem}")
     for note in snapshot.notes:
-        print(f" · {note}")
+        say(f" · {note}")
     if not _problems(snapshot):
-        print("all is well")
+        say("all is well")
 
 
 def _status_code(snapshot: Snapshot) -> int:
@@ -240,13 +241,13 @@ def history(room: ControlRoom, arguments: argparse.Namespace) -> int:
     room.wait_until_seen(FIRST_LOOK_S)
     revisions, applies = room.revisions(), room.applies()
     if arguments.json:
-        print(json.dumps(json_form.history(revisions, applies)))
+        print(json.dumps(json_form.history(revisions, applies)), flush=True)
         return 0
     print_table(
         ("REVISION", "SAVED", "BY", "WHY"),
         [(str(one.revision), one.saved_at, one.author, one.reason) for one in revisions],
     )
-    print()
+    say()
     rows = []
     for one in applies:
         result = "cut off" if one.result == "running" and not one.alive else one.result
@@ -264,7 +265,7 @@ def logs(room: ControlRoom, arguments: argparse.Namespace) -> int:
     while True:
         batch = room.read_log(feed)
         for line in batch.lines:
-            print(line)
+            say(line)
         sys.stdout.flush()
         quiet = 0 if batch.lines else quiet + 1
         if batch.ended or (not arguments.follow and quiet > 5):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ T = TypeVar("T")
 Client = Any
 
 CALL_TIMEOUT_S = 20
+PATIENT_TIMEOUT_S = 300
+"""For an apply: a create or a remove on a busy disk takes minutes, and giving up early leaves things behind."""
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 
 # A pool that is full is no news to a person, and its warning would be drawn over the screen.
@@ -33,6 +36,8 @@ _FAILURES = (
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
     OSError,
+    struct.error,  # a log whose connection broke in the middle of a frame's header
+    ValueError,
 )
 
 
@@ -42,7 +47,8 @@ class DockerEngine:
     It connects at the first call, and again after the engine was away.
     """
 
-    def __init__(self, host: str | None = None, context: str | None = None) -> None:
+    def __init__(self, host: str | None = None, context: str | None = None, timeout_s: int = CALL_TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
         self._host = host
         self._context = context
         self._lock = threading.Lock()
@@ -52,10 +58,10 @@ class DockerEngine:
     def _connect(self) -> Client:
         """A new client; docker-py's are not promised to be safe for several threads, so each stream gets its own."""
         if self._host:
-            return docker.APIClient(base_url=self._host, version="auto", timeout=CALL_TIMEOUT_S)
+            return docker.APIClient(base_url=self._host, version="auto", timeout=self._timeout_s)
         if self._context:
-            return docker.DockerClient.from_context(self._context, version="auto", timeout=CALL_TIMEOUT_S).api
-        return docker.DockerClient.from_env(version="auto", timeout=CALL_TIMEOUT_S).api
+            return docker.DockerClient.from_context(self._context, version="auto", timeout=self._timeout_s).api
+        return docker.DockerClient.from_env(version="auto", timeout=self._timeout_s).api
 
     def _call(self, what: str, call: Callable[[Client], T]) -> T:
         with self._lock:
@@ -63,13 +69,10 @@ class DockerEngine:
                 if self._client is None:
                     self._client = self._connect()
                 return call(self._client)
-            except docker.errors.NotFound as error:
-                raise NotFound(f"{what}: {_explanation(error)}") from error
-            except docker.errors.APIError as error:
-                raise EngineError(f"{what}: {_explanation(error)}") from error
             except _FAILURES as error:
-                self._client = None
-                raise self._unreachable(error) from error
+                if not isinstance(error, docker.errors.APIError):
+                    self._client = None
+                raise self._translated(what, error) from error
 
     def _unreachable(self, error: Exception) -> Unreachable:
         if "ontext" in type(error).__name__:
@@ -253,15 +256,21 @@ class DockerEngine:
         return self._stream("events", lambda client: client.events(filters={"type": "container"}))
 
     def _stream(self, what: str, call: Callable[[Client], Any]) -> "DockerStream":
+        client: Client = None
         try:
             client = self._connect()
             return DockerStream(client, call(client))
-        except docker.errors.NotFound as error:
-            raise NotFound(f"{what}: {_explanation(error)}") from error
-        except docker.errors.APIError as error:
-            raise EngineError(f"{what}: {_explanation(error)}") from error
         except _FAILURES as error:
-            raise self._unreachable(error) from error
+            if client is not None:
+                client.close()
+            raise self._translated(what, error) from error
+
+    def _translated(self, what: str, error: Exception) -> Exception:
+        if isinstance(error, docker.errors.NotFound):
+            return NotFound(f"{what}: {_explanation(error)}")
+        if isinstance(error, docker.errors.APIError):
+            return EngineError(f"{what}: {_explanation(error)}")
+        return self._unreachable(error)
 
 
 class DockerStream:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gputui.domain.container import GPU_VARIABLES, Container, ContainerSpec, DeviceRequest, Health
-from gputui.domain.text import clean
+from gputui.domain.text import clean, mask_command
 
 _HEALTH: dict[str, Health] = {"starting": "starting", "healthy": "healthy", "unhealthy": "unhealthy"}
 _NEVER = "0001-01-01T00:00:00Z"
@@ -26,7 +26,7 @@ def container_from(data: Mapping[str, Any]) -> Container:
         name=clean(str(data.get("Name", "")).lstrip("/"), 200),
         image=clean(str(config.get("Image") or data.get("Image") or ""), 300),
         created_at=str(data.get("Created") or ""),
-        command=tuple(clean(str(word), 400) for word in words),
+        command=tuple(word[:400] for word in mask_command([str(word) for word in words])),
         state=str(state.get("Status") or "created"),
         health=_HEALTH.get(str(health)),
         exit_code=state.get("ExitCode") if state.get("Status") in ("exited", "dead", "restarting") else None,
@@ -40,8 +40,15 @@ def container_from(data: Mapping[str, Any]) -> Container:
         runtime=str(host.get("Runtime") or ""),
         sees_all_devices=bool(host.get("Privileged")) or _mounts_dev(host),
         auto_remove=bool(host.get("AutoRemove")),
+        shares_with=_shares_with(host),
         has_healthcheck=_has_healthcheck(config),
     )
+
+
+def _shares_with(host: Mapping[str, Any]) -> tuple[str, ...]:
+    modes = [str(host.get(key) or "") for key in ("NetworkMode", "IpcMode", "PidMode")]
+    named = [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
+    return (*named, *(str(one).partition(":")[0] for one in host.get("VolumesFrom") or []))
 
 
 def _request(data: Mapping[str, Any]) -> DeviceRequest:
@@ -82,9 +89,15 @@ def spec_from(data: Mapping[str, Any], *, image_moved: bool) -> ContainerSpec:
     if image_moved:
         body["Image"] = data["Image"]
     host = copy.deepcopy(dict(data.get("HostConfig") or {}))
-    # A bind without a source asks for an anonymous volume; the one that it got is named below.
+    if str(host.get("NetworkMode", "")).startswith("container:"):
+        body.pop("Hostname", None)
+        body.pop("ExposedPorts", None)
+    # A bind or mount without a source asks for an anonymous volume; the one that it got is named below.
     host["Binds"] = [bind for bind in host.get("Binds") or [] if ":" in str(bind)]
-    host["Mounts"] = [*(host.get("Mounts") or []), *_volumes_to_keep(data, host)]
+    host["Mounts"] = [
+        mount for mount in host.get("Mounts") or [] if mount.get("Type") != "volume" or mount.get("Source")
+    ]
+    host["Mounts"] += _volumes_to_keep(data, host)
     body["HostConfig"] = host
     primary, endpoints = _endpoints(data, str(host.get("NetworkMode") or "default"), identity)
     if primary in endpoints:

@@ -21,6 +21,10 @@ class ComposeWatch:
     def _marks(self) -> tuple[tuple[int, int] | None, ...]:
         return tuple(_mark(path) for path in self._paths)
 
+    def forget(self) -> None:
+        """Read the files at the next look, changed or not."""
+        self._seen = ()
+
     def look(self) -> None:
         """Read the files again if they changed."""
         marks = self._marks()

@@ -39,11 +39,13 @@ class EngineWatch:
 
     def _look(self) -> None:
         try:
-            if self.status.info is None:
+            status = self.status
+            if status.info is None:
                 status = EngineStatus(info=self._engine.info())
                 self._connected(status)
-                self.status = status
             self.containers = self._engine.containers()
+            # Only now: an engine that counts as connected while its containers are not known has none of them.
+            self.status = status
             if self._events is None:
                 self._follow_events()
         except GputuiError as error:
@@ -56,10 +58,12 @@ class EngineWatch:
         self._events = events
 
         def follow() -> None:
-            for _ in events:
-                self._poke.set()
-            if self._events is events:
-                self._events = None
+            try:
+                for _ in events:
+                    self._poke.set()
+            finally:
+                if self._events is events:
+                    self._events = None
 
         threading.Thread(target=follow, name="engine-events", daemon=True).start()
 

@@ -1,6 +1,7 @@
 """Keeps the inventory and the readings of the GPUs."""
 
 import threading
+import time
 from collections.abc import Callable
 
 from gputui.domain.gpu import GpuInventory, Reading
@@ -12,6 +13,7 @@ SLOW = GpuInventory(
     reason="the NVIDIA driver does not answer", fix="`dmesg` may tell why; gputui goes on as soon as it answers"
 )
 SLOW_AFTER_S = 5.0
+"""Seconds after which a first look that has not ended is said to hang."""
 
 
 class GpuWatch:
@@ -25,18 +27,26 @@ class GpuWatch:
         self._look = threading.Event()
         self._readers: GpuReaders | None = None
         self._inventory: GpuInventory | None = None
+        self._began = time.monotonic()
         self.first_look = threading.Event()
 
     def start(self) -> None:
         """Begin."""
+        self._began = time.monotonic()
         threading.Thread(target=self._run, name="gpu-inventory", daemon=True).start()
+        threading.Thread(target=self._tick, name="gpu-tick", daemon=True).start()
 
     def _run(self) -> None:
-        self._look.set()
-        while not self._stop.is_set():
-            if self._look.wait(self._interval_s) and not self._stop.is_set():
-                self._look.clear()
-                self._look_again()
+        """Look for GPUs; a thread of its own, for the driver may hang."""
+        self._look_again()
+        self._changed()
+        while self._look.wait() and not self._stop.is_set():
+            self._look.clear()
+            self._look_again()
+            self._changed()
+
+    def _tick(self) -> None:
+        while not self._stop.wait(self._interval_s):
             self._changed()
 
     def _look_again(self) -> None:
@@ -55,7 +65,9 @@ class GpuWatch:
 
     def inventory(self) -> GpuInventory:
         """What was found at the last look."""
-        return self._inventory or LOOKING
+        if self._inventory is not None:
+            return self._inventory
+        return SLOW if time.monotonic() - self._began > SLOW_AFTER_S else LOOKING
 
     def readings(self) -> tuple[Reading, ...]:
         """The latest readings."""
@@ -63,9 +75,7 @@ class GpuWatch:
 
     def wait(self, limit_s: float) -> None:
         """Wait until there is an inventory and every GPU was read, at most `limit_s`."""
-        if not self.first_look.wait(limit_s):
-            self._inventory = SLOW
-        elif self._readers is not None:
+        if self.first_look.wait(limit_s) and self._readers is not None:
             self._readers.wait_for_all(limit_s)
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """The control room of this machine."""
 
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,9 +18,8 @@ from gputui.control.log_feeds import LogFeeds
 from gputui.control.store import Store
 from gputui.domain.assignment import Assignments, Draft
 from gputui.domain.container import ContainerSpec
-from gputui.domain.errors import Conflict, NeedsAnswer, Refusal, Unreachable, UsageError
+from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer, Refusal, Unreachable, UsageError
 from gputui.domain.event import ApplyEvent, ApplyRecord
-from gputui.domain.finding import Finding
 from gputui.domain.gpu import Gpu
 from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan, Transaction
@@ -70,6 +70,7 @@ class LocalControlRoom:
         self._logs = LogFeeds(engine)
         self._store: Store | None = None
         self._not_shared: str | None = None
+        self._fault: str | None = None
         self._state_seen = 0
         self._draft = Draft(saved=NOT_SAVED, current=NOT_SAVED)
         self._apply: ApplyRecord | None = None
@@ -97,13 +98,19 @@ class LocalControlRoom:
     def _connected(self, status: EngineStatus) -> None:
         directory = self._settings.state_dir(status)
         store = Store(directory.path)
+        latest = store.revisions.latest()
         with self._lock:
             self._store = store
             self._not_shared = directory.not_shared
-            self._draft = self._draft.rebased(store.revisions.latest())
+            self._draft = self._draft.rebased(latest)
 
     def _changed(self) -> None:
-        self._look_at_state()
+        """Called by the watching threads, which must go on whatever a file or the state brings."""
+        try:
+            self._look_at_state()
+            self._fault = None
+        except GputuiError as error:
+            self._fault = error.what
         self._tell()
 
     def _tell(self) -> None:
@@ -136,6 +143,7 @@ class LocalControlRoom:
 
     def rescan(self) -> None:
         """Look for new GPUs and read the Compose files again."""
+        self._compose.forget()
         self._gpu_watch.rescan()
         self._engine_watch.look_now()
 
@@ -158,7 +166,7 @@ class LocalControlRoom:
             readings = self._gpu_watch.readings()
             services = self._services(self._draft.current)
             memory = tuple(memory_of(reading, services) for reading in readings)
-            notes = tuple(note for note in (self._compose.note, self._not_shared) if note)
+            notes = tuple(note for note in (self._compose.note, self._not_shared, self._fault) if note)
             return Snapshot(
                 host=self._settings.host,
                 taken_at=time.time(),
@@ -178,9 +186,12 @@ class LocalControlRoom:
 
     # --- editing --------------------------------------------------------------------------------------------------
 
-    def _service(self, key: ServiceKey, *, adopt: bool) -> Service:
+    def _check_writable(self) -> None:
         if self._settings.readonly:
             raise Refusal("this gputui was started with --readonly", "start it without to change anything")
+
+    def _service(self, key: ServiceKey, *, adopt: bool) -> Service:
+        self._check_writable()
         service = next((one for one in self._services(self._draft.current) if one.key == key), None)
         if service is None:
             raise UsageError(f"there is no service {key.name}", "see `gputui services`")
@@ -249,8 +260,7 @@ class LocalControlRoom:
         return self._store
 
     def _save(self, assignments: Assignments, reason: str) -> Assignments:
-        if self._settings.readonly:
-            raise Refusal("this gputui was started with --readonly", "start it without to change anything")
+        self._check_writable()
         store = self._opened()
         with self._lock:
             base = self._draft.saved.revision
@@ -300,6 +310,8 @@ class LocalControlRoom:
         """What an apply of the draft would do."""
         snapshot = self.snapshot()
         revision = snapshot.draft.saved.revision + (1 if snapshot.draft.changed else 0)
+        if snapshot.engine.info is None:
+            return Plan(revision=revision)  # what runs is not known
         return make_plan(snapshot.services, snapshot.inventory.gpus, snapshot.findings, revision=revision, only=only)
 
     def lifecycle_plan(self, names: Sequence[str], action: Literal["restart", "start", "stop"]) -> Plan:
@@ -310,10 +322,11 @@ class LocalControlRoom:
 
     def apply(self, plan: Plan, reason: str, *, force: bool = False) -> int:
         """Put the plan on record and start its process."""
-        if self._settings.readonly:
-            raise Refusal("this gputui was started with --readonly", "start it without to change anything")
+        self._check_writable()
         store = self._opened()
-        _check_findings(plan.findings, force=force)
+        for finding in plan.obstacles:
+            if finding.severity == "refusal" or not force:
+                raise Refusal(finding.text, finding.fix)
         _check_no_other(store)
         transaction = self._transaction(plan, reason)
         number = store.applies.begin(transaction)
@@ -338,6 +351,7 @@ class LocalControlRoom:
             self._compose.project,
             operator=self._settings.operator,
             reason=reason,
+            token=secrets.token_hex(8),
             settle_s=self._settings.settle_s,
             health_limit_s=self._settings.health_limit_s,
         )
@@ -351,18 +365,30 @@ class LocalControlRoom:
         return ContainerSpec(name=name, body=declared.body, networks=declared.networks)
 
     def recover(self) -> ApplyRecord | None:
-        """Take back an apply that was cut off."""
+        """Take back an apply that was cut off, or that could not be taken back before."""
+        self._check_writable()
         store = self._opened()
-        cut = [record for record in store.applies.unfinished() if not record.alive]
-        if not cut:
+        number = self._unsettled(store)
+        if number is None:
             return None
         lock = ApplyLock(store.directory)
         lock.take()
         with lock:
-            store.applies.claim(cut[-1].id, os.getpid())
-            Executor(self._engine, self._source, store.applies, cut[-1].id).take_back()
+            store.applies.claim(number, os.getpid())
+            Executor(self._engine, self._source, store.applies, number).take_back()
         self._engine_watch.look_now()
-        return store.applies.record(cut[-1].id)
+        self._look_at_state()
+        return store.applies.record(number)
+
+    def _unsettled(self, store: Store) -> int | None:
+        """The newest apply, where it was cut off or left something that was neither committed nor taken back."""
+        for record in store.applies.all(limit=1):
+            if record.result == "running" and not record.alive:
+                return record.id
+            if record.result == "failed":
+                executor = Executor(self._engine, self._source, store.applies, record.id)
+                return record.id if executor.is_unsettled() else None
+        return None
 
     def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
         """What an apply reported."""
@@ -396,12 +422,6 @@ class LocalControlRoom:
     def close_log(self, feed: int) -> None:
         """Stop reading a log."""
         self._logs.close(feed)
-
-
-def _check_findings(findings: Sequence[Finding], *, force: bool) -> None:
-    for finding in findings:
-        if finding.severity == "refusal" or (finding.severity == "error" and not force):
-            raise Refusal(finding.text, finding.fix)
 
 
 def _check_no_other(store: Store) -> None:

@@ -27,17 +27,17 @@ class LogFeed:
     def _run(self, engine: Engine, ref: str, tail: int) -> None:
         try:
             stream = engine.follow_log(ref, tail)
-        except GputuiError as error:
-            self._add(f"— {error.what} —")
-        else:
             with self._lock:
                 self._stream = stream
                 closed = self._closed
             if closed:
                 stream.close()
             self._read(stream)
-        with self._lock:
-            self._ended = True
+        except GputuiError as error:
+            self._add(f"— {error.what} —")
+        finally:
+            with self._lock:
+                self._ended = True
 
     def _read(self, stream: Stream) -> None:
         rest = b""

@@ -48,7 +48,8 @@ class Store:
         gpus: Sequence[Gpu],
         project: ComposeProject | None,
     ) -> Assignments:
-        """Save the next revision: database and files, or neither.
+        """Save the next revision. The files are written beside the old ones first and take their places just before
+        the database commits, so that a failed write leaves the old state everywhere.
 
         The first one is preceded by a revision of what was found, so that there is something to roll back to.
         Services that nobody edited are written down as they are, not adopted.

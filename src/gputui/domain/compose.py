@@ -24,10 +24,8 @@ class ComposeService:
     model: str | None = None
     vram_mib: int | None = None
     budget_env: str = "VRAM_BUDGET_GB"
-    depends_on: tuple[str, ...] = ()
     body: Mapping[str, Any] = field(default_factory=dict)
     networks: Mapping[str, Any] = field(default_factory=dict)
-    volumes: tuple[str, ...] = ()
     not_carried: tuple[str, ...] = ()
 
 

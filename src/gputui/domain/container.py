@@ -1,5 +1,6 @@
 """A container as the engine describes it, and the spec that makes one."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -14,6 +15,22 @@ LABEL_REVISION = "io.gputui.revision"
 LABEL_OPERATOR = "io.gputui.operator"
 LABEL_BUDGET = "io.gputui.budget-mib"
 LABEL_EDITS = "io.gputui.edits"
+LABEL_APPLY = "io.gputui.apply"
+"""A token of the apply that made the container: only what has it may be taken away again."""
+LABEL_ORIGINAL = "io.gputui.original"
+"""What budget and edits changed, as it was before."""
+
+_PASSING = re.compile(r"\.(new|old)-[0-9a-f]{12}$")
+
+
+def is_passing(name: str) -> bool:
+    """Whether this is the name of a container that only lives while a service is recreated."""
+    return _PASSING.search(name) is not None
+
+
+def lasting_name(name: str) -> str:
+    """The name of the service's container, without the suffix that one has while the service is recreated."""
+    return _PASSING.sub("", name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +54,7 @@ class DeviceRequest:
 class Container:
     """One container, with what gputui needs of it; the whole of it is the engine's raw inspect data.
 
+    `shares_with` are the containers whose network, IPC, pids or volumes it uses.
     `gpu_environment` holds the variables of `GPU_VARIABLES` only, so that no secret travels with a snapshot.
     """
 
@@ -58,6 +76,7 @@ class Container:
     runtime: str = ""
     sees_all_devices: bool = False
     auto_remove: bool = False
+    shares_with: tuple[str, ...] = ()
     has_healthcheck: bool = False
 
     @property

@@ -1,5 +1,7 @@
 """Errors that a person gets to read: what happened in one line, what to do in another."""
 
+from gputui.domain.text import clean
+
 
 class GputuiError(Exception):
     """What went wrong (`what`) and how to put it right (`fix`); `exit_code` is that of the command line."""
@@ -7,9 +9,9 @@ class GputuiError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, fix: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.fix = fix
+        self.what = clean(what, 1000)
+        self.fix = clean(fix, 1000)
+        super().__init__(self.what)
 
 
 class UsageError(GputuiError):

@@ -51,6 +51,13 @@ class Plan:
     findings: tuple[Finding, ...] = ()
 
     @property
+    def obstacles(self) -> tuple[Finding, ...]:
+        """The errors and refusals about what it does; those about other services do not stop it."""
+        doing = {step.name for step in self.doing}
+        grave = (one for one in self.findings if one.severity in ("error", "refusal"))
+        return tuple(one for one in grave if one.service is None or one.service in doing)
+
+    @property
     def doing(self) -> tuple[Step, ...]:
         """The steps that do something."""
         return tuple(step for step in self.steps if step.action != "none")
@@ -109,5 +116,6 @@ class Transaction:
     operator: str
     reason: str
     tasks: tuple[Task, ...]
+    token: str
     settle_s: float
     health_limit_s: float

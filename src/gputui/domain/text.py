@@ -5,6 +5,7 @@ Textual nor Rich removes them, so a line of somebody's log could set the reader'
 """
 
 import re
+from collections.abc import Sequence
 
 # ECMA-48: CSI; then OSC, DCS, SOS, PM and APC with their string up to BEL or ST; then any other two-character escape.
 _ESCAPES = re.compile(
@@ -13,7 +14,6 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]?"
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_SUSPECT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 LINE_LIMIT = 8192
 """Characters kept of one line; a progress bar or a binary dump can be megabytes long."""
@@ -36,7 +36,7 @@ def clean(text: str, limit: int = LINE_LIMIT) -> str:
     """
     if len(text) > limit:
         text = text[:limit] + "…"
-    if not _SUSPECT.search(text):
+    if not _CONTROL.search(text):
         return text
     text = _ESCAPES.sub("", text)
     return _CONTROL.sub(_picture, text.replace("\t", " ").replace("\r\n", " ").replace("\n", " "))
@@ -51,9 +51,34 @@ def clean_log_line(raw: bytes) -> str:
     return clean(text.expandtabs(8))
 
 
-SECRET = re.compile(r"(?i)(token|secret|passw(or)?d|passphrase|credential|api_?key|_key|^key$|private)")
+SECRET = re.compile(
+    r"(?i)((?<!max_)(?<!max-)token$|_token|-token$|secret|passw(or)?d|passphrase|credential|api[_-]?key|_key$|private)"
+)
 
 
 def mask_secret(name: str, value: str) -> str:
     """The value of a variable or argument as it may be shown; what `name` says is a secret becomes dots."""
     return "••••" if SECRET.search(name) else clean(value)
+
+
+_OPTION = re.compile(r"^--?([A-Za-z][\w-]*)(=.*)?$")
+
+
+def mask_command(words: Sequence[str]) -> tuple[str, ...]:
+    """A command line as it may be shown: the values of options whose names say that they are secrets become dots."""
+    shown: list[str] = []
+    hide_next = False
+    for word in words:
+        option = _OPTION.match(word)
+        if hide_next and not option:
+            shown.append("••••")
+            hide_next = False
+            continue
+        hide_next = False
+        name, sign, value = word.partition("=")
+        if sign and SECRET.search(name):
+            shown.append(f"{clean(name)}={mask_secret(name, value)}")
+            continue
+        hide_next = bool(option and not sign and SECRET.search(word.replace("-", "_")))
+        shown.append(clean(word))
+    return tuple(shown)

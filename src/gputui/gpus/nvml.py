@@ -103,6 +103,13 @@ class NvmlSource:
             known = next((gpu for gpu in self._known if gpu.index == index and gpu.mig_index is None), None)
             return [known or Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU")]
         self._handles[uuid] = handle
+        try:
+            return self._described(index, uuid, handle)
+        except pynvml.NVMLError:
+            del self._handles[uuid]  # it was lost between the two
+            return [Gpu(uuid=uuid, index=index, name="unknown GPU")]
+
+    def _described(self, index: int, uuid: str, handle: Any) -> list[Gpu]:
         mode = self._ask(uuid, pynvml.nvmlDeviceGetMigMode, handle)
         capability = self._ask(uuid, pynvml.nvmlDeviceGetCudaComputeCapability, handle)
         pci = self._ask(uuid, pynvml.nvmlDeviceGetPciInfo, handle)

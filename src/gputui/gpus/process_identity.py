@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from gputui.domain.gpu import GpuProcess
-from gputui.domain.text import clean
+from gputui.domain.text import clean, mask_command
 
 _PROC = Path("/proc")
 
@@ -40,7 +40,8 @@ def _identity(pid: int, start_time: int) -> tuple[str | None, str | None, str | 
     try:
         uid = folder.stat().st_uid
         words = (folder / "cmdline").read_bytes().split(b"\0")
-        command = b" ".join(word for word in words if word).decode(errors="replace")
+        shown = mask_command([word.decode(errors="replace") for word in words if word])
+        command = " ".join(shown)
         command = command or (folder / "comm").read_text(errors="replace").strip()
         container = container_of((folder / "cgroup").read_text(errors="replace"))
     except OSError:

@@ -12,7 +12,7 @@ from gputui.planning.given_gpus import find_gpu
 
 
 def current_assignment(service: Service) -> Assignment:
-    """What a service is assigned now, to be edited."""
+    """What a service is assigned now."""
     return Assignment(
         key=service.key,
         gpus=service.assigned,
@@ -70,18 +70,29 @@ def with_gpus(draft: Draft, service: Service, gpus: tuple[str, ...]) -> Draft:
     return draft.edited(replace(before, gpus=gpus, enabled=enabled, adopted=True))
 
 
+def _known(service: Service) -> Assignment:
+    """What a service is assigned now, to be changed in something else than its GPUs.
+
+    Raises:
+        Refusal: its GPUs cannot be told (it asked for a number of them, and uses none yet), and nobody named them.
+    """
+    if service.container is not None and service.requested is None and not service.assigned and not service.adopted:
+        raise Refusal(f"which GPUs {service.name} was given cannot be told", "assign it GPUs first")
+    return current_assignment(service)
+
+
 def with_enabled(draft: Draft, service: Service, enabled: bool) -> Draft:
     """The draft in which the service is to run, or not."""
-    return draft.edited(replace(current_assignment(service), enabled=enabled, adopted=True))
+    return draft.edited(replace(_known(service), enabled=enabled, adopted=True))
 
 
 def with_budget(draft: Draft, service: Service, budget_mib: int | None) -> Draft:
     """The draft in which the service has this VRAM budget."""
-    return draft.edited(replace(current_assignment(service), budget_mib=budget_mib, adopted=True))
+    return draft.edited(replace(_known(service), budget_mib=budget_mib, adopted=True))
 
 
 def with_argument(draft: Draft, service: Service, edit: Edit) -> Draft:
     """The draft in which one argument of the service is changed."""
-    before = current_assignment(service)
+    before = _known(service)
     rest = tuple(one for one in before.edits if one.argument != edit.argument)
     return draft.edited(replace(before, edits=(*rest, edit), adopted=True))

@@ -18,6 +18,7 @@ def find_all(
         *missing_gpus(services, gpus),
         *not_ours(services),
         *not_carried(services),
+        *depended_on(services),
         *drifted(services),
         *does_not_fit(services, readings, memory),
         *lost_gpus(services, readings),
@@ -69,6 +70,23 @@ def not_ours(services: Sequence[Service]) -> list[Finding]:
         if "com.docker.swarm.task.id" in container.labels:
             text = f"{service.name} is a task of Docker Swarm, which would start another in its place"
             found.append(_on(service, "swarm-task", "refusal", text, "change it with `docker service update`"))
+    return found
+
+
+def depended_on(services: Sequence[Service]) -> list[Finding]:
+    """Containers that use the network, IPC, pids or volumes of one that is to be recreated: they name it by its id."""
+    found = []
+    for service in services:
+        container = service.container
+        if container is None or not service.adopted or not service.enabled or service.requested == service.assigned:
+            continue
+        for other in services:
+            shares = other.container.shares_with if other.container else ()
+            if container.id in shares or container.name in shares:
+                text = f"{other.name} shares namespaces or volumes with {service.name} and would lose them"
+                found.append(
+                    _on(service, "shared-namespace", "error", text, f"recreate {other.name} afterwards (--force)")
+                )
     return found
 
 

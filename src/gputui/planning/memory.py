@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gputui.domain.gpu import GpuProcess, Reading
 from gputui.domain.memory import GpuMemory, MemoryShare
-from gputui.domain.service import Service
+from gputui.domain.service import Service, ServiceKey
 from gputui.planning.given_gpus import memory_on
 
 
@@ -24,11 +24,11 @@ def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
         usable -= reading.memory_reserved_mib or 0
     uuid = reading.gpu.uuid
     shares: list[MemoryShare] = []
-    held_by_services = 0
+    holding = held_memory(reading, services)
+    held_by_services = sum(holding.values())
     planned: list[int | None] = []
     for service in services:
-        held = memory_on(service.container, reading) if service.container else None
-        held_by_services += held or 0
+        held = holding.get(service.key)
         wanted = service.enabled and uuid in service.assigned
         need = need_of(service)
         if wanted:
@@ -58,6 +58,31 @@ def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
         free_after_mib=free_after if complete or over else None,
         over=over,
     )
+
+
+def held_memory(reading: Reading, services: Sequence[Service]) -> dict[ServiceKey, int]:
+    """MiB that each service holds on a GPU.
+
+    Where NVML does not tell how much a service's process holds, what no other process accounts for is taken to be
+    its own, up to what it needs.
+    """
+    held: dict[ServiceKey, int] = {}
+    untold: list[Service] = []
+    for service in services:
+        own = [one for one in reading.processes or () if service.container and one.container_id == service.container.id]
+        known = memory_on(service.container, reading) if service.container else None
+        if known is not None:
+            held[service.key] = known
+        elif own:
+            untold.append(service)
+    containers = {service.container.id for service in services if service.container}
+    strangers = sum(one.memory_mib or 0 for one in reading.processes or () if one.container_id not in containers)
+    left = max(0, (reading.memory_used_mib or 0) - sum(held.values()) - strangers)
+    for service in untold:
+        need = need_of(service)
+        held[service.key] = left if need is None else min(left, need)
+        left -= held[service.key]
+    return held
 
 
 NAMED_STRANGERS = 3

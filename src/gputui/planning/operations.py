@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from gputui.domain.compose import ComposeProject
-from gputui.domain.container import ContainerSpec
+from gputui.domain.container import ContainerSpec, lasting_name
 from gputui.domain.errors import Refusal
 from gputui.domain.plan import ContainerView, Operation, Plan, Step, Task, Transaction
 from gputui.domain.service import ServiceKey
-from gputui.planning.spec_edit import with_edits, with_gpus
+from gputui.planning.spec_edit import with_edits, with_gpus, with_token
 
 STOP_TIMEOUT_S = 30
 """How long a container gets to stop by itself where it does not say so (SIGTERM, then SIGKILL)."""
@@ -21,13 +21,14 @@ def make_transaction(
     *,
     operator: str,
     reason: str,
+    token: str,
     settle_s: float,
     health_limit_s: float,
 ) -> Transaction:
     """The transaction that carries the plan out. `specs` hold, for each step, its present container's spec, or for
     one that is created, that of its Compose file."""
     tasks = [
-        _task(step, specs.get(step.service), running.get(step.service, False), project, plan, operator)
+        _task(step, specs.get(step.service), running.get(step.service, False), project, plan.revision, operator, token)
         for step in plan.doing
     ]
     return Transaction(
@@ -35,13 +36,20 @@ def make_transaction(
         operator=operator,
         reason=reason,
         tasks=tuple(tasks),
+        token=token,
         settle_s=settle_s,
         health_limit_s=health_limit_s,
     )
 
 
 def _task(
-    step: Step, spec: ContainerSpec | None, running: bool, project: ComposeProject | None, plan: Plan, operator: str
+    step: Step,
+    spec: ContainerSpec | None,
+    running: bool,
+    project: ComposeProject | None,
+    revision: int,
+    operator: str,
+    token: str,
 ) -> Task:
     if step.action == "stop":
         return Task(step=step, operations=_stop(spec), old_id=step.container_id, old_spec=spec)
@@ -58,8 +66,9 @@ def _task(
         return Task(step=step, operations=(restart, *_seen(step.view, "old")), old_id=step.container_id, old_spec=spec)
     if spec is None or step.view is None:
         raise Refusal(f"{step.name} cannot be made: its GPUs or its spec are not known", "assign it GPUs of this host")
-    new = with_gpus(spec, step.view, revision=plan.revision, operator=operator)
+    new = with_gpus(spec, step.view, revision=revision, operator=operator)
     new = with_edits(new, budget_mib=step.budget_mib, budget_env=step.budget_env, edits=step.edits)
+    new = with_token(new, token)
     if step.action == "create":
         return Task(step=step, operations=(*_ensured(spec, project), *_create(new, step.view)))
     assert step.container_id is not None
@@ -102,7 +111,9 @@ def _made(spec: ContainerSpec, view: ContainerView) -> tuple[Operation, ...]:
         _op("connect", f"connect it to {name}", network=name, endpoint=endpoint)
         for name, endpoint in spec.networks.items()
     ]
-    check = _op("check_request", "check what the engine stored", device_ids=list(view.device_ids))
+    requests = spec.body.get("HostConfig", {}).get("DeviceRequests") or []
+    asked = requests[-1]["DeviceIDs"] if view.device_ids else []
+    check = _op("check_request", "check what the engine stored", device_ids=list(asked))
     return (create, *connects, check)
 
 
@@ -137,7 +148,8 @@ def _recreate(
     """The new container is made beside the old one, takes its place, and only when it is seen to run with its GPUs
     the old one goes. GPU memory cannot be held twice, so the old one is stopped before the new one starts."""
     short = old_id[:12]
-    new_name, old_name = f"{old.name}.new-{short}", f"{old.name}.old-{short}"
+    name = lasting_name(old.name)  # a suffix that was left behind is not stacked on
+    new_name, old_name = f"{name}.new-{short}", f"{name}.old-{short}"
     policy = (old.body.get("HostConfig") or {}).get("RestartPolicy") or {}
     operations = list(_made(new.named(new_name), view))
     if running:
@@ -168,12 +180,12 @@ def _recreate(
             text=f"rename the old container to {old_name}",
             target="old",
             arguments={"name": old_name},
-            undo=_op("rename", f"rename the old container back to {old.name}", "old", name=old.name),
+            undo=_op("rename", f"rename the old container back to {name}", "old", name=name),
         ),
         Operation(
             kind="rename",
-            text=f"rename the new container to {old.name}",
-            arguments={"name": old.name},
+            text=f"rename the new container to {name}",
+            arguments={"name": name},
             undo=_op("rename", f"rename the new container to {new_name}", "new", name=new_name),
         ),
         Operation(kind="start", text="start it", undo=_op("stop", "stop the new container", "new", timeout_s=10)),

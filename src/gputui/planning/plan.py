@@ -1,6 +1,7 @@
 """The plan: the difference between what is assigned and what runs, as one step per service."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from gputui.domain.container import LABEL_BUDGET, LABEL_EDITS
@@ -9,8 +10,11 @@ from gputui.domain.finding import Finding
 from gputui.domain.gpu import Gpu
 from gputui.domain.plan import Action, ContainerView, Plan, Step
 from gputui.domain.service import Service
+from gputui.domain.text import mask_secret
 from gputui.planning.container_view import container_view
-from gputui.planning.spec_edit import edits_label, gib_down
+from gputui.planning.findings import not_ours
+from gputui.planning.given_gpus import uses_gpus
+from gputui.planning.spec_edit import edits_mark, edits_text, gib_down
 
 
 def make_plan(
@@ -28,13 +32,9 @@ def make_plan(
     """
     chosen = select(services, only) if only else list(services)
     steps = [_step(service, gpus) for service in chosen]
-    names = {service.name for service in chosen}
-    touched = {step.name for step in steps if step.action != "none"}
-    about = [finding for finding in findings if finding.service in names or finding.service is None]
-    blocking = [one for one in about if one.severity in ("error", "refusal") and one.service not in touched]
-    # An error about a service that this plan does not touch must not stop it.
-    relevant = [one for one in about if one not in blocking]
-    return Plan(revision=revision, steps=tuple(_in_order(steps, chosen)), findings=tuple(relevant))
+    names = {service.name for service in chosen if service.adopted or service.container is None}
+    relevant = tuple(one for one in findings if one.service in names or one.service is None)
+    return Plan(revision=revision, steps=tuple(_in_order(steps, chosen)), findings=relevant)
 
 
 def lifecycle_plan(
@@ -62,10 +62,12 @@ def lifecycle_plan(
                 name=service.name,
                 cause=f"already {service.state}" if done else f"{action} was asked for",
                 container_id=service.container.id,
-                view=_view(service, gpus, service.requested or ()),
+                view=_view_as_it_is(service, gpus),
             )
         )
-    return Plan(revision=revision, steps=tuple(steps))
+    touched = {step.service for step in steps if step.action != "none"}
+    findings = not_ours([replace(one, adopted=True) for one in services if one.key in touched])
+    return Plan(revision=revision, steps=tuple(steps), findings=tuple(findings))
 
 
 def select(services: Sequence[Service], names: Collection[str]) -> list[Service]:
@@ -90,8 +92,11 @@ def select(services: Sequence[Service], names: Collection[str]) -> list[Service]
 def _step(service: Service, gpus: Sequence[Gpu]) -> Step:
     action, cause = _action(service, gpus)
     container = service.container
-    wanted = service.assigned if action in ("create", "recreate") else service.requested or ()
-    view = _view(service, gpus, wanted) if action != "none" else None
+    view = None
+    if action in ("create", "recreate"):
+        view = _view(service, gpus, service.assigned)
+    elif action != "none":
+        view = _view_as_it_is(service, gpus)
     return Step(
         action=action,
         service=service.key,
@@ -115,9 +120,18 @@ def _view(service: Service, gpus: Sequence[Gpu], wanted: Sequence[str]) -> Conta
         return None
 
 
+def _view_as_it_is(service: Service, gpus: Sequence[Gpu]) -> ContainerView | None:
+    """None where what it was given cannot be told, so that there is nothing to hold against what is seen."""
+    if service.container is None or service.requested is None or not uses_gpus(service.container):
+        return None
+    return _view(service, gpus, service.requested)
+
+
 def _action(service: Service, gpus: Sequence[Gpu]) -> tuple[Action, str]:
     container = service.container
     if container is None:
+        if service.enabled and service.not_carried:
+            return "none", f"cannot be created: {', '.join(service.not_carried)}"
         if service.enabled:
             return "create", "not created yet"
         return "none", "disabled"
@@ -150,8 +164,8 @@ def _changes(service: Service, gpus: Sequence[Gpu]) -> list[str]:
     budget = None if service.budget_mib is None else str(service.budget_mib)
     if before_budget != budget:
         changes.append(f"budget {_budget(before_budget)} → {_budget(budget)}")
-    if container.labels.get(LABEL_EDITS, "") != edits_label(service.edits):
-        changes.append(f"edit {edits_label(service.edits) or 'none'}")
+    if container.labels.get(LABEL_EDITS, "") != edits_mark(service.edits):
+        changes.append(f"edit {edits_text(service.edits) or 'none'}")
     return changes
 
 
@@ -170,7 +184,7 @@ def _diff(service: Service, view: ContainerView, gpus: Sequence[Gpu]) -> tuple[s
     ]
     if service.budget_mib is not None:
         rows.append((service.budget_env, None, gib_down(service.budget_mib)))
-    rows += [(edit.argument, None, edit.value) for edit in service.edits]
+    rows += [(edit.argument, None, mask_secret(edit.argument, edit.value or "")) for edit in service.edits]
     return tuple(f"{name}: {old or '—'} → {new or '—'}" for name, old, new in rows if old != new)
 
 

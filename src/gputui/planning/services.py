@@ -1,13 +1,13 @@
 """Which services there are: what Compose files name, what runs on the engine, and what was assigned, joined."""
 
-import re
 from collections.abc import Sequence
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import ComposeProject, ComposeService
-from gputui.domain.container import Container
+from gputui.domain.container import Container, is_passing, lasting_name
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.service import Requirement, Service, ServiceKey
+from gputui.domain.text import mask_command
 from gputui.planning.given_gpus import find_gpu, memory_on, requested_gpus, running_on, uses_gpus
 
 COMPOSE_PROJECT = "com.docker.compose.project"
@@ -55,17 +55,9 @@ def key_of(container: Container, host: str) -> ServiceKey:
     project = container.labels.get(COMPOSE_PROJECT, "")
     name = container.labels.get(COMPOSE_SERVICE, "")
     if not project or not name:
-        return ServiceKey(host, "", _PASSING.sub("", container.name))
+        return ServiceKey(host, "", lasting_name(container.name))
     number = container.labels.get(COMPOSE_NUMBER, "1")
     return ServiceKey(host, project, name, int(number) if number.isdigit() else 1)
-
-
-_PASSING = re.compile(r"\.(new|old)-[0-9a-f]{12}$")
-
-
-def _in_passing(container: Container) -> bool:
-    """A container that only lives while a service is recreated."""
-    return _PASSING.search(container.name) is not None
 
 
 def join_services(
@@ -84,7 +76,7 @@ def join_services(
     """
     by_key: dict[ServiceKey, Container] = {}
     # While a service is recreated, its old or its new container stands for it where none has its name.
-    for container in sorted(containers, key=lambda one: (_in_passing(one), not one.running, one.created_at)):
+    for container in sorted(containers, key=lambda one: (is_passing(one.name), not one.running, one.created_at)):
         if container.labels.get(COMPOSE_ONEOFF) != "True":
             by_key.setdefault(key_of(container, host), container)
     services: list[Service] = []
@@ -117,12 +109,12 @@ def _service(
     requested = requested_gpus(container, gpus) if container else None
     adopted = bool(saved and saved.adopted)
     enabled = container.running or container.state == "restarting" if container else declared is not None
-    assigned = requested if requested is not None else declared_gpus(declared, gpus)
+    on = running_on(container, readings) if container else ()
+    assigned = requested if requested is not None else declared_gpus(declared, gpus) or on
     if saved and saved.adopted:
         assigned, enabled = saved.gpus, saved.enabled
-    command = container.command if container else tuple(declared.body.get("Cmd") or ()) if declared else ()
+    command = container.command if container else mask_command(declared.body.get("Cmd") or ()) if declared else ()
     image = container.image if container else declared.image if declared else ""
-    on = running_on(container, readings) if container else ()
     return Service(
         key=key,
         origin="compose" if declared else "found",

@@ -1,20 +1,25 @@
 """A container's spec with another view of its GPUs, another budget, or changed arguments; all else as it was."""
 
 import copy
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from gputui.domain.container import (
+    LABEL_APPLY,
     LABEL_BUDGET,
     LABEL_EDITS,
     LABEL_GPUS,
     LABEL_OPERATOR,
     LABEL_ORDER,
+    LABEL_ORIGINAL,
     LABEL_REVISION,
     ContainerSpec,
 )
 from gputui.domain.plan import ContainerView
 from gputui.domain.service import Edit
+from gputui.domain.text import mask_secret
 
 
 def with_gpus(spec: ContainerSpec, view: ContainerView, *, revision: int, operator: str) -> ContainerSpec:
@@ -30,10 +35,13 @@ def with_gpus(spec: ContainerSpec, view: ContainerView, *, revision: int, operat
     old: dict[str, Any] = next((one for one in requests if _asks_for_gpus(one)), {})
     others = [one for one in requests if not _asks_for_gpus(one)]
     if view.device_ids:
+        driver = old.get("Driver") or ""
+        # CDI knows devices by qualified names only.
+        prefix = "nvidia.com/gpu=" if driver == "cdi" else ""
         new = {
-            "Driver": old.get("Driver") or "",
+            "Driver": driver,
             "Count": 0,
-            "DeviceIDs": list(view.device_ids),
+            "DeviceIDs": [prefix + uuid for uuid in view.device_ids],
             "Capabilities": old.get("Capabilities") or [["gpu"]],
             "Options": old.get("Options") or {},
         }
@@ -57,25 +65,44 @@ def with_gpus(spec: ContainerSpec, view: ContainerView, *, revision: int, operat
 
 
 def with_edits(spec: ContainerSpec, *, budget_mib: int | None, budget_env: str, edits: Sequence[Edit]) -> ContainerSpec:
-    """The spec with a VRAM budget (GiB with one decimal, in the variable `budget_env`) and changed arguments."""
+    """The spec with a VRAM budget (GiB with one decimal, in the variable `budget_env`) and changed arguments.
+
+    What they change is remembered in a label as it was, so that taking them back restores it.
+    """
     body = copy.deepcopy(dict(spec.body))
     labels = dict(body.get("Labels") or {})
+    environment, command = list(body.get("Env") or []), body.get("Cmd")
+    original = _original(labels.pop(LABEL_ORIGINAL, None))
+    if original is not None:
+        command = original["cmd"]
+        environment = with_variables(environment, original["variables"])
+    labels.pop(LABEL_BUDGET, None)
+    labels.pop(LABEL_EDITS, None)
+    if budget_mib is not None or edits:
+        before = dict(line.partition("=")[::2] for line in environment)
+        remembered = {budget_env: before.get(budget_env)} if budget_mib is not None else {}
+        labels[LABEL_ORIGINAL] = json.dumps({"cmd": command, "variables": remembered})
     if budget_mib is not None:
-        body["Env"] = with_variables(body.get("Env") or [], {budget_env: gib_down(budget_mib)})
+        environment = with_variables(environment, {budget_env: gib_down(budget_mib)})
         labels[LABEL_BUDGET] = str(budget_mib)
-    elif LABEL_BUDGET in labels:
-        body["Env"] = with_variables(body.get("Env") or [], {budget_env: None})
-        del labels[LABEL_BUDGET]
     if edits:
-        command = list(body.get("Cmd") or [])
+        words = list(command or [])
         for edit in edits:
-            command = with_argument(command, edit.argument, edit.value)
-        body["Cmd"] = command
-        labels[LABEL_EDITS] = edits_label(edits)
-    else:
-        labels.pop(LABEL_EDITS, None)
-    body["Labels"] = labels
+            words = with_argument(words, edit.argument, edit.value)
+        command = words
+        labels[LABEL_EDITS] = edits_mark(edits)
+    body |= {"Env": environment, "Cmd": command, "Labels": labels}
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
+
+
+def _original(label: str | None) -> dict[str, Any] | None:
+    if label is None:
+        return None
+    try:
+        original = json.loads(label)
+        return {"cmd": original["cmd"], "variables": dict(original["variables"])}
+    except (ValueError, KeyError, TypeError):
+        return None  # somebody else wrote this label
 
 
 def gib_down(mib: int) -> str:
@@ -83,9 +110,25 @@ def gib_down(mib: int) -> str:
     return f"{max(1, mib * 10 // 1024) / 10:.1f}"
 
 
-def edits_label(edits: Sequence[Edit]) -> str:
-    """The edits as a label remembers them."""
-    return " ".join(f"{edit.argument}={'' if edit.value is None else edit.value}" for edit in edits)
+def edits_text(edits: Sequence[Edit]) -> str:
+    """The edits as a person may read them."""
+    words = (f"{edit.argument}={mask_secret(edit.argument, edit.value or '')}" for edit in edits)
+    return " ".join(words)
+
+
+def edits_mark(edits: Sequence[Edit]) -> str:
+    """The edits as a label remembers them: short, and without their values, which may be secrets."""
+    if not edits:
+        return ""
+    text = json.dumps([[edit.argument, edit.value] for edit in edits])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def with_token(spec: ContainerSpec, token: str) -> ContainerSpec:
+    """The spec with the token of the apply that makes it."""
+    body = dict(spec.body)
+    body["Labels"] = {**(body.get("Labels") or {}), LABEL_APPLY: token}
+    return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
 
 
 def with_variables(environment: Sequence[str], changes: dict[str, str | None]) -> list[str]:

@@ -10,9 +10,11 @@ from typing import Literal
 from gputui.domain.errors import UsageError
 from gputui.domain.event import ApplyEvent, ApplyRecord, EventKind, Progress, Result
 from gputui.domain.plan import Transaction
-from gputui.project.clock import now
+from gputui.project.clock import now, seconds_since
 from gputui.project.database import Database
 from gputui.project.json_values import from_json, to_json
+
+STARTING_S = 15.0
 
 JournalState = Literal["started", "done", "undone"]
 
@@ -61,16 +63,17 @@ class Applies:
         """
         with self._database.reading() as connection:
             row = connection.execute("SELECT body FROM applies WHERE id = ?", (apply_id,)).fetchone()
-        if row is None:
-            raise UsageError(f"there is no apply {apply_id}", "see `gputui history`")
+        if row is None or not row[0]:
+            raise UsageError(f"there is no apply {apply_id} to carry out", "see `gputui history`")
         return from_json(Transaction, row[0])
 
     def end(self, apply_id: int, result: Result, services: Mapping[str, str], message: str) -> None:
-        """Write down how it ended. The body, which may hold secrets, is not needed any more once all is well."""
+        """Write down how it ended. What it was to do, which may hold secrets, is not kept once all is well."""
         with self._database.writing() as connection:
             connection.execute(
-                "UPDATE applies SET ended_at = ?, result = ?, services = ?, message = ? WHERE id = ?",
-                (now(), result, json.dumps(dict(services)), message, apply_id),
+                "UPDATE applies SET ended_at = ?, result = ?, services = ?, message = ?,"
+                " body = CASE WHEN ? = 'failed' THEN body ELSE '' END WHERE id = ?",
+                (now(), result, json.dumps(dict(services)), message, result, apply_id),
             )
 
     def record(self, apply_id: int) -> ApplyRecord:
@@ -154,7 +157,11 @@ class Applies:
 
 def _record(row: tuple[object, ...]) -> ApplyRecord:
     (number, revision, operator, reason, started, ended, result, services, message, pid, pid_start) = row
-    alive = isinstance(pid, int) and result == "running" and pid_start is not None and _start_time(pid) == pid_start
+    if pid is None:
+        # Between the record and its process there is a moment; nobody may take it for cut off.
+        alive = result == "running" and seconds_since(str(started)) < STARTING_S
+    else:
+        alive = result == "running" and pid_start is not None and _start_time(int(str(pid))) == pid_start
     results: dict[str, Result] = {
         "running": "running",
         "done": "done",

@@ -6,3 +6,8 @@ from datetime import UTC, datetime
 def now() -> str:
     """The time in UTC, ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def seconds_since(written: str) -> float:
+    """How long ago a time was that `now()` wrote."""
+    return (datetime.now(UTC) - datetime.fromisoformat(written)).total_seconds()

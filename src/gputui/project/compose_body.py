@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gputui.domain.errors import UsageError
-from gputui.domain.units import parse_size
+from gputui.domain.text import clean
 from gputui.project.compose_yaml import Located
 
 _NANOSECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
@@ -55,6 +55,18 @@ class Context:
     networks: Mapping[str, tuple[str, bool]]
     volumes: Mapping[str, tuple[str, bool]]
     variables: Mapping[str, str]
+    with_drivers: frozenset[str] = frozenset()
+
+
+def with_drivers(whole: Located) -> frozenset[str]:
+    """The networks and volumes of a project that are made by more than their name."""
+    plain = {"name", "external", "labels"}
+    return frozenset(
+        key
+        for section in ("networks", "volumes")
+        for key, entry in (whole.get(section) or {}).items()
+        if set(entry or {}) - plain and not (entry or {}).get("external")
+    )
 
 
 def owned_names(whole: Located, section: str, project: str) -> dict[str, tuple[str, bool]]:
@@ -69,12 +81,11 @@ def owned_names(whole: Located, section: str, project: str) -> dict[str, tuple[s
     return found
 
 
-def body_of(
-    name: str, entry: Located, context: Context
-) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...], tuple[str, ...]]:
-    """The create body, the further networks, the volumes it uses, and the keys that are not carried."""
+def body_of(name: str, entry: Located, context: Context) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
+    """The create body, the further networks, and the keys that are not carried."""
     known = {*_ELSEWHERE, *_PLAIN, *_PLAIN_HOST, *_SHAPED}
-    not_carried = [key for key in entry if key not in known and not key.startswith("x-")]
+    not_carried = [clean(key, 60) for key in entry if key not in known and not key.startswith("x-")]
+    not_carried += _nested_not_carried(entry, context)
     if not entry.get("image"):
         not_carried += [] if "build" in not_carried else ["image (missing)"]
     host: dict[str, Any] = {}
@@ -89,12 +100,42 @@ def body_of(
     body["Entrypoint"] = _words(entry, "entrypoint")
     body["Env"] = _environment(entry, context)
     body["Labels"] = _labels(name, entry, context)
-    volumes = _volumes(entry, context, host)
+    _volumes(entry, context, host)
     _ports(entry, body, host)
     _rest(entry, body, host)
     networks = _networks(name, entry, context, body, host)
     body = {key: value for key, value in body.items() if value is not None}
-    return body, networks, volumes, tuple(not_carried)
+    return body, networks, tuple(not_carried)
+
+
+_BIND_OPTIONS = {"ro", "rw"}
+_LONG_VOLUME = {"type", "source", "target", "read_only"}
+_LONG_PORT = {"target", "published", "protocol", "host_ip", "name", "app_protocol", "mode"}
+
+
+def _nested_not_carried(entry: Located, context: Context) -> list[str]:
+    """Keys inside keys that change what a container is, and that gputui does not carry."""
+    deploy = entry.get("deploy") or {}
+    resources = deploy.get("resources") or {}
+    found = ["deploy.resources.limits"] if resources.get("limits") else []
+    found += [f"deploy.{key}" for key in ("replicas", "placement") if key in deploy]
+    for one in entry.get("volumes") or []:
+        if isinstance(one, dict):
+            found += [f"volumes.{key}" for key in one if key not in _LONG_VOLUME and one[key]]
+            source = str(one.get("source") or "")
+        else:
+            source, _, rest = str(one).partition(":")
+            options = set(rest.split(":")[1].split(",")) if rest.count(":") else set()
+            found += [f"volumes :{option}" for option in sorted(options - _BIND_OPTIONS)]
+        found += [f"volumes.{source}.driver"] if source in context.with_drivers else []
+    for one in entry.get("ports") or []:
+        if isinstance(one, dict):
+            found += [f"ports.{key}" for key in one if key not in _LONG_PORT]
+        elif "-" in str(one):
+            found.append("ports as a range")
+    networks = entry.get("networks") or {}
+    found += [f"networks.{key}.driver" for key in networks if key in context.with_drivers]
+    return [clean(key, 80) for key in found]
 
 
 def _words(entry: Located, key: str) -> list[str] | None:
@@ -165,8 +206,8 @@ def _labels(name: str, entry: Located, context: Context) -> dict[str, str]:
     }
 
 
-def _volumes(entry: Located, context: Context, host: dict[str, Any]) -> tuple[str, ...]:
-    binds, mounts, used = [], [], []
+def _volumes(entry: Located, context: Context, host: dict[str, Any]) -> None:
+    binds, mounts = [], []
     for one in entry.get("volumes") or []:
         if isinstance(one, dict):
             kind, source, target = one.get("type"), str(one.get("source") or ""), str(one.get("target") or "")
@@ -181,7 +222,7 @@ def _volumes(entry: Located, context: Context, host: dict[str, Any]) -> tuple[st
                 f"{entry.where('volumes')}: a volume without a place in the container", "write source:target"
             )
         if kind == "bind":
-            path = (context.directory / Path(source).expanduser()).resolve()
+            path = (context.directory / _expanded(entry, source)).resolve()
             binds.append(f"{path}:{target}" + (":ro" if read_only else ""))
         elif kind == "tmpfs":
             host.setdefault("Tmpfs", {})[target] = ""
@@ -189,11 +230,18 @@ def _volumes(entry: Located, context: Context, host: dict[str, Any]) -> tuple[st
             if source and source not in context.volumes:
                 raise UsageError(f"{entry.where('volumes')}: the volume {source} is not declared", "add it to volumes:")
             real = context.volumes[source][0] if source else ""
-            used += [real] if real else []
             mounts.append({"Type": "volume", "Source": real, "Target": target, "ReadOnly": read_only})
     host["Binds"] = binds
     host["Mounts"] = mounts
-    return tuple(used)
+
+
+def _expanded(entry: Located, source: str) -> Path:
+    try:
+        return Path(source).expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{entry.where('volumes')}: {source} names no home directory", "write the whole path"
+        ) from None
 
 
 def _ports(entry: Located, body: dict[str, Any], host: dict[str, Any]) -> None:
@@ -202,6 +250,8 @@ def _ports(entry: Located, body: dict[str, Any], host: dict[str, Any]) -> None:
         if isinstance(one, dict):
             protocol, target = one.get("protocol") or "tcp", str(one.get("target"))
             published, address = str(one.get("published") or ""), str(one.get("host_ip") or "")
+        elif "-" in str(one):
+            continue  # a range is told not to be carried
         else:
             text, _, protocol = str(one).partition("/")
             match = re.fullmatch(r"(?:(?:(.+):)?(\d*):)?(\d+)", text)
@@ -232,7 +282,7 @@ def _rest(entry: Located, body: dict[str, Any], host: dict[str, Any]) -> None:
     for key, target in (("shm_size", "ShmSize"), ("mem_limit", "Memory")):
         if key in entry:
             text = str(entry[key])
-            host[target] = int(text) if text.isdigit() else parse_size(text, where=entry.where(key)) * 2**20
+            host[target] = _bytes(text, entry.where(key))
     grace = duration_ns(entry, "stop_grace_period")
     if grace is not None:
         body["StopTimeout"] = max(1, grace // 10**9)
@@ -257,6 +307,18 @@ def _rest(entry: Located, body: dict[str, Any], host: dict[str, Any]) -> None:
     if "logging" in entry:
         logging = entry["logging"]
         host["LogConfig"] = {"Type": logging.get("driver") or "", "Config": dict(logging.get("options") or {})}
+
+
+_BYTES = re.compile(r"^(\d+)\s*([kmgt]?)b?$", re.IGNORECASE)
+
+
+def _bytes(text: str, where: str) -> int:
+    """A size as Compose reads it: every unit is binary, `8gb` too, and a bare number is bytes."""
+    match = _BYTES.match(text.strip())
+    if match is None:
+        raise UsageError(f"{where}: {text} is no size", "write it like 512mb or 8g")
+    power = "kmgt".index(match[2].lower()) + 1 if match[2] else 0
+    return int(match[1]) * int(1024**power)
 
 
 def _healthcheck(entry: Located) -> dict[str, Any]:

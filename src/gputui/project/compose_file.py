@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gputui.domain.compose import ComposeProject, ComposeService
 from gputui.domain.errors import UsageError
 from gputui.domain.text import clean
 from gputui.domain.units import parse_size
 from gputui.project import compose_body
+from gputui.project.compose_shape import ServiceShape, TopLevel, check_shape
 from gputui.project.compose_yaml import Located, interpolate, load, merge, settle
 
 DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
@@ -33,7 +34,7 @@ class Extension(BaseModel):
     isolate: bool | None = None
     gpus: list[str | int] | str | int | None = None
     fallback: Literal["never", "ask", "auto"] | None = None
-    budget_env: str = "VRAM_BUDGET_GB"
+    budget_env: str = Field(default="VRAM_BUDGET_GB", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
 def default_file(directory: Path) -> Path | None:
@@ -65,16 +66,24 @@ def read_project(paths: Sequence[Path], project_name: str | None = None) -> Comp
     services = whole.get("services")
     if not isinstance(services, Located):
         raise UsageError(f"{whole.where('services')}: a mapping of services is missing", "name at least one service")
+    check_shape(TopLevel, whole)
     networks = compose_body.owned_names(whole, "networks", name)
     volumes = compose_body.owned_names(whole, "volumes", name)
     files = tuple(str(path.absolute()) for path in paths)
     context = compose_body.Context(
-        project=name, directory=directory, files=files, networks=networks, volumes=volumes, variables=variables
+        project=name,
+        directory=directory,
+        files=files,
+        networks=networks,
+        volumes=volumes,
+        variables=variables,
+        with_drivers=compose_body.with_drivers(whole),
     )
     found = []
     for key, entry in services.items():
         if not isinstance(entry, Located):
             raise UsageError(f"{services.where(key)}: a service is a mapping", "see its manual")
+        check_shape(ServiceShape, entry)
         found.append(_service(key, entry, context))
     return ComposeProject(
         name=name,
@@ -107,8 +116,7 @@ def _check_top_level(data: Located) -> None:
 def _service(name: str, entry: Located, context: compose_body.Context) -> ComposeService:
     extension = _extension(entry)
     gpus, count = _wanted_gpus(entry, extension)
-    body, networks, volumes, not_carried = compose_body.body_of(name, entry, context)
-    depends = entry.get("depends_on") or ()
+    body, networks, not_carried = compose_body.body_of(name, entry, context)
     return ComposeService(
         name=clean(name, 100),
         image=clean(str(entry.get("image") or ""), 300),
@@ -120,10 +128,8 @@ def _service(name: str, entry: Located, context: compose_body.Context) -> Compos
         model=clean(extension.model, 200) if extension.model else None,
         vram_mib=_vram(entry, extension),
         budget_env=extension.budget_env,
-        depends_on=tuple(str(other) for other in depends),
         body=body,
         networks=networks,
-        volumes=volumes,
         not_carried=not_carried,
     )
 
@@ -179,7 +185,7 @@ def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...],
 
 
 def _named(names: tuple[str, ...], where: str) -> tuple[str, ...]:
-    names = tuple(name for name in names if name not in ("", "none"))
+    names = tuple(clean(name, 120) for name in names if name not in ("", "none"))
     if len(set(names)) != len(names):
         raise UsageError(f"{where}: the same GPU is named twice", "name each GPU once")
     return names

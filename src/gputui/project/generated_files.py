@@ -13,6 +13,7 @@ from gputui.domain.compose import ComposeProject
 from gputui.domain.errors import GputuiError
 from gputui.domain.gpu import Gpu
 from gputui.domain.plan import ContainerView
+from gputui.domain.text import mask_secret
 
 ASSIGNMENTS_NAME = "gpu-assignments.yml"
 OVERRIDE_NAME = "docker-compose.gpu-override.yml"
@@ -31,7 +32,7 @@ def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
             "uuids": list(item.gpus),
             "enabled": item.enabled,
             "vram_budget_mib": item.budget_mib,
-            "edits": {edit.argument: edit.value for edit in item.edits},
+            "edits": {edit.argument: mask_secret(edit.argument, edit.value or "") for edit in item.edits},
             "adopted": item.adopted,
         }
     body = {

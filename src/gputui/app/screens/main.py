@@ -9,6 +9,7 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, DataTable, Footer, Input
 
+from gputui.app.background import in_thread
 from gputui.app.commands import Commands, Person, Severity
 from gputui.app.keymap import MAIN, TABLE
 from gputui.app.screens.confirm import Confirm
@@ -116,7 +117,7 @@ class MainScreen(Screen[None]):
                     self._planned = mark
                     self.query_one(PlanPane).show(self._room.plan())
             case "logs":
-                self.run_worker(self.logs.follow(self.selected), group="logs", exclusive=True)
+                self.logs.follow(self.selected)
             case "processes":
                 self._table_of("processes").show(
                     ("GPU", "PID", "USER", "GiB", "SERVICE", "COMMAND"), _processes(snapshot), "no process"
@@ -125,7 +126,7 @@ class MainScreen(Screen[None]):
                 rows = [(MARKS[one.severity], one.service or "", one.text, one.fix) for one in snapshot.findings]
                 self._table_of("findings").show(("", "SERVICE", "FINDING", "WHAT TO DO"), rows, "nothing to say")
         if self.panes.current != "logs":
-            self.run_worker(self.logs.stop(), group="logs", exclusive=True)
+            self.logs.stop()
 
     def _table_of(self, pane: str) -> TextTable:
         return self.query_one(f"#{pane} TextTable", TextTable)
@@ -175,7 +176,7 @@ class MainScreen(Screen[None]):
 
     # --- keys -----------------------------------------------------------------------------------------------------
 
-    @work(exclusive=True, group="command")
+    @work(group="command")
     async def action_toggle_gpu(self, label: str) -> None:
         """Append this GPU to the selected service, or take it away."""
         if self.selected is not None:
@@ -186,7 +187,7 @@ class MainScreen(Screen[None]):
         if self.check_action("edit", ()):
             self.action_edit()
 
-    @work(exclusive=True, group="command")
+    @work(group="command")
     async def action_edit(self) -> None:
         """Type GPUs and budget."""
         service, snapshot = self.selected, self._snapshot
@@ -196,7 +197,7 @@ class MainScreen(Screen[None]):
         if typed is not None:
             await self._commands.set_gpus_and_budget(service, typed.gpus, typed.budget)
 
-    @work(exclusive=True, group="command")
+    @work(group="command")
     async def action_toggle_enabled(self) -> None:
         """Enable or disable the selected service."""
         if self.selected is not None:
@@ -206,17 +207,17 @@ class MainScreen(Screen[None]):
         """Take the last edit back."""
         self._commands.undo()
 
-    @work(exclusive=True, group="command")
+    @work(group="command")
     async def action_save(self) -> None:
         """Save the draft."""
         await self._commands.save()
 
-    @work(exclusive=True, group="command")
+    @work(group="command")
     async def action_apply(self) -> None:
         """Carry the plan out."""
         await self._commands.apply()
 
-    @work(exclusive=True, group="command")
+    @work(group="command")
     async def action_lifecycle(self, action: Literal["restart", "start", "stop"]) -> None:
         """Restart, start or stop the selected service."""
         if self.selected is not None:
@@ -227,7 +228,7 @@ class MainScreen(Screen[None]):
         if self.selected is not None:
             self.action_lifecycle("stop" if self.selected.running else "start")
 
-    @work(exclusive=True, group="command")
+    @work(group="command")
     async def action_roll_back(self) -> None:
         """Go back to the revision before."""
         await self._commands.roll_back()
@@ -250,17 +251,18 @@ class MainScreen(Screen[None]):
     def _tab_chosen(self, message: PaneTabs.Chosen) -> None:
         self.action_show_pane(message.pane)
 
-    def _show_history(self) -> None:
+    @work(exclusive=True, group="history")
+    async def _show_history(self) -> None:
         try:
-            revisions, applies = self._room.revisions(), self._room.applies()
+            revisions = await in_thread(self._room.revisions)
+            applies = await in_thread(self._room.applies)
         except GputuiError:
             revisions, applies = (), ()
         rows = [(f"revision {one.revision}", one.saved_at, one.author, "saved", one.reason) for one in revisions]
         for record in applies:
             result = "cut off" if record.result == "running" and not record.alive else record.result.replace("_", " ")
-            rows.append(
-                (f"apply {record.id}", record.started_at, record.operator, result, record.message or record.reason)
-            )
+            why = record.message or record.reason
+            rows.append((f"apply {record.id}", record.started_at, record.operator, result, why))
         rows.sort(key=lambda one: one[1], reverse=True)
         self._table_of("history").show(("WHAT", "WHEN", "BY", "RESULT", "WHY"), rows, "nothing was saved yet")
 
@@ -304,7 +306,7 @@ class MainScreen(Screen[None]):
         """All keys."""
         self.app.push_screen(Help([*TABLE, *MAIN]))
 
-    @work(exclusive=True, group="command")
+    @work(group="command")
     async def action_quit(self) -> None:
         """Leave; edits that are not saved are asked about."""
         unsaved = len(self._snapshot.draft.changed) if self._snapshot else 0

@@ -66,7 +66,11 @@ class LaunchPane(Vertical):
     def show(self, services: Sequence[Service]) -> None:
         """Follow the log of the service whose turn it is; none, where the pane is not seen."""
         service = next((one for one in services if one.name == self._service), None)
-        self.run_worker(self.query_one(LogPane).follow(service), group="log", exclusive=True)
+        pane = self.query_one(LogPane)
+        if service is None:
+            pane.stop()
+        else:
+            pane.follow(service)
 
     async def _poll(self) -> None:
         number = self._number

@@ -4,7 +4,6 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Log, Static
 
-from gputui.app.background import in_thread
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
 from gputui.domain.service import Service, ServiceKey
@@ -23,7 +22,6 @@ class LogPane(Vertical):
         self._key: ServiceKey | None = None
         self._container: tuple[str, str | None] | None = None
         self._feed: int | None = None
-        self._generation = 0
         self._dropped = 0
 
     def compose(self) -> ComposeResult:
@@ -35,7 +33,7 @@ class LogPane(Vertical):
         """Begin to empty the feed."""
         self.set_interval(FLUSH_S, self._flush)
 
-    async def follow(self, service: Service | None) -> None:
+    def follow(self, service: Service | None) -> None:
         """Follow this service's present container; nothing happens where that is being done already."""
         container = service.container if service else None
         identity = (container.id, container.started_at) if container else None
@@ -45,8 +43,6 @@ class LogPane(Vertical):
             return
         is_new_container = key == self._key and self._container is not None and identity is not None
         self._key, self._container = key, identity
-        self._generation += 1
-        generation = self._generation
         self._let_go()
         log = self.query_one(Log)
         if is_new_container:
@@ -54,19 +50,16 @@ class LogPane(Vertical):
         else:
             log.clear()
         self._title(service.name if service else "no service")
-        if service is None or identity is None or key is None:
-            if service is not None:
-                log.write_line("no container yet")
+        if key is None:
+            return
+        if identity is None:
+            log.write_line("no container yet")
             return
         try:
-            feed = await in_thread(lambda: self._room.follow_log(key, KEPT_LINES if is_new_container else 500))
+            # It only begins: the engine is asked by a thread of the feed.
+            self._feed = self._room.follow_log(key, KEPT_LINES if is_new_container else 500)
         except GputuiError as error:
             log.write_line(f"— {error.what} —")
-            return
-        if generation == self._generation:
-            self._feed = feed
-        else:
-            self._room.close_log(feed)
 
     def _title(self, name: str) -> None:
         dropped = f", {self._dropped} lines dropped" if self._dropped else ""
@@ -90,9 +83,8 @@ class LogPane(Vertical):
             self._room.close_log(self._feed)
             self._feed = None
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Follow nothing: a pane that is not seen reads nothing."""
-        self._generation += 1
         self._container = None
         self._key = None
         self._let_go()

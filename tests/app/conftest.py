@@ -1,0 +1,67 @@
+"""The screen on a simulated server, with nothing of this machine in it."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gputui.app.app import AppOptions, GputuiApp
+from gputui.apply.executor import Executor
+from gputui.containers.simulated_engine import SimulatedEngine
+from gputui.control.compose_watch import ComposeWatch
+from gputui.control.local import LocalControlRoom, Settings
+from gputui.control.store import Store
+from gputui.gpus.simulated_source import SimulatedSource
+from gputui.project.packaged_files import packaged
+from gputui.project.scenario_file import read_scenario
+from gputui.project.state_dir import StateDir
+
+Opening = Callable[..., LocalControlRoom]
+
+
+@pytest.fixture
+def open_room(tmp_path: Path) -> Iterator[Opening]:
+    """Opens control rooms of simulated servers, whose time runs as fast as the tests."""
+    rooms: list[LocalControlRoom] = []
+
+    def opening(scenario: str = "h100-server", *, readonly: bool = False) -> LocalControlRoom:
+        server = read_scenario(scenario)
+        engine = SimulatedEngine(server, speed=40)
+        source = SimulatedSource(server, engine.claims)
+
+        def launch(number: int, store: Store) -> None:
+            Executor(engine, source, store.applies, number).run()
+
+        state = tmp_path / "room-state"
+        state.mkdir(exist_ok=True)
+        settings = Settings(
+            host=server.host, operator="alice", interval_s=0.25, settle_s=0.1, readonly=readonly, simulated=True,
+            state_dir=lambda _status: StateDir(state), launch=launch,
+        )  # fmt: skip
+        room = LocalControlRoom(source, engine, ComposeWatch((), None), settings)
+        room.start()
+        room.wait_until_seen(10)
+        rooms.append(room)
+        return room
+
+    yield opening
+    for room in rooms:
+        room.close()
+    time.sleep(0.05)
+
+
+@pytest.fixture
+def room(open_room: Opening) -> LocalControlRoom:
+    return open_room()
+
+
+def app_of(room: LocalControlRoom, *, readonly: bool = False) -> GputuiApp:
+    return GputuiApp(room, AppOptions(themes=packaged("themes"), readonly=readonly))
+
+
+def screen_text(app: GputuiApp) -> str:
+    """The main screen as lines of text."""
+    compositor = app.screen_stack[-1]._compositor
+    strips = compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)

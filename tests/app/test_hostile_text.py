@@ -1,0 +1,75 @@
+"""Names, logs and command lines full of escape sequences: not one control byte of theirs reaches the terminal."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import sys
+import termios
+import time
+from pathlib import Path
+
+import yaml
+
+from gputui.project.packaged_files import packaged
+from tests.domain.test_text import PAYLOADS
+
+MARKUP = "svc[/red] [b]x [@click=app.quit]y"
+
+
+def test_a_hostile_server_cannot_touch_the_terminal(tmp_path: Path) -> None:
+    scenario = yaml.safe_load((packaged("configs") / "scenarios" / "workstation.yaml").read_text())
+    everything = "".join(PAYLOADS.values()) + MARKUP
+    for container in scenario["containers"]:
+        container["command"] = ["serve", "--model", everything]
+        container["log"] = [*PAYLOADS.values(), MARKUP, "x" * 100_000]
+        container["image"] = everything
+        container["labels"]["com.docker.compose.service"] += everything
+    scenario["processes"] = [
+        {"pid": 77, "gpu": scenario["gpus"][0]["gpu"]["uuid"], "memory_mib": 900, "user": "eve", "command": everything}
+    ]
+    path = tmp_path / "hostile.yaml"
+    path.write_text(yaml.safe_dump(scenario))
+    raw = bytes_of([f"--demo={path}"], keys=[b"l", b"o", b"f", b"p", b"1", b"y", b"\x1b[B", b"l"])
+    assert b"svc[/red]" in raw, "the text itself is shown"
+    for name, payload in PAYLOADS.items():
+        hostile = payload.encode()
+        assert hostile not in raw, name
+        assert payload.encode("latin-1", errors="ignore") not in raw.replace(b"\x07", b"") or len(payload) == 1, name
+    assert b"\x1b]" not in raw.replace(b"\x1b]0;", b""), "no operating system command"
+    assert b"\x1b]0;PWNED" not in raw
+    assert b"\x07" not in re.sub(rb"\x1b\][^\x07\x1b]*\x07", b"", raw), "no bell"
+    assert b"\x1bc" not in raw
+    for character in "\u202e\u2066\x9b\x9d":
+        assert character.encode() not in raw
+
+
+def bytes_of(arguments: list[str], keys: list[bytes]) -> bytes:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
+        os.execv(sys.executable, [sys.executable, "-m", "gputui", *arguments])
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
+    raw = b""
+
+    def read(seconds: float) -> None:
+        nonlocal raw
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if select.select([terminal], [], [], left)[0]:
+                try:
+                    raw += os.read(terminal, 65536)
+                except OSError:
+                    return
+
+    read(2.0)
+    for key in keys:
+        os.write(terminal, key)
+        read(0.4)
+    os.kill(pid, 15)
+    read(1.0)
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    return raw

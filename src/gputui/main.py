@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.verb == "carry-out":
         return _carry_out(arguments)
-    room = _demo_room(arguments) if arguments.demo is not None else _real_room(arguments)
+    room = demo_room(arguments) if arguments.demo is not None else _real_room(arguments)
     room.start()
     try:
         return _verb(room, arguments)
@@ -138,7 +138,8 @@ def _carry_out(arguments: argparse.Namespace) -> int:
     return {"done": 0, "rolled_back": 4}.get(result, 5)
 
 
-def _demo_room(arguments: argparse.Namespace) -> LocalControlRoom:
+def demo_room(arguments: argparse.Namespace) -> LocalControlRoom:
+    """The control room of a simulated server, with a state of its own."""
     from gputui.apply.executor import Executor  # noqa: PLC0415
     from gputui.containers.simulated_engine import SimulatedEngine  # noqa: PLC0415
     from gputui.gpus.simulated_source import SimulatedSource  # noqa: PLC0415

@@ -25,10 +25,11 @@ def open_room(tmp_path: Path) -> Iterator[Opening]:
     """Opens control rooms of simulated servers, whose time runs as fast as the tests."""
     rooms: list[LocalControlRoom] = []
 
-    def opening(scenario: str = "h100-server", *, readonly: bool = False) -> LocalControlRoom:
+    def opening(scenario: str = "h100-server", *, readonly: bool = False, now: float | None = None) -> LocalControlRoom:
         server = read_scenario(scenario)
-        engine = SimulatedEngine(server, speed=40)
-        source = SimulatedSource(server, engine.claims)
+        clock = time.time if now is None else (lambda: now)
+        engine = SimulatedEngine(server, clock, speed=40)
+        source = SimulatedSource(server, engine.claims, clock)
 
         def launch(number: int, store: Store) -> None:
             Executor(engine, source, store.applies, number).run()

@@ -33,16 +33,16 @@ def test_a_hostile_server_cannot_touch_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "hostile.yaml"
     path.write_text(yaml.safe_dump(scenario))
     raw = bytes_of([f"--demo={path}"], keys=[b"l", b"o", b"f", b"p", b"1", b"y", b"\x1b[B", b"l"])
+    raw = re.sub(rb"\x1b\]22;[a-z]*\x07", b"", raw)  # Textual's own, for the shape of the pointer
     assert b"svc[/red]" in raw, "the text itself is shown"
     for name, payload in PAYLOADS.items():
-        hostile = payload.encode()
-        assert hostile not in raw, name
-        assert payload.encode("latin-1", errors="ignore") not in raw.replace(b"\x07", b"") or len(payload) == 1, name
-    assert b"\x1b]" not in raw.replace(b"\x1b]0;", b""), "no operating system command"
-    assert b"\x1b]0;PWNED" not in raw
-    assert b"\x07" not in re.sub(rb"\x1b\][^\x07\x1b]*\x07", b"", raw), "no bell"
-    assert b"\x1bc" not in raw
-    for character in "\u202e\u2066\x9b\x9d":
+        assert payload.encode() not in raw, name
+    assert b"PWNED" not in raw, "what stands in a sequence goes with it"
+    assert b"\x1b]" not in raw, "no operating system command"
+    assert b"\x1bP" not in raw, "no device control string"
+    assert b"\x1bc" not in raw, "no reset"
+    assert b"\x07" not in raw, "no bell"
+    for character in "\u202e\u2066\x9b\x9d\x9c":
         assert character.encode() not in raw
 
 
@@ -68,8 +68,9 @@ def bytes_of(arguments: list[str], keys: list[bytes]) -> bytes:
     for key in keys:
         os.write(terminal, key)
         read(0.4)
+    shown = raw
     os.kill(pid, 15)
     read(1.0)
     os.waitpid(pid, 0)
     os.close(terminal)
-    return raw
+    return shown

@@ -126,9 +126,9 @@ async def test_disable_then_apply_stops_and_the_log_is_followed(room: LocalContr
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-asr")
         await pilot.press("l")
-        await until(pilot, lambda: "ai-asr ready" in screen_text(app))
+        await until(pilot, lambda: "log of ai-asr" in screen_text(app) and "200 OK" in screen_text(app))
         await select(pilot, room, "ai-llm")
-        await until(pilot, lambda: "log of ai-llm" in screen_text(app) and "Loading weights" in screen_text(app))
+        await until(pilot, lambda: "log of ai-llm" in screen_text(app) and "200 OK" in screen_text(app))
         await select(pilot, room, "ai-asr")
         await pilot.press("d")
         await until(pilot, lambda: "may it be changed" in screen_text(app))

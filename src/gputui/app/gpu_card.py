@@ -37,6 +37,13 @@ def short_name(name: str) -> str:
     return name.removeprefix("NVIDIA ").removeprefix("GeForce ").replace(" HBM3", "").replace("-SXM4", "")
 
 
+def styles_of(memory: GpuMemory) -> dict[MemoryShare, str]:
+    """The style of each share, in the bar and where it is named; services take turns so that they can be told apart."""
+    services = [share for share in memory.shares if share.kind == "service"]
+    styles = {share: SHARES[share.kind][1] for share in memory.shares}
+    return {**styles, **{share: "service-other" for share in services[1::2]}}
+
+
 def memory_bar(memory: GpuMemory | None, total_mib: int | None, width: int) -> Line:
     """The stacked bar: services, foreign, what the draft frees, what it adds, and what is left."""
     if not total_mib or memory is None or width <= 0:
@@ -44,18 +51,15 @@ def memory_bar(memory: GpuMemory | None, total_mib: int | None, width: int) -> L
     cells: list[Run] = []
     order = ("service", "foreign", "freed", "planned")
     shares = sorted(memory.shares, key=lambda share: order.index(share.kind))
-    filled, done, services = 0, 0, 0
+    filled, done = 0, 0
+    styles = styles_of(memory)
     for share in shares:
         done += share.mib or 0
         until = min(width, round(done * width / total_mib))
         if share.mib and until == filled and share.mib * 50 > total_mib:
             until = min(width, filled + 1)
-        glyph, style = SHARES[share.kind]
-        if share.kind == "service":
-            services += 1
-            style = "service" if services % 2 else "service-other"
         if until > filled:
-            cells.append(Run(glyph * (until - filled), style))
+            cells.append(Run(SHARES[share.kind][0] * (until - filled), styles[share]))
             filled = until
     if filled < width:
         cells.append(Run("░" * (width - filled), "free"))
@@ -102,13 +106,14 @@ def holders(memory: GpuMemory | None) -> Line:
     runs: list[Run] = []
     signs = {"service": "", "foreign": "", "planned": "+ ", "freed": "− "}
     order = ("planned", "freed", "service", "foreign")
-    for share in sorted(memory.shares if memory else (), key=lambda one: order.index(one.kind)):
+    styles = styles_of(memory) if memory else {}
+    for share in sorted(styles, key=lambda one: order.index(one.kind)):
         name = share.name.partition(":")[0] if share.kind == "foreign" else share.name
         if share.kind == "foreign" and (share.mib or 0) < 100:
             continue  # what a driver keeps on an idle GPU is nobody's
         if runs:
             runs.append(Run("  "))
-        runs.append(Run(f"{signs[share.kind]}{name} {_amount(share)}", SHARES[share.kind][1]))
+        runs.append(Run(f"{signs[share.kind]}{name} {_amount(share)}", styles[share]))
     return tuple(runs) or (Run("idle", "dim"),)
 
 

@@ -41,7 +41,7 @@ def styles_of(memory: GpuMemory) -> dict[MemoryShare, str]:
     """The style of each share, in the bar and where it is named; services take turns so that they can be told apart."""
     services = [share for share in memory.shares if share.kind == "service"]
     styles = {share: SHARES[share.kind][1] for share in memory.shares}
-    return {**styles, **{share: "service-other" for share in services[1::2]}}
+    return {**styles, **dict.fromkeys(services[1::2], "service-other")}
 
 
 def memory_bar(memory: GpuMemory | None, total_mib: int | None, width: int) -> Line:

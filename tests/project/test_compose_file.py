@@ -159,7 +159,7 @@ def test_what_is_wrong_is_told_in_one_line_with_file_line_and_key(tmp_path: Path
         "deploy: {resources: {reservations: {devices: [{capabilities: 3}]}}}", "gpus: ['0']", "volumes: 3", "ports: 80",
         "ports: '80'", "networks: foo", "networks: {default: [x]}", "healthcheck: {retries: many}", "ulimits: [1]",
         "ulimits: {nofile: many}", "ulimits: {nofile: {soft: 1}}", "logging: none", "depends_on: 3",
-        "privileged: 'yes'",         "cap_add: SYS_ADMIN", "container_name: 5", 
+        "privileged: 'yes'", "cap_add: SYS_ADMIN", "container_name: 5",
         "volumes: ['~nosuchuser/x:/y']", "shm_size: large",
         "command: {a: b}",
         "environment: 3", "command: '\"'",

@@ -144,6 +144,7 @@ async def test_panes_filter_and_help(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
         for key, words in (
+            ("i", "GPU-00000003-4100"),
             ("o", "python train.py"),
             ("f", "nothing to say"),
             ("h", "nothing was saved yet"),

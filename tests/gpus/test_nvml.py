@@ -4,21 +4,25 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab.driver import Driver, StandInGpu, build_library, uuid_of
+from tests.lab.engine import as_user
 
 pytestmark = pytest.mark.lab  # it compiles C, and the machine that has no lab need not have a compiler
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("nvml")
-    build_library(folder)
-    return folder
+def library() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gputui-nvml-", dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        build_library(Path(name))
+        yield Path(name)
 
 
 @pytest.fixture
@@ -28,16 +32,19 @@ def driver(library: Path) -> Driver:
     return made
 
 
+@pytest.fixture(autouse=True)
+def _command(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUTUI_COMMAND", str(installed / "gputui"))
+
+
 def gputui(driver: Driver, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LD_LIBRARY_PATH": str(driver.folder)}
+    """As an ordinary user, who has no engine."""
+    environment = {"LD_LIBRARY_PATH": str(driver.folder), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+    environment["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
     return subprocess.run(
-        [sys.executable, "-m", "gputui", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+        as_user([os.environ["GPUTUI_COMMAND"], *arguments]),
+        env=environment, cwd="/", capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
 
 
 def gpus(driver: Driver) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ MAIN: list[Binding] = [
     _key("ctrl+z", "roll_back", "roll back", "history.rollback", "go back to the revision before, as a new plan"),
     _key("l", "show_pane('logs')", "logs", "pane.logs", "the log of the selected service", show=True),
     _key("v", "show_pane('launch')", "launch", "pane.launch", "the progress of the running or the last apply"),
+    _key("i", "show_pane('gpus')", "GPUs", "pane.gpus", "every value of every GPU: UUID, capability, memory, clock"),
     _key("o", "show_pane('processes')", "processes", "pane.processes", "the processes on all GPUs"),
     _key("f", "show_pane('findings')", "findings", "pane.findings", "everything worth saying"),
     _key("h", "show_pane('history')", "history", "pane.history", "revisions and applies"),

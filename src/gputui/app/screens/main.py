@@ -11,6 +11,7 @@ from textual.widgets import ContentSwitcher, DataTable, Footer, Input
 
 from gputui.app.background import in_thread
 from gputui.app.commands import Commands, Person, Severity
+from gputui.app.gpu_rows import GPU_COLUMNS, gpu_rows
 from gputui.app.keymap import MAIN, TABLE
 from gputui.app.screens.confirm import Confirm
 from gputui.app.screens.edit_service import EditService, TypedEdit
@@ -30,7 +31,7 @@ from gputui.domain.service import Service
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.units import gib
 
-PANES = ("plan", "launch", "logs", "processes", "findings", "history")
+PANES = ("plan", "launch", "logs", "gpus", "processes", "findings", "history")
 
 NEEDS_GPUS = {"toggle_gpu", "edit"}
 CHANGES = {"toggle_gpu", "edit", "toggle_enabled", "undo", "save", "apply", "lifecycle", "stop_or_start", "roll_back"}
@@ -75,7 +76,7 @@ class MainScreen(Screen[None]):
                 yield PlanPane(markup=False)
             yield LaunchPane(self._room, id="launch")
             yield LogPane(self._room, id="logs")
-            for name in ("processes", "findings", "history"):
+            for name in ("gpus", "processes", "findings", "history"):
                 with VerticalScroll(id=name, can_focus=False):
                     yield TextTable(markup=False, classes="text-table")
         yield Footer(compact=True, show_command_palette=False)
@@ -118,6 +119,8 @@ class MainScreen(Screen[None]):
                     self.query_one(PlanPane).show(self._room.plan())
             case "logs":
                 self.logs.follow(self.selected)
+            case "gpus":
+                self._table_of("gpus").show(GPU_COLUMNS, gpu_rows(snapshot), "no GPU")
             case "processes":
                 self._table_of("processes").show(
                     ("GPU", "PID", "USER", "GiB", "SERVICE", "COMMAND"), _processes(snapshot), "no process"

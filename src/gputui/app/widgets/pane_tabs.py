@@ -27,7 +27,7 @@ class PaneTabs(Static):
         """Mark the shown one."""
         parts = []
         for pane in self._panes:
-            name = pane.capitalize()
+            name = "GPUs" if pane == "gpus" else pane.capitalize()
             text = (
                 Content.styled(f"[{name}]", "bold $accent") if pane == current else Content.styled(f" {name} ", "dim")
             )

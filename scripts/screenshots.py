@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("USER", "alice")
@@ -60,7 +61,7 @@ PICTURES = (
 
 async def take(name: str, scenario: str, size: tuple[int, int], theme: str | None, keys: object) -> None:
     """One picture."""
-    room = demo_room(parse([f"--demo={scenario}"]))
+    room = demo_room(parse([f"--demo={scenario}"]), Path(tempfile.mkdtemp()))
     room.start()
     room.wait_until_seen(10)
     app = GputuiApp(room, AppOptions(themes=packaged("themes"), theme=theme))

@@ -44,7 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.verb == "carry-out":
         return _carry_out(arguments)
-    room = demo_room(arguments) if arguments.demo is not None else _real_room(arguments)
+    if arguments.demo is None:
+        return _with_room(_real_room(arguments), arguments)
+    with tempfile.TemporaryDirectory(prefix="gputui-demo-", ignore_cleanup_errors=True) as state:
+        return _with_room(demo_room(arguments, Path(state)), arguments)
+
+
+def _with_room(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
     room.start()
     try:
         return _verb(room, arguments)
@@ -138,8 +144,8 @@ def _carry_out(arguments: argparse.Namespace) -> int:
     return {"done": 0, "rolled_back": 4}.get(result, 5)
 
 
-def demo_room(arguments: argparse.Namespace) -> LocalControlRoom:
-    """The control room of a simulated server, with a state of its own."""
+def demo_room(arguments: argparse.Namespace, directory: Path) -> LocalControlRoom:
+    """The control room of a simulated server, with its state in `directory`."""
     from gputui.apply.executor import Executor  # noqa: PLC0415
     from gputui.containers.simulated_engine import SimulatedEngine  # noqa: PLC0415
     from gputui.gpus.simulated_source import SimulatedSource  # noqa: PLC0415
@@ -148,7 +154,6 @@ def demo_room(arguments: argparse.Namespace) -> LocalControlRoom:
     scenario = read_scenario(arguments.demo or DEFAULT)
     engine = SimulatedEngine(scenario)
     source = SimulatedSource(scenario, engine.claims)
-    directory = Path(tempfile.mkdtemp(prefix="gputui-demo-"))
 
     def start_thread(number: int, store: Store) -> None:
         # The simulated engine lives in this process, so its applies do too.

@@ -8,7 +8,7 @@ from gputui.domain.gpu import Reading
 from gputui.domain.service import Service
 from gputui.planning.findings import find_all
 from gputui.planning.memory import memory_of
-from tests.builders import gpu, process, reading, service
+from tests.builders import container, gpu, process, reading, service
 
 G0, G1, G2 = gpu(0), gpu(1), gpu(2)
 GIB = 1024
@@ -82,7 +82,7 @@ def test_reserved_memory_cannot_be_used() -> None:
 
 
 def test_a_gpu_that_is_gone_is_an_error_of_its_service_alone() -> None:
-    gone = service("a", assigned=("GPU-gone",))
+    gone = service("a", assigned=("GPU-gone",), requested=("GPU-gone",))
     (one,) = found([gone, service("b", G0)], [reading(G0)])
     assert (one.code, one.severity, one.service) == ("gpu-missing", "error", "a")
 
@@ -109,3 +109,24 @@ def test_a_warning_is_there_exactly_where_the_sum_is_too_much(wanted: list[tuple
         assert memory_of(one, services).over == too_much
         about = [finding for finding in found(services, readings) if finding.gpu == one.gpu.uuid]
         assert bool(about) == too_much
+
+
+def test_an_assignment_that_was_not_applied_is_said_to_be() -> None:
+    (one,) = found([service("a", G0, assigned=(G1.uuid,))], [reading(G0), reading(G1)])
+    assert (one.code, one.severity) == ("not-applied", "info")
+    assert one.text == "a is assigned GPU 1; its container was made for 0"
+
+
+def test_a_service_that_would_lose_its_neighbours_network_is_an_error() -> None:
+    moved = service("a", G0, assigned=(G1.uuid,))
+    assert moved.container is not None
+    beside = service("b", container=container("b", shares_with=(moved.container.id,)), enabled=True)
+    codes = {(one.code, one.service) for one in found([moved, beside], [reading(G0), reading(G1)])}
+    assert ("shared-namespace", "a") in codes
+
+
+def test_memory_that_nvml_does_not_tell_apart_is_not_counted_twice() -> None:
+    own = service("a", G0, need=60 * GIB)
+    assert own.container is not None
+    memory = memory_of(reading(G0, process(1, None, container=own.container.id), used=60 * GIB), [own])
+    assert (memory.over, memory.free_after_mib) == (False, 20 * GIB)

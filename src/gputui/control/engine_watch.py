@@ -7,6 +7,7 @@ from gputui.containers.engine import Engine, Stream
 from gputui.domain.container import Container
 from gputui.domain.errors import GputuiError
 from gputui.domain.snapshot import EngineStatus
+from gputui.domain.text import clean
 
 POLL_S = 2.0
 
@@ -49,9 +50,14 @@ class EngineWatch:
             if self._events is None:
                 self._follow_events()
         except GputuiError as error:
-            self.status = EngineStatus(reason=error.what, fix=error.fix)
-            self.containers = ()
-            self._events = None
+            self._lost(error.what, error.fix)
+        except Exception as error:  # an answer that no engine should give must not end the watching
+            self._lost(f"the engine gave an answer that is not understood: {clean(repr(error), 200)}", "")
+
+    def _lost(self, reason: str, fix: str) -> None:
+        self.status = EngineStatus(reason=reason, fix=fix)
+        self.containers = ()
+        self._events = None
 
     def _follow_events(self) -> None:
         events = self._engine.events()

@@ -50,13 +50,14 @@ class GpuWatch:
             self._changed()
 
     def _look_again(self) -> None:
-        if self._readers is not None:
-            self._readers.close()
+        """The cards stay as they are until the GPUs that were found have been read."""
         inventory = self._source.inventory()
-        self._readers = GpuReaders(self._source, inventory.gpus, self._interval_s)
-        if self._inventory is None:
-            self._readers.wait_for_all(min(self._interval_s, 0.3))
+        readers = GpuReaders(self._source, inventory.gpus, self._interval_s)
+        readers.wait_for_all(min(self._interval_s, 0.3))
+        before, self._readers = self._readers, readers
         self._inventory = inventory
+        if before is not None:
+            before.close()
         self.first_look.set()
 
     def rescan(self) -> None:

@@ -25,6 +25,7 @@ from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan, Transaction
 from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.snapshot import EngineStatus, Snapshot
+from gputui.domain.text import clean
 from gputui.domain.units import parse_size
 from gputui.gpus.source import GpuSource
 from gputui.planning import edit
@@ -111,6 +112,8 @@ class LocalControlRoom:
             self._fault = None
         except GputuiError as error:
             self._fault = error.what
+        except Exception as error:
+            self._fault = clean(repr(error), 200)
         self._tell()
 
     def _tell(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gputui.domain.gpu import Gpu, GpuProcess, Reading
+from gputui.domain.text import clean
 from gputui.gpus.source import GpuSource
 
 STALE_AFTER_S = 3.0
@@ -35,9 +36,12 @@ class GpuReaders:
         tick = 0
         due = time.monotonic()
         while not self._stop.is_set():
-            reading = self._source.read(gpu)
-            if reading.state == "ok" and tick % PROCESS_EVERY == 0:
-                processes = self._source.processes(gpu)
+            try:
+                reading = self._source.read(gpu)
+                if reading.state == "ok" and tick % PROCESS_EVERY == 0:
+                    processes = self._source.processes(gpu)
+            except Exception as error:  # what no driver should answer must not end the readings of this GPU
+                reading = Reading(gpu=gpu, taken_at=time.time(), state="unknown", reason=clean(repr(error), 80))
             tick += 1
             with self._fresh:
                 self._latest[gpu.uuid] = replace(reading, processes=processes if reading.state == "ok" else None)

@@ -20,6 +20,7 @@ def find_all(
         *not_carried(services),
         *depended_on(services),
         *drifted(services),
+        *not_applied(services, gpus),
         *does_not_fit(services, readings, memory),
         *lost_gpus(services, readings),
         *without_gpu(services),
@@ -97,6 +98,20 @@ def drifted(services: Sequence[Service]) -> list[Finding]:
         for service in services
         for text in service.drift
     ]
+
+
+def not_applied(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
+    """What is assigned differs from what the engine was asked for."""
+    found = []
+    names = {gpu.uuid: gpu.label for gpu in gpus}
+    for service in services:
+        if not service.adopted or not service.enabled or service.requested in (None, service.assigned):
+            continue
+        asked = ", ".join(names.get(uuid, uuid) for uuid in service.requested or ()) or "none"
+        wanted = ", ".join(names.get(uuid, uuid) for uuid in service.assigned) or "none"
+        text = f"{service.name} is assigned GPU {wanted}; its container was made for {asked}"
+        found.append(_on(service, "not-applied", "info", text, "apply it"))
+    return found
 
 
 def lost_gpus(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:

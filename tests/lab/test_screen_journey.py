@@ -84,6 +84,9 @@ def test_a_service_is_moved_by_keyboard(
     terminal.keys("a")
     terminal.expect("nothing to do: what runs is what is assigned")
     assert lab.names() == after
+    before_repaint = terminal.expect(lambda text: "what runs is what is assigned" not in text)
+    terminal.keys("C-l")
+    terminal.expect(lambda text: text == before_repaint)
     terminal.keys("q")
     terminal.expect("EXIT=0")
 

@@ -29,7 +29,6 @@ class CardView:
     memory: GpuMemory | None
     history: tuple[int | None, ...] = ()
     warning: bool = False
-    now: float = 0.0
 
 
 def short_name(name: str) -> str:

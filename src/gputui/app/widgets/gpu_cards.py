@@ -74,7 +74,6 @@ class GpuCards(Widget):
                 memory=memory.get(reading.gpu.uuid),
                 history=self._history.of(reading.gpu.uuid),
                 warning=reading.gpu.uuid in over,
-                now=snapshot.taken_at,
             )
             for reading in snapshot.readings
         )

@@ -6,6 +6,7 @@ import pytest
 
 from tests.lab.conftest import GPUS, Lab
 from tests.lab.driver import uuid_of
+from tests.lab.judgement import assert_moved
 
 pytestmark = pytest.mark.lab
 
@@ -42,20 +43,8 @@ def test_a_service_moves_to_another_gpu_and_nothing_else_is_touched(lab: Lab, th
     last = json.loads(applied.stdout.splitlines()[-1])
     assert (last["result"], last["services"]) == ("done", {name: "done"})
 
-    found = lab.inspect(name)
-    (request,) = found["HostConfig"]["DeviceRequests"]
-    assert request["DeviceIDs"] == [uuid_of(target)]
-    assert request["Count"] == 0
-    inside = lab.process_environment(name)
-    assert inside["NVIDIA_VISIBLE_DEVICES"] == uuid_of(target)
-    assert inside["CUDA_VISIBLE_DEVICES"] == "0"
-    assert inside["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
-    assert lab.nodes(name) == {f"nvidia{target}"}
-    lab.loaded(name)
-    assert lab.gpus_of(name) == {str(target)}
+    assert_moved(lab, name, target, before)
     after = lab.names()
-    assert after.keys() == before.keys()
-    assert {other for other in before if before[other] != after[other]} == {name}
 
     again = lab.gputui("apply", "--yes")
     assert (again.returncode, again.stdout.strip()) == (0, "nothing to do")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.lab.conftest import GPUS, Lab
 from tests.lab.driver import uuid_of, wait_for
+from tests.lab.judgement import assert_moved
 from tests.terminal import Terminal
 
 pytestmark = pytest.mark.lab
@@ -67,16 +68,8 @@ def test_a_service_is_moved_by_keyboard(
     assert f"confirm its GPUs: GPU {target}" in done
     assert f"loaded model on /dev/nvidia{target}" in done, "the new container's log is beside its launch"
 
-    (request,) = lab.inspect(name)["HostConfig"]["DeviceRequests"]
-    assert request["DeviceIDs"] == [uuid_of(target)]
-    inside = lab.process_environment(name)
-    assert (inside["NVIDIA_VISIBLE_DEVICES"], inside["CUDA_VISIBLE_DEVICES"]) == (uuid_of(target), "0")
-    assert inside["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
-    assert lab.nodes(name) == {f"nvidia{target}"}
-    assert lab.gpus_of(name) == {str(target)}
+    assert_moved(lab, name, target, before)
     after = lab.names()
-    assert after.keys() == before.keys()
-    assert {other for other in before if before[other] != after[other]} == {name}
 
     terminal.keys("l")
     terminal.expect(f"log of {name}")

@@ -10,7 +10,7 @@ MARKS = {"refusal": "✗", "error": "✗", "warning": "▲", "info": "·"}
 
 
 class FindingLine(Static):
-    """At most two findings with their fix; empty when there is nothing to say."""
+    """At most two findings with their fix, those that only inform left out; empty when there is nothing to say."""
 
     def show(self, snapshot: Snapshot, service: Service | None) -> None:
         """Take in new values."""
@@ -18,7 +18,8 @@ class FindingLine(Static):
         if not snapshot.engine.info:
             lines.append(f" ▲ monitoring only: {snapshot.engine.reason}. {snapshot.engine.fix or ''}")
         if service is not None:
-            found = [one for one in snapshot.findings if one.service == service.name]
+            grave = (one for one in snapshot.findings if one.severity != "info")
+            found = [one for one in grave if one.service == service.name]
             lines += [f" {MARKS[one.severity]} {one.text}. {one.fix}" for one in found[: 2 - len(lines)]]
         if not lines:
             rest = [one for one in snapshot.findings if one.severity in ("warning", "error", "refusal")]

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import signal
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from gputui.app.theme_file import read_themes
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import UsageError
 from gputui.domain.snapshot import Snapshot
+
+EXIT_LIMIT_S = 3.0
 
 DEFAULT_THEME = "gputui-dark"
 
@@ -97,9 +100,16 @@ class GputuiApp(App[None]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, self.exit)
+                loop.add_signal_handler(number, self._end_of_session)
         for fault in self._theme_faults:
             self.notify(f"theme left out: {fault}", severity="warning", markup=False)
+
+    def _end_of_session(self) -> None:
+        """Leave, and make sure of it: with its terminal gone Textual waits for ever to write its last bytes."""
+        watchdog = threading.Timer(EXIT_LIMIT_S, os._exit, (0,))
+        watchdog.daemon = True
+        watchdog.start()
+        self.exit()
 
     def _arrived(self, snapshot: Snapshot) -> None:
         if self.is_running:

@@ -1,8 +1,9 @@
 """A real terminal: tmux runs a program, types keys, and reads the screen."""
 
-import os
 import shlex
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,7 +14,7 @@ class Terminal:
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], *, width: int = 140, height: int = 42
     ) -> None:
-        self._socket = f"gputui-test-{os.getpid()}-{time.monotonic_ns()}"
+        self._folder = tempfile.mkdtemp(prefix="gputui-terminal-")
         variables = [f"{name}={value}" for name, value in environment.items()]
         shown = shlex.join(["env", "-i", "-C", environment["HOME"], *variables, *command])
         # The shell stays, so that what is printed at the end can be read.
@@ -21,7 +22,8 @@ class Terminal:
         self._tmux("-f", "/dev/null", "new-session", "-d", "-s", "t", "-x", str(width), "-y", str(height), line)
 
     def _tmux(self, *arguments: str) -> str:
-        done = subprocess.run(["tmux", "-L", self._socket, *arguments], capture_output=True, text=True, check=False)
+        command = ["tmux", "-S", f"{self._folder}/socket", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.stdout
 
     def keys(self, *keys: str) -> None:
@@ -56,3 +58,4 @@ class Terminal:
     def kill(self) -> None:
         """End it with everything in it, as a lost connection does."""
         self._tmux("kill-server")
+        shutil.rmtree(self._folder, ignore_errors=True)

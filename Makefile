@@ -29,7 +29,7 @@ bench: $(VENV)/.dev
 
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml --group test --group lint --group build -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml --group test --group bench --group lint --group build -c requirements.txt -o requirements-dev.txt
 
 $(VENV)/bin/python:
 	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/make-venv

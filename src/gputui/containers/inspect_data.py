@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gputui.domain.container import GPU_VARIABLES, Container, ContainerSpec, DeviceRequest, Health
-from gputui.domain.text import clean, mask_command
+from gputui.domain.launch import launch_of, mounts_listed
+from gputui.domain.text import clean
 
 _HEALTH: dict[str, Health] = {"starting": "starting", "healthy": "healthy", "unhealthy": "unhealthy"}
 _NEVER = "0001-01-01T00:00:00Z"
@@ -17,7 +18,6 @@ GPU_NODE = re.compile(r"^nvidia\d+$")
 def container_from(data: Mapping[str, Any]) -> Container:
     """The container that inspect describes, with every text made safe."""
     config, host, state = data.get("Config") or {}, data.get("HostConfig") or {}, data.get("State") or {}
-    words = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
     started = state.get("StartedAt")
     health = (state.get("Health") or {}).get("Status")
     variables = dict(line.partition("=")[::2] for line in config.get("Env") or [])
@@ -26,7 +26,7 @@ def container_from(data: Mapping[str, Any]) -> Container:
         name=clean(str(data.get("Name", "")).lstrip("/"), 200),
         image=clean(str(config.get("Image") or data.get("Image") or ""), 300),
         created_at=str(data.get("Created") or ""),
-        command=tuple(word[:400] for word in mask_command([str(word) for word in words])),
+        launch=launch_of(config, host, mounts_listed(data) or None),
         state=str(state.get("Status") or "created"),
         health=_HEALTH.get(str(health)),
         exit_code=state.get("ExitCode") if state.get("Status") in ("exited", "dead", "restarting") else None,

@@ -4,8 +4,8 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gputui.apply.executor import Executor
@@ -15,6 +15,7 @@ from gputui.control.compose_watch import ComposeWatch
 from gputui.control.engine_watch import EngineWatch
 from gputui.control.gpu_watch import GpuWatch
 from gputui.control.log_feeds import LogFeeds
+from gputui.control.model_watch import ModelWatch
 from gputui.control.store import Store
 from gputui.domain.assignment import Assignments, Draft
 from gputui.domain.container import ContainerSpec
@@ -22,6 +23,7 @@ from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer, Refusal, Un
 from gputui.domain.event import ApplyEvent, ApplyRecord
 from gputui.domain.gpu import Gpu
 from gputui.domain.log import LogBatch
+from gputui.domain.peak import PeakKey
 from gputui.domain.plan import Plan, Transaction
 from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.snapshot import EngineStatus, Snapshot
@@ -33,9 +35,10 @@ from gputui.planning.findings import find_all
 from gputui.planning.given_gpus import find_gpu
 from gputui.planning.memory import memory_of
 from gputui.planning.operations import make_transaction
+from gputui.planning.peaks import new_peaks
 from gputui.planning.placement import best_gpus
 from gputui.planning.plan import lifecycle_plan, make_plan
-from gputui.planning.services import join_services
+from gputui.planning.services import World, join_services, wanted_places
 from gputui.project.state_dir import StateDir
 
 NOT_SAVED = Assignments()
@@ -52,6 +55,7 @@ class Settings:
     health_limit_s: float = 1800.0
     readonly: bool = False
     simulated: bool = False
+    path_aliases: Mapping[str, str] = field(default_factory=dict)
     state_dir: Callable[[EngineStatus], StateDir]
     launch: Callable[[int, Store], None]
 
@@ -68,6 +72,7 @@ class LocalControlRoom:
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._gpu_watch = GpuWatch(source, settings.interval_s, self._changed)
         self._engine_watch = EngineWatch(engine, self._changed, self._connected)
+        self._models = ModelWatch(self._tell)
         self._logs = LogFeeds(engine)
         self._store: Store | None = None
         self._not_shared: str | None = None
@@ -75,6 +80,7 @@ class LocalControlRoom:
         self._state_seen = 0
         self._draft = Draft(saved=NOT_SAVED, current=NOT_SAVED)
         self._apply: ApplyRecord | None = None
+        self._peaks: Mapping[PeakKey, int] = {}
 
     # --- watching -------------------------------------------------------------------------------------------------
 
@@ -82,17 +88,21 @@ class LocalControlRoom:
         """Begin to watch."""
         self._gpu_watch.start()
         self._engine_watch.start()
+        self._models.start()
 
     def wait_until_seen(self, limit_s: float, *, engine: bool = True) -> Snapshot:
         """Wait for the first readings and the engine's first answer."""
         if engine:
             self._engine_watch.first_answer.wait(limit_s)
         self._gpu_watch.wait(limit_s)
+        self._look_at_models(self.snapshot())
+        self._models.wait(limit_s)
         return self.snapshot()
 
     def close(self) -> None:
         """Stop watching."""
         self._logs.close_all()
+        self._models.close()
         self._engine_watch.close()
         self._gpu_watch.close()
 
@@ -109,12 +119,27 @@ class LocalControlRoom:
         """Called by the watching threads, which must go on whatever a file or the state brings."""
         try:
             self._look_at_state()
+            self._look_at_models(self.snapshot())
             self._fault = None
         except GputuiError as error:
             self._fault = error.what
         except Exception as error:
             self._fault = clean(repr(error), 200)
         self._tell()
+
+    def _look_at_models(self, snapshot: Snapshot) -> None:
+        """Have the models' files read, and remember what settled services hold."""
+        self._models.want(wanted_places(snapshot.services, self._path_aliases()))
+        if self._store is None or self._settings.readonly:
+            return
+        raised = new_peaks(snapshot.services, snapshot.readings, self._peaks)
+        if raised:
+            self._store.peaks.remember(raised)
+            self._peaks = self._store.peaks.all()
+
+    def _path_aliases(self) -> Mapping[str, str]:
+        project = self._compose.project
+        return {**(project.path_aliases if project else {}), **self._settings.path_aliases}
 
     def _tell(self) -> None:
         if self._listeners:
@@ -134,9 +159,11 @@ class LocalControlRoom:
             return
         latest = store.revisions.latest()
         newest_apply = next(iter(store.applies.all(limit=1)), None)
+        peaks = store.peaks.all()
         with self._lock:
             self._state_seen = version
             self._apply = newest_apply
+            self._peaks = peaks
             if latest.revision > self._draft.saved.revision:
                 self._draft = self._draft.rebased(latest)
 
@@ -147,6 +174,7 @@ class LocalControlRoom:
     def rescan(self) -> None:
         """Look for new GPUs and read the Compose files again."""
         self._compose.forget()
+        self._models.look_now()
         self._gpu_watch.rescan()
         self._engine_watch.look_now()
 
@@ -154,14 +182,17 @@ class LocalControlRoom:
         return self._gpu_watch.inventory().gpus
 
     def _services(self, assignments: Assignments) -> tuple[Service, ...]:
-        return join_services(
+        world = World(
             host=self._settings.host,
             gpus=self._gpus(),
             readings=self._gpu_watch.readings(),
             containers=self._engine_watch.containers,
             project=self._compose.project,
-            assignments=assignments,
+            path_aliases=self._path_aliases(),
+            files=self._models.files(),
+            peaks=self._peaks,
         )
+        return join_services(world, assignments)
 
     def snapshot(self) -> Snapshot:
         """What is known now, with the draft as edited."""

@@ -20,6 +20,7 @@ from gputui.project.generated_files import (
     assignments_text,
     override_text,
 )
+from gputui.project.peaks import Peaks
 from gputui.project.revisions import Revisions
 
 
@@ -31,6 +32,7 @@ class Store:
         self._database = Database(directory / "state.sqlite3")
         self.revisions = Revisions(self._database)
         self.applies = Applies(self._database)
+        self.peaks = Peaks(self._database)
 
     def version(self) -> int:
         """Changes whenever anybody changes the state."""

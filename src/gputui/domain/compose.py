@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gputui.domain.launch import Launch
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeService:
     """One service of a Compose file.
 
     `gpus` are the GPUs that the file names, as it writes them (index, UUID or `all`); `gpu_count` is the number it
-    asks for instead. `body` and `networks` are those of a `ContainerSpec` without GPUs. `not_carried` names the keys
+    asks for instead. `has_budget`: its VRAM budget may be adjusted, for the file names the variable that it is told by.
+    `body` and `networks` are those of a `ContainerSpec` without GPUs. `not_carried` names the keys
     that gputui cannot carry: they block creating this service.
     """
 
@@ -23,7 +26,11 @@ class ComposeService:
     backend: str | None = None
     model: str | None = None
     vram_mib: int | None = None
+    priority: int = 0
+    isolate: bool = False
+    has_budget: bool = False
     budget_env: str = "VRAM_BUDGET_GB"
+    launch: Launch = field(default_factory=Launch)
     body: Mapping[str, Any] = field(default_factory=dict)
     networks: Mapping[str, Any] = field(default_factory=dict)
     not_carried: tuple[str, ...] = ()
@@ -31,8 +38,11 @@ class ComposeService:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeProject:
-    """A Compose project: its name, its files, and its services. `named_networks` and `named_volumes` map the file's
-    keys to the engine's names of those that the project owns (external ones are not in it)."""
+    """A Compose project: its name, its files, and its services.
+
+    `named_networks` and `named_volumes` map the file's keys to the engine's names of those that the project owns
+    (external ones are not in it). `path_aliases` are beginnings of paths that mean the same place.
+    """
 
     name: str
     files: tuple[str, ...]
@@ -40,6 +50,7 @@ class ComposeProject:
     services: tuple[ComposeService, ...] = ()
     named_networks: Mapping[str, str] = field(default_factory=dict)
     named_volumes: Mapping[str, str] = field(default_factory=dict)
+    path_aliases: Mapping[str, str] = field(default_factory=dict)
 
     def service(self, name: str) -> ComposeService | None:
         """The service of that name."""

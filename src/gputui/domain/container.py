@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from gputui.domain.launch import Launch
+
 Health = Literal["starting", "healthy", "unhealthy"]
 
 GPU_VARIABLES = ("NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
@@ -62,7 +64,7 @@ class Container:
     name: str
     image: str
     created_at: str = ""
-    command: tuple[str, ...] = ()
+    launch: Launch = field(default_factory=Launch)
     state: str = "created"
     health: Health | None = None
     exit_code: int | None = None
@@ -78,6 +80,11 @@ class Container:
     auto_remove: bool = False
     shares_with: tuple[str, ...] = ()
     has_healthcheck: bool = False
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Entrypoint and command, with secrets masked."""
+        return self.launch.words
 
     @property
     def running(self) -> bool:

@@ -1,9 +1,12 @@
 """A service: one container's worth of work, and where it runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gputui.domain.container import Container
+from gputui.domain.launch import Launch
+from gputui.domain.model import ModelFiles
+from gputui.domain.serving import Serving
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,16 +28,33 @@ class ServiceKey:
         return cls(host, project, name, int(replica))
 
 
-RequirementSource = Literal["observed", "declared", "unknown"]
+RequirementSource = Literal["observed", "weights", "declared", "rule of thumb", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRule:
+    """How much a service takes of a GPU: a `fraction` of its `total`, of what is `free` when it starts, or of the
+    `rest` that is free after it loaded `base_mib`."""
+
+    of: Literal["total", "free", "rest"]
+    fraction: float
+    base_mib: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """Memory on each of its GPUs: `minimum_mib` to run at all, `claim_mib` once running."""
+    """Memory on each of its GPUs: `minimum_mib` to run at all, `claim_mib` once running.
+
+    The claim holds for GPUs of `gpu_total_mib`; on others it follows from `rule`, where the service fills a fraction.
+    `split` are the parts of the whole that its GPUs get, in their order, where they are not equal.
+    """
 
     minimum_mib: int | None = None
     claim_mib: int | None = None
     source: RequirementSource = "unknown"
+    rule: ClaimRule | None = None
+    gpu_total_mib: int | None = None
+    split: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +71,8 @@ class Service:
     """A service as it is assigned, as the engine was asked, and as it really runs.
 
     `origin` is `compose` for one that a Compose file names, `found` for any other container. `requested` is `None`
-    where there is no container or what it was given cannot be told.
+    where there is no container or what it was given cannot be told. `files` are its model's, as far as they were read;
+    `unmounted` is the path of a model that no volume covers.
     """
 
     key: ServiceKey
@@ -65,6 +86,14 @@ class Service:
     requested: tuple[str, ...] | None
     running_on: tuple[str, ...]
     requirement: Requirement
+    launch: Launch = field(default_factory=Launch)
+    serving: Serving = field(default_factory=Serving)
+    files: ModelFiles | None = None
+    declared_mib: int | None = None
+    unmounted: str | None = None
+    priority: int = 0
+    isolate: bool = False
+    has_budget: bool = False
     budget_mib: int | None = None
     budget_env: str = "VRAM_BUDGET_GB"
     edits: tuple[Edit, ...] = ()

@@ -71,13 +71,21 @@ def _resolve(names: Iterable[str], gpus: Sequence[Gpu], whole: list[str]) -> lis
     return found
 
 
-def running_on(container: Container, readings: Sequence[Reading]) -> tuple[str, ...]:
-    """The GPUs on which a process of the container was seen."""
-    return tuple(
-        reading.gpu.uuid
-        for reading in readings
-        if any(process.container_id == container.id for process in reading.processes or ())
-    )
+def use_by_container(readings: Iterable[Reading]) -> dict[str, dict[str, int | None]]:
+    """By container id, the GPUs on which a process of it was seen, with the MiB that its processes hold there; None
+    where a value is unknown."""
+    used: dict[str, dict[str, int | None]] = {}
+    for reading in readings:
+        for process in reading.processes or ():
+            if process.container_id is None:
+                continue
+            of = used.setdefault(process.container_id, {})
+            of[reading.gpu.uuid] = _sum(of.get(reading.gpu.uuid, 0), process.memory_mib)
+    return used
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
 
 
 def memory_on(container: Container, reading: Reading) -> int | None:

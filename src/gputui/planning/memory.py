@@ -5,12 +5,63 @@ from collections.abc import Sequence
 from gputui.domain.gpu import GpuProcess, Reading
 from gputui.domain.memory import GpuMemory, MemoryShare
 from gputui.domain.service import Service, ServiceKey
-from gputui.planning.given_gpus import memory_on
+from gputui.planning.requirement import claim_by
+
+
+def usable_mib(reading: Reading) -> int | None:
+    """What processes can have of a GPU: its total without what driver and firmware keep."""
+    if reading.memory_total_mib is None:
+        return None
+    return reading.memory_total_mib - (reading.memory_reserved_mib or 0)
 
 
 def need_of(service: Service) -> int | None:
     """MiB that a service will take on each of its GPUs: its budget where it has one, else its claim."""
     return service.budget_mib if service.budget_mib is not None else service.requirement.claim_mib
+
+
+def need_on(service: Service, reading: Reading, free_mib: int | None = None) -> int | None:
+    """MiB that a service will take on this GPU; `free_mib` is what is free there before it starts."""
+    if service.budget_mib is not None:
+        return service.budget_mib
+    needs = service.requirement
+    if needs.gpu_total_mib is not None and (needs.rule is None or needs.gpu_total_mib == reading.gpu.memory_total_mib):
+        return _part(service, reading, needs.claim_mib)
+    if needs.rule is None:
+        return _part(service, reading, needs.claim_mib)
+    claim = claim_by(needs.rule, usable_mib(reading), free_mib)
+    if claim is None:
+        return needs.claim_mib
+    return max(claim, needs.minimum_mib or 0) if needs.rule.of != "total" else claim
+
+
+def _part(service: Service, reading: Reading, largest: int | None) -> int | None:
+    """Its part on this GPU, where the parts are not equal; the claim is that of the largest."""
+    split = service.requirement.split
+    if largest is None or not split or reading.gpu.uuid not in service.assigned:
+        return largest
+    return int(largest * split[service.assigned.index(reading.gpu.uuid)] / max(split))
+
+
+def needs_on(
+    reading: Reading, services: Sequence[Service], free_for_services_mib: int | None
+) -> dict[ServiceKey, int | None]:
+    """What each service that is to run on this GPU will take there.
+
+    One that takes a fraction of what is free is counted last, for it makes do with what the others leave.
+    """
+    wanted = [one for one in services if one.enabled and reading.gpu.uuid in one.assigned]
+    needs: dict[ServiceKey, int | None] = {}
+    for service in sorted(wanted, key=_takes_what_is_free):
+        free = None
+        if free_for_services_mib is not None:
+            free = max(0, free_for_services_mib - sum(need or 0 for need in needs.values()))
+        needs[service.key] = need_on(service, reading, free)
+    return needs
+
+
+def _takes_what_is_free(service: Service) -> bool:
+    return service.requirement.rule is not None and service.requirement.rule.of != "total"
 
 
 def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
@@ -19,31 +70,29 @@ def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
     A service's own present memory counts as free for itself. What is used beyond all services' processes is foreign,
     be it other people's processes or memory that no listed process accounts for.
     """
-    usable = reading.memory_total_mib
-    if usable is not None:
-        usable -= reading.memory_reserved_mib or 0
+    usable = usable_mib(reading)
     uuid = reading.gpu.uuid
     shares: list[MemoryShare] = []
     holding = held_memory(reading, services)
-    held_by_services = sum(holding.values())
+    foreign = None
+    if reading.memory_used_mib is not None:
+        foreign = max(0, reading.memory_used_mib - sum(holding.values()))
+    needs = needs_on(reading, services, None if usable is None or foreign is None else usable - foreign)
     planned: list[int | None] = []
     for service in services:
         held = holding.get(service.key)
-        wanted = service.enabled and uuid in service.assigned
-        need = need_of(service)
-        if wanted:
+        if service.key in needs:
+            need = needs[service.key]
             planned.append(need if need is not None else held)
-        if wanted and held is not None:
+            if held is None:
+                shares.append(MemoryShare(kind="planned", name=service.name, mib=need))
+                continue
             shares.append(MemoryShare(kind="service", name=service.name, mib=held))
             if need is not None and need > held:
                 shares.append(MemoryShare(kind="planned", name=service.name, mib=need - held))
-        elif wanted:
-            shares.append(MemoryShare(kind="planned", name=service.name, mib=need))
         elif held is not None:
             shares.append(MemoryShare(kind="freed", name=service.name, mib=held))
-    foreign = None
-    if reading.memory_used_mib is not None:
-        foreign = max(0, reading.memory_used_mib - held_by_services)
+    if foreign is not None:
         shares += foreign_shares(reading, services, foreign)
     free_after = None
     known = [need for need in planned if need is not None]
@@ -66,23 +115,39 @@ def held_memory(reading: Reading, services: Sequence[Service]) -> dict[ServiceKe
     Where NVML does not tell how much a service's process holds, what no other process accounts for is taken to be
     its own, up to what it needs.
     """
+    by_container = _held_by_container(reading)
     held: dict[ServiceKey, int] = {}
     untold: list[Service] = []
-    for service in services:
-        own = [one for one in reading.processes or () if service.container and one.container_id == service.container.id]
-        known = memory_on(service.container, reading) if service.container else None
-        if known is not None:
-            held[service.key] = known
-        elif own:
-            untold.append(service)
-    containers = {service.container.id for service in services if service.container}
-    strangers = sum(one.memory_mib or 0 for one in reading.processes or () if one.container_id not in containers)
+    if by_container:
+        for service in services:
+            identity = service.container.id if service.container else None
+            if identity is None or identity not in by_container:
+                continue
+            known = by_container.pop(identity)
+            if known is None:
+                untold.append(service)
+            else:
+                held[service.key] = known
+    strangers = sum(one or 0 for one in by_container.values())
     left = max(0, (reading.memory_used_mib or 0) - sum(held.values()) - strangers)
     for service in untold:
         need = need_of(service)
         held[service.key] = left if need is None else min(left, need)
         left -= held[service.key]
     return held
+
+
+def _held_by_container(reading: Reading) -> dict[str | None, int | None]:
+    """By container (None: no container), what its processes hold; None where one of them does not tell."""
+    found: dict[str | None, int | None] = {}
+    for process in reading.processes or ():
+        before = found.get(process.container_id, 0)
+        if process.container_id is None:
+            found[None] = (before or 0) + (process.memory_mib or 0)
+        else:
+            known = None if before is None or process.memory_mib is None else before + process.memory_mib
+            found[process.container_id] = known
+    return found
 
 
 NAMED_STRANGERS = 3

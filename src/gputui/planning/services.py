@@ -1,53 +1,31 @@
 """Which services there are: what Compose files name, what runs on the engine, and what was assigned, joined."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import ComposeProject, ComposeService
 from gputui.domain.container import Container, is_passing, lasting_name
 from gputui.domain.gpu import Gpu, Reading
-from gputui.domain.service import Requirement, Service, ServiceKey
-from gputui.domain.text import mask_command
-from gputui.planning.given_gpus import find_gpu, memory_on, requested_gpus, running_on, uses_gpus
+from gputui.domain.launch import Launch
+from gputui.domain.model import ModelFiles
+from gputui.domain.peak import PeakKey
+from gputui.domain.service import Edit, Service, ServiceKey
+from gputui.domain.serving import Serving
+from gputui.planning.arguments import command_line
+from gputui.planning.backends.registry import backend_of, named
+from gputui.planning.given_gpus import find_gpu, requested_gpus, use_by_container, uses_gpus
+from gputui.planning.model_name import model_of
+from gputui.planning.model_path import ModelPlace, place_of
+from gputui.planning.peaks import peak_key
+from gputui.planning.requirement import Evidence, requirement
+from gputui.planning.spec_edit import with_argument
 
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 COMPOSE_NUMBER = "com.docker.compose.container-number"
 COMPOSE_ONEOFF = "com.docker.compose.oneoff"
-
-_BACKENDS = (
-    ("vllm", "vllm"),
-    ("sglang", "sglang"),
-    ("tensorrt", "tensorrt_llm"),
-    ("trtllm", "tensorrt_llm"),
-    ("text-generation-inference", "tgi"),
-    ("llama.cpp", "llama_cpp"),
-    ("llama-cpp", "llama_cpp"),
-    ("llama-server", "llama_cpp"),
-    ("pytorch", "pytorch"),
-    ("torch", "pytorch"),
-)
-
-
-def backend_of(image: str, command: Sequence[str] = ()) -> str:
-    """The serving program that image and command name, else `generic`."""
-    text = " ".join((image, *command)).lower()
-    return next((backend for mark, backend in _BACKENDS if mark in text), "generic")
-
-
-def model_of(command: Sequence[str]) -> str | None:
-    """The model that a command line names with one of the usual options."""
-    for place, word in enumerate(command):
-        name, _, value = word.partition("=")
-        is_module = name == "-m" and place > 0 and "python" in command[place - 1]
-        if name in ("--model", "--model-path", "--model-id", "-m", "--served-model-name") and not is_module:
-            if value:
-                return value
-            if place + 1 < len(command):
-                return command[place + 1]
-        if word == "serve" and place + 1 < len(command) and not command[place + 1].startswith("-"):
-            return command[place + 1]
-    return None
 
 
 def key_of(container: Container, host: str) -> ServiceKey:
@@ -60,41 +38,52 @@ def key_of(container: Container, host: str) -> ServiceKey:
     return ServiceKey(host, project, name, int(number) if number.isdigit() else 1)
 
 
-def join_services(
-    *,
-    host: str,
-    gpus: Sequence[Gpu],
-    readings: Sequence[Reading],
-    containers: Sequence[Container],
-    project: ComposeProject | None,
-    assignments: Assignments,
-) -> tuple[Service, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """All that services are joined from. `files` are models on disk by the place that was looked at, `peaks` what was
+    remembered."""
+
+    host: str
+    gpus: Sequence[Gpu]
+    readings: Sequence[Reading]
+    containers: Sequence[Container]
+    project: ComposeProject | None = None
+    path_aliases: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[ModelPlace, ModelFiles] = field(default_factory=dict)
+    peaks: Mapping[PeakKey, int] = field(default_factory=dict)
+
+
+def join_services(world: World, assignments: Assignments) -> tuple[Service, ...]:
     """Every service that uses GPUs, by project and name.
 
     A service without a saved assignment is assigned what its container was asked for, else what its Compose file
     says, else nothing.
     """
+    host, project = world.host, world.project
     by_key: dict[ServiceKey, Container] = {}
     # While a service is recreated, its old or its new container stands for it where none has its name.
-    for container in sorted(containers, key=lambda one: (is_passing(one.name), not one.running, one.created_at)):
+    for container in sorted(world.containers, key=lambda one: (is_passing(one.name), not one.running, one.created_at)):
         if container.labels.get(COMPOSE_ONEOFF) != "True":
             by_key.setdefault(key_of(container, host), container)
+    by_name: dict[tuple[str, str], list[ServiceKey]] = {}
+    for key in by_key:
+        by_name.setdefault((key.project, key.name), []).append(key)
+    saved_by_key = {item.key: item for item in assignments.items}
+    used = use_by_container(world.readings)
     services: list[Service] = []
     named: set[ServiceKey] = set()
     for declared in project.services if project else ():
         assert project is not None
-        keys = [key for key in by_key if (key.project, key.name) == (project.name, declared.name)]
-        for key in keys or [ServiceKey(host, project.name, declared.name)]:
+        for key in by_name.get((project.name, declared.name)) or [ServiceKey(host, project.name, declared.name)]:
             named.add(key)
             found = by_key.get(key)
-            saved = assignments.of(key)
+            saved = saved_by_key.get(key)
             if declared.uses_gpus or (found and uses_gpus(found)) or (saved and saved.gpus):
-                services.append(_service(key, declared, found, saved, gpus, readings))
+                services.append(_service(key, declared, found, saved, world, used))
     for key, container in by_key.items():
-        saved = assignments.of(key)
-        on_gpu = bool(running_on(container, readings))
-        if key not in named and (uses_gpus(container) or on_gpu or (saved and saved.adopted)):
-            services.append(_service(key, None, container, saved, gpus, readings))
+        saved = saved_by_key.get(key)
+        if key not in named and (uses_gpus(container) or container.id in used or (saved and saved.adopted)):
+            services.append(_service(key, None, container, saved, world, used))
     return tuple(sorted(services, key=lambda service: service.key))
 
 
@@ -103,37 +92,119 @@ def _service(
     declared: ComposeService | None,
     container: Container | None,
     saved: Assignment | None,
-    gpus: Sequence[Gpu],
-    readings: Sequence[Reading],
+    world: World,
+    used: Mapping[str, Mapping[str, int | None]],
 ) -> Service:
+    gpus = world.gpus
     requested = requested_gpus(container, gpus) if container else None
-    adopted = bool(saved and saved.adopted)
     enabled = container.running or container.state == "restarting" if container else declared is not None
-    on = running_on(container, readings) if container else ()
+    holds = used.get(container.id, {}) if container else {}
+    on = tuple(holds)
     assigned = requested if requested is not None else declared_gpus(declared, gpus) or on
-    if saved and saved.adopted:
-        assigned, enabled = saved.gpus, saved.enabled
-    command = container.command if container else mask_command(declared.body.get("Cmd") or ()) if declared else ()
+    adopted = saved if saved and saved.adopted else None
+    if adopted:
+        assigned, enabled = adopted.gpus, adopted.enabled
+    launch = container.launch if container else declared.launch if declared else Launch()
+    if adopted and adopted.edits:
+        launch = edited(launch, adopted.edits)
     image = container.image if container else declared.image if declared else ""
+    backend = named((declared.backend if declared else None) or backend_of(image, launch.words))
+    line = command_line(launch.words, launch.environment)
+    model = (declared.model if declared else None) or model_of(line.words, launch.environment)
+    serving = serving_of(backend.name, launch, len(assigned))
+    place = place_of(model, launch, world.path_aliases)
+    files = world.files.get(place)
+    total, usable = _totals(assigned, world)
+    budget = adopted.budget_mib if adopted else None
+    seen = [memory for memory in holds.values() if memory is not None]
+    # What was seen of it holds for the arguments that it runs with, not for edited ones.
+    as_it_runs = container is not None and launch is container.launch
+    memory_key = peak_key(image, launch, max(1, len(assigned)), total)
     return Service(
         key=key,
         origin="compose" if declared else "found",
-        adopted=adopted,
-        backend=(declared.backend if declared else None) or backend_of(image, command),
-        model=(declared.model if declared else None) or model_of(command),
+        adopted=adopted is not None,
+        backend=backend.name,
+        model=model,
         image=image,
         enabled=enabled,
         assigned=assigned,
         requested=requested,
         running_on=on,
-        requirement=requirement(declared, container, readings),
-        budget_mib=saved.budget_mib if saved and saved.adopted else None,
+        requirement=requirement(
+            Evidence(
+                backend=backend,
+                serving=serving,
+                gpus=len(assigned),
+                total_mib=usable,
+                gpu_total_mib=total,
+                files=files,
+                declared_mib=declared.vram_mib if declared else None,
+                model=model,
+                present_mib=max(seen, default=None) if as_it_runs else None,
+                peak_mib=_peak(memory_key, world.peaks, anywhere=backend.claim is None),
+            )
+        ),
+        launch=launch,
+        serving=serving,
+        files=files,
+        declared_mib=declared.vram_mib if declared else None,
+        unmounted=place.unmounted,
+        priority=declared.priority if declared else 0,
+        isolate=declared.isolate if declared else False,
+        has_budget=bool(declared and declared.has_budget) or budget is not None,
+        budget_mib=budget,
         budget_env=declared.budget_env if declared else "VRAM_BUDGET_GB",
-        edits=saved.edits if saved and saved.adopted else (),
+        edits=adopted.edits if adopted else (),
         drift=drift(requested, on, gpus),
         container=container,
         not_carried=declared.not_carried if declared else (),
     )
+
+
+@lru_cache(maxsize=4096)
+def serving_of(backend: str, launch: Launch, gpus: int) -> Serving:
+    """How a service serves, by its backend's options."""
+    environment = launch.environment
+    return named(backend).serving(command_line(launch.words, environment), environment, gpus)
+
+
+@lru_cache(maxsize=1024)
+def edited(launch: Launch, edits: tuple[Edit, ...]) -> Launch:
+    """The launch with changed arguments."""
+    words = list(launch.words)
+    for edit in edits:
+        words = with_argument(words, edit.argument, edit.value)
+    return replace(launch, words=tuple(words))
+
+
+def _peak(key: PeakKey | None, peaks: Mapping[PeakKey, int], *, anywhere: bool) -> int | None:
+    """The remembered peak. What fills no fraction of its GPU takes the same `anywhere`, on GPUs of other sizes too."""
+    if key is None:
+        return None
+    exact = peaks.get(key)
+    if exact is not None or not anywhere:
+        return exact
+    same = (key.image, key.arguments, key.gpus)
+    return max((mib for one, mib in peaks.items() if (one.image, one.arguments, one.gpus) == same), default=None)
+
+
+def _totals(assigned: Sequence[str], world: World) -> tuple[int | None, int | None]:
+    """The total of the GPUs that a service is assigned (the smallest of them; of one that has none yet, the largest GPU
+    that it could get), and what of it is usable."""
+    sizes = [(gpu.memory_total_mib, gpu.uuid) for gpu in world.gpus if gpu.memory_total_mib is not None]
+    own = [one for one in sizes if one[1] in assigned]
+    if not sizes:
+        return None, None
+    total, uuid = min(own) if own else max(sizes)
+    reserved = next((one.memory_reserved_mib for one in world.readings if one.gpu.uuid == uuid), None)
+    return total, total - (reserved or 0)
+
+
+def wanted_places(services: Sequence[Service], path_aliases: Mapping[str, str]) -> frozenset[ModelPlace]:
+    """Where models may be whose files should be looked at."""
+    places = {place_of(service.model, service.launch, path_aliases) for service in services}
+    return frozenset(place for place in places if place.paths)
 
 
 def declared_gpus(declared: ComposeService | None, gpus: Sequence[Gpu]) -> tuple[str, ...]:
@@ -147,24 +218,6 @@ def declared_gpus(declared: ComposeService | None, gpus: Sequence[Gpu]) -> tuple
         return tuple(whole[: declared.gpu_count])
     found = [(find_gpu(gpus, name), name) for name in declared.gpus]
     return tuple(gpu.uuid if gpu else name for gpu, name in found)
-
-
-def requirement(
-    declared: ComposeService | None, container: Container | None, readings: Sequence[Reading]
-) -> Requirement:
-    """What the service needs on each of its GPUs.
-
-    What it is seen to hold counts as observed. While it still loads that is less than it will need, so a declared
-    figure that is larger wins.
-    """
-    seen = [memory_on(container, reading) for reading in readings] if container else []
-    observed = max((memory for memory in seen if memory is not None), default=None)
-    written = declared.vram_mib if declared else None
-    if observed is not None and (written is None or observed >= written):
-        return Requirement(minimum_mib=observed, claim_mib=observed, source="observed")
-    if written is not None:
-        return Requirement(minimum_mib=written, claim_mib=written, source="declared")
-    return Requirement()
 
 
 def drift(requested: tuple[str, ...] | None, on: tuple[str, ...], gpus: Sequence[Gpu]) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gputui.domain.compose import ComposeProject, ComposeService
 from gputui.domain.errors import UsageError
+from gputui.domain.launch import launch_of
 from gputui.domain.text import clean
 from gputui.domain.units import parse_size
 from gputui.project import compose_body
@@ -34,7 +35,15 @@ class Extension(BaseModel):
     isolate: bool | None = None
     gpus: list[str | int] | str | int | None = None
     fallback: Literal["never", "ask", "auto"] | None = None
-    budget_env: str = Field(default="VRAM_BUDGET_GB", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    budget_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+class ProjectExtension(BaseModel):
+    """`x-gputui` at the top of a file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    path_aliases: dict[str, str] = {}
 
 
 def default_file(directory: Path) -> Path | None:
@@ -92,6 +101,7 @@ def read_project(paths: Sequence[Path], project_name: str | None = None) -> Comp
         services=tuple(found),
         named_networks={key: real for key, (real, owned) in networks.items() if owned},
         named_volumes={key: real for key, (real, owned) in volumes.items() if owned},
+        path_aliases=_extension(whole, ProjectExtension).path_aliases,
     )
 
 
@@ -114,7 +124,7 @@ def _check_top_level(data: Located) -> None:
 
 
 def _service(name: str, entry: Located, context: compose_body.Context) -> ComposeService:
-    extension = _extension(entry)
+    extension = _extension(entry, Extension)
     gpus, count = _wanted_gpus(entry, extension)
     body, networks, not_carried = compose_body.body_of(name, entry, context)
     return ComposeService(
@@ -127,25 +137,32 @@ def _service(name: str, entry: Located, context: compose_body.Context) -> Compos
         backend=extension.backend,
         model=clean(extension.model, 200) if extension.model else None,
         vram_mib=_vram(entry, extension),
-        budget_env=extension.budget_env,
+        priority=extension.priority or 0,
+        isolate=bool(extension.isolate),
+        has_budget=extension.budget_env is not None,
+        budget_env=extension.budget_env or "VRAM_BUDGET_GB",
+        launch=launch_of(body, body.get("HostConfig") or {}),
         body=body,
         networks=networks,
         not_carried=not_carried,
     )
 
 
-def _extension(entry: Located) -> Extension:
+E = TypeVar("E", bound=BaseModel)
+
+
+def _extension(entry: Located, shape: type[E]) -> E:
     raw = entry.get("x-gputui")
     if raw is None:
-        return Extension()
+        return shape()
     if not isinstance(raw, Located):
         raise UsageError(f"{entry.where('x-gputui')}: a mapping is expected", "see docs/compose.md")
     try:
-        return Extension.model_validate(dict(raw))
+        return shape.model_validate(dict(raw))
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
-        known = ", ".join(Extension.model_fields)
+        known = ", ".join(shape.model_fields)
         what = "not a key of x-gputui" if first["type"] == "extra_forbidden" else clean(str(first["msg"]), 120)
         raise UsageError(f"{raw.where(key)}: {what}", f"known are {known}") from None
 

@@ -32,6 +32,12 @@ _MIGRATIONS = (
         PRIMARY KEY (apply_id, service)
     );
     """,
+    """
+    CREATE TABLE observed_peaks (
+        image TEXT NOT NULL, arguments TEXT NOT NULL, gpus INTEGER NOT NULL, gpu_total_mib INTEGER NOT NULL,
+        peak_mib INTEGER NOT NULL, at TEXT NOT NULL, PRIMARY KEY (image, arguments, gpus, gpu_total_mib)
+    );
+    """,
 )
 """Each brings the schema one version further; the version is SQLite's user_version."""
 

@@ -1,0 +1,131 @@
+"""How a container is launched, as far as planning needs it: read from the body of the engine's create call."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gputui.domain.text import SECRET, clean, mask_command
+
+_SETTINGS = re.compile(
+    r"^(LLAMA_ARG_\w+|VLLM_\w+|SGLANG_\w+|SGL_\w+|TLLM_\w+|HF_HOME|HF_HUB_CACHE|HUGGINGFACE_HUB_CACHE|TRANSFORMERS_CACHE"
+    r"|MODEL|MODEL_ID|MODEL_NAME|MODEL_PATH|MODELS?_DIR|NUM_SHARD|SHARDED|QUANTIZE|DTYPE|PORT|CUDA_MEMORY_FRACTION"
+    r"|MAX_\w+|TENSOR_PARALLEL(_SIZE)?|PIPELINE_PARALLEL(_SIZE)?|DATA_PARALLEL(_SIZE)?|TP(_SIZE)?|PP(_SIZE)?"
+    r"|GPU_MEMORY_UTIL(IZATION)?|KV_CACHE_DTYPE|WORLD_SIZE|NPROC_PER_NODE)$"
+)
+"""Variables by which serving programs are told what planning needs; no other variable travels with a snapshot."""
+
+WORDS = 2000
+"""Words kept of a command line, each at most `WORD_LENGTH` characters long."""
+WORD_LENGTH = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A directory of the host inside the container. `source` is a path on the host, or the name of a volume."""
+
+    source: str
+    target: str
+    is_volume: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What decides how much memory a service takes and how it behaves while it starts.
+
+    `words` are entrypoint and command, with secrets masked; `settings` are the variables named above.
+    `start_period_s` is None where there is no healthcheck of the container's own; `health_allows_s` is how long it may
+    be unhealthy before it counts as such. `ports` are those published on the host.
+    """
+
+    words: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    working_directory: str = ""
+    shm_mib: int | None = None
+    shares_ipc: bool = False
+    start_period_s: float | None = None
+    health_allows_s: float | None = None
+    ports: tuple[tuple[str, int, str], ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings by name."""
+        return dict(self.settings)
+
+
+DEFAULT_SHM_MIB = 64
+"""What Docker gives a container as /dev/shm where nobody asked for more (`--shm-size`, docker run reference)."""
+
+
+def launch_of(config: Mapping[str, Any], host: Mapping[str, Any], mounts: tuple[Mount, ...] | None = None) -> Launch:
+    """The launch that `Config` and `HostConfig` describe; `mounts` as the engine lists them, where there is a
+    container already."""
+    words = [str(word)[:WORD_LENGTH] for word in [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]]
+    pairs = [str(line).partition("=")[::2] for line in config.get("Env") or []]
+    settings = {clean(name, 80): clean(value, 1000) for name, value in pairs if _SETTINGS.match(name)}
+    allowed = {name: value for name, value in settings.items() if not SECRET.search(name)}
+    shm = host.get("ShmSize")
+    ipc = str(host.get("IpcMode") or "")
+    start, allows = _health(config.get("Healthcheck"))
+    return Launch(
+        words=mask_command(words[:WORDS]),
+        settings=tuple(sorted(allowed.items())),
+        mounts=_mounts(host) if mounts is None else mounts,
+        working_directory=clean(str(config.get("WorkingDir") or ""), 300),
+        shm_mib=int(shm) // 2**20 if isinstance(shm, int) and shm > 0 else DEFAULT_SHM_MIB,
+        shares_ipc=ipc == "host" or ipc.startswith("container:"),
+        start_period_s=start,
+        health_allows_s=allows,
+        ports=_ports(host),
+    )
+
+
+def _health(found: Any) -> tuple[float | None, float | None]:
+    """The start period, and how long failures are borne after it (retries × interval; 3 × 30 s unless said)."""
+    if not isinstance(found, Mapping):
+        return None, None
+    test = found.get("Test") or []
+    if not test or test[0] == "NONE":
+        return None, None
+    interval = (found.get("Interval") or 0) / 1e9 or 30.0
+    return (found.get("StartPeriod") or 0) / 1e9, (found.get("Retries") or 3) * interval
+
+
+def _mounts(host: Mapping[str, Any]) -> tuple[Mount, ...]:
+    found = []
+    for bind in host.get("Binds") or []:
+        source, colon, rest = str(bind).partition(":")
+        if colon:
+            target = rest.partition(":")[0]
+            found.append(_mount(source, target, is_volume=not source.startswith("/")))
+    found += [
+        _mount(str(mount["Source"]), str(mount["Target"]), is_volume=mount["Type"] == "volume")
+        for mount in host.get("Mounts") or []
+        if mount.get("Type") in ("bind", "volume") and mount.get("Source") and mount.get("Target")
+    ]
+    return tuple(found)
+
+
+def _mount(source: str, target: str, *, is_volume: bool) -> Mount:
+    return Mount(source=clean(source, 1000), target=clean(target, 1000).rstrip("/") or "/", is_volume=is_volume)
+
+
+def mounts_listed(data: Mapping[str, Any]) -> tuple[Mount, ...]:
+    """The mounts of a container as inspect lists them: for volumes too with their directory on the host."""
+    return tuple(
+        _mount(str(one["Source"]), str(one["Destination"]), is_volume=False)
+        for one in data.get("Mounts") or []
+        if one.get("Source") and one.get("Destination")
+    )
+
+
+def _ports(host: Mapping[str, Any]) -> tuple[tuple[str, int, str], ...]:
+    found = []
+    for name, bindings in (host.get("PortBindings") or {}).items():
+        protocol = str(name).partition("/")[2] or "tcp"
+        for binding in bindings or []:
+            port = str((binding or {}).get("HostPort") or "")
+            if port.isdigit() and 0 < int(port) < 65536:
+                found.append((clean(str(binding.get("HostIp") or ""), 60), int(port), clean(protocol, 10)))
+    return tuple(found)

@@ -1,0 +1,14 @@
+"""The most memory that a service was seen to hold."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PeakKey:
+    """What a peak holds for: the same image with the same arguments on as many GPUs of the same size. `arguments` is a
+    digest, so that no secret is kept."""
+
+    image: str
+    arguments: str
+    gpus: int
+    gpu_total_mib: int

@@ -1,0 +1,162 @@
+"""The options of a serving program, read from a command line as people really write it."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_SHELLS = ("sh", "bash", "dash", "ash", "zsh")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
+_SEPARATORS = ("&&", "||", ";", "|", "&", "\n")
+_OPTION = re.compile(r"^--?[A-Za-z]")
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """The words of the program that serves; `opaque` where a shell decides what it is called with."""
+
+    words: tuple[str, ...]
+    opaque: bool = False
+
+
+def command_line(words: Sequence[str], environment: Mapping[str, str]) -> CommandLine:
+    """The words that the program gets, with a shell around it taken off as far as that can be done by reading.
+
+    Variables are put in where the container's environment, as far as it is known, has them. Of several commands in one
+    script the last one with an option counts: it is the server, the ones before prepare.
+    """
+    words = list(words)
+    place = next((at for at, word in enumerate(words) if word.rsplit("/", 1)[-1] in _SHELLS), None)
+    if place is None or place > 2:
+        return CommandLine(tuple(words))
+    script_at = next((at for at in range(place + 1, len(words)) if re.fullmatch(r"-\w*c", words[at])), None)
+    if script_at is None or script_at + 1 >= len(words):
+        return CommandLine(tuple(words))
+    return _from_script(words[script_at + 1], environment)
+
+
+def _from_script(script: str, environment: Mapping[str, str]) -> CommandLine:
+    opaque = "$(" in script or "`" in script or re.search(r"\b(if|for|while|case|eval)\b", script) is not None
+    missing = False
+
+    def value(match: re.Match[str]) -> str:
+        nonlocal missing
+        name, otherwise = match[1] or match[3], match[2]
+        if name in environment:
+            return environment[name]
+        missing = missing or otherwise is None
+        return otherwise if otherwise is not None else match[0]
+
+    try:
+        lexer = shlex.shlex(_VARIABLE.sub(value, script.replace("\\\n", " ")), posix=True, punctuation_chars=";&|\n")
+        lexer.whitespace = " \t\r"
+        lexer.whitespace_split = True
+        lexer.commenters = ""
+        tokens = list(lexer)
+    except ValueError:
+        return CommandLine((), opaque=True)
+    commands: list[list[str]] = [[]]
+    for token in tokens:
+        if token.strip(";&|\n") == "" and token:
+            commands.append([])
+        else:
+            commands[-1].append(token)
+    serving = [one for one in commands if any(_OPTION.match(word) for word in one)] or [one for one in commands if one]
+    chosen = serving[-1] if serving else []
+    if chosen[:1] == ["exec"]:
+        chosen = chosen[1:]
+    return CommandLine(tuple(chosen), opaque or missing)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Values of options by their first name. `unread` are options whose value cannot be told."""
+
+    values: Mapping[str, str]
+    switches: frozenset[str]
+    unread: frozenset[str]
+    opaque: bool
+
+    def known(self, name: str) -> bool:
+        """Whether it can be told if this option is given, and with which value."""
+        return name in self.values or (name not in self.unread and not self.opaque)
+
+    def text(self, name: str) -> str | None:
+        """The value of an option, None where it is not given."""
+        return self.values.get(name)
+
+    def on(self, name: str) -> bool:
+        """Whether a switch is set."""
+        return name in self.switches or self.values.get(name, "").lower() in ("true", "1", "on", "yes")
+
+
+def read_options(
+    line: CommandLine,
+    environment: Mapping[str, str],
+    aliases: Mapping[str, Sequence[str]],
+    variables: Mapping[str, Sequence[str]],
+) -> Options:
+    """The options that `aliases` names: first name → all its spellings (with `_` and `-` the same).
+
+    `variables` are the environment variables that set the same; the command line wins, and of an option that is given
+    twice the last one, as argparse has it.
+    """
+    by_spelling = {_plain(spelling): name for name, spellings in aliases.items() for spelling in (name, *spellings)}
+    values: dict[str, str] = {}
+    switches: set[str] = set()
+    unread: set[str] = set()
+    words = line.words
+    place = 0
+    while place < len(words):
+        word = words[place]
+        place += 1
+        spelled, sign, inline = word.partition("=")
+        name = by_spelling.get(_plain(spelled)) if word.startswith("-") else None
+        if name is None:
+            continue
+        following = words[place] if place < len(words) else None
+        if sign:
+            value: str | None = inline
+        elif following is not None and not _OPTION.match(following):
+            value, place = following, place + 1
+        else:
+            value = None
+        switches.discard(name)
+        values.pop(name, None)
+        unread.discard(name)
+        if value is None:
+            switches.add(name)
+        elif "$" in value:
+            unread.add(name)
+        else:
+            values[name] = value.strip("\"'")
+    for name, names in variables.items():
+        if name not in values and name not in switches and name not in unread:
+            found = next((environment[one] for one in names if environment.get(one)), None)
+            if found is not None:
+                values[name] = found
+    return Options(values, frozenset(switches), frozenset(unread), line.opaque)
+
+
+def _plain(spelling: str) -> str:
+    """`--tensor_parallel_size` and `--tensor-parallel-size` are one; single letters keep their case."""
+    dashes = "--" if spelling.startswith("--") else "-"
+    return dashes + spelling.lstrip("-").replace("_", "-")
+
+
+def whole_number(text: str) -> int | None:
+    """An integer as the engines read it: `8192`, `32k` (1000) or `32K` (1024)."""
+    match = re.fullmatch(r"\s*(-?\d{1,12}(?:\.\d{1,6})?)\s*([kKmMgG]?)\s*", text)
+    if match is None or ("." in match[1] and not match[2]):
+        return None
+    factors = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
+    return int(float(match[1]) * factors[match[2]])
+
+
+def fraction(text: str) -> float | None:
+    """A number between 0 and 1; anything else, NaN among it, is None."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value <= 1 else None

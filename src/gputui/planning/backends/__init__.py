@@ -1,0 +1,1 @@
+"""The serving programs that gputui knows, one a file: their options, and their rule of memory."""

@@ -1,0 +1,107 @@
+"""What is known of a serving program."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gputui.domain.model import ModelFiles
+from gputui.domain.service import ClaimRule
+from gputui.domain.serving import Serving
+from gputui.planning.arguments import CommandLine, Options, fraction, whole_number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a rule of memory is asked: the model on disk, how it is served, on how many GPUs of which size."""
+
+    files: ModelFiles
+    serving: Serving
+    gpus: int
+    total_mib: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """A serving program. `marks` are what its images and commands are called.
+
+    `serving` reads its options; `minimum_mib` tells what it needs at least on each GPU, None where the files do not
+    tell enough; `claim` how much it takes once it runs (from a GPU's total and the minimum), None where that is just
+    the minimum. `memory_flag` is the option that sets how much it takes, as a fraction of the GPU's total. An `elastic`
+    one takes what it needs as it goes, so that its files tell less than somebody who declared its need.
+    """
+
+    name: str
+    marks: tuple[str, ...]
+    serving: Callable[[CommandLine, Mapping[str, str], int], Serving]
+    minimum_mib: Callable[[Question], int | None]
+    claim: Callable[[Serving, int | None, int | None], ClaimRule | None] | None = None
+    tensor_flag: str = ""
+    context_flag: str = ""
+    memory_flag: str = ""
+    elastic: bool = False
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads options one by one, and remembers those that cannot be told or that no engine takes."""
+
+    options: Options
+    unread: list[str]
+    invalid: list[str]
+
+    @classmethod
+    def of(cls, options: Options) -> "Reader":
+        """A reader that has read nothing yet."""
+        return cls(options, [], [])
+
+    def size(self, name: str, otherwise: int | None) -> int | None:
+        """A parallel size: at least 1."""
+        value = self.number(name, otherwise)
+        if value is not None and value < 1:
+            self.invalid.append(f"{name} {value} is less than 1")
+            return None
+        return value
+
+    def number(self, name: str, otherwise: int | None = None) -> int | None:
+        """A whole number; `otherwise` where it is not given."""
+        if not self.options.known(name):
+            self.unread.append(name)
+            return None
+        text = self.options.text(name)
+        if text is None:
+            if name in self.options.switches:
+                self.invalid.append(f"{name} has no value")
+                return None
+            return otherwise
+        value = whole_number(text)
+        if value is None:
+            self.invalid.append(f"{name} {text[:40]} is no whole number")
+        return value
+
+    def fraction(self, name: str, otherwise: float | None) -> float | None:
+        """A number above 0 and at most 1."""
+        if not self.options.known(name):
+            self.unread.append(name)
+            return None
+        text = self.options.text(name)
+        if text is None:
+            return otherwise
+        value = fraction(text)
+        if value is None:
+            self.invalid.append(f"{name} {text[:40]} is no fraction between 0 and 1")
+        return value
+
+    def text(self, name: str) -> str | None:
+        """A value as it is written."""
+        if not self.options.known(name):
+            self.unread.append(name)
+        return self.options.text(name)
+
+
+def product(*sizes: int | None) -> int | None:
+    """The product; None where one of them is unknown."""
+    result = 1
+    for size in sizes:
+        if size is None:
+            return None
+        result *= size
+    return result

@@ -1,0 +1,49 @@
+"""Programs that take what they need as they go: PyTorch scripts, ComfyUI, Triton, anything else. What they hold at most
+can only be declared or observed."""
+
+from collections.abc import Mapping
+
+from gputui.domain.serving import Serving
+from gputui.planning.arguments import CommandLine, read_options
+from gputui.planning.backends.backend import Backend, Question, Reader
+from gputui.planning.model_memory import MIB
+
+_ALIASES = {
+    "--nproc-per-node": ("--nproc_per_node",),
+    "--num-processes": ("--num_processes",),
+}
+_VARIABLES = {"--nproc-per-node": ("NPROC_PER_NODE",)}
+
+
+def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    """How many processes torchrun or accelerate start; each wants a GPU of its own."""
+    del gpus
+    launched = any(
+        word.rsplit("/", 1)[-1] in ("torchrun", "accelerate", "torch.distributed.run") for word in line.words
+    )
+    if not launched:
+        return Serving(world=None)
+    options = read_options(line, environment, _ALIASES, _VARIABLES)
+    read = Reader.of(options)
+    text = options.text("--nproc-per-node") or options.text("--num-processes")
+    if text in ("gpu", "auto", None):
+        return Serving(world=None)
+    name = "--nproc-per-node" if options.text("--nproc-per-node") else "--num-processes"
+    return Serving(world=read.size(name, None), unread=tuple(read.unread), invalid=tuple(read.invalid))
+
+
+def minimum_mib(question: Question) -> int | None:
+    """The usual allowance over the weights (GPUStack, for models that are no language models: × 1.2 and 512 MiB)."""
+    if question.files.weights_bytes is None:
+        return None
+    return int(question.files.weights_bytes * 1.2) // MIB + 512
+
+
+PYTORCH = Backend(
+    name="pytorch",
+    marks=("pytorch", "torchrun", "torch", "comfyui", "tritonserver"),
+    serving=serving,
+    minimum_mib=minimum_mib,
+    elastic=True,
+)
+GENERIC = Backend(name="generic", marks=(), serving=serving, minimum_mib=minimum_mib, elastic=True)

@@ -1,0 +1,141 @@
+"""SGLang: weights and cache together take `--mem-fraction-static` × the memory that is free at its start
+(sglang/srt/model_executor/model_runner.py); graphs and activations come on top."""
+
+from collections.abc import Mapping
+
+from gputui.domain.service import ClaimRule
+from gputui.domain.serving import Serving
+from gputui.planning.arguments import CommandLine, read_options
+from gputui.planning.backends.backend import Backend, Question, Reader, product
+from gputui.planning.model_memory import CONTEXT_MIB, kv_bits, kv_bytes, up, weights_bytes
+
+_ALIASES = {
+    "--tensor-parallel-size": ("--tp-size", "--tp"),
+    "--pipeline-parallel-size": ("--pp-size", "--pp"),
+    "--data-parallel-size": ("--dp-size", "--dp"),
+    "--expert-parallel-size": ("--ep-size", "--ep"),
+    "--enable-dp-attention": (),
+    "--mem-fraction-static": (),
+    "--context-length": (),
+    "--max-running-requests": (),
+    "--chunked-prefill-size": (),
+    "--cuda-graph-max-bs": (),
+    "--kv-cache-dtype": (),
+    "--dtype": (),
+    "--quantization": (),
+    "--config": (),
+    "--speculative-algorithm": (),
+    "--disable-overlap-schedule": (),
+}
+
+# (below this many MiB of total, chunk of a prefill, graph's batch with tp < 4, the same with tp >= 4)
+# Vectors: 24564 MiB tp 4 and 40960 MiB tp 4 in the tests.
+_TIERS = (
+    (20480, 2048, 8, 8), (35840, 2048, 24, 80), (61440, 4096, 32, 160), (163840, 8192, 256, 512),
+)  # fmt: skip
+_LARGEST = (16384, 512, 512)
+
+SMALL_GPU_MIB = 24 * 1024
+"""Taken where a GPU's total is not known."""
+SHORT_REQUEST = 8192
+"""Tokens that the cache should hold at least: SGLang also starts with less than one longest request, which then cannot
+be served."""
+
+
+def _tier(total_mib: int, tensor: int) -> tuple[int, int]:
+    for limit, chunk, few, many in _TIERS:
+        if total_mib < limit:
+            return chunk, few if tensor < 4 else many
+    return _LARGEST[0], _LARGEST[1]
+
+
+def on_top_mib(total_mib: int, tensor: int = 1, pipeline: int = 1) -> float:
+    """MiB that SGLang keeps out of its static part: a chunk's activations, the graphs, and what ranks exchange; on
+    large GPUs at least 10 GiB."""
+    chunk, graphs = _tier(total_mib, tensor)
+    reserve = 512 + 1.5 * max(chunk, 2048) + 2 * graphs + tensor * pipeline * 128
+    return max(reserve, 10 * 1024) if total_mib > 60 * 1024 else reserve
+
+
+def default_fraction(total_mib: int, tensor: int = 1, pipeline: int = 1) -> float:
+    """The fraction that SGLang chooses where none is given (sglang/srt/server_args.py)."""
+    return round((total_mib - on_top_mib(total_mib, tensor, pipeline)) / total_mib, 3)
+
+
+def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    """What SGLang's options say. With attention spread over data ranks these live on the same GPUs."""
+    del gpus
+    options = read_options(line, environment, _ALIASES, {})
+    if options.text("--config") is not None:
+        options = read_options(CommandLine(line.words, opaque=True), environment, _ALIASES, {})
+    read = Reader.of(options)
+    tensor, pipeline = read.size("--tensor-parallel-size", 1), read.size("--pipeline-parallel-size", 1)
+    data = read.size("--data-parallel-size", 1)
+    attention = options.on("--enable-dp-attention")
+    if attention and tensor and data and tensor % data:
+        read.invalid.append(f"--tp-size {tensor} is not divisible by --dp-size {data}, as --enable-dp-attention needs")
+    speculative = options.text("--speculative-algorithm") is not None
+    if speculative and (pipeline or 1) > 1:
+        read.invalid.append("pipeline parallelism does not go together with speculative decoding")
+    return Serving(
+        tensor=tensor,
+        pipeline=pipeline,
+        data=1 if attention else data,
+        experts=read.size("--expert-parallel-size", None),
+        world=product(tensor, pipeline, 1 if attention else data),
+        fraction=read.fraction("--mem-fraction-static", None),
+        fraction_given=options.text("--mem-fraction-static") is not None,
+        context=read.number("--context-length"),
+        sequences=read.number("--max-running-requests"),
+        batch_tokens=read.number("--chunked-prefill-size"),
+        dtype=read.text("--dtype"),
+        kv_dtype=read.text("--kv-cache-dtype"),
+        quantization=read.text("--quantization"),
+        speculative=speculative,
+        unread=tuple(read.unread),
+        invalid=tuple(read.invalid),
+    )
+
+
+def minimum_mib(question: Question) -> int | None:
+    """What must be free at the start, so that the static fraction of it holds the weights and a short request."""
+    how, model = question.serving, question.files.architecture
+    tensor, pipeline = how.tensor or 1, how.pipeline or 1
+    weights = weights_bytes(question.files, tensor=tensor, pipeline=pipeline)
+    if weights is None:
+        return None
+    cache = 0
+    bits = kv_bits(how.kv_dtype, model.dtype) if model else None
+    if model is not None and bits is not None:
+        tokens = how.context or min(model.context or SHORT_REQUEST, SHORT_REQUEST)
+        cache = kv_bytes(model, tokens, bits, tensor=tensor, pipeline=pipeline) or 0
+    static = up(weights + cache)
+    total = question.total_mib or SMALL_GPU_MIB
+    fraction = how.fraction or default_fraction(total, tensor, pipeline)
+    return max(static + _beside_static_mib(how, total, tensor), int(static / fraction) + 1)
+
+
+def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+    """A fraction of what is free, SGLang's own choice where none is given, and what comes on top."""
+    del minimum
+    if "--mem-fraction-static" in how.unread or total_mib is None:
+        return None
+    tensor = how.tensor or 1
+    fraction = how.fraction or default_fraction(total_mib, tensor, how.pipeline or 1)
+    return ClaimRule("free", fraction, _beside_static_mib(how, total_mib, tensor))
+
+
+def _beside_static_mib(how: Serving, total_mib: int, tensor: int) -> int:
+    chunk, graphs = _tier(total_mib, tensor)
+    return CONTEXT_MIB + int(1.5 * (how.batch_tokens or chunk)) + 2 * graphs
+
+
+SGLANG = Backend(
+    name="sglang",
+    marks=("sglang",),
+    serving=serving,
+    minimum_mib=minimum_mib,
+    claim=claim,
+    tensor_flag="--tp-size",
+    context_flag="--context-length",
+)

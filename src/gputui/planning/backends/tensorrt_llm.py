@@ -1,0 +1,98 @@
+"""TensorRT-LLM: its cache takes a fraction of what is free after weights and buffers were loaded
+(tensorrt_llm/commands/serve.py), so the first server on a shared GPU takes nearly all that is left."""
+
+from collections.abc import Mapping
+
+from gputui.domain.service import ClaimRule
+from gputui.domain.serving import Serving
+from gputui.planning.arguments import CommandLine, read_options
+from gputui.planning.backends.backend import Backend, Question, Reader, product
+from gputui.planning.model_memory import (
+    COLLECTIVES_MIB,
+    CONTEXT_MIB,
+    MIB,
+    activation_mib,
+    kv_bits,
+    kv_bytes,
+    up,
+    weights_bytes,
+)
+
+DEFAULT_FRACTION = 0.9
+
+_ALIASES = {
+    "--tensor-parallel-size": ("--tp-size",),
+    "--pipeline-parallel-size": ("--pp-size",),
+    "--context-parallel-size": ("--cp-size",),
+    "--moe-expert-parallel-size": ("--ep-size",),
+    "--free-gpu-memory-fraction": ("--kv-cache-free-gpu-memory-fraction",),
+    "--max-seq-len": (),
+    "--max-batch-size": (),
+    "--max-num-tokens": (),
+    "--kv-cache-dtype": (),
+    "--extra-llm-api-options": ("--config",),
+}
+
+
+def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    """What the options of `trtllm-serve` say; there is no data parallelism."""
+    del gpus
+    options = read_options(line, environment, _ALIASES, {})
+    if options.text("--extra-llm-api-options") is not None:
+        options = read_options(CommandLine(line.words, opaque=True), environment, _ALIASES, {})
+    read = Reader.of(options)
+    tensor, pipeline = read.size("--tensor-parallel-size", 1), read.size("--pipeline-parallel-size", 1)
+    experts = read.size("--moe-expert-parallel-size", None)
+    if experts and tensor and tensor % experts:
+        read.invalid.append(f"--ep_size {experts} does not divide --tp_size {tensor}")
+    return Serving(
+        tensor=tensor,
+        pipeline=pipeline,
+        experts=experts,
+        world=product(tensor, pipeline, read.size("--context-parallel-size", 1)),
+        fraction=read.fraction("--free-gpu-memory-fraction", DEFAULT_FRACTION),
+        fraction_given=options.text("--free-gpu-memory-fraction") is not None,
+        context=read.number("--max-seq-len"),
+        sequences=read.number("--max-batch-size"),
+        batch_tokens=read.number("--max-num-tokens", 8192),
+        kv_dtype=read.text("--kv-cache-dtype"),
+        unread=tuple(read.unread),
+        invalid=tuple(read.invalid),
+    )
+
+
+def minimum_mib(question: Question) -> int | None:
+    """Weights and buffers, and so much more that the fraction of it holds one request."""
+    how, model = question.serving, question.files.architecture
+    tensor, pipeline = how.tensor or 1, how.pipeline or 1
+    weights = weights_bytes(question.files, tensor=tensor, pipeline=pipeline)
+    if weights is None:
+        return None
+    buffers = activation_mib(
+        model, weights // MIB, tokens=how.batch_tokens or 8192, sequences=how.sequences or 256, tensor=tensor
+    )
+    base = up(weights) + buffers + CONTEXT_MIB + (COLLECTIVES_MIB if tensor * pipeline > 1 else 0)
+    bits = kv_bits(how.kv_dtype, model.dtype) if model else None
+    tokens = (how.context or (model.context if model else None)) or 0
+    cache = kv_bytes(model, tokens, bits, tensor=tensor, pipeline=pipeline) if model and bits else None
+    return base + int(up(cache or 0) / (how.fraction or DEFAULT_FRACTION))
+
+
+def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+    """A fraction of what is left after the rest is loaded; without the files that rest is not known, and neither the
+    claim."""
+    del total_mib
+    if how.fraction is None:
+        return None
+    return ClaimRule("rest", how.fraction, minimum or 0)
+
+
+TENSORRT_LLM = Backend(
+    name="tensorrt_llm",
+    marks=("tensorrt-llm", "tensorrt_llm", "trtllm", "tensorrt"),
+    serving=serving,
+    minimum_mib=minimum_mib,
+    claim=claim,
+    tensor_flag="--tp_size",
+    context_flag="--max_seq_len",
+)

@@ -1,0 +1,151 @@
+"""vLLM: takes `--gpu-memory-utilization` × the GPU's total whatever the model's size, and needs that much free when it
+starts (vllm/v1/worker/utils.py, `request_memory`)."""
+
+from collections.abc import Mapping
+
+from gputui.domain.service import ClaimRule
+from gputui.domain.serving import Serving
+from gputui.planning.arguments import CommandLine, read_options
+from gputui.planning.backends.backend import Backend, Question, Reader, product
+from gputui.planning.model_memory import (
+    COLLECTIVES_MIB,
+    CONTEXT_MIB,
+    MIB,
+    activation_mib,
+    kv_bits,
+    kv_bytes,
+    up,
+    weights_bytes,
+)
+
+DEFAULT_UTILIZATION = 0.92
+"""vllm/config/cache.py; releases before 2026 took 0.90, so this is the safe side."""
+DEFAULT_SEQUENCES = 256
+
+_ALIASES = {
+    "--tensor-parallel-size": ("-tp",),
+    "--pipeline-parallel-size": ("-pp",),
+    "--data-parallel-size": ("-dp",),
+    "--data-parallel-size-local": ("-dpl",),
+    "--prefill-context-parallel-size": ("-pcp",),
+    "--enable-expert-parallel": ("-ep",),
+    "--gpu-memory-utilization": (),
+    "--kv-cache-memory-bytes": ("--kv-cache-memory",),
+    "--max-model-len": (),
+    "--max-num-seqs": (),
+    "--max-num-batched-tokens": (),
+    "--kv-cache-dtype": (),
+    "--dtype": (),
+    "--quantization": ("-q",),
+    "--model": (),
+    "--config": (),
+    "--enforce-eager": (),
+    "--speculative-config": ("--speculative-model",),
+    "--language-model-only": (),
+}
+_VARIABLES = {
+    "--tensor-parallel-size": ("TENSOR_PARALLEL_SIZE", "TENSOR_PARALLEL"),
+    "--pipeline-parallel-size": ("PIPELINE_PARALLEL_SIZE", "PIPELINE_PARALLEL"),
+    "--data-parallel-size": ("VLLM_DP_SIZE", "DATA_PARALLEL_SIZE"),
+    "--gpu-memory-utilization": ("GPU_MEMORY_UTILIZATION", "GPU_MEMORY_UTIL"),
+    "--max-model-len": ("MAX_MODEL_LEN",),
+    "--kv-cache-dtype": ("KV_CACHE_DTYPE",),
+}
+
+
+def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    """What vLLM's options say. Its own check counts tensor × pipeline sizes only; the GPUs needed are × data."""
+    del gpus
+    options = read_options(line, environment, _ALIASES, _VARIABLES)
+    if options.text("--config") is not None:
+        # A file that only the container can read may set anything that the command line leaves open.
+        options = read_options(CommandLine(line.words, opaque=True), environment, _ALIASES, _VARIABLES)
+    read = Reader.of(options)
+    tensor, pipeline = read.size("--tensor-parallel-size", 1), read.size("--pipeline-parallel-size", 1)
+    data = read.size("--data-parallel-size", 1)
+    local = read.size("--data-parallel-size-local", data)
+    context = options.text("--max-model-len")
+    return Serving(
+        tensor=tensor,
+        pipeline=pipeline,
+        data=local,
+        experts=2 if options.on("--enable-expert-parallel") else None,
+        world=product(tensor, pipeline, read.size("--prefill-context-parallel-size", 1), local),
+        fraction=read.fraction("--gpu-memory-utilization", DEFAULT_UTILIZATION),
+        fraction_given=options.text("--gpu-memory-utilization") is not None,
+        kv_bytes=read.number("--kv-cache-memory-bytes"),
+        context=None if context in ("-1", "auto") else read.number("--max-model-len"),
+        sequences=read.number("--max-num-seqs", DEFAULT_SEQUENCES),
+        batch_tokens=read.number("--max-num-batched-tokens"),
+        dtype=read.text("--dtype"),
+        kv_dtype=read.text("--kv-cache-dtype"),
+        quantization=read.text("--quantization"),
+        eager=options.on("--enforce-eager"),
+        speculative=options.text("--speculative-config") is not None,
+        language_only=options.on("--language-model-only"),
+        unread=tuple(read.unread),
+        invalid=tuple(read.invalid),
+    )
+
+
+def without_cache_mib(question: Question) -> int | None:
+    """Weights, one forward pass and the context on each GPU: all but keys and values."""
+    how = question.serving
+    tensor, pipeline = how.tensor or 1, how.pipeline or 1
+    weights = weights_bytes(question.files, tensor=tensor, pipeline=pipeline)
+    if weights is None:
+        return None
+    tokens = how.batch_tokens or (8192 if (question.total_mib or 0) >= 70 * 1024 else 2048)
+    activation = activation_mib(
+        question.files.architecture,
+        weights // MIB,
+        tokens=tokens,
+        sequences=how.sequences or DEFAULT_SEQUENCES,
+        tensor=tensor,
+    )
+    together = COLLECTIVES_MIB if tensor * pipeline > 1 else 0
+    return up(weights) + activation + CONTEXT_MIB + together
+
+
+def one_request_mib(question: Question) -> int | None:
+    """MiB of keys and values for one request of the longest length, which vLLM insists on."""
+    how, model = question.serving, question.files.architecture
+    if model is None:
+        return None
+    tokens = how.context or model.context
+    bits = kv_bits(how.kv_dtype, model.dtype)
+    if tokens is None or bits is None:
+        return None
+    size = kv_bytes(model, tokens, bits, tensor=how.tensor or 1, pipeline=how.pipeline or 1)
+    return None if size is None else up(size)
+
+
+def minimum_mib(question: Question) -> int | None:
+    """What must be free: all but the cache, and the cache of one request (or as much as was asked for)."""
+    base = without_cache_mib(question)
+    if base is None:
+        return None
+    if question.serving.kv_bytes is not None:
+        return base + up(question.serving.kv_bytes)
+    cache = one_request_mib(question)
+    return base + (cache or 0)
+
+
+def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+    """A fraction of the total, unless the cache's size is given in bytes."""
+    del total_mib, minimum
+    if how.kv_bytes is not None or how.fraction is None:
+        return None
+    return ClaimRule("total", how.fraction)
+
+
+VLLM = Backend(
+    name="vllm",
+    marks=("vllm",),
+    serving=serving,
+    minimum_mib=minimum_mib,
+    claim=claim,
+    tensor_flag="--tensor-parallel-size",
+    context_flag="--max-model-len",
+    memory_flag="--gpu-memory-utilization",
+)

@@ -1,0 +1,50 @@
+"""What a service's model is called, and what the name tells of its size where nothing better is known."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+_PARAMETERS = re.compile(r"(?<![A-Za-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bBmM])(?![A-Za-z0-9])")
+
+# Bytes of one parameter, by what names say; the first that is found counts. GGUF mixes: llama.cpp tools/quantize.
+_WIDTHS = (
+    (r"q2_k", 3.16 / 8), (r"q3_k", 4.0 / 8), (r"iq4_xs", 4.46 / 8), (r"q4_0|q4_k_s", 4.67 / 8),
+    (r"q4_k_m|q4_k|q4_1", 4.89 / 8), (r"q5_", 5.7 / 8), (r"q6_k", 6.56 / 8), (r"q8_0", 8.5 / 8), (r"mxfp4", 4.25 / 8),
+    (r"awq|gptq|int4|4bit|w4a16|nf4|bnb|fp4", 0.6), (r"fp8|int8|8bit|w8a8|w8a16", 1.0), (r"fp32|float32|f32", 4.0),
+)  # fmt: skip
+
+
+_OPTIONS = ("--model", "--model-path", "--model-id", "-m", "--served-model-name")
+_VARIABLES = ("MODEL_ID", "LLAMA_ARG_MODEL", "MODEL_PATH", "MODEL", "MODEL_NAME")
+
+
+def model_of(words: Sequence[str], environment: Mapping[str, str]) -> str | None:
+    """The model that a command line names with one of the usual options, else that a variable names."""
+    for place, word in enumerate(words):
+        name, _, value = word.partition("=")
+        is_module = name == "-m" and place > 0 and "python" in words[place - 1]
+        if name in _OPTIONS and not is_module:
+            if value:
+                return value
+            if place + 1 < len(words):
+                return words[place + 1]
+        following = words[place + 1] if place + 1 < len(words) else "-"
+        if word in ("serve", "trtllm-serve") and not following.startswith("-") and following != "serve":
+            return following
+    return next((environment[name] for name in _VARIABLES if environment.get(name)), None)
+
+
+def weights_by_name(name: str) -> int | None:
+    """Bytes of weights that a name such as `Qwen2.5-72B-Instruct-AWQ` stands for; None where it names no size.
+
+    Of `30B-A3B` the first figure counts: all experts stay in memory. `8x7B` counts 8 × 7 (somewhat too much, as the
+    experts share their attention). Where the name does not say how wide, 16 bits.
+    """
+    found = _PARAMETERS.search(name.rsplit("/", 1)[-1].replace("_", "-")) or _PARAMETERS.search(name)
+    if found is None:
+        return None
+    count = float(found[2]) * (1e9 if found[3] in "bB" else 1e6) * int(found[1] or 1)
+    if not 1e6 <= count <= 1e13:
+        return None
+    lower = name.lower().replace("-", "_")
+    width = next((width for pattern, width in _WIDTHS if re.search(pattern, lower)), 2.0)
+    return int(count * width)

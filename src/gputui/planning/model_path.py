@@ -1,0 +1,74 @@
+"""Where the files of a service's model are on the host."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from gputui.domain.launch import Launch, Mount
+
+HUB_CACHES = ("/root/.cache/huggingface/hub", "/data", "/root/.cache/huggingface", "/models", "/hf-cache/hub")
+"""Where containers keep what they download, unless a variable says otherwise (huggingface_hub, TGI's image)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPlace:
+    """Where a model may be: `paths` on the host, best first; a model of the hub is `hub_name` below one of them.
+
+    `unmounted` is a path of the container that no volume of it covers.
+    """
+
+    paths: tuple[str, ...] = ()
+    hub_name: str | None = None
+    unmounted: str | None = None
+
+
+def place_of(model: str | None, launch: Launch, aliases: Mapping[str, str]) -> ModelPlace:
+    """Where the files of `model` (a path in the container, or a name on the hub) are on the host.
+
+    `aliases` are beginnings of paths that mean the same place, such as `/ceph` → `/fsx`.
+    """
+    if not model or "\x00" in model or ".." in PurePosixPath(model).parts:
+        return ModelPlace()
+    if model.startswith("/"):
+        inside = with_aliases(model, aliases)
+        mapped = [path for one in inside for path in on_host(one, launch.mounts)]
+        if not mapped:
+            return ModelPlace(unmounted=model)
+        return ModelPlace(paths=_distinct(path for one in mapped for path in with_aliases(one, aliases)))
+    if model.startswith(".") or model.endswith(".gguf"):
+        directory = launch.working_directory or "/"
+        return place_of(str(PurePosixPath(directory) / model), launch, aliases)
+    environment = launch.environment
+    named = [environment[key] for key in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") if environment.get(key)]
+    named += [f"{environment['HF_HOME']}/hub"] if environment.get("HF_HOME") else []
+    roots = [path for cache in (*named, *HUB_CACHES) for path in on_host(cache, launch.mounts)]
+    if model.count("/") > 1:
+        return ModelPlace()
+    return ModelPlace(paths=_distinct(roots), hub_name=f"models--{model.replace('/', '--')}")
+
+
+def on_host(path: str, mounts: Sequence[Mount]) -> list[str]:
+    """The paths on the host that a container sees as `path`: none where no volume covers it."""
+    best: Mount | None = None
+    for mount in mounts:
+        inside = path == mount.target or path.startswith(mount.target.rstrip("/") + "/")
+        if inside and (best is None or len(mount.target) > len(best.target)):
+            best = mount
+    if best is None or best.is_volume:
+        # A volume without a container yet has a place that only the engine knows; it counts as mounted.
+        return [] if best is None else [""]
+    return [best.source.rstrip("/") + path[len(best.target.rstrip("/")) :] or "/"]
+
+
+def with_aliases(path: str, aliases: Mapping[str, str]) -> list[str]:
+    """The path, and what it is with each alias that it begins with, in both directions."""
+    found = [path]
+    for one, other in aliases.items():
+        for here, there in ((one.rstrip("/"), other.rstrip("/")), (other.rstrip("/"), one.rstrip("/"))):
+            if here and (path == here or path.startswith(here + "/")):
+                found.append(there + path[len(here) :])
+    return found
+
+
+def _distinct(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path for path in paths if path))

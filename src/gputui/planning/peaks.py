@@ -1,0 +1,63 @@
+"""Which observations are worth remembering."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+
+from gputui.domain.container import Container
+from gputui.domain.gpu import Reading
+from gputui.domain.launch import Launch
+from gputui.domain.peak import PeakKey
+from gputui.domain.service import Service
+from gputui.planning.given_gpus import memory_on
+
+SETTLED_AFTER_S = 120.0
+"""Seconds of running after which a container without a healthcheck counts as loaded."""
+NOTABLE_MIB = 16
+"""A peak that grew by less is not written again."""
+
+
+@lru_cache(maxsize=4096)
+def digest(launch: Launch) -> str:
+    """What stands for the arguments of a launch; settings by environment are arguments too."""
+    text = "\x00".join((*launch.words, "", *(f"{name}={value}" for name, value in launch.settings)))
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def peak_key(image: str, launch: Launch, gpus: int, total_mib: int | None) -> PeakKey | None:
+    """The key of a peak; None where the GPU's size is not known."""
+    return None if total_mib is None or gpus < 1 else PeakKey(image, digest(launch), gpus, total_mib)
+
+
+def is_settled(container: Container, now: float) -> bool:
+    """It has loaded what it loads: its healthcheck says so, or it has run for a while without one."""
+    if not container.running:
+        return False
+    if container.has_healthcheck:
+        return container.health == "healthy"
+    try:
+        started = datetime.fromisoformat((container.started_at or "").replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError):
+        return False
+    return now - started >= SETTLED_AFTER_S
+
+
+def new_peaks(
+    services: Sequence[Service], readings: Sequence[Reading], known: Mapping[PeakKey, int]
+) -> dict[PeakKey, int]:
+    """The peaks that these readings raise, by what each settled service holds on its fullest GPU."""
+    raised: dict[PeakKey, int] = {}
+    for service in services:
+        container = service.container
+        if container is None or not service.running_on:
+            continue
+        on = [reading for reading in readings if reading.gpu.uuid in service.running_on and reading.state == "ok"]
+        held = [memory for reading in on if (memory := memory_on(container, reading)) is not None]
+        if not held or len(held) != len(service.running_on) or not is_settled(container, on[0].taken_at):
+            continue
+        totals = {reading.gpu.memory_total_mib for reading in on}
+        key = peak_key(service.image, container.launch, len(held), totals.pop()) if len(totals) == 1 else None
+        if key is not None and max(held) >= known.get(key, 0) + NOTABLE_MIB:
+            raised[key] = max(held)
+    return raised

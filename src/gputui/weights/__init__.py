@@ -1,0 +1,1 @@
+"""What a model needs, read from the headers of its files."""

@@ -1,0 +1,217 @@
+"""A model on disk: a directory in the layout of Hugging Face, or GGUF files."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from gputui.domain.model import Architecture, ModelFiles
+from gputui.domain.text import clean
+from gputui.weights.errors import BadFile
+from gputui.weights.gguf_header import GgufHeader, GgufTensor, Value, read_header
+from gputui.weights.model_config import read_config, read_object
+from gputui.weights.safetensors_header import Tensor, read_tensors
+
+LONGEST_INDEX = 25 * 2**20
+MOST_FILES = 5000
+
+_EMBEDDING = re.compile(r"(embed_tokens|lm_head|\bwte\b|word_embeddings|token_embd|^output\.weight)")
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+
+_TOKENIZERS = (
+    "tokenizer.json", "tokenizer.model", "tekken.json", "tiktoken.model", "spiece.model", "sentencepiece.bpe.model",
+    "vocab.txt", "vocab.json", "tokenizer.model.v3",
+)  # fmt: skip
+SMALLEST_TOKENIZER = 16
+"""Bytes; a file with `{}` is a stand-in that some tool left, and no tokenizer."""
+
+
+def read_model(path: Path) -> ModelFiles:
+    """What the files at `path` (a directory, or a GGUF file) tell. What is wrong with them is told in `problems`."""
+    shown = clean(str(path), 300)
+    try:
+        if path.is_dir():
+            return _directory(path, shown)
+        if path.suffix == ".gguf":
+            return _gguf(path, shown)
+        if path.is_file():
+            return ModelFiles(path=shown, problems=(f"{shown} is neither a directory nor a GGUF file",))
+        return ModelFiles(path=shown, problems=(f"{shown} does not exist",))
+    except BadFile as error:
+        return ModelFiles(path=shown, has_weights=True, problems=(error.what,))
+    except OSError as error:
+        return ModelFiles(path=shown, problems=(f"{shown} cannot be read: {clean(error.strerror or '', 60)}",))
+
+
+def _directory(path: Path, shown: str) -> ModelFiles:
+    files = {one.name: one for one in islice(path.iterdir(), MOST_FILES)}
+    problems: list[str] = []
+    architecture = _architecture(files, problems)
+    ggufs = sorted(name for name in files if name.endswith(".gguf") and "mmproj" not in name)
+    if ggufs and not any(name.endswith(".safetensors") for name in files):
+        if len({_SHARD.sub("", name) for name in ggufs}) > 1:
+            return ModelFiles(path=shown, has_weights=True, problems=(f"{shown} holds several GGUF models",))
+        return replace(_gguf(files[ggufs[0]], shown), path=shown)
+    tensors, has_weights = _tensors(files, problems)
+    has_tokenizer = any(name in files and _size(files[name]) >= SMALLEST_TOKENIZER for name in _TOKENIZERS)
+    found = ModelFiles(
+        path=shown,
+        architecture=architecture,
+        has_tokenizer=has_tokenizer,
+        has_weights=has_weights,
+        problems=tuple(problems),
+    )
+    if tensors:
+        return _weighed(found, tensors)
+    pickles = [name for name in files if re.fullmatch(r"pytorch_model.*\.bin", name)]
+    if pickles and not has_weights:
+        # A pickle holds its tensors as they are, with little around them.
+        return replace(found, has_weights=True, weights_bytes=sum(_size(files[name]) for name in pickles))
+    return found
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _architecture(files: Mapping[str, Path], problems: list[str]) -> Architecture | None:
+    if "config.json" not in files:
+        return None
+    try:
+        return read_config(files["config.json"])
+    except (BadFile, OSError) as error:
+        problems.append(error.what if isinstance(error, BadFile) else "config.json cannot be read")
+        return None
+
+
+def _tensors(files: Mapping[str, Path], problems: list[str]) -> tuple[list[Tensor], bool]:
+    """The tensors of all weight files that belong together, and whether there are such files."""
+    index = "model.safetensors.index.json"
+    if index in files:
+        names = _indexed(files[index], problems)
+    elif "model.safetensors" in files:
+        names = ["model.safetensors"]
+    else:
+        # Some publish the same weights once more as consolidated*.safetensors; adapters are no weights of their own.
+        names = sorted(one for one in files if one.endswith(".safetensors") and not one.startswith("adapter_"))
+        names = [one for one in names if not one.startswith("consolidated")] or names
+    tensors: list[Tensor] = []
+    missing = [name for name in names if name not in files]
+    if missing:
+        problems.append(
+            f"{len(missing)} of {len(names)} weight files are missing, the first is {clean(missing[0], 80)}"
+        )
+        return [], bool(set(names) & set(files))
+    for name in names:
+        try:
+            tensors += read_tensors(files[name])
+        except BadFile as error:
+            problems.append(error.what)
+            return [], True
+        except OSError as error:
+            problems.append(f"{clean(name, 80)} cannot be read: {clean(error.strerror or '', 60)}")
+            return [], True
+    return tensors, bool(names)
+
+
+def _indexed(path: Path, problems: list[str]) -> list[str]:
+    try:
+        found = read_object(path, LONGEST_INDEX).get("weight_map")
+    except (BadFile, OSError) as error:
+        problems.append(error.what if isinstance(error, BadFile) else f"{path.name} cannot be read")
+        return []
+    if not isinstance(found, Mapping) or not found:
+        problems.append(f"{path.name} names no weight files")
+        return []
+    names = sorted({str(name) for name in found.values()})
+    # A name with a path in it would lead out of the model's directory.
+    if any("/" in name or len(name) > 255 for name in names) or len(names) > MOST_FILES:
+        problems.append(f"{path.name} names files outside of the model")
+        return []
+    return names
+
+
+def _weighed(found: ModelFiles, tensors: Sequence[Tensor | GgufTensor]) -> ModelFiles:
+    by_dtype: Counter[str] = Counter()
+    for tensor in tensors:
+        by_dtype[tensor.dtype] += tensor.size
+    return replace(
+        found,
+        weights_bytes=sum(tensor.size for tensor in tensors),
+        embedding_bytes=sum(tensor.size for tensor in tensors if _EMBEDDING.search(tensor.name)),
+        parameters=sum(tensor.elements for tensor in tensors),
+        bytes_by_dtype=dict(by_dtype),
+    )
+
+
+def _gguf(path: Path, shown: str) -> ModelFiles:
+    header = read_header(path)
+    tensors = list(header.tensors)
+    shard = _SHARD.search(path.name)
+    problems = []
+    for number in range(1, int(shard[2]) + 1 if shard else 0):
+        other = path.with_name(f"{path.name[: shard.start()]}-{number:05d}-of-{shard[2]}.gguf") if shard else path
+        if other == path:
+            continue
+        try:
+            tensors += read_header(other).tensors
+        except OSError:
+            problems.append(f"{clean(other.name, 80)} is missing")
+            break
+        except BadFile as error:
+            problems.append(error.what)
+            break
+    found = ModelFiles(
+        path=shown,
+        architecture=_gguf_architecture(header),
+        has_tokenizer="tokenizer.ggml.tokens" in header.sizes,
+        has_weights=True,
+        problems=tuple(problems),
+    )
+    return found if problems else _weighed(found, tensors)
+
+
+def _gguf_architecture(header: GgufHeader) -> Architecture:
+    values = header.values
+    name = values.get("general.architecture")
+    prefix = f"{name}." if isinstance(name, str) else ""
+
+    def count(key: str) -> int | None:
+        return _count(values.get(prefix + key))
+
+    layers, heads, hidden = count("block_count"), count("attention.head_count"), count("embedding_length")
+    head_dim = count("attention.key_length")
+    if head_dim is None and heads and hidden:
+        head_dim = hidden // heads
+    each = values.get(prefix + "attention.head_count_kv")
+    return Architecture(
+        name=name if isinstance(name, str) else None,
+        layers=layers,
+        heads=heads,
+        kv_heads=count("attention.head_count_kv") or heads,
+        head_dim=head_dim,
+        hidden=hidden,
+        intermediate=count("feed_forward_length"),
+        vocabulary=header.sizes.get("tokenizer.ggml.tokens"),
+        context=count("context_length"),
+        experts=count("expert_count") or None,
+        kv_lora_rank=count("attention.kv_lora_rank"),
+        rope_head_dim=count("rope.dimension_count") if count("attention.kv_lora_rank") else None,
+        # llama.cpp gives layers with a window a smaller cache only for some architectures; counting all layers whole
+        # is the upper bound. A layer without heads for keys and values keeps none.
+        attention_layers=sum(one > 0 for one in each) if isinstance(each, tuple) else layers,
+    )
+
+
+def _count(value: Value | None) -> int | None:
+    """A figure, or the largest of one for each layer."""
+    if isinstance(value, tuple):
+        value = max(value, default=None)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
+        return None
+    return value

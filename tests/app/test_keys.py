@@ -71,7 +71,10 @@ async def test_the_warning_stands_on_row_and_card_at_the_moment_of_the_edit(room
         await pilot.press("2")
         await until(pilot, lambda: "would fit" in screen_text(app))
         text = screen_text(app)
-        assert "ai-rerank needs 9.8 GiB; GPU 1 has 1.1 of 79.1 GiB free (60.0 ai-emb, 18.0 bob: python 81231)" in text
+        assert (
+            "ai-rerank needs 9.8 GiB (observed); GPU 1 has 1.1 of 79.1 GiB free (60.0 ai-emb, 18.0 bob: python 81231)"
+            in text
+        )
         assert text.count("over by 8.7 GiB") == 2
         assert "− ai-rerank 9.8" in text
         assert "+ ai-rerank 9.8" in text

@@ -42,7 +42,7 @@ def test_the_workstation_is_that_of_its_design() -> None:
 def test_a_too_big_service_on_the_small_card_is_warned_about() -> None:
     done = gputui("--demo=workstation", "assign", "ai-llm", "--gpus", "1", "--yes")
     assert done.returncode == 0
-    assert "ai-llm needs 17.8 GiB; GPU 1 has 3.9 GiB in all" in done.stdout
+    assert "ai-llm needs 17.8 GiB (observed); GPU 1 has 3.9 GiB in all" in done.stdout
 
 
 def test_auto_takes_the_gpu_with_the_most_room() -> None:

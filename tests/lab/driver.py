@@ -56,6 +56,10 @@ class StandInGpu:
     clock: int = 345
     mig: int = 0
     minor: int | None = None
+    buswidth: int = 5120
+    memclock: int = 2619
+    cores: int = 16896
+    links: str = ""
 
     def line(self) -> str:
         values = {
@@ -63,6 +67,7 @@ class StandInGpu:
             "minor": self.index if self.minor is None else self.minor, "cc": self.cc, "total": self.total,
             "reserved": self.reserved, "base": self.base, "util": self.util, "temp": self.temp, "power": self.power,
             "limit": self.limit, "clock": self.clock, "mig": self.mig,
+            "buswidth": self.buswidth, "memclock": self.memclock, "cores": self.cores, "links": self.links,
         }  # fmt: skip
         return "\t".join(["gpu", str(self.index), *(f"{key}={value}" for key, value in values.items())])
 

@@ -7,6 +7,8 @@
  *   system  key=value...                    driver=, cuda=, init=<nvmlReturn_t that nvmlInit answers>
  *   gpu     INDEX key=value...              uuid= name= bus= minor= cc=9.0 total= reserved= base= util= memutil= temp=
  *                                           power= (mW) limit= (mW) clock= reasons= mig=0|1; memory in MiB
+ *                                           buswidth= (bits) memclock= cores= links= indices of its NVLink
+ *                                           peers with commas, or `switch`
  *   mig     PARENT INDEX key=value...       uuid= name= gi= ci= total= base=
  *   proc    INDEX PID MIB                   a process on the GPU at that place of the list (MIG instances: PARENT:N)
  *   fail    INDEX|* FUNCTION|* CODE         that call answers CODE
@@ -33,9 +35,9 @@
 
 struct nvmlDevice_st {
     int used, is_mig, parent, index, minor, mig, gi, ci, cc_major, cc_minor;
-    char label[16], uuid[96], name[96], bus[32];
+    char label[16], uuid[96], name[96], bus[32], links[64];
     unsigned long long total, reserved, base, reasons;
-    unsigned util, memutil, temp, power, limit, clock;
+    unsigned util, memutil, temp, power, limit, clock, buswidth, memclock, cores;
 };
 struct process { char label[16]; unsigned pid; unsigned long long mib; int unknown; };
 struct rule { char label[16], function[64]; long value; };
@@ -112,6 +114,10 @@ static void parse_device(char **f, int n, int is_mig)
     d->limit = (unsigned)number(f, n, "limit", 300000);
     d->clock = (unsigned)number(f, n, "clock", 1000);
     d->reasons = number(f, n, "reasons", 0);
+    d->buswidth = (unsigned)number(f, n, "buswidth", 5120);
+    d->memclock = (unsigned)number(f, n, "memclock", 2619);
+    d->cores = (unsigned)number(f, n, "cores", 16896);
+    text(f, n, "links", d->links, sizeof d->links);
     n_devices++;
     if (!is_mig) n_gpus++;
 }
@@ -388,9 +394,50 @@ nvmlReturn_t nvmlDeviceGetTemperatureV(nvmlDevice_t device, nvmlTemperature_t *t
     return NVML_SUCCESS;
 }
 nvmlReturn_t nvmlDeviceGetClockInfo(nvmlDevice_t device, nvmlClockType_t type, unsigned int *to)
-{ ENTER(device); NEEDS(to); NOT_ON_MIG(); *to = type == NVML_CLOCK_MEM ? 2619 : d.clock; return NVML_SUCCESS; }
+{ ENTER(device); NEEDS(to); NOT_ON_MIG(); *to = type == NVML_CLOCK_MEM ? d.memclock : d.clock; return NVML_SUCCESS; }
 nvmlReturn_t nvmlDeviceGetMaxClockInfo(nvmlDevice_t device, nvmlClockType_t type, unsigned int *to)
-{ ENTER(device); NEEDS(to); NOT_ON_MIG(); *to = type == NVML_CLOCK_MEM ? 2619 : 1980; return NVML_SUCCESS; }
+{ ENTER(device); NEEDS(to); NOT_ON_MIG(); *to = type == NVML_CLOCK_MEM ? d.memclock : 1980; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetMemoryBusWidth(nvmlDevice_t device, unsigned int *to)
+{ ENTER(device); NEEDS(to); NOT_ON_MIG(); *to = d.buswidth; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetNumGpuCores(nvmlDevice_t device, unsigned int *to)
+{ ENTER(device); NEEDS(to); NOT_ON_MIG(); *to = d.cores; return NVML_SUCCESS; }
+/* The index of the GPU at the other end of a link, -2 for a switch, -1 where the link is down. */
+static int peer(const char *links, unsigned int link)
+{
+    if (!strcmp(links, "switch")) return link < 18 ? -2 : -1;
+    for (const char *at = links; *at; at++) {
+        if (link-- == 0) return atoi(at);
+        if (!(at = strchr(at, ','))) return -1;
+    }
+    return -1;
+}
+nvmlReturn_t nvmlDeviceGetNvLinkState(nvmlDevice_t device, unsigned int link, nvmlEnableState_t *to)
+{
+    ENTER(device); NEEDS(to); NOT_ON_MIG();
+    if (link >= NVML_NVLINK_MAX_LINKS) return NVML_ERROR_INVALID_ARGUMENT;
+    if (!d.links[0]) return NVML_ERROR_NOT_SUPPORTED;
+    *to = peer(d.links, link) == -1 ? NVML_FEATURE_DISABLED : NVML_FEATURE_ENABLED;
+    return NVML_SUCCESS;
+}
+nvmlReturn_t nvmlDeviceGetNvLinkRemoteDeviceType(nvmlDevice_t device, unsigned int link, nvmlIntNvLinkDeviceType_t *to)
+{
+    ENTER(device); NEEDS(to); NOT_ON_MIG();
+    if (peer(d.links, link) == -1) return NVML_ERROR_NOT_SUPPORTED;
+    *to = peer(d.links, link) == -2 ? NVML_NVLINK_DEVICE_TYPE_SWITCH : NVML_NVLINK_DEVICE_TYPE_GPU;
+    return NVML_SUCCESS;
+}
+nvmlReturn_t nvmlDeviceGetNvLinkRemotePciInfo_v2(nvmlDevice_t device, unsigned int link, nvmlPciInfo_t *to)
+{
+    ENTER(device); NEEDS(to); NOT_ON_MIG();
+    int other = peer(d.links, link);
+    memset(to, 0, sizeof *to);
+    for (int i = 0; other >= 0 && i < n_devices; i++)
+        if (!devices[i].is_mig && devices[i].index == other) {
+            snprintf(to->busId, sizeof to->busId, "%s", devices[i].bus);
+            return NVML_SUCCESS;
+        }
+    return NVML_ERROR_NOT_SUPPORTED;
+}
 nvmlReturn_t nvmlDeviceGetEncoderUtilization(nvmlDevice_t device, unsigned int *to, unsigned int *period)
 { ENTER(device); NEEDS(to && period); NOT_ON_MIG(); *to = 0; *period = 167000; return NVML_SUCCESS; }
 nvmlReturn_t nvmlDeviceGetDecoderUtilization(nvmlDevice_t device, unsigned int *to, unsigned int *period)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import Reading
 from gputui.domain.service import Service
-from gputui.planning.findings import find_all
+from gputui.planning.findings.find_all import find_all
 from gputui.planning.memory import memory_of
 from tests.builders import container, gpu, process, reading, service
 
@@ -23,7 +23,7 @@ def test_a_service_too_big_for_the_card_is_said_to_be() -> None:
     small = gpu(0, total=4 * GIB)
     (one,) = found([service("ai-llm", small, need=22 * GIB)], [reading(small), reading(G1)])
     assert (one.code, one.severity, one.service, one.gpu) == ("too-big", "warning", "ai-llm", small.uuid)
-    assert one.text == "ai-llm needs 22.0 GiB; GPU 0 has 4.0 GiB in all"
+    assert one.text == "ai-llm needs 22.0 GiB (declared); GPU 0 has 4.0 GiB in all"
     assert one.fix == "GPU 1 would fit"
 
 
@@ -31,7 +31,7 @@ def test_services_that_do_not_fit_together_are_each_named() -> None:
     services = [service("a", G0, need=50 * GIB), service("b", G0, need=40 * GIB)]
     first, second = found(services, [reading(G0), reading(G1), reading(G2)])
     assert first.code == second.code == "sum-too-big"
-    assert first.text == "a needs 50.0 GiB; GPU 0 has 40.0 of 80.0 GiB free (40.0 b)"
+    assert first.text == "a needs 50.0 GiB (declared); GPU 0 has 40.0 of 80.0 GiB free (40.0 b)"
     assert first.fix == "GPU 1 or 2 would fit"
 
 
@@ -39,7 +39,7 @@ def test_foreign_processes_are_named_with_what_they_hold() -> None:
     busy = reading(G1, process(81231, 70 * GIB))
     (one,) = found([service("ai-rerank", G1, need=20 * GIB)], [reading(G0), busy])
     assert one.code == "foreign-memory"
-    assert one.text == "ai-rerank needs 20.0 GiB; GPU 1 has 10.0 of 80.0 GiB free (70.0 bob: python 81231)"
+    assert one.text == "ai-rerank needs 20.0 GiB (declared); GPU 1 has 10.0 of 80.0 GiB free (70.0 bob: python 81231)"
 
 
 def test_memory_that_no_process_accounts_for_is_foreign_too() -> None:

@@ -363,5 +363,6 @@ def _body_of(template: SimulatedContainer) -> dict[str, Any]:
             "DeviceRequests": requests,
             "RestartPolicy": {"Name": "unless-stopped", "MaximumRetryCount": 0},
             "NetworkMode": "bridge",
+            "ShmSize": template.shm_mib * 2**20,
         },
     }

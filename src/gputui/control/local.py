@@ -27,18 +27,19 @@ from gputui.domain.peak import PeakKey
 from gputui.domain.plan import Plan, Transaction
 from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.snapshot import EngineStatus, Snapshot
+from gputui.domain.suggestion import StrategyName, Suggestion
 from gputui.domain.text import clean
 from gputui.domain.units import parse_size
 from gputui.gpus.source import GpuSource
 from gputui.planning import edit
-from gputui.planning.findings import find_all
+from gputui.planning.findings.find_all import find_all
 from gputui.planning.given_gpus import find_gpu
 from gputui.planning.memory import memory_of
 from gputui.planning.operations import make_transaction
 from gputui.planning.peaks import new_peaks
-from gputui.planning.placement import best_gpus
 from gputui.planning.plan import lifecycle_plan, make_plan
 from gputui.planning.services import World, join_services, wanted_places
+from gputui.planning.suggestion import automatic, suggest
 from gputui.project.state_dir import StateDir
 
 NOT_SAVED = Assignments()
@@ -245,10 +246,11 @@ class LocalControlRoom:
         with self._lock:
             service = self._service(key, adopt=adopt)
             if gpus.strip().lower() == "auto":
-                chosen = best_gpus(service, self._services(self._draft.current), self._gpu_watch.readings())
+                readings = self._gpu_watch.readings()
+                found = automatic(service, self._services(self._draft.current), readings)
+                self._edit(edit.with_suggestion(self._draft, "manual", {service.key: service}, [found]))
             else:
-                chosen = edit.parse_gpus(gpus, self._gpus())
-            self._edit(edit.with_gpus(self._draft, service, chosen))
+                self._edit(edit.with_gpus(self._draft, service, edit.parse_gpus(gpus, self._gpus())))
 
     def toggle_gpu(self, key: ServiceKey, gpu: str, *, adopt: bool) -> None:
         """Append this GPU to the service's, or take it away."""
@@ -277,6 +279,20 @@ class LocalControlRoom:
                 raise UsageError(f"“{argument}” is no option of a command", "write it like --max-model-len=8192")
             change = Edit(argument=argument, value=value, reason=f"set by {self._settings.operator}")
             self._edit(edit.with_argument(self._draft, self._service(key, adopt=adopt), change))
+
+    def suggest(self, strategy: StrategyName, reserve_mib: int = 0) -> Suggestion:
+        """What a strategy would assign."""
+        with self._lock:
+            services, readings = self._services(self._draft.current), self._gpu_watch.readings()
+        return suggest(strategy, services, readings, reserve_mib=reserve_mib)
+
+    def take_suggestion(self, suggestion: Suggestion) -> None:
+        """Edit the draft: everything as a strategy suggests it."""
+        self._check_writable()
+        with self._lock:
+            services = {one.key: one for one in self._services(self._draft.current)}
+            changed = [one for one in suggestion.assignments if one.moved or one.adjusted]
+            self._edit(edit.with_suggestion(self._draft, suggestion.strategy, services, changed))
 
     def undo(self) -> bool:
         """Take one edit back."""

@@ -9,6 +9,7 @@ from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan
 from gputui.domain.service import ServiceKey
 from gputui.domain.snapshot import Snapshot
+from gputui.domain.suggestion import StrategyName, Suggestion
 
 
 class ControlRoom(Protocol):
@@ -61,6 +62,14 @@ class ControlRoom(Protocol):
 
     def set_argument(self, key: ServiceKey, argument: str, value: str | None, *, adopt: bool) -> None:
         """Edit the draft: one argument of the service's command."""
+        ...
+
+    def suggest(self, strategy: StrategyName, reserve_mib: int = 0) -> Suggestion:
+        """What a strategy would assign, with `reserve_mib` kept free on every GPU. Changes nothing. May take time."""
+        ...
+
+    def take_suggestion(self, suggestion: Suggestion) -> None:
+        """Edit the draft, in one step: the services get what a strategy suggests for them."""
         ...
 
     def undo(self) -> bool:

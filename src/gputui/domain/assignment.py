@@ -53,14 +53,17 @@ class Draft:
     @property
     def changed(self) -> tuple[ServiceKey, ...]:
         """The services whose assignment differs from the saved one."""
-        keys = {item.key for item in (*self.saved.items, *self.current.items)}
-        return tuple(sorted(key for key in keys if self.saved.of(key) != self.current.of(key)))
+        if self.saved.items is self.current.items:
+            return ()
+        saved = {item.key: item for item in self.saved.items}
+        current = {item.key: item for item in self.current.items}
+        return tuple(sorted(key for key in saved.keys() | current.keys() if saved.get(key) != current.get(key)))
 
     def edited(self, assignment: Assignment) -> "Draft":
         """With this assignment; the draft before it can be come back to."""
-        current = self.current.having(assignment)
-        if current == self.current:
+        if self.current.of(assignment.key) == assignment:
             return self
+        current = replace(self.current.having(assignment), strategy="manual")
         return replace(self, current=current, past=(*self.past, self.current))
 
     def undone(self) -> "Draft":

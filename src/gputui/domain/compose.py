@@ -12,9 +12,10 @@ class ComposeService:
     """One service of a Compose file.
 
     `gpus` are the GPUs that the file names, as it writes them (index, UUID or `all`); `gpu_count` is the number it
-    asks for instead. `has_budget`: its VRAM budget may be adjusted, for the file names the variable that it is told by.
-    `body` and `networks` are those of a `ContainerSpec` without GPUs. `not_carried` names the keys
-    that gputui cannot carry: they block creating this service.
+    asks for instead; `contradiction` what it says twice and differently about them. `has_budget`: its VRAM budget may
+    be adjusted, for the file names the variable that it is told by. `body` and `networks` are those of a
+    `ContainerSpec` without GPUs. `not_carried` names the keys that gputui cannot carry: they block creating this
+    service.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ComposeService:
     isolate: bool = False
     has_budget: bool = False
     budget_env: str = "VRAM_BUDGET_GB"
+    contradiction: str | None = None
     launch: Launch = field(default_factory=Launch)
     body: Mapping[str, Any] = field(default_factory=dict)
     networks: Mapping[str, Any] = field(default_factory=dict)

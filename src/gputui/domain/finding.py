@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from gputui.domain.service import Edit
+
 Severity = Literal["refusal", "error", "warning", "info"]
 
 SEVERITIES: tuple[Severity, ...] = ("refusal", "error", "warning", "info")
@@ -11,6 +13,8 @@ SEVERITIES: tuple[Severity, ...] = ("refusal", "error", "warning", "info")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What was noticed, about which service and GPU (its UUID), and how to put it right.
+
+    `edits` are the changed arguments that would put it right, if there are such.
 
     Warnings stop nothing; errors stop an apply unless it is forced; refusals cannot be forced.
     """
@@ -21,3 +25,4 @@ class Finding:
     fix: str = ""
     service: str | None = None
     gpu: str | None = None
+    edits: tuple[Edit, ...] = ()

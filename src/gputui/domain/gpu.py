@@ -11,6 +11,7 @@ class Gpu:
     """One device that a process can be given: a whole GPU or a MIG instance. Its identity is `uuid`.
 
     `minor` is the N of `/dev/nvidiaN`, which need not equal `index`; `index` can change on reboot.
+    `island` is the same for GPUs that reach each other fast: over NVLink, else from the same NUMA node.
     """
 
     uuid: str
@@ -23,6 +24,16 @@ class Gpu:
     mig_enabled: bool = False
     mig_index: int | None = None
     parent_uuid: str | None = None
+    memory_bandwidth_gb_s: int | None = None
+    cores: int | None = None
+    max_sm_clock_mhz: int | None = None
+    island: str | None = None
+
+    @property
+    def speed(self) -> tuple[float, float]:
+        """How fast it is for serving models: memory bandwidth first, for generating text reads all weights for each
+        token, then cores × clock; 0 where that is not known."""
+        return (float(self.memory_bandwidth_gb_s or 0), float((self.cores or 0) * (self.max_sm_clock_mhz or 0)))
 
     @property
     def label(self) -> str:

@@ -37,6 +37,7 @@ class SimulatedContainer:
     memory_mib: int = 0
     load_s: float = 4.0
     utilization_percent: int = 60
+    shm_mib: int = 64
     running: bool = True
     fails: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pynvml
@@ -10,6 +11,7 @@ import pynvml
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
 from gputui.domain.text import clean
 from gputui.gpus.process_identity import identify
+from gputui.gpus.topology import SWITCH, islands, numa_node
 
 T = TypeVar("T")
 
@@ -89,7 +91,7 @@ class NvmlSource:
             gpus: list[Gpu] = []
             for index in range(count):
                 gpus += self._enumerate(index)
-            self._known = tuple(gpus)
+            self._known = self._with_islands(gpus)
             if not gpus:
                 return GpuInventory(driver_version=driver, reason="the driver lists no GPU", fix="look at `dmesg`")
             return GpuInventory(gpus=self._known, driver_version=driver)
@@ -113,6 +115,8 @@ class NvmlSource:
         mode = self._ask(uuid, pynvml.nvmlDeviceGetMigMode, handle)
         capability = self._ask(uuid, pynvml.nvmlDeviceGetCudaComputeCapability, handle)
         pci = self._ask(uuid, pynvml.nvmlDeviceGetPciInfo, handle)
+        bus_bits = self._ask(uuid, pynvml.nvmlDeviceGetMemoryBusWidth, handle)
+        memory_mhz = self._ask(uuid, pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_MEM)
         parent = Gpu(
             uuid=uuid,
             index=index,
@@ -122,8 +126,36 @@ class NvmlSource:
             compute_capability=f"{capability[0]}.{capability[1]}" if capability else None,
             memory_total_mib=self._total(uuid, handle),
             mig_enabled=bool(mode and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE),
+            # Two transfers a clock, as NVML counts the clock of all memory types; 8 bits a byte.
+            memory_bandwidth_gb_s=bus_bits * memory_mhz * 2 // 8000 if bus_bits and memory_mhz else None,
+            cores=self._ask(uuid, pynvml.nvmlDeviceGetNumGpuCores, handle),
+            max_sm_clock_mhz=self._ask(uuid, pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_SM),
         )
         return [parent, *(self._instances(parent, handle) if parent.mig_enabled else [])]
+
+    def _with_islands(self, gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
+        whole = [gpu for gpu in gpus if gpu.parent_uuid is None]
+        links = {gpu.uuid: self._peers(gpu, whole) for gpu in whole if gpu.uuid in self._handles}
+        nodes = {gpu.uuid: numa_node(gpu.pci_bus_id) for gpu in whole}
+        named = islands(links, nodes)
+        return tuple(replace(gpu, island=named.get(gpu.parent_uuid or gpu.uuid)) for gpu in gpus)
+
+    def _peers(self, gpu: Gpu, others: Sequence[Gpu]) -> frozenset[str]:
+        """The GPUs at the other ends of its NVLinks; all that reach a switch share it."""
+        by_bus = {other.pci_bus_id: other.uuid for other in others}
+        handle, found = self._handles[gpu.uuid], set()
+        for link in range(pynvml.NVML_NVLINK_MAX_LINKS):
+            try:
+                if pynvml.nvmlDeviceGetNvLinkState(handle, link) != pynvml.NVML_FEATURE_ENABLED:
+                    continue
+                if pynvml.nvmlDeviceGetNvLinkRemoteDeviceType(handle, link) == pynvml.NVML_NVLINK_DEVICE_TYPE_SWITCH:
+                    return frozenset({SWITCH})
+                bus = clean(str(pynvml.nvmlDeviceGetNvLinkRemotePciInfo(handle, link).busId), 32)
+            except pynvml.NVMLError:
+                break  # no NVLink, or none with that number
+            if bus in by_bus:
+                found.add(by_bus[bus])
+        return frozenset(found)
 
     def _instances(self, parent: Gpu, handle: Any) -> list[Gpu]:
         found = []
@@ -145,6 +177,7 @@ class NvmlSource:
                     minor=None,
                     compute_capability=parent.compute_capability,
                     memory_total_mib=self._total(uuid, instance),
+                    memory_bandwidth_gb_s=_part(parent, self._total(uuid, instance)),
                 )
             )
         return found
@@ -239,6 +272,13 @@ class NvmlSource:
         if not listed:
             return None
         return tuple(identify(GpuProcess(pid=pid, memory_mib=memory)) for pid, memory in sorted(found.items()))
+
+
+def _part(parent: Gpu, total_mib: int | None) -> int | None:
+    """An instance gets memory slices, and with each its part of the bandwidth."""
+    if not parent.memory_bandwidth_gb_s or not parent.memory_total_mib or not total_mib:
+        return None
+    return parent.memory_bandwidth_gb_s * total_mib // parent.memory_total_mib
 
 
 def _memory_v2(handle: Any) -> Any:

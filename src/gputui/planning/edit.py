@@ -1,12 +1,13 @@
 """Edits of a draft, as a person makes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gputui.domain.assignment import Assignment, Draft
 from gputui.domain.errors import Refusal, UsageError
 from gputui.domain.gpu import Gpu
-from gputui.domain.service import Edit, Service
+from gputui.domain.service import Edit, Service, ServiceKey
+from gputui.domain.suggestion import SuggestedAssignment
 from gputui.domain.text import clean
 from gputui.planning.given_gpus import find_gpu
 
@@ -68,6 +69,25 @@ def with_gpus(draft: Draft, service: Service, gpus: tuple[str, ...]) -> Draft:
     before = current_assignment(service)
     enabled = before.enabled or (service.container is None and bool(gpus))
     return draft.edited(replace(before, gpus=gpus, enabled=enabled, adopted=True))
+
+
+def with_suggestion(
+    draft: Draft, strategy: str, services: Mapping[ServiceKey, Service], suggested: Sequence[SuggestedAssignment]
+) -> Draft:
+    """The draft in which the services have what is suggested for them, as one edit."""
+    current = draft.current
+    for one in suggested:
+        service = services.get(one.service)
+        if service is None:
+            continue
+        before = current_assignment(service)
+        enabled = before.enabled or service.container is None
+        after = replace(before, gpus=one.gpus, budget_mib=one.budget_mib, enabled=enabled, adopted=True)
+        current = current.having(after)
+    if current is draft.current:
+        return draft
+    current = replace(current, strategy=strategy)
+    return replace(draft, current=current, past=(*draft.past, draft.current))
 
 
 def _known(service: Service) -> Assignment:

@@ -1,45 +1,152 @@
-"""Where a service would fit."""
+"""The placement problem: GPUs with room, services that need it, and which service is where."""
 
 from collections.abc import Sequence
-
-from gputui.domain.errors import UsageError
-from gputui.domain.gpu import Reading
-from gputui.domain.service import Service
-from gputui.domain.units import gib
-from gputui.planning.memory import memory_of, need_of
+from dataclasses import dataclass, field
+from functools import cached_property
 
 
-def best_gpus(service: Service, services: Sequence[Service], readings: Sequence[Reading]) -> tuple[str, ...]:
-    """As many GPUs as the service has now (one, if none): those with the most memory left by everything else.
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """One GPU as a place for services. All amounts in MiB.
 
-    Objective: maximise free memory after it, lowest PCI address first among equals.
-
-    Raises:
-        UsageError: it fits on fewer GPUs than it needs.
+    `room_mib` is what the services to be placed may take: live free memory and what they hold there themselves, less
+    the reserve. `used_mib` is what others hold and keep; `total_mib` is what fractions are of. `kind` is the same for
+    GPUs that may work together, `island` for those with fast links; `speed` is memory bandwidth, then SMs × clock.
     """
-    others = [one for one in services if one.key != service.key]
-    count = max(1, len(service.assigned))
-    need = need_of(service) or 0
-    room: list[tuple[int, Reading]] = []
-    for reading in readings:
-        free = memory_of(reading, others).free_after_mib
-        if reading.state != "ok" or not reading.gpu.assignable or free is None:
-            continue
-        # What the service itself holds here is its own to use; without it in the list it counted as foreign.
-        own = sum(
-            process.memory_mib or 0
-            for process in reading.processes or ()
-            if service.container and process.container_id == service.container.id
+
+    uuid: str
+    room_mib: int
+    total_mib: int
+    used_mib: int = 0
+    kind: str = ""
+    island: str | None = None
+    speed: tuple[float, float] = (0.0, 0.0)
+    order: tuple[str, int, int] = ("", 0, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """One service that is to be placed on `count` different GPUs.
+
+    `needs_mib` has an amount for every GPU of the problem, None for one that it cannot use. A `group` works on one
+    request together: its GPUs have to be of one kind, and should be of one island. `current` are the places that it has
+    now, in its own order.
+    """
+
+    name: str
+    count: int
+    needs_mib: tuple[int | None, ...]
+    group: bool = False
+    priority: int = 0
+    protected: bool = False
+    current: tuple[int, ...] = ()
+
+    @cached_property
+    def size(self) -> int:
+        """The largest amount that it needs anywhere; 0 where it cannot be anywhere."""
+        return max((need for need in self.needs_mib if need is not None), default=0)
+
+
+Places = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """GPUs and services, each in an order that follows from what they are like, then from their names: so that the same
+    server gives the same answer, in whatever order it was listed."""
+
+    rooms: tuple[Room, ...]
+    demands: tuple[Demand, ...]
+
+    @cached_property
+    def largest_total_mib(self) -> int:
+        """The memory of the largest GPU; amounts are compared as parts of it."""
+        return max((room.total_mib for room in self.rooms), default=1)
+
+    @cached_property
+    def kinds(self) -> tuple[Places, ...]:
+        """The GPUs that may work together, by kind."""
+        return _by([room.kind for room in self.rooms])
+
+    @cached_property
+    def islands(self) -> tuple[Places, ...]:
+        """The GPUs of one kind and one island; where islands are not known, of one kind."""
+        return _by([(room.kind, room.island) for room in self.rooms])
+
+    def groups(self, demand: Demand, *, across: bool) -> tuple[Places, ...]:
+        """The sets of GPUs within which this service may choose; `across` islands, or within one."""
+        if demand.count > 1 and demand.group:
+            sets = self.kinds if across else self.islands
+        else:
+            sets = (tuple(range(len(self.rooms))),)
+        usable = [tuple(place for place in one if demand.needs_mib[place] is not None) for one in sets]
+        return tuple(one for one in usable if len(one) >= demand.count)
+
+    def crosses(self, demand: Demand, places: Sequence[int]) -> bool:
+        """Whether a group is spread over several islands."""
+        return demand.group and len({self.rooms[place].island for place in places}) > 1
+
+
+def _by(labels: Sequence[object]) -> tuple[Places, ...]:
+    sets: dict[object, list[int]] = {}
+    for place, label in enumerate(labels):
+        sets.setdefault(label, []).append(place)
+    return tuple(tuple(places) for places in sets.values())
+
+
+def canonical(rooms: Sequence[Room], demands: Sequence[Demand]) -> Problem:
+    """The problem in its own order; needs and current places are renumbered."""
+    # What an island is like, not what it is called, comes first in the order.
+    islands: dict[str | None, list[tuple[int, int]]] = {}
+    for room in rooms:
+        islands.setdefault(room.island, []).append((room.total_mib, room.room_mib))
+    likes = {label: sorted(members) for label, members in islands.items()}
+
+    def key(place: int) -> tuple[object, ...]:
+        room = rooms[place]
+        needs = tuple(sorted(-1 if (need := one.needs_mib[place]) is None else need for one in demands))
+        return (-room.total_mib, -room.room_mib, room.speed, needs, likes[room.island], room.order, room.uuid)
+
+    order = sorted(range(len(rooms)), key=key)
+    number = {place: at for at, place in enumerate(order)}
+    renumbered = [
+        Demand(
+            name=one.name,
+            count=one.count,
+            needs_mib=tuple(one.needs_mib[place] for place in order),
+            group=one.group,
+            priority=one.priority,
+            protected=one.protected,
+            current=tuple(number[place] for place in one.current),
         )
-        room.append((free + own, reading))
-    fitting = [one for one in room if one[0] >= need]
-    if len(fitting) < count:
-        most = max((one[0] for one in room), default=None)
-        raise UsageError(
-            f"{service.name} needs {gib(need)} GiB on {count} GPU{'s' if count > 1 else ''}; "
-            f"only {len(fitting)} of {len(readings)} have that, the most free is {gib(most)} GiB",
-            "name the GPUs yourself, or free memory first",
-        )
-    fitting.sort(key=lambda one: (-one[0], one[1].gpu.pci_order))
-    chosen = sorted(fitting[:count], key=lambda one: one[1].gpu.pci_order)
-    return tuple(reading.gpu.uuid for _, reading in chosen)
+        for one in demands
+    ]
+    renumbered.sort(key=lambda one: (-one.size, -one.count, -one.priority, one.protected, one.group, one.name))
+    return Problem(rooms=tuple(rooms[place] for place in order), demands=tuple(renumbered))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where each service goes: by its number in the problem, None for one that finds no place."""
+
+    places: tuple[Places | None, ...]
+    proved_best: bool = False
+    reasons: dict[int, str] = field(default_factory=dict)
+
+    def used(self, problem: Problem) -> list[int]:
+        """MiB in use on each GPU, others' included."""
+        used = [room.used_mib for room in problem.rooms]
+        for demand, places in zip(problem.demands, self.places, strict=True):
+            for place in places or ():
+                used[place] += demand.needs_mib[place] or 0
+        return used
+
+    def largest_fraction(self, problem: Problem) -> float:
+        """The fraction of the fullest GPU."""
+        pairs = zip(self.used(problem), problem.rooms, strict=True)
+        return max((used / room.total_mib for used, room in pairs), default=0.0)
+
+    def moves(self, problem: Problem) -> int:
+        """How many services that have places leave one of them, or get another."""
+        pairs = zip(problem.demands, self.places, strict=True)
+        return sum(bool(demand.current) and set(demand.current) != set(places or ()) for demand, places in pairs)

@@ -12,7 +12,7 @@ from gputui.domain.plan import Action, ContainerView, Plan, Step
 from gputui.domain.service import Service
 from gputui.domain.text import mask_secret
 from gputui.planning.container_view import container_view
-from gputui.planning.findings import not_ours
+from gputui.planning.findings.ownership import not_ours
 from gputui.planning.given_gpus import uses_gpus
 from gputui.planning.spec_edit import edits_mark, edits_text, gib_down
 

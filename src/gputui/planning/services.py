@@ -150,6 +150,7 @@ def _service(
         files=files,
         declared_mib=declared.vram_mib if declared else None,
         unmounted=place.unmounted,
+        contradiction=declared.contradiction if declared else None,
         priority=declared.priority if declared else 0,
         isolate=declared.isolate if declared else False,
         has_budget=bool(declared and declared.has_budget) or budget is not None,

@@ -141,6 +141,7 @@ def _service(name: str, entry: Located, context: compose_body.Context) -> Compos
         isolate=bool(extension.isolate),
         has_budget=extension.budget_env is not None,
         budget_env=extension.budget_env or "VRAM_BUDGET_GB",
+        contradiction=_contradiction(gpus, count, body.get("Env") or []),
         launch=launch_of(body, body.get("HostConfig") or {}),
         body=body,
         networks=networks,
@@ -199,6 +200,24 @@ def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...],
             return (), count
         raise UsageError(f"{where}: count is a number or all", "mend it")
     return (), None
+
+
+def _contradiction(gpus: tuple[str, ...], count: int | None, environment: Sequence[str]) -> str | None:
+    """What the environment says of GPUs against the request for them. `all` in both is one thing said twice; inside a
+    container with n GPUs CUDA counts them from 0 to n - 1, whatever they are called outside."""
+    variables = dict(line.partition("=")[::2] for line in environment)
+    number = len(gpus) if gpus and "all" not in gpus else count
+    visible = variables.get("NVIDIA_VISIBLE_DEVICES")
+    if visible is not None and (gpus or count is not None):
+        asked = ",".join(gpus) or f"{count} of them"
+        same = set(visible.split(",")) == set(gpus) or (visible == "all" and ("all" in gpus or count == -1))
+        if not same:
+            return f"NVIDIA_VISIBLE_DEVICES={clean(visible, 60)}, but the request is for GPUs {clean(asked, 60)}"
+    places = [part.strip() for part in variables.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
+    if number and number > 0 and any(part.isdigit() and int(part) >= number for part in places):
+        shown = clean(",".join(places), 60)
+        return f"CUDA_VISIBLE_DEVICES={shown}, but inside the container its {number} GPUs are 0 to {number - 1}"
+    return None
 
 
 def _named(names: tuple[str, ...], where: str) -> tuple[str, ...]:

@@ -1,0 +1,67 @@
+"""What a strategy would assign."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gputui.domain.service import ServiceKey
+
+StrategyName = Literal["manual", "vram", "latency", "isolation", "balanced"]
+
+STRATEGIES: dict[StrategyName, str] = {
+    "manual": "as it is assigned now",
+    "vram": "the largest services on the GPUs with most free memory",
+    "latency": "by priority on the fastest GPUs",
+    "isolation": "protected services alone on the smallest GPUs that hold them",
+    "balanced": "the evenest use of memory",
+}
+"""Each strategy, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedAssignment:
+    """One service with its GPUs (UUIDs, in the order that its process counts them). `moved`: they are other ones than
+    now; `budget_mib` is its VRAM budget, `adjusted` where the strategy changed that."""
+
+    service: ServiceKey
+    name: str
+    gpus: tuple[str, ...]
+    budget_mib: int | None = None
+    moved: bool = False
+    adjusted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unplaced:
+    """A service that finds no place, and why."""
+
+    service: ServiceKey
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedGpu:
+    """What a GPU would hold: all services together, others' processes, and what is left, in MiB."""
+
+    uuid: str
+    label: str
+    total_mib: int
+    planned_mib: int
+    foreign_mib: int
+    free_after_mib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """A strategy's answer. `down_s` is an estimate of how long the longest of the services that move is away, None
+    where none moves. `notes` are what one should know about it."""
+
+    strategy: StrategyName
+    reserve_mib: int
+    proved_best: bool
+    assignments: tuple[SuggestedAssignment, ...]
+    unplaced: tuple[Unplaced, ...] = ()
+    gpus: tuple[SuggestedGpu, ...] = ()
+    moves: int = 0
+    down_s: float | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,47 @@
+"""Which GPUs reach each other fast."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+SWITCH = "switch"
+"""What GPUs behind an NVSwitch are linked to: all of them reach all others."""
+
+
+def islands(links: Mapping[str, frozenset[str]], numa_nodes: Mapping[str, int | None]) -> dict[str, str]:
+    """The island of each GPU: those that NVLinks join, directly or over others, else those of one NUMA node. Of a GPU
+    for which neither is known there is none.
+
+    Args:
+        links: by UUID, the UUIDs at the other ends of its NVLinks, or `SWITCH`.
+        numa_nodes: by UUID, the node of the host that its PCI slot belongs to.
+    """
+    joined: dict[str, str] = {}
+    number = 0
+    for uuid in links:
+        if uuid in joined or not links[uuid]:
+            continue
+        reached, waiting = {uuid}, [uuid]
+        while waiting:
+            one = waiting.pop()
+            for other in links:
+                linked = other in links[one] or one in links[other] or bool(links[one] & links[other] & {SWITCH})
+                if linked and other not in reached:
+                    reached.add(other)
+                    waiting.append(other)
+        joined |= dict.fromkeys(reached, f"NVLink {number}")
+        number += 1
+    nodes = {uuid: f"NUMA {node}" for uuid, node in numa_nodes.items() if node is not None}
+    return {**nodes, **joined}
+
+
+def numa_node(pci_bus_id: str | None) -> int | None:
+    """The NUMA node of a PCI device, as Linux tells it (`numa_node` in sysfs; -1 is not known)."""
+    if not pci_bus_id:
+        return None
+    # NVML writes the domain with eight digits, Linux with four.
+    address = pci_bus_id.lower()[-12:]
+    try:
+        node = int(Path("/sys/bus/pci/devices", address, "numa_node").read_text())
+    except (OSError, ValueError):
+        return None
+    return node if node >= 0 else None

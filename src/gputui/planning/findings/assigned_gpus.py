@@ -1,0 +1,71 @@
+"""Whether what is assigned, what was asked for and what is really there agree."""
+
+from collections.abc import Sequence
+
+from gputui.domain.finding import Finding
+from gputui.domain.gpu import Gpu, Reading
+from gputui.domain.service import Service
+from gputui.planning.findings.about import about
+
+
+def missing_gpus(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
+    """A GPU in saved state or in a file that is not on this host, or cannot be given as a whole."""
+    by_uuid = {gpu.uuid: gpu for gpu in gpus}
+    found = []
+    for service in services:
+        for uuid in service.assigned if service.enabled else ():
+            gpu = by_uuid.get(uuid)
+            if gpu is None:
+                text = f"{service.name} is assigned GPU {uuid}, which is not on this host"
+                fix = "assign it another GPU, or look for new GPUs once it is back"
+                found.append(about(service, "gpu-missing", "error", text, fix, uuid))
+            elif not gpu.assignable:
+                text = f"{service.name} is assigned GPU {gpu.label}, which is cut into MIG instances"
+                found.append(about(service, "gpu-is-mig", "refusal", text, "assign it one of the instances", uuid))
+    return found
+
+
+def drifted(services: Sequence[Service]) -> list[Finding]:
+    """What a service was given and where it runs disagree."""
+    return [
+        about(service, "drift", "warning", f"{service.name}: {text}", "restart or move it to put this right")
+        for service in services
+        for text in service.drift
+    ]
+
+
+def not_applied(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
+    """What is assigned differs from what the engine was asked for."""
+    found = []
+    names = {gpu.uuid: gpu.label for gpu in gpus}
+    for service in services:
+        if not service.adopted or not service.enabled or service.requested in (None, service.assigned):
+            continue
+        asked = ", ".join(names.get(uuid, uuid) for uuid in service.requested or ()) or "none"
+        wanted = ", ".join(names.get(uuid, uuid) for uuid in service.assigned) or "none"
+        text = f"{service.name} is assigned GPU {wanted}; its container was made for {asked}"
+        found.append(about(service, "not-applied", "info", text, "apply it"))
+    return found
+
+
+def lost_gpus(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
+    """A GPU that does not answer while services are assigned to it."""
+    found = []
+    for reading in readings:
+        if reading.state != "lost":
+            continue
+        for service in services:
+            if service.enabled and reading.gpu.uuid in service.assigned:
+                text = f"{service.name} is on GPU {reading.gpu.label}, which is lost: {reading.reason or 'no answer'}"
+                fix = "move it to another GPU"
+                found.append(about(service, "gpu-lost", "warning", text, fix, reading.gpu.uuid))
+    return found
+
+
+def without_gpu(services: Sequence[Service]) -> list[Finding]:
+    """A service that is to run and has no GPU, although it was made for one."""
+    return [
+        about(service, "no-gpu", "info", f"{service.name} is enabled without a GPU", "assign it one")
+        for service in services
+        if service.enabled and not service.assigned and not service.running
+    ]

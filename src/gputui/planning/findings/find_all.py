@@ -1,0 +1,36 @@
+"""All findings."""
+
+from collections.abc import Sequence
+
+from gputui.domain.finding import SEVERITIES, Finding
+from gputui.domain.gpu import Gpu, Reading
+from gputui.domain.memory import GpuMemory
+from gputui.domain.service import Service
+from gputui.planning.findings.assigned_gpus import drifted, lost_gpus, missing_gpus, not_applied, without_gpu
+from gputui.planning.findings.launch import launches
+from gputui.planning.findings.memory import below_minimum, does_not_fit
+from gputui.planning.findings.model import models
+from gputui.planning.findings.ownership import depended_on, not_carried, not_ours
+from gputui.planning.findings.parallel import unsuitable
+
+
+def find_all(
+    services: Sequence[Service], gpus: Sequence[Gpu], readings: Sequence[Reading], memory: Sequence[GpuMemory]
+) -> tuple[Finding, ...]:
+    """All findings, the gravest first."""
+    found = [
+        *missing_gpus(services, gpus),
+        *not_ours(services),
+        *not_carried(services),
+        *depended_on(services),
+        *drifted(services),
+        *not_applied(services, gpus),
+        *does_not_fit(services, readings, memory),
+        *below_minimum(services, readings),
+        *unsuitable(services, gpus, memory),
+        *models(services),
+        *launches(services, gpus),
+        *lost_gpus(services, readings),
+        *without_gpu(services),
+    ]
+    return tuple(sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.service or "")))

@@ -1,0 +1,122 @@
+"""Whether there is enough memory."""
+
+from collections.abc import Mapping, Sequence
+
+from gputui.domain.finding import Finding
+from gputui.domain.gpu import Reading
+from gputui.domain.memory import GpuMemory
+from gputui.domain.service import Service, ServiceKey
+from gputui.domain.units import gib
+from gputui.planning.findings.about import about, either
+from gputui.planning.fitting import Fit, fit_into, larger_fraction
+from gputui.planning.memory import need_on, needs_on
+
+
+def does_not_fit(
+    services: Sequence[Service], readings: Sequence[Reading], memory: Sequence[GpuMemory]
+) -> list[Finding]:
+    """Too little memory: for one service alone, for the sum, or because of others' processes."""
+    found = []
+    by_uuid = {one.uuid: one for one in memory}
+    for reading in readings:
+        share = by_uuid.get(reading.gpu.uuid)
+        if share is None or not share.over or share.usable_mib is None:
+            continue
+        here = [one for one in services if one.enabled and reading.gpu.uuid in one.assigned]
+        needs = needs_on(reading, here, share.usable_mib - _foreign(share))
+        all_settled = all(_is_settled(service, reading) for service in here)
+        for service in here:
+            need = needs[service.key]
+            if need is None or (_is_settled(service, reading) and not all_settled):
+                continue  # it already runs here with what it needs; those that join it are to blame
+            found.append(_no_room(service, reading, share, here, needs, readings, memory))
+    return found
+
+
+def below_minimum(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
+    """A service whose flags give it less memory than its model needs."""
+    found = []
+    for service in services:
+        needs = service.requirement
+        if not service.enabled or needs.rule is None or needs.rule.of != "total" or needs.minimum_mib is None:
+            continue
+        for reading in readings:
+            if reading.gpu.uuid not in service.assigned or reading.gpu.uuid in service.running_on:
+                continue
+            gets = need_on(service, reading)
+            if gets is None or gets >= needs.minimum_mib:
+                continue
+            least = f"{gib(needs.minimum_mib)} GiB{_each(service)} ({needs.source})"
+            text = f"{service.name} needs at least {least}, but takes only {gib(gets)} GiB of GPU {reading.gpu.label}"
+            fit = larger_fraction(service, reading, readings)
+            found.append(
+                about(service, "fraction-too-small", "warning", text, fit.text, reading.gpu.uuid, edits=fit.edits)
+            )
+            break
+    return found
+
+
+def _is_settled(service: Service, reading: Reading) -> bool:
+    """It already runs on this GPU with what it needs."""
+    return reading.gpu.uuid in service.running_on and service.budget_mib is None
+
+
+def _foreign(share: GpuMemory) -> int:
+    return sum(part.mib or 0 for part in share.shares if part.kind == "foreign")
+
+
+def _each(service: Service) -> str:
+    return " on each GPU" if len(service.assigned) > 1 else ""
+
+
+def _source(service: Service) -> str:
+    return "budget" if service.budget_mib is not None else service.requirement.source
+
+
+def _no_room(
+    service: Service,
+    reading: Reading,
+    share: GpuMemory,
+    here: Sequence[Service],
+    needs: Mapping[ServiceKey, int | None],
+    readings: Sequence[Reading],
+    memory: Sequence[GpuMemory],
+) -> Finding:
+    usable, need, label = share.usable_mib or 0, needs[service.key] or 0, reading.gpu.label
+    text = f"{service.name} needs {gib(need)} GiB{_each(service)} ({_source(service)}); "
+    foreign = _foreign(share)
+    others = [one for one in here if one.key != service.key]
+    free = usable - foreign - sum(needs[one.key] or 0 for one in others)
+    if need > usable:
+        code = "too-big"
+        text += f"GPU {label} has {gib(usable)} GiB in all"
+    else:
+        holders = [f"{gib(needs[one.key] or 0)} {one.name}" for one in others]
+        holders += [f"{gib(part.mib)} {part.name}" for part in share.shares if part.kind == "foreign"]
+        code = "foreign-memory" if foreign and need > usable - foreign else "sum-too-big"
+        who = f" ({', '.join(holders)})" if holders else ""
+        text += f"GPU {label} has {gib(max(0, free))} of {gib(usable)} GiB free{who}"
+    fit = _fix(service, reading, max(0, free), readings, memory)
+    return about(service, code, "warning", text, fit.text, reading.gpu.uuid, edits=fit.edits)
+
+
+def _fix(
+    service: Service, reading: Reading, free: int, readings: Sequence[Reading], memory: Sequence[GpuMemory]
+) -> Fit:
+    """Another GPU that has room for it, else flags with which it fits."""
+    free_by_uuid = {one.uuid: one.free_after_mib for one in memory}
+    fitting = []
+    for other in readings:
+        left = free_by_uuid.get(other.gpu.uuid)
+        if not other.gpu.assignable or other.state != "ok" or other.gpu.uuid in service.assigned or left is None:
+            continue
+        need = need_on(service, other, left)
+        if need is not None and left >= need:
+            fitting.append(other.gpu.label)
+    smaller = fit_into(service, reading, free, readings, free_by_uuid)
+    if fitting:
+        return Fit(
+            f"GPU {either(fitting[:3])} would fit" + (f"; or {smaller.text}" if smaller else ""),
+            smaller.edits if smaller else (),
+        )
+    return smaller or Fit("no other GPU has room for it")

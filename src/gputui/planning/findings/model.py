@@ -1,0 +1,62 @@
+"""Whether a service finds its model, and the model is whole."""
+
+from collections.abc import Sequence
+
+from gputui.domain.finding import Finding
+from gputui.domain.service import Service
+from gputui.planning.backends.registry import told_by_image
+from gputui.planning.findings.about import about
+
+_NEED_TOKENIZER = ("vllm", "sglang", "tgi", "tensorrt_llm")
+
+
+def models(services: Sequence[Service]) -> list[Finding]:
+    """What is wrong with models. One that runs has proved that its model is all right."""
+    found = []
+    for service in services:
+        if not service.enabled:
+            continue
+        found += contradiction(service)
+        if not service.running:
+            found += not_mounted(service)
+            found += incomplete(service)
+    return found
+
+
+def contradiction(service: Service) -> list[Finding]:
+    """An image of another backend than the declared one."""
+    by_image = told_by_image(service.image)
+    if by_image is None or by_image == service.backend:
+        return []
+    text = f"{service.name} is declared as {service.backend}, but its image {service.image} is {by_image}"
+    return [about(service, "backend-contradiction", "error", text, "mend x-gputui.backend or the image")]
+
+
+def not_mounted(service: Service) -> list[Finding]:
+    """The model's path is in no volume of the container."""
+    if service.unmounted is None:
+        return []
+    text = f"{service.name}: its model {service.unmounted} is in no volume of the container"
+    fix = "mount it (volumes: - /where/it/is:/where/it/is:ro), or name an alias in x-gputui.path_aliases"
+    return [about(service, "path-not-mounted", "error", text, fix)]
+
+
+def incomplete(service: Service) -> list[Finding]:
+    """Files that are missing or damaged."""
+    files = service.files
+    if files is None:
+        return []
+    found = [
+        about(service, "model-damaged", "error", f"{service.name}: {problem} (in {files.path})", "download it again")
+        for problem in files.problems
+    ]
+    if files.problems:
+        return found
+    if not files.has_weights:
+        text = f"{service.name}: there are no weights in {files.path}"
+        found.append(about(service, "no-weights", "error", text, "download the model, or mount the right directory"))
+    if files.has_tokenizer is False and service.backend in _NEED_TOKENIZER:
+        text = f"{service.name}: there is no tokenizer in {files.path}; loading it ends with “TypeError: not a string”"
+        fix = "put tokenizer.json or tokenizer.model of the same model there"
+        found.append(about(service, "no-tokenizer", "error", text, fix))
+    return found

@@ -1,0 +1,202 @@
+"""Whether a service's parallel sizes suit its model and its GPUs."""
+
+from collections.abc import Sequence
+
+from gputui.domain.finding import Finding
+from gputui.domain.gpu import Gpu
+from gputui.domain.memory import GpuMemory
+from gputui.domain.model import Architecture
+from gputui.domain.service import Edit, Service
+from gputui.domain.units import gib
+from gputui.planning.backends.registry import named
+from gputui.planning.dtype import cannot_run, is_slow
+from gputui.planning.findings.about import about, either
+
+UNEVEN = 0.9
+"""SGLang refuses to start where one GPU of a group has less than this part of another's free memory ("The memory
+capacity is unbalanced", sglang/srt/model_executor/model_runner.py)."""
+
+
+def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
+    """All of it, for every service that is to run on GPUs."""
+    by_uuid = {gpu.uuid: gpu for gpu in gpus}
+    found: list[Finding] = []
+    for service in services:
+        own = [by_uuid[uuid] for uuid in service.assigned if uuid in by_uuid]
+        if not service.enabled or not own:
+            continue
+        found += options(service)
+        found += number_of_gpus(service, own)
+        if service.files is not None and service.files.architecture is not None:
+            found += sizes(service, service.files.architecture)
+        found += alike(service, own)
+        found += types(service, own)
+        if service.backend == "sglang" and service.serving.group:
+            found += even_memory(service, own, memory)
+    return found
+
+
+def options(service: Service) -> list[Finding]:
+    """Values that no engine takes, and values that cannot be told."""
+    found = [
+        about(service, "bad-option", "error", f"{service.name}: {text}", "change it in its command")
+        for text in service.serving.invalid
+    ]
+    if service.serving.unread:
+        names = ", ".join(service.serving.unread)
+        text = f"{service.name}: the value of {names} cannot be told from its command, so it is not checked"
+        found.append(about(service, "option-unread", "info", text, "write it out in the command"))
+    return found
+
+
+def _world(service: Service) -> str:
+    how = service.serving
+    parts = ((how.tensor, "tensor"), (how.pipeline, "pipeline"), (how.data, "data"))
+    named_parts = [f"{size} {name}" for size, name in parts if size and size > 1]
+    return f" ({' × '.join(named_parts)} parallel)" if named_parts else ""
+
+
+def number_of_gpus(service: Service, own: Sequence[Gpu]) -> list[Finding]:
+    """As many GPUs as the flags make it use: fewer make it fail, more idle."""
+    world, has = service.serving.world, len(own)
+    if world is None or world == has:
+        return []
+    labels = ",".join(gpu.label for gpu in own)
+    edit = _tensor_edit(service, has)
+    change = f", or set {edit.argument} {edit.value}" if edit else ""
+    edits = (edit,) if edit else ()
+    if world > has:
+        text = f"{service.name} needs {world} GPUs{_world(service)}, but has {has} ({labels})"
+        fix = f"assign it {world} GPUs{change}"
+        return [about(service, "too-few-gpus", "error", text, fix, own[0].uuid, edits=edits)]
+    if service.backend in ("pytorch", "generic") and world == 1:
+        return []
+    idle = ",".join(gpu.label for gpu in own[world:])
+    text = f"{service.name} uses {world} of its {has} GPUs{_world(service)}: GPU {idle} would idle"
+    return [about(service, "idle-gpus", "warning", text, f"take {idle} away{change}", own[world].uuid, edits=edits)]
+
+
+def _tensor_edit(service: Service, gpus: int) -> Edit | None:
+    """The tensor-parallel size that uses this many GPUs, where there is one that the model allows."""
+    how, flag = service.serving, named(service.backend).tensor_flag
+    besides = (how.world or 1) // max(1, how.tensor or 1)
+    if not flag or how.world is None or gpus % besides:
+        return None
+    size = gpus // besides
+    model = service.files.architecture if service.files else None
+    if size < 1 or (model is not None and model.heads and model.heads % size):
+        return None
+    return Edit(argument=flag, value=str(size), reason=f"it has {gpus} GPUs")
+
+
+def sizes(service: Service, model: Architecture) -> list[Finding]:
+    """What the model's shape demands of the parallel sizes."""
+    how = service.serving
+    tensor, pipeline = how.tensor or 1, how.pipeline or 1
+    name, flag = service.name, named(service.backend).tensor_flag
+    found = []
+    if model.heads and tensor > 1 and model.heads % tensor:
+        text = f"{name}: its {model.heads} attention heads cannot be divided by tensor parallel size {tensor}"
+        found.append(about(service, "heads", "error", text, _divisors(flag, model.heads)))
+    elif model.kv_heads and tensor > 1 and not model.kv_lora_rank:
+        kv = model.kv_heads
+        if (kv >= tensor and kv % tensor) or (tensor > kv and tensor % kv):
+            text = f"{name}: its {kv} key-value heads and tensor parallel size {tensor} do not divide each other"
+            found.append(about(service, "kv-heads", "error", text, _divisors(flag, kv)))
+        elif tensor > kv:
+            text = (
+                f"{name}: its {kv} key-value heads are kept {tensor // kv} times over at tensor parallel size {tensor}"
+            )
+            fix = f"{flag} {kv} needs as much cache on each GPU"
+            found.append(about(service, "kv-heads-copied", "info", text, fix))
+    if model.vision_heads and tensor > 1 and model.vision_heads % tensor and not how.language_only:
+        text = f"{name}: the {model.vision_heads} heads of its vision part cannot be divided by {tensor}"
+        found.append(about(service, "vision-heads", "error", text, _divisors(flag, model.vision_heads)))
+    if model.layers and pipeline > model.layers:
+        text = f"{name}: pipeline parallel size {pipeline} is more than its {model.layers} layers"
+        found.append(about(service, "pipeline", "error", text, f"at most {model.layers}"))
+    if (how.experts or 1) > 1 and not model.experts:
+        text = f"{name}: expert parallelism is asked for, but {model.name or 'its model'} has no experts"
+        found.append(about(service, "no-experts", "error", text, "take the option away"))
+    width = model.intermediate
+    if model.group_size and width and tensor > 1 and width % tensor == 0 and (width // tensor) % model.group_size:
+        text = (
+            f"{name}: its layers of {width} cut in {tensor} are no multiple of {model.group_size}, "
+            f"by which {model.quantization or 'its'} weights are grouped"
+        )
+        found.append(about(service, "quantization-group", "warning", text, f"choose a smaller {flag}"))
+    if model.context and how.context and how.context > model.context and service.backend != "llama_cpp":
+        text = f"{name}: a context of {how.context} tokens is longer than the {model.context} of its model"
+        fix = f"{named(service.backend).context_flag} {model.context}"
+        found.append(about(service, "context-too-long", "warning", text, fix))
+    return found
+
+
+def _divisors(flag: str, number: int) -> str:
+    fitting = [str(size) for size in (1, 2, 4, 8, 16, 3, 5, 6, 7) if number % size == 0]
+    return f"{flag} {either(sorted(fitting, key=int))}"
+
+
+def alike(service: Service, own: Sequence[Gpu]) -> list[Finding]:
+    """Whether GPUs that work together are alike, and reach each other fast."""
+    if len(own) < 2:
+        return []
+    labels = ",".join(gpu.label for gpu in own)
+    instances = [gpu for gpu in own if gpu.mig_index is not None]
+    if instances:
+        text = f"{service.name} has {len(own)} GPUs ({labels}), but one process can use a single MIG instance only"
+        return [
+            about(service, "mig-in-group", "error", text, "assign it one instance, or whole GPUs", instances[0].uuid)
+        ]
+    if not service.serving.group:
+        return []
+    found = []
+    names = sorted({f"{gpu.name} {gib(gpu.memory_total_mib)}" for gpu in own})
+    if len(names) > 1:
+        text = f"{service.name} works on different GPUs together ({labels}: {', '.join(names)}); the slowest decides"
+        found.append(about(service, "mixed-gpus", "warning", text, "assign it GPUs of one kind", own[0].uuid))
+    islands = sorted({gpu.island for gpu in own if gpu.island is not None})
+    if len(islands) > 1:
+        text = f"{service.name} works together on GPUs {labels} that are not linked fast ({', '.join(islands)})"
+        found.append(about(service, "across-islands", "warning", text, "assign it GPUs of one island", own[0].uuid))
+    return found
+
+
+def types(service: Service, own: Sequence[Gpu]) -> list[Finding]:
+    """Whether its GPUs compute with the model's types."""
+    found = []
+    for gpu in own:
+        cannot, slow = cannot_run(service, gpu), is_slow(service, gpu)
+        if cannot:
+            fix = "assign it a newer GPU" + (", or set --dtype half" if "bfloat16" in cannot else "")
+            found.append(about(service, "dtype", "error", f"{service.name}: {cannot}", fix, gpu.uuid))
+        elif slow:
+            fix = "a newer GPU is faster"
+            found.append(about(service, "dtype-emulated", "warning", f"{service.name}: {slow}", fix, gpu.uuid))
+    return found[:1]
+
+
+def even_memory(service: Service, own: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
+    """SGLang's GPUs need about equal free memory before it starts."""
+    if set(service.running_on) >= set(service.assigned):
+        return []
+    free = {}
+    for one in memory:
+        if one.usable_mib is not None and one.uuid in service.assigned:
+            others = sum(
+                part.mib or 0
+                for part in one.shares
+                if part.kind in ("foreign", "service", "planned") and part.name != service.name
+            )
+            free[one.uuid] = one.usable_mib - others
+    if len(free) < 2:
+        return []
+    least, most = min(free, key=lambda uuid: free[uuid]), max(free, key=lambda uuid: free[uuid])
+    if free[least] >= UNEVEN * free[most]:
+        return []
+    labels = {gpu.uuid: gpu.label for gpu in own}
+    text = (
+        f"{service.name}: GPU {labels[least]} has {gib(max(0, free[least]))} GiB free and GPU {labels[most]} "
+        f"{gib(free[most])}; SGLang refuses groups whose free memory differs by more than a tenth"
+    )
+    return [about(service, "uneven-memory", "error", text, "assign it GPUs with equal free memory", least)]

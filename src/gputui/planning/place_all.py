@@ -1,0 +1,132 @@
+"""Which services can be placed at all: as many as possible, with as few groups across islands as possible."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from gputui.planning.packing import Nodes, Packer
+from gputui.planning.placement import Demand, Placement, Places, Problem
+
+NODES = 20_000
+"""Partial placements looked at for the question whether everything fits."""
+STEP_NODES = 600
+"""The same for each question on the way."""
+MOST_TRIES = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What all strategies start from: which services are placed at all, one way to place them (`witness`), and the
+    packer that knows within which sets of GPUs."""
+
+    problem: Problem
+    packer: Packer
+    which: tuple[int, ...]
+    witness: dict[int, Places]
+    proved: bool
+    reasons: dict[int, str]
+
+
+def place_all(problem: Problem) -> Start:
+    """Place as many services as can be, with as few groups across islands as possible."""
+    rooms = [room.room_mib for room in problem.rooms]
+    reasons = {
+        number: "no_gpu_alone" for number, demand in enumerate(problem.demands) if not _alone(problem, demand, rooms)
+    }
+    which = tuple(number for number in range(len(problem.demands)) if number not in reasons)
+    packer, witness, proved = _fewest_crossings(problem, which, rooms)
+    if witness is None:
+        which, dropped_proved = _as_many_as_fit(problem, which, rooms)
+        proved = proved and dropped_proved
+        for number in range(len(problem.demands)):
+            if number not in which:
+                reasons.setdefault(number, "no_room_left")
+        packer, witness, _ = _fewest_crossings(problem, which, rooms)
+    return Start(problem=problem, packer=packer, which=which, witness=witness or {}, proved=proved, reasons=reasons)
+
+
+def _alone(problem: Problem, demand: Demand, rooms: Sequence[int]) -> bool:
+    """Whether the service would fit if it were the only one."""
+    for group in problem.groups(demand, across=True):
+        fitting = [place for place in group if (demand.needs_mib[place] or 0) <= rooms[place]]
+        if len(fitting) >= demand.count:
+            return True
+    return False
+
+
+def _packer(problem: Problem, across: Iterable[int]) -> Packer:
+    """A packer in which only the services `across` may be spread over islands."""
+    crossing = set(across)
+    return Packer(
+        problem, [problem.groups(one, across=number in crossing) for number, one in enumerate(problem.demands)]
+    )
+
+
+def _fewest_crossings(
+    problem: Problem, which: Sequence[int], rooms: Sequence[int]
+) -> tuple[Packer, dict[int, Places] | None, bool]:
+    """A packing in which as few groups as possible are spread over islands."""
+    groups = [one for one in which if problem.demands[one].count > 1 and problem.demands[one].group]
+    proved = True
+    for number in range(len(groups) + 1):
+        for across in combinations(groups, number):
+            packer = _packer(problem, across)
+            found = packer.pack(rooms, which, Nodes(NODES if number in (0, len(groups)) else STEP_NODES))
+            if found is not None:
+                return packer, found, proved
+            proved = proved and packer.complete
+        if number == 1 and len(groups) > 4:
+            break
+    packer = _packer(problem, groups)
+    found = packer.pack(rooms, which, Nodes(NODES))
+    return packer, found, proved and packer.complete
+
+
+def _as_many_as_fit(problem: Problem, which: Sequence[int], rooms: Sequence[int]) -> tuple[tuple[int, ...], bool]:
+    """The services that can be placed together: as many as possible of the highest priority, then of the next.
+
+    Few services: every choice of those left out is tried, fewest first. Many: one after the other, small ones first, as
+    long as all fit; then that is not proved to be the most.
+    """
+    packer = _packer(problem, which)
+    kept: list[int] = []
+    proved = True
+    for priority in sorted({problem.demands[one].priority for one in which}, reverse=True):
+        level = [one for one in which if problem.demands[one].priority == priority]
+        level.sort(key=lambda one: (problem.demands[one].size * problem.demands[one].count, one))
+        chosen, certain = _most_of_level(packer, kept, level, rooms)
+        kept += chosen
+        proved = proved and certain
+    return tuple(sorted(kept)), proved
+
+
+def _most_of_level(
+    packer: Packer, kept: Sequence[int], level: Sequence[int], rooms: Sequence[int]
+) -> tuple[list[int], bool]:
+    tries = 0
+    certain = True
+    for left_out in range(len(level) + 1):
+        # The large ones are left out first.
+        for out in combinations(reversed(level), left_out):
+            tries += 1
+            if tries > MOST_TRIES:
+                return _one_by_one(packer, kept, level, rooms), False
+            chosen = [one for one in level if one not in out]
+            if packer.pack(rooms, [*kept, *chosen], Nodes(STEP_NODES)) is not None:
+                return chosen, certain
+            certain = certain and packer.complete
+    return [], certain
+
+
+def _one_by_one(packer: Packer, kept: Sequence[int], level: Sequence[int], rooms: Sequence[int]) -> list[int]:
+    chosen: list[int] = []
+    for one in level:
+        if packer.pack(rooms, [*kept, *chosen, one], Nodes(STEP_NODES)) is not None:
+            chosen.append(one)
+    return chosen
+
+
+def placement_of(start: Start, chosen: dict[int, Places], *, certain: bool) -> Placement:
+    """The placement in which each service has what was chosen for it."""
+    places = tuple(chosen.get(number) for number in range(len(start.problem.demands)))
+    return Placement(places=places, proved_best=certain and start.proved, reasons=start.reasons)

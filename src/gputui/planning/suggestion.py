@@ -1,0 +1,337 @@
+"""What a strategy would assign on a server as it is now."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gputui.domain.errors import UsageError
+from gputui.domain.gpu import Gpu, Reading
+from gputui.domain.service import Service, ServiceKey
+from gputui.domain.suggestion import StrategyName, SuggestedAssignment, SuggestedGpu, Suggestion, Unplaced
+from gputui.domain.units import gib
+from gputui.planning.dtype import cannot_run
+from gputui.planning.edit import needs_adoption
+from gputui.planning.memory import held_memory, need_on, usable_mib
+from gputui.planning.place_all import place_all
+from gputui.planning.placement import Demand, Placement, Problem, Room, canonical
+from gputui.planning.start_time import UNKNOWN_S, start_s
+from gputui.planning.strategies import solve
+
+SMALLEST_BUDGET_MIB = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Server:
+    """The server as a placement problem."""
+
+    readings: tuple[Reading, ...]
+    rooms: tuple[Room, ...]
+    foreign: Mapping[str, int]
+    fixed: Mapping[str, int]
+    movable: tuple[Service, ...]
+    stuck: tuple[Unplaced, ...]
+
+
+def suggest(
+    strategy: StrategyName, services: Sequence[Service], readings: Sequence[Reading], *, reserve_mib: int = 0
+) -> Suggestion:
+    """What a strategy would assign, with `reserve_mib` kept free on every GPU.
+
+    Placed are services that are enabled and ours; those that were only found stay where they are. Their memory, and
+    other people's, is not to be had; a service's own present memory is.
+    """
+    server = _server(services, readings, reserve_mib)
+    if strategy == "manual":
+        return _as_it_is(server, services, reserve_mib)
+    budgets, shrunk = _budgets(server)
+    problem = _problem(server, budgets)
+    placement = solve(strategy, problem)
+    return _suggestion(strategy, server, problem, placement, budgets, shrunk, reserve_mib)
+
+
+def _server(
+    services: Sequence[Service], readings: Sequence[Reading], reserve_mib: int, *, only: ServiceKey | None = None
+) -> _Server:
+    usable = [
+        one
+        for one in readings
+        if one.state in ("ok", "stale")
+        and one.gpu.assignable
+        and usable_mib(one) is not None
+        and one.memory_used_mib is not None
+    ]
+    movable, stuck = [], []
+    for service in services:
+        if only is None and (not service.enabled or needs_adoption(service)):
+            continue
+        if only is not None and service.key != only:
+            continue
+        if all(_need(service, reading) is None for reading in usable):
+            reason = _why_unknown(service)
+            stuck.append(Unplaced(service=service.key, name=service.name, reason=reason))
+        else:
+            movable.append(service)
+    ours = {service.key for service in movable}
+    rooms, foreign, fixed = [], {}, {}
+    for reading in usable:
+        held = held_memory(reading, services)
+        uuid = reading.gpu.uuid
+        foreign[uuid] = max(0, (reading.memory_used_mib or 0) - sum(held.values()))
+        fixed[uuid] = sum(
+            max(held.get(one.key, 0), (need_on(one, reading) or 0) if one.enabled and uuid in one.assigned else 0)
+            for one in services
+            if one.key not in ours
+        )
+        total = usable_mib(reading) or 0
+        rooms.append(
+            Room(
+                uuid=uuid,
+                room_mib=total - foreign[uuid] - fixed[uuid] - reserve_mib,
+                total_mib=total,
+                used_mib=foreign[uuid] + fixed[uuid],
+                kind=uuid
+                if reading.gpu.mig_index is not None
+                else f"{reading.gpu.name} {reading.gpu.memory_total_mib}",
+                island=reading.gpu.island,
+                speed=reading.gpu.speed,
+                order=reading.gpu.pci_order,
+            )
+        )
+    return _Server(
+        readings=tuple(usable),
+        rooms=tuple(rooms),
+        foreign=foreign,
+        fixed=fixed,
+        movable=tuple(movable),
+        stuck=tuple(stuck),
+    )
+
+
+def count_of(service: Service) -> int:
+    """How many GPUs a service is to get: what its flags make it use, else as many as it has."""
+    return service.serving.world or max(1, len(service.assigned))
+
+
+def _need(service: Service, reading: Reading) -> int | None:
+    """MiB that a service would take on this GPU; None where it cannot run there, or nothing is known.
+
+    One that takes a fraction of what is free makes do with its minimum; one that takes a fraction of the total has to
+    find its minimum within that.
+    """
+    if cannot_run(service, reading.gpu) is not None:
+        return None
+    if reading.gpu.mig_index is not None and count_of(service) > 1:
+        return None
+    needs = service.requirement
+    if service.budget_mib is None and needs.rule is not None and needs.rule.of != "total":
+        return needs.minimum_mib if needs.minimum_mib is not None else needs.claim_mib
+    need = need_on(service, reading)
+    too_little = need is not None and service.budget_mib is None and need < (needs.minimum_mib or 0)
+    return None if too_little else need
+
+
+def _why_unknown(service: Service) -> str:
+    if service.requirement.claim_mib is None:
+        return "what it needs is not known: declare it as x-gputui.vram, or run it once"
+    return f"no GPU here can run it: it needs {gib(service.requirement.minimum_mib)} GiB"
+
+
+def _problem(server: _Server, budgets: Mapping[ServiceKey, int]) -> Problem:
+    at = {room.uuid: place for place, room in enumerate(server.rooms)}
+    demands = []
+    for service in server.movable:
+        here = replace(service, budget_mib=budgets.get(service.key, service.budget_mib))
+        current = tuple(at[uuid] for uuid in service.assigned if uuid in at)
+        demands.append(
+            Demand(
+                name=str(service.key),
+                count=count_of(service),
+                needs_mib=tuple(_need(here, reading) for reading in server.readings),
+                group=service.serving.group,
+                priority=service.priority,
+                protected=service.isolate,
+                current=current if len(current) == len(service.assigned) else (),
+            )
+        )
+    return canonical(server.rooms, demands)
+
+
+# --- budgets ------------------------------------------------------------------------------------------------------
+
+
+def _whole(service: Service) -> int | None:
+    """The budget with which nothing of a service has to be left out."""
+    return service.declared_mib or service.requirement.claim_mib or service.budget_mib
+
+
+def _budgets(server: _Server) -> tuple[dict[ServiceKey, int], set[ServiceKey]]:
+    """The budget of each service that has one: the whole, or where not everything would fit then, the largest with
+    which as much fits as without any budget at all; services of higher priority first. Also which are smaller than the
+    whole."""
+    adjustable = sorted(
+        (one for one in server.movable if one.has_budget and _whole(one) is not None),
+        key=lambda one: (-one.priority, one.key),
+    )
+    whole = {one.key: _whole(one) or 0 for one in adjustable}
+    if not adjustable or _unplaced(server, whole) == 0:
+        return whole, set()
+    budgets = {key: min(SMALLEST_BUDGET_MIB, most) for key, most in whole.items()}
+    best = _unplaced(server, budgets)
+    if best == _unplaced(server, whole):
+        return whole, set()
+    for key, most in whole.items():
+        low, high = budgets[key], most + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            if _unplaced(server, {**budgets, key: middle}) <= best:
+                low = middle
+            else:
+                high = middle
+        budgets[key] = low
+    return budgets, {key for key, most in whole.items() if budgets[key] < most}
+
+
+def _unplaced(server: _Server, budgets: Mapping[ServiceKey, int]) -> int:
+    return len(place_all(_problem(server, budgets)).reasons)
+
+
+# --- the answer ---------------------------------------------------------------------------------------------------
+
+
+def _as_it_is(server: _Server, services: Sequence[Service], reserve_mib: int) -> Suggestion:
+    """What is assigned now, for comparison."""
+    ours = [one for one in services if one.enabled and not needs_adoption(one)]
+    assignments = tuple(
+        SuggestedAssignment(service=one.key, name=one.name, gpus=one.assigned, budget_mib=one.budget_mib)
+        for one in ours
+    )
+    planned = {room.uuid: server.fixed[room.uuid] for room in server.rooms}
+    for reading in server.readings:
+        for service in server.movable:
+            if reading.gpu.uuid in service.assigned:
+                planned[reading.gpu.uuid] += need_on(service, reading) or 0
+    return Suggestion(
+        strategy="manual",
+        reserve_mib=reserve_mib,
+        proved_best=False,
+        assignments=assignments,
+        unplaced=server.stuck,
+        gpus=_gpus(server, planned),
+    )
+
+
+def _gpus(server: _Server, planned: Mapping[str, int]) -> tuple[SuggestedGpu, ...]:
+    found = []
+    for reading, room in zip(server.readings, server.rooms, strict=True):
+        uuid = room.uuid
+        found.append(
+            SuggestedGpu(
+                uuid=uuid,
+                label=reading.gpu.label,
+                total_mib=room.total_mib,
+                planned_mib=planned[uuid],
+                foreign_mib=server.foreign[uuid],
+                free_after_mib=room.total_mib - server.foreign[uuid] - planned[uuid],
+            )
+        )
+    return tuple(found)
+
+
+def _suggestion(
+    strategy: StrategyName,
+    server: _Server,
+    problem: Problem,
+    placement: Placement,
+    budgets: Mapping[ServiceKey, int],
+    shrunk: set[ServiceKey],
+    reserve_mib: int,
+) -> Suggestion:
+    by_name = {str(one.key): one for one in server.movable}
+    planned = dict(server.fixed)
+    assignments: list[SuggestedAssignment] = []
+    unplaced = list(server.stuck)
+    gpus = {reading.gpu.uuid: reading.gpu for reading in server.readings}
+    for number, (demand, places) in enumerate(zip(problem.demands, placement.places, strict=True)):
+        service = by_name[demand.name]
+        if places is None:
+            reason = _why_unplaced(demand, problem, placement.reasons.get(number, ""))
+            unplaced.append(Unplaced(service=service.key, name=service.name, reason=reason))
+            continue
+        for place in places:
+            planned[problem.rooms[place].uuid] += demand.needs_mib[place] or 0
+        uuids = {problem.rooms[place].uuid for place in places}
+        budget = budgets[service.key] if service.key in shrunk else None
+        assignments.append(
+            SuggestedAssignment(
+                service=service.key,
+                name=service.name,
+                gpus=_ordered(uuids, service, gpus),
+                budget_mib=budget,
+                moved=uuids != set(service.assigned),
+                adjusted=budget != service.budget_mib,
+            )
+        )
+    assignments.sort(key=lambda one: one.service)
+    moved = [one.service for one in assignments if one.moved or one.adjusted]
+    running = [one for one in server.movable if one.key in moved and one.running]
+    return Suggestion(
+        strategy=strategy,
+        reserve_mib=reserve_mib,
+        proved_best=placement.proved_best,
+        assignments=tuple(assignments),
+        unplaced=tuple(sorted(unplaced, key=lambda one: one.service)),
+        gpus=_gpus(server, planned),
+        moves=sum(one.moved for one in assignments),
+        down_s=max((start_s(one) or UNKNOWN_S for one in running), default=None),
+        notes=_notes(strategy, server, shrunk, budgets),
+    )
+
+
+def _ordered(uuids: set[str], service: Service, gpus: Mapping[str, Gpu]) -> tuple[str, ...]:
+    """The operator's order where the GPUs are the same, else that of their addresses."""
+    if uuids == set(service.assigned):
+        return service.assigned
+    return tuple(sorted(uuids, key=lambda uuid: gpus[uuid].pci_order))
+
+
+def _notes(
+    strategy: StrategyName, server: _Server, shrunk: set[ServiceKey], budgets: Mapping[ServiceKey, int]
+) -> tuple[str, ...]:
+    notes = [
+        f"the VRAM budget of {one.name} is {budgets[one.key] * 100 // 1024 / 100:.2f} GiB, not {gib(_whole(one))}: "
+        "some of what it does may not fit"
+        for one in server.movable
+        if one.key in shrunk
+    ]
+    if strategy == "isolation" and not any(one.isolate for one in server.movable):
+        notes.append("no service is marked x-gputui.isolate: the most important one, else the largest, is kept apart")
+    if strategy == "latency" and not any(room.speed[0] for room in server.rooms):
+        notes.append("how fast the GPUs are is not known: all count as equally fast")
+    return tuple(notes)
+
+
+def _why_unplaced(demand: Demand, problem: Problem, kind: str) -> str:
+    needs = f"it needs {gib(demand.size)} GiB"
+    if demand.count > 1:
+        needs += f" on each of {demand.count} {'equal ' if demand.group else ''}GPUs"
+    usable = [place for place, need in enumerate(demand.needs_mib) if need is not None]
+    if len(usable) < demand.count:
+        return f"{needs}; {len(usable)} here can be used by it"
+    most = max((problem.rooms[place].room_mib for place in usable), default=0)
+    if kind == "no_gpu_alone":
+        return f"{needs}; the most that can be had on one is {gib(max(0, most))} GiB"
+    return f"{needs}, and the other services leave no room for it"
+
+
+def automatic(service: Service, services: Sequence[Service], readings: Sequence[Reading]) -> SuggestedAssignment:
+    """The GPUs for one service while all others stay where they are: those with most memory left (what `auto` means).
+
+    Raises:
+        UsageError: there is no room for it.
+    """
+    server = _server(services, readings, 0, only=service.key)
+    budgets, shrunk = _budgets(server)
+    problem = _problem(server, budgets)
+    found = _suggestion("vram", server, problem, solve("vram", problem), budgets, shrunk, 0)
+    if found.unplaced:
+        raise UsageError(f"{service.name}: {found.unplaced[0].reason}", "name the GPUs yourself, or free memory first")
+    return found.assignments[0]

@@ -59,7 +59,7 @@ def _with_room(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
 
 
 def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
-    from gputui.cli import change, show  # noqa: PLC0415 - the screen needs none of it
+    from gputui.cli import change, show, suggest  # noqa: PLC0415 - the screen needs none of it
 
     if arguments.verb is None:
         from gputui.app.app import run_app  # noqa: PLC0415 - a verb must not wait for Textual
@@ -71,6 +71,7 @@ def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
         "logs": show.logs,
         "assign": change.assign,
         "plan": change.plan,
+        "suggest": suggest.suggest,
         "apply": change.apply,
         "restart": change.lifecycle,
         "start": change.lifecycle,
@@ -111,6 +112,7 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
         interval_s=arguments.interval,
         settle_s=_settle(arguments, 6.0),
         readonly=arguments.readonly,
+        path_aliases=dict(arguments.path_alias),
         state_dir=directory,
         launch=start_process,
     )
@@ -167,6 +169,7 @@ def demo_room(arguments: argparse.Namespace, directory: Path) -> LocalControlRoo
         interval_s=arguments.interval,
         settle_s=_settle(arguments, 3.0),
         readonly=arguments.readonly,
+        path_aliases=dict(arguments.path_alias),
         simulated=True,
         state_dir=lambda _status: StateDir(directory),
         launch=start_thread,

@@ -54,10 +54,10 @@ def test_the_terminal_is_whole_again(how: str) -> None:
     else:
         os.kill(session.pid, getattr(signal, how))
     session.read(10.0, until=b"\x1b[?1049l")
+    session.read(1.0)
     assert b"\x1b[?1049l" in session.raw, "the screen of before is back"
     assert b"\x1b[?1003l" in session.raw, "the mouse is let go"
     assert b"\x1b[?25h" in session.raw, "the cursor is shown"
-    session.read(1.0)
     assert session.status() == 0
     os.close(session.terminal)
 

@@ -56,7 +56,7 @@ def test_a_service_is_moved_by_keyboard(
     terminal.keys(str(home))
     terminal.expect(f"{home} → {target} ")
     warning = terminal.expect("would fit")
-    assert f"{name} needs 8.0 GiB; GPU {target} has" in warning
+    assert f"{name} needs 8.0 GiB (observed); GPU {target} has" in warning
     assert "process_api" in warning or "root:" in warning or "someone:" in warning, "the warning names who holds it"
     assert "▲ over by" in warning
     terminal.expect(f"recreate {name}  GPUs {home} → {target} · CUDA_VISIBLE_DEVICES=0")

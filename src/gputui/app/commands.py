@@ -1,14 +1,16 @@
 """What the keys do: calls to the control room, with their questions and their errors. It knows no widget."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from gputui.app.background import in_thread
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer
+from gputui.domain.finding import Finding
 from gputui.domain.plan import Plan
 from gputui.domain.service import Service
+from gputui.domain.suggestion import Suggestion
 
 Severity = Literal["information", "warning", "error"]
 
@@ -63,6 +65,33 @@ class Commands:
     async def toggle_enabled(self, service: Service) -> None:
         """Enable the service or disable it."""
         await self.edit(lambda adopt: self._room.set_enabled(service.key, not service.enabled, adopt=adopt))
+
+    async def take_suggestion(self, suggestion: Suggestion) -> None:
+        """Take over what a strategy suggests, as one edit."""
+        changed = sum(one.moved or one.adjusted for one in suggestion.assignments)
+        if not changed:
+            self._person.tell(f"{suggestion.strategy} changes nothing", "information")
+            return
+
+        def change(adopt: bool) -> None:
+            self._room.take_suggestion(suggestion, adopt=adopt)
+            text = f"{suggestion.strategy}: {changed} services changed; p shows the plan, u takes it back"
+            self._person.tell(text, "information")
+
+        await self.edit(change)
+
+    async def take_fix(self, service: Service, findings: Sequence[Finding]) -> None:
+        """Change the arguments that the first finding about this service proposes to change."""
+        edits = next((one.edits for one in findings if one.service == service.name and one.edits), ())
+        if not edits:
+            self._person.tell(f"no finding about {service.name} proposes another argument", "information")
+            return
+        for change in edits:
+            await self.edit(
+                lambda adopt, change=change: self._room.set_argument(  # type: ignore[misc]
+                    service.key, change.argument, change.value, adopt=adopt
+                )
+            )
 
     def undo(self) -> None:
         """Take the last edit back."""

@@ -29,6 +29,8 @@ MAIN: list[Binding] = [
         for digit in GPU_KEYS.split(",")
     ),
     _key("d", "toggle_enabled", "on/off", "service.enabled", "enable or disable the selected service in the draft"),
+    _key("s", "strategies", "strategy", "draft.strategy", "what each strategy would assign, side by side", show=True),
+    _key("F", "take_fix", "take fix", "draft.fix", "change the arguments as the finding under the table proposes"),
     _key("u", "undo", "undo", "draft.undo", "take the last edit back", show=True),
     _key("ctrl+s", "save", "save", "draft.save", "save the draft as the next revision", show=True),
     _key("p", "show_pane('plan')", "plan", "pane.plan", "what an apply would do", show=True),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from gputui import __version__
+from gputui.domain.suggestion import STRATEGIES
 
 SHOWS = ("gpus", "services", "processes", "findings", "status")
 
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--project-name", "-p", metavar="N", help="the Compose project's name")
     add("--host", metavar="URL", help="the engine's address, as in DOCKER_HOST")
     add("--context", metavar="N", help="the docker context to use")
+    add("--path-alias", action="append", default=[], type=_alias, metavar="A=B", help="paths that mean the same place")
     add("--demo", metavar="SCENARIO", help="a simulated server; --demo=NAME chooses which")
     add("--readonly", action="store_true", help="only look")
     add("--theme", metavar="N", help="the screen's theme")
@@ -57,6 +59,13 @@ def _interval(text: str) -> float:
     if not 0.25 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.25 to 3600")
     return value
+
+
+def _alias(text: str) -> tuple[str, str]:
+    one, sign, other = text.partition("=")
+    if not sign or not one.startswith("/") or not other.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no pair of paths: write it like /ceph=/fsx")
+    return one, other
 
 
 def _add_shows(verbs: "argparse._SubParsersAction[_Parser]") -> None:
@@ -95,6 +104,17 @@ def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
         "--set", action="append", default=[], metavar="ARG=VALUE", help="change an argument of its command"
     )
     verb.add_argument("--yes", action="store_true", help="adopt a container that was found, without asking")
+    verb = verbs.add_parser("suggest", help="what a strategy would assign; changes nothing unless told to")
+    verb.add_argument(
+        "--strategy",
+        choices=tuple(STRATEGIES),
+        help="; ".join(f"{name}: {text}" for name, text in STRATEGIES.items()) + "; without it, all side by side",
+    )
+    verb.add_argument("--reserve", metavar="SIZE", help="memory to keep free on every GPU (default none)")
+    verb.add_argument("--json", action="store_true", help="one JSON object")
+    verb.add_argument("--adopt", action="store_true", help="place containers that were only found, too")
+    verb.add_argument("--save", action="store_true", help="save it as the assignments; nothing is applied yet")
+    verb.add_argument("--yes", "-y", action="store_true", help="without asking")
     verb = verbs.add_parser("plan", help="what an apply would do")
     verb.add_argument("--json", action="store_true", help="one JSON object")
     verb = verbs.add_parser("apply", help="carry the plan out")

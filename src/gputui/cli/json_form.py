@@ -9,6 +9,7 @@ from gputui.domain.gpu import GpuProcess, Reading
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import Edit, Service
 from gputui.domain.snapshot import Snapshot
+from gputui.domain.suggestion import Suggestion
 from gputui.domain.text import mask_secret
 
 SCHEMA_VERSION = 1
@@ -30,6 +31,42 @@ def gpus(snapshot: Snapshot) -> dict[str, Any]:
     return versioned(body)
 
 
+def suggestion(found: Suggestion, snapshot: Snapshot) -> dict[str, Any]:
+    """`suggest --json`."""
+    indices = {gpu.uuid: gpu.index for gpu in snapshot.inventory.gpus}
+    return versioned(
+        {
+            "strategy": found.strategy,
+            "reserve_mib": found.reserve_mib,
+            "proved_best": found.proved_best,
+            "assignments": {
+                one.name: {
+                    "gpus": list(one.gpus),
+                    "indices": [indices.get(uuid) for uuid in one.gpus],
+                    "budget_mib": one.budget_mib,
+                    "moved": one.moved,
+                }
+                for one in (*found.assignments, *found.fixed)
+            },
+            "fixed": [one.name for one in found.fixed],
+            "moves": found.moves,
+            "down_s": found.down_s,
+            "unplaced": [{"service": one.name, "reason": one.reason} for one in found.unplaced],
+            "gpus": [
+                {
+                    "uuid": one.uuid,
+                    "index": indices.get(one.uuid),
+                    "planned_mib": one.planned_mib,
+                    "foreign_mib": one.foreign_mib,
+                    "free_after_mib": one.free_after_mib,
+                }
+                for one in found.gpus
+            ],
+            "notes": list(found.notes),
+        }
+    )
+
+
 def _gpu(reading: Reading, snapshot: Snapshot) -> dict[str, Any]:
     gpu = reading.gpu
     processes = reading.processes
@@ -41,6 +78,8 @@ def _gpu(reading: Reading, snapshot: Snapshot) -> dict[str, Any]:
         "name": gpu.name,
         "pci_bus_id": gpu.pci_bus_id,
         "compute_capability": gpu.compute_capability,
+        "memory_bandwidth_gb_s": gpu.memory_bandwidth_gb_s,
+        "island": gpu.island,
         "memory_total_mib": reading.memory_total_mib,
         "memory_used_mib": reading.memory_used_mib,
         "memory_reserved_mib": reading.memory_reserved_mib,
@@ -146,6 +185,7 @@ def finding(one: Finding) -> dict[str, Any]:
         "gpu": one.gpu,
         "text": one.text,
         "fix": one.fix,
+        "edits": [_edit(change) for change in one.edits],
     }
 
 

@@ -43,6 +43,7 @@ from gputui.planning.suggestion import automatic, suggest
 from gputui.project.state_dir import StateDir
 
 NOT_SAVED = Assignments()
+ADOPTING = "say yes, or --yes, to adopt it: it is then recreated by plans, and put back if that fails"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +234,7 @@ class LocalControlRoom:
         if edit.needs_adoption(service) and not adopt:
             raise NeedsAnswer(
                 f"{service.name} is a container that gputui found; may it be changed from here?",
-                "say yes, or --yes, to adopt it: it is then recreated by plans, and put back if that fails",
+                ADOPTING,
             )
         return service
 
@@ -280,18 +281,25 @@ class LocalControlRoom:
             change = Edit(argument=argument, value=value, reason=f"set by {self._settings.operator}")
             self._edit(edit.with_argument(self._draft, self._service(key, adopt=adopt), change))
 
-    def suggest(self, strategy: StrategyName, reserve_mib: int = 0) -> Suggestion:
+    def suggest(self, strategy: StrategyName, reserve_mib: int = 0, *, adopt: bool = False) -> Suggestion:
         """What a strategy would assign."""
         with self._lock:
             services, readings = self._services(self._draft.current), self._gpu_watch.readings()
-        return suggest(strategy, services, readings, reserve_mib=reserve_mib)
+        return suggest(strategy, services, readings, reserve_mib=reserve_mib, adopt=adopt)
 
-    def take_suggestion(self, suggestion: Suggestion) -> None:
+    def take_suggestion(self, suggestion: Suggestion, *, adopt: bool) -> None:
         """Edit the draft: everything as a strategy suggests it."""
         self._check_writable()
         with self._lock:
             services = {one.key: one for one in self._services(self._draft.current)}
             changed = [one for one in suggestion.assignments if one.moved or one.adjusted]
+            found = [
+                one.name for one in changed if one.service in services and edit.needs_adoption(services[one.service])
+            ]
+            if found and not adopt:
+                raise NeedsAnswer(
+                    f"{', '.join(found)}: containers that gputui found; may they be changed from here?", ADOPTING
+                )
             self._edit(edit.with_suggestion(self._draft, suggestion.strategy, services, changed))
 
     def undo(self) -> bool:

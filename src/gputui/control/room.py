@@ -64,11 +64,12 @@ class ControlRoom(Protocol):
         """Edit the draft: one argument of the service's command."""
         ...
 
-    def suggest(self, strategy: StrategyName, reserve_mib: int = 0) -> Suggestion:
-        """What a strategy would assign, with `reserve_mib` kept free on every GPU. Changes nothing. May take time."""
+    def suggest(self, strategy: StrategyName, reserve_mib: int = 0, *, adopt: bool = False) -> Suggestion:
+        """What a strategy would assign, with `reserve_mib` kept free on every GPU; `adopt`: to containers that were
+        only found, too. Changes nothing. May take time."""
         ...
 
-    def take_suggestion(self, suggestion: Suggestion) -> None:
+    def take_suggestion(self, suggestion: Suggestion, *, adopt: bool) -> None:
         """Edit the draft, in one step: the services get what a strategy suggests for them."""
         ...
 

@@ -53,13 +53,17 @@ class SuggestedGpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """A strategy's answer. `down_s` is an estimate of how long the longest of the services that move is away, None
-    where none moves. `notes` are what one should know about it."""
+    """A strategy's answer.
+
+    `down_s` is an estimate of how long the longest of the services that move is away, None where none moves. `fixed`
+    stay where they are, because they were only found. `notes` are what one should know about it.
+    """
 
     strategy: StrategyName
     reserve_mib: int
     proved_best: bool
     assignments: tuple[SuggestedAssignment, ...]
+    fixed: tuple[SuggestedAssignment, ...] = ()
     unplaced: tuple[Unplaced, ...] = ()
     gpus: tuple[SuggestedGpu, ...] = ()
     moves: int = 0

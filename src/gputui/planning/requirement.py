@@ -52,8 +52,10 @@ def requirement(known: Evidence) -> Requirement:
     if known.peak_mib is not None:
         seen = max(known.peak_mib, seen or 0)
     if seen is not None and (settled or claim is None or seen >= claim or _depends_on_others(rule)):
+        # It runs with what it was seen to hold, so it cannot need more.
+        least = minimum if known.peak_mib is None or minimum is None else min(minimum, known.peak_mib)
         return Requirement(
-            minimum_mib=minimum if rule else seen,
+            minimum_mib=least if rule else seen,
             claim_mib=seen,
             source="observed",
             rule=rule,

@@ -29,28 +29,39 @@ class _Server:
     fixed: Mapping[str, int]
     movable: tuple[Service, ...]
     stuck: tuple[Unplaced, ...]
+    stays: tuple[SuggestedAssignment, ...]
 
 
 def suggest(
-    strategy: StrategyName, services: Sequence[Service], readings: Sequence[Reading], *, reserve_mib: int = 0
+    strategy: StrategyName,
+    services: Sequence[Service],
+    readings: Sequence[Reading],
+    *,
+    reserve_mib: int = 0,
+    adopt: bool = False,
 ) -> Suggestion:
     """What a strategy would assign, with `reserve_mib` kept free on every GPU.
 
-    Placed are services that are enabled and ours; those that were only found stay where they are. Their memory, and
-    other people's, is not to be had; a service's own present memory is.
+    Placed are services that are enabled and ours, and with `adopt` those that were only found; else these stay where
+    they are. Their memory, and other people's, is not to be had; a service's own present memory is.
     """
-    server = _server(services, readings, reserve_mib)
+    server = _server(services, readings, reserve_mib, [one for one in services if _may_move(one, adopt)])
     if strategy == "manual":
-        return _as_it_is(server, services, reserve_mib)
+        return _as_it_is(server, reserve_mib)
     budgets, shrunk = _budgets(server)
     problem = _problem(server, budgets)
     placement = solve(strategy, problem)
     return _suggestion(strategy, server, problem, placement, budgets, shrunk, reserve_mib)
 
 
+def _may_move(service: Service, adopt: bool) -> bool:
+    return service.enabled and (adopt or not needs_adoption(service))
+
+
 def _server(
-    services: Sequence[Service], readings: Sequence[Reading], reserve_mib: int, *, only: ServiceKey | None = None
+    services: Sequence[Service], readings: Sequence[Reading], reserve_mib: int, placed: Sequence[Service]
 ) -> _Server:
+    """The problem of placing the services `placed`, while all others stay."""
     usable = [
         one
         for one in readings
@@ -60,14 +71,9 @@ def _server(
         and one.memory_used_mib is not None
     ]
     movable, stuck = [], []
-    for service in services:
-        if only is None and (not service.enabled or needs_adoption(service)):
-            continue
-        if only is not None and service.key != only:
-            continue
+    for service in placed:
         if all(_need(service, reading) is None for reading in usable):
-            reason = _why_unknown(service)
-            stuck.append(Unplaced(service=service.key, name=service.name, reason=reason))
+            stuck.append(Unplaced(service=service.key, name=service.name, reason=_why_unknown(service)))
         else:
             movable.append(service)
     ours = {service.key for service in movable}
@@ -103,6 +109,13 @@ def _server(
         fixed=fixed,
         movable=tuple(movable),
         stuck=tuple(stuck),
+        stays=tuple(_as_now(one) for one in services if one.enabled and one not in placed),
+    )
+
+
+def _as_now(service: Service) -> SuggestedAssignment:
+    return SuggestedAssignment(
+        service=service.key, name=service.name, gpus=service.assigned, budget_mib=service.budget_mib
     )
 
 
@@ -197,13 +210,8 @@ def _unplaced(server: _Server, budgets: Mapping[ServiceKey, int]) -> int:
 # --- the answer ---------------------------------------------------------------------------------------------------
 
 
-def _as_it_is(server: _Server, services: Sequence[Service], reserve_mib: int) -> Suggestion:
+def _as_it_is(server: _Server, reserve_mib: int) -> Suggestion:
     """What is assigned now, for comparison."""
-    ours = [one for one in services if one.enabled and not needs_adoption(one)]
-    assignments = tuple(
-        SuggestedAssignment(service=one.key, name=one.name, gpus=one.assigned, budget_mib=one.budget_mib)
-        for one in ours
-    )
     planned = {room.uuid: server.fixed[room.uuid] for room in server.rooms}
     for reading in server.readings:
         for service in server.movable:
@@ -213,7 +221,8 @@ def _as_it_is(server: _Server, services: Sequence[Service], reserve_mib: int) ->
         strategy="manual",
         reserve_mib=reserve_mib,
         proved_best=False,
-        assignments=assignments,
+        assignments=tuple(_as_now(one) for one in server.movable),
+        fixed=server.stays,
         unplaced=server.stuck,
         gpus=_gpus(server, planned),
     )
@@ -278,6 +287,7 @@ def _suggestion(
         reserve_mib=reserve_mib,
         proved_best=placement.proved_best,
         assignments=tuple(assignments),
+        fixed=server.stays,
         unplaced=tuple(sorted(unplaced, key=lambda one: one.service)),
         gpus=_gpus(server, planned),
         moves=sum(one.moved for one in assignments),
@@ -328,7 +338,7 @@ def automatic(service: Service, services: Sequence[Service], readings: Sequence[
     Raises:
         UsageError: there is no room for it.
     """
-    server = _server(services, readings, 0, only=service.key)
+    server = _server(services, readings, 0, [service])
     budgets, shrunk = _budgets(server)
     problem = _problem(server, budgets)
     found = _suggestion("vram", server, problem, solve("vram", problem), budgets, shrunk, 0)

@@ -16,6 +16,7 @@ from gputui.app.keymap import MAIN, TABLE
 from gputui.app.screens.confirm import Confirm
 from gputui.app.screens.edit_service import EditService, TypedEdit
 from gputui.app.screens.help import Help
+from gputui.app.screens.strategies import Strategies
 from gputui.app.widgets.finding_line import MARKS, FindingLine
 from gputui.app.widgets.gpu_cards import GpuCards
 from gputui.app.widgets.launch_pane import LaunchPane
@@ -29,12 +30,25 @@ from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
 from gputui.domain.service import Service
 from gputui.domain.snapshot import Snapshot
+from gputui.domain.suggestion import Suggestion
 from gputui.domain.units import gib
 
 PANES = ("plan", "launch", "logs", "gpus", "processes", "findings", "history")
 
-NEEDS_GPUS = {"toggle_gpu", "edit"}
-CHANGES = {"toggle_gpu", "edit", "toggle_enabled", "undo", "save", "apply", "lifecycle", "stop_or_start", "roll_back"}
+NEEDS_GPUS = {"toggle_gpu", "edit", "strategies"}
+CHANGES = {
+    "toggle_gpu",
+    "edit",
+    "strategies",
+    "take_fix",
+    "toggle_enabled",
+    "undo",
+    "save",
+    "apply",
+    "lifecycle",
+    "stop_or_start",
+    "roll_back",
+}
 NEEDS_ENGINE = CHANGES - {"undo"}
 
 
@@ -205,6 +219,20 @@ class MainScreen(Screen[None]):
         """Enable or disable the selected service."""
         if self.selected is not None:
             await self._commands.toggle_enabled(self.selected)
+
+    @work(group="command")
+    async def action_strategies(self) -> None:
+        """Compare the strategies; the chosen one goes into the draft."""
+        if self._snapshot is not None:
+            chosen: Suggestion | None = await self.app.push_screen_wait(Strategies(self._room, self._snapshot))
+            if chosen is not None:
+                await self._commands.take_suggestion(chosen)
+
+    @work(group="command")
+    async def action_take_fix(self) -> None:
+        """Change the arguments as a finding about the selected service proposes."""
+        if self.selected is not None and self._snapshot is not None:
+            await self._commands.take_fix(self.selected, self._snapshot.findings)
 
     def action_undo(self) -> None:
         """Take the last edit back."""

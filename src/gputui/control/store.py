@@ -93,7 +93,7 @@ def _texts(
             views.append((item, container_view(gpus, item.gpus, sees_all_devices=sees_all)))
         except GputuiError:
             continue  # one of its GPUs is gone: a finding on its row says so
-        if item.budget_mib is not None:
+        if item.budget_mib is not None and service.budget_env is not None:
             budgets.append((item.key.name, service.budget_env, gib_down(item.budget_mib)))
     return {
         folder / ASSIGNMENTS_NAME: assignments_text(saved, gpus),

@@ -37,7 +37,7 @@ class Step:
     container_id: str | None = None
     view: ContainerView | None = None
     budget_mib: int | None = None
-    budget_env: str = "VRAM_BUDGET_GB"
+    budget_env: str | None = "VRAM_BUDGET_GB"
     edits: tuple[Edit, ...] = ()
     diff: tuple[str, ...] = ()
 

@@ -97,7 +97,7 @@ class Service:
     isolate: bool = False
     has_budget: bool = False
     budget_mib: int | None = None
-    budget_env: str = "VRAM_BUDGET_GB"
+    budget_env: str | None = "VRAM_BUDGET_GB"
     edits: tuple[Edit, ...] = ()
     drift: tuple[str, ...] = ()
     container: Container | None = None

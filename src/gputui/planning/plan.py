@@ -11,6 +11,7 @@ from gputui.domain.gpu import Gpu
 from gputui.domain.plan import Action, ContainerView, Plan, Step
 from gputui.domain.service import Service
 from gputui.domain.text import mask_secret
+from gputui.planning.budget import all_edits
 from gputui.planning.container_view import container_view
 from gputui.planning.findings.ownership import not_ours
 from gputui.planning.given_gpus import uses_gpus
@@ -106,7 +107,7 @@ def _step(service: Service, gpus: Sequence[Gpu]) -> Step:
         view=view,
         budget_mib=service.budget_mib,
         budget_env=service.budget_env,
-        edits=service.edits,
+        edits=all_edits(service, gpus),
         diff=_diff(service, view, gpus) if view and action in ("create", "recreate") else (),
     )
 
@@ -164,8 +165,9 @@ def _changes(service: Service, gpus: Sequence[Gpu]) -> list[str]:
     budget = None if service.budget_mib is None else str(service.budget_mib)
     if before_budget != budget:
         changes.append(f"budget {_budget(before_budget)} → {_budget(budget)}")
-    if container.labels.get(LABEL_EDITS, "") != edits_mark(service.edits):
-        changes.append(f"edit {edits_text(service.edits) or 'none'}")
+    edits = all_edits(service, gpus)
+    if container.labels.get(LABEL_EDITS, "") != edits_mark(edits):
+        changes.append(f"edit {edits_text(edits) or 'none'}")
     return changes
 
 
@@ -182,9 +184,9 @@ def _diff(service: Service, view: ContainerView, gpus: Sequence[Gpu]) -> tuple[s
         ("CUDA_VISIBLE_DEVICES", before.get("CUDA_VISIBLE_DEVICES"), view.cuda_visible_devices),
         ("CUDA_DEVICE_ORDER", before.get("CUDA_DEVICE_ORDER"), "PCI_BUS_ID" if view.gpus else None),
     ]
-    if service.budget_mib is not None:
+    if service.budget_mib is not None and service.budget_env is not None:
         rows.append((service.budget_env, None, gib_down(service.budget_mib)))
-    rows += [(edit.argument, None, mask_secret(edit.argument, edit.value or "")) for edit in service.edits]
+    rows += [(edit.argument, None, mask_secret(edit.argument, edit.value or "")) for edit in all_edits(service, gpus)]
     return tuple(f"{name}: {old or '—'} → {new or '—'}" for name, old, new in rows if old != new)
 
 

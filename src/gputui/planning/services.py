@@ -14,6 +14,7 @@ from gputui.domain.peak import PeakKey
 from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import command_line
+from gputui.planning.backends.backend import Backend
 from gputui.planning.backends.registry import backend_of, named
 from gputui.planning.given_gpus import find_gpu, requested_gpus, use_by_container, uses_gpus
 from gputui.planning.model_name import model_of
@@ -155,7 +156,7 @@ def _service(
         isolate=declared.isolate if declared else False,
         has_budget=bool(declared and declared.has_budget) or budget is not None,
         budget_mib=budget,
-        budget_env=declared.budget_env if declared else "VRAM_BUDGET_GB",
+        budget_env=_budget_env(declared, backend),
         edits=adopted.edits if adopted else (),
         drift=drift(requested, on, gpus),
         container=container,
@@ -177,6 +178,13 @@ def edited(launch: Launch, edits: tuple[Edit, ...]) -> Launch:
     for edit in edits:
         words = with_argument(words, edit.argument, edit.value)
     return replace(launch, words=tuple(words))
+
+
+def _budget_env(declared: ComposeService | None, backend: Backend) -> str | None:
+    """The variable that tells a service its budget; None for a backend that has an option of its own for it."""
+    if declared is not None and declared.has_budget:
+        return declared.budget_env
+    return None if backend.memory_flag else "VRAM_BUDGET_GB"
 
 
 def _peak(key: PeakKey | None, peaks: Mapping[PeakKey, int], *, anywhere: bool) -> int | None:

@@ -64,8 +64,11 @@ def with_gpus(spec: ContainerSpec, view: ContainerView, *, revision: int, operat
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
 
 
-def with_edits(spec: ContainerSpec, *, budget_mib: int | None, budget_env: str, edits: Sequence[Edit]) -> ContainerSpec:
-    """The spec with a VRAM budget (GiB with one decimal, in the variable `budget_env`) and changed arguments.
+def with_edits(
+    spec: ContainerSpec, *, budget_mib: int | None, budget_env: str | None, edits: Sequence[Edit]
+) -> ContainerSpec:
+    """The spec with a VRAM budget (GiB with one decimal, in the variable `budget_env`, if it is told by one) and
+    changed arguments.
 
     What they change is remembered in a label as it was, so that taking them back restores it.
     """
@@ -80,10 +83,11 @@ def with_edits(spec: ContainerSpec, *, budget_mib: int | None, budget_env: str, 
     labels.pop(LABEL_EDITS, None)
     if budget_mib is not None or edits:
         before = dict(line.partition("=")[::2] for line in environment)
-        remembered = {budget_env: before.get(budget_env)} if budget_mib is not None else {}
+        remembered = {budget_env: before.get(budget_env)} if budget_mib is not None and budget_env else {}
         labels[LABEL_ORIGINAL] = json.dumps({"cmd": command, "variables": remembered})
     if budget_mib is not None:
-        environment = with_variables(environment, {budget_env: gib_down(budget_mib)})
+        if budget_env:
+            environment = with_variables(environment, {budget_env: gib_down(budget_mib)})
         labels[LABEL_BUDGET] = str(budget_mib)
     if edits:
         words = list(command or [])

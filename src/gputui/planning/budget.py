@@ -8,8 +8,8 @@ from gputui.planning.backends.registry import named
 
 
 def all_edits(service: Service, gpus: Sequence[Gpu]) -> tuple[Edit, ...]:
-    """The service's edits, and the one that tells its backend its budget: a fraction of the smallest of its GPUs, rounded
-    down to a hundredth."""
+    """The service's edits, and the one that tells its backend its budget: as a fraction of the smallest of its GPUs,
+    rounded down to a hundredth."""
     flag = named(service.backend).memory_flag
     totals = [gpu.memory_total_mib for gpu in gpus if gpu.uuid in service.assigned and gpu.memory_total_mib]
     if service.budget_mib is None or service.budget_env is not None or not flag or not totals:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 from gputui.planning.packing import Nodes, Packer
 from gputui.planning.placement import Demand, Placement, Places, Problem
@@ -12,6 +12,8 @@ NODES = 20_000
 STEP_NODES = 600
 """The same for each question on the way."""
 MOST_TRIES = 300
+MOST_FOLLOWED = 12
+"""Equally good choices of services of one priority that are followed to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,43 +87,47 @@ def _fewest_crossings(
 def _as_many_as_fit(problem: Problem, which: Sequence[int], rooms: Sequence[int]) -> tuple[tuple[int, ...], bool]:
     """The services that can be placed together: as many as possible of the highest priority, then of the next.
 
-    Few services: every choice of those left out is tried, fewest first. Many: one after the other, small ones first, as
-    long as all fit; then that is not proved to be the most.
+    Few services: every choice of those left out is tried, fewest first, and several of a priority's equally good
+    choices are followed. Many: one after the other, small ones first, as long as all fit; then that is not proved to be
+    the most.
     """
     packer = _packer(problem, which)
-    kept: list[int] = []
+    followed: list[list[int]] = [[]]
     proved = True
     for priority in sorted({problem.demands[one].priority for one in which}, reverse=True):
         level = [one for one in which if problem.demands[one].priority == priority]
         level.sort(key=lambda one: (problem.demands[one].size * problem.demands[one].count, one))
-        chosen, certain = _most_of_level(packer, kept, level, rooms)
-        kept += chosen
+        followed, certain = _most_of_level(packer, followed, level, rooms)
         proved = proved and certain
-    return tuple(sorted(kept)), proved
+    return tuple(sorted(followed[0])), proved
 
 
 def _most_of_level(
-    packer: Packer, kept: Sequence[int], level: Sequence[int], rooms: Sequence[int]
-) -> tuple[list[int], bool]:
+    packer: Packer, followed: Sequence[Sequence[int]], level: Sequence[int], rooms: Sequence[int]
+) -> tuple[list[list[int]], bool]:
+    """What was followed so far, each with as many of these services as any of them allows."""
     tries = 0
     certain = True
     for left_out in range(len(level) + 1):
+        found: list[list[int]] = []
         # The large ones are left out first.
-        for out in combinations(reversed(level), left_out):
+        for kept, out in product(followed, combinations(reversed(level), left_out)):
             tries += 1
             if tries > MOST_TRIES:
-                return _one_by_one(packer, kept, level, rooms), False
-            chosen = [one for one in level if one not in out]
-            if packer.pack(rooms, [*kept, *chosen], Nodes(STEP_NODES)) is not None:
-                return chosen, certain
+                return found or [_one_by_one(packer, followed[0], level, rooms)], False
+            chosen = [*kept, *(one for one in level if one not in out)]
+            if packer.pack(rooms, chosen, Nodes(STEP_NODES)) is not None:
+                found.append(chosen)
             certain = certain and packer.complete
-    return [], certain
+        if found:
+            return found[:MOST_FOLLOWED], certain and len(found) <= MOST_FOLLOWED
+    return [list(followed[0])], certain
 
 
 def _one_by_one(packer: Packer, kept: Sequence[int], level: Sequence[int], rooms: Sequence[int]) -> list[int]:
-    chosen: list[int] = []
+    chosen = list(kept)
     for one in level:
-        if packer.pack(rooms, [*kept, *chosen, one], Nodes(STEP_NODES)) is not None:
+        if packer.pack(rooms, [*chosen, one], Nodes(STEP_NODES)) is not None:
             chosen.append(one)
     return chosen
 

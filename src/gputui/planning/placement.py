@@ -121,7 +121,12 @@ def canonical(rooms: Sequence[Room], demands: Sequence[Demand]) -> Problem:
         )
         for one in demands
     ]
-    renumbered.sort(key=lambda one: (-one.size, -one.count, -one.priority, one.protected, one.group, one.name))
+
+    def likeness(one: Demand) -> tuple[object, ...]:
+        needs = tuple(-1 if need is None else need for need in one.needs_mib)
+        return (-one.size, -one.count, -one.priority, one.protected, one.group, needs, one.name)
+
+    renumbered.sort(key=likeness)
     return Problem(rooms=tuple(rooms[place] for place in order), demands=tuple(renumbered))
 
 

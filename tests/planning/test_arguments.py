@@ -1,0 +1,172 @@
+"""Options as people write them: lists, shell strings, variables, aliases; and what cannot be told."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gputui.domain.launch import Launch, launch_of
+from gputui.domain.serving import Serving
+from gputui.planning.arguments import command_line, fraction, whole_number
+from gputui.planning.backends.registry import backend_of
+from gputui.planning.model_name import model_of, weights_by_name
+from gputui.planning.services import serving_of
+
+
+def vllm(*words: str, **environment: str) -> Serving:
+    return serving_of("vllm", Launch(words=words, settings=tuple(sorted(environment.items()))), 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("vllm", "serve", "m", "--tensor-parallel-size", "2"),
+        ("vllm", "serve", "m", "--tensor-parallel-size=2"),
+        ("vllm", "serve", "m", "--tensor_parallel_size", "2"),
+        ("vllm", "serve", "m", "-tp", "2"),
+        ("vllm", "serve", "m", "-tp=2"),
+        ("sh", "-c", "vllm serve m --tensor-parallel-size 2"),
+        ("/bin/bash", "-lc", "export X=1; cd /app && exec vllm serve m -tp 2 > /dev/stdout"),
+        ("bash", "-c", "pip install x && vllm serve m \\\n  --tensor-parallel-size=2 \\\n  --port 8000"),
+        ("/usr/bin/tini", "--", "bash", "-c", "vllm serve m -tp '2'"),
+    ],
+)
+def test_the_same_option_in_every_spelling(words: tuple[str, ...]) -> None:
+    found = vllm(*words)
+    assert (found.tensor, found.world, found.unread) == (2, 2, ())
+
+
+def test_a_variable_of_the_container_is_put_in() -> None:
+    found = vllm("sh", "-c", "vllm serve m -tp ${TENSOR_PARALLEL_SIZE}", TENSOR_PARALLEL_SIZE="4")
+    assert found.tensor == 4
+
+
+def test_a_default_in_the_script_is_taken() -> None:
+    assert vllm("sh", "-c", "vllm serve m -tp ${TP_UNKNOWN:-2}").tensor == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sh", "-c", "vllm serve m -tp $GPUS"),
+        ("sh", "-c", "vllm serve m -tp $(nvidia-smi -L | wc -l)"),
+        ("sh", "-c", "if true; then vllm serve m; fi"),
+        ("vllm", "serve", "m", "--config", "/etc/vllm.yaml"),
+        ("sh", "-c", "vllm serve 'm"),
+    ],
+)
+def test_what_cannot_be_told_is_unknown_and_not_one(words: tuple[str, ...]) -> None:
+    found = vllm(*words)
+    assert found.tensor is None
+    assert found.world is None
+    assert "--tensor-parallel-size" in found.unread
+
+
+def test_the_environment_says_it_where_the_command_does_not() -> None:
+    assert vllm("serve.sh", TENSOR_PARALLEL="4", GPU_MEMORY_UTIL="0.8").tensor == 4
+    assert vllm("serve.sh", "-tp", "2", TENSOR_PARALLEL="4").tensor == 2
+
+
+def test_of_an_option_given_twice_the_last_one_counts() -> None:
+    assert vllm("vllm", "serve", "m", "-tp", "2", "--tensor-parallel-size", "8").tensor == 8
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "nan", ""])
+def test_a_size_that_is_none_is_told(value: str) -> None:
+    found = vllm("vllm", "serve", "m", f"--tensor-parallel-size={value}")
+    assert found.tensor is None
+    assert found.invalid
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-0.5", "0", "1.5", "90%", ""])
+def test_a_fraction_that_is_none_is_told(value: str) -> None:
+    found = vllm("vllm", "serve", "m", f"--gpu-memory-utilization={value}")
+    assert found.fraction is None
+    assert len(found.invalid) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("8192", 8192), ("32k", 32_000), ("32K", 32_768), ("1.5k", 1500), ("x", None), ("1.5", None)]
+)
+def test_numbers_as_the_engines_read_them(text: str, number: int | None) -> None:
+    assert whole_number(text) == number
+
+
+@given(st.text(max_size=200))
+def test_any_script_is_read_without_an_error(script: str) -> None:
+    for backend in ("vllm", "sglang", "tensorrt_llm", "tgi", "llama_cpp", "pytorch", "generic"):
+        found = serving_of(backend, Launch(words=("sh", "-c", script)), 2)
+        assert found.world is None or found.world >= 1
+    whole_number(script)
+    fraction(script)
+    command_line(("sh", "-c", script), {})
+
+
+@given(st.lists(st.text(max_size=20), max_size=8))
+def test_any_words_are_read_without_an_error(words: list[str]) -> None:
+    for backend in ("vllm", "sglang", "tensorrt_llm", "tgi", "llama_cpp", "pytorch"):
+        serving_of(backend, Launch(words=tuple(words)), 1)
+    model_of(words, {})
+
+
+def test_tgi_takes_all_gpus_unless_told() -> None:
+    assert serving_of("tgi", Launch(words=("text-generation-launcher",)), 4).world == 4
+    assert serving_of("tgi", Launch(words=("text-generation-launcher", "--sharded", "false")), 4).world == 1
+    assert serving_of("tgi", Launch(settings=(("NUM_SHARD", "2"),)), 4).world == 2
+
+
+def test_llama_cpp_splits_by_its_list() -> None:
+    found = serving_of("llama_cpp", Launch(words=("llama-server", "-ts", "3,1", "-ngl", "99", "-c", "8192")), 2)
+    assert (found.world, found.split, found.context) == (2, (0.75, 0.25), 8192)
+    assert serving_of("llama_cpp", Launch(words=("llama-server", "-ts", "3,nan")), 2).invalid
+    assert serving_of("llama_cpp", Launch(settings=(("LLAMA_ARG_TENSOR_SPLIT", "1,1"),)), 2).split == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("image", "words", "backend"),
+    [
+        ("vllm/vllm-openai:v0.11.0", (), "vllm"),
+        ("registry.example/team/serve:1", ("vllm", "serve", "m"), "vllm"),
+        ("registry.example/team/serve:1", ("python", "-m", "sglang.launch_server"), "sglang"),
+        ("ghcr.example/text-generation-inference:3", (), "tgi"),
+        ("nvcr.example/tensorrt-llm/release", ("trtllm-serve", "m"), "tensorrt_llm"),
+        ("team/pytorch:2", ("vllm", "serve", "m"), "vllm"),
+        ("team/pytorch:2", ("python", "train.py"), "pytorch"),
+        ("team/app", ("app", "--model", "/models/vllm/x"), "generic"),
+    ],
+)
+def test_which_backend_it_is(image: str, words: tuple[str, ...], backend: str) -> None:
+    assert backend_of(image, words) == backend
+
+
+@pytest.mark.parametrize(
+    ("name", "gigabytes"),
+    [
+        ("Qwen/Qwen2.5-72B-Instruct", 144.0),
+        ("Qwen/Qwen3-30B-A3B-Instruct-2507", 60.0),
+        ("Qwen/Qwen3-32B-FP8", 32.0),
+        ("mistralai/Mixtral-8x7B-v0.1", 112.0),
+        ("TheBloke/Llama-2-70B-AWQ", 42.0),
+        ("/models/Nemotron-3-Nano-30B-Q4_K_M.gguf", 18.34),
+        ("BAAI/bge-m3-568M", 1.136),
+    ],
+)
+def test_the_size_that_a_name_tells(name: str, gigabytes: float) -> None:
+    found = weights_by_name(name)
+    assert found is not None
+    assert found / 1e9 == pytest.approx(gigabytes, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["whisper-large-v3", "gpt-4", "model", "", "v0.11.0"])
+def test_a_name_without_a_size_tells_none(name: str) -> None:
+    assert weights_by_name(name) is None
+
+
+def test_a_launch_keeps_no_secret() -> None:
+    config = {
+        "Cmd": ["vllm", "serve", "m", "--api-key", "sk-123"],
+        "Env": ["HF_TOKEN=hf_abc", "VLLM_API_KEY=sk-456", "TENSOR_PARALLEL_SIZE=2", "PATH=/bin"],
+    }
+    launch = launch_of(config, {})
+    assert "sk-" not in repr(launch)
+    assert "hf_abc" not in repr(launch)
+    assert launch.environment == {"TENSOR_PARALLEL_SIZE": "2"}

@@ -40,8 +40,8 @@ def starts(
         files = ModelFiles(path="/m", architecture=architecture_of(model), has_weights=True, has_tokenizer=True)
     serving = serving_of(backend, launch, len(gpus))
     made = service(
-        name, *gpus, need=GIB, backend=backend, launch=launch, serving=serving, files=files, origin="compose",
-        container=None, requested=None,
+        name, *gpus, backend=backend, launch=launch, serving=serving, files=files, origin="compose",
+        container=None, requested=None, requirement=Requirement(minimum_mib=GIB, claim_mib=GIB, source="weights"),
     )  # fmt: skip
     return replace(made, **more)  # type: ignore[arg-type]
 
@@ -189,7 +189,7 @@ def test_64_mib_of_shared_memory_for_a_group() -> None:
 def test_two_vllm_that_start_on_one_gpu() -> None:
     one = only(found(starts("a", GPUS[0]), starts("b", GPUS[0])), "vllm-together", "warning")
     assert one.gpu == GPUS[0].uuid
-    assert one.text.startswith("a and b both start on GPU 0")
+    assert one.text.startswith("a and b start on GPU 0")
     assert found(starts("a", GPUS[0]), starts("b", GPUS[1])) == []
 
 
@@ -231,7 +231,10 @@ def test_too_little_room_names_the_flag_that_fits() -> None:
     needs = Requirement(minimum_mib=20 * GIB, claim_mib=72 * GIB, source="weights", rule=ClaimRule("total", 0.9))
     busy = [reading(card, process(5, 40 * GIB)) for card in GPUS[:2]]
     one = only(found(starts("llm", GPUS[0], requirement=needs), readings=busy), "foreign-memory", "warning")
-    assert one.text == "llm needs 72.0 GiB (weights); GPU 0 has 40.0 of 80.0 GiB free (40.0 bob: python 5)"
+    assert one.text.startswith(
+        "llm needs 72.0 GiB (weights; it takes 92% unless told); GPU 0 has 40.0 of 80.0 GiB free"
+    )
+    assert one.text.endswith("(40.0 bob: python 5)")
     assert one.fix == "--gpu-memory-utilization 0.49 would fit here"
     assert [(edit.argument, edit.value) for edit in one.edits] == [("--gpu-memory-utilization", "0.49")]
 

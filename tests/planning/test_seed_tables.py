@@ -222,7 +222,7 @@ def parallel(*words: str, on: list[Gpu], backend: str = "vllm", model: dict[str,
     return new(
         "llm",
         *on,
-        need=GIB,
+        requirement=Requirement(minimum_mib=GIB, claim_mib=GIB, source="weights"),
         backend=backend,
         launch=launch,
         serving=flags(*words, backend=backend, gpus=len(on)),
@@ -308,7 +308,8 @@ def seventy_b(*gpus: Gpu, **values: object) -> Service:
     )
     serving = flags("vllm", "serve", "m", "--max-model-len", "8192")
     needs = Requirement(minimum_mib=135_000, claim_mib=37_684, source="weights", rule=ClaimRule("total", 0.92))
-    return new("llama", *gpus, backend="vllm", files=files, serving=serving, requirement=needs, **values)
+    made = new("llama", *gpus, backend="vllm", files=files, serving=serving, requirement=needs)
+    return replace(made, **values)  # type: ignore[arg-type]
 
 
 def test_issue_1_a_model_without_a_tokenizer() -> None:

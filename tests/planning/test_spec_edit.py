@@ -5,8 +5,9 @@ from typing import Any
 
 from gputui.domain.container import ContainerSpec
 from gputui.domain.service import Edit
+from gputui.planning.argument_edit import with_argument
 from gputui.planning.container_view import container_view
-from gputui.planning.spec_edit import gib_down, with_argument, with_edits, with_gpus
+from gputui.planning.spec_edit import gib_down, with_edits, with_gpus
 from tests.builders import gpu
 
 HOST = [gpu(index) for index in range(4)]

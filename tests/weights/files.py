@@ -7,6 +7,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+
 Shapes = list[tuple[str, tuple[int, ...]]]
 
 BITS = {"F32": 32, "BF16": 16, "F16": 16, "F8_E4M3": 8, "I8": 8, "U8": 8, "I32": 32}
@@ -42,7 +44,8 @@ def gguf_value(value: object) -> bytes:
         case str():
             return struct.pack("<I", 8) + gguf_text(value)
         case [str(), *_]:
-            return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(gguf_text(one) for one in value)
+            texts = [str(one) for one in value]
+            return struct.pack("<IIQ", 9, 8, len(texts)) + b"".join(gguf_text(one) for one in texts)
         case list():
             return struct.pack("<IIQ", 9, 4, len(value)) + struct.pack(f"<{len(value)}I", *value)
     raise TypeError(value)
@@ -53,10 +56,15 @@ def write_gguf(path: Path, values: Mapping[str, object], tensors: Iterable[tuple
     tensors = list(tensors)
     raw = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values))
     raw += b"".join(gguf_text(key) + gguf_value(value) for key, value in values.items())
+    place = 0
     for name, kind, shape in tensors:
         raw += gguf_text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape)
-        raw += struct.pack("<IQ", kind, 0)
-    path.write_bytes(raw)
+        raw += struct.pack("<IQ", kind, place)
+        elements, size = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
+        place += -(-(-(-prod(shape) // elements) * size) // 32) * 32
+    with path.open("wb") as file:
+        file.write(raw)
+        file.truncate(-(-len(raw) // 32) * 32 + place)
 
 
 def decoder(
@@ -106,7 +114,7 @@ def write_model(
     (folder / "tokenizer.json").write_text(json.dumps({"model": {"type": "BPE", "vocab": {"a": 0}}}))
     tensors = list(tensors)
     half = len(tensors) // 2
-    places = {}
+    places: dict[str, str] = {}
     for number, part in enumerate((tensors[:half], tensors[half:]), start=1):
         name = f"model-{number:05}-of-00002.safetensors"
         write_safetensors(folder / name, part)

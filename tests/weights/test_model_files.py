@@ -1,6 +1,7 @@
 """Model directories as they are found: whole, incomplete, damaged."""
 
 import json
+import os
 from pathlib import Path
 
 import gguf
@@ -26,7 +27,11 @@ def whole_model(folder: Path) -> Path:
 
 
 def test_a_file_that_the_safetensors_package_wrote(tmp_path: Path) -> None:
-    arrays = {"a": np.zeros((3, 5), np.float16), "b": np.ones((7,), np.float32), "c": np.zeros((2, 2), np.int8)}
+    arrays: dict[str, np.ndarray] = {
+        "a": np.zeros((3, 5), np.float16),
+        "b": np.ones((7,), np.float32),
+        "c": np.zeros((2, 2), np.int8),
+    }
     save_file(arrays, tmp_path / "x.safetensors", metadata={"format": "np"})
     found = {one.name: (one.dtype, one.elements, one.size) for one in read_tensors(tmp_path / "x.safetensors")}
     assert found == {"a": ("F16", 15, 30), "b": ("F32", 7, 28), "c": ("I8", 4, 4)}
@@ -84,6 +89,24 @@ def test_a_missing_part_of_a_split_gguf_is_told(tmp_path: Path) -> None:
     files = read_model(tmp_path / "m-00001-of-00002.gguf")
     assert files.problems == ("m-00002-of-00002.gguf is missing",)
     assert files.weights_bytes is None
+
+
+def test_a_gguf_that_is_cut_off_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.gguf"
+    write_gguf(path, {}, [("t", 24, (10_000,))])
+    with path.open("r+b") as file:
+        file.truncate(3000)
+    (problem,) = read_model(path).problems
+    assert "is cut off: 7" in problem
+
+
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.safetensors")
+    os.mkfifo(tmp_path / "config.json")
+    assert read_model(tmp_path).problems == (
+        "config.json is no regular file",
+        "model.safetensors is no regular file",
+    )
 
 
 def test_a_missing_shard_is_told(tmp_path: Path) -> None:

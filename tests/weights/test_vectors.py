@@ -267,7 +267,7 @@ def test_gguf_weights_of_llama_8b(tmp_path: Path, kinds: dict[str, int], more_bi
 
 
 def published_gguf(size: int, **architecture: int) -> ModelFiles:
-    return ModelFiles(path="", weights_bytes=size, has_weights=True, architecture=Architecture(**architecture))
+    return ModelFiles(path="", weights_bytes=size, has_weights=True, architecture=Architecture(**architecture))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ class Commands:
     async def take_suggestion(self, suggestion: Suggestion) -> None:
         """Take over what a strategy suggests, as one edit."""
         changed = sum(one.moved or one.adjusted for one in suggestion.assignments)
+        changed += sum(not one.stays for one in suggestion.unplaced)
         if not changed:
             self._person.tell(f"{suggestion.strategy} changes nothing", "information")
             return

@@ -38,7 +38,7 @@ def suggest(room: ControlRoom, arguments: argparse.Namespace) -> int:
         _print(found, snapshot)
     if not arguments.save:
         return 0
-    if not (any(one.moved or one.adjusted for one in found.assignments)):
+    if not any((one.moved or one.adjusted) for one in found.assignments) and all(one.stays for one in found.unplaced):
         say("nothing to save: everything is where it suggests")
         return 0
     if not ask(f"Save this as the assignments ({found.moves} moves)? Nothing is applied yet.", yes=arguments.yes):
@@ -67,9 +67,11 @@ def _print(found: Suggestion, snapshot: Snapshot) -> None:
     )
     say("")
     proved = "proved best" if found.proved_best else "the best that was found"
-    say(f"{found.moves} moves{_down(found)}; {proved}")
+    if found.strategy != "manual":
+        say(f"{found.moves} {'move' if found.moves == 1 else 'moves'}{_down(found)}; {proved}")
     for left in found.unplaced:
-        say(f" ▲ no place for {left.name}: {left.reason}")
+        end = "" if left.stays else "; --save disables it"
+        say(f" ▲ no place for {left.name}: {left.reason}{end}")
     for note in found.notes:
         say(f" · {note}")
     if found.fixed:
@@ -81,6 +83,15 @@ def _down(found: Suggestion) -> str:
     return (
         "" if found.down_s is None else f", each service that runs is away for up to about {found.down_s / 60:.0f} min"
     )
+
+
+def _unplaced(found: list[Suggestion]) -> dict[str, list[str]]:
+    """What finds no place and why, with the strategies for which that holds."""
+    texts: dict[str, list[str]] = {}
+    for one in found:
+        for left in one.unplaced:
+            texts.setdefault(f"{left.name}: {left.reason}", []).append(one.strategy)
+    return texts
 
 
 def _compare(found: list[Suggestion], snapshot: Snapshot, *, as_json: bool) -> None:
@@ -96,9 +107,8 @@ def _compare(found: list[Suggestion], snapshot: Snapshot, *, as_json: bool) -> N
         amounts = [f"{gib(gpu.planned_mib + gpu.foreign_mib)}/{gib(gpu.total_mib)}" for gpu in one.gpus]
         rows.append((one.strategy, str(one.moves), placed, *amounts, STRATEGIES[one.strategy]))
     print_table(head, rows)
-    for one in found:
-        for left in one.unplaced:
-            say(f" ▲ {one.strategy}: no place for {left.name}: {left.reason}")
+    for text, strategies in _unplaced(found).items():
+        say(f" ▲ no place for {text} ({', '.join(strategies)})")
     if found[0].fixed:
         names = ", ".join(one.name for one in found[0].fixed)
         say(f" · stay where they are, because they were only found: {names} (--adopt places these too)")

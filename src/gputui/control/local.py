@@ -132,12 +132,14 @@ class LocalControlRoom:
     def _look_at_models(self, snapshot: Snapshot) -> None:
         """Have the models' files read, and remember what settled services hold."""
         self._models.want(wanted_places(snapshot.services, self._path_aliases()))
-        if self._store is None or self._settings.readonly:
-            return
         raised = new_peaks(snapshot.services, snapshot.readings, self._peaks)
-        if raised:
-            self._store.peaks.remember(raised)
-            self._peaks = self._store.peaks.all()
+        if not raised:
+            return
+        store = self._store
+        if store is not None and not self._settings.readonly:
+            store.peaks.remember(raised)
+        with self._lock:
+            self._peaks = {**self._peaks, **raised}
 
     def _path_aliases(self) -> Mapping[str, str]:
         project = self._compose.project
@@ -165,7 +167,7 @@ class LocalControlRoom:
         with self._lock:
             self._state_seen = version
             self._apply = newest_apply
-            self._peaks = peaks
+            self._peaks = {**self._peaks, **peaks}
             if latest.revision > self._draft.saved.revision:
                 self._draft = self._draft.rebased(latest)
 
@@ -300,7 +302,8 @@ class LocalControlRoom:
                 raise NeedsAnswer(
                     f"{', '.join(found)}: containers that gputui found; may they be changed from here?", ADOPTING
                 )
-            self._edit(edit.with_suggestion(self._draft, suggestion.strategy, services, changed))
+            unplaced = [one.service for one in suggestion.unplaced if not one.stays]
+            self._edit(edit.with_suggestion(self._draft, suggestion.strategy, services, changed, unplaced))
 
     def undo(self) -> bool:
         """Take one edit back."""
@@ -331,7 +334,8 @@ class LocalControlRoom:
             services=services,
             as_found=as_found,
             gpus=self._gpus(),
-            project=self._compose.project,
+            # Simulated GPUs have no business in the files of a real project.
+            project=None if self._settings.simulated else self._compose.project,
         )
         with self._lock:
             edited_meanwhile = self._draft.current not in (assignments, self._draft.saved)

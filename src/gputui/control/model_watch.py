@@ -1,17 +1,21 @@
-"""Reads the files of models, on a thread of its own: they may lie on a disk that hangs."""
+"""Reads the files of models, on threads of their own: they may lie on a disk that hangs."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from gputui.domain.model import ModelFiles
+from gputui.domain.text import clean
 from gputui.planning.model_path import ModelPlace
 from gputui.weights.model_files import read_model
 
 LOOK_AGAIN_S = 30.0
 """Seconds after which a model's directory is looked at anew."""
+PATIENCE_S = 5.0
+"""Seconds after which a look that has not ended counts as not to be waited for."""
 
 
 class ModelWatch:
@@ -22,6 +26,7 @@ class ModelWatch:
         self._lock = threading.Lock()
         self._wanted: frozenset[ModelPlace] = frozenset()
         self._known: dict[ModelPlace, ModelFiles] = {}
+        self._looking: set[ModelPlace] = set()
         self._marks: dict[Path, tuple[object, ModelFiles]] = {}
         self._wake = threading.Event()
         self._stop = False
@@ -62,19 +67,36 @@ class ModelWatch:
         while not self._stop:
             self._wake.clear()
             wanted = self._wanted
-            known: dict[ModelPlace, ModelFiles] = {}
-            for place in sorted(wanted, key=lambda one: one.paths):
-                found = self._look(place)
-                if found is not None:
-                    known[place] = found
-            differs = known != self._known
-            self._known = known
+            with self._lock:
+                self._known = {place: files for place, files in self._known.items() if place in wanted}
+            looks = [self._start_look(place) for place in wanted if place not in self._looking]
+            end = time.monotonic() + PATIENCE_S
+            for look in looks:
+                look.join(max(0.0, end - time.monotonic()))
             with self._lock:
                 if wanted == self._wanted:
                     self._idle.set()
-            if differs:
-                self._changed()
             self._wake.wait(LOOK_AGAIN_S)
+
+    def _start_look(self, place: ModelPlace) -> threading.Thread:
+        """A thread for each place: one on a disk that hangs must not hold up the others."""
+        self._looking.add(place)
+        thread = threading.Thread(target=self._take_look, args=(place,), name="model", daemon=True)
+        thread.start()
+        return thread
+
+    def _take_look(self, place: ModelPlace) -> None:
+        try:
+            found = self._look(place)
+        except Exception as error:  # whatever a file brings, the others are looked at
+            found = ModelFiles(path=place.paths[0], problems=(clean(repr(error), 200),))
+        with self._lock:
+            before = self._known.get(place)
+            known = {one: files for one, files in self._known.items() if one != place}
+            self._known = known if found is None else {**known, place: found}
+            self._looking.discard(place)
+        if before != found:
+            self._changed()
 
     def _look(self, place: ModelPlace) -> ModelFiles | None:
         """The first of a place's paths at which there is something; of a model named by its path, else what is wrong

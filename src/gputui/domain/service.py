@@ -72,8 +72,8 @@ class Service:
 
     `origin` is `compose` for one that a Compose file names, `found` for any other container. `requested` is `None`
     where there is no container or what it was given cannot be told. `files` are its model's, as far as they were read;
-    `unmounted` is the path of a model that no volume covers, `contradiction` what its Compose file says
-    twice and differently about its GPUs.
+    `unmounted` is the path of a model that no volume covers, `smallest_gpu_mib` the total of the smallest GPU that it
+    is assigned, `contradiction` what its Compose file says twice and differently about its GPUs.
     """
 
     key: ServiceKey
@@ -92,6 +92,7 @@ class Service:
     files: ModelFiles | None = None
     declared_mib: int | None = None
     unmounted: str | None = None
+    smallest_gpu_mib: int | None = None
     contradiction: str | None = None
     priority: int = 0
     isolate: bool = False

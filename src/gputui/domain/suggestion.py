@@ -32,11 +32,13 @@ class SuggestedAssignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unplaced:
-    """A service that finds no place, and why."""
+    """A service that finds no place, and why. One that runs `stays` where it is; any other is disabled when the
+    suggestion is taken over."""
 
     service: ServiceKey
     name: str
     reason: str
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

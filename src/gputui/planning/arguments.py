@@ -25,14 +25,17 @@ def command_line(words: Sequence[str], environment: Mapping[str, str]) -> Comman
     Variables are put in where the container's environment, as far as it is known, has them. Of several commands in one
     script the last one with an option counts: it is the server, the ones before prepare.
     """
-    words = list(words)
-    place = next((at for at, word in enumerate(words) if word.rsplit("/", 1)[-1] in _SHELLS), None)
-    if place is None or place > 2:
-        return CommandLine(tuple(words))
-    script_at = next((at for at in range(place + 1, len(words)) if re.fullmatch(r"-\w*c", words[at])), None)
-    if script_at is None or script_at + 1 >= len(words):
-        return CommandLine(tuple(words))
-    return _from_script(words[script_at + 1], environment)
+    place = script_place(words)
+    return CommandLine(tuple(words)) if place is None else _from_script(words[place], environment)
+
+
+def script_place(words: Sequence[str]) -> int | None:
+    """Where in a command line the script stands that a shell is called with (`sh -c …`); None where there is none."""
+    shell = next((at for at, word in enumerate(words) if word.rsplit("/", 1)[-1] in _SHELLS), None)
+    if shell is None or shell > 2:
+        return None
+    option = next((at for at in range(shell + 1, len(words)) if re.fullmatch(r"-\w*c", words[at])), None)
+    return option + 1 if option is not None and option + 1 < len(words) else None
 
 
 def _from_script(script: str, environment: Mapping[str, str]) -> CommandLine:

@@ -9,6 +9,7 @@ from gputui.domain.gpu import Gpu
 from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.suggestion import SuggestedAssignment
 from gputui.domain.text import clean
+from gputui.planning.argument_edit import with_argument as with_argument_in
 from gputui.planning.given_gpus import find_gpu
 
 
@@ -72,10 +73,18 @@ def with_gpus(draft: Draft, service: Service, gpus: tuple[str, ...]) -> Draft:
 
 
 def with_suggestion(
-    draft: Draft, strategy: str, services: Mapping[ServiceKey, Service], suggested: Sequence[SuggestedAssignment]
+    draft: Draft,
+    strategy: str,
+    services: Mapping[ServiceKey, Service],
+    suggested: Sequence[SuggestedAssignment],
+    unplaced: Sequence[ServiceKey] = (),
 ) -> Draft:
-    """The draft in which the services have what is suggested for them, as one edit."""
+    """The draft in which the services have what is suggested for them, and those that find no place are disabled, as
+    one edit."""
     current = draft.current
+    for key in unplaced:
+        if key in services:
+            current = current.having(replace(current_assignment(services[key]), enabled=False, adopted=True))
     for one in suggested:
         service = services.get(one.service)
         if service is None:
@@ -112,7 +121,15 @@ def with_budget(draft: Draft, service: Service, budget_mib: int | None) -> Draft
 
 
 def with_argument(draft: Draft, service: Service, edit: Edit) -> Draft:
-    """The draft in which one argument of the service is changed."""
+    """The draft in which one argument of the service is changed.
+
+    Raises:
+        Refusal: its command is a script that cannot be changed in this way.
+        UsageError: the value is none that a command line can have.
+    """
+    if edit.value is not None and clean(edit.value) != edit.value:
+        raise UsageError(f"the value of {edit.argument} has control characters in it", "write it without")
+    with_argument_in(service.launch.words, edit.argument, edit.value)
     before = _known(service)
     rest = tuple(one for one in before.edits if one.argument != edit.argument)
     return draft.edited(replace(before, edits=(*rest, edit), adopted=True))

@@ -95,7 +95,8 @@ def longest_context(service: Service, total_mib: int, limit_mib: int) -> int | N
     cannot be told."""
     backend = named(service.backend)
     model = service.files.architecture if service.files else None
-    longest = service.serving.context or (model.context if model else None)
+    lengths = [one for one in (service.serving.context, model.context if model else None) if one]
+    longest = min(lengths, default=None)
     if not backend.context_flag or longest is None or model is None:
         return None
 

@@ -1,6 +1,7 @@
 """Services that choose their GPUs one after the other, each the best that leaves places for all after it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 from gputui.planning.packing import Nodes
@@ -16,8 +17,16 @@ Score = tuple[float, ...]
 """Smaller is better."""
 
 
-Judge = Callable[[int, Places, Sequence[int], Sequence[int]], Score]
-"""Judges a service's places, by what is free on each GPU and how many services are there already."""
+@dataclass(slots=True)
+class Turn:
+    """How things stand when a service chooses: what is free on each GPU, and which services chose it already."""
+
+    room: Sequence[int]
+    guests: list[list[int]]
+
+
+Judge = Callable[[int, Places, Turn], Score]
+"""Judges the places that a service may choose."""
 
 
 def in_turn(
@@ -29,26 +38,26 @@ def in_turn(
     Returns also whether every choice is proved to be the best.
     """
     problem, packer = start.problem, start.packer
-    guests = [0] * len(room)
+    turn = Turn(room, [[] for _ in room])
     witness = dict(start.witness)
     chosen: dict[int, Places] = {}
     certain = True
     for at, one in enumerate(order):
         demand = problem.demands[one]
         best = witness[one]
-        for places in candidates(start, one, room, guests, judge, equal):
+        for places in candidates(start, one, turn, judge, equal):
             if witness[one] == places:
                 best = places
                 break
-            found = packer.pack(without(room, demand, places), order[at + 1 :], Nodes(STEP_NODES))
+            found = packer.pack(without(turn.room, demand, places), order[at + 1 :], Nodes(STEP_NODES))
             if found is not None:
                 best, witness = places, found
                 break
             certain = certain and packer.complete
         chosen[one] = best
-        room = without(room, demand, best)
+        turn.room = without(turn.room, demand, best)
         for place in best:
-            guests[place] += 1
+            turn.guests[place].append(one)
     return chosen, certain
 
 
@@ -63,8 +72,7 @@ def without(room: Sequence[int], demand: Demand, places: Places, *, closed: bool
 def candidates(
     start: Start,
     one: int,
-    room: Sequence[int],
-    guests: Sequence[int],
+    turn: Turn,
     judge: Judge,
     equal: float,
 ) -> list[Places]:
@@ -72,13 +80,13 @@ def candidates(
     problem, demand = start.problem, start.problem.demands[one]
     scored: dict[Places, Score] = {}
     for group in start.packer.groups[one]:
-        fitting = [place for place in group if (demand.needs_mib[place] or 0) <= room[place]]
+        fitting = [place for place in group if (demand.needs_mib[place] or 0) <= turn.room[place]]
         if demand.count > 1 and len(fitting) > MOST_FOR_SETS:
             # The best of a set are the best ones alone; all sets of many GPUs would be too many.
-            fitting.sort(key=lambda place: (judge(one, (place,), room, guests), place))
+            fitting.sort(key=lambda place: (judge(one, (place,), turn), place))
             fitting = sorted(fitting[: max(MOST_FOR_SETS, demand.count)])
         for places in combinations(fitting, demand.count):
-            scored[places] = (float(problem.crosses(demand, places)), *judge(one, places, room, guests))
+            scored[places] = (float(problem.crosses(demand, places)), *judge(one, places, turn))
     if not scored:
         return []
     best = min(scored.values())

@@ -32,7 +32,10 @@ def need_on(service: Service, reading: Reading, free_mib: int | None = None) -> 
     claim = claim_by(needs.rule, usable_mib(reading), free_mib)
     if claim is None:
         return needs.claim_mib
-    return max(claim, needs.minimum_mib or 0) if needs.rule.of != "total" else claim
+    if needs.rule.of == "total":
+        return claim
+    # It takes what is free; only what it needs at least can be too much.
+    return max(claim, needs.minimum_mib) if needs.minimum_mib is not None else claim or None
 
 
 def _part(service: Service, reading: Reading, largest: int | None) -> int | None:

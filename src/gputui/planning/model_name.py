@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 _PARAMETERS = re.compile(r"(?<![A-Za-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bBmM])(?![A-Za-z0-9])")
 
@@ -33,6 +34,7 @@ def model_of(words: Sequence[str], environment: Mapping[str, str]) -> str | None
     return next((environment[name] for name in _VARIABLES if environment.get(name)), None)
 
 
+@lru_cache(maxsize=4096)
 def weights_by_name(name: str) -> int | None:
     """Bytes of weights that a name such as `Qwen2.5-72B-Instruct-AWQ` stands for; None where it names no size.
 

@@ -31,7 +31,8 @@ def place_of(model: str | None, launch: Launch, aliases: Mapping[str, str]) -> M
         return ModelPlace()
     if model.startswith("/"):
         inside = with_aliases(model, aliases)
-        mapped = [path for one in inside for path in on_host(one, launch.mounts)]
+        # An alias may also name the place on the host outright.
+        mapped = [path for one in inside for path in on_host(one, launch.mounts)] or inside[1:]
         if not mapped:
             return ModelPlace(unmounted=model)
         return ModelPlace(paths=_distinct(path for one in mapped for path in with_aliases(one, aliases)))

@@ -40,9 +40,12 @@ def requirement(known: Evidence) -> Requirement:
     minimum, source = _minimum(known)
     claims = known.backend.claim
     rule = claims(known.serving, known.total_mib, minimum) if claims else None
+    if source == "declared" and not known.serving.fraction_given:
+        rule = None  # somebody who knows the service knows better than what its engine does unless told
     if rule is not None and rule.of == "total" and source in ("unknown", "rule of thumb"):
         source = "declared" if known.serving.fraction_given else "rule of thumb"
-    claim = claim_by(rule, known.total_mib, None) if rule else minimum
+    # Of an engine that takes what is free, this is what it takes of a GPU that is empty.
+    claim = claim_by(rule, known.total_mib, known.total_mib) if rule else minimum
     if claim is None:
         claim = minimum
     split = known.serving.split if len(known.serving.split) == known.gpus else ()

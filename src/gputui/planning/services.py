@@ -1,18 +1,21 @@
 """Which services there are: what Compose files name, what runs on the engine, and what was assigned, joined."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import ComposeProject, ComposeService
 from gputui.domain.container import Container, is_passing, lasting_name
+from gputui.domain.errors import Refusal
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.launch import Launch
 from gputui.domain.model import ModelFiles
 from gputui.domain.peak import PeakKey
 from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.serving import Serving
+from gputui.planning.argument_edit import with_argument
 from gputui.planning.arguments import command_line
 from gputui.planning.backends.backend import Backend
 from gputui.planning.backends.registry import backend_of, named
@@ -21,7 +24,6 @@ from gputui.planning.model_name import model_of
 from gputui.planning.model_path import ModelPlace, place_of
 from gputui.planning.peaks import peak_key
 from gputui.planning.requirement import Evidence, requirement
-from gputui.planning.spec_edit import with_argument
 
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
@@ -151,6 +153,7 @@ def _service(
         files=files,
         declared_mib=declared.vram_mib if declared else None,
         unmounted=place.unmounted,
+        smallest_gpu_mib=total if assigned else None,
         contradiction=declared.contradiction if declared else None,
         priority=declared.priority if declared else 0,
         isolate=declared.isolate if declared else False,
@@ -176,7 +179,8 @@ def edited(launch: Launch, edits: tuple[Edit, ...]) -> Launch:
     """The launch with changed arguments."""
     words = list(launch.words)
     for edit in edits:
-        words = with_argument(words, edit.argument, edit.value)
+        with suppress(Refusal):  # the plan says so; here the command is judged as it is
+            words = with_argument(words, edit.argument, edit.value)
     return replace(launch, words=tuple(words))
 
 

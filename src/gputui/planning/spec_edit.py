@@ -17,9 +17,11 @@ from gputui.domain.container import (
     LABEL_REVISION,
     ContainerSpec,
 )
+from gputui.domain.errors import Refusal
 from gputui.domain.plan import ContainerView
 from gputui.domain.service import Edit
 from gputui.domain.text import mask_secret
+from gputui.planning.argument_edit import with_argument
 
 
 def with_gpus(spec: ContainerSpec, view: ContainerView, *, revision: int, operator: str) -> ContainerSpec:
@@ -90,10 +92,14 @@ def with_edits(
             environment = with_variables(environment, {budget_env: gib_down(budget_mib)})
         labels[LABEL_BUDGET] = str(budget_mib)
     if edits:
-        words = list(command or [])
+        # A shell may stand in the entrypoint, and its script in the command.
+        entrypoint = list(body.get("Entrypoint") or [])
+        words = [*entrypoint, *(command or [])]
         for edit in edits:
             words = with_argument(words, edit.argument, edit.value)
-        command = words
+        if words[: len(entrypoint)] != entrypoint:
+            raise Refusal("the options are in the container's entrypoint", "write the option there")
+        command = words[len(entrypoint) :]
         labels[LABEL_EDITS] = edits_mark(edits)
     body |= {"Env": environment, "Cmd": command, "Labels": labels}
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
@@ -139,32 +145,6 @@ def with_variables(environment: Sequence[str], changes: dict[str, str | None]) -
     """`NAME=value` lines with these variables set, or taken away where the value is None."""
     kept = [line for line in environment if line.partition("=")[0] not in changes]
     return kept + [f"{name}={value}" for name, value in changes.items() if value is not None]
-
-
-def with_argument(command: Sequence[str], argument: str, value: str | None) -> list[str]:
-    """A command line with one option set: where it stands, in the form it has, else at the end.
-
-    `value` None takes the option away; an empty one sets a switch.
-    """
-    result: list[str] = []
-    seen = False
-    place = 0
-    while place < len(command):
-        word = command[place]
-        place += 1
-        if word == argument:
-            takes_value = place < len(command) and not command[place].startswith("-") and value != ""
-            place += 1 if takes_value else 0
-            result += [] if value is None else [argument, value] if value else [argument]
-            seen = True
-        elif word.startswith(argument + "="):
-            result += [] if value is None else [f"{argument}={value}" if value else argument]
-            seen = True
-        else:
-            result.append(word)
-    if not seen and value is not None:
-        result += [argument, value] if value else [argument]
-    return result
 
 
 def _asks_for_gpus(request: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 from gputui.planning.balanced import balanced
-from gputui.planning.in_turn import Score, candidates, in_turn, without
+from gputui.planning.in_turn import Score, Turn, candidates, in_turn, without
 from gputui.planning.packing import Nodes
 from gputui.planning.place_all import MOST_TRIES, STEP_NODES, Start, place_all, placement_of
 from gputui.planning.placement import Placement, Places, Problem
@@ -33,9 +33,9 @@ def _vram(start: Start) -> Placement:
     problem = start.problem
     largest = problem.largest_total_mib
 
-    def judge(one: int, places: Places, room: Sequence[int], guests: Sequence[int]) -> Score:
-        del one, guests
-        return (-min(room[place] for place in places) / largest,)
+    def judge(one: int, places: Places, turn: Turn) -> Score:
+        del one
+        return (-min(turn.room[place] for place in places) / largest,)
 
     order = sorted(start.which, key=lambda one: (-problem.demands[one].size, -problem.demands[one].count, one))
     chosen, certain = in_turn(start, order, [room.room_mib for room in problem.rooms], judge, equal=EQUAL)
@@ -48,12 +48,12 @@ def _latency(start: Start) -> Placement:
     problem = start.problem
     rooms = problem.rooms
 
-    def judge(one: int, places: Places, room: Sequence[int], guests: Sequence[int]) -> Score:
-        del one, room
+    def judge(one: int, places: Places, turn: Turn) -> Score:
+        del one
         return (
-            -min(rooms[place].speed[0] / (guests[place] + 1) for place in places),
-            -min(rooms[place].speed[1] / (guests[place] + 1) for place in places),
-            max(guests[place] for place in places),
+            -min(rooms[place].speed[0] / (len(turn.guests[place]) + 1) for place in places),
+            -min(rooms[place].speed[1] / (len(turn.guests[place]) + 1) for place in places),
+            max(len(turn.guests[place]) for place in places),
         )
 
     order = sorted(start.which, key=lambda one: (-problem.demands[one].priority, -problem.demands[one].size, one))
@@ -63,38 +63,45 @@ def _latency(start: Start) -> Placement:
 
 def _isolation(start: Start) -> Placement:
     """Protected services alone on the smallest GPUs that hold them, the others spread over all other GPUs (objective:
-    minimise the protected services that share a GPU, then the total memory of the GPUs that the others cannot use, then
-    for service after service, largest need first, the fraction of memory used on its GPUs).
+    maximise the protected services that are alone, higher priorities first, then minimise the total memory of the GPUs
+    that these keep, then for service after service, largest need first, the protected ones that it joins, then the
+    fraction of memory used on its GPUs).
 
     Where no service is marked, the one of highest priority, then of largest need, is protected.
     """
     demands = start.problem.demands
     ranked = sorted(start.which, key=lambda one: (-demands[one].priority, -demands[one].size, one))
     protected = [one for one in ranked if demands[one].protected] or ranked[:1]
-    others = [one for one in ranked if one not in protected]
+    others = sorted((one for one in ranked if one not in protected), key=lambda one: (-demands[one].size, one))
+    certain = True
     for alone in range(len(protected), -1, -1):
-        sharing = sorted([*protected[alone:], *others], key=lambda one: (-demands[one].size, one))
-        found = _apart(start, protected[:alone], sharing)
-        if found is not None:
-            return placement_of(start, found[0], certain=found[1] and alone == len(protected))
+        chosen, sure = _apart(start, protected[:alone], protected[alone:], others)
+        certain = certain and sure
+        if chosen is not None:
+            return placement_of(start, chosen, certain=certain)
     return placement_of(start, start.witness, certain=False)
 
 
-def _apart(start: Start, alone: Sequence[int], sharing: Sequence[int]) -> tuple[dict[int, Places], bool] | None:
-    """The services `alone` on GPUs of their own, the smallest; None where the others find no places then."""
+def _apart(
+    start: Start, alone: Sequence[int], sharing: Sequence[int], others: Sequence[int]
+) -> tuple[dict[int, Places] | None, bool]:
+    """The services `alone` on GPUs of their own, the smallest; the `others` with the protected ones that are `sharing`
+    only where they have to. None where the others find no places then. Returns also whether the answer is proved."""
     problem = start.problem
     rooms = problem.rooms
     largest = problem.largest_total_mib
+    rest = [*sharing, *others]
 
-    def smallest(one: int, places: Places, room: Sequence[int], guests: Sequence[int]) -> Score:
-        del one, room, guests
+    def smallest(one: int, places: Places, turn: Turn) -> Score:
+        del one, turn
         total = sum(rooms[place].total_mib for place in places)
         return (total / largest, max(rooms[place].used_mib for place in places) / largest)
 
-    def least_used(one: int, places: Places, room: Sequence[int], guests: Sequence[int]) -> Score:
-        del guests
+    def apart_then_least_used(one: int, places: Places, turn: Turn) -> Score:
         needs = problem.demands[one].needs_mib
-        return (max(1 - (room[place] - (needs[place] or 0)) / rooms[place].total_mib for place in places),)
+        joined = {guest for place in places for guest in turn.guests[place] if guest in sharing}
+        used = max(1 - (turn.room[place] - (needs[place] or 0)) / rooms[place].total_mib for place in places)
+        return (len(joined), used)
 
     tries = Nodes(MOST_TRIES)
     certain = True
@@ -102,11 +109,11 @@ def _apart(start: Start, alone: Sequence[int], sharing: Sequence[int]) -> tuple[
     def choose(at: int, room: Sequence[int]) -> tuple[dict[int, Places], Sequence[int], dict[int, Places]] | None:
         nonlocal certain
         if at == len(alone):
-            witness = start.packer.pack(room, sharing, Nodes(STEP_NODES))
+            witness = start.packer.pack(room, rest, Nodes(STEP_NODES))
             certain = certain and (witness is not None or start.packer.complete)
             return None if witness is None else ({}, room, witness)
         one = alone[at]
-        for places in candidates(start, one, room, [0] * len(rooms), smallest, EQUAL):
+        for places in candidates(start, one, Turn(room, [[] for _ in rooms]), smallest, EQUAL):
             if not tries.take():
                 certain = False
                 return None
@@ -117,9 +124,9 @@ def _apart(start: Start, alone: Sequence[int], sharing: Sequence[int]) -> tuple[
 
     found = choose(0, [room.room_mib for room in rooms])
     if found is None:
-        return None
+        return None, certain
     chosen, room, witness = found
-    placed, sure = in_turn(replace(start, witness=witness), sharing, room, least_used, equal=EQUAL)
+    placed, sure = in_turn(replace(start, witness=witness), rest, room, apart_then_least_used, equal=EQUAL)
     return {**chosen, **placed}, certain and sure
 
 

@@ -10,7 +10,7 @@ from gputui.domain.suggestion import StrategyName, SuggestedAssignment, Suggeste
 from gputui.domain.units import gib
 from gputui.planning.dtype import cannot_run
 from gputui.planning.edit import needs_adoption
-from gputui.planning.memory import held_memory, need_on, usable_mib
+from gputui.planning.memory import held_memory, need_on, needs_on, usable_mib
 from gputui.planning.place_all import place_all
 from gputui.planning.placement import Demand, Placement, Problem, Room, canonical
 from gputui.planning.start_time import UNKNOWN_S, start_s
@@ -45,13 +45,22 @@ def suggest(
     Placed are services that are enabled and ours, and with `adopt` those that were only found; else these stay where
     they are. Their memory, and other people's, is not to be had; a service's own present memory is.
     """
-    server = _server(services, readings, reserve_mib, [one for one in services if _may_move(one, adopt)])
-    if strategy == "manual":
-        return _as_it_is(server, reserve_mib)
-    budgets, shrunk = _budgets(server)
-    problem = _problem(server, budgets)
-    placement = solve(strategy, problem)
-    return _suggestion(strategy, server, problem, placement, budgets, shrunk, reserve_mib)
+    placed = [one for one in services if _may_move(one, adopt)]
+    kept: list[Unplaced] = []
+    while True:
+        server = _server(services, readings, reserve_mib, placed)
+        if strategy == "manual":
+            return _as_it_is(server, services, reserve_mib)
+        budgets, shrunk = _budgets(server)
+        problem = _problem(server, budgets)
+        found = _suggestion(strategy, server, services, problem, solve(strategy, problem), budgets, shrunk, reserve_mib)
+        # What runs is never left without a place: it stays, and the others are placed around it.
+        stay = [one for one in found.unplaced if any(it.key == one.service and it.running for it in server.movable)]
+        if not stay:
+            return replace(found, unplaced=tuple(sorted((*found.unplaced, *kept), key=lambda one: one.service)))
+        kept += [replace(one, reason=f"{one.reason}; it stays where it runs", stays=True) for one in stay]
+        staying = {one.service for one in stay}
+        placed = [one for one in placed if one.key not in staying]
 
 
 def _may_move(service: Service, adopt: bool) -> bool:
@@ -73,7 +82,8 @@ def _server(
     movable, stuck = [], []
     for service in placed:
         if all(_need(service, reading) is None for reading in usable):
-            stuck.append(Unplaced(service=service.key, name=service.name, reason=_why_unknown(service)))
+            reason = _why_unknown(service)
+            stuck.append(Unplaced(service=service.key, name=service.name, reason=reason, stays=bool(service.assigned)))
         else:
             movable.append(service)
     ours = {service.key for service in movable}
@@ -109,7 +119,7 @@ def _server(
         fixed=fixed,
         movable=tuple(movable),
         stuck=tuple(stuck),
-        stays=tuple(_as_now(one) for one in services if one.enabled and one not in placed),
+        stays=tuple(_as_now(one) for one in services if one.enabled and needs_adoption(one) and one not in placed),
     )
 
 
@@ -138,8 +148,14 @@ def _need(service: Service, reading: Reading) -> int | None:
     if service.budget_mib is None and needs.rule is not None and needs.rule.of != "total":
         return needs.minimum_mib if needs.minimum_mib is not None else needs.claim_mib
     need = need_on(service, reading)
-    too_little = need is not None and service.budget_mib is None and need < (needs.minimum_mib or 0)
-    return None if too_little else need
+    if service.budget_mib is not None or needs.rule is None or need is None:
+        return need
+    if needs.minimum_mib is None:
+        # A fraction of a smaller GPU is less, which is no sign that its model fits there.
+        smallest = service.smallest_gpu_mib
+        too_small = smallest is not None and (reading.memory_total_mib or 0) < smallest
+        return None if too_small else need
+    return None if need < needs.minimum_mib else need
 
 
 def _why_unknown(service: Service) -> str:
@@ -210,13 +226,8 @@ def _unplaced(server: _Server, budgets: Mapping[ServiceKey, int]) -> int:
 # --- the answer ---------------------------------------------------------------------------------------------------
 
 
-def _as_it_is(server: _Server, reserve_mib: int) -> Suggestion:
+def _as_it_is(server: _Server, services: Sequence[Service], reserve_mib: int) -> Suggestion:
     """What is assigned now, for comparison."""
-    planned = {room.uuid: server.fixed[room.uuid] for room in server.rooms}
-    for reading in server.readings:
-        for service in server.movable:
-            if reading.gpu.uuid in service.assigned:
-                planned[reading.gpu.uuid] += need_on(service, reading) or 0
     return Suggestion(
         strategy="manual",
         reserve_mib=reserve_mib,
@@ -224,22 +235,33 @@ def _as_it_is(server: _Server, reserve_mib: int) -> Suggestion:
         assignments=tuple(_as_now(one) for one in server.movable),
         fixed=server.stays,
         unplaced=server.stuck,
-        gpus=_gpus(server, planned),
+        gpus=_gpus(server, services),
+        notes=_below_reserve(server, services, reserve_mib),
     )
 
 
-def _gpus(server: _Server, planned: Mapping[str, int]) -> tuple[SuggestedGpu, ...]:
+def _below_reserve(server: _Server, services: Sequence[Service], reserve_mib: int) -> tuple[str, ...]:
+    short = [one.label for one in _gpus(server, services) if one.free_after_mib < reserve_mib]
+    return (f"less than the reserve is free on GPU {','.join(short)}",) if short and reserve_mib else ()
+
+
+def _gpus(server: _Server, services: Sequence[Service]) -> tuple[SuggestedGpu, ...]:
+    """What each GPU would hold, with the claims that the services make once they run: one that fills what is free takes
+    more than it was placed by."""
     found = []
     for reading, room in zip(server.readings, server.rooms, strict=True):
         uuid = room.uuid
+        held = held_memory(reading, services)
+        needs = needs_on(reading, services, room.total_mib - server.foreign[uuid])
+        planned = sum(held.get(key, 0) if need is None else need for key, need in needs.items())
         found.append(
             SuggestedGpu(
                 uuid=uuid,
                 label=reading.gpu.label,
                 total_mib=room.total_mib,
-                planned_mib=planned[uuid],
+                planned_mib=planned,
                 foreign_mib=server.foreign[uuid],
-                free_after_mib=room.total_mib - server.foreign[uuid] - planned[uuid],
+                free_after_mib=room.total_mib - server.foreign[uuid] - planned,
             )
         )
     return tuple(found)
@@ -248,6 +270,7 @@ def _gpus(server: _Server, planned: Mapping[str, int]) -> tuple[SuggestedGpu, ..
 def _suggestion(
     strategy: StrategyName,
     server: _Server,
+    services: Sequence[Service],
     problem: Problem,
     placement: Placement,
     budgets: Mapping[ServiceKey, int],
@@ -255,7 +278,6 @@ def _suggestion(
     reserve_mib: int,
 ) -> Suggestion:
     by_name = {str(one.key): one for one in server.movable}
-    planned = dict(server.fixed)
     assignments: list[SuggestedAssignment] = []
     unplaced = list(server.stuck)
     gpus = {reading.gpu.uuid: reading.gpu for reading in server.readings}
@@ -265,8 +287,6 @@ def _suggestion(
             reason = _why_unplaced(demand, problem, placement.reasons.get(number, ""))
             unplaced.append(Unplaced(service=service.key, name=service.name, reason=reason))
             continue
-        for place in places:
-            planned[problem.rooms[place].uuid] += demand.needs_mib[place] or 0
         uuids = {problem.rooms[place].uuid for place in places}
         budget = budgets[service.key] if service.key in shrunk else None
         assignments.append(
@@ -289,11 +309,27 @@ def _suggestion(
         assignments=tuple(assignments),
         fixed=server.stays,
         unplaced=tuple(sorted(unplaced, key=lambda one: one.service)),
-        gpus=_gpus(server, planned),
+        gpus=_gpus(server, _as_suggested(services, assignments, unplaced)),
         moves=sum(one.moved for one in assignments),
         down_s=max((start_s(one) or UNKNOWN_S for one in running), default=None),
-        notes=_notes(strategy, server, shrunk, budgets),
+        notes=_notes(strategy, server, assignments, shrunk, budgets),
     )
+
+
+def _as_suggested(
+    services: Sequence[Service], assignments: Sequence[SuggestedAssignment], unplaced: Sequence[Unplaced]
+) -> list[Service]:
+    """The services as they would be."""
+    given = {one.service: one for one in assignments}
+    disabled = {one.service for one in unplaced if not one.stays}
+    after = []
+    for service in services:
+        one = given.get(service.key)
+        if one is not None:
+            after.append(replace(service, assigned=one.gpus, budget_mib=one.budget_mib))
+        else:
+            after.append(replace(service, enabled=False) if service.key in disabled else service)
+    return after
 
 
 def _ordered(uuids: set[str], service: Service, gpus: Mapping[str, Gpu]) -> tuple[str, ...]:
@@ -304,7 +340,11 @@ def _ordered(uuids: set[str], service: Service, gpus: Mapping[str, Gpu]) -> tupl
 
 
 def _notes(
-    strategy: StrategyName, server: _Server, shrunk: set[ServiceKey], budgets: Mapping[ServiceKey, int]
+    strategy: StrategyName,
+    server: _Server,
+    assignments: Sequence[SuggestedAssignment],
+    shrunk: set[ServiceKey],
+    budgets: Mapping[ServiceKey, int],
 ) -> tuple[str, ...]:
     notes = [
         f"the VRAM budget of {one.name} is {budgets[one.key] * 100 // 1024 / 100:.2f} GiB, not {gib(_whole(one))}: "
@@ -312,11 +352,32 @@ def _notes(
         for one in server.movable
         if one.key in shrunk
     ]
-    if strategy == "isolation" and not any(one.isolate for one in server.movable):
-        notes.append("no service is marked x-gputui.isolate: the most important one, else the largest, is kept apart")
-    if strategy == "latency" and not any(room.speed[0] for room in server.rooms):
+    guessed = [one.name for one in server.movable if _is_guess(one)]
+    if guessed:
+        notes.append(f"how much {', '.join(guessed)} needs at least is not known, or guessed from a name")
+    if strategy == "isolation" and assignments:
+        notes += _isolation_notes(server, assignments)
+    if strategy == "latency" and assignments and not any(room.speed[0] for room in server.rooms):
         notes.append("how fast the GPUs are is not known: all count as equally fast")
     return tuple(notes)
+
+
+def _is_guess(service: Service) -> bool:
+    return service.budget_mib is None and service.requirement.source in ("rule of thumb", "unknown")
+
+
+def _isolation_notes(server: _Server, assignments: Sequence[SuggestedAssignment]) -> list[str]:
+    notes = []
+    protected = [one.name for one in server.movable if one.isolate]
+    if not protected:
+        most = max(server.movable, key=lambda one: (one.priority, one.requirement.claim_mib or 0))
+        protected = [most.name]
+        notes.append(f"no service is marked x-gputui.isolate: {most.name} is kept apart, the most important or largest")
+    for one in assignments:
+        neighbours = [other.name for other in assignments if other is not one and set(other.gpus) & set(one.gpus)]
+        if one.name in protected and neighbours:
+            notes.append(f"{one.name} cannot be kept apart: {', '.join(neighbours)} share a GPU with it")
+    return notes
 
 
 def _why_unplaced(demand: Demand, problem: Problem, kind: str) -> str:
@@ -327,8 +388,10 @@ def _why_unplaced(demand: Demand, problem: Problem, kind: str) -> str:
     if len(usable) < demand.count:
         return f"{needs}; {len(usable)} here can be used by it"
     most = max((problem.rooms[place].room_mib for place in usable), default=0)
-    if kind == "no_gpu_alone":
+    if kind == "no_gpu_alone" and most < demand.size:
         return f"{needs}; the most that can be had on one is {gib(max(0, most))} GiB"
+    if kind == "no_gpu_alone":
+        return f"{needs}; there are not {demand.count} {'of one kind ' if demand.group else ''}with that much"
     return f"{needs}, and the other services leave no room for it"
 
 
@@ -341,7 +404,7 @@ def automatic(service: Service, services: Sequence[Service], readings: Sequence[
     server = _server(services, readings, 0, [service])
     budgets, shrunk = _budgets(server)
     problem = _problem(server, budgets)
-    found = _suggestion("vram", server, problem, solve("vram", problem), budgets, shrunk, 0)
+    found = _suggestion("vram", server, services, problem, solve("vram", problem), budgets, shrunk, 0)
     if found.unplaced:
         raise UsageError(f"{service.name}: {found.unplaced[0].reason}", "name the GPUs yourself, or free memory first")
     return found.assignments[0]

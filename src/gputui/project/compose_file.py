@@ -127,6 +127,8 @@ def _service(name: str, entry: Located, context: compose_body.Context) -> Compos
     extension = _extension(entry, Extension)
     gpus, count = _wanted_gpus(entry, extension)
     body, networks, not_carried = compose_body.body_of(name, entry, context)
+    if not gpus and count is None and entry.get("runtime") == "nvidia":
+        gpus = _visible(body.get("Env") or [])
     return ComposeService(
         name=clean(name, 100),
         image=clean(str(entry.get("image") or ""), 300),
@@ -202,6 +204,12 @@ def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...],
     return (), None
 
 
+def _visible(environment: Sequence[str]) -> tuple[str, ...]:
+    """With `runtime: nvidia` and without a request, the variable decides."""
+    value = dict(line.partition("=")[::2] for line in environment).get("NVIDIA_VISIBLE_DEVICES", "")
+    return tuple(clean(part.strip(), 120) for part in value.split(",") if part.strip() not in ("", "none", "void"))
+
+
 def _contradiction(gpus: tuple[str, ...], count: int | None, environment: Sequence[str]) -> str | None:
     """What the environment says of GPUs against the request for them. `all` in both is one thing said twice; inside a
     container with n GPUs CUDA counts them from 0 to n - 1, whatever they are called outside."""
@@ -213,11 +221,18 @@ def _contradiction(gpus: tuple[str, ...], count: int | None, environment: Sequen
         same = set(visible.split(",")) == set(gpus) or (visible == "all" and ("all" in gpus or count == -1))
         if not same:
             return f"NVIDIA_VISIBLE_DEVICES={clean(visible, 60)}, but the request is for GPUs {clean(asked, 60)}"
+    hides = variables.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "none")
+    if hides and (gpus or count):
+        return "CUDA_VISIBLE_DEVICES hides every GPU, but the request is for some"
     places = [part.strip() for part in variables.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
     if number and number > 0 and any(part.isdigit() and int(part) >= number for part in places):
         shown = clean(",".join(places), 60)
-        return f"CUDA_VISIBLE_DEVICES={shown}, but inside the container its {number} GPUs are 0 to {number - 1}"
+        return f"CUDA_VISIBLE_DEVICES={shown}, but inside the container {_inside(number)}"
     return None
+
+
+def _inside(number: int) -> str:
+    return "its GPU is 0" if number == 1 else f"its {number} GPUs are 0 to {number - 1}"
 
 
 def _named(names: tuple[str, ...], where: str) -> tuple[str, ...]:

@@ -6,18 +6,22 @@ a tensor follow from its type's block (ggml-common.h). Only the header is read.
 """
 
 import math
+import os
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from gputui.domain.text import clean
 from gputui.weights.errors import BadFile
+from gputui.weights.regular_file import open_regular
 
 LONGEST_HEADER = 64 * 2**20
 """Bytes read at most; a vocabulary of 256 000 tokens with its merges has about 15 MiB."""
 MOST_KEYS = 10_000
 MOST_TENSORS = 200_000
+DEFAULT_ALIGNMENT = 32
 LONGEST_TEXT = 65_536
 """Of a name or of a value that is kept; longer ones (chat templates) are passed over."""
 
@@ -65,6 +69,11 @@ class _Reader:
         self._name = name
         self._left = LONGEST_HEADER
 
+    @property
+    def taken(self) -> int:
+        """Bytes read so far."""
+        return LONGEST_HEADER - self._left
+
     def bad(self, what: str) -> BadFile:
         return BadFile(f"{self._name} {what}", "download it again")
 
@@ -99,7 +108,7 @@ def read_header(path: Path) -> GgufHeader:
         BadFile: it is cut off, too long, or no GGUF of version 2 or 3 at all.
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         reader = _Reader(file, path.name)
         if reader.take(4) != b"GGUF":
             raise reader.bad("is no GGUF file")
@@ -116,8 +125,23 @@ def read_header(path: Path) -> GgufHeader:
             value = _value(reader, int(reader.number("<I")), key, sizes)
             if value is not None:
                 values[key] = value
-        tensors = tuple(_tensor(reader) for _ in range(tensor_count))
+        described = [_tensor(reader) for _ in range(tensor_count)]
+        alignment = values.get("general.alignment", DEFAULT_ALIGNMENT)
+        _check_length(
+            reader, described, alignment if isinstance(alignment, int) else 0, os.fstat(file.fileno()).st_size
+        )
+        tensors = tuple(tensor for tensor, _ in described)
     return GgufHeader(values, sizes, tensors)
+
+
+def _check_length(reader: _Reader, tensors: Sequence[tuple[GgufTensor, int]], alignment: int, length: int) -> None:
+    """The tensors' bytes begin after the header, at a multiple of the alignment."""
+    if not 1 <= alignment <= 2**20:
+        raise reader.bad("has an alignment that makes no sense")
+    begin = -(-reader.taken // alignment) * alignment
+    end = max((offset + tensor.size for tensor, offset in tensors), default=0)
+    if tensors and begin + end > length:
+        raise reader.bad(f"is cut off: {begin + end - length} bytes of its tensors are missing")
 
 
 def _value(reader: _Reader, kind: int, key: str, sizes: dict[str, int]) -> Value | None:
@@ -147,14 +171,14 @@ def _array(reader: _Reader, key: str, sizes: dict[str, int]) -> Value | None:
     return tuple(one[0] for one in struct.iter_unpack(shape, raw))
 
 
-def _tensor(reader: _Reader) -> GgufTensor:
+def _tensor(reader: _Reader) -> tuple[GgufTensor, int]:
     name = reader.text()
     rank = int(reader.number("<I"))
     if rank > 8:
         raise reader.bad("has a tensor of too many dimensions")
     shape = [reader.count() for _ in range(rank)]
     kind = int(reader.number("<I"))
-    reader.count()
+    offset = reader.count()
     block = BLOCKS.get(kind)
     elements = math.prod(shape)
     if block is None:
@@ -162,4 +186,4 @@ def _tensor(reader: _Reader) -> GgufTensor:
     if elements > 2**50:
         raise reader.bad("has a tensor larger than any memory")
     dtype, per_block, size = block
-    return GgufTensor(name, dtype, elements, -(-elements // per_block) * size)
+    return GgufTensor(name, dtype, elements, -(-elements // per_block) * size), offset

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from gputui.domain.model import Architecture
 from gputui.domain.text import clean
 from gputui.weights.errors import BadFile
+from gputui.weights.regular_file import open_regular
 
 LONGEST_CONFIG = 4 * 2**20
 """Bytes; the longest known ones list every quantised module and have a few hundred KiB."""
@@ -54,7 +55,7 @@ def read_object(path: Path, limit: int) -> dict[str, object]:
         BadFile: it is longer than `limit` bytes, or holds something else.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         raw = file.read(limit + 1)
     if len(raw) > limit:
         raise BadFile(f"{path.name} is longer than {limit // 2**20} MiB", "look whether it is the right file")

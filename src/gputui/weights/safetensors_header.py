@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gputui.domain.text import clean
 from gputui.weights.errors import BadFile
+from gputui.weights.regular_file import open_regular
 
 LONGEST_HEADER = 25_000_000
 """Bytes. huggingface_hub refuses longer ones too (SAFETENSORS_MAX_HEADER_LENGTH)."""
@@ -57,7 +58,7 @@ def read_tensors(path: Path) -> tuple[Tensor, ...]:
         BadFile: the header is cut off, too long, no such JSON, or does not fit the file.
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         length = os.fstat(file.fileno()).st_size
         head = file.read(8)
         if len(head) < 8:

@@ -123,9 +123,11 @@ class Strategies(ModalScreen[Suggestion | None]):
             if moved.moved or moved.adjusted:
                 here = self._labels(self._assigned.get(moved.service, ()))
                 lines.append(f" {moved.name}: {here} → {self._labels(moved.gpus)}{budget}")
-        lines += [f" ▲ no place for {left.name}: {left.reason}" for left in one.unplaced]
+        for left in one.unplaced:
+            end = "" if left.stays else "; taking this disables it"
+            lines.append(f" ▲ no place for {left.name}: {left.reason}{end}")
         lines += [f" · {note}" for note in one.notes]
-        if one.strategy != "manual" and not one.moves:
+        if one.strategy != "manual" and not one.moves and not one.unplaced:
             lines.append(" everything is where it would put it")
         return lines
 

@@ -20,7 +20,10 @@ class FindingLine(Static):
         if service is not None:
             grave = (one for one in snapshot.findings if one.severity != "info")
             found = [one for one in grave if one.service == service.name]
-            lines += [f" {MARKS[one.severity]} {one.text}. {one.fix}" for one in found[: 2 - len(lines)]]
+            taken = next((one for one in snapshot.findings if one.service == service.name and one.edits), None)
+            for one in found[: 2 - len(lines)]:
+                key = " (F does it)" if one is taken else ""
+                lines.append(f" {MARKS[one.severity]} {one.text}. {one.fix}{key}")
         if not lines:
             rest = [one for one in snapshot.findings if one.severity in ("warning", "error", "refusal")]
             lines += [f" {MARKS[one.severity]} {one.text}. {one.fix}" for one in rest[:1]]

@@ -27,13 +27,7 @@ class StatusBar(Static):
         parts = [("gputui", "bold"), (snapshot.host, "")]
         if snapshot.simulated:
             parts.insert(1, ("SIMULATED", "bold $warning"))
-        parts.append((f"{info.name} {info.version}" if info else "no engine", "" if info else "$error"))
-        if snapshot.inventory.driver_version:
-            parts.append((f"driver {snapshot.inventory.driver_version}", ""))
-        parts.append((summary_of_gpus(snapshot), ""))
-        if snapshot.project:
-            parts.append((f"project {snapshot.project}", ""))
-        parts.append((snapshot.operator, "dim"))
+        # What is going on comes first: the end is cut off on a narrow screen.
         unsaved = len(snapshot.draft.changed)
         if unsaved:
             parts.append((f"{unsaved} unsaved", "bold $warning"))
@@ -41,6 +35,15 @@ class StatusBar(Static):
         if apply is not None and apply.result == "running":
             text = f"{apply.operator} is applying" if apply.alive else "an apply was cut off: ctrl+z takes it back"
             parts.append((text, "bold $warning"))
+        parts.append((f"{info.name} {info.version}" if info else "no engine", "" if info else "$error"))
+        if snapshot.inventory.driver_version:
+            parts.append((f"driver {snapshot.inventory.driver_version}", ""))
+        parts.append((summary_of_gpus(snapshot), ""))
+        if snapshot.project:
+            parts.append((f"project {snapshot.project}", ""))
+        parts.append((snapshot.operator, "dim"))
+        if snapshot.draft.current.strategy != "manual":
+            parts.append((snapshot.draft.current.strategy, ""))
         if any("do not share" in note for note in snapshot.notes):
             parts.append(("state not shared", "$warning"))
         parts.append((time.strftime("%H:%M"), "dim"))

@@ -84,6 +84,9 @@ class Reader:
             return None
         text = self.options.text(name)
         if text is None:
+            if name in self.options.switches:
+                self.invalid.append(f"{name} has no value")
+                return None
             return otherwise
         value = fraction(text)
         if value is None:

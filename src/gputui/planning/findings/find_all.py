@@ -8,7 +8,7 @@ from gputui.domain.memory import GpuMemory
 from gputui.domain.service import Service
 from gputui.planning.findings.assigned_gpus import drifted, lost_gpus, missing_gpus, not_applied, without_gpu
 from gputui.planning.findings.launch import launches
-from gputui.planning.findings.memory import below_minimum, does_not_fit
+from gputui.planning.findings.memory import below_minimum, does_not_fit, untold
 from gputui.planning.findings.model import models
 from gputui.planning.findings.ownership import depended_on, not_carried, not_ours
 from gputui.planning.findings.parallel import unsuitable
@@ -27,6 +27,7 @@ def find_all(
         *not_applied(services, gpus),
         *does_not_fit(services, readings, memory),
         *below_minimum(services, readings),
+        *untold(services, readings),
         *unsuitable(services, gpus, memory),
         *models(services),
         *launches(services, gpus),

@@ -71,7 +71,7 @@ def together(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
         if len(several) > 1:
             names = " and ".join(one.name for one in several)
             label = labels.get(uuid, uuid)
-            text = f"{names} both start on GPU {label}: at the same time, each counts the other's memory as its own"
+            text = f"{names} start on GPU {label}: at the same time, each counts the memory of others as its own"
             fix = "gputui starts them one after the other; without it, start the second when the first is ready"
             found.append(about(several[-1], "vllm-together", "warning", text, fix, uuid))
     return found

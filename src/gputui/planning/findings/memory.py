@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import Reading
 from gputui.domain.memory import GpuMemory
-from gputui.domain.service import Service, ServiceKey
+from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.units import gib
+from gputui.planning.backends.registry import named
 from gputui.planning.findings.about import about, either
-from gputui.planning.fitting import Fit, fit_into, larger_fraction
-from gputui.planning.memory import need_on, needs_on
+from gputui.planning.fitting import LARGEST_FRACTION, Fit, fit_into, larger_fraction
+from gputui.planning.memory import need_on, needs_on, usable_mib
 
 
 def does_not_fit(
@@ -27,7 +28,7 @@ def does_not_fit(
         all_settled = all(_is_settled(service, reading) for service in here)
         for service in here:
             need = needs[service.key]
-            if need is None or (_is_settled(service, reading) and not all_settled):
+            if not need or (_is_settled(service, reading) and not all_settled):
                 continue  # it already runs here with what it needs; those that join it are to blame
             found.append(_no_room(service, reading, share, here, needs, readings, memory))
     return found
@@ -56,6 +57,32 @@ def below_minimum(services: Sequence[Service], readings: Sequence[Reading]) -> l
     return found
 
 
+def untold(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
+    """A declared need that the engine is not told: it takes what it takes unless told."""
+    found = []
+    for service in services:
+        backend = named(service.backend)
+        needs, how = service.requirement, service.serving
+        if needs.source != "declared" or needs.claim_mib is None or how.fraction is None or how.fraction_given:
+            continue
+        own = [one for one in readings if one.gpu.uuid in service.assigned]
+        total = usable_mib(own[0]) if own else None
+        if not backend.memory_flag or total is None or not service.enabled or service.running:
+            continue
+        fraction = min(LARGEST_FRACTION, -(-needs.claim_mib * 100 // total) / 100)
+        if fraction >= how.fraction:
+            continue
+        edit = Edit(argument=backend.memory_flag, value=f"{fraction:.2f}", reason="its declared need")
+        declared = f"{service.name} is declared to need {gib(needs.claim_mib)} GiB"
+        found.append(
+            about(
+                service, "fraction-untold", "warning", f"{declared}, but takes {how.fraction:.0%} unless told",
+                f"{edit.argument} {edit.value} tells it", own[0].gpu.uuid, edits=(edit,),
+            )
+        )  # fmt: skip
+    return found
+
+
 def _is_settled(service: Service, reading: Reading) -> bool:
     """It already runs on this GPU with what it needs."""
     return reading.gpu.uuid in service.running_on and service.budget_mib is None
@@ -70,7 +97,14 @@ def _each(service: Service) -> str:
 
 
 def _source(service: Service) -> str:
-    return "budget" if service.budget_mib is not None else service.requirement.source
+    """Where the figure is from, or what makes the service take so much."""
+    needs, how = service.requirement, service.serving
+    if service.budget_mib is not None:
+        return "budget"
+    if needs.rule is None or needs.source == "observed" or how.fraction is None:
+        return needs.source
+    given = f"{named(service.backend).memory_flag or 'its fraction'} {how.fraction:g}"
+    return f"{needs.source}; {given if how.fraction_given else f'it takes {how.fraction:.0%} unless told'}"
 
 
 def _no_room(
@@ -91,7 +125,7 @@ def _no_room(
         code = "too-big"
         text += f"GPU {label} has {gib(usable)} GiB in all"
     else:
-        holders = [f"{gib(needs[one.key] or 0)} {one.name}" for one in others]
+        holders = [f"{gib(needs[one.key])} {one.name}" for one in others if needs[one.key]]
         holders += [f"{gib(part.mib)} {part.name}" for part in share.shares if part.kind == "foreign"]
         code = "foreign-memory" if foreign and need > usable - foreign else "sum-too-big"
         who = f" ({', '.join(holders)})" if holders else ""

@@ -37,8 +37,12 @@ def not_mounted(service: Service) -> list[Finding]:
     if service.unmounted is None:
         return []
     text = f"{service.name}: its model {service.unmounted} is in no volume of the container"
-    fix = "mount it (volumes: - /where/it/is:/where/it/is:ro), or name an alias in x-gputui.path_aliases"
+    fix = "mount it with volumes:, or say where it is with path_aliases in x-gputui at the top of the file"
     return [about(service, "path-not-mounted", "error", text, fix)]
+
+
+def _placed(problem: str, path: str) -> str:
+    return problem if path in problem else f"{problem} (in {path})"
 
 
 def incomplete(service: Service) -> list[Finding]:
@@ -47,7 +51,13 @@ def incomplete(service: Service) -> list[Finding]:
     if files is None:
         return []
     found = [
-        about(service, "model-damaged", "error", f"{service.name}: {problem} (in {files.path})", "download it again")
+        about(
+            service,
+            "model-damaged",
+            "error",
+            f"{service.name}: {_placed(problem, files.path)}",
+            "put it right, or download it again",
+        )
         for problem in files.problems
     ]
     if files.problems:
@@ -56,7 +66,8 @@ def incomplete(service: Service) -> list[Finding]:
         text = f"{service.name}: there are no weights in {files.path}"
         found.append(about(service, "no-weights", "error", text, "download the model, or mount the right directory"))
     if files.has_tokenizer is False and service.backend in _NEED_TOKENIZER:
-        text = f"{service.name}: there is no tokenizer in {files.path}; loading it ends with “TypeError: not a string”"
+        where = f"{service.name}: there is no usable tokenizer in {files.path}"
+        text = f"{where}; loading it ends with “TypeError: not a string”"
         fix = "put tokenizer.json or tokenizer.model of the same model there"
         found.append(about(service, "no-tokenizer", "error", text, fix))
     return found

@@ -97,12 +97,12 @@ def sizes(service: Service, model: Architecture) -> list[Finding]:
     found = []
     if model.heads and tensor > 1 and model.heads % tensor:
         text = f"{name}: its {model.heads} attention heads cannot be divided by tensor parallel size {tensor}"
-        found.append(about(service, "heads", "error", text, _divisors(flag, model.heads)))
+        found.append(about(service, "heads", "error", text, _fitting_sizes(flag, model)))
     elif model.kv_heads and tensor > 1 and not model.kv_lora_rank:
         kv = model.kv_heads
         if (kv >= tensor and kv % tensor) or (tensor > kv and tensor % kv):
             text = f"{name}: its {kv} key-value heads and tensor parallel size {tensor} do not divide each other"
-            found.append(about(service, "kv-heads", "error", text, _divisors(flag, kv)))
+            found.append(about(service, "kv-heads", "error", text, _fitting_sizes(flag, model)))
         elif tensor > kv:
             text = (
                 f"{name}: its {kv} key-value heads are kept {tensor // kv} times over at tensor parallel size {tensor}"
@@ -111,7 +111,7 @@ def sizes(service: Service, model: Architecture) -> list[Finding]:
             found.append(about(service, "kv-heads-copied", "info", text, fix))
     if model.vision_heads and tensor > 1 and model.vision_heads % tensor and not how.language_only:
         text = f"{name}: the {model.vision_heads} heads of its vision part cannot be divided by {tensor}"
-        found.append(about(service, "vision-heads", "error", text, _divisors(flag, model.vision_heads)))
+        found.append(about(service, "vision-heads", "error", text, _fitting_sizes(flag, model)))
     if model.layers and pipeline > model.layers:
         text = f"{name}: pipeline parallel size {pipeline} is more than its {model.layers} layers"
         found.append(about(service, "pipeline", "error", text, f"at most {model.layers}"))
@@ -132,9 +132,17 @@ def sizes(service: Service, model: Architecture) -> list[Finding]:
     return found
 
 
-def _divisors(flag: str, number: int) -> str:
-    fitting = [str(size) for size in (1, 2, 4, 8, 16, 3, 5, 6, 7) if number % size == 0]
-    return f"{flag} {either(sorted(fitting, key=int))}"
+def _fitting_sizes(flag: str, model: Architecture) -> str:
+    """The tensor-parallel sizes that suit all of a model's heads."""
+    heads, kv = model.heads or 1, model.kv_heads or 1
+    sizes = [
+        str(size)
+        for size in range(1, 17)
+        if heads % size == 0
+        and (model.kv_lora_rank or kv % size == 0 or (size > kv and size % kv == 0))
+        and (not model.vision_heads or model.vision_heads % size == 0)
+    ]
+    return f"{flag} {either(sizes)}"
 
 
 def alike(service: Service, own: Sequence[Gpu]) -> list[Finding]:

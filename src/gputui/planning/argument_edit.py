@@ -1,0 +1,62 @@
+"""Changing one option of a command line, in whatever form it is written."""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from gputui.domain.errors import Refusal
+from gputui.planning.arguments import script_place
+
+_MORE_THAN_ONE_COMMAND = re.compile(r"[;&|<>#\n`()]")
+
+
+def with_argument(command: Sequence[str], argument: str, value: str | None) -> list[str]:
+    """A command line with one option set: where it stands, in the form it has, else at the end.
+
+    `value` None takes the option away; an empty one sets a switch. In a shell's script it is changed in the text.
+
+    Raises:
+        Refusal: it is a script in which the option does not stand, and that does not end with the program's options.
+    """
+    place = script_place(command)
+    if place is None:
+        return _with_word(command, argument, value)
+    return [*command[:place], _with_text(command[place], argument, value), *command[place + 1 :]]
+
+
+def _with_text(script: str, argument: str, value: str | None) -> str:
+    found = re.compile(rf"(?<!\S){re.escape(argument)}(=|\s+)(\"[^\"]*\"|'[^']*'|[^\s;&|<>-][^\s;&|<>]*)")
+    matches = list(found.finditer(script))
+    if matches:
+        last = matches[-1]
+        changed = "" if value is None else f"{argument}{last[1]}{shlex.quote(value)}"
+        return script[: last.start()] + changed + script[last.end() :]
+    if value is None:
+        return script
+    if _MORE_THAN_ONE_COMMAND.search(script):
+        raise Refusal(
+            f"the command is a script, and {argument} does not stand in it", "write the option into the script"
+        )
+    return " ".join([script.rstrip(), argument, *([shlex.quote(value)] if value else [])])
+
+
+def _with_word(command: Sequence[str], argument: str, value: str | None) -> list[str]:
+    result: list[str] = []
+    seen = False
+    place = 0
+    while place < len(command):
+        word = command[place]
+        place += 1
+        if word == argument:
+            takes_value = place < len(command) and not command[place].startswith("-") and value != ""
+            place += 1 if takes_value else 0
+            result += [] if value is None else [argument, value] if value else [argument]
+            seen = True
+        elif word.startswith(argument + "="):
+            result += [] if value is None else [f"{argument}={value}" if value else argument]
+            seen = True
+        else:
+            result.append(word)
+    if not seen and value is not None:
+        result += [argument, value] if value else [argument]
+    return result

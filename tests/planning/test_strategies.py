@@ -1,0 +1,289 @@
+"""What holds for every strategy, whatever the server: shown on random problems, small enough to try everything."""
+
+from dataclasses import replace
+from itertools import combinations, product
+from typing import get_args
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from gputui.planning.placement import Demand, Placement, Problem, Room, canonical
+from gputui.planning.strategies import Strategy, solve
+
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+CALM = settings(max_examples=150, deadline=None)
+
+
+@st.composite
+def problems(draw: st.DrawFn, *, most_services: int = 5) -> Problem:
+    """Up to four GPUs of one or two kinds in islands of two; services alone and in groups, tight on purpose."""
+    number = draw(st.integers(1, 4))
+    totals = draw(st.sampled_from([(80,) * 4, (80, 80, 24, 24), (24, 48, 80, 80)]))
+    rooms = []
+    for index in range(number):
+        used = draw(st.sampled_from([0, 0, 5, 17]))
+        rooms.append(
+            Room(
+                uuid=f"GPU-{index}", room_mib=totals[index] - used, total_mib=totals[index], used_mib=used,
+                kind=str(totals[index]), island=str(index // 2), order=(str(index), 0, 0),
+                speed=(float(totals[index] * 10), 1.0),
+            )
+        )  # fmt: skip
+    demands = []
+    for index in range(draw(st.integers(1, most_services))):
+        count = draw(st.sampled_from([1, 1, 1, 2, 4]))
+        need = draw(st.integers(1, 82))
+        needs: tuple[int | None, ...] = (need,) * number
+        if draw(st.integers(0, 5)) == 0:
+            needs = tuple(None if draw(st.booleans()) else need for _ in range(number))
+        current = draw(st.sampled_from([(), tuple(range(min(count, number)))])) if count <= number else ()
+        demands.append(
+            Demand(
+                name=f"s{index}", count=count, needs_mib=needs, group=count > 1 and draw(st.booleans()),
+                priority=draw(st.integers(0, 2)), protected=draw(st.booleans()), current=current,
+            )
+        )  # fmt: skip
+    return canonical(rooms, demands)
+
+
+def choices(problem: Problem, demand: Demand) -> list[tuple[int, ...]]:
+    sets = {places for group in problem.groups(demand, across=True) for places in combinations(group, demand.count)}
+    return sorted(sets)
+
+
+def fits(problem: Problem, chosen: tuple[tuple[int, ...], ...]) -> bool:
+    left = [room.room_mib for room in problem.rooms]
+    for demand, places in zip(problem.demands, chosen, strict=True):
+        for place in places:
+            left[place] -= demand.needs_mib[place] or 0
+    return min(left) >= 0
+
+
+def brute_force(problem: Problem) -> list[tuple[tuple[int, ...], ...]]:
+    """Every placement of all services that fits."""
+    return [one for one in product(*(choices(problem, demand) for demand in problem.demands)) if fits(problem, one)]
+
+
+def placed(placement: Placement) -> list[int]:
+    return [number for number, places in enumerate(placement.places) if places is not None]
+
+
+def check_rules(problem: Problem, placement: Placement) -> None:
+    used = placement.used(problem)
+    for room, use in zip(problem.rooms, used, strict=True):
+        assert use <= max(room.used_mib + room.room_mib, room.used_mib), "no GPU is overfilled"
+    for demand, places in zip(problem.demands, placement.places, strict=True):
+        if places is not None:
+            assert places in choices(problem, demand)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@CALM
+@given(problem=problems())
+def test_everything_is_placed_where_it_can_be_and_nothing_overfills(strategy: Strategy, problem: Problem) -> None:
+    placement = solve(strategy, problem)
+    check_rules(problem, placement)
+    if brute_force(problem):
+        assert len(placed(placement)) == len(problem.demands)
+        assert placement.reasons == {}
+    else:
+        assert len(placed(placement)) < len(problem.demands)
+        assert set(placement.reasons) == set(range(len(problem.demands))) - set(placed(placement))
+
+
+@CALM
+@given(problem=problems(most_services=4))
+def test_as_many_as_possible_are_placed_higher_priorities_first(problem: Problem) -> None:
+    best: tuple[int, ...] = ()
+    levels = sorted({demand.priority for demand in problem.demands}, reverse=True)
+    for size in range(len(problem.demands) + 1):
+        for which in combinations(range(len(problem.demands)), size):
+            part = replace(problem, demands=tuple(problem.demands[one] for one in which))
+            if brute_force(part):
+                counts = tuple(sum(problem.demands[one].priority == level for one in which) for level in levels)
+                best = max(best, counts)
+    found = placed(solve("balanced", problem))
+    assert tuple(sum(problem.demands[one].priority == level for one in found) for level in levels) == best
+
+
+@CALM
+@given(problem=problems())
+def test_balanced_is_as_even_as_brute_force(problem: Problem) -> None:
+    everything = brute_force(problem)
+    if not everything:
+        return
+    problem = replace(problem, demands=tuple(replace(one, current=()) for one in problem.demands))
+
+    def judged(chosen: tuple[tuple[int, ...], ...]) -> tuple[int, float]:
+        crossings = sum(problem.crosses(demand, at) for demand, at in zip(problem.demands, chosen, strict=True))
+        return crossings, Placement(places=chosen).largest_fraction(problem)
+
+    found = solve("balanced", problem)
+    ours = judged(tuple(places or () for places in found.places))
+    best = min(judged(chosen) for chosen in everything)
+    assert ours[0] == best[0], "as few groups across islands as possible"
+    assert ours[1] <= best[1] + 0.0011
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@CALM
+@given(problem=problems())
+def test_the_same_problem_has_the_same_answer_and_a_second_run_moves_nothing(
+    strategy: Strategy, problem: Problem
+) -> None:
+    first = solve(strategy, problem)
+    assert solve(strategy, problem) == first
+    after = replace(
+        problem,
+        demands=tuple(
+            replace(demand, current=places or ()) for demand, places in zip(problem.demands, first.places, strict=True)
+        ),
+    )
+    again = solve(strategy, canonical(after.rooms, after.demands))
+    assert again.moves(after) == 0
+    assert again.places == first.places
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@CALM
+@given(problem=problems(), data=st.data())
+def test_the_order_in_which_gpus_and_services_are_listed_changes_nothing(
+    strategy: Strategy, problem: Problem, data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(problem.rooms))))
+    rooms = [problem.rooms[place] for place in order]
+    demands = [
+        replace(
+            one,
+            needs_mib=tuple(one.needs_mib[place] for place in order),
+            current=tuple(order.index(place) for place in one.current),
+        )
+        for one in data.draw(st.permutations(problem.demands))
+    ]
+    assert by_name(canonical(rooms, demands), strategy) == by_name(problem, strategy)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@CALM
+@given(problem=problems(), data=st.data())
+def test_other_names_change_nothing_but_names(strategy: Strategy, problem: Problem, data: st.DataObject) -> None:
+    """The same GPUs under other addresses, the same services under other names: the same use of each kind of GPU. (GPUs
+    that only differ in which services cannot use them are told apart by their addresses.)"""
+    assume(all(len(set(one.needs_mib)) == 1 for one in problem.demands))
+    problem = replace(problem, demands=tuple(replace(one, current=()) for one in problem.demands))
+    numbers = data.draw(st.permutations(range(len(problem.rooms))))
+    rooms = [
+        replace(room, uuid=f"GPU-{number}", order=(str(number), 0, 0))
+        for room, number in zip(problem.rooms, numbers, strict=True)
+    ]
+    names = data.draw(st.permutations(range(len(problem.demands))))
+    demands = [replace(one, name=f"t{name}") for one, name in zip(problem.demands, names, strict=True)]
+    other = canonical(rooms, demands)
+    mine, theirs = solve(strategy, problem), solve(strategy, other)
+    assert likeness(problem, mine) == likeness(other, theirs)
+
+
+def by_name(problem: Problem, strategy: Strategy) -> dict[str, set[str] | None]:
+    placement = solve(strategy, problem)
+    return {
+        demand.name: None if places is None else {problem.rooms[place].uuid for place in places}
+        for demand, places in zip(problem.demands, placement.places, strict=True)
+    }
+
+
+def likeness(problem: Problem, placement: Placement) -> list[tuple[object, ...]]:
+    used = placement.used(problem)
+    return sorted((room.total_mib, room.used_mib, use) for room, use in zip(problem.rooms, used, strict=True))
+
+
+# --- each strategy by its objective ---------------------------------------------------------------------------------
+
+
+def room(index: int, total: int, **more: object) -> Room:
+    values = {
+        "uuid": f"GPU-{index}",
+        "room_mib": total,
+        "total_mib": total,
+        "order": (str(index), 0, 0),
+        "kind": str(total),
+    }
+    return Room(**(values | more))  # type: ignore[arg-type]
+
+
+def one_of(name: str, need: int, gpus: int, **more: object) -> Demand:
+    return Demand(**({"name": name, "count": 1, "needs_mib": (need,) * gpus} | more))  # type: ignore[arg-type]
+
+
+def where(problem: Problem, strategy: Strategy) -> dict[str, str]:
+    return {name: ",".join(sorted(uuids or ())) for name, uuids in by_name(problem, strategy).items()}
+
+
+def test_vram_puts_the_largest_service_on_the_gpu_with_most_free_memory() -> None:
+    problem = canonical(
+        [room(0, 80, room_mib=30, used_mib=50), room(1, 48)], [one_of("large", 20, 2), one_of("small", 5, 2)]
+    )
+    assert where(problem, "vram") == {"large": "GPU-1", "small": "GPU-0"}
+
+
+def test_latency_ranks_by_memory_bandwidth_and_not_by_capability_or_size() -> None:
+    """An L4 is newer than an A100 and much slower."""
+    slow, fast = room(0, 90, speed=(300.0, 9.0)), room(1, 80, speed=(2039.0, 5.0))
+    problem = canonical([slow, fast], [one_of("critical", 20, 2, priority=5), one_of("other", 70, 2)])
+    assert where(problem, "latency") == {"critical": "GPU-1", "other": "GPU-0"}
+
+
+def test_latency_ranks_equal_bandwidth_by_cores_and_clock() -> None:
+    problem = canonical(
+        [room(0, 80, speed=(900.0, 1.0)), room(1, 80, speed=(900.0, 2.0))], [one_of("critical", 20, 2, priority=1)]
+    )
+    assert where(problem, "latency") == {"critical": "GPU-1"}
+
+
+def test_isolation_keeps_the_protected_service_alone_on_the_smallest_gpu_that_holds_it() -> None:
+    rooms = [room(0, 80), room(1, 48), room(2, 60)]
+    demands = [one_of("llm", 40, 3, protected=True), one_of("a", 10, 3), one_of("b", 10, 3), one_of("c", 10, 3)]
+    found = where(canonical(rooms, demands), "isolation")
+    assert found["llm"] == "GPU-1"
+    assert {found["a"], found["b"], found["c"]} == {"GPU-0", "GPU-2"}, "the others use all other GPUs"
+
+
+def test_isolation_shares_rather_than_leaving_a_service_out() -> None:
+    problem = canonical([room(0, 80)], [one_of("llm", 40, 1, protected=True), one_of("a", 10, 1)])
+    assert where(problem, "isolation") == {"llm": "GPU-0", "a": "GPU-0"}
+
+
+def test_balanced_evens_out_fractions_and_not_amounts() -> None:
+    problem = canonical([room(0, 80), room(1, 20)], [one_of("a", 8, 2), one_of("b", 8, 2), one_of("c", 4, 2)])
+    assert where(problem, "balanced") == {"a": "GPU-0", "b": "GPU-0", "c": "GPU-1"}
+
+
+def test_groups_stay_within_an_island() -> None:
+    rooms = [room(index, 80, island=str(index % 2)) for index in range(4)]
+    demands = [one_of("pair", 30, 4, count=2, group=True), one_of("a", 70, 4)]
+    for strategy in STRATEGIES:
+        assert where(canonical(rooms, demands), strategy)["pair"] in ("GPU-0,GPU-2", "GPU-1,GPU-3")
+
+
+def test_a_group_never_mixes_kinds_of_gpus() -> None:
+    problem = canonical([room(0, 80), room(1, 24)], [one_of("pair", 10, 2, count=2, group=True)])
+    for strategy in STRATEGIES:
+        placement = solve(strategy, problem)
+        assert placement.places == (None,)
+        assert placement.reasons == {0: "no_gpu_alone"}
+
+
+def test_of_equally_good_placements_the_one_that_moves_fewest_is_taken() -> None:
+    rooms = [room(index, 80) for index in range(4)]
+    demands = [one_of("a", 30, 4, current=(2,)), one_of("b", 30, 4, current=(0,)), one_of("c", 30, 4)]
+    for strategy in STRATEGIES:
+        problem = canonical(rooms, demands)
+        assert solve(strategy, problem).moves(problem) == 0
+
+
+def test_a_few_mib_of_difference_move_nothing() -> None:
+    rooms = [room(0, 81559, room_mib=81500, used_mib=59), room(1, 81559, room_mib=81520, used_mib=39)]
+    problem = canonical(rooms, [one_of("a", 30000, 2, current=(0,))])
+    for strategy in STRATEGIES:
+        assert where(problem, strategy) == {"a": "GPU-0"}

@@ -35,6 +35,67 @@ def test_the_same_option_in_every_spelling(words: tuple[str, ...]) -> None:
     assert (found.tensor, found.world, found.unread) == (2, 2, ())
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "vllm serve /m \\\n  --tensor-parallel-size 4 \\\n  --port 80",
+        "export HF_TOKEN=hf_abc && vllm serve /m -tp 4",
+        "export HF_TOKEN=hf_abc\nvllm serve /m -tp 4",
+        "vllm serve /m -tp 4 2>&1 | tee -a /log",
+        "# the server\nvllm serve /m -tp 4 # four GPUs",
+        "sleep 1; python -m vllm.entrypoints.openai.api_server --model /m -tp 4 &> /log",
+        "vllm serve /m --api-key sk-SECRET -tp 4",
+    ],
+)
+def test_scripts_as_they_are_found(script: str) -> None:
+    launch = launch_of({"Entrypoint": ["bash", "-c"], "Cmd": [script]}, {})
+    found = serving_of("vllm", launch, 4)
+    assert (found.tensor, found.unread) == (4, ())
+    assert model_of(command_line(launch.words, {}).words, {}) == "/m"
+    assert "hf_abc" not in repr(launch)
+    assert "SECRET" not in repr(launch)
+
+
+def test_a_script_that_is_cut_off_cannot_be_told() -> None:
+    script = "vllm serve m " + "x" * 40_000 + " -tp 4"
+    found = serving_of("vllm", launch_of({"Cmd": ["sh", "-c", script]}, {}), 1)
+    assert found.tensor is None
+
+
+def test_numbers_of_tokens_are_no_secrets() -> None:
+    config = {"Cmd": ["x", "--max-num-batched-tokens", "8192"], "Env": ["MAX_TOTAL_TOKENS=4096"]}
+    launch = launch_of(config, {})
+    assert launch.words[-1] == "8192"
+    assert launch.environment == {"MAX_TOTAL_TOKENS": "4096"}
+
+
+def test_the_beginning_of_an_option_is_enough_where_it_is_that_of_one_only() -> None:
+    assert vllm("vllm", "serve", "m", "--tensor-parallel", "4").tensor == 4
+    assert vllm("vllm", "serve", "m", "--gpu-memory-util", "0.5").fraction == 0.5
+
+
+def test_several_hosts_share_the_world() -> None:
+    assert serving_of("sglang", Launch(words=("sglang", "--tp", "16", "--nnodes", "2")), 8).world == 8
+    assert vllm("vllm", "serve", "m", "-dp", "4", "--data-parallel-rank", "0").world == 1
+    assert vllm("vllm", "serve", "m", "-tp", "16", "--distributed-executor-backend", "ray").world is None
+
+
+@pytest.mark.parametrize(
+    ("words", "model"),
+    [
+        (("vllm", "serve", "--port", "8000", "org/model"), "org/model"),
+        (("vllm", "serve", "org/model", "--port", "8000"), "org/model"),
+        (("x", "--served-model-name", "llama-70b", "--model", "Qwen/Qwen3-0.6B"), "Qwen/Qwen3-0.6B"),
+        (("x", "--served-model-name", "llama-70b"), "llama-70b"),
+        (("python", "-m", "vllm.entrypoints.openai.api_server", "--model", "a/b"), "a/b"),
+        (("trtllm-serve", "serve", "/engines/x"), "/engines/x"),
+        (("python", "serve.py"), None),
+    ],
+)
+def test_which_model_it_is(words: tuple[str, ...], model: str | None) -> None:
+    assert model_of(words, {}) == model
+
+
 def test_a_variable_of_the_container_is_put_in() -> None:
     found = vllm("sh", "-c", "vllm serve m -tp ${TENSOR_PARALLEL_SIZE}", TENSOR_PARALLEL_SIZE="4")
     assert found.tensor == 4
@@ -132,6 +193,12 @@ def test_llama_cpp_splits_by_its_list() -> None:
         ("team/pytorch:2", ("vllm", "serve", "m"), "vllm"),
         ("team/pytorch:2", ("python", "train.py"), "pytorch"),
         ("team/app", ("app", "--model", "/models/vllm/x"), "generic"),
+        ("ghcr.example/blake/frigate:stable-tensorrt", (), "generic"),
+        ("acme/vllm-exporter:1", (), "generic"),
+        ("nvcr.example/nvidia/tritonserver:25.01-vllm-python-py3", (), "pytorch"),
+        ("nvcr.example/nvidia/tensorrt-llm/release:1.0", (), "tensorrt_llm"),
+        ("ghcr.example/ggml-org/llama.cpp:server-cuda", (), "llama_cpp"),
+        ("lmsysorg/sglang:v0.5.3", (), "sglang"),
     ],
 )
 def test_which_backend_it_is(image: str, words: tuple[str, ...], backend: str) -> None:

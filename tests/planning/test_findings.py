@@ -43,6 +43,7 @@ def starts(
         name, *gpus, backend=backend, launch=launch, serving=serving, files=files, origin="compose",
         container=None, requested=None, requirement=Requirement(minimum_mib=GIB, claim_mib=GIB, source="weights"),
     )  # fmt: skip
+    more["model"] = more.pop("model_name", None)
     return replace(made, **more)  # type: ignore[arg-type]
 
 
@@ -213,10 +214,10 @@ def test_an_image_that_contradicts_the_declared_backend() -> None:
 
 def test_a_damaged_model_is_an_error_until_it_runs() -> None:
     files = ModelFiles(path="/models/x", has_weights=True, problems=("a.safetensors is cut off: it has 3 bytes",))
-    made = starts("llm", GPUS[0], files=files)
+    made = starts("llm", GPUS[0], files=files, model_name="/models/x")
     one = only(found(made), "model-damaged", "error")
     assert one.text == "llm: a.safetensors is cut off: it has 3 bytes (in /models/x)"
-    runs = service("llm", GPUS[0], need=GIB, files=files, unmounted="/models/x")
+    runs = service("llm", GPUS[0], need=GIB, backend="vllm", model="/models/x", files=files, unmounted="/models/x")
     assert found(runs) == []
 
 
@@ -247,7 +248,7 @@ def test_a_finding_is_one_line() -> None:
     many = [
         starts("a", *GPUS[:3], words=("vllm", "serve", "m", "-tp", "3"), model=MODEL),
         starts("b", GPUS[0], words=("vllm", "serve", "m", "-tp", "8")),
-        starts("c", GPUS[0], unmounted="/x/y"),
+        starts("c", GPUS[0], unmounted="/x/y", model_name="/x/y"),
     ]
     for one in found(*many):
         assert "\n" not in one.text + one.fix

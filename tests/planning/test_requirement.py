@@ -62,6 +62,20 @@ def test_a_service_that_was_seen_to_run_with_less_needs_no_more() -> None:
     assert found.minimum_mib == 70_000
 
 
+def test_a_peak_from_before_it_had_loaded_does_not_hide_what_its_flags_take() -> None:
+    found = evidence("vllm", "vllm", "serve", "m", "--gpu-memory-utilization", "0.92", peak_mib=3000)
+    assert found.claim_mib == claim_by(ClaimRule("total", 0.92), TOTAL, None)
+    assert evidence("generic", "x", declared_mib=7000, peak_mib=500).claim_mib == 7000
+
+
+@pytest.mark.parametrize("value", ["$UTIL", "nan", "1.7"])
+def test_a_fraction_that_cannot_be_told_leaves_the_claim_unknown(value: str) -> None:
+    words = ("sh", "-c", f"vllm serve m --max-model-len 4096 --gpu-memory-utilization {value}")
+    found = evidence("vllm", *words, files=EIGHT_B)
+    assert found.claim_mib is None
+    assert found.minimum_mib is not None
+
+
 def test_vllm_claims_its_fraction_whatever_the_model() -> None:
     found = evidence("vllm", "vllm", "serve", "m", "--gpu-memory-utilization", "0.5")
     assert (found.claim_mib, found.minimum_mib, found.source) == (40 * GIB, None, "declared")

@@ -314,20 +314,22 @@ def seventy_b(*gpus: Gpu, **values: object) -> Service:
 
 def test_issue_1_a_model_without_a_tokenizer() -> None:
     files = ModelFiles(path="/m", has_weights=True, has_tokenizer=False)
-    (one,) = errors(new("llm", H100[0], need=1, backend="vllm", files=files))
+    (one,) = errors(new("llm", H100[0], need=1, backend="vllm", files=files, model="/m"))
     assert one.code == "no-tokenizer"
     assert "TypeError: not a string" in one.text
 
 
 def test_issue_1_a_model_without_weights() -> None:
     files = ModelFiles(path="/m", has_weights=False, has_tokenizer=True)
-    assert [one.code for one in errors(new("llm", H100[0], need=1, backend="vllm", files=files))] == ["no-weights"]
+    assert [one.code for one in errors(new("llm", H100[0], need=1, backend="vllm", files=files, model="/m"))] == [
+        "no-weights"
+    ]
 
 
 def test_issue_2_a_path_that_is_not_mounted() -> None:
     place = place_of("/ceph/models/llama", Launch(mounts=(Mount(source="/srv", target="/srv"),)), {})
     assert place.unmounted == "/ceph/models/llama"
-    (one,) = errors(new("llm", H100[0], need=1, unmounted=place.unmounted))
+    (one,) = errors(new("llm", H100[0], need=1, backend="vllm", model="/ceph/models/llama", unmounted=place.unmounted))
     assert one.code == "path-not-mounted"
 
 

@@ -157,7 +157,9 @@ def test_the_text_part_of_a_vision_model_decides() -> None:
 @pytest.mark.parametrize(
     ("config", "windowed"),
     [
-        ({"sliding_window": 4096}, 32),
+        ({"sliding_window": 4096, "model_type": "mistral"}, 32),
+        ({"sliding_window": 4096}, 0),
+        ({"sliding_window": 1024, "model_type": "gemma3_text"}, 27),
         ({"sliding_window": 4096, "use_sliding_window": False}, 0),
         ({"sliding_window": 4096, "sliding_window_pattern": 4}, 24),
         ({"sliding_window": 4096, "model_type": "gemma2"}, 16),

@@ -1,5 +1,6 @@
 """The JSON that scripts read. Its names are stable; unknown is null."""
 
+from collections import Counter
 from typing import Any
 
 from gputui.domain.assignment import Assignments
@@ -34,19 +35,22 @@ def gpus(snapshot: Snapshot) -> dict[str, Any]:
 def suggestion(found: Suggestion, snapshot: Snapshot) -> dict[str, Any]:
     """`suggest --json`."""
     indices = {gpu.uuid: gpu.index for gpu in snapshot.inventory.gpus}
+    everything = (*found.assignments, *found.fixed)
+    several = Counter(one.name for one in everything)
     return versioned(
         {
             "strategy": found.strategy,
             "reserve_mib": found.reserve_mib,
             "proved_best": found.proved_best,
             "assignments": {
-                one.name: {
+                # Of services of one name in several projects, the project is told too.
+                one.name if several[one.name] == 1 else f"{one.service.project}/{one.name}": {
                     "gpus": list(one.gpus),
                     "indices": [indices.get(uuid) for uuid in one.gpus],
                     "budget_mib": one.budget_mib,
                     "moved": one.moved,
                 }
-                for one in (*found.assignments, *found.fixed)
+                for one in everything
             },
             "fixed": [one.name for one in found.fixed],
             "moves": found.moves,

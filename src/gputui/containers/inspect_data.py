@@ -1,12 +1,13 @@
 """The engine's raw inspect data as a container, and as the spec that makes the same container again."""
 
 import copy
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from gputui.domain.container import GPU_VARIABLES, Container, ContainerSpec, DeviceRequest, Health
-from gputui.domain.launch import launch_of, mounts_listed
+from gputui.domain.container import GPU_VARIABLES, LABEL_ORIGINAL, Container, ContainerSpec, DeviceRequest, Health
+from gputui.domain.launch import Launch, launch_of, mounts_listed
 from gputui.domain.text import clean
 
 _HEALTH: dict[str, Health] = {"starting": "starting", "healthy": "healthy", "unhealthy": "unhealthy"}
@@ -27,6 +28,7 @@ def container_from(data: Mapping[str, Any]) -> Container:
         image=clean(str(config.get("Image") or data.get("Image") or ""), 300),
         created_at=str(data.get("Created") or ""),
         launch=launch_of(config, host, mounts_listed(data) or None),
+        unedited=_unedited(config, host, data),
         state=str(state.get("Status") or "created"),
         health=_HEALTH.get(str(health)),
         exit_code=state.get("ExitCode") if state.get("Status") in ("exited", "dead", "restarting") else None,
@@ -34,7 +36,11 @@ def container_from(data: Mapping[str, Any]) -> Container:
         restart_count=int(data.get("RestartCount") or 0),
         started_at=None if started in (None, "", _NEVER) else str(started),
         pid=state.get("Pid") or None,
-        labels={clean(str(key), 200): clean(str(value), 600) for key, value in (config.get("Labels") or {}).items()},
+        labels={
+            clean(str(key), 200): clean(str(value), 600)
+            for key, value in (config.get("Labels") or {}).items()
+            if key != LABEL_ORIGINAL  # it holds a whole command line, which may hold secrets
+        },
         gpu_environment={name: clean(variables[name], 600) for name in GPU_VARIABLES if name in variables},
         device_requests=tuple(_request(request) for request in host.get("DeviceRequests") or []),
         runtime=str(host.get("Runtime") or ""),
@@ -43,6 +49,21 @@ def container_from(data: Mapping[str, Any]) -> Container:
         shares_with=_shares_with(host),
         has_healthcheck=_has_healthcheck(config),
     )
+
+
+def _unedited(config: Mapping[str, Any], host: Mapping[str, Any], data: Mapping[str, Any]) -> Launch | None:
+    label = (config.get("Labels") or {}).get(LABEL_ORIGINAL)
+    if label is None:
+        return None
+    try:
+        original = json.loads(str(label))
+        variables = {str(name): value for name, value in dict(original["variables"]).items()}
+        command = None if original["cmd"] is None else [str(word) for word in original["cmd"]]
+    except (ValueError, KeyError, TypeError):
+        return None  # somebody else wrote this label
+    kept = [line for line in config.get("Env") or [] if str(line).partition("=")[0] not in variables]
+    environment = kept + [f"{name}={value}" for name, value in variables.items() if value is not None]
+    return launch_of({**config, "Cmd": command, "Env": environment}, host, mounts_listed(data) or None)
 
 
 def _shares_with(host: Mapping[str, Any]) -> tuple[str, ...]:

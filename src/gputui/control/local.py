@@ -137,7 +137,10 @@ class LocalControlRoom:
             return
         store = self._store
         if store is not None and not self._settings.readonly:
-            store.peaks.remember(raised)
+            try:
+                store.peaks.remember(raised)
+            except GputuiError as error:
+                self._fault = error.what  # who only looks is not bothered with it
         with self._lock:
             self._peaks = {**self._peaks, **raised}
 

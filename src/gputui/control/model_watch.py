@@ -1,16 +1,17 @@
 """Reads the files of models, on threads of their own: they may lie on a disk that hangs."""
 
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from gputui.domain.model import ModelFiles
 from gputui.domain.text import clean
 from gputui.planning.model_path import ModelPlace
-from gputui.weights.model_files import read_model
+from gputui.weights.model_files import MOST_FILES, read_model
 
 LOOK_AGAIN_S = 30.0
 """Seconds after which a model's directory is looked at anew."""
@@ -27,6 +28,7 @@ class ModelWatch:
         self._wanted: frozenset[ModelPlace] = frozenset()
         self._known: dict[ModelPlace, ModelFiles] = {}
         self._looking: set[ModelPlace] = set()
+        self._differs = False
         self._marks: dict[Path, tuple[object, ModelFiles]] = {}
         self._wake = threading.Event()
         self._stop = False
@@ -89,18 +91,22 @@ class ModelWatch:
         try:
             found = self._look(place)
         except Exception as error:  # whatever a file brings, the others are looked at
-            found = ModelFiles(path=place.paths[0], problems=(clean(repr(error), 200),))
+            found = ModelFiles(path=place.paths[0], unread=clean(repr(error), 200))
         with self._lock:
             before = self._known.get(place)
             known = {one: files for one, files in self._known.items() if one != place}
             self._known = known if found is None else {**known, place: found}
             self._looking.discard(place)
-        if before != found:
+            differs, self._differs = self._differs or before != found, False
+            if self._looking and differs:
+                # The last look tells; until then the next tick shows what is known.
+                self._differs, differs = True, False
+        if differs:
             self._changed()
 
     def _look(self, place: ModelPlace) -> ModelFiles | None:
-        """The first of a place's paths at which there is something; of a model named by its path, else what is wrong
-        there. One of the hub that was not downloaded yet is not known."""
+        """The first of a place's paths at which there is something; of a model named by its path, else that there is
+        nothing. One of the hub that was not downloaded yet is not known."""
         missing: ModelFiles | None = None
         for text in place.paths:
             path = Path(text)
@@ -108,22 +114,42 @@ class ModelWatch:
                 path = _snapshot(path / place.hub_name) if place.hub_name else path
                 mark = _mark(path)
             except FileNotFoundError:
-                if place.hub_name is None:
-                    missing = missing or replace(read_model(path), path=text)
+                if place.hub_name is None and missing is None:
+                    missing = _nothing_at(path, place.roots)
                 continue
-            except OSError:
+            except (OSError, ValueError):
                 continue  # what this user may not see is not known
-            before = self._marks.get(path)
-            if before is None or before[0] != mark:
-                self._marks[path] = (mark, read_model(path))
-            return self._marks[path][1]
+            return self._read(path, mark)
         return missing
+
+    def _read(self, path: Path, mark: object) -> ModelFiles:
+        """What was read before, if nothing changed; a file that was cut off may just have been in the making."""
+        before = self._marks.get(path)
+        if before is not None and before[0] == mark and not before[1].problems:
+            return before[1]
+        found = read_model(path)
+        self._marks[path] = (mark, found)
+        return found
+
+
+def _nothing_at(path: Path, roots: Sequence[str]) -> ModelFiles | None:
+    """That there is nothing: known only where the volume itself is seen from here, and no link leads elsewhere."""
+    try:
+        root = next((Path(one) for one in roots if Path(one).is_dir() and path.is_relative_to(one)), None)
+        if root is None:
+            return None
+        steps = [path, *path.parents]
+        if any(step.is_symlink() for step in steps[: steps.index(root)]):
+            return None  # it leads to where only the container can see
+    except OSError:
+        return None
+    return read_model(path)
 
 
 def _snapshot(repository: Path) -> Path:
     """The downloaded revision of a model of the hub (huggingface_hub, "Manage the cache"): `main` where there are
     several."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         revision = (repository / "refs" / "main").read_text()[:80].strip()
         if revision and "/" not in revision and (repository / "snapshots" / revision).is_dir():
             return repository / "snapshots" / revision
@@ -134,12 +160,13 @@ def _snapshot(repository: Path) -> Path:
 
 
 def _mark(path: Path) -> object:
-    """Changes when the files do: a directory's own time does when one comes or goes."""
+    """Changes when a file of the model does."""
     stat = path.stat()
+    if not path.is_dir():
+        return (stat.st_mtime_ns, stat.st_size)
     inner = []
-    if path.is_dir():
-        for name in ("config.json", "model.safetensors.index.json", "model.safetensors", "tokenizer.json"):
-            with suppress(OSError):
-                one = (path / name).stat()
-                inner.append((name, one.st_mtime_ns, one.st_size))
-    return (stat.st_mtime_ns, stat.st_size, tuple(inner))
+    for entry in islice(os.scandir(path), MOST_FILES):
+        with suppress(OSError):
+            one = entry.stat()
+            inner.append((entry.name, one.st_mtime_ns, one.st_size))
+    return tuple(sorted(inner))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gputui.domain.launch import Launch
+from gputui.domain.text import clean
 
 Health = Literal["starting", "healthy", "unhealthy"]
 
@@ -57,6 +58,7 @@ class Container:
     """One container, with what gputui needs of it; the whole of it is the engine's raw inspect data.
 
     `shares_with` are the containers whose network, IPC, pids or volumes it uses.
+    `unedited` is the launch without the budget and the changed arguments that gputui gave it.
     `gpu_environment` holds the variables of `GPU_VARIABLES` only, so that no secret travels with a snapshot.
     """
 
@@ -65,6 +67,7 @@ class Container:
     image: str
     created_at: str = ""
     launch: Launch = field(default_factory=Launch)
+    unedited: Launch | None = None
     state: str = "created"
     health: Health | None = None
     exit_code: int | None = None
@@ -84,7 +87,7 @@ class Container:
     @property
     def command(self) -> tuple[str, ...]:
         """Entrypoint and command, with secrets masked."""
-        return self.launch.words
+        return tuple(clean(word) for word in self.launch.words)
 
     @property
     def running(self) -> bool:

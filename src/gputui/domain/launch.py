@@ -1,23 +1,27 @@
 """How a container is launched, as far as planning needs it: read from the body of the engine's create call."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gputui.domain.text import SECRET, clean, mask_command
+from gputui.domain.text import SECRET, clean, mask_command, mask_script
 
 _SETTINGS = re.compile(
     r"^(LLAMA_ARG_\w+|VLLM_\w+|SGLANG_\w+|SGL_\w+|TLLM_\w+|HF_HOME|HF_HUB_CACHE|HUGGINGFACE_HUB_CACHE|TRANSFORMERS_CACHE"
     r"|MODEL|MODEL_ID|MODEL_NAME|MODEL_PATH|MODELS?_DIR|NUM_SHARD|SHARDED|QUANTIZE|DTYPE|PORT|CUDA_MEMORY_FRACTION"
     r"|MAX_\w+|TENSOR_PARALLEL(_SIZE)?|PIPELINE_PARALLEL(_SIZE)?|DATA_PARALLEL(_SIZE)?|TP(_SIZE)?|PP(_SIZE)?"
-    r"|GPU_MEMORY_UTIL(IZATION)?|KV_CACHE_DTYPE|WORLD_SIZE|NPROC_PER_NODE)$"
+    r"|GPU_MEMORY_UTIL(IZATION)?|VRAM_BUDGET_GB|KV_CACHE_DTYPE|WORLD_SIZE|NPROC_PER_NODE)$"
 )
 """Variables by which serving programs are told what planning needs; no other variable travels with a snapshot."""
+
+_SHELLS = ("sh", "bash", "dash", "ash", "zsh")
 
 WORDS = 2000
 """Words kept of a command line, each at most `WORD_LENGTH` characters long."""
 WORD_LENGTH = 4000
+SCRIPT_LENGTH = 32_000
+"""Of a word that a shell reads; what is longer cannot be told any more, and is marked so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,7 @@ DEFAULT_SHM_MIB = 64
 def launch_of(config: Mapping[str, Any], host: Mapping[str, Any], mounts: tuple[Mount, ...] | None = None) -> Launch:
     """The launch that `Config` and `HostConfig` describe; `mounts` as the engine lists them, where there is a
     container already."""
-    words = [str(word)[:WORD_LENGTH] for word in [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]]
+    words = [str(word) for word in [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]]
     pairs = [str(line).partition("=")[::2] for line in config.get("Env") or []]
     settings = {clean(name, 80): clean(value, 1000) for name, value in pairs if _SETTINGS.match(name)}
     allowed = {name: value for name, value in settings.items() if not SECRET.search(name)}
@@ -69,7 +73,7 @@ def launch_of(config: Mapping[str, Any], host: Mapping[str, Any], mounts: tuple[
     ipc = str(host.get("IpcMode") or "")
     start, allows = _health(config.get("Healthcheck"))
     return Launch(
-        words=mask_command(words[:WORDS]),
+        words=_shown(words[:WORDS]),
         settings=tuple(sorted(allowed.items())),
         mounts=_mounts(host) if mounts is None else mounts,
         working_directory=clean(str(config.get("WorkingDir") or ""), 300),
@@ -79,6 +83,26 @@ def launch_of(config: Mapping[str, Any], host: Mapping[str, Any], mounts: tuple[
         health_allows_s=allows,
         ports=_ports(host),
     )
+
+
+def _shown(words: list[str]) -> tuple[str, ...]:
+    """The words with secrets masked; a shell's script keeps its lines."""
+    place = script_place(words)
+    if place is None:
+        return mask_command([word[:WORD_LENGTH] for word in words])
+    script = words[place]
+    cut = "\n$(cut off)" if len(script) > SCRIPT_LENGTH else ""
+    before, after = words[:place], words[place + 1 :]
+    return (*mask_command(before), mask_script(script[:SCRIPT_LENGTH]) + cut, *mask_command(after))
+
+
+def script_place(words: Sequence[str]) -> int | None:
+    """Where in a command line the script stands that a shell is called with (`sh -c …`); None where there is none."""
+    shell = next((at for at, word in enumerate(words) if word.rsplit("/", 1)[-1] in _SHELLS), None)
+    if shell is None or shell > 2:
+        return None
+    option = next((at for at in range(shell + 1, len(words)) if re.fullmatch(r"-\w*c", words[at])), None)
+    return option + 1 if option is not None and option + 1 < len(words) else None
 
 
 def _health(found: Any) -> tuple[float | None, float | None]:

@@ -36,7 +36,10 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFiles:
-    """What was read of a model on disk. `problems` are in words; where there are any, figures may be missing.
+    """What was read of a model on disk.
+
+    `problems` are damages, in words; `unread` is why nothing can be told although nothing need be wrong: files that
+    this user may not read, or of a kind that gputui does not know. Where there is either, figures may be missing.
 
     `weights_bytes` is exact: the bytes of all tensors. `embedding_bytes` is the part of them that only the first or the
     last pipeline stage holds. `parameters` counts stored elements, so it is that of the model only where nothing is
@@ -52,3 +55,4 @@ class ModelFiles:
     has_tokenizer: bool | None = None
     has_weights: bool = False
     problems: tuple[str, ...] = ()
+    unread: str | None = None

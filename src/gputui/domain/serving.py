@@ -19,6 +19,7 @@ class Serving:
     world: int | None = None
     fraction: float | None = None
     fraction_given: bool = False
+    fraction_known: bool = True
     kv_bytes: int | None = None
     context: int | None = None
     sequences: int | None = None

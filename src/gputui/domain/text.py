@@ -52,7 +52,7 @@ def clean_log_line(raw: bytes) -> str:
 
 
 SECRET = re.compile(
-    r"(?i)((?<!max_)(?<!max-)token$|_token|-token$|secret|passw(or)?d|passphrase|credential|api[_-]?key|_key$|private)"
+    r"(?i)((?<!max_)(?<!max-)token$|_token(?!s)|-token$|secret|passw(or)?d|passphrase|credential|api[_-]?key|_key$|private)"
 )
 
 
@@ -62,6 +62,22 @@ def mask_secret(name: str, value: str) -> str:
 
 
 _OPTION = re.compile(r"^--?([A-Za-z][\w-]*)(=.*)?$")
+
+
+_GIVEN = re.compile(
+    r"(?<![\w-])(--?[A-Za-z][\w-]*(?:=|[ \t]+)|[A-Za-z_]\w*=)(\"[^\"]*\"|'[^']*'|[^\s;&|<>\"'-][^\s;&|<>\"']*)"
+)
+
+
+def mask_script(script: str) -> str:
+    """A shell's script as it may be shown: what is given to options and variables whose names say that they are secrets
+    becomes dots. Its lines stay, for they are part of its meaning."""
+
+    def masked(match: re.Match[str]) -> str:
+        name = match[1].rstrip("= \t").replace("-", "_")
+        return f"{match[1]}••••" if SECRET.search(name) else match[0]
+
+    return "\n".join(clean(_GIVEN.sub(masked, line), 32_768) for line in script.split("\n"))
 
 
 def mask_command(words: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 
 from gputui.domain.errors import Refusal
-from gputui.planning.arguments import script_place
+from gputui.domain.launch import script_place
 
 _MORE_THAN_ONE_COMMAND = re.compile(r"[;&|<>#\n`()]")
 

@@ -5,10 +5,17 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_SHELLS = ("sh", "bash", "dash", "ash", "zsh")
+from gputui.domain.launch import script_place
+
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
-_SEPARATORS = ("&&", "||", ";", "|", "&", "\n")
+_SERVER = re.compile(r"vllm|sglang|trtllm|text-generation|llama-server|llama\.cpp|torchrun|accelerate|python|\.sh$")
+"""What the programs that serve are called, among the commands of a script."""
+_REDIRECTION = re.compile(r"\d?[<>]{1,2}\s*(?:&\d|[^\s;&|]+)|&>{1,2}\s*[^\s;&|]+")
+_COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
 _OPTION = re.compile(r"^--?[A-Za-z]")
+
+
+SHORTEST_BEGINNING = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +36,6 @@ def command_line(words: Sequence[str], environment: Mapping[str, str]) -> Comman
     return CommandLine(tuple(words)) if place is None else _from_script(words[place], environment)
 
 
-def script_place(words: Sequence[str]) -> int | None:
-    """Where in a command line the script stands that a shell is called with (`sh -c …`); None where there is none."""
-    shell = next((at for at, word in enumerate(words) if word.rsplit("/", 1)[-1] in _SHELLS), None)
-    if shell is None or shell > 2:
-        return None
-    option = next((at for at in range(shell + 1, len(words)) if re.fullmatch(r"-\w*c", words[at])), None)
-    return option + 1 if option is not None and option + 1 < len(words) else None
-
-
 def _from_script(script: str, environment: Mapping[str, str]) -> CommandLine:
     opaque = "$(" in script or "`" in script or re.search(r"\b(if|for|while|case|eval)\b", script) is not None
     missing = False
@@ -50,25 +48,40 @@ def _from_script(script: str, environment: Mapping[str, str]) -> CommandLine:
         missing = missing or otherwise is None
         return otherwise if otherwise is not None else match[0]
 
+    script = _REDIRECTION.sub(" ", _COMMENT.sub(" ", script.replace("\\\n", " ")))
     try:
-        lexer = shlex.shlex(_VARIABLE.sub(value, script.replace("\\\n", " ")), posix=True, punctuation_chars=";&|\n")
+        lexer = shlex.shlex(_VARIABLE.sub(value, script), posix=True, punctuation_chars=";&|\n")
         lexer.whitespace = " \t\r"
         lexer.whitespace_split = True
         lexer.commenters = ""
         tokens = list(lexer)
     except ValueError:
         return CommandLine((), opaque=True)
-    commands: list[list[str]] = [[]]
-    for token in tokens:
-        if token.strip(";&|\n") == "" and token:
-            commands.append([])
-        else:
-            commands[-1].append(token)
-    serving = [one for one in commands if any(_OPTION.match(word) for word in one)] or [one for one in commands if one]
-    chosen = serving[-1] if serving else []
+    chosen = _server(_commands(tokens))
     if chosen[:1] == ["exec"]:
         chosen = chosen[1:]
     return CommandLine(tuple(chosen), opaque or missing)
+
+
+def _commands(tokens: Sequence[str]) -> list[list[str]]:
+    """The commands of a script. What only reads another's output is left out."""
+    commands: list[list[str]] = [[]]
+    reads = False
+    for token in tokens:
+        if token and not token.strip(";&|\n"):
+            reads = token == "|"
+            commands.append([])
+        elif not reads:
+            commands[-1].append(token)
+    return [one for one in commands if one]
+
+
+def _server(commands: Sequence[list[str]]) -> list[str]:
+    """The command that serves: the last one of a program that is known to, else the last one with options."""
+    known = [one for one in commands if any(_SERVER.search(word) for word in one[:6])]
+    with_options = [one for one in commands if any(_OPTION.match(word) for word in one)]
+    served = [one for one in known if one in with_options] or known or with_options or list(commands)
+    return served[-1] if served else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +127,7 @@ def read_options(
         word = words[place]
         place += 1
         spelled, sign, inline = word.partition("=")
-        name = by_spelling.get(_plain(spelled)) if word.startswith("-") else None
+        name = _named(spelled, by_spelling) if word.startswith("-") else None
         if name is None:
             continue
         following = words[place] if place < len(words) else None
@@ -139,6 +152,15 @@ def read_options(
             if found is not None:
                 values[name] = found
     return Options(values, frozenset(switches), frozenset(unread), line.opaque)
+
+
+def _named(spelled: str, by_spelling: Mapping[str, str]) -> str | None:
+    """The option that is meant: argparse also takes the beginning of a name, where it is that of one option only."""
+    plain = _plain(spelled)
+    if plain in by_spelling or not plain.startswith("--") or len(plain) < SHORTEST_BEGINNING:
+        return by_spelling.get(plain)
+    meant = {name for spelling, name in by_spelling.items() if spelling.startswith(plain)}
+    return meant.pop() if len(meant) == 1 else None
 
 
 def _plain(spelling: str) -> str:

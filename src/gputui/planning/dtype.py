@@ -14,32 +14,43 @@ def cannot_run(service: Service, gpu: Gpu) -> str | None:
     """Why this GPU cannot run the service's model, in words; None where it can, or nothing is known.
 
     bfloat16 needs compute capability 8.0 (vLLM: "Bfloat16 is only supported on GPUs with compute capability of at least
-    8.0"); fp8 weights need 8.0, below 8.9 they are computed in 16 bits (Marlin kernels).
+    8.0"; releases since 2025 fall back to float16 unless bfloat16 is asked for, as `--dtype half` does in all). fp8
+    weights need 8.0 too; below 8.9 they are computed in 16 bits (Marlin kernels).
     """
     has = capability(gpu)
-    if has is None:
+    if has is None or has >= (8, 0):
         return None
-    dtype, quantization = _types(service)
-    if dtype in ("bfloat16", "bf16") and has < (8, 0):
+    if service.serving.dtype in ("bfloat16", "bf16") or (service.backend == "vllm" and _is_bfloat16_by_itself(service)):
         return f"bfloat16 needs compute capability 8.0; GPU {gpu.label} ({gpu.name}) has {gpu.compute_capability}"
-    if quantization == "fp8" and has < (8, 0):
+    if _quantization(service) == "fp8":
         return f"fp8 weights need compute capability 8.0; GPU {gpu.label} ({gpu.name}) has {gpu.compute_capability}"
     return None
+
+
+def falls_back(service: Service, gpu: Gpu) -> str | None:
+    """That a model in bfloat16 is computed in float16 here, in words; None where it is not."""
+    has = capability(gpu)
+    if has is None or has >= (8, 0) or not _is_bfloat16_by_itself(service):
+        return None
+    return f"its model is in bfloat16, which GPU {gpu.label} ({gpu.name}) has not: it is computed in float16"
+
+
+def _is_bfloat16_by_itself(service: Service) -> bool:
+    """The model's own type is bfloat16, and no flag names another."""
+    model = service.files.architecture if service.files else None
+    follows = service.backend in ("vllm", "sglang", "tensorrt_llm") and service.serving.dtype in (None, "auto")
+    return follows and model is not None and model.dtype == "bfloat16"
 
 
 def is_slow(service: Service, gpu: Gpu) -> str | None:
     """Why this GPU computes the service's model with less than its types promise; None where it does not."""
     has = capability(gpu)
-    if has is None or _types(service)[1] != "fp8" or not (8, 0) <= has < (8, 9):
+    if has is None or _quantization(service) != "fp8" or not (8, 0) <= has < (8, 9):
         return None
     return f"fp8 is computed in 16 bits below compute capability 8.9; GPU {gpu.label} has {gpu.compute_capability}"
 
 
-def _types(service: Service) -> tuple[str | None, str | None]:
-    """The type that it computes in, and its quantisation, by flags before the model's files. Engines that run on older
-    GPUs by themselves in float16 (`auto` of vLLM does not, for a model in bfloat16)."""
+def _quantization(service: Service) -> str | None:
+    """How the weights are quantised, by the flag before the model's files."""
     model = service.files.architecture if service.files else None
-    dtype = service.serving.dtype
-    if dtype in (None, "auto"):
-        dtype = model.dtype if model and service.backend in ("vllm", "sglang", "tensorrt_llm") else None
-    return dtype, service.serving.quantization or (model.quantization if model else None)
+    return service.serving.quantization or (model.quantization if model else None)

@@ -119,7 +119,7 @@ def longest_context(service: Service, total_mib: int, limit_mib: int) -> int | N
 
 def _minimum(service: Service, total_mib: int, *, context: int | None = None, tensor: int | None = None) -> int | None:
     """The minimum that the model's files tell, with another context or tensor-parallel size."""
-    if service.files is None or service.files.problems:
+    if service.files is None or service.files.problems or service.files.unread:
         return service.requirement.minimum_mib if context is None and tensor is None else None
     serving = service.serving
     if context is not None:

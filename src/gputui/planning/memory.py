@@ -25,9 +25,10 @@ def need_on(service: Service, reading: Reading, free_mib: int | None = None) -> 
     if service.budget_mib is not None:
         return service.budget_mib
     needs = service.requirement
-    if needs.gpu_total_mib is not None and (needs.rule is None or needs.gpu_total_mib == reading.gpu.memory_total_mib):
-        return _part(service, reading, needs.claim_mib)
-    if needs.rule is None:
+    same = needs.gpu_total_mib is not None and needs.gpu_total_mib == reading.gpu.memory_total_mib
+    # What it was seen to hold on such a GPU; of what takes what is free, only here, where it holds it.
+    seen = same and (needs.rule is None or needs.rule.of == "total" or reading.gpu.uuid in service.running_on)
+    if needs.rule is None or seen:
         return _part(service, reading, needs.claim_mib)
     claim = claim_by(needs.rule, usable_mib(reading), free_mib)
     if claim is None:

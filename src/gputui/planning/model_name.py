@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 _PARAMETERS = re.compile(r"(?<![A-Za-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bBmM])(?![A-Za-z0-9])")
 
@@ -10,28 +11,46 @@ _PARAMETERS = re.compile(r"(?<![A-Za-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bBmM])(?
 _WIDTHS = (
     (r"q2_k", 3.16 / 8), (r"q3_k", 4.0 / 8), (r"iq4_xs", 4.46 / 8), (r"q4_0|q4_k_s", 4.67 / 8),
     (r"q4_k_m|q4_k|q4_1", 4.89 / 8), (r"q5_", 5.7 / 8), (r"q6_k", 6.56 / 8), (r"q8_0", 8.5 / 8), (r"mxfp4", 4.25 / 8),
-    (r"awq|gptq|int4|4bit|w4a16|nf4|bnb|fp4", 0.6), (r"fp8|int8|8bit|w8a8|w8a16", 1.0), (r"fp32|float32|f32", 4.0),
+    (r"awq|gptq|int4|4bit|w4a16|nf4|bnb|bitsandbytes|fp4", 0.6), (r"fp8|int8|8bit|w8a8|w8a16", 1.0),
+    (r"fp32|float32|f32", 4.0),
 )  # fmt: skip
 
 
-_OPTIONS = ("--model", "--model-path", "--model-id", "-m", "--served-model-name")
+_OPTIONS = ("--model", "--model-path", "--model-id", "-m")
 _VARIABLES = ("MODEL_ID", "LLAMA_ARG_MODEL", "MODEL_PATH", "MODEL", "MODEL_NAME")
 
 
 def model_of(words: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    """The model that a command line names with one of the usual options, else that a variable names."""
+    """The model that a command line names with one of the usual options, else that a variable names; the name that it
+    is served under only where nothing else is told."""
+    return (
+        _value(words, _OPTIONS)
+        or _served(words)
+        or next((environment[name] for name in _VARIABLES if environment.get(name)), None)
+        or _value(words, ("--served-model-name", "--alias"))
+    )
+
+
+def _value(words: Sequence[str], options: Sequence[str]) -> str | None:
     for place, word in enumerate(words):
         name, _, value = word.partition("=")
         is_module = name == "-m" and place > 0 and "python" in words[place - 1]
-        if name in _OPTIONS and not is_module:
-            if value:
-                return value
-            if place + 1 < len(words):
-                return words[place + 1]
-        following = words[place + 1] if place + 1 < len(words) else "-"
-        if word in ("serve", "trtllm-serve") and not following.startswith("-") and following != "serve":
-            return following
-    return next((environment[name] for name in _VARIABLES if environment.get(name)), None)
+        if name in options and not is_module:
+            return value or (words[place + 1] if place + 1 < len(words) else None)
+    return None
+
+
+def _served(words: Sequence[str]) -> str | None:
+    """What follows `serve`: at once, or behind options and their values."""
+    for place, word in enumerate(words[:-1]):
+        following = words[place + 1 :]
+        if word not in ("serve", "trtllm-serve") or following[0] == "serve":
+            continue
+        if not following[0].startswith("-"):
+            return following[0]
+        pairs = pairwise(following)
+        return next((one for before, one in pairs if not one.startswith("-") and not before.startswith("-")), None)
+    return None
 
 
 @lru_cache(maxsize=4096)

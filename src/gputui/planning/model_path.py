@@ -14,10 +14,11 @@ HUB_CACHES = ("/root/.cache/huggingface/hub", "/data", "/root/.cache/huggingface
 class ModelPlace:
     """Where a model may be: `paths` on the host, best first; a model of the hub is `hub_name` below one of them.
 
-    `unmounted` is a path of the container that no volume of it covers.
+    `roots` are the volumes that the paths are in. `unmounted` is a path of the container that no volume of it covers.
     """
 
     paths: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
     hub_name: str | None = None
     unmounted: str | None = None
 
@@ -35,7 +36,8 @@ def place_of(model: str | None, launch: Launch, aliases: Mapping[str, str]) -> M
         mapped = [path for one in inside for path in on_host(one, launch.mounts)] or inside[1:]
         if not mapped:
             return ModelPlace(unmounted=model)
-        return ModelPlace(paths=_distinct(path for one in mapped for path in with_aliases(one, aliases)))
+        paths = _distinct(path for one in mapped for path in with_aliases(one, aliases))
+        return ModelPlace(paths=paths, roots=_distinct(one.source for one in launch.mounts if not one.is_volume))
     if model.startswith(".") or model.endswith(".gguf"):
         directory = launch.working_directory or "/"
         return place_of(str(PurePosixPath(directory) / model), launch, aliases)

@@ -11,17 +11,21 @@ from gputui.domain.launch import Launch
 from gputui.domain.peak import PeakKey
 from gputui.domain.service import Service
 from gputui.planning.given_gpus import memory_on
+from gputui.planning.start_time import start_s
 
 SETTLED_AFTER_S = 120.0
 """Seconds of running after which a container without a healthcheck counts as loaded."""
-NOTABLE_MIB = 16
+NOTABLE_MIB = 64
+NOTABLE_PART = 0.01
 """A peak that grew by less is not written again."""
 
 
 @lru_cache(maxsize=4096)
 def digest(launch: Launch) -> str:
     """What stands for the arguments of a launch; settings by environment are arguments too."""
-    text = "\x00".join((*launch.words, "", *(f"{name}={value}" for name, value in launch.settings)))
+    mounts = (f"{mount.source}:{mount.target}" for mount in launch.mounts)
+    settings = (f"{name}={value}" for name, value in launch.settings)
+    text = "\x00".join((*launch.words, "", *settings, "", *mounts))
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
@@ -30,8 +34,8 @@ def peak_key(image: str, launch: Launch, gpus: int, total_mib: int | None) -> Pe
     return None if total_mib is None or gpus < 1 else PeakKey(image, digest(launch), gpus, total_mib)
 
 
-def is_settled(container: Container, now: float) -> bool:
-    """It has loaded what it loads: its healthcheck says so, or it has run for a while without one."""
+def is_settled(container: Container, now: float, loads_for_s: float | None = None) -> bool:
+    """It has loaded what it loads: its healthcheck says so, or it has run long enough without one."""
     if not container.running:
         return False
     if container.has_healthcheck:
@@ -40,7 +44,7 @@ def is_settled(container: Container, now: float) -> bool:
         started = datetime.fromisoformat((container.started_at or "").replace("Z", "+00:00")).timestamp()
     except (ValueError, OverflowError):
         return False
-    return now - started >= SETTLED_AFTER_S
+    return now - started >= max(SETTLED_AFTER_S, loads_for_s or 0.0)
 
 
 def new_peaks(
@@ -54,10 +58,15 @@ def new_peaks(
             continue
         on = [reading for reading in readings if reading.gpu.uuid in service.running_on and reading.state == "ok"]
         held = [memory for reading in on if (memory := memory_on(container, reading)) is not None]
-        if not held or len(held) != len(service.running_on) or not is_settled(container, on[0].taken_at):
+        if (
+            not held
+            or len(held) != len(service.running_on)
+            or not is_settled(container, on[0].taken_at, start_s(service))
+        ):
             continue
         totals = {reading.gpu.memory_total_mib for reading in on}
         key = peak_key(service.image, container.launch, len(held), totals.pop()) if len(totals) == 1 else None
-        if key is not None and max(held) >= known.get(key, 0) + NOTABLE_MIB:
+        before = known.get(key, 0) if key else 0
+        if key is not None and max(held) >= before + max(NOTABLE_MIB if before else 1, int(before * NOTABLE_PART)):
             raised[key] = max(held)
     return raised

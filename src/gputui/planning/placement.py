@@ -29,7 +29,8 @@ class Demand:
     """One service that is to be placed on `count` different GPUs.
 
     `needs_mib` has an amount for every GPU of the problem, None for one that it cannot use. A `group` works on one
-    request together: its GPUs have to be of one kind, and should be of one island. `current` are the places that it has
+    request together: its GPUs have to be of one kind, and should be of one island; one that is `even` also needs about
+    the same room on each before it starts. `current` are the places that it has
     now, in its own order.
     """
 
@@ -37,6 +38,7 @@ class Demand:
     count: int
     needs_mib: tuple[int | None, ...]
     group: bool = False
+    even: bool = False
     priority: int = 0
     protected: bool = False
     current: tuple[int, ...] = ()
@@ -48,6 +50,9 @@ class Demand:
 
 
 Places = tuple[int, ...]
+
+EVEN = 0.9
+"""SGLang refuses groups in which one GPU has less than this part of another's free memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +85,20 @@ class Problem:
         else:
             sets = (tuple(range(len(self.rooms))),)
         usable = [tuple(place for place in one if demand.needs_mib[place] is not None) for one in sets]
+        if demand.even:
+            usable = [alike for one in usable for alike in self._alike(one)]
         return tuple(one for one in usable if len(one) >= demand.count)
+
+    def _alike(self, places: Places) -> list[Places]:
+        """The largest sets of these GPUs in which no room is less than `EVEN` of another."""
+        ordered = sorted(places, key=lambda place: (-self.rooms[place].room_mib, place))
+        sets: list[Places] = []
+        for at, most in enumerate(ordered):
+            least = self.rooms[most].room_mib * EVEN
+            alike = tuple(sorted(place for place in ordered[at:] if self.rooms[place].room_mib >= least))
+            if not any(set(alike) <= set(one) for one in sets):
+                sets.append(alike)
+        return sets
 
     def crosses(self, demand: Demand, places: Sequence[int]) -> bool:
         """Whether a group is spread over several islands."""
@@ -115,6 +133,7 @@ def canonical(rooms: Sequence[Room], demands: Sequence[Demand]) -> Problem:
             count=one.count,
             needs_mib=tuple(one.needs_mib[place] for place in order),
             group=one.group,
+            even=one.even,
             priority=one.priority,
             protected=one.protected,
             current=tuple(number[place] for place in one.current),

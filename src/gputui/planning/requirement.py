@@ -10,6 +10,9 @@ from gputui.planning.backends.backend import Backend, Question
 from gputui.planning.model_memory import thumb_mib
 from gputui.planning.model_name import weights_by_name
 
+NEARLY = 0.9
+"""An engine that was seen to hold this part of what it takes by its flags has loaded."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -38,27 +41,23 @@ def requirement(known: Evidence) -> Requirement:
     need, so a larger figure from elsewhere wins until its peak is known.
     """
     minimum, source = _minimum(known)
-    claims = known.backend.claim
-    rule = claims(known.serving, known.total_mib, minimum) if claims else None
-    if source == "declared" and not known.serving.fraction_given:
+    how, claims = known.serving, known.backend.claim
+    if claims and minimum is not None and known.peak_mib is not None:
+        minimum = min(minimum, known.peak_mib)  # it ran with that, so it cannot need more
+    rule = claims(how, known.total_mib, minimum) if claims else None
+    if source == "declared" and not how.fraction_given:
         rule = None  # somebody who knows the service knows better than what its engine does unless told
     if rule is not None and rule.of == "total" and source in ("unknown", "rule of thumb"):
-        source = "declared" if known.serving.fraction_given else "rule of thumb"
+        source = "declared" if how.fraction_given else "rule of thumb"
     # Of an engine that takes what is free, this is what it takes of a GPU that is empty.
     claim = claim_by(rule, known.total_mib, known.total_mib) if rule else minimum
-    if claim is None:
-        claim = minimum
-    split = known.serving.split if len(known.serving.split) == known.gpus else ()
-    seen = known.present_mib
-    # A peak may be that of one that only takes more on its first request, so a larger declaration stands.
-    settled = known.peak_mib is not None and (claim is None or not known.backend.elastic or known.peak_mib >= claim)
-    if known.peak_mib is not None:
-        seen = max(known.peak_mib, seen or 0)
-    if seen is not None and (settled or claim is None or seen >= claim or _depends_on_others(rule)):
-        # It runs with what it was seen to hold, so it cannot need more.
-        least = minimum if known.peak_mib is None or minimum is None else min(minimum, known.peak_mib)
+    if rule is None and claims is not None and not how.fraction_known:
+        claim = None  # how much it fills cannot be told
+    split = how.split if len(how.split) == known.gpus else ()
+    seen = _seen(known, rule, claim)
+    if seen is not None:
         return Requirement(
-            minimum_mib=least if rule else seen,
+            minimum_mib=minimum if claims else seen,
             claim_mib=seen,
             source="observed",
             rule=rule,
@@ -75,14 +74,26 @@ def requirement(known: Evidence) -> Requirement:
     )
 
 
-def _depends_on_others(rule: ClaimRule | None) -> bool:
-    return rule is not None and rule.of != "total"
+def _seen(known: Evidence, rule: ClaimRule | None, claim: int | None) -> int | None:
+    """What was seen of it, where that tells more than anything else.
+
+    Of an engine that takes what is free only what it holds now counts: it depended on who else was there. A peak below
+    what is taken of the total was seen before the engine had loaded, and one below what was declared before the first
+    request of a service that takes memory as it goes.
+    """
+    if rule is not None and rule.of != "total":
+        return known.present_mib
+    seen = max((one for one in (known.peak_mib, known.present_mib) if one is not None), default=None)
+    if seen is None or claim is None:
+        return seen
+    trusted = known.peak_mib is not None and rule is None and not known.backend.elastic
+    return seen if trusted or seen >= claim * NEARLY else None
 
 
 def _minimum(known: Evidence) -> tuple[int | None, RequirementSource]:
     if known.backend.elastic and known.declared_mib is not None:
         return known.declared_mib, "declared"
-    if known.files is not None and not known.files.problems:
+    if known.files is not None and not known.files.problems and not known.files.unread:
         question = Question(
             files=known.files, serving=known.serving, gpus=max(1, known.gpus), total_mib=known.total_mib
         )
@@ -91,7 +102,7 @@ def _minimum(known: Evidence) -> tuple[int | None, RequirementSource]:
             return by_weights, "weights"
     if known.declared_mib is not None:
         return known.declared_mib, "declared"
-    by_name = weights_by_name(known.model) if known.model else None
+    by_name = weights_by_name(f"{known.model} {known.serving.quantization or ''}") if known.model else None
     if by_name is not None:
         world = known.serving.world or max(1, known.gpus)
         return thumb_mib(by_name) // max(1, world), "rule of thumb"

@@ -108,11 +108,13 @@ def _service(
     if adopted:
         assigned, enabled = adopted.gpus, adopted.enabled
     launch = container.launch if container else declared.launch if declared else Launch()
+    if adopted and container is not None and container.unedited is not None:
+        launch = container.unedited
     if adopted and adopted.edits:
         launch = edited(launch, adopted.edits)
     image = container.image if container else declared.image if declared else ""
-    backend = named((declared.backend if declared else None) or backend_of(image, launch.words))
     line = command_line(launch.words, launch.environment)
+    backend = named((declared.backend if declared else None) or backend_of(image, line.words))
     model = (declared.model if declared else None) or model_of(line.words, launch.environment)
     serving = serving_of(backend.name, launch, len(assigned))
     place = place_of(model, launch, world.path_aliases)
@@ -121,7 +123,7 @@ def _service(
     budget = adopted.budget_mib if adopted else None
     seen = [memory for memory in holds.values() if memory is not None]
     # What was seen of it holds for the arguments that it runs with, not for edited ones.
-    as_it_runs = container is not None and launch is container.launch
+    as_it_runs = container is not None and launch.words == container.launch.words
     memory_key = peak_key(image, launch, max(1, len(assigned)), total)
     return Service(
         key=key,

@@ -92,11 +92,7 @@ def _server(
         held = held_memory(reading, services)
         uuid = reading.gpu.uuid
         foreign[uuid] = max(0, (reading.memory_used_mib or 0) - sum(held.values()))
-        fixed[uuid] = sum(
-            max(held.get(one.key, 0), (need_on(one, reading) or 0) if one.enabled and uuid in one.assigned else 0)
-            for one in services
-            if one.key not in ours
-        )
+        fixed[uuid] = sum(_keeps(one, reading, held.get(one.key, 0)) for one in services if one.key not in ours)
         total = usable_mib(reading) or 0
         rooms.append(
             Room(
@@ -123,6 +119,15 @@ def _server(
     )
 
 
+def _keeps(service: Service, reading: Reading, held_mib: int) -> int:
+    """MiB that a service which is not placed keeps on a GPU: what the draft leaves it, if it is ours; what it holds, if
+    it was only found."""
+    need = need_on(service, reading) if service.enabled and reading.gpu.uuid in service.assigned else 0
+    if service.adopted and need is not None:
+        return need
+    return max(held_mib, need or 0)
+
+
 def _as_now(service: Service) -> SuggestedAssignment:
     return SuggestedAssignment(
         service=service.key, name=service.name, gpus=service.assigned, budget_mib=service.budget_mib
@@ -140,7 +145,7 @@ def _need(service: Service, reading: Reading) -> int | None:
     One that takes a fraction of what is free makes do with its minimum; one that takes a fraction of the total has to
     find its minimum within that.
     """
-    if cannot_run(service, reading.gpu) is not None:
+    if reading.gpu.uuid not in service.running_on and cannot_run(service, reading.gpu) is not None:
         return None
     if reading.gpu.mig_index is not None and count_of(service) > 1:
         return None
@@ -176,6 +181,7 @@ def _problem(server: _Server, budgets: Mapping[ServiceKey, int]) -> Problem:
                 count=count_of(service),
                 needs_mib=tuple(_need(here, reading) for reading in server.readings),
                 group=service.serving.group,
+                even=service.backend == "sglang" and service.serving.group,
                 priority=service.priority,
                 protected=service.isolate,
                 current=current if len(current) == len(service.assigned) else (),
@@ -188,8 +194,16 @@ def _problem(server: _Server, budgets: Mapping[ServiceKey, int]) -> Problem:
 
 
 def _whole(service: Service) -> int | None:
-    """The budget with which nothing of a service has to be left out."""
-    return service.declared_mib or service.requirement.claim_mib or service.budget_mib
+    """The budget with which nothing of a service has to be left out: what was declared, else the budget that somebody
+    gave it, else what it takes."""
+    return service.declared_mib or service.budget_mib or service.requirement.claim_mib
+
+
+def _smallest(service: Service) -> int:
+    """The budget below which it is no use."""
+    needs = service.requirement
+    known = needs.minimum_mib if needs.source == "weights" or needs.rule is not None else None
+    return max(SMALLEST_BUDGET_MIB, known or 0)
 
 
 def _budgets(server: _Server) -> tuple[dict[ServiceKey, int], set[ServiceKey]]:
@@ -203,7 +217,7 @@ def _budgets(server: _Server) -> tuple[dict[ServiceKey, int], set[ServiceKey]]:
     whole = {one.key: _whole(one) or 0 for one in adjustable}
     if not adjustable or _unplaced(server, whole) == 0:
         return whole, set()
-    budgets = {key: min(SMALLEST_BUDGET_MIB, most) for key, most in whole.items()}
+    budgets = {one.key: min(_smallest(one), whole[one.key]) for one in adjustable}
     best = _unplaced(server, budgets)
     if best == _unplaced(server, whole):
         return whole, set()
@@ -288,7 +302,7 @@ def _suggestion(
             unplaced.append(Unplaced(service=service.key, name=service.name, reason=reason))
             continue
         uuids = {problem.rooms[place].uuid for place in places}
-        budget = budgets[service.key] if service.key in shrunk else None
+        budget = _budget(service, budgets, shrunk)
         assignments.append(
             SuggestedAssignment(
                 service=service.key,
@@ -314,6 +328,13 @@ def _suggestion(
         down_s=max((start_s(one) or UNKNOWN_S for one in running), default=None),
         notes=_notes(strategy, server, assignments, shrunk, budgets),
     )
+
+
+def _budget(service: Service, budgets: Mapping[ServiceKey, int], shrunk: set[ServiceKey]) -> int | None:
+    """The budget to be written down: none where what was declared fits whole, for then the file says it."""
+    if service.key in shrunk:
+        return budgets[service.key]
+    return None if service.declared_mib is not None or service.key not in budgets else service.budget_mib
 
 
 def _as_suggested(
@@ -351,6 +372,11 @@ def _notes(
         "some of what it does may not fit"
         for one in server.movable
         if one.key in shrunk
+    ]
+    notes += [
+        f"{one.name} gets its whole {gib(_whole(one))} GiB again"
+        for one in server.movable
+        if one.budget_mib is not None and one.key in budgets and one.key not in shrunk and one.declared_mib is not None
     ]
     guessed = [one.name for one in server.movable if _is_guess(one)]
     if guessed:
@@ -391,7 +417,8 @@ def _why_unplaced(demand: Demand, problem: Problem, kind: str) -> str:
     if kind == "no_gpu_alone" and most < demand.size:
         return f"{needs}; the most that can be had on one is {gib(max(0, most))} GiB"
     if kind == "no_gpu_alone":
-        return f"{needs}; there are not {demand.count} {'of one kind ' if demand.group else ''}with that much"
+        alike = "of one kind and with equal free memory " if demand.even else "of one kind " if demand.group else ""
+        return f"{needs}; there are not {demand.count} {alike}with that much"
     return f"{needs}, and the other services leave no room for it"
 
 

@@ -141,7 +141,7 @@ def _service(name: str, entry: Located, context: compose_body.Context) -> Compos
         vram_mib=_vram(entry, extension),
         priority=extension.priority or 0,
         isolate=bool(extension.isolate),
-        has_budget=extension.budget_env is not None,
+        has_budget=extension.budget_env is not None or _has_variable(body, "VRAM_BUDGET_GB"),
         budget_env=extension.budget_env or "VRAM_BUDGET_GB",
         contradiction=_contradiction(gpus, count, body.get("Env") or []),
         launch=launch_of(body, body.get("HostConfig") or {}),
@@ -171,9 +171,21 @@ def _extension(entry: Located, shape: type[E]) -> E:
 
 
 def _vram(entry: Located, extension: Extension) -> int | None:
-    if extension.vram is None:
-        return None
-    return parse_size(str(extension.vram), where=entry["x-gputui"].where("vram"))
+    if extension.vram is not None:
+        return parse_size(str(extension.vram), where=entry["x-gputui"].where("vram"))
+    for request in _requests(entry):
+        size = (request.get("options") or {}).get("vram")
+        if size is not None:
+            return parse_size(str(size), where=f"{entry.where('deploy')}: options: vram")
+    return None
+
+
+def _requests(entry: Located) -> list[Any]:
+    """The requests for GPUs of `gpus:` and of the reservation."""
+    gpus = entry.get("gpus")
+    deploy: Mapping[str, Any] = entry.get("deploy") or {}
+    reserved = ((deploy.get("resources") or {}).get("reservations") or {}).get("devices") or []
+    return [*(gpus if isinstance(gpus, list) else []), *reserved]
 
 
 def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...], int | None]:
@@ -204,6 +216,10 @@ def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...],
     return (), None
 
 
+def _has_variable(body: Mapping[str, Any], name: str) -> bool:
+    return any(str(line).partition("=")[0] == name for line in body.get("Env") or [])
+
+
 def _visible(environment: Sequence[str]) -> tuple[str, ...]:
     """With `runtime: nvidia` and without a request, the variable decides."""
     value = dict(line.partition("=")[::2] for line in environment).get("NVIDIA_VISIBLE_DEVICES", "")
@@ -216,11 +232,9 @@ def _contradiction(gpus: tuple[str, ...], count: int | None, environment: Sequen
     variables = dict(line.partition("=")[::2] for line in environment)
     number = len(gpus) if gpus and "all" not in gpus else count
     visible = variables.get("NVIDIA_VISIBLE_DEVICES")
-    if visible is not None and (gpus or count is not None):
-        asked = ",".join(gpus) or f"{count} of them"
-        same = set(visible.split(",")) == set(gpus) or (visible == "all" and ("all" in gpus or count == -1))
-        if not same:
-            return f"NVIDIA_VISIBLE_DEVICES={clean(visible, 60)}, but the request is for GPUs {clean(asked, 60)}"
+    if visible is not None and (gpus or count is not None) and not _same_gpus(visible, gpus, count):
+        asked = ",".join(gpus) or ("all" if count == -1 else f"{count} of them")
+        return f"NVIDIA_VISIBLE_DEVICES={clean(visible, 60)}, but the request is for GPUs {clean(asked, 60)}"
     hides = variables.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "none")
     if hides and (gpus or count):
         return "CUDA_VISIBLE_DEVICES hides every GPU, but the request is for some"
@@ -229,6 +243,17 @@ def _contradiction(gpus: tuple[str, ...], count: int | None, environment: Sequen
         shown = clean(",".join(places), 60)
         return f"CUDA_VISIBLE_DEVICES={shown}, but inside the container {_inside(number)}"
     return None
+
+
+def _same_gpus(visible: str, gpus: tuple[str, ...], count: int | None) -> bool:
+    """Whether the variable and the request may mean the same; of an index and a UUID that cannot be told here."""
+    names = {part.strip() for part in visible.split(",") if part.strip()}
+    if "all" in names or "all" in gpus or count == -1:
+        return "all" in names and ("all" in gpus or count == -1)
+    if not gpus:
+        return len(names) == count and "none" not in names
+    written_alike = {name.isdigit() for name in (*names, *gpus)}
+    return names == set(gpus) if len(written_alike) == 1 else len(names) == len(gpus)
 
 
 def _inside(number: int) -> str:

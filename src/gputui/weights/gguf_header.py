@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gputui.domain.text import clean
-from gputui.weights.errors import BadFile
+from gputui.weights.errors import BadFile, UnknownKind
 from gputui.weights.regular_file import open_regular
 
 LONGEST_HEADER = 64 * 2**20
@@ -66,7 +66,7 @@ class _Reader:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
-        self._name = name
+        self.name = name
         self._left = LONGEST_HEADER
 
     @property
@@ -75,7 +75,7 @@ class _Reader:
         return LONGEST_HEADER - self._left
 
     def bad(self, what: str) -> BadFile:
-        return BadFile(f"{self._name} {what}", "download it again")
+        return BadFile(f"{self.name} {what}", "download it again")
 
     def take(self, count: int) -> bytes:
         if count > self._left:
@@ -105,7 +105,8 @@ def read_header(path: Path) -> GgufHeader:
     """The header of a GGUF file.
 
     Raises:
-        BadFile: it is cut off, too long, or no GGUF of version 2 or 3 at all.
+        BadFile: it is cut off, too long, or no GGUF at all.
+        UnknownKind: it is of another version than 2 or 3, or has tensors of a type that is not known here.
         OSError: the file cannot be read.
     """
     with open_regular(path) as file:
@@ -114,7 +115,7 @@ def read_header(path: Path) -> GgufHeader:
             raise reader.bad("is no GGUF file")
         version = reader.number("<I")
         if version not in (2, 3):
-            raise reader.bad(f"is GGUF of version {version}, which gputui cannot read")
+            raise UnknownKind(f"{path.name} is GGUF of version {version}", "a newer gputui may read it")
         tensor_count, value_count = reader.count(), reader.count()
         if tensor_count > MOST_TENSORS or value_count > MOST_KEYS:
             raise reader.bad("claims to have more tensors or keys than any model")
@@ -182,7 +183,7 @@ def _tensor(reader: _Reader) -> tuple[GgufTensor, int]:
     block = BLOCKS.get(kind)
     elements = math.prod(shape)
     if block is None:
-        raise reader.bad(f"has a tensor of unknown type {kind}")
+        raise UnknownKind(f"{reader.name} has tensors of unknown type {kind}", "a newer gputui may know it")
     if elements > 2**50:
         raise reader.bad("has a tensor larger than any memory")
     dtype, per_block, size = block

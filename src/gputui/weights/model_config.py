@@ -144,8 +144,8 @@ def _dtype(config: Mapping[str, object]) -> str | None:
 def _kinds_of_layers(config: Mapping[str, object], counts: _Counts) -> tuple[int | None, int]:
     """How many layers keep keys and values at all, and how many of those only within the window.
 
-    `layer_types` names each layer's kind; where there is none, `sliding_window` holds for all layers unless
-    `use_sliding_window` says no, or `sliding_window_pattern` N leaves out every Nth.
+    `layer_types` names each layer's kind; where there is none, `sliding_window_pattern` N leaves out every Nth layer
+    (gemma3: 6), `use_sliding_window` says whether the window holds, and Mistral's holds for all layers.
     """
     layers = counts.num_hidden_layers
     kinds = config.get("layer_types") or config.get("layers_block_type")
@@ -156,10 +156,14 @@ def _kinds_of_layers(config: Mapping[str, object], counts: _Counts) -> tuple[int
         return attention, windowed if counts.sliding_window else 0
     if layers is None or counts.sliding_window is None or config.get("use_sliding_window") is False:
         return layers, 0
-    pattern = config.get("sliding_window_pattern")
+    kind = config.get("model_type")
+    pattern = config.get("sliding_window_pattern", 6 if str(kind).startswith("gemma3") else None)
     if isinstance(pattern, int) and not isinstance(pattern, bool) and pattern > 1:
         return layers, layers - layers // pattern
-    return layers, layers // 2 if config.get("model_type") == "gemma2" else layers
+    if kind == "gemma2":
+        return layers, layers // 2
+    # Elsewhere the window may hold for some layers only; counting all of them whole is the upper bound.
+    return layers, layers if kind == "mistral" or config.get("use_sliding_window") is True else 0
 
 
 def _vision_heads(config: Mapping[str, object]) -> int | None:

@@ -1,4 +1,4 @@
-"""A model on disk: a directory in the layout of Hugging Face, or GGUF files."""
+"""A model on disk: a directory in the layout of Hugging Face, GGUF files, or engines of TensorRT."""
 
 import re
 from collections import Counter
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gputui.domain.model import Architecture, ModelFiles
 from gputui.domain.text import clean
-from gputui.weights.errors import BadFile
+from gputui.weights.errors import BadFile, UnknownKind
 from gputui.weights.gguf_header import GgufHeader, GgufTensor, Value, read_header
 from gputui.weights.model_config import read_config, read_object
 from gputui.weights.safetensors_header import Tensor, read_tensors
@@ -29,20 +29,28 @@ SMALLEST_TOKENIZER = 16
 
 
 def read_model(path: Path) -> ModelFiles:
-    """What the files at `path` (a directory, or a GGUF file) tell. What is wrong with them is told in `problems`."""
+    """What the files at `path` tell: a directory, or a single GGUF or safetensors file."""
     shown = clean(str(path), 300)
     try:
         if path.is_dir():
             return _directory(path, shown)
         if path.suffix == ".gguf":
             return _gguf(path, shown)
-        if path.is_file():
-            return ModelFiles(path=shown, problems=(f"{shown} is neither a directory nor a GGUF file",))
+        if path.suffix == ".safetensors":
+            return _weighed(ModelFiles(path=shown, has_weights=True), read_tensors(path))
+        if path.exists():
+            return ModelFiles(path=shown, unread=f"{shown} is of a kind that gputui cannot read")
         return ModelFiles(path=shown, problems=(f"{shown} does not exist",))
     except BadFile as error:
         return ModelFiles(path=shown, has_weights=True, problems=(error.what,))
+    except UnknownKind as error:
+        return ModelFiles(path=shown, has_weights=True, unread=error.what)
     except OSError as error:
-        return ModelFiles(path=shown, problems=(f"{shown} cannot be read: {clean(error.strerror or '', 60)}",))
+        return ModelFiles(path=shown, unread=_cannot(path.name, error))
+
+
+def _cannot(name: str, error: OSError) -> str:
+    return f"{clean(name, 80)} cannot be read: {clean(error.strerror or '', 60)}"
 
 
 def _directory(path: Path, shown: str) -> ModelFiles:
@@ -52,17 +60,23 @@ def _directory(path: Path, shown: str) -> ModelFiles:
     ggufs = sorted(name for name in files if name.endswith(".gguf") and "mmproj" not in name)
     if ggufs and not any(name.endswith(".safetensors") for name in files):
         if len({_SHARD.sub("", name) for name in ggufs}) > 1:
-            return ModelFiles(path=shown, has_weights=True, problems=(f"{shown} holds several GGUF models",))
+            return ModelFiles(path=shown, has_weights=True, unread=f"{shown} holds several GGUF models")
         return replace(_gguf(files[ggufs[0]], shown), path=shown)
-    tensors, has_weights = _tensors(files, problems)
-    has_tokenizer = any(name in files and _size(files[name]) >= SMALLEST_TOKENIZER for name in _TOKENIZERS)
-    found = ModelFiles(
-        path=shown,
-        architecture=architecture,
-        has_tokenizer=has_tokenizer,
-        has_weights=has_weights,
-        problems=tuple(problems),
+    engines = [name for name in files if name.endswith(".engine")]
+    if engines:
+        # TensorRT engines, one for each rank: nearly all of them are weights, and a tokenizer need not be with them.
+        size = sum(_size(files[name]) for name in engines)
+        return ModelFiles(path=shown, has_weights=True, weights_bytes=size)
+    has_tokenizer = any(
+        (name in _TOKENIZERS or name.endswith(".tiktoken")) and _size(file) >= SMALLEST_TOKENIZER
+        for name, file in files.items()
     )
+    found = ModelFiles(path=shown, architecture=architecture, has_tokenizer=has_tokenizer)
+    try:
+        tensors, has_weights = _tensors(files, problems)
+    except OSError as error:
+        return replace(found, has_weights=True, unread=_cannot(Path(error.filename or "").name, error))
+    found = replace(found, has_weights=has_weights, problems=tuple(problems))
     if tensors:
         return _weighed(found, tensors)
     pickles = [name for name in files if re.fullmatch(r"pytorch_model.*\.bin", name)]
@@ -84,9 +98,11 @@ def _architecture(files: Mapping[str, Path], problems: list[str]) -> Architectur
         return None
     try:
         return read_config(files["config.json"])
-    except (BadFile, OSError) as error:
-        problems.append(error.what if isinstance(error, BadFile) else "config.json cannot be read")
-        return None
+    except BadFile as error:
+        problems.append(error.what)
+    except OSError:
+        pass  # what this user may not read is not known
+    return None
 
 
 def _tensors(files: Mapping[str, Path], problems: list[str]) -> tuple[list[Tensor], bool]:
@@ -113,17 +129,14 @@ def _tensors(files: Mapping[str, Path], problems: list[str]) -> tuple[list[Tenso
         except BadFile as error:
             problems.append(error.what)
             return [], True
-        except OSError as error:
-            problems.append(f"{clean(name, 80)} cannot be read: {clean(error.strerror or '', 60)}")
-            return [], True
     return tensors, bool(names)
 
 
 def _indexed(path: Path, problems: list[str]) -> list[str]:
     try:
         found = read_object(path, LONGEST_INDEX).get("weight_map")
-    except (BadFile, OSError) as error:
-        problems.append(error.what if isinstance(error, BadFile) else f"{path.name} cannot be read")
+    except BadFile as error:
+        problems.append(error.what)
         return []
     if not isinstance(found, Mapping) or not found:
         problems.append(f"{path.name} names no weight files")
@@ -153,14 +166,14 @@ def _gguf(path: Path, shown: str) -> ModelFiles:
     header = read_header(path)
     tensors = list(header.tensors)
     shard = _SHARD.search(path.name)
-    problems = []
+    problems: list[str] = []
     for number in range(1, int(shard[2]) + 1 if shard else 0):
         other = path.with_name(f"{path.name[: shard.start()]}-{number:05d}-of-{shard[2]}.gguf") if shard else path
         if other == path:
             continue
         try:
             tensors += read_header(other).tensors
-        except OSError:
+        except FileNotFoundError:
             problems.append(f"{clean(other.name, 80)} is missing")
             break
         except BadFile as error:

@@ -93,6 +93,10 @@ class Reader:
             self.invalid.append(f"{name} {text[:40]} is no fraction between 0 and 1")
         return value
 
+    def is_sure(self, name: str) -> bool:
+        """Whether an option that was read can be told, and has a value that an engine takes."""
+        return name not in self.unread and not any(text.startswith(f"{name} ") for text in self.invalid)
+
     def text(self, name: str) -> str | None:
         """A value as it is written."""
         if not self.options.known(name):
@@ -108,3 +112,10 @@ def product(*sizes: int | None) -> int | None:
             return None
         result *= size
     return result
+
+
+def on_this_host(world: int | None, hosts: int | None) -> int | None:
+    """The GPUs on one of several hosts that serve together; None where that cannot be told."""
+    if world is None or hosts is None or world % hosts:
+        return None
+    return world // hosts

@@ -21,11 +21,32 @@ def named(name: str) -> Backend:
     return _BY_NAME.get(name, GENERIC)
 
 
+_IMAGES = (
+    ("vllm", r"vllm"),
+    ("sglang", r"sglang"),
+    ("tensorrt_llm", r"tensorrt[-_]llm|trtllm"),
+    ("tgi", r"text-generation-inference"),
+    ("llama_cpp", r"llama[.-]cpp|llama-server"),
+    ("pytorch", r"pytorch|torch|comfyui|tritonserver"),
+)
+_BESIDE = re.compile(r"exporter|router|gateway|proxy|dashboard|metrics|benchmark|webui|client|operator")
+"""Programs that are named after an engine and are none."""
+
+
 def told_by_image(image: str) -> str | None:
-    """The backend that the image's name stands for, None where it stands for none (`pytorch` is a base of many)."""
-    name = image.lower().partition("@")[0]
-    found = next((one.name for one in BACKENDS if any(mark in name for mark in one.marks)), None)
-    return None if found == "pytorch" else found
+    """The backend that the image's name stands for, None where it stands for none. The tag says nothing, and of a long
+    path only the end; `pytorch` is what many are built on."""
+    path = image.lower().partition("@")[0]
+    name = "/".join(path.split("/")[-2:])
+    name = name.rpartition(":")[0] or name if ":" in name.rpartition("/")[2] else name
+    last = name.rpartition("/")[2]
+    if _BESIDE.search(last):
+        return None
+    for text in (last, name):
+        for backend, pattern in _IMAGES:
+            if re.search(rf"(?<![a-z])(?:{pattern})(?![a-z])", text):
+                return None if backend == "pytorch" else backend
+    return None
 
 
 def backend_of(image: str, words: Sequence[str] = ()) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine, read_options
-from gputui.planning.backends.backend import Backend, Question, Reader, product
+from gputui.planning.backends.backend import Backend, Question, Reader, on_this_host, product
 from gputui.planning.model_memory import CONTEXT_MIB, kv_bits, kv_bytes, up, weights_bytes
 
 _ALIASES = {
@@ -25,6 +25,7 @@ _ALIASES = {
     "--quantization": (),
     "--config": (),
     "--speculative-algorithm": (),
+    "--nnodes": (),
     "--disable-overlap-schedule": (),
 }
 
@@ -82,9 +83,10 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         pipeline=pipeline,
         data=1 if attention else data,
         experts=read.size("--expert-parallel-size", None),
-        world=product(tensor, pipeline, 1 if attention else data),
+        world=on_this_host(product(tensor, pipeline, 1 if attention else data), read.size("--nnodes", 1)),
         fraction=read.fraction("--mem-fraction-static", None),
         fraction_given=options.text("--mem-fraction-static") is not None,
+        fraction_known=read.is_sure("--mem-fraction-static"),
         context=read.number("--context-length"),
         sequences=read.number("--max-running-requests"),
         batch_tokens=read.number("--chunked-prefill-size"),
@@ -127,7 +129,9 @@ def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule
 
 def _beside_static_mib(how: Serving, total_mib: int, tensor: int) -> int:
     chunk, graphs = _tier(total_mib, tensor)
-    return CONTEXT_MIB + int(1.5 * (how.batch_tokens or chunk)) + 2 * graphs
+    return (
+        CONTEXT_MIB + int(1.5 * (how.batch_tokens if how.batch_tokens and how.batch_tokens > 0 else chunk)) + 2 * graphs
+    )
 
 
 SGLANG = Backend(

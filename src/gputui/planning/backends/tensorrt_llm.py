@@ -52,6 +52,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         world=product(tensor, pipeline, read.size("--context-parallel-size", 1)),
         fraction=read.fraction("--free-gpu-memory-fraction", DEFAULT_FRACTION),
         fraction_given=options.text("--free-gpu-memory-fraction") is not None,
+        fraction_known=read.is_sure("--free-gpu-memory-fraction"),
         context=read.number("--max-seq-len"),
         sequences=read.number("--max-batch-size"),
         batch_tokens=read.number("--max-num-tokens", 8192),
@@ -89,7 +90,7 @@ def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule
 
 TENSORRT_LLM = Backend(
     name="tensorrt_llm",
-    marks=("tensorrt-llm", "tensorrt_llm", "trtllm", "tensorrt"),
+    marks=("tensorrt-llm", "tensorrt_llm", "trtllm"),
     serving=serving,
     minimum_mib=minimum_mib,
     claim=claim,

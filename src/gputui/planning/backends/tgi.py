@@ -54,6 +54,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         world=shards,
         fraction=read.fraction("--cuda-memory-fraction", 1.0),
         fraction_given=options.text("--cuda-memory-fraction") is not None,
+        fraction_known=read.is_sure("--cuda-memory-fraction"),
         context=read.number("--max-total-tokens"),
         batch_tokens=read.number("--max-batch-prefill-tokens", 4096),
         kv_dtype=read.text("--kv-cache-dtype"),

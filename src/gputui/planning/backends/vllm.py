@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine, read_options
-from gputui.planning.backends.backend import Backend, Question, Reader, product
+from gputui.planning.backends.backend import Backend, Question, Reader, on_this_host, product
 from gputui.planning.model_memory import (
     COLLECTIVES_MIB,
     CONTEXT_MIB,
@@ -28,6 +28,9 @@ _ALIASES = {
     "--data-parallel-size": ("-dp",),
     "--data-parallel-size-local": ("-dpl",),
     "--prefill-context-parallel-size": ("-pcp",),
+    "--data-parallel-rank": ("-dpn",),
+    "--nnodes": (),
+    "--distributed-executor-backend": (),
     "--enable-expert-parallel": ("-ep",),
     "--gpu-memory-utilization": (),
     "--kv-cache-memory-bytes": ("--kv-cache-memory",),
@@ -55,7 +58,6 @@ _VARIABLES = {
 
 def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What vLLM's options say. Its own check counts tensor × pipeline sizes only; the GPUs needed are × data."""
-    del gpus
     options = read_options(line, environment, _ALIASES, _VARIABLES)
     if options.text("--config") is not None:
         # A file that only the container can read may set anything that the command line leaves open.
@@ -63,16 +65,24 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
     read = Reader.of(options)
     tensor, pipeline = read.size("--tensor-parallel-size", 1), read.size("--pipeline-parallel-size", 1)
     data = read.size("--data-parallel-size", 1)
-    local = read.size("--data-parallel-size-local", data)
+    # A rank of its own is one of the data-parallel instances, started by itself.
+    alone = options.text("--data-parallel-rank") is not None
+    local = read.size("--data-parallel-size-local", 1 if alone else data)
+    several_hosts = options.text("--distributed-executor-backend") == "ray" and (
+        gpus < (product(tensor, pipeline) or 0)
+    )
+    world = product(tensor, pipeline, read.size("--prefill-context-parallel-size", 1), local)
     context = options.text("--max-model-len")
     return Serving(
         tensor=tensor,
         pipeline=pipeline,
         data=local,
         experts=2 if options.on("--enable-expert-parallel") else None,
-        world=product(tensor, pipeline, read.size("--prefill-context-parallel-size", 1), local),
+        # Ray may bring in other hosts, so that more than there are here is no mistake.
+        world=None if several_hosts else on_this_host(world, read.size("--nnodes", 1)),
         fraction=read.fraction("--gpu-memory-utilization", DEFAULT_UTILIZATION),
         fraction_given=options.text("--gpu-memory-utilization") is not None,
+        fraction_known=read.is_sure("--gpu-memory-utilization"),
         kv_bytes=read.number("--kv-cache-memory-bytes"),
         context=None if context in ("-1", "auto") else read.number("--max-model-len"),
         sequences=read.number("--max-num-seqs", DEFAULT_SEQUENCES),

@@ -25,7 +25,8 @@ def launches(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
 
 def contradictory(service: Service) -> list[Finding]:
     """Variables of the file that say something else than its device request."""
-    if service.contradiction is None:
+    # Of one that is edited here, what is assigned is written into both.
+    if service.contradiction is None or service.adopted:
         return []
     text = f"{service.name}: {service.contradiction}"
     return [about(service, "visible-devices", "error", text, "take the variable away: the request alone decides")]
@@ -42,6 +43,8 @@ def shared_memory(service: Service) -> list[Finding]:
 
 def start_period(service: Service) -> list[Finding]:
     """A healthcheck that counts failures before the model can be loaded: the container is restarted for ever."""
+    if service.container is not None and service.container.health == "healthy":
+        return []
     starts, allows = service.launch.start_period_s, service.launch.health_allows_s
     needs = start_s(service)
     if starts is None or allows is None or needs is None or needs <= starts + allows:

@@ -7,7 +7,10 @@ from gputui.domain.service import Service
 from gputui.planning.backends.registry import told_by_image
 from gputui.planning.findings.about import about
 
-_NEED_TOKENIZER = ("vllm", "sglang", "tgi", "tensorrt_llm")
+_SERVE_MODELS = ("vllm", "sglang", "tgi", "tensorrt_llm", "llama_cpp")
+_NEED_TOKENIZER = ("vllm", "sglang", "tgi")
+_ELSEWHERE = ("--tokenizer", "--tokenizer-path", "--load-format", "--tokenizer-mode", "--skip-tokenizer-init")
+"""Options with which the model's directory need not hold everything."""
 
 
 def models(services: Sequence[Service]) -> list[Finding]:
@@ -17,7 +20,8 @@ def models(services: Sequence[Service]) -> list[Finding]:
         if not service.enabled:
             continue
         found += contradiction(service)
-        if not service.running:
+        named_by_path = (service.model or "").startswith("/")
+        if not service.running and named_by_path and service.backend in _SERVE_MODELS:
             found += not_mounted(service)
             found += incomplete(service)
     return found
@@ -26,7 +30,8 @@ def models(services: Sequence[Service]) -> list[Finding]:
 def contradiction(service: Service) -> list[Finding]:
     """An image of another backend than the declared one."""
     by_image = told_by_image(service.image)
-    if by_image is None or by_image == service.backend:
+    # Who declares a generic service knows that it is none of those.
+    if by_image is None or service.backend in (by_image, "generic", "pytorch"):
         return []
     text = f"{service.name} is declared as {service.backend}, but its image {service.image} is {by_image}"
     return [about(service, "backend-contradiction", "error", text, "mend x-gputui.backend or the image")]
@@ -62,10 +67,12 @@ def incomplete(service: Service) -> list[Finding]:
     ]
     if files.problems:
         return found
-    if not files.has_weights:
+    words = " ".join(service.launch.words).replace("_", "-")
+    elsewhere = any(option in words for option in _ELSEWHERE)
+    if not files.has_weights and not elsewhere:
         text = f"{service.name}: there are no weights in {files.path}"
         found.append(about(service, "no-weights", "error", text, "download the model, or mount the right directory"))
-    if files.has_tokenizer is False and service.backend in _NEED_TOKENIZER:
+    if files.has_tokenizer is False and service.backend in _NEED_TOKENIZER and not elsewhere:
         where = f"{service.name}: there is no usable tokenizer in {files.path}"
         text = f"{where}; loading it ends with “TypeError: not a string”"
         fix = "put tokenizer.json or tokenizer.model of the same model there"

@@ -9,7 +9,7 @@ from gputui.domain.model import Architecture
 from gputui.domain.service import Edit, Service
 from gputui.domain.units import gib
 from gputui.planning.backends.registry import named
-from gputui.planning.dtype import cannot_run, is_slow
+from gputui.planning.dtype import cannot_run, falls_back, is_slow
 from gputui.planning.findings.about import about, either
 
 UNEVEN = 0.9
@@ -25,15 +25,22 @@ def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequenc
         own = [by_uuid[uuid] for uuid in service.assigned if uuid in by_uuid]
         if not service.enabled or not own:
             continue
-        found += options(service)
-        found += number_of_gpus(service, own)
+        judged = options(service) + number_of_gpus(service, own)
         if service.files is not None and service.files.architecture is not None:
-            found += sizes(service, service.files.architecture)
-        found += alike(service, own)
-        found += types(service, own)
+            judged += sizes(service, service.files.architecture)
+        judged += alike(service, own) + types(service, own)
         if service.backend == "sglang" and service.serving.group:
-            found += even_memory(service, own, memory)
+            judged += even_memory(service, own, memory)
+        proven = has_proved_itself(service)
+        found += [one for one in judged if not proven or one.severity != "error"]
     return found
+
+
+def has_proved_itself(service: Service) -> bool:
+    """It runs as it is assigned, and holds memory on all its GPUs: no rule that we know can say that it cannot."""
+    as_it_is = service.container is not None and service.launch.words == service.container.launch.words
+    on_its_gpus = bool(service.running_on) and set(service.running_on) == set(service.assigned)
+    return service.running and as_it_is and on_its_gpus and service.requested == service.assigned
 
 
 def options(service: Service) -> list[Finding]:
@@ -174,10 +181,15 @@ def types(service: Service, own: Sequence[Gpu]) -> list[Finding]:
     """Whether its GPUs compute with the model's types."""
     found = []
     for gpu in own:
-        cannot, slow = cannot_run(service, gpu), is_slow(service, gpu)
+        cannot, slow, other = cannot_run(service, gpu), is_slow(service, gpu), falls_back(service, gpu)
         if cannot:
-            fix = "assign it a newer GPU" + (", or set --dtype half" if "bfloat16" in cannot else "")
-            found.append(about(service, "dtype", "error", f"{service.name}: {cannot}", fix, gpu.uuid))
+            half = Edit(argument="--dtype", value="half", reason="its GPU has no bfloat16")
+            edits = (half,) if "bfloat16" in cannot else ()
+            fix = "assign it a newer GPU" + (", or set --dtype half" if edits else "")
+            found.append(about(service, "dtype", "error", f"{service.name}: {cannot}", fix, gpu.uuid, edits=edits))
+        elif other:
+            fix = "assign it a newer GPU"
+            found.append(about(service, "dtype-fallback", "warning", f"{service.name}: {other}", fix, gpu.uuid))
         elif slow:
             fix = "a newer GPU is faster"
             found.append(about(service, "dtype-emulated", "warning", f"{service.name}: {slow}", fix, gpu.uuid))
@@ -186,7 +198,7 @@ def types(service: Service, own: Sequence[Gpu]) -> list[Finding]:
 
 def even_memory(service: Service, own: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
     """SGLang's GPUs need about equal free memory before it starts."""
-    if set(service.running_on) >= set(service.assigned):
+    if service.launch.environment.get("SGLANG_ENABLE_TP_MEMORY_INBALANCE_CHECK") in ("0", "false", "False"):
         return []
     free = {}
     for one in memory:

@@ -1,0 +1,85 @@
+"""The strategies side by side, and taking one over."""
+
+from gputui.control.local import LocalControlRoom
+from tests.app.conftest import Opening, app_of, screen_text
+from tests.app.test_keys import labels, select, until
+
+SIZE = (140, 42)
+
+
+async def test_all_strategies_are_compared_and_looking_changes_nothing(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("s")
+        await until(pilot, lambda: "88%" in screen_text(app) and "…" not in screen_text(app).partition("SERVICE")[0])
+        text = screen_text(app)
+        for name in ("manual", "vram", "latency", "isolation", "balanced"):
+            assert name in text
+        await pilot.press("escape")
+        await until(pilot, lambda: "STRATEGY" not in screen_text(app))
+        assert room.snapshot().draft.changed == ()
+
+
+async def test_the_chosen_one_goes_into_the_draft_after_a_question_and_one_undo_takes_it_back(
+    room: LocalControlRoom,
+) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        before = {one.name: one.assigned for one in room.snapshot().services}
+        await pilot.press("s")
+        await until(pilot, lambda: "88%" in screen_text(app))
+        await pilot.press("j")
+        await until(pilot, lambda: "most free memory" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "containers that gputui found" in screen_text(app))
+        await pilot.press("y")
+        await until(pilot, lambda: labels(room, "ai-emb") != ["1"])
+        await until(pilot, lambda: " vram " in screen_text(app).splitlines()[0])
+        await pilot.press("u")
+        await until(pilot, lambda: {one.name: one.assigned for one in room.snapshot().services} == before)
+
+
+async def test_the_reserve_is_kept_free(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("s")
+        await until(pilot, lambda: "reserve 0.0 GiB" in screen_text(app))
+        await pilot.press("plus", "plus", "minus")
+        await until(pilot, lambda: "reserve 0.5 GiB" in screen_text(app))
+
+
+async def test_the_keys_are_seen_on_a_small_terminal(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("s")
+        await until(pilot, lambda: "88%" in screen_text(app))
+        text = screen_text(app)
+        assert "enter take into the draft" in text
+        assert "balanced" in text
+
+
+async def test_taking_the_fix_changes_the_argument(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "ai-emb")
+        await pilot.press("F")
+        await until(pilot, lambda: "no finding about" in screen_text(app))
+        await select(pilot, room, "ai-llm")
+        await pilot.press("3")
+        await until(pilot, lambda: "may it be changed" in screen_text(app))
+        await pilot.press("y")
+        await until(pilot, lambda: "GPU 3 would idle" in screen_text(app) and "(F does it)" in screen_text(app))
+        await pilot.press("F")
+        await until(pilot, lambda: any(one.edits for one in room.snapshot().services))
+        (edit,) = next(one.edits for one in room.snapshot().services if one.edits)
+        assert (edit.argument, edit.value) == ("--tensor-parallel-size", "2")
+        await until(pilot, lambda: "would idle" not in screen_text(app))
+
+
+async def test_in_readonly_mode_there_is_no_such_key(open_room: Opening) -> None:
+    room = open_room(readonly=True)
+    app = app_of(room, readonly=True)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("s")
+        await pilot.pause(0.3)
+        assert "STRATEGY" not in screen_text(app)

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint unit lab screenshots bench lock clean
+.PHONY: run test lint unit lab screenshots bench bench-placement bench-editing lock clean
 
 run: $(VENV)/.run
 	@BIN=$(BIN) scripts/run $(ARGS)
@@ -26,6 +26,12 @@ screenshots: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/screen.py
+
+bench-placement: $(VENV)/.dev
+	PYTHONPATH=. $(BIN)/python bench/placement.py
+
+bench-editing: $(VENV)/.dev
+	PYTHONPATH=. $(BIN)/python bench/editing.py
 
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml -o requirements.txt

@@ -37,6 +37,14 @@ async def launch(pilot: Pilot[None]) -> None:
     await pilot.pause(7)
 
 
+async def strategies(pilot: Pilot[None]) -> None:
+    """The strategies side by side."""
+    await pilot.press("s")
+    await pilot.pause(2)
+    await pilot.press("j")
+    await pilot.pause(0.5)
+
+
 async def edit(pilot: Pilot[None]) -> None:
     """The edit dialog."""
     await pilot.press("g", "j", "enter")
@@ -52,6 +60,7 @@ async def logs(pilot: Pilot[None]) -> None:
 PICTURES = (
     ("warning", "h100-server", (120, 36), None, adopt_and_move),
     ("launch", "h100-server", (130, 40), None, launch),
+    ("strategies", "h100-server", (120, 40), None, strategies),
     ("edit", "workstation", (100, 32), None, edit),
     ("logs-80x24", "mixed-server", (80, 24), None, logs),
     ("light", "h100-server", (120, 36), "gputui-light", adopt_and_move),

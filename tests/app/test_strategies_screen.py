@@ -29,7 +29,7 @@ async def test_the_chosen_one_goes_into_the_draft_after_a_question_and_one_undo_
         await pilot.press("s")
         await until(pilot, lambda: "88%" in screen_text(app))
         await pilot.press("j")
-        await until(pilot, lambda: "most free memory" in screen_text(app))
+        await until(pilot, lambda: "GPUs with most free memory" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: "containers that gputui found" in screen_text(app))
         await pilot.press("y")
@@ -54,7 +54,7 @@ async def test_the_keys_are_seen_on_a_small_terminal(room: LocalControlRoom) -> 
         await pilot.press("s")
         await until(pilot, lambda: "88%" in screen_text(app))
         text = screen_text(app)
-        assert "enter take into the draft" in text
+        assert "enter take over" in text
         assert "balanced" in text
 
 

@@ -16,7 +16,9 @@ from gputui.domain.suggestion import STRATEGIES, StrategyName, SuggestedGpu, Sug
 from gputui.domain.units import gib
 
 RESERVES_MIB = (0, 512, 1024, 2048, 4096, 8192)
-BAR = 24
+BAR = 20
+WIDE = 100
+"""Columns of the terminal from which there is room for a bar."""
 COLUMNS = (("STRATEGY", 10), ("MOVES", 5), ("AWAY", 8), ("PLACED", 7), ("FULLEST", 7), ("", 6))
 
 
@@ -51,9 +53,9 @@ class Strategies(ModalScreen[Suggestion | None]):
         with Vertical(classes="dialog wide-dialog"):
             yield Static("", id="strategy-title", classes="dialog-title", markup=False)
             yield DataTable(id="strategies", cursor_type="row")
-            with VerticalScroll(id="strategy-scroll", can_focus=False):
+            with VerticalScroll(id="strategy-scroll"):
                 yield Static("", id="strategy-detail", markup=False)
-            keys = " enter take into the draft    + - reserve    f found ones too    esc leave "
+            keys = " enter take over   + - reserve   f found too   tab scroll   esc leave "
             yield Static(keys, classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
@@ -102,22 +104,23 @@ class Strategies(ModalScreen[Suggestion | None]):
     def _show_highlighted(self) -> None:
         suggestion = self._highlighted()
         if suggestion is not None:
-            manual = self._found.get("manual")
-            before = {gpu.uuid: gpu for gpu in manual.gpus} if manual else {}
-            self.detail.update(Content("\n".join(self._detail_lines(suggestion, before))))
+            self.detail.update(Content("\n".join(self._detail_lines(suggestion))))
 
     def _highlighted(self) -> Suggestion | None:
         names = list(STRATEGIES)
         row = self.table.cursor_row
         return self._found.get(names[row]) if 0 <= row < len(names) else None
 
-    def _detail_lines(self, one: Suggestion, before: dict[str, SuggestedGpu]) -> list[str]:
-        lines = [f" {STRATEGIES[one.strategy]}", ""]
-        for gpu in one.gpus:
-            was = before.get(gpu.uuid, gpu)
-            change = f"{gib(was.planned_mib):>6} → {gib(gpu.planned_mib):>6}"
-            lines.append(f" {gpu.label:>4} {_bar(gpu)} {change} GiB, {gib(gpu.free_after_mib)} free")
-        lines.append("")
+    def _detail_lines(self, one: Suggestion) -> list[str]:
+        """Each GPU under all strategies, with the highlighted one as a bar; then what that one would do."""
+        bar = BAR if self.size.width >= WIDE else 0
+        head = " ".join(f"{name:>9}" for name in self._found)
+        lines = [f" {'GPU':>4} {one.strategy[:bar]:{bar}} {head}  of GiB"]
+        for place, gpu in enumerate(one.gpus):
+            others = [found.gpus[place] for found in self._found.values()]
+            used = " ".join(f"{gib(other.planned_mib + other.foreign_mib):>9}" for other in others)
+            lines.append(f" {gpu.label:>4} {_bar(gpu, bar)} {used}  {gib(gpu.total_mib):>6}")
+        lines += ["", f" {one.strategy}: {STRATEGIES[one.strategy]}"]
         for moved in one.assignments:
             budget = "" if moved.budget_mib is None else f", budget {moved.budget_mib * 10 // 1024 / 10:.1f} GiB"
             if moved.moved or moved.adjusted:
@@ -153,8 +156,8 @@ def _cells(one: Suggestion) -> tuple[str, ...]:
     return (str(one.moves), away, f"{len(one.assignments)}/{whole}", f"{fullest:.0%}", proved)
 
 
-def _bar(gpu: SuggestedGpu) -> str:
+def _bar(gpu: SuggestedGpu, width: int) -> str:
     """Services, others' processes, and what is free."""
-    planned = min(BAR, round(gpu.planned_mib * BAR / gpu.total_mib))
-    foreign = min(BAR - planned, round(gpu.foreign_mib * BAR / gpu.total_mib))
-    return "█" * planned + "▓" * foreign + "░" * (BAR - planned - foreign)
+    planned = min(width, round(gpu.planned_mib * width / gpu.total_mib))
+    foreign = min(width - planned, round(gpu.foreign_mib * width / gpu.total_mib))
+    return "█" * planned + "▓" * foreign + "░" * (width - planned - foreign)

@@ -7,6 +7,7 @@ import pytest
 
 from gputui.control.local import LocalControlRoom
 from gputui.domain.snapshot import Snapshot
+from gputui.domain.suggestion import STRATEGIES, Suggestion
 from gputui.project.json_values import from_json, to_json
 from tests.app.conftest import Opening, open_room  # noqa: F401 - a fixture
 
@@ -38,6 +39,13 @@ def test_snapshots_and_plans_survive_json(room: LocalControlRoom) -> None:
     assert snapshot.draft.changed
     for value in (snapshot, room.plan(), room.save("test")):
         assert from_json(type(value), to_json(value)) == value
+        assert_frozen(value)
+
+
+def test_suggestions_survive_json(room: LocalControlRoom) -> None:
+    for strategy in STRATEGIES:
+        value = room.suggest(strategy, 100, adopt=True)
+        assert from_json(Suggestion, to_json(value)) == value
         assert_frozen(value)
 
 

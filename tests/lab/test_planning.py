@@ -167,6 +167,27 @@ def test_an_option_in_a_script_is_changed_in_the_script(lab: Lab) -> None:
     assert "--max-model-len does not stand in it" in refused.stderr
 
 
+def test_a_budget_reaches_vllm_by_its_own_flag_and_is_taken_back(lab: Lab) -> None:
+    text = """
+services:
+  llm:
+    image: workload:1
+    command: [sh, -c, "exec sleep 1000 # --gpu-memory-utilization 0.9"]
+    x-gputui: {backend: vllm, gpus: 0}
+"""
+    file = project(lab, text)
+    assert lab.gputui(*file, "assign", "llm", "--budget", "20GiB").returncode == 0
+    override = (lab.home / "ai" / "docker-compose.gpu-override.yml").read_text()
+    assert "--gpu-memory-utilization 0.25" in override
+    applied = lab.gputui(*file, "apply", "llm", "--yes", "--settle", "1")
+    assert applied.returncode == 0, (applied.stdout, applied.stderr)
+    assert lab.inspect("ai-llm-1")["Config"]["Cmd"][-1].endswith("--gpu-memory-utilization 0.25")
+    assert "VRAM_BUDGET_GB" not in lab.process_environment("ai-llm-1")
+    assert lab.gputui(*file, "assign", "llm", "--budget", "none").returncode == 0
+    assert lab.gputui(*file, "apply", "llm", "--yes", "--settle", "1").returncode == 0
+    assert lab.inspect("ai-llm-1")["Config"]["Cmd"][-1].endswith("--gpu-memory-utilization 0.9")
+
+
 def test_bandwidth_and_islands_come_from_nvml(lab: Lab) -> None:
     peers = {0: "1", 1: "0", 2: "switch", 3: "switch"}
     lab.driver.gpus = [StandInGpu(index, uuid_of(index), links=peers.get(index, "")) for index in range(6)]

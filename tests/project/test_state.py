@@ -14,7 +14,7 @@ from gputui.planning.container_view import container_view
 from gputui.project.applies import Applies, JournalEntry
 from gputui.project.compose_file import read_project
 from gputui.project.database import Database
-from gputui.project.generated_files import PreparedFiles, assignments_text, override_text
+from gputui.project.generated_files import Overridden, PreparedFiles, assignments_text, override_text
 from gputui.project.revisions import Revisions
 from gputui.project.state_dir import state_dir
 from tests.builders import gpu
@@ -109,7 +109,11 @@ def test_the_override_replaces_what_the_compose_file_asks_for(tmp_path: Path) ->
     compose.write_text("services: {llm: {image: x, gpus: all, environment: {A: b}}}")
     project = read_project([compose], "ai")
     (item,) = assigned(2, 0).items
-    text = override_text(assigned(2, 0), project, [(item, container_view(HOST, item.gpus))], [("llm", "BUDGET", "3.5")])
+    view = container_view(HOST, item.gpus)
+    command = ["serve", "--name", "a$b"]
+    changed = Overridden(item=item, view=view, variables={"BUDGET": "3.5"}, command=command)
+    text = override_text(assigned(2, 0), project, [changed])
+    assert "- a$$b" in text, "or Compose would put a variable in"
     override = tmp_path / "over.yml"
     override.write_text(text)
     (llm,) = read_project([compose, override], "ai").services

@@ -120,14 +120,18 @@ class LocalControlRoom:
     def _changed(self) -> None:
         """Called by the watching threads, which must go on whatever a file or the state brings."""
         try:
-            self._look_at_state()
-            self._look_at_models(self.snapshot())
             self._fault = None
+            self._look_at_state()
+            snapshot = self.snapshot()
+            self._look_at_models(snapshot)
         except GputuiError as error:
             self._fault = error.what
+            snapshot = self.snapshot()
         except Exception as error:
             self._fault = clean(repr(error), 200)
-        self._tell()
+            snapshot = self.snapshot()
+        for listener in self._listeners:
+            listener(snapshot)
 
     def _look_at_models(self, snapshot: Snapshot) -> None:
         """Have the models' files read, and remember what settled services hold."""

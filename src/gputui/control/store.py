@@ -1,13 +1,16 @@
 """The saved state of the engine: revisions, applies, and the files beside the Compose file."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gputui.domain.assignment import Assignments
-from gputui.domain.compose import ComposeProject
-from gputui.domain.errors import GputuiError
+from gputui.domain.compose import ComposeProject, ComposeService
+from gputui.domain.errors import GputuiError, Refusal
 from gputui.domain.gpu import Gpu
-from gputui.domain.service import Service
+from gputui.domain.service import Edit, Service
+from gputui.planning.argument_edit import with_argument
+from gputui.planning.budget import all_edits
 from gputui.planning.container_view import container_view
 from gputui.planning.edit import current_assignment
 from gputui.planning.spec_edit import gib_down
@@ -16,6 +19,7 @@ from gputui.project.database import Database
 from gputui.project.generated_files import (
     ASSIGNMENTS_NAME,
     OVERRIDE_NAME,
+    Overridden,
     PreparedFiles,
     assignments_text,
     override_text,
@@ -83,19 +87,34 @@ def _texts(
     if project is None:
         return {}
     folder = Path(project.directory)
-    views, budgets = [], []
+    overridden = []
     for item in saved.items:
         service = next((one for one in services if one.key == item.key), None)
         if not item.adopted or service is None:
             continue
         sees_all = bool(service.container and service.container.sees_all_devices)
         try:
-            views.append((item, container_view(gpus, item.gpus, sees_all_devices=sees_all)))
+            view = container_view(gpus, item.gpus, sees_all_devices=sees_all)
         except GputuiError:
             continue  # one of its GPUs is gone: a finding on its row says so
+        variables = {}
         if item.budget_mib is not None and service.budget_env is not None:
-            budgets.append((item.key.name, service.budget_env, gib_down(item.budget_mib)))
+            variables[service.budget_env] = gib_down(item.budget_mib)
+        command = _changed_command(project.service(item.key.name), all_edits(service, gpus))
+        overridden.append(Overridden(item=item, view=view, variables=variables, command=command))
     return {
         folder / ASSIGNMENTS_NAME: assignments_text(saved, gpus),
-        folder / OVERRIDE_NAME: override_text(saved, project, views, budgets),
+        folder / OVERRIDE_NAME: override_text(saved, project, overridden),
     }
+
+
+def _changed_command(declared: ComposeService | None, edits: Sequence[Edit]) -> list[str] | None:
+    """The command of a service with changed arguments; None where nothing is changed, or the file has no command."""
+    if declared is None or not edits or not declared.body.get("Cmd"):
+        return None
+    entrypoint = [str(word) for word in declared.body.get("Entrypoint") or []]
+    words = [*entrypoint, *(str(word) for word in declared.body["Cmd"])]
+    for edit in edits:
+        with suppress(Refusal):
+            words = with_argument(words, edit.argument, edit.value)
+    return words[len(entrypoint) :]

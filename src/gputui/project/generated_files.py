@@ -2,8 +2,9 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -66,32 +67,40 @@ _Dumper.add_representer(_Override, lambda dumper, data: dumper.represent_sequenc
 _Dumper.add_representer(_Reset, lambda dumper, _: dumper.represent_scalar("!reset", "null"))
 
 
-def override_text(
-    assignments: Assignments,
-    project: ComposeProject,
-    views: Sequence[tuple[Assignment, ContainerView]],
-    budgets: Sequence[tuple[str, str, str]] = (),
-) -> str:
-    """`docker-compose.gpu-override.yml`: what makes `docker compose` give the same GPUs without gputui.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overridden:
+    """What a service gets instead of what its file says: the view of its GPUs, the variables of its budget, and its
+    whole command where arguments of it are changed."""
 
-    `budgets` are (service, variable, value).
-    """
+    item: Assignment
+    view: ContainerView
+    variables: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[str] | None = None
+
+
+def override_text(assignments: Assignments, project: ComposeProject, overridden: Sequence[Overridden]) -> str:
+    """`docker-compose.gpu-override.yml`: what makes `docker compose` give the same GPUs without gputui."""
     services: dict[str, object] = {}
-    for item, view in views:
+    for one in overridden:
+        item, view = one.item, one.view
         if item.key.project != project.name or project.service(item.key.name) is None:
             continue
         variables = {"NVIDIA_VISIBLE_DEVICES": view.nvidia_visible_devices}
         if view.device_ids:
             variables["CUDA_VISIBLE_DEVICES"] = view.cuda_visible_devices or ""
             variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        variables |= {name: value for service, name, value in budgets if service == item.key.name}
+        variables |= one.variables
         request = {"driver": "nvidia", "device_ids": list(view.device_ids), "capabilities": ["gpu"]}
         devices = _Override([request] if view.device_ids else [])
-        services[item.key.name] = {
+        body: dict[str, object] = {
             "gpus": _Reset(),
             "deploy": {"resources": {"reservations": {"devices": devices}}},
             "environment": variables,
         }
+        if one.command is not None:
+            # Compose puts variables in for a single dollar.
+            body["command"] = [word.replace("$", "$$") for word in one.command]
+        services[item.key.name] = body
     names = " ".join(f"-f {Path(file).name}" for file in project.files)
     head = _HEAD.format(revision=assignments.revision)
     head += f"# docker compose {names} -f {OVERRIDE_NAME} up -d\n"

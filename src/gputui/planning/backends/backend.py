@@ -63,15 +63,9 @@ class Reader:
 
     def number(self, name: str, otherwise: int | None = None) -> int | None:
         """A whole number; `otherwise` where it is not given."""
-        if not self.options.known(name):
-            self.unread.append(name)
-            return None
-        text = self.options.text(name)
+        text = self._given(name)
         if text is None:
-            if name in self.options.switches:
-                self.invalid.append(f"{name} has no value")
-                return None
-            return otherwise
+            return otherwise if self.is_sure(name) else None
         value = whole_number(text)
         if value is None:
             self.invalid.append(f"{name} {text[:40]} is no whole number")
@@ -79,19 +73,21 @@ class Reader:
 
     def fraction(self, name: str, otherwise: float | None) -> float | None:
         """A number above 0 and at most 1."""
-        if not self.options.known(name):
-            self.unread.append(name)
-            return None
-        text = self.options.text(name)
+        text = self._given(name)
         if text is None:
-            if name in self.options.switches:
-                self.invalid.append(f"{name} has no value")
-                return None
-            return otherwise
+            return otherwise if self.is_sure(name) else None
         value = fraction(text)
         if value is None:
             self.invalid.append(f"{name} {text[:40]} is no fraction between 0 and 1")
         return value
+
+    def _given(self, name: str) -> str | None:
+        """The value that is given; where there is none but should be, or it cannot be told, that is noted."""
+        if not self.options.known(name):
+            self.unread.append(name)
+        elif name in self.options.switches:
+            self.invalid.append(f"{name} has no value")
+        return self.options.text(name)
 
     def is_sure(self, name: str) -> bool:
         """Whether an option that was read can be told, and has a value that an engine takes."""

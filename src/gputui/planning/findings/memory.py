@@ -12,6 +12,9 @@ from gputui.planning.findings.about import about, either
 from gputui.planning.fitting import LARGEST_FRACTION, Fit, fit_into, larger_fraction
 from gputui.planning.memory import need_on, needs_on, usable_mib
 
+WORTH_NAMING_MIB = 52
+"""Less than this is 0.0 GiB on the screen."""
+
 
 def does_not_fit(
     services: Sequence[Service], readings: Sequence[Reading], memory: Sequence[GpuMemory]
@@ -126,7 +129,8 @@ def _no_room(
         text += f"GPU {label} has {gib(usable)} GiB in all"
     else:
         holders = [f"{gib(needs[one.key])} {one.name}" for one in others if needs[one.key]]
-        holders += [f"{gib(part.mib)} {part.name}" for part in share.shares if part.kind == "foreign"]
+        strangers = (part for part in share.shares if part.kind == "foreign" and (part.mib or 0) >= WORTH_NAMING_MIB)
+        holders += [f"{gib(part.mib)} {part.name}" for part in strangers]
         code = "foreign-memory" if foreign and need > usable - foreign else "sum-too-big"
         who = f" ({', '.join(holders)})" if holders else ""
         text += f"GPU {label} has {gib(max(0, free))} of {gib(usable)} GiB free{who}"

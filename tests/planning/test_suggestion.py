@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gputui.domain.errors import UsageError
-from gputui.domain.gpu import GpuProcess
-from gputui.domain.service import ClaimRule, Requirement, ServiceKey
+from gputui.domain.gpu import GpuProcess, Reading
+from gputui.domain.service import ClaimRule, Requirement, Service, ServiceKey
 from gputui.planning.suggestion import automatic, suggest
 from tests.builders import container, gpu, process, reading, service
 
@@ -139,3 +141,121 @@ def test_services_of_one_name_in_two_projects_are_two() -> None:
     suggestion = suggest("vram", [first, second], [reading(card) for card in CARDS[:2]])
     assert len(suggestion.assignments) == 2
     assert len({one.gpus for one in suggestion.assignments}) == 2
+
+
+# --- what a service says reaches the search --------------------------------------------------------------------------
+
+
+def test_priority_isolation_islands_and_kinds_reach_the_search() -> None:
+    fast = gpu(0, memory_bandwidth_gb_s=3000, island="a")
+    slow = gpu(1, memory_bandwidth_gb_s=300, island="b")
+    first, second = (service(name, need=60 * GIB, container=None, requested=None) for name in ("first", "second"))
+    chosen = where(suggest("latency", [first, replace(second, priority=9)], [reading(fast), reading(slow)]))
+    assert chosen["second"] == (fast.uuid,)
+
+    protected = service("z-small", need=GIB, container=None, requested=None, isolate=True)
+    others = [service(name, need=5 * GIB, container=None, requested=None) for name in ("a", "b", "c")]
+    chosen = where(suggest("isolation", [protected, *others], [reading(card) for card in CARDS]))
+    assert sum(gpus == chosen["z-small"] for gpus in chosen.values()) == 1
+
+    pair = service("pair", need=60 * GIB, container=None, requested=None)
+    pair = replace(pair, serving=replace(pair.serving, tensor=2, world=2))
+    islands = [gpu(index, island=str(index % 2)) for index in range(4)]
+    chosen = where(suggest("vram", [pair], [reading(card) for card in islands]))
+    assert set(chosen["pair"]) in ({islands[0].uuid, islands[2].uuid}, {islands[1].uuid, islands[3].uuid})
+    mixed = [gpu(0), gpu(1, name="NVIDIA A100 80GB")]
+    assert where(suggest("vram", [pair], [reading(card) for card in mixed])) == {}
+
+
+def test_a_size_that_cannot_be_told_is_not_taken_for_one() -> None:
+    one = service("a", need=GIB, container=None, requested=None)
+    unknown = replace(one, serving=replace(one.serving, tensor=None, world=None, unread=("--tensor-parallel-size",)))
+    (left,) = suggest("vram", [unknown], [reading(CARDS[0])]).unplaced
+    assert "how many GPUs it uses cannot be told" in left.reason
+
+
+def test_a_declared_budget_is_told_where_its_flags_would_take_more() -> None:
+    needs = Requirement(minimum_mib=20 * GIB, claim_mib=72 * GIB, source="declared", rule=ClaimRule("total", 0.9))
+    one = service(
+        "a", CARDS[0], backend="vllm", requirement=needs, declared_mib=20 * GIB, has_budget=True, container=None,
+        requested=None, budget_env=None,
+    )  # fmt: skip
+    other = service("b", CARDS[0], need=50 * GIB, container=None, requested=None)
+    suggestion = suggest("vram", [one, other], [reading(CARDS[0])])
+    assert {item.name: item.budget_mib for item in suggestion.assignments} == {"a": 20 * GIB, "b": None}
+    assert suggestion.gpus[0].free_after_mib == 10 * GIB
+
+
+def test_an_engine_that_takes_what_is_free_leaves_no_room_where_it_runs() -> None:
+    rule = ClaimRule("free", 0.85)
+    needs = Requirement(minimum_mib=20 * GIB, claim_mib=70 * GIB, source="observed", rule=rule, gpu_total_mib=80 * GIB)
+    runs = service("a", CARDS[0], backend="sglang", requirement=needs, running_on=(CARDS[0].uuid,))
+    comes = service("b", need=40 * GIB, container=None, requested=None)
+    readings = [reading(CARDS[0], holds("a", 70 * GIB)), reading(gpu(1, total=16 * GIB))]
+    for strategy in ("vram", "latency", "isolation", "balanced"):
+        suggestion = suggest(strategy, [runs, comes], readings)
+        assert [one.name for one in suggestion.unplaced] == ["b"]
+        assert all(one.free_after_mib >= 0 for one in suggestion.gpus)
+
+
+RULES = st.sampled_from(
+    [
+        None,
+        ClaimRule("total", 0.3),
+        ClaimRule("total", 0.6),
+        ClaimRule("free", 0.8, 2 * GIB),
+        ClaimRule("rest", 0.9, 5 * GIB),
+    ]
+)
+
+
+@st.composite
+def servers(draw: st.DrawFn) -> tuple[list[Service], list[Reading]]:
+    """Services that run or do not, ours or found, with every rule of memory; and other people's processes."""
+    cards = [gpu(index, total=draw(st.sampled_from([24, 80])) * GIB) for index in range(draw(st.integers(1, 3)))]
+    services, holding = [], {card.uuid: 0 for card in cards}
+    processes: dict[str, list[GpuProcess]] = {card.uuid: [] for card in cards}
+    for number in range(draw(st.integers(1, 5))):
+        name, rule = f"s{number}", draw(RULES)
+        minimum = draw(st.integers(1, 30)) * GIB
+        card = draw(st.sampled_from(cards))
+        room = (card.memory_total_mib or 0) - holding[card.uuid]
+        runs = draw(st.booleans()) and room > minimum
+        needs = Requirement(minimum_mib=minimum, claim_mib=minimum, source="weights", rule=rule)
+        if runs:
+            held = draw(st.integers(minimum, room))
+            holding[card.uuid] += held
+            processes[card.uuid].append(holds(name, held, number + 1))
+            needs = replace(needs, claim_mib=held, source="observed", gpu_total_mib=card.memory_total_mib)
+        services.append(
+            service(
+                name, *([card] if runs else []), requirement=needs, adopted=draw(st.booleans()), origin="found",
+                running_on=(card.uuid,) if runs else (), priority=draw(st.integers(0, 1)),
+                **({} if runs else {"container": None, "requested": None}),
+            )
+        )  # fmt: skip
+    readings = []
+    for card in cards:
+        left = (card.memory_total_mib or 0) - holding[card.uuid]
+        stranger = draw(st.integers(0, left))
+        readings.append(reading(card, *processes[card.uuid], *([process(99, stranger)] if stranger else [])))
+    return services, readings
+
+
+@settings(max_examples=150, deadline=None)
+@given(server=servers(), reserve=st.sampled_from([0, 0, 3 * GIB]))
+def test_no_gpu_that_gets_something_is_overfilled_and_a_second_run_moves_nothing(
+    server: tuple[list[Service], list[Reading]], reserve: int
+) -> None:
+    services, readings = server
+    for strategy in ("vram", "latency", "isolation", "balanced"):
+        suggestion = suggest(strategy, services, readings, reserve_mib=reserve)
+        touched = {uuid for one in suggestion.assignments if one.moved for uuid in one.gpus}
+        for one in suggestion.gpus:
+            if one.uuid in touched:
+                assert one.free_after_mib >= 0
+        ours = {one.key for one in services if one.adopted}
+        assert {one.service for one in suggestion.assignments} <= ours
+        running = {one.key for one in services if one.running and one.adopted}
+        left_out = {one.service for one in suggestion.unplaced if not one.stays}
+        assert not (running & left_out), "what runs keeps a place"

@@ -174,7 +174,7 @@ class LocalControlRoom:
         with self._lock:
             self._state_seen = version
             self._apply = newest_apply
-            self._peaks = {**self._peaks, **peaks}
+            self._peaks = {**peaks, **{key: max(mib, peaks.get(key, 0)) for key, mib in self._peaks.items()}}
             if latest.revision > self._draft.saved.revision:
                 self._draft = self._draft.rebased(latest)
 
@@ -301,16 +301,19 @@ class LocalControlRoom:
         self._check_writable()
         with self._lock:
             services = {one.key: one for one in self._services(self._draft.current)}
+            for one in (*suggestion.assignments, *suggestion.fixed):
+                now = services.get(one.service)
+                if not one.moved and (now is None or now.assigned != one.gpus):
+                    raise Conflict(f"{one.name} was changed meanwhile", "ask for the suggestion again")
             changed = [one for one in suggestion.assignments if one.moved or one.adjusted]
-            found = [
-                one.name for one in changed if one.service in services and edit.needs_adoption(services[one.service])
-            ]
+            left_out = [one.service for one in suggestion.unplaced if not one.stays]
+            touched = [services[key] for key in (*(one.service for one in changed), *left_out) if key in services]
+            found = [service.name for service in touched if edit.needs_adoption(service)]
             if found and not adopt:
                 raise NeedsAnswer(
                     f"{', '.join(found)}: containers that gputui found; may they be changed from here?", ADOPTING
                 )
-            unplaced = [one.service for one in suggestion.unplaced if not one.stays]
-            self._edit(edit.with_suggestion(self._draft, suggestion.strategy, services, changed, unplaced))
+            self._edit(edit.with_suggestion(self._draft, suggestion.strategy, services, changed, left_out))
 
     def undo(self) -> bool:
         """Take one edit back."""

@@ -73,11 +73,14 @@ class ModelWatch:
                 self._known = {place: files for place, files in self._known.items() if place in wanted}
             looks = [self._start_look(place) for place in wanted if place not in self._looking]
             end = time.monotonic() + PATIENCE_S
-            for look in looks:
-                look.join(max(0.0, end - time.monotonic()))
+            while any(look.is_alive() for look in looks) and time.monotonic() < end and not self._wake.wait(0.02):
+                pass
             with self._lock:
                 if wanted == self._wanted:
                     self._idle.set()
+                differs, self._differs = self._differs, False
+            if differs:
+                self._changed()
             self._wake.wait(LOOK_AGAIN_S)
 
     def _start_look(self, place: ModelPlace) -> threading.Thread:
@@ -94,6 +97,7 @@ class ModelWatch:
             found = ModelFiles(path=place.paths[0], unread=clean(repr(error), 200))
         with self._lock:
             before = self._known.get(place)
+            found = found if place in self._wanted else None
             known = {one: files for one, files in self._known.items() if one != place}
             self._known = known if found is None else {**known, place: found}
             self._looking.discard(place)

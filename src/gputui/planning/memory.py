@@ -56,7 +56,7 @@ def needs_on(
     """
     wanted = [one for one in services if one.enabled and reading.gpu.uuid in one.assigned]
     needs: dict[ServiceKey, int | None] = {}
-    for service in sorted(wanted, key=_takes_what_is_free):
+    for service in sorted(wanted, key=lambda one: _takes_what_is_free(one, reading)):
         free = None
         if free_for_services_mib is not None:
             free = max(0, free_for_services_mib - sum(need or 0 for need in needs.values()))
@@ -64,7 +64,10 @@ def needs_on(
     return needs
 
 
-def _takes_what_is_free(service: Service) -> bool:
+def _takes_what_is_free(service: Service, reading: Reading) -> bool:
+    """And has not done so yet: what it holds, it holds."""
+    if reading.gpu.uuid in service.running_on:
+        return False
     return service.requirement.rule is not None and service.requirement.rule.of != "total"
 
 

@@ -148,10 +148,12 @@ class _Search:
 
     def _wasted(self, depth: int) -> bool:
         """More room must stay unused than there is to spare."""
-        spare = sum(self._room) - self._rest[depth]
+        spare = sum(room for room in self._room if room > 0) - self._rest[depth]
         if spare < 0:
             return True
         for place, room in enumerate(self._room):
+            if room <= 0:
+                continue  # it is full, closed, or holds more than it may
             column = self._packer.column[place]
             known = self._reach[column][depth]
             most = known.get(room)

@@ -38,12 +38,12 @@ def place_all(problem: Problem) -> Start:
     which = tuple(number for number in range(len(problem.demands)) if number not in reasons)
     packer, witness, proved = _fewest_crossings(problem, which, rooms)
     if witness is None:
-        which, dropped_proved = _as_many_as_fit(problem, which, rooms)
-        proved = proved and dropped_proved
+        which = _as_many_as_fit(problem, which, rooms)
         for number in range(len(problem.demands)):
             if number not in which:
                 reasons.setdefault(number, "no_room_left")
         packer, witness, _ = _fewest_crossings(problem, which, rooms)
+        proved = False  # another choice of what is left out may leave the others better off
     return Start(problem=problem, packer=packer, which=which, witness=witness or {}, proved=proved, reasons=reasons)
 
 
@@ -75,53 +75,51 @@ def _fewest_crossings(
             packer = _packer(problem, across)
             found = packer.pack(rooms, which, Nodes(NODES if number in (0, len(groups)) else STEP_NODES))
             if found is not None:
-                return packer, found, proved
+                # Another choice of the groups that are spread may be better for the rest.
+                return packer, found, proved and number == 0
             proved = proved and packer.complete
         if number == 1 and len(groups) > 4:
             break
     packer = _packer(problem, groups)
     found = packer.pack(rooms, which, Nodes(NODES))
-    return packer, found, proved and packer.complete
+    return packer, found, False
 
 
-def _as_many_as_fit(problem: Problem, which: Sequence[int], rooms: Sequence[int]) -> tuple[tuple[int, ...], bool]:
-    """The services that can be placed together: as many as possible of the highest priority, then of the next.
+def _as_many_as_fit(problem: Problem, which: Sequence[int], rooms: Sequence[int]) -> tuple[int, ...]:
+    """The services that can be placed together: as many as possible of those that have places now, of the highest
+    priority first, then of the others.
 
     Few services: every choice of those left out is tried, fewest first, and several of a priority's equally good
-    choices are followed. Many: one after the other, small ones first, as long as all fit; then that is not proved to be
-    the most.
+    choices are followed. Many: one after the other, small ones first, as long as all fit.
     """
     packer = _packer(problem, which)
     followed: list[list[int]] = [[]]
-    proved = True
-    for priority in sorted({problem.demands[one].priority for one in which}, reverse=True):
-        level = [one for one in which if problem.demands[one].priority == priority]
+    ranks = {one: (bool(problem.demands[one].current), problem.demands[one].priority) for one in which}
+    for rank in sorted(set(ranks.values()), reverse=True):
+        level = [one for one in which if ranks[one] == rank]
         level.sort(key=lambda one: (problem.demands[one].size * problem.demands[one].count, one))
-        followed, certain = _most_of_level(packer, followed, level, rooms)
-        proved = proved and certain
-    return tuple(sorted(followed[0])), proved
+        followed = _most_of_level(packer, followed, level, rooms)
+    return tuple(sorted(followed[0]))
 
 
 def _most_of_level(
     packer: Packer, followed: Sequence[Sequence[int]], level: Sequence[int], rooms: Sequence[int]
-) -> tuple[list[list[int]], bool]:
+) -> list[list[int]]:
     """What was followed so far, each with as many of these services as any of them allows."""
     tries = 0
-    certain = True
     for left_out in range(len(level) + 1):
         found: list[list[int]] = []
         # The large ones are left out first.
         for kept, out in product(followed, combinations(reversed(level), left_out)):
             tries += 1
             if tries > MOST_TRIES:
-                return found or [_one_by_one(packer, followed[0], level, rooms)], False
+                return found or [_one_by_one(packer, followed[0], level, rooms)]
             chosen = [*kept, *(one for one in level if one not in out)]
             if packer.pack(rooms, chosen, Nodes(STEP_NODES)) is not None:
                 found.append(chosen)
-            certain = certain and packer.complete
         if found:
-            return found[:MOST_FOLLOWED], certain and len(found) <= MOST_FOLLOWED
-    return [list(followed[0])], certain
+            return found[:MOST_FOLLOWED]
+    return [list(followed[0])]
 
 
 def _one_by_one(packer: Packer, kept: Sequence[int], level: Sequence[int], rooms: Sequence[int]) -> list[int]:

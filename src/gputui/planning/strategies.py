@@ -113,7 +113,11 @@ def _apart(
             certain = certain and (witness is not None or start.packer.complete)
             return None if witness is None else ({}, room, witness)
         one = alone[at]
-        for places in candidates(start, one, Turn(room, [[] for _ in rooms]), smallest, EQUAL):
+        ranking = candidates(start, one, Turn(room, [[] for _ in rooms]), smallest, EQUAL)
+        # With several of them, the first that fit need not be the smallest altogether.
+        certain = certain and len(alone) + len(sharing) == 1 and ranking.whole
+        certain = certain and not (ranking.places and ranking.scores[ranking.places[0]] > min(ranking.scores.values()))
+        for places in ranking.places:
             if not tries.take():
                 certain = False
                 return None

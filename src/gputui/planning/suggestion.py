@@ -81,7 +81,7 @@ def _server(
     ]
     movable, stuck = [], []
     for service in placed:
-        if all(_need(service, reading) is None for reading in usable):
+        if _size_is_unknown(service) or all(_need(service, reading, usable_mib(reading)) is None for reading in usable):
             reason = _why_unknown(service)
             stuck.append(Unplaced(service=service.key, name=service.name, reason=reason, stays=bool(service.assigned)))
         else:
@@ -139,20 +139,19 @@ def count_of(service: Service) -> int:
     return service.serving.world or max(1, len(service.assigned))
 
 
-def _need(service: Service, reading: Reading) -> int | None:
+def _need(service: Service, reading: Reading, room_mib: int | None = None) -> int | None:
     """MiB that a service would take on this GPU; None where it cannot run there, or nothing is known.
 
-    One that takes a fraction of what is free makes do with its minimum; one that takes a fraction of the total has to
-    find its minimum within that.
+    One that takes a fraction of the total has to find its minimum within that. One that takes a fraction of what is
+    free counts with that of the whole `room_mib`, so that it does no harm whenever it starts.
     """
-    if reading.gpu.uuid not in service.running_on and cannot_run(service, reading.gpu) is not None:
+    runs_here = reading.gpu.uuid in service.running_on
+    if not runs_here and cannot_run(service, reading.gpu) is not None:
         return None
     if reading.gpu.mig_index is not None and count_of(service) > 1:
         return None
     needs = service.requirement
-    if service.budget_mib is None and needs.rule is not None and needs.rule.of != "total":
-        return needs.minimum_mib if needs.minimum_mib is not None else needs.claim_mib
-    need = need_on(service, reading)
+    need = need_on(service, reading, room_mib)
     if service.budget_mib is not None or needs.rule is None or need is None:
         return need
     if needs.minimum_mib is None:
@@ -163,7 +162,14 @@ def _need(service: Service, reading: Reading) -> int | None:
     return None if need < needs.minimum_mib else need
 
 
+def _size_is_unknown(service: Service) -> bool:
+    """How many GPUs it uses cannot be told from its command, nor from what it has."""
+    return service.serving.world is None and service.serving.tensor is None and not service.assigned
+
+
 def _why_unknown(service: Service) -> str:
+    if _size_is_unknown(service):
+        return "how many GPUs it uses cannot be told from its command: assign it some once"
     if service.requirement.claim_mib is None:
         return "what it needs is not known: declare it as x-gputui.vram, or run it once"
     return f"no GPU here can run it: it needs {gib(service.requirement.minimum_mib)} GiB"
@@ -179,7 +185,10 @@ def _problem(server: _Server, budgets: Mapping[ServiceKey, int]) -> Problem:
             Demand(
                 name=str(service.key),
                 count=count_of(service),
-                needs_mib=tuple(_need(here, reading) for reading in server.readings),
+                needs_mib=tuple(
+                    _need(here, reading, max(0, room.room_mib))
+                    for reading, room in zip(server.readings, server.rooms, strict=True)
+                ),
                 group=service.serving.group,
                 even=service.backend == "sglang" and service.serving.group,
                 priority=service.priority,
@@ -302,7 +311,8 @@ def _suggestion(
             unplaced.append(Unplaced(service=service.key, name=service.name, reason=reason))
             continue
         uuids = {problem.rooms[place].uuid for place in places}
-        budget = _budget(service, budgets, shrunk)
+        needs = {problem.rooms[place].uuid: demand.needs_mib[place] or 0 for place in places}
+        budget = _budget(service, server, needs, budgets, shrunk)
         assignments.append(
             SuggestedAssignment(
                 service=service.key,
@@ -330,11 +340,24 @@ def _suggestion(
     )
 
 
-def _budget(service: Service, budgets: Mapping[ServiceKey, int], shrunk: set[ServiceKey]) -> int | None:
-    """The budget to be written down: none where what was declared fits whole, for then the file says it."""
+def _budget(
+    service: Service,
+    server: _Server,
+    needs: Mapping[str, int],
+    budgets: Mapping[ServiceKey, int],
+    shrunk: set[ServiceKey],
+) -> int | None:
+    """The budget to be written down: none where what was declared fits whole and the service takes no more without."""
     if service.key in shrunk:
         return budgets[service.key]
-    return None if service.declared_mib is not None or service.key not in budgets else service.budget_mib
+    if service.declared_mib is None or service.key not in budgets:
+        return service.budget_mib
+    untold = replace(service, budget_mib=None)
+    for reading in server.readings:
+        planned = needs.get(reading.gpu.uuid)
+        if planned is not None and (need_on(untold, reading, usable_mib(reading)) or 0) > planned:
+            return budgets[service.key]
+    return None
 
 
 def _as_suggested(

@@ -28,6 +28,7 @@ _ALIASES = {
     "--data-parallel-size": ("-dp",),
     "--data-parallel-size-local": ("-dpl",),
     "--prefill-context-parallel-size": ("-pcp",),
+    "--decode-context-parallel-size": ("-dcp",),
     "--data-parallel-rank": ("-dpn",),
     "--nnodes": (),
     "--distributed-executor-backend": (),
@@ -72,6 +73,11 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         gpus < (product(tensor, pipeline) or 0)
     )
     world = product(tensor, pipeline, read.size("--prefill-context-parallel-size", 1), local)
+    decode = read.size("--decode-context-parallel-size", 1)
+    if tensor and decode and tensor % decode:
+        read.invalid.append(
+            f"--tensor-parallel-size {tensor} is not divisible by --decode-context-parallel-size {decode}"
+        )
     context = options.text("--max-model-len")
     return Serving(
         tensor=tensor,

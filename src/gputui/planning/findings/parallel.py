@@ -29,7 +29,7 @@ def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequenc
         if service.files is not None and service.files.architecture is not None:
             judged += sizes(service, service.files.architecture)
         judged += alike(service, own) + types(service, own)
-        if service.backend == "sglang" and service.serving.group:
+        if service.serving.group and service.backend != "llama_cpp":
             judged += even_memory(service, own, memory)
         proven = has_proved_itself(service)
         found += [one for one in judged if not proven or one.severity != "error"]
@@ -132,6 +132,12 @@ def sizes(service: Service, model: Architecture) -> list[Finding]:
             f"by which {model.quantization or 'its'} weights are grouped"
         )
         found.append(about(service, "quantization-group", "warning", text, f"choose a smaller {flag}"))
+    if model.vocabulary and tensor > 1 and model.vocabulary % tensor:
+        text = f"{name}: its vocabulary of {model.vocabulary} cannot be divided by {tensor}, and is filled up"
+        found.append(about(service, "vocabulary", "info", text, "nothing has to be done"))
+    if service.backend == "vllm" and (how.data or 1) > 1 and not model.experts:
+        text = f"{name}: {how.data} data parallel copies of a model without experts are as many services in one"
+        found.append(about(service, "data-parallel", "info", text, "services of their own can be moved one by one"))
     if model.context and how.context and how.context > model.context and service.backend != "llama_cpp":
         text = f"{name}: a context of {how.context} tokens is longer than the {model.context} of its model"
         fix = f"{named(service.backend).context_flag} {model.context}"
@@ -197,7 +203,8 @@ def types(service: Service, own: Sequence[Gpu]) -> list[Finding]:
 
 
 def even_memory(service: Service, own: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
-    """SGLang's GPUs need about equal free memory before it starts."""
+    """GPUs of a group should have about equal free memory before it starts: SGLang insists on it, elsewhere the fullest
+    decides how much cache all of them get."""
     if service.launch.environment.get("SGLANG_ENABLE_TP_MEMORY_INBALANCE_CHECK") in ("0", "false", "False"):
         return []
     free = {}
@@ -217,6 +224,10 @@ def even_memory(service: Service, own: Sequence[Gpu], memory: Sequence[GpuMemory
     labels = {gpu.uuid: gpu.label for gpu in own}
     text = (
         f"{service.name}: GPU {labels[least]} has {gib(max(0, free[least]))} GiB free and GPU {labels[most]} "
-        f"{gib(free[most])}; SGLang refuses groups whose free memory differs by more than a tenth"
+        f"{gib(free[most])}; "
     )
-    return [about(service, "uneven-memory", "error", text, "assign it GPUs with equal free memory", least)]
+    fix = "assign it GPUs with equal free memory"
+    if service.backend == "sglang":
+        text += "SGLang refuses groups whose free memory differs by more than a tenth"
+        return [about(service, "uneven-memory", "error", text, fix, least)]
+    return [about(service, "uneven-memory", "warning", f"{text}the fuller one decides for both", fix, least)]

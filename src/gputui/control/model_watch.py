@@ -15,6 +15,8 @@ from gputui.weights.model_files import MOST_FILES, read_model
 
 LOOK_AGAIN_S = 30.0
 """Seconds after which a model's directory is looked at anew."""
+MOST_REMEMBERED = 500
+"""Models whose files are not read again while they stay as they are."""
 PATIENCE_S = 5.0
 """Seconds after which a look that has not ended counts as not to be waited for."""
 
@@ -132,6 +134,8 @@ class ModelWatch:
         if before is not None and before[0] == mark and not before[1].problems:
             return before[1]
         found = read_model(path)
+        if len(self._marks) >= MOST_REMEMBERED:
+            self._marks.clear()
         self._marks[path] = (mark, found)
         return found
 

@@ -9,7 +9,7 @@ from gputui.domain.model import ModelFiles
 from gputui.domain.service import ClaimRule, Requirement, Service
 from gputui.domain.serving import Serving
 from gputui.planning.backends.registry import named
-from gputui.planning.budget import all_edits
+from gputui.planning.budget import all_edits, budget_told
 from gputui.planning.fitting import fit_into, fraction_for
 from gputui.planning.memory import memory_of
 from gputui.planning.peaks import new_peaks, peak_key
@@ -187,6 +187,13 @@ def test_a_budget_reaches_vllm_as_its_fraction() -> None:
     one = service("llm", card, backend="vllm", budget_mib=20 * GIB, budget_env=None)
     assert [(edit.argument, edit.value) for edit in all_edits(one, [card])] == [("--gpu-memory-utilization", "0.25")]
     assert all_edits(service("x", card, budget_mib=20 * GIB), [card]) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "mib"), [("6.8", 6963), ("nan", None), ("-3", None), ("1e99", None), ("", None), ("x", None)]
+)
+def test_a_budget_in_the_environment_is_what_it_may_take(value: str, mib: int | None) -> None:
+    assert budget_told(Launch(settings=(("VRAM_BUDGET_GB", value),))) == mib
 
 
 # --- what is remembered ---------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from gputui.planning.argument_edit import with_argument
 from gputui.planning.arguments import command_line
 from gputui.planning.backends.backend import Backend
 from gputui.planning.backends.registry import backend_of, named
+from gputui.planning.budget import DEFAULT_VARIABLE, budget_told
 from gputui.planning.given_gpus import find_gpu, requested_gpus, use_by_container, uses_gpus
 from gputui.planning.model_name import model_of
 from gputui.planning.model_path import ModelPlace, place_of
@@ -121,6 +122,8 @@ def _service(
     files = world.files.get(place)
     total, usable = _totals(assigned, world)
     budget = adopted.budget_mib if adopted else None
+    told = budget_told(launch)
+    declared_mib = declared.vram_mib if declared and declared.vram_mib is not None else told
     seen = [memory for memory in holds.values() if memory is not None]
     # What was seen of it holds for the arguments that it runs with, not for edited ones.
     as_it_runs = container is not None and launch.words == container.launch.words
@@ -144,7 +147,7 @@ def _service(
                 total_mib=usable,
                 gpu_total_mib=total,
                 files=files,
-                declared_mib=declared.vram_mib if declared else None,
+                declared_mib=declared_mib,
                 model=model,
                 present_mib=max(seen, default=None) if as_it_runs else None,
                 peak_mib=_peak(memory_key, world.peaks, anywhere=backend.claim is None),
@@ -153,13 +156,13 @@ def _service(
         launch=launch,
         serving=serving,
         files=files,
-        declared_mib=declared.vram_mib if declared else None,
+        declared_mib=declared_mib,
         unmounted=place.unmounted,
         smallest_gpu_mib=total if assigned else None,
         contradiction=declared.contradiction if declared else None,
         priority=declared.priority if declared else 0,
         isolate=declared.isolate if declared else False,
-        has_budget=bool(declared and declared.has_budget) or budget is not None,
+        has_budget=bool(declared and declared.has_budget) or budget is not None or told is not None,
         budget_mib=budget,
         budget_env=_budget_env(declared, backend),
         edits=adopted.edits if adopted else (),
@@ -190,7 +193,7 @@ def _budget_env(declared: ComposeService | None, backend: Backend) -> str | None
     """The variable that tells a service its budget; None for a backend that has an option of its own for it."""
     if declared is not None and declared.has_budget:
         return declared.budget_env
-    return None if backend.memory_flag else "VRAM_BUDGET_GB"
+    return None if backend.memory_flag else DEFAULT_VARIABLE
 
 
 def _peak(key: PeakKey | None, peaks: Mapping[PeakKey, int], *, anywhere: bool) -> int | None:

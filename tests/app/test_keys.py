@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from textual.pilot import Pilot
 
+from gputui.app.app import GputuiApp
 from gputui.control.local import LocalControlRoom
 from gputui.domain.service import Service
 from tests.app.conftest import Opening, app_of, screen_text
@@ -32,6 +33,13 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
 async def select(pilot: Pilot[None], room: LocalControlRoom, name: str) -> None:
     names = [one.name for one in room.snapshot().services]
     await pilot.press("g", *["j"] * names.index(name))
+
+
+async def press_and_adopt(pilot: Pilot[None], app: GputuiApp, key: str) -> None:
+    """A key that edits a container which was only found, and yes to the question."""
+    await pilot.press(key)
+    await until(pilot, lambda: "may it be changed" in screen_text(app))
+    await pilot.press("y")
 
 
 async def test_digits_toggle_gpus_in_the_order_pressed_and_undo_takes_them_back(room: LocalControlRoom) -> None:
@@ -65,9 +73,7 @@ async def test_the_warning_stands_on_row_and_card_at_the_moment_of_the_edit(room
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-rerank")
-        await pilot.press("1")
-        await until(pilot, lambda: "may it be changed" in screen_text(app))
-        await pilot.press("y")
+        await press_and_adopt(pilot, app, "1")
         await pilot.press("2")
         await until(pilot, lambda: "would fit" in screen_text(app))
         text = screen_text(app)
@@ -133,9 +139,7 @@ async def test_disable_then_apply_stops_and_the_log_is_followed(room: LocalContr
         await select(pilot, room, "ai-llm")
         await until(pilot, lambda: "log of ai-llm" in screen_text(app) and "200 OK" in screen_text(app))
         await select(pilot, room, "ai-asr")
-        await pilot.press("d")
-        await until(pilot, lambda: "may it be changed" in screen_text(app))
-        await pilot.press("y")
+        await press_and_adopt(pilot, app, "d")
         await until(pilot, lambda: "running, disabled" in screen_text(app))
         await pilot.press("a")
         await until(pilot, lambda: "stop ai-asr" in screen_text(app))
@@ -174,9 +178,7 @@ async def test_panes_filter_and_help(room: LocalControlRoom) -> None:
 async def test_edits_that_are_not_saved_are_asked_about_at_the_end(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
-        await pilot.press("6")
-        await until(pilot, lambda: "may it be changed" in screen_text(app))
-        await pilot.press("y")
+        await press_and_adopt(pilot, app, "6")
         await until(pilot, lambda: len(room.snapshot().draft.changed) == 1)
         await pilot.press("q")
         await until(pilot, lambda: "1 edit is not saved. Quit without saving?" in screen_text(app))

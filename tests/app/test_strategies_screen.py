@@ -2,7 +2,7 @@
 
 from gputui.control.local import LocalControlRoom
 from tests.app.conftest import Opening, app_of, screen_text
-from tests.app.test_keys import labels, select, until
+from tests.app.test_keys import labels, press_and_adopt, select, until
 
 SIZE = (140, 42)
 
@@ -66,9 +66,7 @@ async def test_taking_the_fix_changes_the_argument(room: LocalControlRoom) -> No
         await pilot.pause(0.2)
         assert room.snapshot().draft.changed == ()
         await select(pilot, room, "ai-llm")
-        await pilot.press("3")
-        await until(pilot, lambda: "may it be changed" in screen_text(app))
-        await pilot.press("y")
+        await press_and_adopt(pilot, app, "3")
         await until(pilot, lambda: "GPU 3 would idle" in screen_text(app) and "(F does it)" in screen_text(app))
         await pilot.press("F")
         await until(pilot, lambda: any(one.edits for one in room.snapshot().services))

@@ -1,13 +1,13 @@
 """The engine's raw inspect data as a container, and as the spec that makes the same container again."""
 
 import copy
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from gputui.domain.container import GPU_VARIABLES, LABEL_ORIGINAL, Container, ContainerSpec, DeviceRequest, Health
 from gputui.domain.launch import Launch, launch_of, mounts_listed
+from gputui.domain.original import Original, with_variables
 from gputui.domain.text import clean
 
 _HEALTH: dict[str, Health] = {"starting": "starting", "healthy": "healthy", "unhealthy": "unhealthy"}
@@ -52,18 +52,11 @@ def container_from(data: Mapping[str, Any]) -> Container:
 
 
 def _unedited(config: Mapping[str, Any], host: Mapping[str, Any], data: Mapping[str, Any]) -> Launch | None:
-    label = (config.get("Labels") or {}).get(LABEL_ORIGINAL)
-    if label is None:
+    original = Original.parse((config.get("Labels") or {}).get(LABEL_ORIGINAL))
+    if original is None:
         return None
-    try:
-        original = json.loads(str(label))
-        variables = {str(name): value for name, value in dict(original["variables"]).items()}
-        command = None if original["cmd"] is None else [str(word) for word in original["cmd"]]
-    except (ValueError, KeyError, TypeError):
-        return None  # somebody else wrote this label
-    kept = [line for line in config.get("Env") or [] if str(line).partition("=")[0] not in variables]
-    environment = kept + [f"{name}={value}" for name, value in variables.items() if value is not None]
-    return launch_of({**config, "Cmd": command, "Env": environment}, host, mounts_listed(data) or None)
+    environment = with_variables(config.get("Env") or [], original.variables)
+    return launch_of({**config, "Cmd": original.command, "Env": environment}, host, mounts_listed(data) or None)
 
 
 def _shares_with(host: Mapping[str, Any]) -> tuple[str, ...]:

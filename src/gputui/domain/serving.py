@@ -30,11 +30,8 @@ class Serving:
     quantization: str | None = None
     gpu_layers: int | None = None
     split: tuple[float, ...] = ()
-    eager: bool = False
     flash_attention: bool = True
-    speculative: bool = False
     language_only: bool = False
-    model: str | None = None
     unread: tuple[str, ...] = ()
     invalid: tuple[str, ...] = ()
 

@@ -52,7 +52,8 @@ class Demand:
 Places = tuple[int, ...]
 
 EVEN = 0.9
-"""SGLang refuses groups in which one GPU has less than this part of another's free memory."""
+"""SGLang refuses to start where one GPU of a group has less than this part of another's free memory ("The memory
+capacity is unbalanced", sglang/srt/model_executor/model_runner.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)

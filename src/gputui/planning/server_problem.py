@@ -17,14 +17,13 @@ from gputui.planning.placement import Demand, Problem, Room, canonical
 class Server:
     """GPUs as rooms, and the services that may move.
 
-    By UUID: MiB that are `foreign`, and MiB that services which are not placed keep (`fixed`). `stuck` are services
-    about which too little is known, `stays` those that were only found.
+    `foreign` are, by UUID, MiB that are nobody's of ours. `stuck` are services about which too little is known, `stays`
+    those that were only found.
     """
 
     readings: tuple[Reading, ...]
     rooms: tuple[Room, ...]
     foreign: Mapping[str, int]
-    fixed: Mapping[str, int]
     movable: tuple[Service, ...]
     stuck: tuple[Unplaced, ...]
     stays: tuple[SuggestedAssignment, ...]
@@ -50,19 +49,19 @@ def server_of(
         else:
             movable.append(service)
     ours = {service.key for service in movable}
-    rooms, foreign, fixed = [], {}, {}
+    rooms, foreign = [], {}
     for reading in usable:
         held = held_memory(reading, services)
         uuid = reading.gpu.uuid
         foreign[uuid] = max(0, (reading.memory_used_mib or 0) - sum(held.values()))
-        fixed[uuid] = sum(_keeps(one, reading, held.get(one.key, 0)) for one in services if one.key not in ours)
+        kept = sum(_keeps(one, reading, held.get(one.key, 0)) for one in services if one.key not in ours)
         total = usable_mib(reading) or 0
         rooms.append(
             Room(
                 uuid=uuid,
-                room_mib=total - foreign[uuid] - fixed[uuid] - reserve_mib,
+                room_mib=total - foreign[uuid] - kept - reserve_mib,
                 total_mib=total,
-                used_mib=foreign[uuid] + fixed[uuid],
+                used_mib=foreign[uuid] + kept,
                 kind=uuid
                 if reading.gpu.mig_index is not None
                 else f"{reading.gpu.name} {reading.gpu.memory_total_mib}",
@@ -75,7 +74,6 @@ def server_of(
         readings=tuple(usable),
         rooms=tuple(rooms),
         foreign=foreign,
-        fixed=fixed,
         movable=tuple(movable),
         stuck=tuple(stuck),
         stays=tuple(as_now(one) for one in services if one.enabled and needs_adoption(one) and one not in placed),

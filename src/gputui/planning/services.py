@@ -16,7 +16,7 @@ from gputui.domain.peak import PeakKey
 from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.serving import Serving
 from gputui.planning.argument_edit import with_argument
-from gputui.planning.arguments import command_line
+from gputui.planning.arguments import CommandLine, command_line
 from gputui.planning.backends.backend import Backend
 from gputui.planning.backends.registry import backend_of, named
 from gputui.planning.budget import DEFAULT_VARIABLE, budget_told
@@ -108,13 +108,9 @@ def _service(
     adopted = saved if saved and saved.adopted else None
     if adopted:
         assigned, enabled = adopted.gpus, adopted.enabled
-    launch = container.launch if container else declared.launch if declared else Launch()
-    if adopted and container is not None and container.unedited is not None:
-        launch = container.unedited
-    if adopted and adopted.edits:
-        launch = edited(launch, adopted.edits)
+    launch = _launch(declared, container, adopted)
     image = container.image if container else declared.image if declared else ""
-    line = command_line(launch.words, launch.environment)
+    line = served_line(launch)
     backend = named((declared.backend if declared else None) or backend_of(image, line.words))
     model = (declared.model if declared else None) or model_of(line.words, launch.environment)
     serving = serving_of(backend.name, launch, len(assigned))
@@ -172,11 +168,27 @@ def _service(
     )
 
 
+def _launch(declared: ComposeService | None, container: Container | None, adopted: Assignment | None) -> Launch:
+    """How the service is launched as it is assigned: its container's launch, else its file's, with the draft's edits in
+    the place of those that the container was made with."""
+    launch = container.launch if container else declared.launch if declared else Launch()
+    if adopted is None:
+        return launch
+    if container is not None and container.unedited is not None:
+        launch = container.unedited
+    return edited(launch, adopted.edits) if adopted.edits else launch
+
+
 @lru_cache(maxsize=4096)
 def serving_of(backend: str, launch: Launch, gpus: int) -> Serving:
     """How a service serves, by its backend's options."""
-    environment = launch.environment
-    return named(backend).serving(command_line(launch.words, environment), environment, gpus)
+    return named(backend).serving(served_line(launch), launch.environment, gpus)
+
+
+@lru_cache(maxsize=4096)
+def served_line(launch: Launch) -> CommandLine:
+    """The words that the program which serves gets; reading a script is too slow for every look."""
+    return command_line(launch.words, launch.environment)
 
 
 @lru_cache(maxsize=1024)

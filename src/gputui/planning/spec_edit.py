@@ -18,6 +18,7 @@ from gputui.domain.container import (
     ContainerSpec,
 )
 from gputui.domain.errors import Refusal
+from gputui.domain.original import Original, with_variables
 from gputui.domain.plan import ContainerView
 from gputui.domain.service import Edit
 from gputui.domain.text import mask_secret
@@ -77,16 +78,16 @@ def with_edits(
     body = copy.deepcopy(dict(spec.body))
     labels = dict(body.get("Labels") or {})
     environment, command = list(body.get("Env") or []), body.get("Cmd")
-    original = _original(labels.pop(LABEL_ORIGINAL, None))
+    original = Original.parse(labels.pop(LABEL_ORIGINAL, None))
     if original is not None:
-        command = original["cmd"]
-        environment = with_variables(environment, original["variables"])
+        command = original.command
+        environment = with_variables(environment, original.variables)
     labels.pop(LABEL_BUDGET, None)
     labels.pop(LABEL_EDITS, None)
     if budget_mib is not None or edits:
         before = dict(line.partition("=")[::2] for line in environment)
         remembered = {budget_env: before.get(budget_env)} if budget_mib is not None and budget_env else {}
-        labels[LABEL_ORIGINAL] = json.dumps({"cmd": command, "variables": remembered})
+        labels[LABEL_ORIGINAL] = Original(command=command, variables=remembered).label()
     if budget_mib is not None:
         if budget_env:
             environment = with_variables(environment, {budget_env: gib_down(budget_mib)})
@@ -103,16 +104,6 @@ def with_edits(
         labels[LABEL_EDITS] = edits_mark(edits)
     body |= {"Env": environment, "Cmd": command, "Labels": labels}
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
-
-
-def _original(label: str | None) -> dict[str, Any] | None:
-    if label is None:
-        return None
-    try:
-        original = json.loads(label)
-        return {"cmd": original["cmd"], "variables": dict(original["variables"])}
-    except (ValueError, KeyError, TypeError):
-        return None  # somebody else wrote this label
 
 
 def gib_down(mib: int) -> str:
@@ -139,12 +130,6 @@ def with_token(spec: ContainerSpec, token: str) -> ContainerSpec:
     body = dict(spec.body)
     body["Labels"] = {**(body.get("Labels") or {}), LABEL_APPLY: token}
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
-
-
-def with_variables(environment: Sequence[str], changes: dict[str, str | None]) -> list[str]:
-    """`NAME=value` lines with these variables set, or taken away where the value is None."""
-    kept = [line for line in environment if line.partition("=")[0] not in changes]
-    return kept + [f"{name}={value}" for name, value in changes.items() if value is not None]
 
 
 def _asks_for_gpus(request: dict[str, Any]) -> bool:

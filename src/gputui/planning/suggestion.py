@@ -54,6 +54,8 @@ def _may_move(service: Service, adopt: bool) -> bool:
 
 def _as_it_is(server: Server, services: Sequence[Service], reserve_mib: int) -> Suggestion:
     """What is assigned now, for comparison."""
+    gpus = _gpus(server, services)
+    short = [one.label for one in gpus if one.free_after_mib < reserve_mib] if reserve_mib else []
     return Suggestion(
         strategy="manual",
         reserve_mib=reserve_mib,
@@ -61,14 +63,9 @@ def _as_it_is(server: Server, services: Sequence[Service], reserve_mib: int) -> 
         assignments=tuple(as_now(one) for one in server.movable),
         fixed=server.stays,
         unplaced=server.stuck,
-        gpus=_gpus(server, services),
-        notes=_below_reserve(server, services, reserve_mib),
+        gpus=gpus,
+        notes=(f"less than the reserve is free on GPU {','.join(short)}",) if short else (),
     )
-
-
-def _below_reserve(server: Server, services: Sequence[Service], reserve_mib: int) -> tuple[str, ...]:
-    short = [one.label for one in _gpus(server, services) if one.free_after_mib < reserve_mib]
-    return (f"less than the reserve is free on GPU {','.join(short)}",) if short and reserve_mib else ()
 
 
 def _gpus(server: Server, services: Sequence[Service]) -> tuple[SuggestedGpu, ...]:

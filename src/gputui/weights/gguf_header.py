@@ -16,6 +16,7 @@ from typing import BinaryIO
 from gputui.domain.text import clean
 from gputui.weights.errors import BadFile, UnknownKind
 from gputui.weights.regular_file import open_regular
+from gputui.weights.tensor import Tensor
 
 LONGEST_HEADER = 64 * 2**20
 """Bytes read at most; a vocabulary of 256 000 tokens with its merges has about 15 MiB."""
@@ -43,22 +44,12 @@ Value = int | float | bool | str | tuple[int | float | bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class GgufTensor:
-    """One tensor: its elements and its bytes."""
-
-    name: str
-    dtype: str
-    elements: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class GgufHeader:
     """What a GGUF header says; `sizes` are the lengths of the arrays of strings, which are not kept."""
 
     values: dict[str, Value]
     sizes: dict[str, int]
-    tensors: tuple[GgufTensor, ...]
+    tensors: tuple[Tensor, ...]
 
 
 class _Reader:
@@ -135,7 +126,7 @@ def read_header(path: Path) -> GgufHeader:
     return GgufHeader(values, sizes, tensors)
 
 
-def _check_length(reader: _Reader, tensors: Sequence[tuple[GgufTensor, int]], alignment: int, length: int) -> None:
+def _check_length(reader: _Reader, tensors: Sequence[tuple[Tensor, int]], alignment: int, length: int) -> None:
     """The tensors' bytes begin after the header, at a multiple of the alignment."""
     if not 1 <= alignment <= 2**20:
         raise reader.bad("has an alignment that makes no sense")
@@ -172,7 +163,7 @@ def _array(reader: _Reader, key: str, sizes: dict[str, int]) -> Value | None:
     return tuple(one[0] for one in struct.iter_unpack(shape, raw))
 
 
-def _tensor(reader: _Reader) -> tuple[GgufTensor, int]:
+def _tensor(reader: _Reader) -> tuple[Tensor, int]:
     name = reader.text()
     rank = int(reader.number("<I"))
     if rank > 8:
@@ -187,4 +178,4 @@ def _tensor(reader: _Reader) -> tuple[GgufTensor, int]:
     if elements > 2**50:
         raise reader.bad("has a tensor larger than any memory")
     dtype, per_block, size = block
-    return GgufTensor(name, dtype, elements, -(-elements // per_block) * size), offset
+    return Tensor(name, dtype, elements, -(-elements // per_block) * size), offset

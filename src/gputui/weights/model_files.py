@@ -10,9 +10,10 @@ from pathlib import Path
 from gputui.domain.model import Architecture, ModelFiles
 from gputui.domain.text import clean
 from gputui.weights.errors import BadFile, UnknownKind
-from gputui.weights.gguf_header import GgufHeader, GgufTensor, Value, read_header
+from gputui.weights.gguf_header import GgufHeader, Value, read_header
 from gputui.weights.model_config import read_config, read_object
-from gputui.weights.safetensors_header import Tensor, read_tensors
+from gputui.weights.safetensors_header import read_tensors
+from gputui.weights.tensor import Tensor
 
 LONGEST_INDEX = 25 * 2**20
 MOST_FILES = 5000
@@ -149,7 +150,7 @@ def _indexed(path: Path, problems: list[str]) -> list[str]:
     return names
 
 
-def _weighed(found: ModelFiles, tensors: Sequence[Tensor | GgufTensor]) -> ModelFiles:
+def _weighed(found: ModelFiles, tensors: Sequence[Tensor]) -> ModelFiles:
     by_dtype: Counter[str] = Counter()
     for tensor in tensors:
         by_dtype[tensor.dtype] += tensor.size

@@ -8,7 +8,6 @@ holes. Only the header is read.
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from gputui.domain.text import clean
 from gputui.weights.errors import BadFile
 from gputui.weights.regular_file import open_regular
+from gputui.weights.tensor import Tensor
 
 LONGEST_HEADER = 25_000_000
 """Bytes. huggingface_hub refuses longer ones too (SAFETENSORS_MAX_HEADER_LENGTH)."""
@@ -39,16 +39,6 @@ class _Entry(BaseModel):
 
 
 _HEADER = TypeAdapter(dict[str, _Entry | dict[str, object]])
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """One tensor: its elements as stored, and its bytes."""
-
-    name: str
-    dtype: str
-    elements: int
-    size: int
 
 
 def read_tensors(path: Path) -> tuple[Tensor, ...]:

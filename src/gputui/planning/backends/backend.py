@@ -1,12 +1,22 @@
 """What is known of a serving program."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gputui.domain.model import ModelFiles
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine, Options, fraction, whole_number
+from gputui.planning.arguments import CommandLine, Options, fraction, read_options, whole_number
+from gputui.planning.model_memory import (
+    COLLECTIVES_MIB,
+    CONTEXT_MIB,
+    MIB,
+    activation_mib,
+    kv_bits,
+    kv_bytes,
+    up,
+    weights_bytes,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,3 +125,42 @@ def on_this_host(world: int | None, hosts: int | None) -> int | None:
     if world is None or hosts is None or world % hosts:
         return None
     return world // hosts
+
+
+def options_of(
+    line: CommandLine,
+    environment: Mapping[str, str],
+    aliases: Mapping[str, Sequence[str]],
+    variables: Mapping[str, Sequence[str]],
+    *,
+    file_option: str,
+) -> Options:
+    """The options of a program that can also be told a file of them. That only the container can read, and it may set
+    anything that the command line leaves open."""
+    options = read_options(line, environment, aliases, variables)
+    if options.text(file_option) is None:
+        return options
+    return read_options(CommandLine(line.words, opaque=True), environment, aliases, variables)
+
+
+def loaded_mib(question: Question, *, tokens: int, sequences: int) -> int | None:
+    """MiB on each GPU of weights, a forward pass of this many tokens and sequences, the CUDA context, and what GPUs
+    that work together exchange: all but keys and values. None where the weights are not known."""
+    tensor, pipeline = question.serving.tensor or 1, question.serving.pipeline or 1
+    weights = weights_bytes(question.files, tensor=tensor, pipeline=pipeline)
+    if weights is None:
+        return None
+    activation = activation_mib(
+        question.files.architecture, weights // MIB, tokens=tokens, sequences=sequences, tensor=tensor
+    )
+    together = COLLECTIVES_MIB if tensor * pipeline > 1 else 0
+    return up(weights) + activation + CONTEXT_MIB + together
+
+
+def cache_bytes(question: Question, tokens: int | None) -> int:
+    """Bytes of keys and values of one request on each GPU; 0 where the model or its type is not known."""
+    how, model = question.serving, question.files.architecture
+    bits = kv_bits(how.kv_dtype, model.dtype) if model else None
+    if model is None or bits is None or tokens is None:
+        return 0
+    return kv_bytes(model, tokens, bits, tensor=how.tensor or 1, pipeline=how.pipeline or 1) or 0

@@ -5,9 +5,17 @@ from collections.abc import Mapping
 
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine, read_options
-from gputui.planning.backends.backend import Backend, Question, Reader, on_this_host, product
-from gputui.planning.model_memory import CONTEXT_MIB, kv_bits, kv_bytes, up, weights_bytes
+from gputui.planning.arguments import CommandLine
+from gputui.planning.backends.backend import (
+    Backend,
+    Question,
+    Reader,
+    cache_bytes,
+    on_this_host,
+    options_of,
+    product,
+)
+from gputui.planning.model_memory import CONTEXT_MIB, up, weights_bytes
 
 _ALIASES = {
     "--tensor-parallel-size": ("--tp-size", "--tp"),
@@ -19,14 +27,12 @@ _ALIASES = {
     "--context-length": (),
     "--max-running-requests": (),
     "--chunked-prefill-size": (),
-    "--cuda-graph-max-bs": (),
     "--kv-cache-dtype": (),
     "--dtype": (),
     "--quantization": (),
     "--config": (),
     "--speculative-algorithm": (),
     "--nnodes": (),
-    "--disable-overlap-schedule": (),
 }
 
 # (below this many MiB of total, chunk of a prefill, graph's batch with tp < 4, the same with tp >= 4)
@@ -66,9 +72,7 @@ def default_fraction(total_mib: int, tensor: int = 1, pipeline: int = 1) -> floa
 def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What SGLang's options say. With attention spread over data ranks these live on the same GPUs."""
     del gpus
-    options = read_options(line, environment, _ALIASES, {})
-    if options.text("--config") is not None:
-        options = read_options(CommandLine(line.words, opaque=True), environment, _ALIASES, {})
+    options = options_of(line, environment, _ALIASES, {}, file_option="--config")
     read = Reader.of(options)
     tensor, pipeline = read.size("--tensor-parallel-size", 1), read.size("--pipeline-parallel-size", 1)
     data = read.size("--data-parallel-size", 1)
@@ -93,7 +97,6 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         dtype=read.text("--dtype"),
         kv_dtype=read.text("--kv-cache-dtype"),
         quantization=read.text("--quantization"),
-        speculative=speculative,
         unread=tuple(read.unread),
         invalid=tuple(read.invalid),
     )
@@ -106,12 +109,8 @@ def minimum_mib(question: Question) -> int | None:
     weights = weights_bytes(question.files, tensor=tensor, pipeline=pipeline)
     if weights is None:
         return None
-    cache = 0
-    bits = kv_bits(how.kv_dtype, model.dtype) if model else None
-    if model is not None and bits is not None:
-        tokens = how.context or min(model.context or SHORT_REQUEST, SHORT_REQUEST)
-        cache = kv_bytes(model, tokens, bits, tensor=tensor, pipeline=pipeline) or 0
-    static = up(weights + cache)
+    context = model.context if model else None
+    static = up(weights + cache_bytes(question, how.context or min(context or SHORT_REQUEST, SHORT_REQUEST)))
     total = question.total_mib or SMALL_GPU_MIB
     fraction = how.fraction or default_fraction(total, tensor, pipeline)
     return max(static + _beside_static_mib(how, total, tensor), int(static / fraction) + 1)
@@ -129,9 +128,8 @@ def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule
 
 def _beside_static_mib(how: Serving, total_mib: int, tensor: int) -> int:
     chunk, graphs = _tier(total_mib, tensor)
-    return (
-        CONTEXT_MIB + int(1.5 * (how.batch_tokens if how.batch_tokens and how.batch_tokens > 0 else chunk)) + 2 * graphs
-    )
+    asked = how.batch_tokens or 0
+    return CONTEXT_MIB + int(1.5 * (asked if asked > 0 else chunk)) + 2 * graphs
 
 
 SGLANG = Backend(

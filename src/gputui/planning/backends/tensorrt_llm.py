@@ -5,18 +5,9 @@ from collections.abc import Mapping
 
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine, read_options
-from gputui.planning.backends.backend import Backend, Question, Reader, product
-from gputui.planning.model_memory import (
-    COLLECTIVES_MIB,
-    CONTEXT_MIB,
-    MIB,
-    activation_mib,
-    kv_bits,
-    kv_bytes,
-    up,
-    weights_bytes,
-)
+from gputui.planning.arguments import CommandLine
+from gputui.planning.backends.backend import Backend, Question, Reader, cache_bytes, loaded_mib, options_of, product
+from gputui.planning.model_memory import up
 
 DEFAULT_FRACTION = 0.9
 
@@ -37,9 +28,7 @@ _ALIASES = {
 def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What the options of `trtllm-serve` say; there is no data parallelism."""
     del gpus
-    options = read_options(line, environment, _ALIASES, {})
-    if options.text("--extra-llm-api-options") is not None:
-        options = read_options(CommandLine(line.words, opaque=True), environment, _ALIASES, {})
+    options = options_of(line, environment, _ALIASES, {}, file_option="--extra-llm-api-options")
     read = Reader.of(options)
     tensor, pipeline = read.size("--tensor-parallel-size", 1), read.size("--pipeline-parallel-size", 1)
     experts = read.size("--moe-expert-parallel-size", None)
@@ -65,18 +54,11 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
 def minimum_mib(question: Question) -> int | None:
     """Weights and buffers, and so much more that the fraction of it holds one request."""
     how, model = question.serving, question.files.architecture
-    tensor, pipeline = how.tensor or 1, how.pipeline or 1
-    weights = weights_bytes(question.files, tensor=tensor, pipeline=pipeline)
-    if weights is None:
+    base = loaded_mib(question, tokens=how.batch_tokens or 8192, sequences=how.sequences or 256)
+    if base is None:
         return None
-    buffers = activation_mib(
-        model, weights // MIB, tokens=how.batch_tokens or 8192, sequences=how.sequences or 256, tensor=tensor
-    )
-    base = up(weights) + buffers + CONTEXT_MIB + (COLLECTIVES_MIB if tensor * pipeline > 1 else 0)
-    bits = kv_bits(how.kv_dtype, model.dtype) if model else None
-    tokens = (how.context or (model.context if model else None)) or 0
-    cache = kv_bytes(model, tokens, bits, tensor=tensor, pipeline=pipeline) if model and bits else None
-    return base + int(up(cache or 0) / (how.fraction or DEFAULT_FRACTION))
+    cache = up(cache_bytes(question, how.context or (model.context if model else None)))
+    return base + int(cache / (how.fraction or DEFAULT_FRACTION))
 
 
 def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:

@@ -6,17 +6,8 @@ from collections.abc import Mapping
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine, read_options
-from gputui.planning.backends.backend import Backend, Question, Reader
-from gputui.planning.model_memory import (
-    COLLECTIVES_MIB,
-    CONTEXT_MIB,
-    MIB,
-    activation_mib,
-    kv_bits,
-    kv_bytes,
-    up,
-    weights_bytes,
-)
+from gputui.planning.backends.backend import Backend, Question, Reader, cache_bytes, loaded_mib
+from gputui.planning.model_memory import up
 
 _ALIASES = {
     "--num-shard": (),
@@ -67,16 +58,9 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
 
 def minimum_mib(question: Question) -> int | None:
     """Weights, a prefill and the cache of one request."""
-    how, model = question.serving, question.files.architecture
-    tensor = how.tensor or 1
-    weights = weights_bytes(question.files, tensor=tensor)
-    if weights is None:
-        return None
-    activation = activation_mib(model, weights // MIB, tokens=how.batch_tokens or 4096, sequences=128, tensor=tensor)
-    bits = kv_bits(how.kv_dtype, model.dtype) if model else None
-    tokens = how.context or 4096
-    cache = kv_bytes(model, tokens, bits, tensor=tensor) if model and bits else None
-    return up(weights) + activation + CONTEXT_MIB + (COLLECTIVES_MIB if tensor > 1 else 0) + up(cache or 0)
+    how = question.serving
+    base = loaded_mib(question, tokens=how.batch_tokens or 4096, sequences=128)
+    return None if base is None else base + up(cache_bytes(question, how.context or 4096))
 
 
 def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:

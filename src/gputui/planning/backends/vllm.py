@@ -5,18 +5,18 @@ from collections.abc import Mapping
 
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine, read_options
-from gputui.planning.backends.backend import Backend, Question, Reader, on_this_host, product
-from gputui.planning.model_memory import (
-    COLLECTIVES_MIB,
-    CONTEXT_MIB,
-    MIB,
-    activation_mib,
-    kv_bits,
-    kv_bytes,
-    up,
-    weights_bytes,
+from gputui.planning.arguments import CommandLine
+from gputui.planning.backends.backend import (
+    Backend,
+    Question,
+    Reader,
+    cache_bytes,
+    loaded_mib,
+    on_this_host,
+    options_of,
+    product,
 )
+from gputui.planning.model_memory import up
 
 DEFAULT_UTILIZATION = 0.92
 """vllm/config/cache.py; releases before 2026 took 0.90, so this is the safe side."""
@@ -43,8 +43,6 @@ _ALIASES = {
     "--quantization": ("-q",),
     "--model": (),
     "--config": (),
-    "--enforce-eager": (),
-    "--speculative-config": ("--speculative-model",),
     "--language-model-only": (),
 }
 _VARIABLES = {
@@ -59,10 +57,7 @@ _VARIABLES = {
 
 def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What vLLM's options say. Its own check counts tensor × pipeline sizes only; the GPUs needed are × data."""
-    options = read_options(line, environment, _ALIASES, _VARIABLES)
-    if options.text("--config") is not None:
-        # A file that only the container can read may set anything that the command line leaves open.
-        options = read_options(CommandLine(line.words, opaque=True), environment, _ALIASES, _VARIABLES)
+    options = options_of(line, environment, _ALIASES, _VARIABLES, file_option="--config")
     read = Reader.of(options)
     tensor, pipeline = read.size("--tensor-parallel-size", 1), read.size("--pipeline-parallel-size", 1)
     data = read.size("--data-parallel-size", 1)
@@ -96,55 +91,23 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         dtype=read.text("--dtype"),
         kv_dtype=read.text("--kv-cache-dtype"),
         quantization=read.text("--quantization"),
-        eager=options.on("--enforce-eager"),
-        speculative=options.text("--speculative-config") is not None,
         language_only=options.on("--language-model-only"),
         unread=tuple(read.unread),
         invalid=tuple(read.invalid),
     )
 
 
-def without_cache_mib(question: Question) -> int | None:
-    """Weights, one forward pass and the context on each GPU: all but keys and values."""
-    how = question.serving
-    tensor, pipeline = how.tensor or 1, how.pipeline or 1
-    weights = weights_bytes(question.files, tensor=tensor, pipeline=pipeline)
-    if weights is None:
-        return None
-    tokens = how.batch_tokens or (8192 if (question.total_mib or 0) >= 70 * 1024 else 2048)
-    activation = activation_mib(
-        question.files.architecture,
-        weights // MIB,
-        tokens=tokens,
-        sequences=how.sequences or DEFAULT_SEQUENCES,
-        tensor=tensor,
-    )
-    together = COLLECTIVES_MIB if tensor * pipeline > 1 else 0
-    return up(weights) + activation + CONTEXT_MIB + together
-
-
-def one_request_mib(question: Question) -> int | None:
-    """MiB of keys and values for one request of the longest length, which vLLM insists on."""
-    how, model = question.serving, question.files.architecture
-    if model is None:
-        return None
-    tokens = how.context or model.context
-    bits = kv_bits(how.kv_dtype, model.dtype)
-    if tokens is None or bits is None:
-        return None
-    size = kv_bytes(model, tokens, bits, tensor=how.tensor or 1, pipeline=how.pipeline or 1)
-    return None if size is None else up(size)
-
-
 def minimum_mib(question: Question) -> int | None:
-    """What must be free: all but the cache, and the cache of one request (or as much as was asked for)."""
-    base = without_cache_mib(question)
+    """What must be free: all but the cache, and the cache of one request of the longest length, which vLLM insists on
+    (or as much as was asked for)."""
+    how, model = question.serving, question.files.architecture
+    tokens = how.batch_tokens or (8192 if (question.total_mib or 0) >= 70 * 1024 else 2048)
+    base = loaded_mib(question, tokens=tokens, sequences=how.sequences or DEFAULT_SEQUENCES)
     if base is None:
         return None
-    if question.serving.kv_bytes is not None:
-        return base + up(question.serving.kv_bytes)
-    cache = one_request_mib(question)
-    return base + (cache or 0)
+    if how.kv_bytes is not None:
+        return base + up(how.kv_bytes)
+    return base + up(cache_bytes(question, how.context or (model.context if model else None)))
 
 
 def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:

@@ -11,10 +11,7 @@ from gputui.domain.units import gib
 from gputui.planning.backends.registry import named
 from gputui.planning.dtype import cannot_run, falls_back, is_slow
 from gputui.planning.findings.about import about, either
-
-UNEVEN = 0.9
-"""SGLang refuses to start where one GPU of a group has less than this part of another's free memory ("The memory
-capacity is unbalanced", sglang/srt/model_executor/model_runner.py)."""
+from gputui.planning.placement import EVEN
 
 
 def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
@@ -219,7 +216,7 @@ def even_memory(service: Service, own: Sequence[Gpu], memory: Sequence[GpuMemory
     if len(free) < 2:
         return []
     least, most = min(free, key=lambda uuid: free[uuid]), max(free, key=lambda uuid: free[uuid])
-    if free[least] >= UNEVEN * free[most]:
+    if free[least] >= EVEN * free[most]:
         return []
     labels = {gpu.uuid: gpu.label for gpu in own}
     text = (

@@ -1,0 +1,13 @@
+"""A tensor as a file's header describes it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor: its elements as stored, and its bytes."""
+
+    name: str
+    dtype: str
+    elements: int
+    size: int

@@ -68,6 +68,12 @@ def test_sizes_that_suit_the_model_are_fine() -> None:
         assert tensor(size, MODEL) == []
 
 
+def test_the_gpus_of_llama_cpp_are_no_data_parallel_copies() -> None:
+    words = ("llama-server", "-ts", "1,1")
+    one = only(found(starts("llm", *GPUS[:3], words=words, backend="llama_cpp")), "idle-gpus", "warning")
+    assert one.text == "llm uses 2 of its 3 GPUs: GPU 2 would idle"
+
+
 def test_heads_that_cannot_be_divided() -> None:
     one = only(tensor(3, MODEL), "heads", "error")
     assert one.text == "llm: its 32 attention heads cannot be divided by tensor parallel size 3"

@@ -42,6 +42,7 @@ _VARIABLES = {
 
 def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What the options say. It takes every GPU that it sees, unless it is told not to split; uneven ones are fine."""
+    del gpus
     options = read_options(line, environment, _ALIASES, _VARIABLES)
     read = Reader.of(options)
     layers_text = options.text("--n-gpu-layers")
@@ -59,7 +60,6 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         split=split,
         kv_dtype=read.text("--cache-type-k"),
         flash_attention=(options.text("--flash-attn") or "auto").lower() not in ("off", "0", "false", "disabled"),
-        data=max(1, gpus),
         unread=tuple(read.unread),
         invalid=tuple(read.invalid),
     )

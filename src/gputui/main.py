@@ -11,9 +11,11 @@ from pathlib import Path
 
 from gputui.cli.arguments import SHOWS, parse
 from gputui.control.compose_watch import ComposeWatch
-from gputui.control.local import LocalControlRoom, Settings
+from gputui.control.local import LocalControlRoom
+from gputui.control.settings import Settings
 from gputui.control.store import Store
 from gputui.domain.errors import GputuiError
+from gputui.domain.event import Finish
 from gputui.domain.snapshot import EngineStatus
 from gputui.project.compose_file import default_file
 from gputui.project.operator import operator
@@ -100,8 +102,8 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
     def directory(status: EngineStatus) -> StateDir:
         return state_dir(status.info.id if status.info else "", engine.socket)
 
-    def start_process(number: int, store: Store) -> None:
-        process = launch(number, _engine_options(arguments), store.directory)
+    def start_process(number: int, store: Store, how: Finish) -> None:
+        process = launch(number, how, _engine_options(arguments), store.directory)
         store.applies.claim(number, process.pid)
         # Somebody has to wait for it, or its pid would stay taken by a zombie.
         threading.Thread(target=process.wait, daemon=True).start()
@@ -142,7 +144,8 @@ def _carry_out(arguments: argparse.Namespace) -> int:
     named = os.environ.get("GPUTUI_STATE_DIR")
     directory = Path(named) if named else state_dir(engine.info().id, engine.socket).path
     store = Store(directory)
-    result = carry_out(engine, NvmlSource(), store.applies, arguments.apply_id, directory)
+    how = arguments.how.replace("-", " ")
+    result = carry_out(engine, NvmlSource(), store.applies, arguments.apply_id, directory, how)
     return {"done": 0, "rolled_back": 4}.get(result, 5)
 
 
@@ -157,11 +160,12 @@ def demo_room(arguments: argparse.Namespace, directory: Path) -> LocalControlRoo
     engine = SimulatedEngine(scenario)
     source = SimulatedSource(scenario, engine.claims)
 
-    def start_thread(number: int, store: Store) -> None:
+    def start_thread(number: int, store: Store, how: Finish) -> None:
         # The simulated engine lives in this process, so its applies do too.
         store.applies.claim(number, os.getpid())
         executor = Executor(engine, source, store.applies, number)
-        threading.Thread(target=executor.run, name="apply", daemon=True).start()
+        does = executor.take_back if how == "take back" else executor.run
+        threading.Thread(target=does, name="apply", daemon=True).start()
 
     settings = Settings(
         host=scenario.host,

@@ -10,8 +10,10 @@ from gputui.app.app import AppOptions, GputuiApp
 from gputui.apply.executor import Executor
 from gputui.containers.simulated_engine import SimulatedEngine
 from gputui.control.compose_watch import ComposeWatch
-from gputui.control.local import LocalControlRoom, Settings
+from gputui.control.local import LocalControlRoom
+from gputui.control.settings import Settings
 from gputui.control.store import Store
+from gputui.domain.event import Finish
 from gputui.gpus.simulated_source import SimulatedSource
 from gputui.project.packaged_files import packaged
 from gputui.project.scenario_file import read_scenario
@@ -31,8 +33,9 @@ def open_room(tmp_path: Path) -> Iterator[Opening]:
         engine = SimulatedEngine(server, clock, speed=40)
         source = SimulatedSource(server, engine.claims, clock)
 
-        def launch(number: int, store: Store) -> None:
-            Executor(engine, source, store.applies, number).run()
+        def launch(number: int, store: Store, how: Finish) -> None:
+            executor = Executor(engine, source, store.applies, number)
+            (executor.take_back if how == "take back" else executor.run)()
 
         state = tmp_path / "room-state"
         state.mkdir(exist_ok=True)

@@ -121,8 +121,14 @@ def test_a_service_that_would_lose_its_neighbours_network_is_an_error() -> None:
     moved = service("a", G0, assigned=(G1.uuid,))
     assert moved.container is not None
     beside = service("b", container=container("b", shares_with=(moved.container.id,)), enabled=True)
-    codes = {(one.code, one.service) for one in found([moved, beside], [reading(G0), reading(G1)])}
+    readings = [reading(G0), reading(G1)]
+    memory = [memory_of(one, [moved]) for one in readings]
+    stranger = beside.container
+    assert stranger is not None
+    codes = {(one.code, one.service) for one in find_all([moved], [G0, G1], readings, memory, [stranger])}
     assert ("shared-namespace", "a") in codes
+    codes = {(one.code, one.service) for one in find_all([moved, beside], [G0, G1], readings, memory, [stranger])}
+    assert ("shared-namespace", "a") not in codes, "what is adopted is made anew with it"
 
 
 def test_memory_that_nvml_does_not_tell_apart_is_not_counted_twice() -> None:

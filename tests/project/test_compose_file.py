@@ -72,7 +72,8 @@ def test_a_service_is_carried_as_the_body_of_its_create_call(tmp_path: Path) -> 
     assert body["NetworkingConfig"]["EndpointsConfig"] == {"ai_default": {"Aliases": ["llm", "model"]}}
     assert llm.networks == {"shared-net": {"Aliases": ["llm"]}}
     assert body["Labels"]["com.docker.compose.service"] == "llm"
-    assert (found.named_networks, found.named_volumes) == ({"default": "ai_default"}, {"cache": "ai_cache"})
+    assert [(one.key, one.name) for one in found.networks] == [("default", "ai_default")]
+    assert [(one.key, one.name) for one in found.volumes] == [("cache", "ai_cache")]
     assert llm.not_carried == ()
 
 
@@ -185,11 +186,10 @@ def test_a_section_of_the_wrong_type_is_one_clear_line(tmp_path: Path, section: 
         ("deploy: {resources: {limits: {memory: 1g}}}", "deploy.resources.limits"),
         ("volumes: ['./a:/b:z']", "volumes :z"),
         ("ports: ['8000-8010:8000-8010']", "ports as a range"),
-        ("volumes: ['nfs:/b']", "volumes.nfs.driver"),
     ],
 )
 def test_what_would_be_lost_inside_a_key_is_named_too(tmp_path: Path, entry: str, key: str) -> None:
-    text = f"services:\n  a:\n    image: x\n    {entry}\nvolumes: {{nfs: {{driver_opts: {{type: nfs}}}}}}"
+    text = f"services:\n  a:\n    image: x\n    {entry}\n"
     (a,) = project(tmp_path, text).services
     assert key in a.not_carried
 

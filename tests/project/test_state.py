@@ -1,21 +1,22 @@
 """Saved state: revisions, applies, the generated files, and where they live."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from gputui.domain.assignment import Assignment, Assignments
-from gputui.domain.errors import Conflict, GputuiError, UsageError
+from gputui.domain.errors import UsageError
 from gputui.domain.plan import Transaction
 from gputui.domain.service import ServiceKey
 from gputui.planning.container_view import container_view
-from gputui.project.applies import Applies, JournalEntry
+from gputui.project.applies import Applies, JournalEntry, NewEvent
 from gputui.project.compose_file import read_project
 from gputui.project.database import Database
-from gputui.project.generated_files import Overridden, PreparedFiles, assignments_text, override_text
-from gputui.project.revisions import Revisions
+from gputui.project.generated_files import Overridden, assignments_text, override_text
+from gputui.project.revisions import Revisions, revision_after
 from gputui.project.state_dir import state_dir
 from tests.builders import gpu
 
@@ -33,16 +34,19 @@ def assigned(*indices: int) -> Assignments:
     return Assignments(items=(item,))
 
 
-def save(database: Database, base: int, assignments: Assignments, author: str = "alice") -> Assignments:
+def save(database: Database, assignments: Assignments, author: str = "alice") -> Assignments:
+    revisions = Revisions(database)
+    saved = revision_after(revisions.latest(), assignments, author=author, reason="test")
     with database.writing() as connection:
-        return Revisions(database).insert(connection, base, assignments, author=author, reason="test")
+        revisions.insert(connection, saved)
+    return saved
 
 
 def test_every_revision_is_kept(database: Database) -> None:
     revisions = Revisions(database)
     assert revisions.latest() == Assignments()
-    first = save(database, 0, assigned(0))
-    second = save(database, 1, assigned(2, 1))
+    first = save(database, assigned(0))
+    second = save(database, assigned(2, 1))
     assert (first.revision, second.revision) == (1, 2)
     assert revisions.latest() == second
     assert revisions.at(1) == first
@@ -50,16 +54,10 @@ def test_every_revision_is_kept(database: Database) -> None:
         revisions.at(9)
 
 
-def test_saving_over_somebody_elses_newer_revision_is_refused(database: Database) -> None:
-    save(database, 0, assigned(0), author="bob")
-    with pytest.raises(Conflict, match="bob saved revision 1 meanwhile"):
-        save(database, 0, assigned(1))
-
-
 def test_a_write_that_fails_leaves_nothing(database: Database) -> None:
     def fail() -> None:
         with database.writing() as connection:
-            Revisions(database).insert(connection, 0, assigned(0), author="a", reason="r")
+            Revisions(database).insert(connection, replace(assigned(0), revision=1))
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
@@ -69,19 +67,17 @@ def test_a_write_that_fails_leaves_nothing(database: Database) -> None:
 
 def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> None:
     applies = Applies(database)
-    transaction = Transaction(
-        revision=1, operator="alice", reason="r", tasks=(), token="t", settle_s=1, health_limit_s=1
-    )
+    transaction = Transaction(revision=1, operator="alice", reason="r", tasks=(), token="t")
     number = applies.begin(transaction)
     assert applies.transaction(number) == transaction
     applies.claim(number, os.getpid())
     assert applies.record(number).alive
-    applies.add_event(number, "operation", "started", "stop it", "llm")
-    applies.add_event(number, "operation", "done", "stop it", "llm")
+    applies.add_event(number, NewEvent("operation", "started", "stop it", "llm"))
+    applies.add_event(number, NewEvent("operation", "done", "stop it", "llm"))
     assert [event.number for event in applies.events(number, after=1)] == [2]
     entry = JournalEntry(task=0, operation=3, state="started", old_id="old", new_id=None)
     applies.note(number, entry)
-    assert applies.journal(number) == (entry,)
+    assert applies.journal(number) == (replace(entry, order=1),)
     assert [record.id for record in applies.unfinished()] == [number]
     applies.end(number, "done", {"llm": "done"}, "")
     assert applies.unfinished() == ()
@@ -90,9 +86,7 @@ def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> No
 
 def test_an_apply_whose_process_is_gone_is_not_alive(database: Database) -> None:
     applies = Applies(database)
-    number = applies.begin(
-        Transaction(revision=1, operator="a", reason="", tasks=(), token="t", settle_s=1, health_limit_s=1)
-    )
+    number = applies.begin(Transaction(revision=1, operator="a", reason="", tasks=(), token="t"))
     applies.claim(number, 2**22 + 1)
     assert not applies.record(number).alive
 
@@ -132,21 +126,6 @@ def test_the_assignments_are_written_for_people(tmp_path: Path) -> None:
     del tmp_path
     data = yaml.safe_load(assignments_text(assigned(2, 0), HOST))
     assert data["assignments"]["llm"]["gpus"] == ["2", "0"]
-
-
-def test_files_are_put_in_place_together_and_keep_their_backup(tmp_path: Path) -> None:
-    path = tmp_path / "gpu-assignments.yml"
-    path.write_text("old")
-    files = PreparedFiles({path: "new"})
-    assert path.read_text() == "old"
-    files.put_in_place()
-    assert (path.read_text(), (tmp_path / "gpu-assignments.yml.bak").read_text()) == ("new", "old")
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["gpu-assignments.yml", "gpu-assignments.yml.bak"]
-
-
-def test_a_folder_that_is_not_there_saves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(GputuiError, match="cannot be written"):
-        PreparedFiles({tmp_path / "gone" / "x.yml": "new"})
 
 
 def test_without_a_shared_place_the_state_is_the_users_own_and_says_so(

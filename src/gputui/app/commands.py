@@ -1,15 +1,16 @@
 """What the keys do: calls to the control room, with their questions and their errors. It knows no widget."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gputui.app.background import in_thread
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer
 from gputui.domain.finding import Finding
-from gputui.domain.plan import Plan
-from gputui.domain.service import Service
+from gputui.domain.plan import Plan, Step
+from gputui.domain.service import Service, ServiceKey
 from gputui.domain.suggestion import Suggestion
 
 Severity = Literal["information", "warning", "error"]
@@ -17,10 +18,12 @@ Severity = Literal["information", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whom the commands talk to: `ask` a question (with details, and the word for yes), `tell` the outcome, and
-    `launched` when an apply has begun."""
+    """Whom the commands talk to: `ask` a question (with details, and the word for yes), let them `choose` among
+    answers (key and text; the key, or None for none of them), `tell` the outcome, and `launched` when an apply has
+    begun."""
 
     ask: Callable[[str, str, str], Awaitable[bool]]
+    choose: Callable[[str, str, Sequence[tuple[str, str]]], Awaitable[str | None]]
     tell: Callable[[str, Severity], None]
     launched: Callable[[int], None]
 
@@ -100,22 +103,74 @@ class Commands:
             self._person.tell("there is no edit to take back", "information")
 
     async def save(self) -> None:
-        """Save the draft."""
+        """Save the draft; where somebody saved something else meanwhile, ask which of both holds."""
         try:
             saved = await in_thread(lambda: self._room.save("edited on the screen"))
+        except Conflict as conflict:
+            if await self._settled(conflict):
+                await self.save()
+            return
         except GputuiError as error:
             self._told(error)
             return
         self._person.tell(f"saved as revision {saved.revision}", "information")
 
+    async def _settled(self, conflict: Conflict) -> bool:
+        """Whether the person said which assignments hold."""
+        if not self._room.snapshot().draft.conflicts:
+            self._told(conflict)
+            return False
+        choices = [("m", "mine"), ("t", "theirs")]
+        choice = await self._person.choose("Which assignment holds?", conflict.what, choices)
+        if choice == "m":
+            self._room.keep_mine()
+        elif choice == "t":
+            self._room.take_theirs()
+        return choice is not None
+
     async def apply(self) -> None:
-        """Ask, save, and carry the plan out."""
+        """Show all that would change, ask, save, and carry the plan out."""
+        if await self.finish_cut_off():
+            return
         plan = self._room.plan()
         if not plan.doing:
             self._person.tell("nothing to do: what runs is what is assigned", "information")
             return
-        if await self._person.ask("Carry this out?", describe(plan), "apply"):
-            await self._launch(lambda: self._saved_plan(plan), "applied on the screen")
+        try:
+            plan = await in_thread(lambda: self._room.preview(plan))
+        except GputuiError as error:
+            self._told(error)
+            return
+        losing = frozenset(one.service for one in plan.findings if one.code == "writable-layer")
+        choices = [("y", "apply"), *([("k", "keep what they wrote as images, and apply")] if losing else [])]
+        choice = await self._person.choose("Carry this out?", describe(plan), choices)
+        if choice is None:
+            return
+        layers = frozenset(step.service for step in plan.doing if choice == "k" and step.name in losing)
+        await self._launch(lambda: self._saved_plan(plan), "applied on the screen", layers)
+
+    async def finish_cut_off(self) -> bool:
+        """Whether there is an apply that was cut off; then it is asked what to do with it, and that is begun."""
+        try:
+            left = await in_thread(self._room.unsettled)
+        except GputuiError:
+            return False
+        if left is None:
+            return False
+        how = "was cut off" if left.result == "running" else "failed, and left something"
+        choices = [("r", "resume: go on with it"), ("t", "take back what it left")]
+        question = f"The apply of {left.operator} at {left.started_at} {how}."
+        choice = await self._person.choose(question, left.message, choices)
+        if choice is None:
+            return True
+        try:
+            number = await in_thread(lambda: self._room.finish("go on" if choice == "r" else "take back"))
+        except GputuiError as error:
+            self._told(error)
+            return True
+        if number is not None:
+            self._person.launched(number)
+        return True
 
     def _saved_plan(self, confirmed: Plan) -> Plan:
         """The draft is saved, and what was confirmed is still what would be done.
@@ -125,7 +180,7 @@ class Commands:
         """
         self._room.save("edited on the screen")
         plan = self._room.plan()
-        if plan.doing != confirmed.doing:
+        if not _is_same(plan, confirmed):
             raise Conflict("what is to be done changed while you looked", "look at the plan again, then apply")
         return plan
 
@@ -141,12 +196,9 @@ class Commands:
 
     async def roll_back(self) -> None:
         """Take back what was cut off; else go back to the revision before, after looking at the plan."""
+        if await self.finish_cut_off():
+            return
         try:
-            recovered = await in_thread(self._room.recover)
-            if recovered is not None:
-                text = f"the apply that was cut off: {recovered.result.replace('_', ' ')} {recovered.message}"
-                self._person.tell(text, "warning")
-                return
             if not await self._person.ask(
                 "Go back to the revision before this one?", "It is saved as a new one.", "roll back"
             ):
@@ -159,14 +211,16 @@ class Commands:
         if plan.doing and await self._person.ask("Carry the rollback out now?", describe(plan), "apply"):
             await self._launch(self._room.plan, saved.reason)
 
-    async def _launch(self, make_plan: Callable[[], Plan], reason: str) -> None:
+    async def _launch(
+        self, make_plan: Callable[[], Plan], reason: str, keep_layers: frozenset[ServiceKey] = frozenset()
+    ) -> None:
         if self._launching:
             self._person.tell("another command is being started", "warning")
             return
         self._launching = True
         try:
             plan = await in_thread(make_plan)
-            number = await in_thread(lambda: self._room.apply(plan, reason))
+            number = await in_thread(lambda: self._room.apply(plan, reason, keep_layers=keep_layers))
         except GputuiError as error:
             self._told(error)
             return
@@ -175,9 +229,23 @@ class Commands:
         self._person.launched(number)
 
 
+def _is_same(plan: Plan, confirmed: Plan) -> bool:
+    """Whether both do the same; what was measured besides does not count."""
+
+    def plain(step: Step) -> Step:
+        return replace(step, diff=(), layer=None)
+
+    return [plain(step) for step in plan.doing] == [plain(step) for step in confirmed.doing]
+
+
 def describe(plan: Plan) -> str:
-    """The steps of a plan, a line each, and the findings that speak against it."""
-    lines = [f" {number} {step.action} {step.name}: {step.cause}" for number, step in enumerate(plan.doing, start=1)]
+    """The steps of a plan with all that changes, and the findings that speak against it."""
+    lines = []
+    units = Counter(step.unit for step in plan.doing)
+    for number, step in enumerate(plan.doing, start=1):
+        together = f" (together with the other {units[step.unit] - 1} of its unit)" if units[step.unit] > 1 else ""
+        lines.append(f" {number} {step.action} {step.name}: {step.cause}{together}")
+        lines += [f"     {line}" for line in step.diff]
     lines += [f" ▲ {one.text}" for one in plan.findings if one.severity == "warning"]
     lines += [f" ✗ {one.text}" for one in plan.findings if one.severity in ("error", "refusal")]
     return "\n".join(lines)

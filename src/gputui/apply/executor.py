@@ -1,23 +1,71 @@
-"""Carries a transaction out, operation by operation, and takes back what fails. It decides nothing else."""
+"""Carries a transaction out, unit by unit, and takes back what fails. It decides nothing else."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass, field
 
-from gputui.apply.operations import Hands, Parts, perform, take_back
-from gputui.apply.witness import patiently
+from gputui.apply.operations import Hands, Parts, await_release, perform, take_back
+from gputui.apply.patience import Patience
+from gputui.apply.witness import Abandoned, within
 from gputui.containers.engine import Engine
 from gputui.domain.errors import GputuiError, NotFound
-from gputui.domain.event import EventKind, Progress, Result
-from gputui.domain.plan import Operation, Task
+from gputui.domain.event import EventKind, Outcome, Progress, Result
+from gputui.domain.operation import PHASES, AwaitRelease, Operation, Phase
+from gputui.domain.plan import Task
 from gputui.domain.text import clean, clean_log_line
 from gputui.gpus.source import GpuSource
-from gputui.project.applies import Applies, JournalEntry, JournalState
+from gputui.project.applies import Applies, JournalEntry, JournalState, NewEvent
 
 LOG_LINES_ON_FAILURE = 20
+AT_ONCE = 8
+"""Units that are carried out at the same time."""
+RELEASE_AGAIN_S = 10.0
+INVENTORY_LIMIT_S = 10.0
 
-CLEARING_UP = ("keep_log", "remove")
-"""What is left to do once the new container was seen to be well."""
+
+@dataclass(slots=True)
+class Running:
+    """A task as it is carried out. `done` are the places of the operations that were done, `begun` of those that may
+    have been."""
+
+    number: int
+    task: Task
+    parts: Parts
+    done: set[int] = field(default_factory=set)
+    begun: set[int] = field(default_factory=set)
+    undone: set[int] = field(default_factory=set)
+    failure: str | None = None
+    launched: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True)
+class Unit:
+    """Tasks that are carried out and taken back together."""
+
+    tasks: list[Running]
+    failed: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def committed(self) -> bool:
+        """Every new container was seen to be well: all that is left is clearing up."""
+        return all(
+            place in one.done
+            for one in self.tasks
+            for place, operation in enumerate(one.task.operations)
+            if operation.phase != "clear"
+        )
+
+    @property
+    def begun(self) -> bool:
+        """Something of it was begun."""
+        return any(one.begun for one in self.tasks)
+
+    @property
+    def unsettled(self) -> bool:
+        """Something of it is neither committed nor taken back."""
+        return not self.committed and any(one.begun - one.undone for one in self.tasks)
 
 
 class Executor:
@@ -26,141 +74,252 @@ class Executor:
     def __init__(self, engine: Engine, source: GpuSource, applies: Applies, apply_id: int) -> None:
         self._applies = applies
         self._apply_id = apply_id
-        self._transaction = applies.transaction(apply_id)
         self._engine = engine
         self._source = source
-        self._gpus = source.inventory().gpus
+        # A driver that hangs must keep no service from being put back.
+        inventory = within(INVENTORY_LIMIT_S, source.inventory)
+        self._gpus = inventory.gpus if inventory else ()
+        self._patience = Patience()
+        self._transaction = applies.transaction(apply_id)
+        self._units = self._read_journal()
 
-    def run(self, asked_to_stop: Callable[[], bool] = lambda: False) -> Result:
-        """Carry out every task; the first that fails is taken back, and those after it are not begun."""
-        outcomes: dict[str, str] = {}
-        message = ""
-        result: Result = "done"
-        self._tell("apply", "started", f"revision {self._transaction.revision}")
-        for number, task in enumerate(self._transaction.tasks):
-            name = task.step.name
-            if result == "done" and asked_to_stop():
-                result, message = "failed", "it was asked to stop"
-            if result != "done":
-                outcomes[name] = "not begun"
-                continue
-            self._event("step", "started", f"{task.step.action} {name}: {task.step.cause}", task)
-            parts = Parts(old=task.old_id)
-            failure = self._carry_out(number, task, parts)
-            if failure is None:
-                outcomes[name] = "done"
-                self._event("step", "done", f"{task.step.action} {name}", task)
-                continue
-            self._event("step", "failed", failure, task)
-            self._show_log(task, parts)
-            left = self._undo(number, task, parts)
-            can_be_undone = any(operation.undo for operation in task.operations)
-            result = "failed" if left or not can_be_undone else "rolled_back"
-            outcomes[name] = result
-            message = f"{name}: {failure}"
-            if left:
-                message += "; by hand: " + "; ".join(left)
-        self._end(result, outcomes, message)
-        return result
-
-    def is_unsettled(self) -> bool:
-        """Whether something of it is neither committed nor taken back."""
+    def _read_journal(self) -> list[Unit]:
+        units: dict[int, Unit] = {}
         journal = self._applies.journal(self._apply_id)
         for number, task in enumerate(self._transaction.tasks):
-            entries = [entry for entry in journal if entry.task == number and entry.state != "undone"]
-            if entries and not self._is_committed(task, entries):
-                return True
-        return False
+            entries = [entry for entry in journal if entry.task == number]
+            last = max(entries, key=lambda entry: entry.order, default=None)
+            running = Running(number, task, Parts(task.old_id) if last is None else Parts(last.old_id, last.new_id))
+            running.begun = {entry.operation for entry in entries}
+            running.done = {entry.operation for entry in entries if entry.state == "done"}
+            running.undone = {entry.operation for entry in entries if entry.state == "undone"}
+            units.setdefault(task.step.unit or -number - 1, Unit([])).tasks.append(running)
+        return list(units.values())
+
+    # --- the whole ------------------------------------------------------------------------------------------------
+
+    def run(self, asked_to_stop: Callable[[], bool] = lambda: False) -> Result:
+        """Carry out every unit; where one fails it is taken back, and those that were not begun by then are not.
+
+        An apply that was cut off is gone on with where it was.
+        """
+        self._tell("apply", "started", f"revision {self._transaction.revision}")
+        waiting = [unit for unit in self._units if not unit.committed]
+        for unit in self._units:
+            if unit.committed:
+                self._clear_up(unit)
+        outcomes: dict[str, Outcome] = {one.task.step.name: "done" for unit in self._units for one in unit.tasks}
+        messages: list[str] = []
+        with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="unit") as pool:
+            running: dict[Future[str | None], Unit] = {}
+            while waiting or running:
+                if asked_to_stop() and not messages:
+                    messages.append("it was asked to stop")
+                for unit in [] if messages else self._ready(waiting, running.values()):
+                    waiting.remove(unit)
+                    running[pool.submit(self._carry_out, unit)] = unit
+                if not running:
+                    break
+                for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
+                    unit = running.pop(future)
+                    message = future.result()
+                    if message is not None:
+                        messages.append(message)
+                        outcomes |= self._outcomes_of(unit)
+        outcomes |= {one.task.step.name: "not begun" for unit in waiting for one in unit.tasks}
+        return self._end(outcomes, "; ".join(messages), otherwise="failed")
 
     def take_back(self) -> Result:
         """Finish an apply that was cut off: what was not committed is taken back."""
-        journal = self._applies.journal(self._apply_id)
-        outcomes: dict[str, str] = {}
+        outcomes: dict[str, Outcome] = {}
         left: list[str] = []
-        for number, task in reversed(list(enumerate(self._transaction.tasks))):
-            entries = [entry for entry in journal if entry.task == number]
-            name = task.step.name
-            if not entries:
-                outcomes[name] = "not begun"
-                continue
-            parts = Parts(old=entries[-1].old_id, new=entries[-1].new_id)
-            if self._is_committed(task, entries):
-                outcomes[name] = "done"
-                self._clear_up(number, task, parts, {entry.operation for entry in entries if entry.state == "done"})
-                continue
-            undone = self._undo(number, task, parts)
-            outcomes[name] = "failed" if undone else "rolled_back"
-            left += undone
-        settled: Result = "done" if set(outcomes.values()) == {"done"} else "rolled_back"
-        result: Result = "failed" if left else settled
-        self._end(result, outcomes, "by hand: " + "; ".join(left) if left else "it was cut off")
+        for unit in reversed(self._units):
+            if unit.committed:
+                self._clear_up(unit)
+                outcomes |= {one.task.step.name: "done" for one in unit.tasks}
+            elif unit.begun:
+                left += self._undo(unit)
+                outcomes |= self._outcomes_of(unit)
+            else:
+                outcomes |= {one.task.step.name: "not begun" for one in unit.tasks}
+        text = "by hand: " + "; ".join(left) if left else "it was cut off"
+        return self._end(outcomes, text, otherwise="rolled_back")
+
+    def is_unsettled(self) -> bool:
+        """Whether something of it is neither committed nor taken back."""
+        return any(unit.unsettled for unit in self._units)
+
+    def can_go_on(self) -> bool:
+        """Whether it can be gone on with: nothing of it was taken back yet."""
+        return not any(one.undone for unit in self._units for one in unit.tasks)
+
+    def _ready(self, waiting: Sequence[Unit], running: Iterable[Unit]) -> list[Unit]:
+        """The units of which everything that comes before is done."""
+        unfinished = {one.number for unit in (*waiting, *running) for one in unit.tasks}
+        return [
+            unit
+            for unit in waiting
+            if not any(
+                number in unfinished and number not in {one.number for one in unit.tasks}
+                for one in unit.tasks
+                for number in one.task.after
+            )
+        ]
+
+    def _outcomes_of(self, unit: Unit) -> dict[str, Outcome]:
+        return {one.task.step.name: "failed" if self._is_left(one) else "rolled_back" for one in unit.tasks}
+
+    @staticmethod
+    def _is_left(one: Running) -> bool:
+        """Something of it could not be taken back, or there is no way to (a restart)."""
+        irreversible = bool(one.task.operations) and not any(operation.undo for operation in one.task.operations)
+        return bool(one.begun - one.undone) or irreversible
+
+    def _end(self, outcomes: dict[str, Outcome], message: str, *, otherwise: Result) -> Result:
+        found = set(outcomes.values())
+        result: Result = "done" if found <= {"done"} else otherwise
+        if found & {"failed", "rolled_back"}:
+            result = "failed" if "failed" in found else "rolled_back"
+        text = "" if result == "done" else message
+        self._applies.end(self._apply_id, result, outcomes, text)
+        self._tell("result", "done", text or result)
         return result
 
-    def _end(self, result: Result, outcomes: dict[str, str], message: str) -> None:
-        self._applies.end(self._apply_id, result, outcomes, message)
-        self._tell("result", "done", message or result)
+    # --- one unit -------------------------------------------------------------------------------------------------
 
-    def _tell(self, kind: EventKind, progress: Progress, text: str, service: str | None = None) -> None:
-        """Report; what cannot be written down (a full disk) must not keep an apply from being finished or undone."""
-        with suppress(GputuiError):
-            self._applies.add_event(self._apply_id, kind, progress, text, service)
-
-    def _event(self, kind: EventKind, progress: Progress, text: str, task: Task) -> None:
-        self._tell(kind, progress, text, task.step.name)
-
-    def _note(self, task: int, operation: int, state: JournalState, parts: Parts) -> None:
-        entry = JournalEntry(task=task, operation=operation, state=state, old_id=parts.old, new_id=parts.new)
-        self._applies.note(self._apply_id, entry)
-
-    def _hands(self, task: Task) -> Hands:
-        return Hands(
-            engine=self._engine,
-            source=self._source,
-            gpus=self._gpus,
-            settle_s=self._transaction.settle_s,
-            health_limit_s=self._transaction.health_limit_s,
-            tell=lambda text: self._event("operation", "waiting", text, task),
-            keep=lambda ref, lines: self._applies.keep_log(self._apply_id, task.step.name, ref, lines),
-        )
-
-    def _carry_out(self, number: int, task: Task, parts: Parts) -> str | None:
-        """Why the task failed, or None. From the commit on, when the new container was seen to be well, nothing can
+    def _carry_out(self, unit: Unit) -> str | None:
+        """Why the unit failed, or None. From the commit on, when the new containers were seen to be well, nothing can
         fail it any more: what cannot be cleared up is only reported."""
-        hands = self._hands(task)
-        for place, operation in enumerate(task.operations):
-            if operation.kind in CLEARING_UP:
-                self._clear_up(number, task, parts, set(range(place)))
-                return None
-            try:
-                self._note(number, place, "started", parts)
-                self._event("operation", "started", operation.text, task)
-                said = perform(operation, parts, hands)
-                self._note(number, place, "done", parts)
-            except Exception as error:  # whatever it is, the old container must come back
-                return f"{operation.text}: {_why(error)}"
-            self._event("operation", "done", f"{operation.text}: {said}" if said else operation.text, task)
+        for one in unit.tasks:
+            step = one.task.step
+            self._event("step", "started", f"{step.action} {step.name}: {step.cause}", one)
+        for phase in PHASES[:-1]:
+            self._in_parallel(unit, phase)
+            failed = [one for one in unit.tasks if one.failure is not None]
+            if failed:
+                break
+        else:
+            self._clear_up(unit)
+            for one in unit.tasks:
+                self._event("step", "done", f"{one.task.step.action} {one.task.step.name}", one)
+            return None
+        for one in failed:
+            self._event("step", "failed", one.failure or "", one)
+            self._show_log(one)
+        left = self._undo(unit)
+        told = "; ".join(f"{one.task.step.name}: {one.failure}" for one in failed)
+        return f"{told}; by hand: {'; '.join(left)}" if left else told
+
+    def _in_parallel(self, unit: Unit, phase: Phase) -> None:
+        """The phase of every task of the unit; the first failure keeps the others from beginning anything more."""
+        if len(unit.tasks) == 1:
+            self._phase(unit, unit.tasks[0], phase)
+            return
+        threads = [threading.Thread(target=self._phase, args=(unit, one, phase)) for one in unit.tasks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _phase(self, unit: Unit, one: Running, phase: Phase) -> None:
+        try:
+            if phase == "launch":
+                for other in unit.tasks:
+                    if other.number in one.task.after:
+                        other.launched.wait()
+            hands = self._hands(one, unit)
+            for place, operation in enumerate(one.task.operations):
+                if operation.phase != phase or place in one.done:
+                    continue
+                if unit.failed.is_set():
+                    return
+                self._do(place, operation, one, hands)
+        except Abandoned:
+            return
+        except Exception as error:  # whatever it is, the old container must come back
+            text = one.task.operations[max(one.begun, default=0)].text
+            one.failure = f"{text}: {_why(error)}"
+            unit.failed.set()
+        finally:
+            if phase == "launch":
+                one.launched.set()
+
+    def _do(self, place: int, operation: Operation, one: Running, hands: Hands) -> None:
+        one.begun.add(place)
+        self._note(one, place, "started", NewEvent("operation", "started", operation.text, one.task.step.name))
+        make = self._patience.insist if operation.phase == "clear" else self._patience.call
+        said = make(lambda: perform(operation.do, one.parts, hands), hands.tell)
+        text = f"{operation.text}: {said}" if said else operation.text
+        self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
+        one.done.add(place)
+
+    def _clear_up(self, unit: Unit) -> None:
+        """Keep the old containers' logs and remove them."""
+        for one in unit.tasks:
+            hands = self._hands(one, unit)
+            for place, operation in enumerate(one.task.operations):
+                if operation.phase != "clear" or place in one.done:
+                    continue
+                try:
+                    self._do(place, operation, one, hands)
+                except NotFound:
+                    self._event("operation", "done", f"{operation.text}: it is gone already", one)
+                except GputuiError as error:
+                    self._event("operation", "failed", f"{operation.text}: {error.what}", one)
+
+    # --- taking back ----------------------------------------------------------------------------------------------
+
+    def _undo(self, unit: Unit) -> list[str]:
+        """Take back, newest first, what was begun; what is left to a person to do.
+
+        First everything new is stopped, then what was there before gets its place back.
+        """
+        left: list[str] = []
+        for phase in reversed(PHASES[:-1]):
+            if phase == "release":
+                self._await_release_of_new(unit)
+            # Whoever is depended on stops last, and is put back first.
+            for one in unit.tasks if phase == "release" else reversed(unit.tasks):
+                left += self._undo_phase(unit, one, phase)
+        return left
+
+    def _await_release_of_new(self, unit: Unit) -> None:
+        for one in unit.tasks:
+            if one.parts.new is not None:
+                with suppress(GputuiError):
+                    limit = AwaitRelease(part="new", limit_s=RELEASE_AGAIN_S)
+                    await_release(limit, one.parts.new, self._hands(one, unit))
+
+    def _undo_phase(self, unit: Unit, one: Running, phase: Phase) -> list[str]:
+        hands = self._hands(one, unit)
+        left = []
+        for place in sorted(one.begun - one.undone, reverse=True):
+            operation = one.task.operations[place]
+            if operation.phase != phase:
+                continue
+            if operation.undo is not None:
+                text = self._undo_one(operation, one, hands)
+                if text is not None:
+                    left.append(text)
+                    continue
+            one.undone.add(place)
+            with suppress(GputuiError):
+                self._note(one, place, "undone")
+        return left
+
+    def _undo_one(self, operation: Operation, one: Running, hands: Hands) -> str | None:
+        """What a person has to do where it failed, or None."""
+        try:
+            said = self._patience.insist(lambda: take_back(operation, one.parts, one.task.old_spec, hands), hands.tell)
+        except Exception as error:  # the rest has to be taken back all the same
+            self._event("undo", "failed", f"{operation.undo_text}: {_why(error)}", one)
+            return f"{operation.undo_text} ({_why(error)})"
+        self._event("undo", "done", f"{operation.undo_text}: {said}" if said else operation.undo_text, one)
         return None
 
-    def _clear_up(self, number: int, task: Task, parts: Parts, done: set[int]) -> None:
-        """Keep the old container's log and remove it."""
-        for place, operation in enumerate(task.operations):
-            if place in done or operation.kind not in CLEARING_UP:
-                continue
-            said = ""
-            try:
-                self._note(number, place, "started", parts)
-                patiently(partial(perform, operation, parts, self._hands(task)))
-                self._note(number, place, "done", parts)
-            except NotFound:
-                said = ": it is gone already"
-            except GputuiError as error:
-                self._event("operation", "failed", f"{operation.text}: {error.what}", task)
-                continue
-            self._event("operation", "done", operation.text + said, task)
-
-    def _show_log(self, task: Task, parts: Parts) -> None:
+    def _show_log(self, one: Running) -> None:
         """The last lines of what did not come up, before it is taken away."""
-        ref = parts.new or (parts.old if task.step.action in ("start", "restart") else None)
+        ref = one.parts.new or (one.parts.old if one.task.step.action in ("start", "restart") else None)
         if ref is None:
             return
         try:
@@ -168,40 +327,34 @@ class Executor:
         except GputuiError:
             return
         for line in lines:
-            self._event("log", "done", clean_log_line(line), task)
+            self._event("log", "done", clean_log_line(line), one)
 
-    def _undo(self, number: int, task: Task, parts: Parts) -> list[str]:
-        """Take back, newest first, what the journal says was begun; what is left to a person to do."""
-        entries = [entry for entry in self._applies.journal(self._apply_id) if entry.task == number]
-        begun = {entry.operation for entry in entries if entry.state != "undone"}
-        hands = self._hands(task)
-        left: list[str] = []
-        for place in sorted(begun, reverse=True):
-            operation = task.operations[place]
-            if operation.undo is not None:
-                text = self._undo_one(operation.undo, operation, task, parts, hands)
-                if text is not None:
-                    left.append(text)
-                    continue
-            with suppress(GputuiError):
-                self._note(number, place, "undone", parts)
-        return left
+    # --- telling --------------------------------------------------------------------------------------------------
 
-    def _undo_one(self, undo: Operation, operation: Operation, task: Task, parts: Parts, hands: Hands) -> str | None:
-        """What a person has to do where it failed, or None."""
-        try:
-            said = patiently(lambda: take_back(undo, operation, task, parts, hands))
-        except Exception as error:  # the rest has to be taken back all the same
-            self._event("undo", "failed", f"{undo.text}: {_why(error)}", task)
-            return f"{undo.text} ({_why(error)})"
-        self._event("undo", "done", f"{undo.text}: {said}" if said else undo.text, task)
-        return None
+    def _tell(self, kind: EventKind, progress: Progress, text: str, service: str | None = None) -> None:
+        """Report; what cannot be written down (a full disk) must not keep an apply from being finished or undone."""
+        with suppress(GputuiError):
+            self._applies.add_event(self._apply_id, NewEvent(kind, progress, text, service))
 
-    def _is_committed(self, task: Task, entries: list[JournalEntry]) -> bool:
-        """The new container was seen to be well: all that was left is clearing up."""
-        done = {entry.operation for entry in entries if entry.state == "done"}
-        needed = (place for place, operation in enumerate(task.operations) if operation.kind not in CLEARING_UP)
-        return all(place in done for place in needed)
+    def _event(self, kind: EventKind, progress: Progress, text: str, one: Running) -> None:
+        self._tell(kind, progress, text, one.task.step.name)
+
+    def _note(self, one: Running, operation: int, state: JournalState, event: NewEvent | None = None) -> None:
+        entry = JournalEntry(
+            task=one.number, operation=operation, state=state, old_id=one.parts.old, new_id=one.parts.new
+        )
+        self._applies.note(self._apply_id, entry, event)
+
+    def _hands(self, one: Running, unit: Unit) -> Hands:
+        return Hands(
+            engine=self._engine,
+            source=self._source,
+            gpus=self._gpus,
+            patience=self._patience,
+            tell=lambda text: self._event("operation", "waiting", text, one),
+            keep=lambda ref, lines: self._applies.keep_log(self._apply_id, one.task.step.name, ref, lines),
+            abandoned=unit.failed.is_set,
+        )
 
 
 def _why(error: Exception) -> str:

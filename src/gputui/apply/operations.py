@@ -1,18 +1,44 @@
-"""How each kind of operation is done: forwards, and idempotently when it takes another back."""
+"""How each operation is done. All may be done twice: what is found decides what is left to do."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gputui.apply.patience import Patience
 from gputui.apply.witness import NotWell, confirm_gpus, holders, stay_up, watch
 from gputui.containers.engine import Engine
 from gputui.domain.container import LABEL_APPLY, ContainerSpec
-from gputui.domain.errors import GputuiError, NotFound
+from gputui.domain.errors import EngineError, GputuiError, NotFound
 from gputui.domain.gpu import Gpu
-from gputui.domain.plan import Operation, Task
+from gputui.domain.operation import Action as Do
+from gputui.domain.operation import (
+    AwaitRelease,
+    CheckRequest,
+    CommitImage,
+    ConfirmGpus,
+    Connect,
+    Create,
+    EnsureNetwork,
+    EnsureVolume,
+    KeepLog,
+    Operation,
+    Part,
+    PutBack,
+    Remove,
+    RemoveImage,
+    Rename,
+    Restart,
+    SetRestartPolicy,
+    Start,
+    Stop,
+    Watch,
+)
 from gputui.gpus.source import GpuSource
 
 KEPT_LOG_LINES = 10_000
+UNACCOUNTED_MIB = 1024
+"""Memory of a GPU that no process is seen to hold, beyond which it is taken for memory that is still being freed."""
+UNCHANGED_S = 2.0
 
 
 @dataclass(slots=True)
@@ -22,83 +48,105 @@ class Parts:
     old: str | None
     new: str | None = None
 
-    def of(self, operation: Operation) -> str:
-        """The container that an operation is about."""
-        ref = self.old if operation.target == "old" else self.new
+    def of(self, part: Part) -> str:
+        """The id of one of them.
+
+        Raises:
+            NotFound: there is none.
+        """
+        ref = self.old if part == "old" else self.new
         if ref is None:
-            raise NotFound(f"{operation.text}: there is no {operation.target} container")
+            raise NotFound(f"there is no {part} container")
         return ref
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hands:
-    """What operations are done with. `tell` reports progress, `keep` stores a log."""
+    """What operations are done with. `tell` reports progress, `keep` stores a log, `abandoned` says that another
+    container of the same unit failed."""
 
     engine: Engine
     source: GpuSource
     gpus: tuple[Gpu, ...]
-    settle_s: float
-    health_limit_s: float
+    patience: Patience
     tell: Callable[[str], None]
     keep: Callable[[str, tuple[bytes, ...]], None]
+    abandoned: Callable[[], bool]
 
 
-def perform(operation: Operation, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912 - one branch a kind
+def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912 - one branch a kind
     """Do one operation; a line to read where there is more to say than that it was done.
 
     Raises:
         EngineError: it failed, or what it was to see is not so.
         Unreachable: the engine went away.
     """
-    engine, arguments = hands.engine, operation.arguments
-    match operation.kind:
-        case "create":
-            assert operation.spec is not None
-            parts.new = engine.create(operation.spec)
-        case "connect":
-            engine.connect(parts.of(operation), arguments["network"], arguments["endpoint"])
-        case "check_request":
-            _check_request(engine, parts.of(operation), tuple(arguments["device_ids"]))
-        case "stop":
-            engine.stop(parts.of(operation), arguments["timeout_s"])
-        case "await_release":
-            return _await_release(hands, parts.of(operation), arguments["limit_s"])
-        case "set_restart_policy":
-            engine.set_restart_policy(parts.of(operation), arguments["policy"])
-        case "rename":
-            engine.rename(parts.of(operation), arguments["name"])
-        case "start" | "put_back":
-            engine.start(parts.of(operation))
-        case "restart":
-            engine.restart(parts.of(operation), arguments["timeout_s"])
-        case "watch":
-            watch(
-                engine,
-                parts.of(operation),
-                settle_s=hands.settle_s,
-                health_limit_s=hands.health_limit_s,
-                tell=hands.tell,
-            )
-        case "confirm_gpus":
-            nodes = arguments["nodes"]
-            return confirm_gpus(
-                engine,
-                hands.source,
-                hands.gpus,
-                parts.of(operation),
-                expected=tuple(arguments["gpus"]),
-                nodes=None if nodes is None else frozenset(nodes),
-            )
-        case "keep_log":
-            ref = parts.of(operation)
+    engine = hands.engine
+    match do:
+        case CommitImage():
+            engine.commit_image(parts.of(do.part), do.image)
+        case RemoveImage():
+            engine.remove_image(do.image)
+        case EnsureNetwork():
+            engine.ensure_network(do.name, do.body)
+        case EnsureVolume():
+            engine.ensure_volume(do.name, do.body)
+        case Create():
+            parts.new = _created(engine, do.spec, parts.new)
+        case Connect():
+            if do.network not in engine.networks_of(parts.of(do.part)):
+                engine.connect(parts.of(do.part), do.network, do.endpoint)
+        case CheckRequest():
+            _check_request(engine, parts.of(do.part), do.device_ids)
+        case Stop():
+            engine.stop(parts.of(do.part), do.timeout_s)
+        case AwaitRelease():
+            return await_release(do, parts.of(do.part), hands)
+        case SetRestartPolicy():
+            engine.set_restart_policy(parts.of(do.part), {"Name": do.name, "MaximumRetryCount": do.retries})
+        case Rename():
+            if engine.inspect(parts.of(do.part)).name != do.name:
+                engine.rename(parts.of(do.part), do.name)
+        case Start():
+            engine.start(parts.of(do.part))
+        case Restart():
+            engine.restart(parts.of(do.part), do.timeout_s)
+        case Watch():
+            ref = parts.of(do.part)
+            return watch(engine, ref, do, patience=hands.patience, tell=hands.tell, abandoned=hands.abandoned)
+        case ConfirmGpus():
+            return confirm_gpus(engine, hands.source, hands.gpus, parts.of(do.part), do)
+        case KeepLog():
+            ref = parts.of(do.part)
             hands.keep(ref, engine.last_log(ref, KEPT_LOG_LINES))
-        case "remove":
-            engine.remove(parts.of(operation))
-        case "ensure_network":
-            engine.ensure_network(arguments["name"], arguments["labels"])
-        case "ensure_volume":
-            engine.ensure_volume(arguments["name"], arguments["labels"])
+        case Remove():
+            engine.remove(parts.of(do.part))
+        case PutBack():
+            raise NotWell("what is put back is put back by an undo")
     return None
+
+
+def _created(engine: Engine, spec: ContainerSpec, made: str | None) -> str:
+    """The new container; the one that was made before, where the reply to that was lost."""
+    if made is not None:
+        return engine.inspect(made).id
+    try:
+        return engine.create(spec)
+    except EngineError:
+        found = made_by_us(engine, spec)
+        if found is None:
+            raise
+        return found
+
+
+def made_by_us(engine: Engine, spec: ContainerSpec) -> str | None:
+    """The container that this very apply made under this name; a stranger that has the name lacks the token."""
+    try:
+        found = engine.inspect(spec.name)
+    except NotFound:
+        return None
+    token = (spec.body.get("Labels") or {}).get(LABEL_APPLY)
+    return found.id if token and found.labels.get(LABEL_APPLY) == token else None
 
 
 def _check_request(engine: Engine, ref: str, wanted: tuple[str, ...]) -> None:
@@ -110,37 +158,66 @@ def _check_request(engine: Engine, ref: str, wanted: tuple[str, ...]) -> None:
         )
 
 
-def _await_release(hands: Hands, ref: str, limit_s: float) -> str | None:
-    until = time.monotonic() + limit_s
+def await_release(do: AwaitRelease, ref: str, hands: Hands) -> str | None:
+    """Wait until the processes are gone from every GPU, and then until the memory that nobody holds is freed."""
+    until = time.monotonic() + do.limit_s
     while held := holders(hands.source, hands.gpus, ref):
         if time.monotonic() > until:
             return "still held: " + ", ".join(f"GPU {label} by pid {pid}" for label, pid in held)
         time.sleep(0.1)
-    return "who holds GPU memory cannot be seen" if held is None else None
+    if held is None:
+        return "who holds GPU memory cannot be seen"
+    left = {label: mib for label, mib in _unaccounted(do, hands).items() if mib > UNACCOUNTED_MIB}
+    since = time.monotonic()
+    while left and time.monotonic() < min(until, since + UNCHANGED_S):
+        time.sleep(0.1)
+        now = {label: mib for label, mib in _unaccounted(do, hands).items() if mib > UNACCOUNTED_MIB}
+        if now != left:
+            left, since = now, time.monotonic()
+    if not left:
+        return None
+    return ", ".join(f"{mib} MiB on GPU {label} are held by no process that is seen" for label, mib in left.items())
 
 
-def take_back(undo: Operation, done: Operation, task: Task, parts: Parts, hands: Hands) -> str | None:
+def _unaccounted(do: AwaitRelease, hands: Hands) -> dict[str, int]:
+    """MiB on the GPUs that no process is seen to hold, where both are known."""
+    found = {}
+    for gpu in hands.gpus:
+        if gpu.uuid not in do.gpus:
+            continue
+        used = hands.source.read(gpu).memory_used_mib
+        held = [process.memory_mib for process in hands.source.processes(gpu) or ()]
+        known = [mib for mib in held if mib is not None]
+        if used is not None and len(known) == len(held):
+            found[gpu.label] = used - sum(known)
+    return found
+
+
+PUT_BACK_TRIES = 3
+SAME_SERVICE = ("com.docker.compose.project", "com.docker.compose.service", LABEL_APPLY)
+PUT_BACK_WATCH_S = 2.0
+
+
+def take_back(operation: Operation, parts: Parts, old_spec: ContainerSpec | None, hands: Hands) -> str | None:
     """Undo one operation, whatever of it had been carried out: the state that is found decides.
 
     Raises:
         GputuiError: it cannot be undone.
     """
-    engine = hands.engine
-    if undo.kind == "put_back":
-        return _put_back(task, parts, hands)
-    ref = parts.old if undo.target == "old" else parts.new
-    if ref is None and done.spec is not None:
-        ref = _made_by_us(engine, done.spec)
-        parts.new = ref
-    if ref is None:
-        return "nothing to do"
+    undo, done, engine = operation.undo, operation.do, hands.engine
+    assert undo is not None
+    if isinstance(undo, PutBack):
+        return _put_back(parts, old_spec, hands)
+    if isinstance(undo, RemoveImage):
+        perform(undo, parts, hands)
+        return None
+    if undo.part == "new" and parts.new is None and isinstance(done, Create):
+        parts.new = made_by_us(engine, done.spec)
     try:
-        found = engine.inspect(ref)
+        found = engine.inspect(parts.of(undo.part))
     except NotFound:
         return "it is gone already"
-    if undo.kind == "rename" and found.name == undo.arguments["name"]:
-        return "nothing to do"
-    if undo.kind == "stop" and found.state in ("exited", "created", "dead"):
+    if isinstance(undo, Stop) and found.state in ("exited", "created", "dead"):
         return "it does not run"
     try:
         perform(undo, parts, hands)
@@ -149,22 +226,7 @@ def take_back(undo: Operation, done: Operation, task: Task, parts: Parts, hands:
     return None
 
 
-def _made_by_us(engine: Engine, spec: ContainerSpec) -> str | None:
-    """The container that this very apply made, where the reply to its create call was lost; a stranger that has the
-    name lacks the token."""
-    try:
-        found = engine.inspect(spec.name)
-    except NotFound:
-        return None
-    token = (spec.body.get("Labels") or {}).get(LABEL_APPLY)
-    return found.id if token and found.labels.get(LABEL_APPLY) == token else None
-
-
-PUT_BACK_TRIES = 3
-PUT_BACK_WATCH_S = 2.0
-
-
-def _put_back(task: Task, parts: Parts, hands: Hands) -> str | None:
+def _put_back(parts: Parts, old_spec: ContainerSpec | None, hands: Hands) -> str | None:
     """The old container is seen to run again; made anew from its spec where somebody removed it meanwhile.
 
     Raises:
@@ -172,30 +234,37 @@ def _put_back(task: Task, parts: Parts, hands: Hands) -> str | None:
     """
     engine = hands.engine
     note = None
-    if parts.new is not None:
-        _await_release(hands, parts.new, 10)
     for _ in range(PUT_BACK_TRIES):
         try:
             running = engine.inspect(parts.old or "").running
         except NotFound:
             note = "somebody had removed it; it was made again from its spec"
             running = False
-            parts.old = _made_again(task, engine)
+            parts.old = _made_again(old_spec, engine)
         if not running:
-            engine.start(parts.old or "")
+            engine.start(parts.of("old"))
         try:
             # A stop that was given up may still be carried out by the daemon, so it has to be seen to stay up.
-            stay_up(engine, parts.old or "", PUT_BACK_WATCH_S)
+            stay_up(engine, parts.of("old"), PUT_BACK_WATCH_S)
         except NotWell:
             continue
         return note
     raise GputuiError(f"the old container does not stay up after {PUT_BACK_TRIES} starts")
 
 
-def _made_again(task: Task, engine: Engine) -> str:
-    if task.old_spec is None:
+def _made_again(spec: ContainerSpec | None, engine: Engine) -> str:
+    """The old container made from its spec; one that has its name by now is taken for it if it is the same service."""
+    if spec is None:
         raise GputuiError("the old container was removed and its spec is not known")
-    made = engine.create(task.old_spec)
-    for network, endpoint in task.old_spec.networks.items():
-        engine.connect(made, network, endpoint)
+    try:
+        made = engine.create(spec)
+    except EngineError:
+        found = engine.inspect(spec.name)
+        labels = spec.body.get("Labels") or {}
+        if any(found.labels.get(name) != labels.get(name) for name in SAME_SERVICE):
+            raise
+        made = found.id
+    for network, endpoint in spec.networks.items():
+        if network not in engine.networks_of(made):
+            engine.connect(made, network, endpoint)
     return made

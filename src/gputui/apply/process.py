@@ -12,22 +12,22 @@ from pathlib import Path
 from gputui.apply.executor import Executor
 from gputui.containers.engine import Engine
 from gputui.domain.errors import Conflict, GputuiError
-from gputui.domain.event import Result
+from gputui.domain.event import Finish, Result
 from gputui.gpus.source import GpuSource
-from gputui.project.applies import Applies
+from gputui.project.applies import Applies, NewEvent
 
 VERB = "carry-out"
 """The verb, not meant for people, that an apply process is started with."""
 
 
-def launch(apply_id: int, options: Sequence[str], state_dir: Path) -> subprocess.Popen[bytes]:
+def launch(apply_id: int, how: Finish, options: Sequence[str], state_dir: Path) -> subprocess.Popen[bytes]:
     """Start the process of an apply: in a session of its own, without this terminal, so that neither quitting nor a
     lost connection reaches it. `options` say which engine it is about."""
     log = (state_dir / f"apply-{apply_id}.log").open("ab")
     environment = {**os.environ, "GPUTUI_STATE_DIR": str(state_dir)}
     with log:
         return subprocess.Popen(
-            [sys.executable, "-m", "gputui", *options, VERB, str(apply_id)],
+            [sys.executable, "-m", "gputui", *options, VERB, str(apply_id), how.replace(" ", "-")],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -37,8 +37,10 @@ def launch(apply_id: int, options: Sequence[str], state_dir: Path) -> subprocess
         )
 
 
-def carry_out(engine: Engine, source: GpuSource, applies: Applies, apply_id: int, state_dir: Path) -> Result:
-    """Carry out the apply of that number in this process.
+def carry_out(
+    engine: Engine, source: GpuSource, applies: Applies, apply_id: int, state_dir: Path, how: Finish
+) -> Result:
+    """Carry out the apply of that number in this process, or finish it where it was cut off.
 
     Raises:
         Conflict: another apply holds the lock.
@@ -51,14 +53,17 @@ def carry_out(engine: Engine, source: GpuSource, applies: Applies, apply_id: int
     try:
         lock.take()
     except Conflict as error:
-        applies.end(apply_id, "failed", {}, error.what)
-        applies.add_event(apply_id, "result", "failed", error.what)
+        if how == "carry out":
+            applies.end(apply_id, "failed", {}, error.what)
+            applies.add_event(apply_id, NewEvent("result", "failed", error.what))
         raise
     with lock:
-        if applies.record(apply_id).result != "running" or applies.journal(apply_id):
+        fresh = not applies.journal(apply_id)
+        if applies.record(apply_id).result != "running" or (how == "carry out" and not fresh):
             raise Conflict(f"apply {apply_id} was begun before", "see `gputui history`")
         applies.claim(apply_id, os.getpid())
-        return Executor(engine, source, applies, apply_id).run(lambda: bool(asked))
+        executor = Executor(engine, source, applies, apply_id)
+        return executor.take_back() if how == "take back" else executor.run(lambda: bool(asked))
 
 
 class ApplyLock:

@@ -6,23 +6,30 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from gputui.apply.patience import Patience
+from gputui.apply.serving_probe import answers
 from gputui.containers.engine import Engine
 from gputui.domain.container import Container
-from gputui.domain.errors import EngineError, Unreachable
+from gputui.domain.errors import EngineError, GputuiError
 from gputui.domain.gpu import Gpu, GpuProcess
+from gputui.domain.operation import ConfirmGpus, Watch
+from gputui.domain.text import clean_log_line
 from gputui.gpus.source import GpuSource
 
 T = TypeVar("T")
 
 POLL_S = 0.25
+PROBE_S = 1.0
+TELL_S = 5.0
 NVML_LIMIT_S = 5.0
-RETRY_S = 1.0
-OUTAGE_LIMIT_S = 180.0
-"""How long an engine may be away (a restart of the daemon) before an apply gives up waiting for it."""
 
 
 class NotWell(EngineError):
     """The container did not come up, or is not on its GPUs."""
+
+
+class Abandoned(EngineError):
+    """Nobody needs to see it any more: another container of its unit failed."""
 
 
 def within(limit_s: float, call: Callable[[], T]) -> T | None:
@@ -34,47 +41,61 @@ def within(limit_s: float, call: Callable[[], T]) -> T | None:
     return result[0] if result else None
 
 
-def patiently(call: Callable[[], T]) -> T:
-    """What the call returns, tried again while the engine does not answer. For calls that may be made twice.
+def watch(
+    engine: Engine,
+    ref: str,
+    how: Watch,
+    *,
+    patience: Patience,
+    tell: Callable[[str], None],
+    abandoned: Callable[[], bool] = lambda: False,
+) -> str | None:
+    """Return once the container is healthy, or answers, or, with neither to ask, has run for its time without a fall.
 
     Raises:
-        Unreachable: the engine stayed away for `OUTAGE_LIMIT_S`.
-    """
-    until = time.monotonic() + OUTAGE_LIMIT_S
-    while True:
-        try:
-            return call()
-        except Unreachable:
-            if time.monotonic() > until:
-                raise
-            time.sleep(RETRY_S)
-
-
-def watch(engine: Engine, ref: str, *, settle_s: float, health_limit_s: float, tell: Callable[[str], None]) -> None:
-    """Return once the container is healthy, or, without a healthcheck, has run for `settle_s` without a fall.
-
-    Raises:
-        NotWell: it ended, was restarted, became unhealthy, or came to neither within `health_limit_s`.
+        NotWell: it ended, was restarted, became unhealthy, or came to none of this in its time.
+        Abandoned: it is not needed any more.
     """
     began = told = time.monotonic()
+    asked = 0.0
     first: Container | None = None
     while True:
-        container = patiently(lambda: engine.inspect(ref))
+        container = patience.call(lambda: engine.inspect(ref))
         first = first or container
-        fall = _fall(container, first)
+        waited = time.monotonic() - began
+        fall = _fall(container, first, may_load=waited < how.loading_s)
         if fall:
             raise NotWell(fall)
-        waited = time.monotonic() - began
-        healthy = container.health == "healthy"
-        settled = not container.has_healthcheck and container.running and waited >= settle_s
-        if healthy or settled:
-            return
-        if waited > health_limit_s:
+        if abandoned():
+            raise Abandoned("another of its unit failed")
+        if container.has_healthcheck:
+            if container.health == "healthy":
+                return "healthy"
+        elif how.probe is not None:
+            if time.monotonic() - asked >= PROBE_S:
+                asked = time.monotonic()
+                if container.running and answers(container, how.probe):
+                    return f"it answers on port {how.probe.port}"
+            if not how.probe.proven and waited > max(how.loading_s, how.settle_s):
+                return f"it runs, but was not seen to answer on port {how.probe.port} yet"
+        elif container.running and waited >= how.settle_s:
+            return None
+        if waited > how.limit_s:
             raise NotWell(f"it was {container.health or container.state} for {waited:.0f} s")
-        if time.monotonic() - told >= 5:
+        if time.monotonic() - told >= TELL_S:
             told = time.monotonic()
-            tell(f"{container.health or container.state} for {waited:.0f} s")
+            tell(f"{container.health or container.state} for {waited:.0f} s{_last_line(engine, ref)}")
         time.sleep(POLL_S)
+
+
+def _last_line(engine: Engine, ref: str) -> str:
+    """What the program said last: a model that loads tells how far it is."""
+    try:
+        lines = engine.last_log(ref, 1)
+    except GputuiError:
+        return ""
+    text = clean_log_line(lines[-1].split(b"\r")[-1])[:160] if lines else ""
+    return f": {text}" if text else ""
 
 
 def stay_up(engine: Engine, ref: str, seconds: float) -> None:
@@ -85,58 +106,57 @@ def stay_up(engine: Engine, ref: str, seconds: float) -> None:
     """
     until = time.monotonic() + seconds
     first: Container | None = None
-    while time.monotonic() < until:
+    while True:
         container = engine.inspect(ref)
         first = first or container
-        fall = _fall(container, first)
+        # What it thinks of its health is not asked: it is the one that was there before.
+        fall = _fall(container, first, may_load=True)
         if fall:
             raise NotWell(fall)
+        if time.monotonic() >= until:
+            return
         time.sleep(POLL_S)
 
 
-def _fall(container: Container, first: Container) -> str | None:
+def _fall(container: Container, first: Container, *, may_load: bool) -> str | None:
     code = f"with code {container.exit_code}" if container.exit_code is not None else ""
     because = f": {container.error}" if container.error else ""
+    if container.oom_killed:
+        return "it ran out of memory (of the machine, not of a GPU) and was killed"
     if container.state in ("exited", "dead"):
         return f"it ended {code}{because}"
     # Under a restart policy a program that dies at once is seen as restarting, or as running for a moment.
     if container.state == "restarting" or container.restart_count > first.restart_count:
         return f"it ended {code} and is restarted again and again{because}"
-    if container.health == "unhealthy":
+    if container.state == "removing":
+        return "somebody removes it"
+    if container.health == "unhealthy" and not may_load:
         return "its healthcheck says unhealthy"
     return None
 
 
-def confirm_gpus(
-    engine: Engine,
-    source: GpuSource,
-    gpus: tuple[Gpu, ...],
-    ref: str,
-    *,
-    expected: tuple[str, ...],
-    nodes: frozenset[str] | None,
-) -> str:
+def confirm_gpus(engine: Engine, source: GpuSource, gpus: tuple[Gpu, ...], ref: str, expected: ConfirmGpus) -> str:
     """What was seen of the container's GPUs, as a line to read. Device nodes decide; no process yet is no failure.
 
     Raises:
         NotWell: other device nodes than those asked for are inside, or a process of it is on another GPU.
     """
     labels = {gpu.uuid: gpu.label for gpu in gpus}
-    wanted = ", ".join(labels.get(uuid, uuid) for uuid in expected) or "none"
-    seen = engine.device_nodes(ref) if nodes is not None else None
-    if nodes is not None and seen is not None and seen != nodes:
+    wanted = ", ".join(labels.get(uuid, uuid) for uuid in expected.gpus) or "none"
+    seen = engine.device_nodes(ref) if expected.nodes is not None else None
+    if expected.nodes is not None and seen is not None and seen != set(expected.nodes):
         inside = ", ".join(sorted(seen)) or "no GPU"
         raise NotWell(
-            f"drift: it was to get GPU {wanted} ({', '.join(sorted(nodes)) or 'no node'}); inside is {inside}"
+            f"drift: it was to get GPU {wanted} ({', '.join(expected.nodes) or 'no node'}); inside is {inside}"
         )
     pids = frozenset(engine.pids(ref))
     lists = process_lists(source, gpus)
     on = [uuid for uuid, processes in lists.items() if any(process.pid in pids for process in processes or ())]
-    strays = [labels[uuid] for uuid in on if uuid not in expected]
+    strays = [labels[uuid] for uuid in on if uuid not in expected.gpus]
     if strays:
         raise NotWell(f"drift: it was to get GPU {wanted}; a process of it runs on GPU {', '.join(strays)}")
     inside = "device nodes cannot be seen" if seen is None else f"inside is {', '.join(sorted(seen)) or 'no GPU'}"
-    return f"GPU {wanted}: {inside}; {_use(lists, on, expected, labels)}"
+    return f"GPU {wanted}: {inside}; {_use(lists, on, expected.gpus, labels)}"
 
 
 def _use(

@@ -116,10 +116,21 @@ def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb.add_argument("--save", action="store_true", help="save it as the assignments; nothing is applied yet")
     verb.add_argument("--yes", "-y", action="store_true", help="without asking")
     verb = verbs.add_parser("plan", help="what an apply would do")
+    verb.add_argument("service", nargs="*", metavar="SERVICE")
+    verb.add_argument("--refresh", action="store_true", help="also what differs from its Compose file")
     verb.add_argument("--json", action="store_true", help="one JSON object")
     verb = verbs.add_parser("apply", help="carry the plan out")
     verb.add_argument("service", nargs="*", metavar="SERVICE")
     verb.add_argument("--force", action="store_true", help="in spite of errors (never of refusals)")
+    verb.add_argument("--refresh", action="store_true", help="also make anew what differs from its Compose file")
+    verb.add_argument(
+        "--keep-layer",
+        action="append",
+        default=[],
+        metavar="SERVICE",
+        help=("keep what its container wrote outside its volumes, as an image"),
+    )
+    verb.add_argument("--resume", action="store_true", help="go on with an apply that was cut off")
     _common(verb)
     for name in ("restart", "start", "stop"):
         verb = verbs.add_parser(name, help=f"{name} services")
@@ -130,6 +141,7 @@ def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     _common(verb)
     verb = verbs.add_parser("carry-out")
     verb.add_argument("apply_id", type=int)
+    verb.add_argument("how", choices=("carry-out", "go-on", "take-back"))
 
 
 def _common(verb: argparse.ArgumentParser) -> None:

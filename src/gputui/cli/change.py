@@ -4,14 +4,16 @@ import argparse
 import json
 import sys
 import time
+from collections import Counter
 
 from gputui.cli import json_form
 from gputui.cli.output import say
 from gputui.cli.show import FIRST_LOOK_S, named, print_findings
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, NeedsAnswer, Unreachable, UsageError
-from gputui.domain.event import ApplyEvent, ApplyRecord, Result
+from gputui.domain.event import HOW_TO_FINISH, ApplyEvent, ApplyRecord, Finish, Result, cut_off_text
 from gputui.domain.plan import Plan
+from gputui.domain.service import ServiceKey
 from gputui.domain.snapshot import Snapshot
 
 EXIT: dict[Result, int] = {"done": 0, "rolled_back": 4, "failed": 5, "running": 5}
@@ -87,9 +89,9 @@ def _argument(text: str) -> tuple[str, str]:
 
 
 def plan(room: ControlRoom, arguments: argparse.Namespace) -> int:
-    """`plan`."""
+    """`plan [SERVICE…]`."""
     _seen(room)
-    found = room.plan()
+    found = room.preview(room.plan(arguments.service, refresh=arguments.refresh))
     if arguments.json:
         print(json.dumps(json_form.plan(found)), flush=True)
     else:
@@ -99,8 +101,11 @@ def plan(room: ControlRoom, arguments: argparse.Namespace) -> int:
 
 def print_plan(found: Plan) -> None:
     """The steps with their causes, and what changes."""
+    units = Counter(step.unit for step in found.doing)
     for number, step in enumerate(found.doing, start=1):
-        say(f" {number} {step.action} {step.name}: {step.cause}")
+        others = [one.name for one in found.doing if one.unit == step.unit and one is not step]
+        together = f" (together with {', '.join(others)}: all or none)" if units[step.unit] > 1 else ""
+        say(f" {number} {step.action} {step.name}: {step.cause}{together}")
         for line in step.diff:
             say(f"     {line}")
     if not found.doing:
@@ -108,10 +113,20 @@ def print_plan(found: Plan) -> None:
     print_findings(found.findings)
 
 
-def _cut_off(snapshot: Snapshot) -> ApplyRecord | None:
-    """The last apply, where its process ended before it did."""
-    apply = snapshot.apply
-    return apply if apply is not None and apply.result == "running" and not apply.alive else None
+def apply(room: ControlRoom, arguments: argparse.Namespace) -> int:
+    """`apply [SERVICE…]`, and `apply --resume`."""
+    _seen(room)
+    if arguments.resume:
+        return _finish(room, arguments, "go on")
+    _ready(room)
+    plain = room.plan(arguments.service, refresh=arguments.refresh)
+    kept = {step.service for step in plain.doing if step.name in arguments.keep_layer}
+    unknown = set(arguments.keep_layer) - {step.name for step in plain.doing if step.action == "recreate"}
+    if unknown:
+        raise UsageError(
+            f"--keep-layer {', '.join(sorted(unknown))}: is not made anew by this plan", "see `gputui plan`"
+        )
+    return _carry_out(room, room.preview(plain), arguments, "apply", keep_layers=frozenset(kept))
 
 
 def _ready(room: ControlRoom) -> None:
@@ -120,21 +135,32 @@ def _ready(room: ControlRoom) -> None:
     Raises:
         Conflict: there is such an apply.
     """
-    cut = _cut_off(_seen(room))
-    if cut is not None:
-        what = f"the apply of {cut.operator} at {cut.started_at} was cut off"
-        raise Conflict(what, "take back what it left with `gputui rollback --yes`, then try again")
+    left = room.unsettled()
+    if left is not None:
+        raise Conflict(cut_off_text(left), HOW_TO_FINISH)
 
 
-def apply(room: ControlRoom, arguments: argparse.Namespace) -> int:
-    """`apply [SERVICE…]`."""
-    _ready(room)
-    found = room.plan(arguments.service)
-    return _carry_out(room, found, arguments, "apply")
+def _finish(room: ControlRoom, arguments: argparse.Namespace, how: Finish) -> int:
+    """Go on with an apply that was cut off, or take back what it left."""
+    left = room.unsettled()
+    if left is None:
+        raise UsageError("no apply was cut off", "see `gputui history`")
+    question = "Go on with it?" if how == "go on" else "Take back what it left?"
+    if not ask(f"{cut_off_text(left).capitalize()}. {question}", yes=arguments.yes):
+        return 2
+    seen = max((event.number for event in room.events(left.id)), default=0)
+    number = room.finish(how)
+    if number is None:
+        return 0
+    record = follow(room, number, as_json=arguments.json, after=seen)
+    if how == "take back" and record.result == "rolled_back":
+        return 0
+    return EXIT[record.result]
 
 
 def lifecycle(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`restart`, `start` and `stop`: what is adopted is also saved as enabled or disabled."""
+    _seen(room)
     _ready(room)
     found = room.lifecycle_plan(arguments.service, arguments.verb)
     code = _carry_out(room, found, arguments, f"{arguments.verb} {' '.join(arguments.service)}")
@@ -153,14 +179,9 @@ def lifecycle(room: ControlRoom, arguments: argparse.Namespace) -> int:
 
 def roll_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`rollback [REVISION]`: first of all, what an apply that was cut off left behind is taken back."""
-    cut = _cut_off(_seen(room))
-    if cut is not None:
-        if not ask(f"Take back what the apply of {cut.operator} left, which was cut off?", yes=arguments.yes):
-            return 2
-        record = room.recover()
-        if record is not None:
-            _print_result(record, as_json=arguments.json)
-            return 0 if record.result in ("rolled_back", "done") else EXIT[record.result]
+    _seen(room)
+    if room.unsettled() is not None:
+        return _finish(room, arguments, "take back")
     which = f"revision {arguments.revision}" if arguments.revision is not None else "the revision before this one"
     if not ask(f"Go back to {which}?", yes=arguments.yes):
         return 2
@@ -169,7 +190,13 @@ def roll_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
 
 
 def _carry_out(
-    room: ControlRoom, found: Plan, arguments: argparse.Namespace, reason: str, *, asked: bool = False
+    room: ControlRoom,
+    found: Plan,
+    arguments: argparse.Namespace,
+    reason: str,
+    *,
+    asked: bool = False,
+    keep_layers: frozenset[ServiceKey] = frozenset(),
 ) -> int:
     if not found.doing:
         if arguments.json:
@@ -184,14 +211,14 @@ def _carry_out(
         print_plan(found)
     if not asked and not ask(f"Carry out {len(found.doing)} steps?", yes=arguments.yes):
         return 2
-    number = room.apply(found, reason, force=getattr(arguments, "force", False))
+    number = room.apply(found, reason, force=getattr(arguments, "force", False), keep_layers=keep_layers)
     record = follow(room, number, as_json=arguments.json)
     return EXIT[record.result]
 
 
-def follow(room: ControlRoom, number: int, *, as_json: bool) -> ApplyRecord:
-    """Print an apply's events until it ends; ^C stops the printing, not the apply."""
-    seen = 0
+def follow(room: ControlRoom, number: int, *, as_json: bool, after: int = 0) -> ApplyRecord:
+    """Print an apply's events, beyond number `after`, until it ends; ^C stops the printing, not the apply."""
+    seen = after
     silent_since = time.monotonic()
     try:
         while True:
@@ -229,7 +256,7 @@ def _print_result(record: ApplyRecord, *, as_json: bool) -> None:
         "done": "done",
         "rolled_back": "failed, and what could not be finished was taken back",
         "failed": "failed, and needs a person",
-        "running": "the apply was cut off; `gputui rollback --yes` takes back what it left",
+        "running": f"the apply was cut off: {HOW_TO_FINISH}",
     }
     say(words[record.result])
     if record.result != "done":

@@ -213,6 +213,9 @@ def _step(step: Step) -> dict[str, Any]:
         "cuda_visible_devices": step.view.cuda_visible_devices if step.view else None,
         "edits": [_edit(one) for one in step.edits],
         "diff": list(step.diff),
+        "unit": step.unit,
+        "after": [key.name for key in step.after],
+        "writable_layer_bytes": step.layer.size_bytes if step.layer else None,
     }
 
 

@@ -1,10 +1,12 @@
 """A Docker Engine (or what speaks its API), through docker-py."""
 
+import base64
+import json
 import logging
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +16,8 @@ import requests.exceptions
 import urllib3.exceptions
 
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
-from gputui.domain.container import Container, ContainerSpec, EngineInfo
-from gputui.domain.errors import EngineError, NotFound, Unreachable, UsageError
+from gputui.domain.container import Container, ContainerSpec, EngineInfo, Layer
+from gputui.domain.errors import EngineError, GputuiError, NotFound, Unreachable, UsageError
 from gputui.domain.text import clean
 
 T = TypeVar("T")
@@ -26,6 +28,11 @@ Client = Any
 CALL_TIMEOUT_S = 20
 PATIENT_TIMEOUT_S = 300
 """For an apply: a create or a remove on a busy disk takes minutes, and giving up early leaves things behind."""
+LAYER_PATHS = 500
+"""Changed paths whose sizes are asked for."""
+LARGEST = 5
+GO_MODE_DIRECTORY = 1 << 31
+"""`fs.ModeDir` of Go's io/fs, in which the engine writes modes."""
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 
 # A pool that is full is no news to a person, and its warning would be drawn over the screen.
@@ -51,12 +58,13 @@ class DockerEngine:
         self._timeout_s = timeout_s
         self._host = host
         self._context = context
-        self._lock = threading.Lock()
-        self._client: Client | None = None
+        self._idle: list[Client] = []
+        self._ensuring = threading.Lock()
         self._inspected: dict[str, tuple[object, Container]] = {}
 
     def _connect(self) -> Client:
-        """A new client; docker-py's are not promised to be safe for several threads, so each stream gets its own."""
+        """A new client; docker-py's are not promised to be safe for several threads, so that each call, and each
+        stream, has one to itself."""
         if self._host:
             return docker.APIClient(base_url=self._host, version="auto", timeout=self._timeout_s)
         if self._context:
@@ -64,15 +72,24 @@ class DockerEngine:
         return docker.DockerClient.from_env(version="auto", timeout=self._timeout_s).api
 
     def _call(self, what: str, call: Callable[[Client], T]) -> T:
-        with self._lock:
-            try:
-                if self._client is None:
-                    self._client = self._connect()
-                return call(self._client)
-            except _FAILURES as error:
-                if not isinstance(error, docker.errors.APIError):
-                    self._client = None
-                raise self._translated(what, error) from error
+        client: Client | None = None
+        try:
+            client = self._borrowed()
+            result = call(client)
+        except _FAILURES as error:
+            if client is not None and isinstance(error, docker.errors.APIError):
+                self._idle.append(client)
+            elif client is not None:
+                client.close()
+            raise self._translated(what, error) from error
+        self._idle.append(client)
+        return result
+
+    def _borrowed(self) -> Client:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
 
     def _unreachable(self, error: Exception) -> Unreachable:
         if "ontext" in type(error).__name__:
@@ -102,11 +119,9 @@ class DockerEngine:
         )
 
     def close(self) -> None:
-        """Let go of the connection; the next call makes a new one."""
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+        """Let go of the connections; the next call makes a new one."""
+        while self._idle:
+            self._idle.pop().close()
 
     @property
     def socket(self) -> Path | None:
@@ -208,15 +223,66 @@ class DockerEngine:
         """Change the restart policy."""
         self._call("update", lambda client: client.update_container(ref, restart_policy=dict(policy)))
 
-    def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
-        """Make a bridge network unless there is one of that name."""
-        found = self._call("list networks", lambda client: client.networks(names=[name]))
-        if not any(network.get("Name") == name for network in found):
-            self._call(f"create network {name}", lambda client: client.create_network(name, labels=dict(labels)))
+    def networks_of(self, ref: str) -> frozenset[str]:
+        """The networks that it is connected to."""
+        data = self._call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
+        return frozenset((data.get("NetworkSettings") or {}).get("Networks") or {})
 
-    def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+    def ensure_network(self, name: str, body: Mapping[str, Any]) -> None:
+        """Make a network unless there is one of that name."""
+        # The engine makes a second network of the same name for two that ask at once, and neither can then be used.
+        with self._ensuring:
+            found = self._call("list networks", lambda client: client.networks(names=[name]))
+            if not any(network.get("Name") == name for network in found):
+                self._post(f"create network {name}", "/networks/create", {**body, "Name": name, "CheckDuplicate": True})
+
+    def ensure_volume(self, name: str, body: Mapping[str, Any]) -> None:
         """Make a volume; the engine takes a second request for the same as done."""
-        self._call(f"create volume {name}", lambda client: client.create_volume(name, labels=dict(labels)))
+        self._post(f"create volume {name}", "/volumes/create", {**body, "Name": name})
+
+    def _post(self, what: str, path: str, body: Mapping[str, Any]) -> None:
+        self._call(what, lambda client: client._raise_for_status(client._post_json(client._url(path), data=body)))
+
+    def layer(self, ref: str) -> Layer:
+        """What it wrote outside its volumes; the size of a changed path is asked of its archive's header."""
+        data = self._call(
+            "measure",
+            lambda client: client._result(
+                client._get(client._url("/containers/{0}/json", ref), params={"size": True}), json=True
+            ),
+        )
+        changes = self._call("list changes", lambda client: client.diff(ref)) or []
+        paths = [str(change["Path"]) for change in changes if change.get("Kind") in (0, 1)]
+        sizes = [(path, self._size_of(ref, path)) for path in _leaves(paths)[:LAYER_PATHS]]
+        largest = sorted(((clean(path, 200), size) for path, size in sizes if size), key=lambda one: -one[1])
+        size = data.get("SizeRw")
+        return Layer(size_bytes=None if size is None else int(size), largest=tuple(largest[:LARGEST]))
+
+    def _size_of(self, ref: str, path: str) -> int:
+        """Bytes of a file in a container; 0 for what is no file, or is gone."""
+
+        def call(client: Client) -> int:
+            response = client.head(client._url("/containers/{0}/archive", ref), params={"path": path}, timeout=20)
+            header = response.headers.get("X-Docker-Container-Path-Stat")
+            found = json.loads(base64.b64decode(header)) if header else {}
+            return 0 if int(found.get("mode", 0)) & GO_MODE_DIRECTORY else int(found.get("size", 0))
+
+        try:
+            return self._call("measure", call)
+        except GputuiError:
+            return 0
+
+    def commit_image(self, ref: str, image: str) -> None:
+        """Keep its file system as an image; the container is held still meanwhile."""
+        name, _, tag = image.partition(":")
+        self._call(f"commit to {image}", lambda client: client.commit(ref, repository=name, tag=tag))
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image."""
+        try:
+            self._call(f"remove image {image}", lambda client: client.remove_image(image))
+        except NotFound:
+            return
 
     def device_nodes(self, ref: str) -> frozenset[str] | None:
         """The nodes that `ls /dev` lists inside; an ordinary user cannot look from outside."""
@@ -294,6 +360,12 @@ class DockerStream:
             self._stream.close()
         except _FAILURES:
             return
+
+
+def _leaves(paths: Sequence[str]) -> list[str]:
+    """The paths that no other path is inside of: of a changed folder each changed file is listed too."""
+    folders = {path[:place] for path in paths for place, sign in enumerate(path) if sign == "/"}
+    return [path for path in paths if path not in folders]
 
 
 def _explanation(error: docker.errors.APIError) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from gputui.domain.container import Container, ContainerSpec, EngineInfo
+from gputui.domain.container import Container, ContainerSpec, EngineInfo, Layer
 
 
 class Stream(Protocol):
@@ -77,12 +77,28 @@ class Engine(Protocol):
         """Change the restart policy. Never of a running container: the engine may take its GPUs away."""
         ...
 
-    def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
-        """Make a bridge network unless there is one of that name."""
+    def networks_of(self, ref: str) -> frozenset[str]:
+        """The networks that it is connected to."""
         ...
 
-    def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
-        """Make a volume unless there is one of that name."""
+    def ensure_network(self, name: str, body: Mapping[str, Any]) -> None:
+        """Make a network unless there is one of that name; `body` as in `POST /networks/create`."""
+        ...
+
+    def ensure_volume(self, name: str, body: Mapping[str, Any]) -> None:
+        """Make a volume unless there is one of that name; `body` as in `POST /volumes/create`."""
+        ...
+
+    def layer(self, ref: str) -> Layer:
+        """What it wrote outside its volumes. May take time."""
+        ...
+
+    def commit_image(self, ref: str, image: str) -> None:
+        """Keep its file system as an image of this name. May take time."""
+        ...
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image, unless it is gone already."""
         ...
 
     def device_nodes(self, ref: str) -> frozenset[str] | None:

@@ -5,7 +5,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gputui.domain.container import GPU_VARIABLES, LABEL_ORIGINAL, Container, ContainerSpec, DeviceRequest, Health
+from gputui.domain.container import (
+    GPU_VARIABLES,
+    LABEL_ORIGINAL,
+    Container,
+    ContainerSpec,
+    DeviceRequest,
+    Health,
+    PublishedPort,
+)
 from gputui.domain.launch import Launch, launch_of, mounts_listed
 from gputui.domain.original import Original, with_variables
 from gputui.domain.text import clean
@@ -46,6 +54,9 @@ def container_from(data: Mapping[str, Any]) -> Container:
         runtime=str(host.get("Runtime") or ""),
         sees_all_devices=bool(host.get("Privileged")) or _mounts_dev(host),
         auto_remove=bool(host.get("AutoRemove")),
+        oom_killed=bool(state.get("OOMKilled")) and state.get("Status") != "running",
+        published=_published(data),
+        addresses=_addresses(data, host),
         shares_with=_shares_with(host),
         has_healthcheck=_has_healthcheck(config),
     )
@@ -63,6 +74,25 @@ def _shares_with(host: Mapping[str, Any]) -> tuple[str, ...]:
     modes = [str(host.get(key) or "") for key in ("NetworkMode", "IpcMode", "PidMode")]
     named = [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
     return (*named, *(str(one).partition(":")[0] for one in host.get("VolumesFrom") or []))
+
+
+def _published(data: Mapping[str, Any]) -> tuple[PublishedPort, ...]:
+    found = []
+    for name, bindings in ((data.get("NetworkSettings") or {}).get("Ports") or {}).items():
+        port, _, protocol = str(name).partition("/")
+        for binding in bindings or []:
+            outside = str(binding.get("HostPort") or "")
+            if port.isdigit() and outside.isdigit():
+                address = clean(str(binding.get("HostIp") or ""), 60)
+                found.append(PublishedPort(int(port), clean(protocol, 10), address, int(outside)))
+    return tuple(found)
+
+
+def _addresses(data: Mapping[str, Any], host: Mapping[str, Any]) -> tuple[str, ...]:
+    if host.get("NetworkMode") == "host":
+        return ("127.0.0.1",)
+    networks = ((data.get("NetworkSettings") or {}).get("Networks") or {}).values()
+    return tuple(clean(str(one["IPAddress"]), 60) for one in networks if one and one.get("IPAddress"))
 
 
 def _request(data: Mapping[str, Any]) -> DeviceRequest:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gputui.containers.inspect_data import container_from, spec_from
-from gputui.domain.container import Container, ContainerSpec, EngineInfo
+from gputui.domain.container import Container, ContainerSpec, EngineInfo, Layer
 from gputui.domain.errors import EngineError, NotFound
 from gputui.domain.gpu import Gpu
 from gputui.domain.scenario import Scenario, SimulatedContainer
@@ -244,11 +244,33 @@ class SimulatedEngine:
         with self._changed:
             self._find(ref).data["HostConfig"]["RestartPolicy"] = dict(policy)
 
-    def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+    def networks_of(self, ref: str) -> frozenset[str]:
+        """The networks that it is connected to."""
+        with self._changed:
+            return frozenset(self._find(ref).data["NetworkSettings"]["Networks"])
+
+    def ensure_network(self, name: str, body: Mapping[str, Any]) -> None:
         """Networks are not simulated."""
 
-    def ensure_volume(self, name: str, labels: Mapping[str, str]) -> None:
+    def ensure_volume(self, name: str, body: Mapping[str, Any]) -> None:
         """Volumes are not simulated."""
+
+    def layer(self, ref: str) -> Layer:
+        """What the scenario says that it wrote."""
+        with self._changed:
+            written = self._find(ref).template.written
+            return Layer(
+                size_bytes=sum(written.values()), largest=tuple(sorted(written.items(), key=lambda one: -one[1]))
+            )
+
+    def commit_image(self, ref: str, image: str) -> None:
+        """Images are not simulated."""
+        del image
+        with self._changed:
+            self._find(ref)
+
+    def remove_image(self, image: str) -> None:
+        """Images are not simulated."""
 
     def device_nodes(self, ref: str) -> frozenset[str] | None:
         """The GPU device nodes inside a running container."""

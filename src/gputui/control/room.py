@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from gputui.domain.assignment import Assignments
-from gputui.domain.event import ApplyEvent, ApplyRecord
+from gputui.domain.event import ApplyEvent, ApplyRecord, Finish
 from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan
 from gputui.domain.service import ServiceKey
@@ -77,25 +77,41 @@ class ControlRoom(Protocol):
         """Take one edit back; whether there was one."""
         ...
 
+    def keep_mine(self) -> None:
+        """Where somebody saved another assignment of a service that is edited here, the edits here hold."""
+        ...
+
+    def take_theirs(self) -> None:
+        """Where somebody saved another assignment of a service that is edited here, theirs holds."""
+        ...
+
     def save(self, reason: str) -> Assignments:
         """Save the draft as the next revision, with its files. May take time.
 
         Raises:
-            Conflict: somebody saved meanwhile.
+            Conflict: somebody saved another assignment of a service that is edited here.
             Unreachable: without an engine there is no state.
         """
         ...
 
-    def plan(self, only: Sequence[str] = ()) -> Plan:
-        """What an apply of the draft would do."""
+    def plan(self, only: Sequence[str] = (), *, refresh: bool = False) -> Plan:
+        """What an apply of the draft would do; `refresh`: also to what differs from its Compose file."""
+        ...
+
+    def preview(self, plan: Plan) -> Plan:
+        """The plan with every field that changes in each container, and what it would lose. May take time."""
         ...
 
     def lifecycle_plan(self, names: Sequence[str], action: Literal["restart", "start", "stop"]) -> Plan:
         """What restarting, starting or stopping these services would do."""
         ...
 
-    def apply(self, plan: Plan, reason: str, *, force: bool = False) -> int:
+    def apply(
+        self, plan: Plan, reason: str, *, force: bool = False, keep_layers: frozenset[ServiceKey] = frozenset()
+    ) -> int:
         """Start to carry a plan out in a process of its own; its number. May take time.
+
+        Of the services in `keep_layers`, what their containers wrote outside volumes is kept as an image.
 
         Raises:
             Refusal: a finding stops it.
@@ -123,8 +139,17 @@ class ControlRoom(Protocol):
         """Save the assignments of an earlier revision (the one before the newest) as the next one. May take time."""
         ...
 
-    def recover(self) -> ApplyRecord | None:
-        """Take back an apply that was cut off; None where there is none. May take time."""
+    def unsettled(self) -> ApplyRecord | None:
+        """The newest apply, where it was cut off or left something that could not be taken back."""
+        ...
+
+    def finish(self, how: Finish) -> int | None:
+        """Go on with such an apply, or take back what it left, in a process of its own; its number, None where there is
+        none.
+
+        Raises:
+            Refusal: it cannot be gone on with, for it was being taken back already.
+        """
         ...
 
     def follow_log(self, key: ServiceKey, tail: int) -> int:

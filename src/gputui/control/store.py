@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gputui.domain.assignment import Assignments
 from gputui.domain.compose import ComposeProject, ComposeService
-from gputui.domain.errors import GputuiError, Refusal
+from gputui.domain.errors import Conflict, GputuiError, Refusal
 from gputui.domain.gpu import Gpu
 from gputui.domain.service import Edit, Service
 from gputui.planning.argument_edit import with_argument
@@ -20,12 +20,12 @@ from gputui.project.generated_files import (
     ASSIGNMENTS_NAME,
     OVERRIDE_NAME,
     Overridden,
-    PreparedFiles,
     assignments_text,
     override_text,
 )
 from gputui.project.peaks import Peaks
-from gputui.project.revisions import Revisions
+from gputui.project.revisions import Revisions, revision_after
+from gputui.project.saved_files import SavedFiles
 
 
 class Store:
@@ -37,6 +37,7 @@ class Store:
         self.revisions = Revisions(self._database)
         self.applies = Applies(self._database)
         self.peaks = Peaks(self._database)
+        self.files = SavedFiles(self._database, directory)
 
     def version(self) -> int:
         """Changes whenever anybody changes the state."""
@@ -54,8 +55,7 @@ class Store:
         gpus: Sequence[Gpu],
         project: ComposeProject | None,
     ) -> Assignments:
-        """Save the next revision. The files are written beside the old ones first and take their places just before
-        the database commits, so that a failed write leaves the old state everywhere.
+        """Save the next revision, with its files: all of it, or nothing.
 
         The first one is preceded by a revision of what was found, so that there is something to roll back to.
         Services that nobody edited are written down as they are, not adopted.
@@ -63,22 +63,26 @@ class Store:
         Raises:
             Conflict: somebody saved a newer revision than `base`.
         """
-        complete = assignments
-        for service in services:
-            if assignments.of(service.key) is None:
-                complete = complete.having(current_assignment(service))
-        with self._database.writing() as connection:
-            if base == 0:
+        with self.files.one_saver():
+            newest = self.revisions.latest()
+            if newest.revision != base:
+                raise Conflict(
+                    f"{newest.author} saved revision {newest.revision} meanwhile", "look at the change, then save again"
+                )
+            made = []
+            if newest.revision == 0:
                 found = Assignments(items=tuple(current_assignment(service) for service in as_found))
-                base = self.revisions.insert(connection, 0, found, author=author, reason="as found").revision
-            saved = self.revisions.insert(connection, base, complete, author=author, reason=reason)
-            files = PreparedFiles(_texts(saved, services, gpus, project))
-            try:
-                files.put_in_place()
-            except OSError as error:
-                files.discard()
-                raise GputuiError(f"the files cannot be put in place: {error.strerror}", "nothing was saved") from error
-        return saved
+                made.append(revision_after(newest, found, author=author, reason="as found"))
+                newest = made[0]
+            complete = assignments
+            for service in services:
+                if assignments.of(service.key) is None:
+                    complete = complete.having(current_assignment(service))
+            made.append(revision_after(newest, complete, author=author, reason=reason))
+            with self.files.together(_texts(made[-1], services, gpus, project)) as connection:
+                for one in made:
+                    self.revisions.insert(connection, one)
+        return made[-1]
 
 
 def _texts(

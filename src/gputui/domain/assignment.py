@@ -44,11 +44,16 @@ class Assignments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """The assignments as edited but not saved. `past` are the drafts before, newest last: undo takes one from it."""
+    """The assignments as edited but not saved. `past` are the drafts before, newest last: undo takes one from it.
+
+    `conflicts` are services that are edited here, and of which somebody saved another assignment meanwhile: which of
+    both holds is a person's to say.
+    """
 
     saved: Assignments
     current: Assignments
     past: tuple[Assignments, ...] = ()
+    conflicts: tuple[ServiceKey, ...] = ()
 
     @property
     def changed(self) -> tuple[ServiceKey, ...]:
@@ -64,7 +69,8 @@ class Draft:
         if self.current.of(assignment.key) == assignment:
             return self
         current = replace(self.current.having(assignment), strategy="manual")
-        return replace(self, current=current, past=(*self.past, self.current))
+        conflicts = tuple(key for key in self.conflicts if key != assignment.key)
+        return replace(self, current=current, past=(*self.past, self.current), conflicts=conflicts)
 
     def undone(self) -> "Draft":
         """One edit back; the same draft where there is none."""
@@ -76,7 +82,24 @@ class Draft:
         """The same edits over another saved revision; services that are not edited here follow it."""
         mine = set(self.changed)
         current = saved
+        conflicts = set(self.conflicts) & mine
         for item in self.current.items:
             if item.key in mine:
                 current = current.having(item)
-        return Draft(saved=saved, current=current)
+                theirs = saved.of(item.key)
+                if theirs not in (self.saved.of(item.key), item):
+                    conflicts.add(item.key)
+        return Draft(saved=saved, current=current, conflicts=tuple(sorted(conflicts)))
+
+    def decided(self) -> "Draft":
+        """With the edits as they are, whatever others saved."""
+        return replace(self, conflicts=())
+
+    def given_in(self) -> "Draft":
+        """With what others saved, where it is not what was edited here."""
+        current = self.current
+        for key in self.conflicts:
+            theirs = self.saved.of(key)
+            if theirs is not None:
+                current = current.having(theirs)
+        return replace(self, current=current, past=(*self.past, self.current), conflicts=())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gputui.domain.launch import Launch
+from gputui.domain.service import Fallback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class ComposeService:
     backend: str | None = None
     model: str | None = None
     vram_mib: int | None = None
+    depends_on: tuple[str, ...] = ()
+    fallback: Fallback | None = None
     priority: int = 0
     isolate: bool = False
     has_budget: bool = False
@@ -39,19 +42,29 @@ class ComposeService:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A network or a volume that a project owns: its key in the file, its name on the engine, and the body of the
+    engine's create call."""
+
+    key: str
+    name: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeProject:
     """A Compose project: its name, its files, and its services.
 
-    `named_networks` and `named_volumes` map the file's keys to the engine's names of those that the project owns
-    (external ones are not in it). `path_aliases` are beginnings of paths that mean the same place.
+    `networks` and `volumes` are those that the project owns; external ones are not among them. `path_aliases` are
+    beginnings of paths that mean the same place.
     """
 
     name: str
     files: tuple[str, ...]
     directory: str
     services: tuple[ComposeService, ...] = ()
-    named_networks: Mapping[str, str] = field(default_factory=dict)
-    named_volumes: Mapping[str, str] = field(default_factory=dict)
+    networks: tuple[Resource, ...] = ()
+    volumes: tuple[Resource, ...] = ()
     path_aliases: Mapping[str, str] = field(default_factory=dict)
 
     def service(self, name: str) -> ComposeService | None:

@@ -53,12 +53,34 @@ class DeviceRequest:
         return by_capability or any(name.startswith("nvidia.com/") for name in self.device_ids)
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """A port of a running container as it can be reached on the host."""
+
+    container_port: int
+    protocol: str
+    host_ip: str
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """What a container wrote outside its volumes, in bytes: all of it, and the `largest` changed paths, largest first.
+
+    None: it cannot be told. A recreate loses it, unless it is kept as an image.
+    """
+
+    size_bytes: int | None
+    largest: tuple[tuple[str, int], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """One container, with what gputui needs of it; the whole of it is the engine's raw inspect data.
 
     `shares_with` are the containers whose network, IPC, pids or volumes it uses.
     `unedited` is the launch without the budget and the changed arguments that gputui gave it.
+    `addresses` are its own on its networks, or the host's where it uses that.
     `gpu_environment` holds the variables of `GPU_VARIABLES` only, so that no secret travels with a snapshot.
     """
 
@@ -81,6 +103,9 @@ class Container:
     runtime: str = ""
     sees_all_devices: bool = False
     auto_remove: bool = False
+    oom_killed: bool = False
+    published: tuple["PublishedPort", ...] = ()
+    addresses: tuple[str, ...] = ()
     shares_with: tuple[str, ...] = ()
     has_healthcheck: bool = False
 

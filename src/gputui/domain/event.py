@@ -6,6 +6,12 @@ from typing import Literal
 
 Result = Literal["running", "done", "rolled_back", "failed"]
 
+Finish = Literal["carry out", "go on", "take back"]
+"""What is done with an apply on record: begin it, go on with it where it was cut off, or take back what it left."""
+
+Outcome = Literal["done", "rolled_back", "failed", "not begun"]
+"""What came of one service."""
+
 EventKind = Literal["apply", "step", "operation", "undo", "log", "result"]
 Progress = Literal["started", "done", "failed", "waiting"]
 
@@ -36,3 +42,12 @@ class ApplyRecord:
     services: Mapping[str, str] = field(default_factory=dict)
     message: str = ""
     alive: bool = False
+
+
+HOW_TO_FINISH = "go on with it (`gputui apply --resume`) or take back what it left (`gputui rollback`)"
+
+
+def cut_off_text(record: ApplyRecord) -> str:
+    """What is wrong with an apply that did not come to its end."""
+    how = "was cut off" if record.result == "running" else "failed, and left something that could not be taken back"
+    return f"the apply of {record.operator} at {record.started_at} {how}"

@@ -1,14 +1,14 @@
 """What will be done: steps, each a list of operations with their undo."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from gputui.domain.container import ContainerSpec
+from gputui.domain.container import ContainerSpec, Layer
 from gputui.domain.finding import Finding
+from gputui.domain.operation import Operation
 from gputui.domain.service import Edit, ServiceKey
 
-Action = Literal["create", "recreate", "start", "stop", "restart", "none"]
+StepAction = Literal["create", "recreate", "start", "stop", "restart", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +28,16 @@ class ContainerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What happens to one service, why, and what changes (`diff`, lines to read)."""
+    """What happens to one service, why, and what changes (`diff`, lines to read).
 
-    action: Action
+    `holds` are the GPUs that its container has now, `depends_on` the services that have to run before it, and `shares`
+    those whose network, IPC, pids or volumes its container uses. From these follow `unit` (steps of one unit are
+    carried out and taken back together, because they change places) and `after`, the steps that come before this one.
+    `from_file`: it is made as its Compose file has it, and not as its container is. `layer` is what its container
+    wrote outside its volumes, and would lose.
+    """
+
+    action: StepAction
     service: ServiceKey
     name: str
     cause: str
@@ -40,6 +47,13 @@ class Step:
     budget_env: str | None = "VRAM_BUDGET_GB"
     edits: tuple[Edit, ...] = ()
     diff: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    depends_on: tuple[ServiceKey, ...] = ()
+    shares: tuple[ServiceKey, ...] = ()
+    from_file: bool = False
+    layer: Layer | None = None
+    unit: int = 0
+    after: tuple[ServiceKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,47 +77,14 @@ class Plan:
         return tuple(step for step in self.steps if step.action != "none")
 
 
-OperationKind = Literal[
-    "create",
-    "connect",
-    "check_request",
-    "stop",
-    "await_release",
-    "set_restart_policy",
-    "rename",
-    "start",
-    "watch",
-    "confirm_gpus",
-    "keep_log",
-    "remove",
-    "restart",
-    "ensure_network",
-    "ensure_volume",
-    "put_back",
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One call to the engine. `target` names a container by its part in the step: `old` or `new`.
-
-    `undo` is what takes it back; None where nothing has to be.
-    """
-
-    kind: OperationKind
-    text: str
-    target: Literal["old", "new"] = "new"
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    spec: ContainerSpec | None = None
-    undo: "Operation | None" = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A step with its operations, ready to be carried out; `old_id` is the container it starts from."""
+    """A step with its operations, ready to be carried out; `old_id` is the container it starts from, `after` are the
+    numbers of the tasks that come before it."""
 
     step: Step
     operations: tuple[Operation, ...]
+    after: tuple[int, ...] = ()
     old_id: str | None = None
     old_spec: ContainerSpec | None = None
 
@@ -117,5 +98,3 @@ class Transaction:
     reason: str
     tasks: tuple[Task, ...]
     token: str
-    settle_s: float
-    health_limit_s: float

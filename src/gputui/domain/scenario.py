@@ -28,7 +28,8 @@ class SimulatedProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedContainer:
-    """A container that exists when the simulation starts. `memory_mib` is what it takes on each GPU once loaded."""
+    """A container that exists when the simulation starts. `memory_mib` is what it takes on each GPU once loaded,
+    `written` the bytes of files that it wrote outside its volumes."""
 
     name: str
     image: str
@@ -43,6 +44,7 @@ class SimulatedContainer:
     environment: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     log: tuple[str, ...] = ()
+    written: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

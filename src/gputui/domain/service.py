@@ -28,6 +28,8 @@ class ServiceKey:
         return cls(host, project, name, int(replica))
 
 
+Fallback = Literal["never", "ask", "auto"]
+
 RequirementSource = Literal["observed", "weights", "declared", "rule of thumb", "unknown"]
 
 
@@ -73,7 +75,9 @@ class Service:
     `origin` is `compose` for one that a Compose file names, `found` for any other container. `requested` is `None`
     where there is no container or what it was given cannot be told. `files` are its model's, as far as they were read;
     `unmounted` is the path of a model that no volume covers, `smallest_gpu_mib` the total of the smallest GPU that it
-    is assigned, `contradiction` what its Compose file says twice and differently about its GPUs.
+    is assigned. `contradiction` is what its Compose file says twice and differently about its GPUs, `file_differences`
+    what is not as the file says. `depends_on` are services of its project, `fallback` is what is done when a GPU of it
+    is gone when it starts.
     """
 
     key: ServiceKey
@@ -102,6 +106,9 @@ class Service:
     edits: tuple[Edit, ...] = ()
     drift: tuple[str, ...] = ()
     container: Container | None = None
+    depends_on: tuple[str, ...] = ()
+    file_differences: tuple[str, ...] = ()
+    fallback: Fallback = "never"
     not_carried: tuple[str, ...] = ()
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gputui.domain.assignment import Assignment, Draft
+from gputui.domain.assignment import Assignment, Assignments, Draft
 from gputui.domain.errors import Refusal, UsageError
 from gputui.domain.gpu import Gpu
 from gputui.domain.service import Edit, Service, ServiceKey
@@ -96,6 +96,20 @@ def with_suggestion(
     if current is draft.current:
         return draft
     current = replace(current, strategy=strategy)
+    return replace(draft, current=current, past=(*draft.past, draft.current))
+
+
+def with_all(draft: Draft, services: Sequence[Service], wanted: Assignments) -> Draft:
+    """The draft in which every service that `wanted` names is assigned as it says, as one edit."""
+    known = {service.key: service for service in services}
+    current = draft.current
+    for item in wanted.items:
+        service = known.get(item.key)
+        if service is not None and item != current_assignment(service):
+            current = current.having(replace(item, adopted=True))
+    if current is draft.current:
+        return draft
+    current = replace(current, strategy=wanted.strategy)
     return replace(draft, current=current, past=(*draft.past, draft.current))
 
 

@@ -1,87 +1,135 @@
-"""A plan's steps as operations: one engine call each, with its undo. After this nothing is left to decide."""
+"""A plan's steps as operations with their undo. After this nothing is left to decide."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from gputui.domain.compose import ComposeProject
 from gputui.domain.container import ContainerSpec, lasting_name
 from gputui.domain.errors import Refusal
-from gputui.domain.plan import ContainerView, Operation, Plan, Step, Task, Transaction
+from gputui.domain.operation import (
+    Action,
+    AwaitRelease,
+    CheckRequest,
+    CommitImage,
+    ConfirmGpus,
+    Connect,
+    Create,
+    EnsureNetwork,
+    EnsureVolume,
+    HttpProbe,
+    KeepLog,
+    Operation,
+    Part,
+    Phase,
+    PutBack,
+    Remove,
+    RemoveImage,
+    Rename,
+    Restart,
+    SetRestartPolicy,
+    Start,
+    Stop,
+    Watch,
+)
+from gputui.domain.plan import ContainerView, Plan, Step, Task, Transaction
 from gputui.domain.service import ServiceKey
-from gputui.planning.spec_edit import with_edits, with_gpus, with_token
+from gputui.planning.spec_edit import with_edits, with_gpus, with_image, with_token
 
 STOP_TIMEOUT_S = 30
 """How long a container gets to stop by itself where it does not say so (SIGTERM, then SIGKILL)."""
 
+UNDO_STOP_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a step starts from: the spec of its present container, or, for one that is created, that of its Compose
+    file.
+
+    `running`: the container counts as running. `probe` is where it answers once it serves, `loading_s` how long it
+    may take until then. `layer_image`: what it wrote outside its volumes is kept in an image of this name.
+    """
+
+    spec: ContainerSpec
+    running: bool = False
+    probe: HttpProbe | None = None
+    loading_s: float = 0.0
+    layer_image: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an apply is made under. `token` marks the containers that it makes; seconds as in `Watch`."""
+
+    operator: str
+    reason: str
+    token: str
+    settle_s: float
+    health_limit_s: float
+
 
 def make_transaction(
-    plan: Plan,
-    specs: Mapping[ServiceKey, ContainerSpec],
-    running: Mapping[ServiceKey, bool],
-    project: ComposeProject | None,
-    *,
-    operator: str,
-    reason: str,
-    token: str,
-    settle_s: float,
-    health_limit_s: float,
+    plan: Plan, grounds: Mapping[ServiceKey, Ground], project: ComposeProject | None, terms: Terms
 ) -> Transaction:
-    """The transaction that carries the plan out. `specs` hold, for each step, its present container's spec, or for
-    one that is created, that of its Compose file."""
-    tasks = [
-        _task(step, specs.get(step.service), running.get(step.service, False), project, plan.revision, operator, token)
-        for step in plan.doing
-    ]
+    """The transaction that carries the plan out.
+
+    Raises:
+        Refusal: a container cannot be made, for its GPUs are not known.
+    """
+    places = {step.service: place for place, step in enumerate(plan.doing)}
+    tasks = []
+    for step in plan.doing:
+        ground = grounds.get(step.service)
+        tasks.append(
+            Task(
+                step=step,
+                operations=_operations(step, ground, plan.revision, project, terms),
+                after=tuple(places[key] for key in step.after if key in places),
+                old_id=step.container_id,
+                old_spec=ground.spec if ground and step.container_id else None,
+            )
+        )
     return Transaction(
-        revision=plan.revision,
-        operator=operator,
-        reason=reason,
-        tasks=tuple(tasks),
-        token=token,
-        settle_s=settle_s,
-        health_limit_s=health_limit_s,
+        revision=plan.revision, operator=terms.operator, reason=terms.reason, tasks=tuple(tasks), token=terms.token
     )
 
 
-def _task(
-    step: Step,
-    spec: ContainerSpec | None,
-    running: bool,
-    project: ComposeProject | None,
-    revision: int,
-    operator: str,
-    token: str,
-) -> Task:
+def _operations(
+    step: Step, ground: Ground | None, revision: int, project: ComposeProject | None, terms: Terms
+) -> tuple[Operation, ...]:
+    old = ground.spec if ground else None
     if step.action == "stop":
-        return Task(step=step, operations=_stop(spec), old_id=step.container_id, old_spec=spec)
+        back = "start it again"
+        return (_op(Stop(part="old", timeout_s=_stop_timeout(old)), "stop it", "release", PutBack(), back),)
     if step.action == "start":
-        start = Operation(
-            kind="start",
-            text="start it",
-            target="old",
-            undo=_op("stop", "stop it again", "old", timeout_s=STOP_TIMEOUT_S),
-        )
-        return Task(step=step, operations=(start, *_seen(step.view, "old")), old_id=step.container_id, old_spec=spec)
+        undo = Stop(part="old", timeout_s=STOP_TIMEOUT_S)
+        start = _op(Start(part="old"), "start it", "launch", undo, "stop it again")
+        return (start, *_seen(step, ground, "old", terms))
     if step.action == "restart":
-        restart = _op("restart", "restart it", "old", timeout_s=_stop_timeout(spec))
-        return Task(step=step, operations=(restart, *_seen(step.view, "old")), old_id=step.container_id, old_spec=spec)
-    if spec is None or step.view is None:
+        restart = _op(Restart(part="old", timeout_s=_stop_timeout(old)), "restart it", "launch")
+        return (restart, *_seen(step, ground, "old", terms))
+    if ground is None or step.view is None:
         raise Refusal(f"{step.name} cannot be made: its GPUs or its spec are not known", "assign it GPUs of this host")
+    new = new_spec(step, ground.spec, revision=revision, operator=terms.operator, token=terms.token)
+    if step.action == "create":
+        return (*_ensured(new, project), *_made(new, step.view, "prepare"), *_launched(step, ground, terms))
+    return _recreated(step, ground, new, terms)
+
+
+def new_spec(step: Step, spec: ContainerSpec, *, revision: int, operator: str, token: str) -> ContainerSpec:
+    """The spec of the container that a step makes from this one: other GPUs, budget and arguments, all else as it is.
+
+    Raises:
+        Refusal: a changed argument cannot be put into its command.
+    """
+    assert step.view is not None
     new = with_gpus(spec, step.view, revision=revision, operator=operator)
     new = with_edits(new, budget_mib=step.budget_mib, budget_env=step.budget_env, edits=step.edits)
-    new = with_token(new, token)
-    if step.action == "create":
-        return Task(step=step, operations=(*_ensured(spec, project), *_create(new, step.view)))
-    assert step.container_id is not None
-    return Task(
-        step=step,
-        operations=_recreate(spec, new, step.view, step.container_id, running),
-        old_id=step.container_id,
-        old_spec=spec,
-    )
+    return with_token(new, token)
 
 
-def _op(kind: str, text: str, target: str = "new", **arguments: object) -> Operation:
-    return Operation(kind=kind, text=text, target=target, arguments=arguments)  # type: ignore[arg-type]
+def _op(do: Action, text: str, phase: Phase, undo: Action | None = None, undo_text: str = "") -> Operation:
+    return Operation(do=do, text=text, phase=phase, undo=undo, undo_text=undo_text)
 
 
 def _stop_timeout(spec: ContainerSpec | None) -> int:
@@ -89,108 +137,122 @@ def _stop_timeout(spec: ContainerSpec | None) -> int:
     return int(asked) if asked else STOP_TIMEOUT_S
 
 
-def _stop(spec: ContainerSpec | None) -> tuple[Operation, ...]:
-    back = Operation(kind="put_back", text="start it again", target="old")
-    arguments = {"timeout_s": _stop_timeout(spec)}
-    return (Operation(kind="stop", text="stop it", target="old", arguments=arguments, undo=back),)
+def _seen(step: Step, ground: Ground | None, part: Part, terms: Terms) -> tuple[Operation, ...]:
+    watch = Watch(
+        part=part,
+        settle_s=terms.settle_s,
+        limit_s=terms.health_limit_s,
+        loading_s=ground.loading_s if ground else 0.0,
+        probe=ground.probe if ground else None,
+    )
+    watched = _op(watch, "watch it come up", "launch")
+    if step.view is None:
+        return (watched,)
+    nodes = step.view.expected_nodes
+    seen = ConfirmGpus(part=part, gpus=step.view.gpus, nodes=None if nodes is None else tuple(sorted(nodes)))
+    return (watched, _op(seen, "confirm its GPUs", "launch"))
 
 
-def _seen(view: ContainerView | None, target: str) -> tuple[Operation, ...]:
-    watch = _op("watch", "watch it come up", target)
-    if view is None:
-        return (watch,)
-    nodes = sorted(view.expected_nodes) if view.expected_nodes is not None else None
-    return (watch, _op("confirm_gpus", "confirm its GPUs", target, gpus=list(view.gpus), nodes=nodes))
-
-
-def _made(spec: ContainerSpec, view: ContainerView) -> tuple[Operation, ...]:
+def _made(spec: ContainerSpec, view: ContainerView, phase: Phase) -> tuple[Operation, ...]:
     """The new container exists as asked for, with its networks, not started."""
-    undo = _op("remove", "remove the new container", "new")
-    create = Operation(kind="create", text=f"create {spec.name}", spec=spec, undo=undo)
-    connects = [
-        _op("connect", f"connect it to {name}", network=name, endpoint=endpoint)
-        for name, endpoint in spec.networks.items()
-    ]
-    requests = spec.body.get("HostConfig", {}).get("DeviceRequests") or []
-    asked = requests[-1]["DeviceIDs"] if view.device_ids else []
-    check = _op("check_request", "check what the engine stored", device_ids=list(asked))
-    return (create, *connects, check)
+    requests = (spec.body.get("HostConfig") or {}).get("DeviceRequests") or []
+    asked = tuple(requests[-1]["DeviceIDs"]) if view.device_ids else ()
+    return (
+        _op(Create(spec=spec), f"create {spec.name}", phase, Remove(part="new"), "remove the new container"),
+        *(
+            _op(Connect(network=name, endpoint=endpoint), f"connect it to {name}", phase)
+            for name, endpoint in spec.networks.items()
+        ),
+        _op(CheckRequest(device_ids=asked), "check what the engine stored", phase),
+    )
+
+
+def _launched(step: Step, ground: Ground, terms: Terms) -> tuple[Operation, ...]:
+    undo = Stop(part="new", timeout_s=UNDO_STOP_TIMEOUT_S)
+    start = _op(Start(part="new"), "start it", "launch", undo, "stop the new container")
+    return (start, *_seen(step, ground, "new", terms))
 
 
 def _ensured(spec: ContainerSpec, project: ComposeProject | None) -> tuple[Operation, ...]:
     """The project's own networks and volumes that the new container uses exist."""
     if project is None:
         return ()
-    labels = {"com.docker.compose.project": project.name}
-    mounted = {mount.get("Source") for mount in spec.body.get("HostConfig", {}).get("Mounts") or []}
+    host = spec.body.get("HostConfig") or {}
+    mounted = {mount.get("Source") for mount in host.get("Mounts") or []}
+    mounted |= {str(bind).partition(":")[0] for bind in host.get("Binds") or []}
     joined = {*spec.networks, *spec.body.get("NetworkingConfig", {}).get("EndpointsConfig", {})}
-    found = []
-    for key, name in project.named_networks.items():
-        if name in joined:
-            made = {**labels, "com.docker.compose.network": key}
-            found.append(_op("ensure_network", f"network {name}", name=name, labels=made))
-    for key, name in project.named_volumes.items():
-        if name in mounted:
-            made = {**labels, "com.docker.compose.volume": key}
-            found.append(_op("ensure_volume", f"volume {name}", name=name, labels=made))
-    return tuple(found)
+    networks = [
+        _op(EnsureNetwork(name=one.name, body=one.body), f"network {one.name}", "prepare")
+        for one in project.networks
+        if one.name in joined
+    ]
+    volumes = [
+        _op(EnsureVolume(name=one.name, body=one.body), f"volume {one.name}", "prepare")
+        for one in project.volumes
+        if one.name in mounted
+    ]
+    return (*networks, *volumes)
 
 
-def _create(spec: ContainerSpec, view: ContainerView) -> tuple[Operation, ...]:
-    undo = _op("stop", "stop the new container", "new", timeout_s=10)
-    start = Operation(kind="start", text="start it", undo=undo)
-    return (*_made(spec, view), start, *_seen(view, "new"))
-
-
-def _recreate(
-    old: ContainerSpec, new: ContainerSpec, view: ContainerView, old_id: str, running: bool
-) -> tuple[Operation, ...]:
+def _recreated(step: Step, ground: Ground, new: ContainerSpec, terms: Terms) -> tuple[Operation, ...]:
     """The new container is made beside the old one, takes its place, and only when it is seen to run with its GPUs
     the old one goes. GPU memory cannot be held twice, so the old one is stopped before the new one starts."""
-    short = old_id[:12]
+    assert step.view is not None and step.container_id is not None
+    old, short = ground.spec, step.container_id[:12]
     name = lasting_name(old.name)  # a suffix that was left behind is not stacked on
     new_name, old_name = f"{name}.new-{short}", f"{name}.old-{short}"
+    operations: list[Operation] = []
+    if ground.layer_image:
+        image = ground.layer_image
+        text, back = f"keep what it wrote as the image {image}", f"remove the image {image}"
+        operations.append(_op(CommitImage(image=image), text, "prepare", RemoveImage(image=image), back))
+        new = with_image(new, image)
+    # Whose namespaces it uses are named by the name that their new container has only once it runs.
+    phase: Phase = "launch" if step.shares else "prepare"
+    made = _made(new.named(name if step.shares else new_name), step.view, phase)
+    operations += () if step.shares else made
+    operations += _released(ground, old_name, name, step.holds)
+    if step.shares:
+        operations += made
+    else:
+        rename = Rename(part="new", name=name)
+        back = f"rename the new container to {new_name}"
+        operations.append(
+            _op(rename, f"rename the new container to {name}", "release", Rename(part="new", name=new_name), back)
+        )
+    operations += _launched(step, ground, terms)
+    operations.append(_op(KeepLog(), "keep the old container's log", "clear"))
+    operations.append(_op(Remove(part="old"), "remove the old container", "clear"))
+    return tuple(operations)
+
+
+def _released(ground: Ground, old_name: str, name: str, holds: tuple[str, ...]) -> list[Operation]:
+    """The old container has let go of its GPUs and of its name."""
+    old = ground.spec
+    operations = []
+    if ground.running:
+        stop = Stop(part="old", timeout_s=_stop_timeout(old))
+        back = "start the old container again"
+        operations.append(_op(stop, "stop the old container", "release", PutBack(), back))
+        operations.append(_op(AwaitRelease(part="old", gpus=holds), "wait for its GPU memory", "release"))
     policy = (old.body.get("HostConfig") or {}).get("RestartPolicy") or {}
-    operations = list(_made(new.named(new_name), view))
-    if running:
-        operations += [
-            Operation(
-                kind="stop",
-                text="stop the old container",
-                target="old",
-                arguments={"timeout_s": _stop_timeout(old)},
-                undo=Operation(kind="put_back", text="start the old container again", target="old"),
-            ),
-            _op("await_release", "wait for its GPU memory", "old", limit_s=30),
-        ]
     if policy.get("Name") not in (None, "", "no"):
         # A stopped container with a restart policy would come back with the daemon and take the GPU.
+        before = SetRestartPolicy(part="old", name=policy["Name"], retries=int(policy.get("MaximumRetryCount") or 0))
         operations.append(
-            Operation(
-                kind="set_restart_policy",
-                text="keep the old container from restarting",
-                target="old",
-                arguments={"policy": {"Name": "no", "MaximumRetryCount": 0}},
-                undo=_op("set_restart_policy", "restore its restart policy", "old", policy=policy),
+            _op(
+                SetRestartPolicy(part="old", name="no"),
+                "keep the old container from restarting",
+                "release",
+                before,
+                "restore its restart policy",
             )
         )
-    operations += [
-        Operation(
-            kind="rename",
-            text=f"rename the old container to {old_name}",
-            target="old",
-            arguments={"name": old_name},
-            undo=_op("rename", f"rename the old container back to {name}", "old", name=name),
-        ),
-        Operation(
-            kind="rename",
-            text=f"rename the new container to {name}",
-            arguments={"name": name},
-            undo=_op("rename", f"rename the new container to {new_name}", "new", name=new_name),
-        ),
-        Operation(kind="start", text="start it", undo=_op("stop", "stop the new container", "new", timeout_s=10)),
-        *_seen(view, "new"),
-        _op("keep_log", "keep the old container's log", "old"),
-        _op("remove", "remove the old container", "old"),
-    ]
-    return tuple(operations)
+    rename = _op(
+        Rename(part="old", name=old_name),
+        f"rename the old container to {old_name}",
+        "release",
+        Rename(part="old", name=name),
+        f"rename the old container back to {name}",
+    )
+    return [*operations, rename]

@@ -1,6 +1,6 @@
 """The plan: the difference between what is assigned and what runs, as one step per service."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -8,13 +8,14 @@ from gputui.domain.container import LABEL_BUDGET, LABEL_EDITS
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import Gpu
-from gputui.domain.plan import Action, ContainerView, Plan, Step
-from gputui.domain.service import Service
+from gputui.domain.plan import ContainerView, Plan, Step, StepAction
+from gputui.domain.service import Service, ServiceKey
 from gputui.domain.text import mask_secret
 from gputui.planning.budget import all_edits
 from gputui.planning.container_view import container_view
-from gputui.planning.findings.ownership import not_ours
+from gputui.planning.findings.ownership import not_ours, shares_with
 from gputui.planning.given_gpus import uses_gpus
+from gputui.planning.order import in_order
 from gputui.planning.spec_edit import edits_mark, edits_text, gib_down
 
 
@@ -25,17 +26,26 @@ def make_plan(
     *,
     revision: int,
     only: Collection[str] = (),
+    refresh: bool = False,
 ) -> Plan:
     """What an apply would do, in order, for all services or `only` those named.
+
+    `refresh`: what differs from its Compose file is made anew from it, where it is adopted or named.
 
     Raises:
         UsageError: a name in `only` is no service.
     """
     chosen = select(services, only) if only else list(services)
-    steps = [_step(service, gpus) for service in chosen]
+    steps = {service.key: _step(service, gpus) for service in chosen}
+    if refresh:
+        for service in chosen:
+            if service.adopted or only:
+                steps[service.key] = _refreshed(steps[service.key], service, gpus)
+    steps = _with_dependants(steps, services, gpus)
+    chosen = [service for service in services if service.key in steps]
     names = {service.name for service in chosen if service.adopted or service.container is None}
     relevant = tuple(one for one in findings if one.service in names or one.service is None)
-    return Plan(revision=revision, steps=tuple(_in_order(steps, chosen)), findings=relevant)
+    return Plan(revision=revision, steps=in_order([steps[service.key] for service in chosen]), findings=relevant)
 
 
 def lifecycle_plan(
@@ -64,11 +74,13 @@ def lifecycle_plan(
                 cause=f"already {service.state}" if done else f"{action} was asked for",
                 container_id=service.container.id,
                 view=_view_as_it_is(service, gpus),
+                holds=_holds(service),
+                depends_on=_dependencies(service),
             )
         )
     touched = {step.service for step in steps if step.action != "none"}
     findings = not_ours([replace(one, adopted=True) for one in services if one.key in touched])
-    return Plan(revision=revision, steps=tuple(steps), findings=tuple(findings))
+    return Plan(revision=revision, steps=in_order(steps), findings=tuple(findings))
 
 
 def select(services: Sequence[Service], names: Collection[str]) -> list[Service]:
@@ -109,7 +121,58 @@ def _step(service: Service, gpus: Sequence[Gpu]) -> Step:
         budget_env=service.budget_env,
         edits=all_edits(service, gpus),
         diff=_diff(service, view, gpus) if view and action in ("create", "recreate") else (),
+        holds=_holds(service),
+        depends_on=_dependencies(service),
     )
+
+
+def _holds(service: Service) -> tuple[str, ...]:
+    """The GPUs that its container has, or may have."""
+    return tuple(dict.fromkeys((*service.running_on, *(service.requested or ()))))
+
+
+def _dependencies(service: Service) -> tuple[ServiceKey, ...]:
+    return tuple(replace(service.key, name=name, replica=1) for name in service.depends_on)
+
+
+def _refreshed(step: Step, service: Service, gpus: Sequence[Gpu]) -> Step:
+    """The step that also takes in what its Compose file says by now."""
+    container = service.container
+    if container is None or not service.file_differences or not service.enabled or service.not_carried:
+        return step
+    if step.action not in ("recreate", "none", "start"):
+        return step
+    cause = f"differs from its Compose file: {', '.join(service.file_differences)}"
+    view = _view(service, gpus, service.assigned)
+    if step.action == "recreate":
+        return replace(step, cause=f"{step.cause}, {cause}", from_file=True)
+    diff = _diff(service, view, gpus) if view else ()
+    return replace(step, action="recreate", cause=cause, view=view, from_file=True, diff=diff)
+
+
+def _with_dependants(
+    steps: Mapping[ServiceKey, Step], services: Sequence[Service], gpus: Sequence[Gpu]
+) -> dict[ServiceKey, Step]:
+    """With the services whose containers use the network, IPC, pids or volumes of one that is made anew: they name it
+    by its id, so they have to be made anew with it."""
+    found = dict(steps)
+    remade = {key for key, step in steps.items() if step.action == "recreate"}
+    waiting = list(remade)
+    by_key = {service.key: service for service in services}
+    while waiting:
+        provider = by_key[waiting.pop()]
+        for service in services:
+            if not shares_with(service, provider) or not service.adopted or not service.enabled:
+                continue
+            step = found.get(service.key) or _step(service, gpus)
+            shares = tuple(dict.fromkeys((*step.shares, provider.key)))
+            if step.action != "recreate":
+                view = _view(service, gpus, service.assigned)
+                cause = f"uses the namespaces or volumes of {provider.name}, which is made anew"
+                step = replace(step, action="recreate", cause=cause, view=view)
+                waiting.append(service.key)
+            found[service.key] = replace(step, shares=shares)
+    return found
 
 
 def _view(service: Service, gpus: Sequence[Gpu], wanted: Sequence[str]) -> ContainerView | None:
@@ -128,7 +191,7 @@ def _view_as_it_is(service: Service, gpus: Sequence[Gpu]) -> ContainerView | Non
     return _view(service, gpus, service.requested)
 
 
-def _action(service: Service, gpus: Sequence[Gpu]) -> tuple[Action, str]:
+def _action(service: Service, gpus: Sequence[Gpu]) -> tuple[StepAction, str]:
     container = service.container
     if container is None:
         if service.enabled and service.not_carried:
@@ -188,27 +251,3 @@ def _diff(service: Service, view: ContainerView, gpus: Sequence[Gpu]) -> tuple[s
         rows.append((service.budget_env, None, gib_down(service.budget_mib)))
     rows += [(edit.argument, None, mask_secret(edit.argument, edit.value or "")) for edit in all_edits(service, gpus)]
     return tuple(f"{name}: {old or '—'} → {new or '—'}" for name, old, new in rows if old != new)
-
-
-def _in_order(steps: Sequence[Step], services: Sequence[Service]) -> list[Step]:
-    """Stops first, then whoever leaves a GPU before whoever comes to it; cycles keep the order of the table."""
-    held = {service.key: set(service.running_on) | set(service.requested or ()) for service in services}
-
-    def wants(step: Step) -> set[str]:
-        return set(step.view.gpus) if step.view and step.action != "stop" else set()
-
-    waiting = [step for step in steps if step.action != "none"]
-    ordered: list[Step] = sorted((step for step in waiting if step.action == "stop"), key=lambda step: step.service)
-    waiting = [step for step in waiting if step.action != "stop"]
-    while waiting:
-        ready = [
-            step
-            for step in waiting
-            if not any(
-                wants(step) & (held.get(other.service, set()) - wants(other)) for other in waiting if other is not step
-            )
-        ]
-        step = (ready or waiting)[0]
-        ordered.append(step)
-        waiting.remove(step)
-    return ordered + [step for step in steps if step.action == "none"]

@@ -20,6 +20,7 @@ from gputui.planning.arguments import CommandLine, command_line
 from gputui.planning.backends.backend import Backend
 from gputui.planning.backends.registry import backend_of, named
 from gputui.planning.budget import DEFAULT_VARIABLE, budget_told
+from gputui.planning.file_difference import file_differences
 from gputui.planning.given_gpus import find_gpu, requested_gpus, use_by_container, uses_gpus
 from gputui.planning.model_name import model_of
 from gputui.planning.model_path import ModelPlace, place_of
@@ -29,6 +30,7 @@ from gputui.planning.requirement import Evidence, requirement
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 COMPOSE_NUMBER = "com.docker.compose.container-number"
+COMPOSE_DEPENDS_ON = "com.docker.compose.depends_on"
 COMPOSE_ONEOFF = "com.docker.compose.oneoff"
 
 
@@ -164,8 +166,17 @@ def _service(
         edits=adopted.edits if adopted else (),
         drift=drift(requested, on, gpus),
         container=container,
+        depends_on=declared.depends_on if declared else _depends_on(container),
+        file_differences=file_differences(declared, container) if declared and container else (),
+        fallback=(declared.fallback if declared else None) or "never",
         not_carried=declared.not_carried if declared else (),
     )
+
+
+def _depends_on(container: Container | None) -> tuple[str, ...]:
+    """As Compose notes it in a label: `db:service_healthy:false,cache:service_started:true`."""
+    text = container.labels.get(COMPOSE_DEPENDS_ON, "") if container else ""
+    return tuple(part.partition(":")[0] for part in text.split(",") if part)
 
 
 def _launch(declared: ComposeService | None, container: Container | None, adopted: Assignment | None) -> Launch:

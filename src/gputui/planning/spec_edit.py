@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gputui.domain.container import (
@@ -123,6 +123,26 @@ def edits_mark(edits: Sequence[Edit]) -> str:
         return ""
     text = json.dumps([[edit.argument, edit.value] for edit in edits])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def with_namespaces(spec: ContainerSpec, names: Mapping[str, str]) -> ContainerSpec:
+    """The spec with other containers, whose network, IPC, pids or volumes it uses, called as in `names`: one that was
+    made anew has another id."""
+    body = copy.deepcopy(dict(spec.body))
+    host = body.get("HostConfig") or {}
+    for key in ("NetworkMode", "IpcMode", "PidMode"):
+        kind, colon, other = str(host.get(key) or "").partition(":")
+        if kind == "container" and colon:
+            host[key] = f"container:{names.get(other, other)}"
+    if host.get("VolumesFrom"):
+        parts = (str(one).partition(":") for one in host["VolumesFrom"])
+        host["VolumesFrom"] = [names.get(other, other) + colon + mode for other, colon, mode in parts]
+    return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
+
+
+def with_image(spec: ContainerSpec, image: str) -> ContainerSpec:
+    """The spec with another image."""
+    return ContainerSpec(name=spec.name, body={**spec.body, "Image": image}, networks=spec.networks)
 
 
 def with_token(spec: ContainerSpec, token: str) -> ContainerSpec:

@@ -1,6 +1,7 @@
 """Applies on record: what each was to do, its journal, its events, and how it ended."""
 
 import json
+import sqlite3
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,15 +22,26 @@ JournalState = Literal["started", "done", "undone"]
 _COLUMNS = "id, revision, operator, reason, started_at, ended_at, result, services, message, pid, pid_start"
 
 
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that is about to be written down."""
+
+    kind: EventKind
+    progress: Progress
+    text: str
+    service: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """How far one operation came, and the containers that its task had by then."""
+    """How far one operation came, and the containers that its task had by then; `order` grows with each entry."""
 
     task: int
     operation: int
     state: JournalState
     old_id: str | None
     new_id: str | None
+    order: int = 0
 
 
 class Applies:
@@ -53,6 +65,14 @@ class Applies:
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE applies SET pid = ?, pid_start = ? WHERE id = ?", (pid, _start_time(pid), apply_id)
+            )
+
+    def reopen(self, apply_id: int, pid: int) -> None:
+        """Note that it is taken up again, by the process `pid` until the one that does it says so."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE applies SET result = 'running', ended_at = NULL, pid = ?, pid_start = ? WHERE id = ?",
+                (pid, _start_time(pid), apply_id),
             )
 
     def transaction(self, apply_id: int) -> Transaction:
@@ -102,16 +122,10 @@ class Applies:
             rows = connection.execute(query).fetchall()
         return tuple(_record(row) for row in rows)
 
-    def add_event(
-        self, apply_id: int, kind: EventKind, progress: Progress, text: str, service: str | None = None
-    ) -> None:
+    def add_event(self, apply_id: int, event: NewEvent) -> None:
         """Append one event."""
         with self._database.writing() as connection:
-            connection.execute(
-                "INSERT INTO events SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? FROM events"
-                " WHERE apply_id = ?",
-                (apply_id, now(), kind, progress, text, service, apply_id),
-            )
+            _add_event(connection, apply_id, event)
 
     def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
         """The events of an apply beyond number `after`."""
@@ -126,9 +140,11 @@ class Applies:
             for row in rows
         )
 
-    def note(self, apply_id: int, entry: JournalEntry) -> None:
-        """Write one line of the journal; it is on disk when this returns."""
+    def note(self, apply_id: int, entry: JournalEntry, event: NewEvent | None = None) -> None:
+        """Write one line of the journal, and the event that goes with it; both are on disk when this returns."""
         with self._database.writing() as connection:
+            if event is not None:
+                _add_event(connection, apply_id, event)
             connection.execute(
                 "INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (apply_id, entry.task, entry.operation, entry.state, entry.old_id, entry.new_id, now()),
@@ -138,12 +154,13 @@ class Applies:
         """The journal in the order of the operations."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT task, operation, state, old_id, new_id FROM journal"
+                "SELECT task, operation, state, old_id, new_id, rowid FROM journal"
                 " WHERE apply_id = ? ORDER BY task, operation",
                 (apply_id,),
             ).fetchall()
         return tuple(
-            JournalEntry(task=row[0], operation=row[1], state=row[2], old_id=row[3], new_id=row[4]) for row in rows
+            JournalEntry(task=row[0], operation=row[1], state=row[2], old_id=row[3], new_id=row[4], order=row[5])
+            for row in rows
         )
 
     def keep_log(self, apply_id: int, service: str, container_id: str, lines: Iterable[bytes]) -> None:
@@ -153,6 +170,13 @@ class Applies:
                 "INSERT OR REPLACE INTO kept_logs VALUES (?, ?, ?, ?)",
                 (apply_id, service, container_id, zlib.compress(b"\n".join(lines))),
             )
+
+
+def _add_event(connection: sqlite3.Connection, apply_id: int, event: NewEvent) -> None:
+    connection.execute(
+        "INSERT INTO events SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? FROM events WHERE apply_id = ?",
+        (apply_id, now(), event.kind, event.progress, event.text, event.service, apply_id),
+    )
 
 
 def _record(row: tuple[object, ...]) -> ApplyRecord:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gputui.domain.compose import Resource
 from gputui.domain.errors import UsageError
 from gputui.domain.text import clean
 from gputui.project.compose_yaml import Located
@@ -47,45 +48,73 @@ _SHAPED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a service's keys are read by. `networks` and `volumes`: key → (engine's name, made by the project)."""
+    """What a service's keys are read by. `networks` and `volumes`: key → (engine's name, what makes it)."""
 
     project: str
     directory: Path
     files: tuple[str, ...]
-    networks: Mapping[str, tuple[str, bool]]
-    volumes: Mapping[str, tuple[str, bool]]
+    networks: Mapping[str, tuple[str, Resource | None]]
+    volumes: Mapping[str, tuple[str, Resource | None]]
     variables: Mapping[str, str]
-    with_drivers: frozenset[str] = frozenset()
 
 
-def with_drivers(whole: Located) -> frozenset[str]:
-    """The networks and volumes of a project that are made by more than their name."""
-    plain = {"name", "external", "labels"}
-    return frozenset(
-        key
-        for section in ("networks", "volumes")
-        for key, entry in (whole.get(section) or {}).items()
-        if set(entry or {}) - plain and not (entry or {}).get("external")
-    )
-
-
-def owned_names(whole: Located, section: str, project: str) -> dict[str, tuple[str, bool]]:
-    """The networks or volumes of a project: the engine's name of each, and whether the project makes it."""
-    found: dict[str, tuple[str, bool]] = {}
+def resources(whole: Located, section: str, project: str) -> dict[str, tuple[str, Resource | None]]:
+    """The networks or volumes of a project by their keys: the engine's name of each, and what makes those that the
+    project owns (None for external ones)."""
+    found: dict[str, tuple[str, Resource | None]] = {}
+    entries = dict(whole.get(section) or {})
     if section == "networks":
-        found["default"] = (f"{project}_default", True)
-    for key, entry in (whole.get(section) or {}).items():
+        entries.setdefault("default", None)
+    for key, entry in entries.items():
         settings = entry or {}
-        external = bool(settings.get("external"))
-        found[key] = (str(settings.get("name") or (key if external else f"{project}_{key}")), not external)
+        external = settings.get("external")
+        named = (external.get("name") if isinstance(external, dict) else None) or settings.get("name")
+        name = str(named or (key if external else f"{project}_{key}"))
+        kind = section.removesuffix("s")
+        labels = {
+            **{label: value or "" for label, value in pairs(settings, "labels").items()},
+            "com.docker.compose.project": project,
+            f"com.docker.compose.{kind}": key,
+        }
+        body = _network(settings) if section == "networks" else _volume(settings)
+        found[key] = (name, None if external else Resource(key=key, name=name, body={**body, "Labels": labels}))
     return found
+
+
+def _network(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The body that makes a network (`POST /networks/create`)."""
+    body: dict[str, Any] = {
+        "Driver": settings.get("driver") or "bridge",
+        "Options": _texts(settings.get("driver_opts")),
+        "Internal": bool(settings.get("internal")),
+        "Attachable": bool(settings.get("attachable")),
+        "EnableIPv6": bool(settings.get("enable_ipv6")),
+    }
+    ipam = settings.get("ipam")
+    if ipam:
+        names = {"subnet": "Subnet", "ip_range": "IPRange", "gateway": "Gateway", "aux_addresses": "AuxiliaryAddresses"}
+        pools = [
+            {names[key]: value for key, value in pool.items() if key in names} for pool in ipam.get("config") or []
+        ]
+        options = _texts(ipam.get("options"))
+        body["IPAM"] = {"Driver": ipam.get("driver") or "default", "Config": pools, "Options": options}
+    return body
+
+
+def _volume(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The body that makes a volume (`POST /volumes/create`)."""
+    return {"Driver": settings.get("driver") or "local", "DriverOpts": _texts(settings.get("driver_opts"))}
+
+
+def _texts(values: Any) -> dict[str, str]:
+    return {str(key): str(_scalar(value) or "") for key, value in (values or {}).items()}
 
 
 def body_of(name: str, entry: Located, context: Context) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
     """The create body, the further networks, and the keys that are not carried."""
     known = {*_ELSEWHERE, *_PLAIN, *_PLAIN_HOST, *_SHAPED}
     not_carried = [clean(key, 60) for key in entry if key not in known and not key.startswith("x-")]
-    not_carried += _nested_not_carried(entry, context)
+    not_carried += _nested_not_carried(entry)
     if not entry.get("image"):
         not_carried += [] if "build" in not_carried else ["image (missing)"]
     host: dict[str, Any] = {}
@@ -113,7 +142,7 @@ _LONG_VOLUME = {"type", "source", "target", "read_only"}
 _LONG_PORT = {"target", "published", "protocol", "host_ip", "name", "app_protocol", "mode"}
 
 
-def _nested_not_carried(entry: Located, context: Context) -> list[str]:
+def _nested_not_carried(entry: Located) -> list[str]:
     """Keys inside keys that change what a container is, and that gputui does not carry."""
     deploy = entry.get("deploy") or {}
     resources = deploy.get("resources") or {}
@@ -122,19 +151,15 @@ def _nested_not_carried(entry: Located, context: Context) -> list[str]:
     for one in entry.get("volumes") or []:
         if isinstance(one, dict):
             found += [f"volumes.{key}" for key in one if key not in _LONG_VOLUME and one[key]]
-            source = str(one.get("source") or "")
         else:
-            source, _, rest = str(one).partition(":")
+            rest = str(one).partition(":")[2]
             options = set(rest.split(":")[1].split(",")) if rest.count(":") else set()
             found += [f"volumes :{option}" for option in sorted(options - _BIND_OPTIONS)]
-        found += [f"volumes.{source}.driver"] if source in context.with_drivers else []
     for one in entry.get("ports") or []:
         if isinstance(one, dict):
             found += [f"ports.{key}" for key in one if key not in _LONG_PORT]
         elif "-" in str(one):
             found.append("ports as a range")
-    networks = entry.get("networks") or {}
-    found += [f"networks.{key}.driver" for key in networks if key in context.with_drivers]
     return [clean(key, 80) for key in found]
 
 
@@ -152,7 +177,7 @@ def _words(entry: Located, key: str) -> list[str] | None:
     raise UsageError(f"{entry.where(key)}: a text or a list of words is expected", "mend it")
 
 
-def pairs(entry: Located, key: str) -> dict[str, str | None]:
+def pairs(entry: Mapping[str, Any], key: str) -> dict[str, str | None]:
     """A mapping that may also be written as a list of `name=value`."""
     value = entry.get(key)
     if value is None:
@@ -162,7 +187,8 @@ def pairs(entry: Located, key: str) -> dict[str, str | None]:
         return {name: text if sign else None for name, sign, text in split}
     if isinstance(value, dict):
         return {str(name): _scalar(text) for name, text in value.items()}
-    raise UsageError(f"{entry.where(key)}: a mapping or a list of name=value is expected", "mend it")
+    where = entry.where(key) if isinstance(entry, Located) else key
+    raise UsageError(f"{where}: a mapping or a list of name=value is expected", "mend it")
 
 
 def _scalar(value: Any) -> str | None:

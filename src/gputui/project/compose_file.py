@@ -76,8 +76,8 @@ def read_project(paths: Sequence[Path], project_name: str | None = None) -> Comp
     if not isinstance(services, Located):
         raise UsageError(f"{whole.where('services')}: a mapping of services is missing", "name at least one service")
     check_shape(TopLevel, whole)
-    networks = compose_body.owned_names(whole, "networks", name)
-    volumes = compose_body.owned_names(whole, "volumes", name)
+    networks = compose_body.resources(whole, "networks", name)
+    volumes = compose_body.resources(whole, "volumes", name)
     files = tuple(str(path.absolute()) for path in paths)
     context = compose_body.Context(
         project=name,
@@ -86,7 +86,6 @@ def read_project(paths: Sequence[Path], project_name: str | None = None) -> Comp
         networks=networks,
         volumes=volumes,
         variables=variables,
-        with_drivers=compose_body.with_drivers(whole),
     )
     found = []
     for key, entry in services.items():
@@ -99,8 +98,8 @@ def read_project(paths: Sequence[Path], project_name: str | None = None) -> Comp
         files=files,
         directory=str(directory),
         services=tuple(found),
-        named_networks={key: real for key, (real, owned) in networks.items() if owned},
-        named_volumes={key: real for key, (real, owned) in volumes.items() if owned},
+        networks=tuple(owned for _, owned in networks.values() if owned),
+        volumes=tuple(owned for _, owned in volumes.values() if owned),
         path_aliases=_extension(whole, ProjectExtension).path_aliases,
     )
 
@@ -139,6 +138,8 @@ def _service(name: str, entry: Located, context: compose_body.Context) -> Compos
         backend=extension.backend,
         model=clean(extension.model, 200) if extension.model else None,
         vram_mib=_vram(entry, extension),
+        depends_on=tuple(clean(str(one), 100) for one in entry.get("depends_on") or ()),
+        fallback=extension.fallback,
         priority=extension.priority or 0,
         isolate=bool(extension.isolate),
         has_budget=extension.budget_env is not None or _has_variable(body, "VRAM_BUDGET_GB"),

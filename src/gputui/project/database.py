@@ -38,6 +38,10 @@ _MIGRATIONS = (
         peak_mib INTEGER NOT NULL, at TEXT NOT NULL, PRIMARY KEY (image, arguments, gpus, gpu_total_mib)
     );
     """,
+    """
+    CREATE TABLE files (path TEXT PRIMARY KEY, text TEXT NOT NULL);
+    CREATE TABLE saving (path TEXT PRIMARY KEY, before TEXT);
+    """,
 )
 """Each brings the schema one version further; the version is SQLite's user_version."""
 

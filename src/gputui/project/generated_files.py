@@ -1,9 +1,6 @@
 """The two files beside a Compose file that are written from the assignments: for people, and for `docker compose`."""
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +8,6 @@ import yaml
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import ComposeProject
-from gputui.domain.errors import GputuiError
 from gputui.domain.gpu import Gpu
 from gputui.domain.plan import ContainerView
 from gputui.domain.text import mask_secret
@@ -105,48 +101,3 @@ def override_text(assignments: Assignments, project: ComposeProject, overridden:
     head = _HEAD.format(revision=assignments.revision)
     head += f"# docker compose {names} -f {OVERRIDE_NAME} up -d\n"
     return head + yaml.dump({"services": services}, Dumper=_Dumper, sort_keys=False)
-
-
-class PreparedFiles:
-    """New files beside the old ones, on disk, to be put in their places together with the database's commit."""
-
-    def __init__(self, texts: dict[Path, str]) -> None:
-        self._pending: list[tuple[Path, Path]] = []
-        try:
-            for path, text in texts.items():
-                handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-                self._pending.append((Path(name), path))
-                with os.fdopen(handle, "w") as stream:
-                    stream.write(text)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o664)
-        except OSError as error:
-            self.discard()
-            raise GputuiError(
-                f"{path.name} cannot be written in {path.parent}: {error.strerror}",
-                "nothing was saved; check the folder",
-            ) from error
-
-    def put_in_place(self) -> None:
-        """Each file in one step; the one before is kept as `.bak`."""
-        for temporary, path in self._pending:
-            if path.exists():
-                backup = path.with_name(path.name + ".bak")
-                with suppress(OSError):
-                    backup.unlink(missing_ok=True)
-                    backup.hardlink_to(path)
-            temporary.replace(path)
-        for folder in {path.parent for _, path in self._pending}:
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-        self._pending = []
-
-    def discard(self) -> None:
-        """Forget them."""
-        for temporary, _ in self._pending:
-            temporary.unlink(missing_ok=True)
-        self._pending = []

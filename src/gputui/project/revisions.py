@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import replace
 
 from gputui.domain.assignment import Assignments
-from gputui.domain.errors import Conflict, UsageError
+from gputui.domain.errors import UsageError
 from gputui.project.clock import now
 from gputui.project.database import Database
 from gputui.project.json_values import from_json, to_json
@@ -40,25 +40,18 @@ class Revisions:
             rows = connection.execute("SELECT * FROM revisions ORDER BY revision DESC").fetchall()
         return tuple(_assignments(row) for row in rows)
 
-    def insert(
-        self, connection: sqlite3.Connection, base: int, assignments: Assignments, *, author: str, reason: str
-    ) -> Assignments:
-        """Write the next revision within the transaction of `connection`; `base` is the one it was edited from.
-
-        Raises:
-            Conflict: somebody saved a newer revision in between.
-        """
-        newest = connection.execute("SELECT revision, author FROM revisions ORDER BY revision DESC LIMIT 1").fetchone()
-        if newest and newest[0] != base:
-            raise Conflict(f"{newest[1]} saved revision {newest[0]} meanwhile", "look at the change, then save again")
-        saved = replace(
-            assignments, revision=(newest[0] if newest else 0) + 1, author=author, reason=reason, saved_at=now()
-        )
+    @staticmethod
+    def insert(connection: sqlite3.Connection, saved: Assignments) -> None:
+        """Write a revision within the transaction of `connection`."""
         connection.execute(
             "INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?)",
-            (saved.revision, saved.saved_at, author, reason, saved.strategy, to_json(saved)),
+            (saved.revision, saved.saved_at, saved.author, saved.reason, saved.strategy, to_json(saved)),
         )
-        return saved
+
+
+def revision_after(newest: Assignments, assignments: Assignments, *, author: str, reason: str) -> Assignments:
+    """The assignments as the revision that follows the newest one."""
+    return replace(assignments, revision=newest.revision + 1, author=author, reason=reason, saved_at=now())
 
 
 def _assignments(row: tuple[object, ...]) -> Assignments:

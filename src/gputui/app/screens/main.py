@@ -1,6 +1,6 @@
 """The main screen: cards, table, findings, and the panes below."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Literal
 
 from textual import getters, on, work
@@ -13,6 +13,7 @@ from gputui.app.background import in_thread
 from gputui.app.commands import Commands, Person, Severity
 from gputui.app.gpu_rows import GPU_COLUMNS, gpu_rows
 from gputui.app.keymap import MAIN, TABLE
+from gputui.app.screens.choose import Choose
 from gputui.app.screens.confirm import Confirm
 from gputui.app.screens.edit_service import EditService, TypedEdit
 from gputui.app.screens.help import Help
@@ -74,7 +75,8 @@ class MainScreen(Screen[None]):
         self._readonly = readonly
         self._snapshot: Snapshot | None = None
         self._planned: object = None
-        person = Person(self._ask, self._tell, self._launched)
+        self._asked_about: int | None = None
+        person = Person(self._ask, self._choose, self._tell, self._launched)
         self._commands = Commands(room, person)
 
     def compose(self) -> ComposeResult:
@@ -114,6 +116,14 @@ class MainScreen(Screen[None]):
         self.launch.show(snapshot.services if self.panes.current == "launch" else ())
         if before is None or _controls(before) != _controls(snapshot):
             self.refresh_bindings()
+        cut_off = apply is not None and apply.result == "running" and not apply.alive
+        if cut_off and apply is not None and apply.id != self._asked_about and not self._readonly:
+            self._asked_about = apply.id
+            self._ask_about_cut_off()
+
+    @work(group="command")
+    async def _ask_about_cut_off(self) -> None:
+        await self._commands.finish_cut_off()
 
     def _show_selected(self) -> None:
         if self._snapshot is None:
@@ -175,6 +185,9 @@ class MainScreen(Screen[None]):
 
     def _ask(self, question: str, details: str, yes: str) -> Awaitable[bool]:
         return self.app.push_screen_wait(Confirm(question, details, yes))
+
+    def _choose(self, question: str, details: str, choices: Sequence[tuple[str, str]]) -> Awaitable[str | None]:
+        return self.app.push_screen_wait(Choose(question, details, choices))
 
     def _tell(self, text: str, severity: Severity) -> None:
         self.notify(text, severity=severity, markup=False, timeout=10 if severity == "error" else 4)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gputui.domain.container import Container
 from gputui.domain.finding import SEVERITIES, Finding
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.memory import GpuMemory
@@ -10,19 +11,24 @@ from gputui.planning.findings.assigned_gpus import drifted, lost_gpus, missing_g
 from gputui.planning.findings.launch import launches
 from gputui.planning.findings.memory import below_minimum, does_not_fit, untold
 from gputui.planning.findings.model import models
-from gputui.planning.findings.ownership import depended_on, not_carried, not_ours
+from gputui.planning.findings.ownership import depended_on, differs_from_file, not_carried, not_ours
 from gputui.planning.findings.parallel import unsuitable
 
 
 def find_all(
-    services: Sequence[Service], gpus: Sequence[Gpu], readings: Sequence[Reading], memory: Sequence[GpuMemory]
+    services: Sequence[Service],
+    gpus: Sequence[Gpu],
+    readings: Sequence[Reading],
+    memory: Sequence[GpuMemory],
+    containers: Sequence[Container] = (),
 ) -> tuple[Finding, ...]:
-    """All findings, the gravest first."""
+    """All findings, the gravest first. `containers` are all that the engine has, those without GPUs too."""
     found = [
         *missing_gpus(services, gpus),
         *not_ours(services),
         *not_carried(services),
-        *depended_on(services),
+        *depended_on(services, containers),
+        *differs_from_file(services),
         *drifted(services),
         *not_applied(services, gpus),
         *does_not_fit(services, readings, memory),

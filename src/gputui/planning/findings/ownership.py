@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gputui.domain.container import Container
 from gputui.domain.finding import Finding, Severity
 from gputui.domain.service import Service
 from gputui.planning.findings.about import about
@@ -33,21 +34,57 @@ def not_ours(services: Sequence[Service]) -> list[Finding]:
         if "com.docker.swarm.task.id" in container.labels:
             text = f"{service.name} is a task of Docker Swarm, which would start another in its place"
             found.append(about(service, "swarm-task", "refusal", text, "change it with `docker service update`"))
+        for label, (what, fix) in _ORCHESTRATORS.items():
+            if label in container.labels:
+                text = f"{service.name} is {what}, which would put it back as it was"
+                found.append(about(service, "orchestrated", "refusal", text, fix))
+        if container.state in ("removing", "dead"):
+            text = f"{service.name} is being removed"
+            found.append(about(service, "being-removed", "refusal", text, "wait until it is gone"))
     return found
 
 
-def depended_on(services: Sequence[Service]) -> list[Finding]:
-    """Containers that use the network, IPC, pids or volumes of one that is to be recreated: they name it by its id."""
+def differs_from_file(services: Sequence[Service]) -> list[Finding]:
+    """Containers that were made before their Compose file was changed, or beside it."""
     found = []
+    for service in services:
+        if service.file_differences:
+            text = f"{service.name} is not what its Compose file says: {', '.join(service.file_differences)}"
+            fix = f"`gputui apply --refresh {service.name}` makes it anew from the file; otherwise it stays as it runs"
+            found.append(about(service, "differs-from-file", "info", text, fix))
+    return found
+
+
+def shares_with(service: Service, provider: Service) -> bool:
+    """Whether a service's container uses the network, IPC, pids or volumes of another's."""
+    own, other = service.container, provider.container
+    if own is None or other is None:
+        return False
+    return other.id in own.shares_with or other.name in own.shares_with
+
+
+def depended_on(services: Sequence[Service], containers: Sequence[Container]) -> list[Finding]:
+    """Containers that use the network, IPC, pids or volumes of one that is to be recreated: they name it by its id.
+    Adopted services are made anew with it; what is not ours to change would be cut off."""
+    found = []
+    ours = {one.container.id for one in services if one.container and one.adopted and one.enabled}
     for service in services:
         container = service.container
         if container is None or not service.adopted or not service.enabled or service.requested == service.assigned:
             continue
-        for other in services:
-            shares = other.container.shares_with if other.container else ()
-            if container.id in shares or container.name in shares:
+        for other in containers:
+            if other.id not in ours and (container.id in other.shares_with or container.name in other.shares_with):
                 text = f"{other.name} shares namespaces or volumes with {service.name} and would lose them"
-                found.append(
-                    about(service, "shared-namespace", "error", text, f"recreate {other.name} afterwards (--force)")
-                )
+                fix = f"adopt {other.name}, or recreate it afterwards (--force)"
+                found.append(about(service, "shared-namespace", "error", text, fix))
     return found
+
+
+_ORCHESTRATORS = {
+    "io.kubernetes.pod.uid": ("a container of Kubernetes", "change its pod"),
+    "com.amazonaws.ecs.task-arn": ("a task of Amazon ECS", "change its task definition"),
+    "com.hashicorp.nomad.alloc_id": ("an allocation of Nomad", "change its job"),
+    "io.balena.service-name": ("a service of balena", "change it there"),
+    "io.rancher.container.uuid": ("a container of Rancher", "change it there"),
+}
+"""Labels by which other orchestrators know their containers; each of them would undo what is done here."""

@@ -1,0 +1,71 @@
+"""Waiting for an engine that is away, and not for ever."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from gputui.domain.errors import EngineError, NotFound, Unreachable
+
+T = TypeVar("T")
+
+RETRY_S = 1.0
+INSIST_PAUSES_S = (0.2, 1.0, 3.0)
+OUTAGE_LIMIT_S = 180.0
+"""How long an engine may be away (a restart of the daemon) before an apply gives up waiting for it."""
+
+
+class Patience:
+    """Makes calls that may be made twice, again and again while the engine does not answer.
+
+    One outage is waited for once, by all threads together: when it has lasted for `OUTAGE_LIMIT_S`, every call fails
+    at its first try until one gets an answer again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._away_since: float | None = None
+
+    def call(self, call: Callable[[], T], waiting: Callable[[str], None] = lambda _: None) -> T:
+        """What the call returns; `waiting` is told once, where it has to wait.
+
+        Raises:
+            Unreachable: the engine stayed away.
+        """
+        told = False
+        while True:
+            try:
+                result = call()
+            except Unreachable as error:
+                if self._exhausted():
+                    raise
+                if not told:
+                    told = True
+                    waiting(f"waiting for the engine: {error.what}")
+                time.sleep(RETRY_S)
+                continue
+            with self._lock:
+                self._away_since = None
+            return result
+
+    def insist(self, call: Callable[[], T], waiting: Callable[[str], None] = lambda _: None) -> T:
+        """The same for what has to be done: an error of the engine is no reason to give up at once either.
+
+        Raises:
+            EngineError: it was refused every time, or what it is about does not exist.
+            Unreachable: the engine stayed away.
+        """
+        for pause in INSIST_PAUSES_S:
+            try:
+                return self.call(call, waiting)
+            except NotFound:
+                raise
+            except EngineError:
+                time.sleep(pause)
+        return self.call(call, waiting)
+
+    def _exhausted(self) -> bool:
+        with self._lock:
+            if self._away_since is None:
+                self._away_since = time.monotonic()
+            return time.monotonic() - self._away_since > OUTAGE_LIMIT_S

@@ -1,0 +1,188 @@
+"""Applies: putting a plan on record, starting its process, finishing what was cut off."""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from gputui.apply.executor import Executor
+from gputui.apply.serving_probe import answers
+from gputui.containers.engine import Engine
+from gputui.control.sampler import Sampler
+from gputui.control.settings import Settings
+from gputui.control.store import Store
+from gputui.domain.container import ContainerSpec, lasting_name
+from gputui.domain.errors import Conflict, GputuiError, Refusal
+from gputui.domain.event import HOW_TO_FINISH, ApplyRecord, Finish, cut_off_text
+from gputui.domain.operation import HttpProbe
+from gputui.domain.plan import Plan, Step
+from gputui.domain.service import Service, ServiceKey
+from gputui.gpus.source import GpuSource
+from gputui.planning.findings.layer import layer_finding, layer_line
+from gputui.planning.operations import Ground, Terms, make_transaction, new_spec
+from gputui.planning.serving_address import loading_s, serving_probe
+from gputui.planning.spec_diff import kept, spec_diff
+from gputui.planning.spec_edit import with_namespaces
+
+RUNNING = ("running", "restarting", "paused")
+
+
+class Applying:
+    """Begins and finishes applies. `store` opens the state, and raises where there is none."""
+
+    def __init__(
+        self, engine: Engine, source: GpuSource, sampler: Sampler, settings: Settings, store: Callable[[], Store]
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._sampler = sampler
+        self._settings = settings
+        self._store = store
+
+    def begin(
+        self,
+        plan: Plan,
+        services: Mapping[ServiceKey, Service],
+        reason: str,
+        *,
+        force: bool,
+        keep_layers: frozenset[ServiceKey],
+    ) -> int:
+        """Put the plan on record and start its process; its number."""
+        self._settings.check_writable()
+        store = self._store()
+        for finding in plan.obstacles:
+            if finding.severity == "refusal" or not force:
+                raise Refusal(finding.text, finding.fix)
+        self._check_no_other()
+        terms = Terms(
+            operator=self._settings.operator,
+            reason=reason,
+            token=secrets.token_hex(8),
+            settle_s=self._settings.settle_s,
+            health_limit_s=self._settings.health_limit_s,
+        )
+        transaction = make_transaction(
+            plan, self._grounds(plan, services, keep_layers, terms.token), self._sampler.project, terms
+        )
+        number = store.applies.begin(transaction)
+        self._settings.launch(number, store, "carry out")
+        return number
+
+    def preview(self, plan: Plan, services: Mapping[ServiceKey, Service]) -> Plan:
+        """The plan with all that would change in each container that is made anew, and what it would lose."""
+        steps = []
+        for step in plan.steps:
+            try:
+                steps.append(self._previewed(step, services.get(step.service)))
+            except GputuiError:  # the apply says so; what can be shown is shown
+                steps.append(step)
+        losses = (layer_finding(step, step.layer) for step in steps if step.layer is not None)
+        findings = (*plan.findings, *(one for one in losses if one is not None))
+        return replace(plan, steps=tuple(steps), findings=findings)
+
+    def _previewed(self, step: Step, service: Service | None) -> Step:
+        if step.action != "recreate" or step.view is None or step.container_id is None:
+            return step
+        before = self._engine.spec(step.container_id)
+        ground = self._ground(step, service)
+        after = new_spec(step, ground.spec, revision=0, operator=self._settings.operator, token="")
+        layer = self._engine.layer(step.container_id)
+        lost = layer_line(layer)
+        diff = (*step.diff, *spec_diff(before, after), kept(after), *((lost,) if lost else ()))
+        return replace(step, diff=diff, layer=layer)
+
+    def _grounds(
+        self, plan: Plan, services: Mapping[ServiceKey, Service], keep_layers: frozenset[ServiceKey], token: str
+    ) -> dict[ServiceKey, Ground]:
+        remade = {
+            step.container_id: services[step.service].container
+            for step in plan.doing
+            if step.action == "recreate" and step.container_id and step.service in services
+        }
+        names: dict[str, str] = {}
+        for identity, container in remade.items():
+            if container is not None:
+                names |= dict.fromkeys((identity, container.name), lasting_name(container.name))
+        grounds = {}
+        for step in plan.doing:
+            service = services.get(step.service)
+            ground = self._ground(step, service)
+            if step.shares:
+                ground = replace(ground, spec=with_namespaces(ground.spec, names))
+            if step.service in keep_layers and step.action == "recreate":
+                ground = replace(ground, layer_image=f"gputui/{_image_name(step.name)}:{token}")
+            grounds[step.service] = ground
+        return grounds
+
+    def _ground(self, step: Step, service: Service | None) -> Ground:
+        probe = serving_probe(service) if service else None
+        loading = loading_s(service) if service else 0.0
+        if step.container_id is None:
+            return Ground(spec=self.spec_from_file(step.service), probe=probe, loading_s=loading)
+        container = self._engine.inspect(step.container_id)
+        spec = self._engine.spec(step.container_id)
+        if step.from_file:
+            spec = replace(self.spec_from_file(step.service), name=spec.name)
+        if probe is not None:
+            # What does not answer from here now will not do so afterwards either, and is judged by running alone.
+            proven = container.running and self._engine.socket is not None and answers(container, probe)
+            probe = HttpProbe(port=probe.port, path=probe.path, proven=True) if proven else None
+        return Ground(spec=spec, running=container.state in RUNNING, probe=probe, loading_s=loading)
+
+    def spec_from_file(self, key: ServiceKey) -> ContainerSpec:
+        """The spec of a service as its Compose file has it.
+
+        Raises:
+            Refusal: it is in none.
+        """
+        project = self._sampler.project
+        declared = project.service(key.name) if project else None
+        if project is None or declared is None:
+            raise Refusal(f"{key.name} is in no Compose file, so it cannot be created", "name its file with --file")
+        name = declared.container_name or f"{project.name}-{declared.name}-1"
+        return ContainerSpec(name=name, body=declared.body, networks=declared.networks)
+
+    def unsettled(self) -> ApplyRecord | None:
+        """The newest apply, where it was cut off or left something that was neither committed nor taken back."""
+        store = self._store()
+        for record in store.applies.all(limit=1):
+            if record.result == "running" and not record.alive:
+                return record
+            if record.result == "failed" and self._executor(record.id).is_unsettled():
+                return record
+        return None
+
+    def _executor(self, number: int) -> Executor:
+        return Executor(self._engine, self._source, self._store().applies, number)
+
+    def finish(self, how: Finish) -> int | None:
+        """Go on with an apply that was cut off, or take back what it left, in a process of its own; its number.
+
+        Raises:
+            Refusal: it cannot be gone on with, for something of it was taken back already.
+        """
+        self._settings.check_writable()
+        record = self.unsettled()
+        if record is None:
+            return None
+        store = self._store()
+        if how == "go on" and not self._executor(record.id).can_go_on():
+            what = f"apply {record.id} was being taken back when it was cut off"
+            raise Refusal(what, "let it be taken back: `gputui rollback`")
+        store.applies.reopen(record.id, os.getpid())
+        self._settings.launch(record.id, store, how)
+        return record.id
+
+    def _check_no_other(self) -> None:
+        for record in self._store().applies.unfinished():
+            if record.alive:
+                raise Conflict(f"{record.operator} is applying revision {record.revision}", "wait for it to end")
+        left = self.unsettled()
+        if left is not None:
+            raise Conflict(cut_off_text(left), HOW_TO_FINISH)
+
+
+def _image_name(name: str) -> str:
+    """A name that an image may have: the service's, in lower case, with what is not allowed left out."""
+    return "".join(sign if sign.isalnum() and sign.isascii() else "-" for sign in name.lower()).strip("-") or "service"

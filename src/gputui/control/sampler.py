@@ -1,0 +1,147 @@
+"""Watches GPUs, engine, Compose files and models, and joins what they say into services."""
+
+from collections.abc import Callable, Mapping
+
+from gputui.containers.engine import Engine
+from gputui.control.compose_watch import ComposeWatch
+from gputui.control.engine_watch import EngineWatch
+from gputui.control.gpu_watch import GpuWatch
+from gputui.control.model_watch import ModelWatch
+from gputui.domain.assignment import Assignments
+from gputui.domain.compose import ComposeProject
+from gputui.domain.container import Container
+from gputui.domain.gpu import Gpu, GpuInventory, Reading
+from gputui.domain.peak import PeakKey
+from gputui.domain.service import Service
+from gputui.domain.snapshot import EngineStatus
+from gputui.gpus.source import GpuSource
+from gputui.planning.peaks import new_peaks
+from gputui.planning.services import World, join_services, wanted_places
+
+
+class Sampler:
+    """What is seen. `changed` is called by its threads when something may have changed, `told` when more is known of
+    the same, and `connected` when the engine answers for the first time."""
+
+    def __init__(
+        self,
+        source: GpuSource,
+        engine: Engine,
+        compose: ComposeWatch,
+        *,
+        host: str,
+        interval_s: float,
+        path_aliases: Mapping[str, str],
+        changed: Callable[[], None],
+        told: Callable[[], None],
+        connected: Callable[[EngineStatus], None],
+    ) -> None:
+        self._host = host
+        self._aliases = path_aliases
+        self._compose = compose
+        self._gpu_watch = GpuWatch(source, interval_s, changed)
+        self._engine_watch = EngineWatch(engine, changed, connected)
+        self._models = ModelWatch(told)
+        self._peaks: Mapping[PeakKey, int] = {}
+
+    def start(self) -> None:
+        """Begin."""
+        self._gpu_watch.start()
+        self._engine_watch.start()
+        self._models.start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._models.close()
+        self._engine_watch.close()
+        self._gpu_watch.close()
+
+    def wait(self, limit_s: float, *, engine: bool) -> None:
+        """Wait for the first readings and the engine's first answer."""
+        if engine:
+            self._engine_watch.first_answer.wait(limit_s)
+        self._gpu_watch.wait(limit_s)
+
+    def wait_for_models(self, limit_s: float) -> None:
+        """Wait until the models that were asked for are read."""
+        self._models.wait(limit_s)
+
+    def rescan(self) -> None:
+        """Look for new GPUs and read the Compose files again."""
+        self._compose.forget()
+        self._models.look_now()
+        self._gpu_watch.rescan()
+        self._engine_watch.look_now()
+
+    def look_at_engine(self) -> None:
+        """List the containers again soon."""
+        self._engine_watch.look_now()
+
+    def look_at_files(self) -> None:
+        """Read the Compose files again if they changed."""
+        self._compose.look()
+
+    @property
+    def inventory(self) -> GpuInventory:
+        """The GPUs that were found."""
+        return self._gpu_watch.inventory()
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The GPUs."""
+        return self.inventory.gpus
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """Their latest readings."""
+        return self._gpu_watch.readings()
+
+    @property
+    def engine(self) -> EngineStatus:
+        """The engine, or why it cannot be reached."""
+        return self._engine_watch.status
+
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """All containers, those without GPUs too."""
+        return self._engine_watch.containers
+
+    @property
+    def project(self) -> ComposeProject | None:
+        """The Compose project."""
+        return self._compose.project
+
+    @property
+    def note(self) -> str | None:
+        """What is wrong with its files now."""
+        return self._compose.note
+
+    def services(self, assignments: Assignments) -> tuple[Service, ...]:
+        """The services as they are with these assignments."""
+        world = World(
+            host=self._host,
+            gpus=self.gpus,
+            readings=self.readings,
+            containers=self.containers,
+            project=self.project,
+            path_aliases=self._path_aliases(),
+            files=self._models.files(),
+            peaks=self._peaks,
+        )
+        return join_services(world, assignments)
+
+    def _path_aliases(self) -> Mapping[str, str]:
+        return {**(self.project.path_aliases if self.project else {}), **self._aliases}
+
+    def look_at_models(self, services: tuple[Service, ...]) -> Mapping[PeakKey, int]:
+        """Have the services' models read; the peaks that are higher than those remembered."""
+        self._models.want(wanted_places(services, self._path_aliases()))
+        raised = new_peaks(services, self.readings, self._peaks)
+        if raised:
+            self._peaks = {**self._peaks, **raised}
+        return raised
+
+    def remember(self, peaks: Mapping[PeakKey, int]) -> None:
+        """Take in peaks that were seen before, or by others."""
+        own = self._peaks
+        self._peaks = {**peaks, **{key: max(mib, peaks.get(key, 0)) for key, mib in own.items()}}

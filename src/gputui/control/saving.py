@@ -1,0 +1,144 @@
+"""The saved state: opening it, following what others save, saving, and going back."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gputui.control.drafting import NOT_SAVED, Drafting
+from gputui.control.sampler import Sampler
+from gputui.control.settings import Settings
+from gputui.control.store import Store
+from gputui.domain.assignment import Assignments
+from gputui.domain.errors import Conflict, GputuiError, Unreachable, UsageError
+from gputui.domain.event import ApplyRecord
+from gputui.domain.gpu import Gpu
+from gputui.domain.peak import PeakKey
+from gputui.domain.snapshot import EngineStatus
+from gputui.planning.merge import conflict_text
+from gputui.project.generated_files import ASSIGNMENTS_NAME
+
+
+class Saving:
+    """Holds the store once the engine, to which it belongs, is known."""
+
+    def __init__(self, sampler: Sampler, drafting: Drafting, settings: Settings) -> None:
+        self._sampler = sampler
+        self._drafting = drafting
+        self._settings = settings
+        self._store: Store | None = None
+        self._version: int | None = None
+        self._not_shared: str | None = None
+        self._by_hand: tuple[str, ...] = ()
+        self.apply: ApplyRecord | None = None
+
+    def connected(self, status: EngineStatus) -> None:
+        """Open the state of this engine. A save that was cut off is finished or taken back."""
+        directory = self._settings.state_dir(status)
+        store = Store(directory.path)
+        if not self._settings.readonly:
+            store.files.put_right()
+        self._store = store
+        self._not_shared = directory.not_shared
+        self._drafting.follow(store.revisions.latest())
+
+    def opened(self) -> Store:
+        """The store.
+
+        Raises:
+            Unreachable: the engine, to which it belongs, is not known.
+        """
+        if self._store is None:
+            status = self._sampler.engine
+            raise Unreachable(status.reason or "the engine is not connected", status.fix or "")
+        return self._store
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the state."""
+        return (*((self._not_shared,) if self._not_shared else ()), *self._by_hand)
+
+    def look(self) -> None:
+        """Take in what other operators saved and what an apply did."""
+        store = self._store
+        if store is None:
+            return
+        self._by_hand = self._edited_by_hand(store)
+        version = store.version()
+        running = self.apply is not None and self.apply.result == "running"
+        if version == self._version and not running:
+            return
+        latest = store.revisions.latest()
+        self.apply = next(iter(store.applies.all(limit=1)), None)
+        self._sampler.remember(store.peaks.all())
+        self._version = version
+        self._drafting.follow(latest)
+
+    @staticmethod
+    def _edited_by_hand(store: Store) -> tuple[str, ...]:
+        notes = []
+        for one in store.files.all():
+            if one.found is None or one.found == one.saved:
+                continue
+            name = one.path.name
+            how = f"`gputui import {name}` takes it in" if name == ASSIGNMENTS_NAME else "gputui does not read it"
+            notes.append(f"{name} was edited by hand: {how}, the next save replaces it (and keeps {name}.bak)")
+        return tuple(notes)
+
+    def remember(self, peaks: dict[PeakKey, int]) -> None:
+        """Write down the peaks that were seen."""
+        if self._store is not None and not self._settings.readonly:
+            self._store.peaks.remember(peaks)
+
+    def save_draft(self, reason: str) -> Assignments:
+        """Save the draft as the next revision.
+
+        Raises:
+            Conflict: somebody saved another assignment of a service that is edited here.
+        """
+        store = self.opened()
+        self._drafting.follow(store.revisions.latest())
+        draft = self._drafting.draft
+        if draft.conflicts:
+            raise Conflict(conflict_text(draft, self._gpus()), "keep yours, or take theirs; then save again")
+        return self.save(draft.current, reason) if draft.changed else draft.saved
+
+    def save(self, assignments: Assignments, reason: str) -> Assignments:
+        """Save these assignments as the next revision."""
+        self._settings.check_writable()
+        saved = self.opened().save(
+            self._drafting.draft.saved.revision,
+            assignments,
+            author=self._settings.operator,
+            reason=reason,
+            services=self._sampler.services(assignments),
+            as_found=self._sampler.services(NOT_SAVED),
+            gpus=self._gpus(),
+            # Simulated GPUs have no business in the files of a real project.
+            project=None if self._settings.simulated else self._sampler.project,
+        )
+        self._drafting.saved(saved, assignments)
+        return saved
+
+    def _gpus(self) -> Sequence[Gpu]:
+        return self._sampler.gpus
+
+    def roll_back(self, revision: int | None) -> Assignments:
+        """Save the assignments of an earlier revision again."""
+        revisions = self.opened().revisions
+        newest = revisions.latest()
+        self._drafting.follow(newest)
+        if revision is None:
+            if newest.revision < 2:
+                raise UsageError("there is no revision to go back to", "see `gputui history`")
+            revision = newest.revision - 1
+        target = revisions.at(revision)
+        assignments = replace(newest, items=())
+        for item in newest.items:
+            before = target.of(item.key)
+            # What was adopted since stays so: it is to be carried back to where it was found.
+            assignments = assignments.having(replace(before, adopted=item.adopted) if before else item)
+        return self.save(assignments, f"rollback to revision {revision}")
+
+
+def fault_of(error: Exception) -> str:
+    """What went wrong, as a note."""
+    return error.what if isinstance(error, GputuiError) else repr(error)[:200]

@@ -1,0 +1,45 @@
+"""Where a serving program answers once its model is loaded."""
+
+from gputui.domain.operation import HttpProbe
+from gputui.domain.service import Service
+from gputui.planning.arguments import read_options, whole_number
+from gputui.planning.services import served_line
+from gputui.planning.start_time import start_s
+
+# Default port and path of readiness: vllm serve (--port, /health), SGLang server arguments, TGI launcher (PORT in its
+# image), llama.cpp tools/server README (503 while loading), trtllm-serve.
+_ANSWERS = {
+    "vllm": (8000, "/health"),
+    "sglang": (30000, "/health"),
+    "tgi": (80, "/health"),
+    "llama_cpp": (8080, "/health"),
+    "tensorrt_llm": (8000, "/health"),
+}
+_PORT_VARIABLES = ("PORT", "LLAMA_ARG_PORT")
+
+UNKNOWN_LOADING_S = 900.0
+"""For how long a model of unknown size may load."""
+LEAST_LOADING_S = 600.0
+
+
+def serving_probe(service: Service) -> HttpProbe | None:
+    """Where it would answer; None for a program that is not known to."""
+    if service.backend not in _ANSWERS:
+        return None
+    port, path = _ANSWERS[service.backend]
+    line = served_line(service.launch)
+    options = read_options(line, service.launch.environment, {"--port": ()}, {"--port": _PORT_VARIABLES})
+    if not options.known("--port"):
+        return None
+    told = options.text("--port")
+    number = whole_number(told) if told else port
+    return None if number is None else HttpProbe(port=number, path=path)
+
+
+def loading_s(service: Service) -> float:
+    """For how many seconds a failing healthcheck may only mean that the model is still loading: twice what its weights
+    take; 0 for a service that loads no model that is known."""
+    if service.backend not in _ANSWERS:
+        return 0.0
+    expected = start_s(service)
+    return UNKNOWN_LOADING_S if expected is None else max(LEAST_LOADING_S, 2 * expected)

@@ -1,0 +1,80 @@
+"""What is different between two specs of a container, field by field, and what stays."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gputui.domain.container import GPU_VARIABLES, ContainerSpec
+from gputui.domain.text import clean, mask_command, mask_secret
+
+OWN_LABELS = "io.gputui."
+_SHOWN = 120
+
+
+def spec_diff(before: ContainerSpec, after: ContainerSpec) -> tuple[str, ...]:
+    """Lines to read, one for each field that changes, apart from the request for GPUs, the variables that go with it,
+    and gputui's own labels. Secrets are masked."""
+    old, new = _fields(before), _fields(after)
+    return tuple(
+        f"{clean(name, 100)}: {_shown(name, old.get(name))} → {_shown(name, new.get(name))}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    )
+
+
+def kept(spec: ContainerSpec) -> str:
+    """How much of a container is carried over as it is, as a line to read."""
+    body, host = spec.body, spec.body.get("HostConfig") or {}
+    joined = [*(body.get("NetworkingConfig") or {}).get("EndpointsConfig", {}), *spec.networks]
+    counts = [
+        (len(body.get("Env") or []), "variables"),
+        (len(host.get("Binds") or []) + len(host.get("Mounts") or []), "mounts"),
+        (len(joined), "networks"),
+        (len(host.get("PortBindings") or {}), "ports"),
+    ]
+    parts = [f"{number} {name if number != 1 else name[:-1]}" for number, name in counts if number]
+    parts += ["healthcheck"] if body.get("Healthcheck") else []
+    policy = (host.get("RestartPolicy") or {}).get("Name")
+    parts += [f"restart {clean(str(policy), 30)}"] if policy not in (None, "", "no") else []
+    return "all else stays: " + ", ".join(parts) if parts else "all else stays"
+
+
+def _fields(spec: ContainerSpec) -> dict[str, Any]:
+    body = dict(spec.body)
+    host = dict(body.pop("HostConfig", None) or {})
+    host.pop("DeviceRequests", None)
+    networking = body.pop("NetworkingConfig", None) or {}
+    found: dict[str, Any] = {}
+    for line in body.pop("Env", None) or []:
+        name, _, value = str(line).partition("=")
+        if name not in GPU_VARIABLES:
+            found[f"environment {name}"] = value
+    for name, value in (body.pop("Labels", None) or {}).items():
+        if not str(name).startswith(OWN_LABELS):
+            found[f"label {name}"] = value
+    for name, value in {**networking.get("EndpointsConfig", {}), **spec.networks}.items():
+        found[f"network {name}"] = _plain(value)
+    for place, mount in enumerate(host.pop("Mounts", None) or []):
+        found[f"mount {mount.get('Target', place)}"] = _plain(mount)
+    for bind in host.pop("Binds", None) or []:
+        source, _, rest = str(bind).partition(":")
+        found[f"mount {rest.partition(':')[0]}"] = f"{source} {rest.partition(':')[2]}".strip()
+    found |= {name: _plain(value) for name, value in (body | host).items()}
+    return {name: value for name, value in found.items() if value not in (None, "", [], {}, False, 0)}
+
+
+def _plain(value: Any) -> Any:
+    """Without what is not set, so that "not there" and "empty" are the same."""
+    if isinstance(value, Mapping):
+        inner = {key: _plain(one) for key, one in value.items()}
+        return {key: one for key, one in inner.items() if one not in (None, "", [], {}, False, 0)}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "—"
+    if isinstance(value, list):
+        return clean(" ".join(mask_command([str(word) for word in value])), _SHOWN)
+    return clean(mask_secret(name.removeprefix("environment ").removeprefix("label "), str(value)), _SHOWN)

@@ -1,0 +1,159 @@
+"""Files that are written together with the state database: after the next command both are of one revision.
+
+What each file is to hold stands in the database. Before files are put in their places a mark says so; whoever finds the
+mark while nobody saves writes them again as the database has them, be that the old or the new revision.
+"""
+
+import fcntl
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from gputui.domain.errors import GputuiError
+from gputui.project.database import Database
+
+PREFIX = ".gputui-new."
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """A file, what the database says it holds, and what it holds (None: there is none)."""
+
+    path: Path
+    saved: str
+    found: str | None
+
+
+class SavedFiles:
+    """The files that were written with the latest revision."""
+
+    def __init__(self, database: Database, directory: Path) -> None:
+        self._database = database
+        self._lock = directory / "save.lock"
+
+    @contextmanager
+    def one_saver(self) -> Iterator[None]:
+        """Nobody else saves meanwhile. What a saver that was cut off left is put right first.
+
+        Raises:
+            GputuiError: the lock cannot be had.
+        """
+        try:
+            handle = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o660)
+        except OSError as error:
+            raise GputuiError(f"{self._lock} cannot be opened: {error.strerror}", "check its permissions") from error
+        try:
+            with suppress(PermissionError):
+                os.fchmod(handle, 0o660)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._put_right()
+            yield
+        finally:
+            os.close(handle)
+
+    def put_right(self) -> None:
+        """Finish, or take back, what a saver that was cut off left; nothing where there is no mark."""
+        with self._database.reading() as connection:
+            marked = connection.execute("SELECT 1 FROM saving").fetchone()
+        if marked:
+            with self.one_saver():
+                pass
+
+    def _put_right(self) -> None:
+        with self._database.reading() as connection:
+            before = {Path(row[0]): row[1] for row in connection.execute("SELECT path, before FROM saving")}
+            texts = {Path(row[0]): str(row[1]) for row in connection.execute("SELECT path, text FROM files")}
+        if not before:
+            return
+        for path, found in before.items():
+            for left in path.parent.glob(f"{PREFIX}{path.name}.*"):
+                left.unlink(missing_ok=True)
+            wanted = texts.get(path, found)
+            if wanted is None:
+                path.unlink(missing_ok=True)
+            elif _read(path) != wanted:
+                _replace({path: _written(path, wanted)})
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM saving")
+
+    @contextmanager
+    def together(self, texts: Mapping[Path, str]) -> Iterator[sqlite3.Connection]:
+        """A transaction of the database in which these files are written. Call it within `one_saver`.
+
+        Raises:
+            GputuiError: a file cannot be written; files and database are as before.
+        """
+        with self._database.writing() as connection:
+            marks = [(str(path), _read(path)) for path in texts]
+            connection.executemany("INSERT OR REPLACE INTO saving VALUES (?, ?)", marks)
+        written: dict[Path, Path] = {}
+        try:
+            for path, text in texts.items():
+                written[path] = _written(path, text)
+            with self._database.writing() as connection:
+                yield connection
+                connection.executemany(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?)", [(str(path), text) for path, text in texts.items()]
+                )
+                _replace(written)
+                connection.execute("DELETE FROM saving")
+        except OSError as error:
+            self._discard(written)
+            name = error.filename or next(iter(texts), "")
+            raise GputuiError(
+                f"the files beside the Compose file cannot be written: {error.strerror} ({name})",
+                "nothing was saved; check the folder and its disk",
+            ) from error
+        except GputuiError:
+            self._discard(written)
+            raise
+
+    def _discard(self, written: Mapping[Path, Path]) -> None:
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)
+        self._put_right()
+
+    def all(self) -> tuple[SavedFile, ...]:
+        """The files as they were saved, and as they are."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT path, text FROM files ORDER BY path").fetchall()
+        return tuple(SavedFile(Path(row[0]), str(row[1]), _read(Path(row[0]))) for row in rows)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return None
+
+
+def _written(path: Path, text: str) -> Path:
+    """The text in a new file beside the old one, on disk."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{PREFIX}{path.name}.")
+    with os.fdopen(handle, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o664)
+    return Path(name)
+
+
+def _replace(written: Mapping[Path, Path]) -> None:
+    """Each file in one step; the one before is kept as `.bak`."""
+    for path, temporary in written.items():
+        if path.exists():
+            backup = path.with_name(path.name + ".bak")
+            with suppress(OSError):
+                backup.unlink(missing_ok=True)
+                backup.hardlink_to(path)
+        temporary.replace(path)
+    for folder in {path.parent for path in written}:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def world_python() -> str:
 @pytest.fixture(scope="session")
 def installed() -> Iterator[Path]:
     """An environment with nothing but gputui's wheel and what it needs, readable for everybody; its bin folder."""
+    with installation() as folder:
+        yield folder
+
+
+@contextmanager
+def installation() -> Iterator[Path]:
+    """Such an environment, made and taken away again."""
     folder = Path(tempfile.mkdtemp(prefix="gputui-installed-"))
     folder.chmod(0o755)
     os.umask(0o022)
@@ -90,5 +98,7 @@ def installed() -> Iterator[Path]:
     install = ("pip", "install", "-q", "--python", python, "--link-mode", "copy")
     run(*install, "--require-hashes", "-r", str(REPOSITORY / "requirements.txt"))
     run(*install, "--no-deps", str(next(folder.glob("*.whl"))))
+    # An ordinary user may not write byte code there, and would compile everything at each start.
+    subprocess.run([python, "-m", "compileall", "-q", str(folder / "venv/lib")], check=False, stdout=subprocess.DEVNULL)
     yield folder / "venv/bin"
     shutil.rmtree(folder)

@@ -112,7 +112,8 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
         host=socket.gethostname(),
         operator=operator(),
         interval_s=arguments.interval,
-        settle_s=_settle(arguments, 6.0),
+        settle_s=_seconds(arguments, "settle", 6.0),
+        health_limit_s=_seconds(arguments, "health_limit", 1800.0),
         readonly=arguments.readonly,
         path_aliases=dict(arguments.path_alias),
         state_dir=directory,
@@ -121,8 +122,8 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
     return LocalControlRoom(NvmlSource(), engine, _compose(arguments), settings)
 
 
-def _settle(arguments: argparse.Namespace, otherwise: float) -> float:
-    asked = getattr(arguments, "settle", None)
+def _seconds(arguments: argparse.Namespace, name: str, otherwise: float) -> float:
+    asked = getattr(arguments, name, None)
     return otherwise if asked is None else float(asked)
 
 
@@ -171,7 +172,8 @@ def demo_room(arguments: argparse.Namespace, directory: Path) -> LocalControlRoo
         host=scenario.host,
         operator=operator(),
         interval_s=arguments.interval,
-        settle_s=_settle(arguments, 3.0),
+        settle_s=_seconds(arguments, "settle", 3.0),
+        health_limit_s=_seconds(arguments, "health_limit", 1800.0),
         readonly=arguments.readonly,
         path_aliases=dict(arguments.path_alias),
         simulated=True,

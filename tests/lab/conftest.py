@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random, SystemRandom
@@ -92,6 +93,13 @@ def _server(installed: Path) -> Iterator[Lab]:
     reason = why_no_lab()
     if reason:
         pytest.skip(reason)
+    with opened_lab(installed) as lab:
+        yield lab
+
+
+@contextmanager
+def opened_lab(installed: Path) -> Iterator[Lab]:
+    """A lab with an engine of its own, for programs that are no tests, too."""
     folder = Path(tempfile.mkdtemp(prefix="gputui-lab-", dir="/tmp"))
     folder.chmod(0o755)
     engine = LabEngine(folder)

@@ -116,6 +116,7 @@ class LabEngine:
         """Stop the daemon and whatever it started."""
         if self._client is not None:
             self._client.close()
+            self._client = None
         if self._daemon is None:
             return
         self._daemon.send_signal(signal.SIGTERM)
@@ -125,6 +126,11 @@ class LabEngine:
             self._daemon.kill()
             self._daemon.wait()
         self._daemon = None
+
+    def restart(self) -> None:
+        """Stop the daemon, and start it again; it starts the containers whose restart policy says so."""
+        self.stop()
+        self.start()
 
     def client(self) -> docker.DockerClient:
         if self._client is None:
@@ -149,6 +155,9 @@ class LabEngine:
             "echo",
             "touch",
             "wget",
+            "nslookup",
+            "tail",
+            "dd",
         ]
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w") as tar:

@@ -2,7 +2,7 @@
 
 runc calls it with the container's state on standard input. What it may give is in the driver's state file; a file
 `hook.fault` beside it makes it lie: `other` injects another GPU than asked for, `none` injects nothing, and both report
-success, as a broken toolkit would.
+success, as a broken toolkit would. A file `hook.refuses.UUID` makes it not know that GPU.
 """
 
 import json
@@ -34,7 +34,7 @@ def resolve(names: str, known: list[dict[str, str]]) -> list[str]:
             for one in known
             if name == one["label"] or name == one["uuid"] or (name.startswith("GPU-") and one["uuid"].startswith(name))
         ]
-        if not hits:
+        if not hits or (pathlib.Path(__file__).resolve().parent / f"hook.refuses.{hits[0]['uuid']}").exists():
             sys.stderr.write(f"nvidia-container-cli: device error: {name}: unknown device\n")
             sys.exit(1)
         minors.append(hits[0]["minor"])

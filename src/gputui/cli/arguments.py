@@ -153,3 +153,9 @@ def _common(verb: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds that a container without a healthcheck has to stay up (default 6)",
     )
+    verb.add_argument(
+        "--health-limit",
+        type=float,
+        metavar="S",
+        help="seconds after which a container that is not healthy has failed (default 1800)",
+    )

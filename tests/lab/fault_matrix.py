@@ -1,0 +1,526 @@
+"""The fault matrix: an apply of three services, two of which change places, broken in every way at every request.
+
+What came of it is asked of the engine and the kernel, never of gputui: for each service exactly one container runs, the
+old one or the new one; it has that one's GPU (device nodes) and the content of its volumes; its aliases resolve;
+nothing is left over; and exit code and history tell what is so.
+
+The whole of it: `make fault-matrix`. A sample is run by the tests.
+"""
+
+import argparse
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import Any
+
+from tests.conftest import installation
+from tests.lab.conftest import Lab, opened_lab
+from tests.lab.driver import StandInGpu, uuid_of, wait_for
+from tests.lab.engine import GROUP, USER, as_user
+from tests.lab.fault_proxy import FaultProxy
+from tests.terminal import Terminal
+
+SERVICES = 3
+GPUS_A_SLOT = 4
+SLOTS = 3
+
+AT_REQUEST = ("cut before", "cut after", "500", "kill", "disk", "compose", "hangup", "daemon")
+"""What can happen at a request: it is cut before it is forwarded or after it was carried out, answered with 500, the
+apply is killed, the disk of the state is full, somebody runs `docker compose up -d`, the screen that began the apply
+gets SIGHUP, the daemon is stopped and started again."""
+
+AT_START = ("refused", "exits", "exits later", "unhealthy", "oom")
+"""What can happen to a new container: the hook refuses it, it ends at once or after 5 s, never becomes healthy, or is
+killed for memory."""
+
+KILLS = 200
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to break the apply: at request number `at`, after `at` milliseconds (`killed at`), or in the container of
+    service number `at`."""
+
+    how: str
+    at: int
+
+    def __str__(self) -> str:
+        return f"{self.how} {self.at}"
+
+
+@dataclass
+class Outcome:
+    """What came of a case. `faults` are what is wrong."""
+
+    case: Case
+    seconds: float
+    code: int = 0
+    fired: bool = True
+    recovered_by: str = ""
+    faults: list[str] = field(default_factory=list)
+    lost: int = 0
+    leftovers: int = 0
+    said: str = ""
+
+
+class Slot:
+    """A Compose project with GPUs, a state and a proxy of its own, so that several cases run at the same time."""
+
+    def __init__(self, lab: Lab, number: int, random: Random) -> None:
+        self.lab, self.number, self.random = lab, number, random
+        self.project = f"slot{number}"
+        self.gpus = list(range(number * GPUS_A_SLOT, (number + 1) * GPUS_A_SLOT))
+        # a and b change places, c moves to a free GPU.
+        self.names = tuple(f"{letter}{number}" for letter in "abc")
+        self.before = dict(zip(self.names, self.gpus, strict=False))
+        self.after = dict(zip(self.names, (self.gpus[1], self.gpus[0], self.gpus[3]), strict=True))
+        self.folder = lab.folder / self.project
+        self.home = self.folder / self.project
+        self.state = self.folder / "state"
+        self.template = self.folder / "template"
+        for path in (self.folder, self.home, self.template):
+            path.mkdir()
+            os.chown(path, USER, GROUP)
+        self.socket = self.folder / "proxy.sock"
+        self.proxy = FaultProxy(self.socket, lab.engine.socket, USER, GROUP)
+        self.requests = 0
+        self.duration_s = 0.0
+        self._mounted = False
+
+    # --- setting up -----------------------------------------------------------------------------------------------
+
+    def compose_text(self, case: Case | None) -> str:
+        services: dict[str, Any] = {}
+        for number, name in enumerate(self.names):
+            body: dict[str, Any] = {
+                "image": "workload:1",
+                "restart": "unless-stopped",
+                "stop_grace_period": "2s",
+                "environment": {"CLAIM_MIB": "256"},
+                "volumes": [f"data_{name}:/data", "/anonymous"],
+                "networks": {"default": {"aliases": [f"alias-{name}"]}},
+                "deploy": {
+                    "resources": {
+                        "reservations": {
+                            "devices": [
+                                {
+                                    "driver": "nvidia",
+                                    "device_ids": [uuid_of(self.before[name])],
+                                    "capabilities": ["gpu"],
+                                }
+                            ]
+                        }
+                    }
+                },
+            }
+            if case is not None and case.how in AT_START and case.at == number:
+                body |= self._faulty(case.how, self.after[name])
+            services[name] = body
+        return json.dumps(
+            {"name": self.project, "services": services, "volumes": {f"data_{name}": None for name in self.names}}
+        )
+
+    @staticmethod
+    def _faulty(how: str, gpu: int) -> dict[str, Any]:
+        """What makes a service fail on that GPU and nowhere else."""
+        there = f"[ -e /dev/nvidia{gpu} ]"
+        if how == "unhealthy":
+            check = {"test": ["CMD-SHELL", f"! {there}"], "interval": "1s", "timeout": "2s", "retries": 2}
+            return {"healthcheck": check}
+        script = {
+            "exits": f"{there} && exit 3",
+            "exits later": f"{there} && sleep 5 && exit 3",
+            "oom": f"{there} && tail /dev/zero",
+        }.get(how)
+        limits = {"mem_limit": "24m"} if how == "oom" else {}
+        return {"command": ["sh", "-c", f"{script}; exec /workload"], **limits} if script else {}
+
+    def environment(self, *, proxied: bool) -> dict[str, str]:
+        return {
+            **self.lab.environment(),
+            "DOCKER_HOST": f"unix://{self.socket if proxied else self.lab.engine.socket}",
+            "GPUTUI_STATE_DIR": str(self.state),
+            "HOME": str(self.home),
+        }
+
+    def gputui(self, *arguments: str, proxied: bool = False) -> subprocess.CompletedProcess[str]:
+        command = as_user([str(self.lab.bin / "gputui"), "--file", "compose.json", *arguments])
+        return subprocess.run(
+            command, env=self.environment(proxied=proxied), cwd=self.home, capture_output=True, text=True,
+            timeout=120, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def compose(self, *arguments: str) -> None:
+        command = [str(Path(sys.executable).with_name("docker-compose")), "-f", "compose.json", *arguments]
+        subprocess.run(
+            command, cwd=self.home, env=self.environment(proxied=False), check=False, capture_output=True, timeout=120
+        )
+
+    def containers(self) -> list[dict[str, Any]]:
+        """All containers of this slot, by whatever name."""
+        client = self.lab.engine.client().api
+        found = client.containers(all=True, filters={"label": f"com.docker.compose.project={self.project}"})
+        named = [one for one in client.containers(all=True) if any(self.project in name for name in one["Names"])]
+        return [client.inspect_container(identity) for identity in {one["Id"] for one in (*found, *named)}]
+
+    def set_up(self, case: Case | None) -> dict[str, str]:
+        """The three services run on their first GPUs; name → container id."""
+        client = self.lab.engine.client().api
+        for one in self.containers():
+            with suppress(Exception):
+                client.remove_container(one["Id"], force=True, v=True)
+        self._fresh_state()
+        (self.home / "compose.json").write_text(self.compose_text(case))
+        self.compose("up", "-d")
+        found = {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in self.containers()}
+        assert set(found) == set(self.names), f"{self.project}: {sorted(found)}"
+        for name, one in found.items():
+            self.inside(one["Id"], "sh", "-c", f"echo {name} >/data/mark; echo {name} >/anonymous/mark")
+            nodes = self.nodes(one["Id"])
+            assert nodes == {f"nvidia{self.before[name]}"}, f"{name} was given {nodes}"
+        return {name: str(one["Id"]) for name, one in found.items()}
+
+    def _fresh_state(self) -> None:
+        """The state with the assignments saved, on a small disk of its own that can be filled."""
+        if self._mounted:
+            subprocess.run(["umount", "-l", str(self.state)], check=False)
+        self.state.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(self.state)], check=True)
+        self._mounted = True
+        os.chown(self.state, USER, GROUP)
+        for path in self.template.iterdir():
+            target = self.state / path.name
+            shutil.copy(path, target)
+            os.chown(target, USER, GROUP)
+
+    def close(self) -> None:
+        self.proxy.close()
+        if self._mounted:
+            subprocess.run(["umount", "-l", str(self.state)], check=False)
+
+    def prepare(self) -> None:
+        """Save the assignments once, and see how many requests an apply makes and how long it takes."""
+        self.set_up(None)
+        for name, gpu in self.after.items():
+            done = self.gputui("assign", name, "--gpus", str(gpu), "--yes")
+            assert done.returncode == 0, done.stderr
+        for path in self.state.iterdir():
+            if path.is_file():
+                shutil.copy(path, self.template / path.name)
+        outcome = self.run(Case("none", 0))
+        assert not outcome.faults, (outcome.faults, outcome.said)
+        self.duration_s = outcome.seconds
+
+    # --- one case -------------------------------------------------------------------------------------------------
+
+    def run(self, case: Case) -> Outcome:
+        """Set up, break, recover, judge."""
+        before = self.set_up(case)
+        outcome = Outcome(case, 0.0)
+        fault, fired = self._fault(case)
+        self.proxy.reset(fault)
+        began = time.monotonic()
+        arguments = ["apply", "--yes", "--settle", "6" if case.how == "exits later" else "0.4", "--health-limit", "20"]
+        if case.how == "refused":
+            (self.lab.folder / f"hook.refuses.{uuid_of(self.after[self.names[case.at]])}").touch()
+        try:
+            if case.how == "hangup":
+                self._apply_on_screen(case)
+            elif case.how == "killed at":
+                self._apply_and_kill(arguments, case.at / 1000)
+            else:
+                done = self.gputui(*arguments, proxied=True)
+                outcome.code, outcome.said = done.returncode, done.stdout[-3000:] + done.stderr
+        finally:
+            for left in self.lab.folder.glob(f"hook.refuses.{uuid_of(self.after[self.names[case.at % SERVICES]])}"):
+                left.unlink()
+        outcome.seconds = time.monotonic() - began
+        outcome.fired = fired.is_set() or case.how in (*AT_START, "killed at", "none")
+        (self.state / "filler").unlink(missing_ok=True)
+        self.requests = max(self.requests, self.proxy.count) if case.how == "none" else self.requests
+        self.proxy.reset(lambda _number, _pid: "forward")
+        self._await_end()
+        told = self._recover(outcome)
+        self._judge(outcome, before, told)
+        return outcome
+
+    def _fault(self, case: Case) -> tuple[Callable[[int, int], str], threading.Event]:
+        fired = threading.Event()
+
+        def fault(number: int, pid: int) -> str:
+            if case.how not in AT_REQUEST or number != case.at:
+                return "forward"
+            fired.set()
+            match case.how:
+                case "cut before" | "cut after" | "500":
+                    return case.how
+                case "kill":
+                    os.kill(pid, signal.SIGKILL)
+                    return "cut before"
+                case "disk":
+                    self._fill_disk()
+                case "compose":
+                    self.compose("up", "-d")
+                case "daemon":
+                    self.lab.engine.restart()
+                    return "cut before"
+                case "hangup":
+                    self._screen.kill()
+            return "forward"
+
+        return fault, fired
+
+    def _fill_disk(self) -> None:
+        with suppress(OSError), (self.state / "filler").open("wb") as stream:
+            while True:
+                stream.write(bytes(4096))
+                stream.flush()
+
+    def _apply_and_kill(self, arguments: Sequence[str], after_s: float) -> None:
+        """Kill the apply so long after it began; how it began is up to the command."""
+        command = as_user([str(self.lab.bin / "gputui"), "--file", "compose.json", *arguments])
+        process = subprocess.Popen(
+            command, env=self.environment(proxied=True), cwd=self.home, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        pid = None
+        while pid is None and process.poll() is None:
+            pid = self._apply_pid()
+            time.sleep(0.005)
+        time.sleep(after_s)
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait(120)
+
+    def _apply_pid(self) -> int | None:
+        wanted = f"GPUTUI_STATE_DIR={self.state}".encode()
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                is_apply = entry.name.isdigit() and b"carry-out" in (entry / "cmdline").read_bytes()
+                if is_apply and wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    return int(entry.name)
+        return None
+
+    def _apply_on_screen(self, case: Case) -> None:
+        """Begin the apply on a screen, which is hung up in the middle of it."""
+        command = as_user([str(self.lab.bin / "gputui"), "--file", "compose.json"])
+        self._screen = Terminal(command, self.environment(proxied=True))
+        try:
+            self._screen.expect(f"recreate {self.names[0]}", 30)
+            self._screen.keys("a")
+            self._screen.expect("Carry this out", 30)
+            self._screen.keys("y")
+            wait_for("the apply begins", lambda: self.proxy.count >= 1, 30)
+            wait_for("the request comes, or the end", lambda: self.proxy.count >= case.at or self._is_over(), 60)
+        finally:
+            self._screen.kill()
+
+    def _is_over(self) -> bool:
+        return self._apply_pid() is None
+
+    def _await_end(self) -> None:
+        wait_for("the apply ends", self._is_over, 90)
+
+    def _recover(self, outcome: Outcome) -> dict[str, Any]:
+        """As the next command of any operator offers it; what history then says of the apply."""
+        history = self._history()
+        last = history["applies"][0] if history["applies"] else None
+        if last is None or last["result"] not in ("cut off", "failed", "running"):
+            return last or {"services": {}, "result": "none"}
+        how = self.random.choice((("rollback", "--yes"), ("apply", "--resume", "--yes", "--settle", "0.4")))
+        done = self.gputui(*how)
+        if done.returncode == 2 and "was being taken back" in done.stderr:
+            how = ("rollback", "--yes")
+            done = self.gputui(*how)
+        outcome.recovered_by = f"{' '.join(how[:2])}: {done.returncode}"
+        outcome.said += done.stdout[-3000:] + done.stderr
+        return dict(next(iter(self._history()["applies"])))
+
+    def _history(self) -> dict[str, Any]:
+        done = self.gputui("history", "--json")
+        return dict(json.loads(done.stdout)) if done.returncode == 0 else {"applies": []}
+
+    # --- judging --------------------------------------------------------------------------------------------------
+
+    def inside(self, ref: str, *command: str) -> str:
+        result = self.lab.engine.client().containers.get(ref).exec_run(list(command))
+        return bytes(result.output).decode(errors="replace")  # type: ignore[arg-type]
+
+    def nodes(self, ref: str) -> set[str]:
+        """The GPU device nodes inside. What `ls` says is asked for again where it says nothing at all."""
+        listed: list[str] = []
+        for _ in range(5):
+            listed = listed or self.inside(ref, "ls", "/dev").split()
+        return {node for node in listed if node.startswith("nvidia")}
+
+    def _judge(self, outcome: Outcome, before: dict[str, str], told: dict[str, Any]) -> None:
+        wait_for("restarting containers settle", self._settled, 30)
+        found = self.containers()
+        for name in self.names:
+            self._judge_service(outcome, name, found, before, told["services"].get(name))
+        if len(found) != len(self.names):
+            outcome.leftovers += max(0, len(found) - len(self.names))
+            outcome.faults.append(f"containers: {sorted(one['Name'] for one in found)}")
+        if told["result"] in ("cut off", "running"):
+            outcome.faults.append(f"history says {told['result']}")
+        expected = {"done": 0, "rolled_back": 4}.get(told["result"])
+        has_code = not outcome.recovered_by and outcome.case.how not in ("hangup", "killed at")
+        if has_code and expected not in (None, outcome.code):
+            outcome.faults.append(f"exit code {outcome.code}, history says {told['result']}")
+
+    def _settled(self) -> bool:
+        return all(one["State"]["Status"] not in ("restarting", "removing") for one in self.containers())
+
+    def _judge_service(
+        self, outcome: Outcome, name: str, found: list[dict[str, Any]], before: dict[str, str], told: str | None
+    ) -> None:
+        def wrong(text: str) -> None:
+            outcome.faults.append(f"{name}: {text}")
+
+        mine = [one for one in found if one["Config"]["Labels"].get("com.docker.compose.service") == name]
+        running = [one for one in mine if one["State"]["Running"]]
+        if len(running) != 1:
+            outcome.lost += not running
+            wrong(f"{len(running)} containers run: {[(one['Name'], one['State']['Status']) for one in mine]}")
+            return
+        (one,) = running
+        if one["Name"] != f"/{self.project}-{name}-1":
+            wrong(f"it is called {one['Name']}")
+        (request,) = one["HostConfig"]["DeviceRequests"]
+        is_new = request["DeviceIDs"] == [uuid_of(self.after[name])]
+        gpu = self.after[name] if is_new else self.before[name]
+        if request["DeviceIDs"] != [uuid_of(gpu)]:
+            wrong(f"it was asked for {request['DeviceIDs']}")
+        nodes = self.nodes(one["Id"])
+        if nodes != {f"nvidia{gpu}"}:
+            wrong(f"it has {sorted(nodes)}, not nvidia{gpu}")
+        for place in ("data", "anonymous"):
+            # Compose renews what nobody names, where it makes a container from nothing.
+            renewed = outcome.case.how == "compose" and place == "anonymous"
+            if not renewed and self.inside(one["Id"], "cat", f"/{place}/mark").strip() != name:
+                wrong(f"/{place} lost its content")
+        if one["HostConfig"]["RestartPolicy"]["Name"] != "unless-stopped":
+            wrong(f"its restart policy is {one['HostConfig']['RestartPolicy']['Name']}")
+        others = [other for other in self.names if other != name]
+        for alias in (f"alias-{others[0]}", others[1]):
+            answer = self.inside(one["Id"], "nslookup", alias, "127.0.0.11")
+            if "can't resolve" in answer or answer.count("Address") < 2:
+                wrong(f"{alias} does not resolve: {answer[-200:]}")
+        if outcome.case.how == "compose":
+            return
+        if told is not None and is_new != (told == "done"):
+            wrong(f"history says {told}; it runs on its {'new' if is_new else 'old'} GPU")
+        if not is_new and one["Id"] != before[name] and outcome.case.how != "daemon":
+            wrong("it is on its old GPU, but not the old container")
+
+
+def all_cases(requests: int, duration_s: float, random: Random) -> list[Case]:
+    """Every case there is."""
+    cases = [Case(how, at) for how in AT_REQUEST for at in range(1, requests + 1)]
+    cases += [Case("killed at", int(random.uniform(0, duration_s) * 1000)) for _ in range(KILLS)]
+    return cases + [Case(how, at) for how in AT_START for at in range(SERVICES)]
+
+
+def run_cases(
+    slots: Sequence[Slot], cases: Sequence[Case], until: float | None, tell: Callable[[Outcome], None]
+) -> list[Outcome]:
+    """Run the cases, several at a time; those that stop the daemon by themselves, at the end."""
+    outcomes: list[Outcome] = []
+    lock = threading.Lock()
+
+    def work(slot: Slot, waiting: "queue.SimpleQueue[Case]") -> None:
+        while until is None or time.monotonic() < until:
+            try:
+                case = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                outcome = slot.run(case)
+            except Exception as error:  # a case that cannot be judged is a case that failed
+                outcome = Outcome(case, 0.0, faults=[f"{type(error).__name__}: {str(error)[:300]}"])
+            with lock:
+                outcomes.append(outcome)
+                tell(outcome)
+
+    for shared in (True, False):
+        waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
+        for case in cases:
+            if (case.how != "daemon") == shared:
+                waiting.put(case)
+        threads = [threading.Thread(target=work, args=(slot, waiting)) for slot in (slots if shared else slots[:1])]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return outcomes
+
+
+def open_slots(lab: Lab, random: Random, number: int = SLOTS) -> list[Slot]:
+    lab.driver.gpus = [StandInGpu(index, uuid_of(index)) for index in range(number * GPUS_A_SLOT)]
+    lab.driver.write()
+    slots = [Slot(lab, place, Random(random.random())) for place in range(number)]
+    for slot in slots:
+        slot.prepare()
+    return slots
+
+
+def report(outcomes: Sequence[Outcome]) -> str:
+    """The figures: cases, recovered, services lost, leftovers; by kind, and what went wrong."""
+    kinds = Counter(outcome.case.how for outcome in outcomes)
+    good = Counter(outcome.case.how for outcome in outcomes if not outcome.faults)
+    lines = [f"  {kind:12} {good[kind]:4} of {number:4} recovered" for kind, number in sorted(kinds.items())]
+    lines += [f"  ✗ {outcome.case}: {'; '.join(outcome.faults)}" for outcome in outcomes if outcome.faults]
+    missed = sum(not outcome.fired for outcome in outcomes)
+    lost, left = sum(one.lost for one in outcomes), sum(one.leftovers for one in outcomes)
+    lines.append(
+        f"cases {len(outcomes)} (of which {missed} came after the end), recovered {sum(good.values())}, "
+        f"services lost {lost}, leftovers {left}"
+    )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kinds", nargs="*", default=[*AT_REQUEST, *AT_START, "killed at"])
+    parser.add_argument("--only", help="one case, as it is printed: `kill 12`")
+    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    random = Random(arguments.seed)
+    with installation() as binaries, opened_lab(binaries) as lab:
+        slots = open_slots(lab, random, 1 if arguments.only else SLOTS)
+        print(f"{slots[0].requests} requests, {slots[0].duration_s:.1f} s for one apply", flush=True)
+        cases = all_cases(slots[0].requests, slots[0].duration_s, random)
+        if arguments.only:
+            how, _, at = arguments.only.rpartition(" ")
+            cases = [Case(how, int(at))]
+        cases = [case for case in cases if case.how in arguments.kinds]
+
+        def tell(outcome: Outcome) -> None:
+            mark = "✗" if outcome.faults else "✓"
+            print(f"{mark} {outcome.case} {outcome.seconds:.1f} s {outcome.recovered_by}", flush=True)
+            if outcome.faults:
+                print(f"   {'; '.join(outcome.faults)}\n   {outcome.said}", flush=True)
+
+        outcomes = run_cases(slots, cases, None, tell)
+        for slot in slots:
+            slot.close()
+    print(report(outcomes))
+    return int(any(outcome.faults for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

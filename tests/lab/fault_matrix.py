@@ -98,6 +98,7 @@ class Slot:
         self.requests = 0
         self.duration_s = 0.0
         self._mounted = False
+        self._beside: threading.Thread | None = None
 
     # --- setting up -----------------------------------------------------------------------------------------------
 
@@ -252,6 +253,9 @@ class Slot:
         self.requests = max(self.requests, self.proxy.count) if case.how == "none" else self.requests
         self.proxy.reset(lambda _number, _pid: "forward")
         self._await_end()
+        if self._beside is not None:
+            self._beside.join()
+            self._beside = None
         told = self._recover(outcome)
         self._judge(outcome, before, told)
         return outcome
@@ -272,7 +276,9 @@ class Slot:
                 case "disk":
                     self._fill_disk()
                 case "compose":
-                    self.compose("up", "-d")
+                    self._beside = threading.Thread(target=self.compose, args=("up", "-d"))
+                    self._beside.start()
+                    time.sleep(self.random.choice((0.0, 0.3, 1.0, 2.0)))
                 case "daemon":
                     self.lab.engine.restart()
                     return "cut before"
@@ -416,7 +422,9 @@ class Slot:
             wrong(f"its restart policy is {one['HostConfig']['RestartPolicy']['Name']}")
         others = [other for other in self.names if other != name]
         for alias in (f"alias-{others[0]}", others[1]):
-            answer = self.inside(one["Id"], "nslookup", alias, "127.0.0.11")
+            answer = self.inside(one["Id"], "nslookup", alias, "127.0.0.11") or self.inside(
+                one["Id"], "nslookup", alias, "127.0.0.11"
+            )
             if "can't resolve" in answer or answer.count("Address") < 2:
                 wrong(f"{alias} does not resolve: {answer[-200:]}")
         if outcome.case.how == "compose":

@@ -5,14 +5,17 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
-from gputui.apply.operations import Hands, Parts, await_release, perform, take_back
+from gputui.apply.guardian import Guardian
+from gputui.apply.operations import Hands, Parts, await_release, perform, put_in_place, take_back
 from gputui.apply.patience import Patience
 from gputui.apply.witness import Abandoned, within
 from gputui.containers.engine import Engine
+from gputui.domain.container import lasting_name
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.event import EventKind, Outcome, Progress, Result
-from gputui.domain.operation import PHASES, AwaitRelease, Operation, Phase
+from gputui.domain.operation import PHASES, AwaitRelease, Create, Operation, Phase, Remove
 from gputui.domain.plan import Task
 from gputui.domain.text import clean, clean_log_line
 from gputui.gpus.source import GpuSource
@@ -80,6 +83,7 @@ class Executor:
         inventory = within(INVENTORY_LIMIT_S, source.inventory)
         self._gpus = inventory.gpus if inventory else ()
         self._patience = Patience()
+        self._guardian = Guardian(engine)
         self._transaction = applies.transaction(apply_id)
         self._units = self._read_journal()
 
@@ -103,6 +107,7 @@ class Executor:
 
         An apply that was cut off is gone on with where it was.
         """
+        self._guardian.begin()
         self._tell("apply", "started", f"revision {self._transaction.revision}")
         waiting = [unit for unit in self._units if not unit.committed]
         for unit in self._units:
@@ -247,25 +252,61 @@ class Executor:
     def _do(self, place: int, operation: Operation, one: Running, hands: Hands) -> None:
         one.begun.add(place)
         self._note(one, place, "started", NewEvent("operation", "started", operation.text, one.task.step.name))
-        make = self._patience.insist if operation.phase == "clear" else self._patience.call
-        said = make(lambda: perform(operation.do, one.parts, hands), hands.tell)
+        said = self._patience.call(lambda: perform(operation.do, one.parts, hands), hands.tell)
         text = f"{operation.text}: {said}" if said else operation.text
         self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
         one.done.add(place)
 
     def _clear_up(self, unit: Unit) -> None:
-        """Keep the old containers' logs and remove them."""
+        """Keep the old containers' logs and remove them; before that, see that the new ones are still there."""
         for one in unit.tasks:
             hands = self._hands(one, unit)
             for place, operation in enumerate(one.task.operations):
                 if operation.phase != "clear" or place in one.done:
                     continue
+                if isinstance(operation.do, Remove) and one.parts.new and not self._guardian.is_well(one.parts.new):
+                    self._revive(one, unit)
+                # What cannot be written down any more (a full disk) is done all the same.
+                with suppress(GputuiError):
+                    self._note(one, place, "started")
                 try:
-                    self._do(place, operation, one, hands)
+                    self._patience.insist(partial(perform, operation.do, one.parts, hands), hands.tell)
                 except NotFound:
                     self._event("operation", "done", f"{operation.text}: it is gone already", one)
                 except GputuiError as error:
                     self._event("operation", "failed", f"{operation.text}: {error.what}", one)
+                    continue
+                one.done.add(place)
+                with suppress(GputuiError):
+                    event = NewEvent("operation", "done", operation.text, one.task.step.name)
+                    self._note(one, place, "done", event)
+
+    def _revive(self, one: Running, unit: Unit) -> str:
+        """Somebody took the new container away: it is made again from its spec, under its own name; its id.
+
+        Raises:
+            GputuiError: it cannot be made again, nor is there another one of the same service in its place.
+        """
+        self._event("operation", "waiting", "somebody took the new container away; it is made again", one)
+        spec = next(operation.do.spec for operation in one.task.operations if isinstance(operation.do, Create))
+        hands = self._hands(one, unit)
+        one.parts.new = self._patience.insist(
+            lambda: put_in_place(self._engine, spec.named(lasting_name(spec.name)), one.parts.new), hands.tell
+        )
+        return one.parts.new
+
+    def guard(self) -> None:
+        """Look for a while after what was made, for somebody else may be about to take it away."""
+        made = {
+            one.parts.new: partial(self._revive, one, unit)
+            for unit in self._units
+            if unit.committed
+            for one in unit.tasks
+            if one.parts.new is not None
+        }
+        if made:
+            self._guardian.guard(made)
+        self._guardian.close()
 
     # --- taking back ----------------------------------------------------------------------------------------------
 

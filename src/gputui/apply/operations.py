@@ -252,6 +252,16 @@ def _put_back(parts: Parts, old_spec: ContainerSpec | None, hands: Hands) -> str
     raise GputuiError(f"the old container does not stay up after {PUT_BACK_TRIES} starts")
 
 
+def put_in_place(engine: Engine, spec: ContainerSpec, present: str | None) -> str:
+    """A container of this spec runs: the `present` one if it is there, else one that is made; its id."""
+    try:
+        found = engine.inspect(present).id if present else _made_again(spec, engine)
+    except NotFound:
+        found = _made_again(spec, engine)
+    engine.start(found)
+    return found
+
+
 def _made_again(spec: ContainerSpec | None, engine: Engine) -> str:
     """The old container made from its spec; one that has its name by now is taken for it if it is the same service."""
     if spec is None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from gputui.domain.event import Finish, Result
 from gputui.gpus.source import GpuSource
 from gputui.project.applies import Applies, NewEvent
 
+LOCK_LIMIT_S = 10.0
 VERB = "carry-out"
 """The verb, not meant for people, that an apply process is started with."""
 
@@ -51,7 +53,7 @@ def carry_out(
     signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
     lock = ApplyLock(state_dir)
     try:
-        lock.take()
+        lock.take(LOCK_LIMIT_S)
     except Conflict as error:
         if how == "carry out":
             applies.end(apply_id, "failed", {}, error.what)
@@ -63,7 +65,9 @@ def carry_out(
             raise Conflict(f"apply {apply_id} was begun before", "see `gputui history`")
         applies.claim(apply_id, os.getpid())
         executor = Executor(engine, source, applies, apply_id)
-        return executor.take_back() if how == "take back" else executor.run(lambda: bool(asked))
+        result = executor.take_back() if how == "take back" else executor.run(lambda: bool(asked))
+        executor.guard()
+        return result
 
 
 class ApplyLock:
@@ -73,8 +77,8 @@ class ApplyLock:
         self._path = state_dir / "apply.lock"
         self._handle: int | None = None
 
-    def take(self) -> None:
-        """Take it.
+    def take(self, limit_s: float = 0.0) -> None:
+        """Take it; wait for it at most `limit_s`, for an apply that has ended looks after what it made for a while.
 
         Raises:
             Conflict: another process has it.
@@ -86,12 +90,18 @@ class ApplyLock:
                 os.fchmod(self._handle, 0o660)
         except OSError as error:
             raise GputuiError(f"{self._path} cannot be opened: {error.strerror}", "check its permissions") from error
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._handle)
-            self._handle = None
-            raise Conflict("another apply is running", "wait for it to end: `gputui status` shows it") from None
+        until = time.monotonic() + limit_s
+        while True:
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if time.monotonic() < until:
+                    time.sleep(0.1)
+                    continue
+                os.close(self._handle)
+                self._handle = None
+                raise Conflict("another apply is running", "wait for it to end: `gputui status` shows it") from None
+            return
 
     def __enter__(self) -> "ApplyLock":
         return self

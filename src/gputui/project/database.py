@@ -49,7 +49,7 @@ BUSY_MS = 10_000
 
 
 class Database:
-    """Opens the file for each use, so that any thread may use it and nothing is held while nothing is done."""
+    """Opens the file for each use, so that any thread may use it and no lock is held while nothing is done."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -65,9 +65,13 @@ class Database:
             for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
                 # One script is one transaction: a cut leaves the version before.
                 connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+        # While one connection is open its shared memory exists, so that the state can be read on a full disk too.
+        with self._errors():
+            self._keeper = self._connect()
+            self._keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=BUSY_MS / 1000, isolation_level=None)
+        connection = sqlite3.connect(self.path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 

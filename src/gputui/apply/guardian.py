@@ -1,0 +1,79 @@
+"""Looking after what was just made, while somebody else may be about to take it away.
+
+`docker compose up` lists the containers of a service and then removes what it thinks is one too many. Where it lists
+them while an apply has two of them, it may remove the new one after the old one is gone.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from gputui.containers.engine import Engine, Stream
+from gputui.domain.errors import GputuiError, NotFound
+
+LOOK_S = 0.3
+GUARD_S = 1.5
+"""How long a container is looked after once the apply has ended."""
+KILLED_LIMIT_S = 60.0
+"""How long one that somebody is stopping may take for it."""
+
+
+class Guardian:
+    """Notes which containers are being stopped, from `begin` on."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._killed: set[str] = set()
+        self._stream: Stream | None = None
+
+    def begin(self) -> None:
+        """Begin to listen; without what the engine tells, what is gone is only seen when it is gone."""
+        with suppress(GputuiError):
+            self._stream = self._engine.events()
+            threading.Thread(target=self._follow, args=(self._stream,), name="guardian", daemon=True).start()
+
+    def _follow(self, stream: Stream) -> None:
+        for chunk in stream:
+            for line in chunk.splitlines():
+                with suppress(ValueError, AttributeError):
+                    event = json.loads(line)
+                    if event.get("Action") == "kill":
+                        self._killed.add(str((event.get("Actor") or {}).get("ID")))
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def is_well(self, ref: str) -> bool:
+        """Whether the container is still there and runs, and nobody is stopping it; waits for what is being stopped.
+        What the engine does not tell is taken for well."""
+        until = time.monotonic() + KILLED_LIMIT_S
+        while True:
+            try:
+                container = self._engine.inspect(ref)
+            except NotFound:
+                return False
+            except GputuiError:
+                return True
+            if not container.running or container.state == "removing":
+                return False
+            if ref not in self._killed or time.monotonic() > until:
+                return True
+            time.sleep(LOOK_S)
+
+    def guard(self, containers: Mapping[str, Callable[[], str]]) -> None:
+        """Look after containers (by id) for a while; one that goes is brought back by its function, which returns the
+        id of the one to look after from then on."""
+        watched = dict(containers)
+        until = time.monotonic() + GUARD_S
+        while time.monotonic() < until:
+            for ref, bring_back in list(watched.items()):
+                with suppress(GputuiError):
+                    if not self.is_well(ref):
+                        del watched[ref]
+                        watched[bring_back()] = bring_back
+                        until = time.monotonic() + GUARD_S
+            time.sleep(LOOK_S)

@@ -59,8 +59,7 @@ def test_a_service_is_carried_as_the_body_of_its_create_call(tmp_path: Path) -> 
         "8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8000"}],
         "9000/tcp": [{"HostIp": "", "HostPort": ""}],
     }
-    assert host["Binds"] == [f"{tmp_path}/models:/models:ro"]
-    assert host["Mounts"] == [{"Type": "volume", "Source": "ai_cache", "Target": "/root/.cache", "ReadOnly": False}]
+    assert host["Binds"] == [f"{tmp_path}/models:/models:ro", "ai_cache:/root/.cache:rw"]
     assert (host["ShmSize"], host["IpcMode"], body["StopTimeout"]) == (16 * 2**30, "host", 90)
     assert host["RestartPolicy"] == {"Name": "unless-stopped", "MaximumRetryCount": 0}
     assert body["Healthcheck"] == {
@@ -69,8 +68,9 @@ def test_a_service_is_carried_as_the_body_of_its_create_call(tmp_path: Path) -> 
         "StartPeriod": 900 * 10**9,
         "Retries": 3,
     }
-    assert body["NetworkingConfig"]["EndpointsConfig"] == {"ai_default": {"Aliases": ["llm", "model"]}}
-    assert llm.networks == {"shared-net": {"Aliases": ["llm"]}}
+    # In the order of their names, as Compose joins them.
+    assert body["NetworkingConfig"]["EndpointsConfig"] == {"shared-net": {"Aliases": ["ai-llm-1", "llm"]}}
+    assert llm.networks == {"ai_default": {"Aliases": ["ai-llm-1", "llm", "model"]}}
     assert body["Labels"]["com.docker.compose.service"] == "llm"
     assert [(one.key, one.name) for one in found.networks] == [("default", "ai_default")]
     assert [(one.key, one.name) for one in found.volumes] == [("cache", "ai_cache")]
@@ -141,7 +141,12 @@ services:
             "            - {count: 1, device_ids: ['0'], capabilities: [gpu]}",
             "compose.yml:6: devices: count and device_ids exclude each other",
         ),
-        ("include: [other.yml]\nservices: {}", "compose.yml:1: include: include is not read by gputui"),
+        ("include: other.yml\nservices: {}", "compose.yml:1: include: a list of files is expected"),
+        ("include: [other.yml]\nservices: {}", "other.yml does not exist"),
+        ("services: {a: {extends: b}}", "compose.yml:1: extends: there is no service b in compose.yml"),
+        ("services: {a: {extends: b}, b: {extends: a}}", "extends: services that extend each other in a circle"),
+        ("services: {a: {image: x, network_mode: 'service:b'}}", "network_mode: there is no service b"),
+        ("services: {a: {image: x, secrets: [s]}}", "secrets: the secret s is not declared"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line_with_file_line_and_key(tmp_path: Path, text: str, message: str) -> None:
@@ -183,9 +188,10 @@ def test_a_section_of_the_wrong_type_is_one_clear_line(tmp_path: Path, section: 
 @pytest.mark.parametrize(
     ("entry", "key"),
     [
-        ("deploy: {resources: {limits: {memory: 1g}}}", "deploy.resources.limits"),
-        ("volumes: ['./a:/b:z']", "volumes :z"),
-        ("ports: ['8000-8010:8000-8010']", "ports as a range"),
+        ("deploy: {replicas: 2}", "deploy.replicas"),
+        ("volumes: ['./a:/b:nothing']", "volumes :nothing"),
+        ("volumes: [{type: volume, target: /a, volume: {subpath: b}}]", "volumes.volume.subpath"),
+        ("links: [b]", "links"),
     ],
 )
 def test_what_would_be_lost_inside_a_key_is_named_too(tmp_path: Path, entry: str, key: str) -> None:

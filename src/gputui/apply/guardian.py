@@ -30,11 +30,14 @@ class Guardian:
 
     def begin(self) -> None:
         """Begin to listen; without what the engine tells, what is gone is only seen when it is gone."""
-        with suppress(GputuiError):
-            self._stream = self._engine.events()
-            threading.Thread(target=self._follow, args=(self._stream,), name="guardian", daemon=True).start()
+        # On a thread of its own: an engine that hangs must not keep the apply from its own limits.
+        threading.Thread(target=self._follow, name="guardian", daemon=True).start()
 
-    def _follow(self, stream: Stream) -> None:
+    def _follow(self) -> None:
+        try:
+            stream = self._stream = self._engine.events()
+        except GputuiError:
+            return
         for chunk in stream:
             for line in chunk.splitlines():
                 with suppress(ValueError, AttributeError):

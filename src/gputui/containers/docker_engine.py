@@ -272,6 +272,14 @@ class DockerEngine:
         except GputuiError:
             return 0
 
+    def image_id(self, image: str) -> str | None:
+        """The id of an image."""
+        try:
+            found = self._call("inspect image", lambda client: client.inspect_image(image))
+        except EngineError:
+            return None
+        return str(found["Id"]) if found.get("Id") else None
+
     def commit_image(self, ref: str, image: str) -> None:
         """Keep its file system as an image; the container is held still meanwhile."""
         name, _, tag = image.partition(":")

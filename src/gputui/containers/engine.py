@@ -93,6 +93,10 @@ class Engine(Protocol):
         """What it wrote outside its volumes. May take time."""
         ...
 
+    def image_id(self, image: str) -> str | None:
+        """The id of an image; None where it is not there."""
+        ...
+
     def commit_image(self, ref: str, image: str) -> None:
         """Keep its file system as an image of this name. May take time."""
         ...

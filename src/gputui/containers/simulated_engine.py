@@ -263,6 +263,11 @@ class SimulatedEngine:
                 size_bytes=sum(written.values()), largest=tuple(sorted(written.items(), key=lambda one: -one[1]))
             )
 
+    def image_id(self, image: str) -> str | None:
+        """Images are not simulated."""
+        del image
+        return None
+
     def commit_image(self, ref: str, image: str) -> None:
         """Images are not simulated."""
         del image

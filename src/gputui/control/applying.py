@@ -8,6 +8,7 @@ from dataclasses import replace
 from gputui.apply.executor import Executor
 from gputui.apply.serving_probe import answers
 from gputui.containers.engine import Engine
+from gputui.control.compose_marks import ComposeMarks
 from gputui.control.sampler import Sampler
 from gputui.control.settings import Settings
 from gputui.control.store import Store
@@ -105,9 +106,12 @@ class Applying:
             if container is not None:
                 names |= dict.fromkeys((identity, container.name), lasting_name(container.name))
         grounds = {}
+        marks = ComposeMarks(self._sampler.project, self._engine)
         for step in plan.doing:
             service = services.get(step.service)
             ground = self._ground(step, service)
+            if step.action in ("create", "recreate"):
+                ground = replace(ground, labels=marks.labels(step, ground.spec))
             if step.shares:
                 ground = replace(ground, spec=with_namespaces(ground.spec, names))
             if step.service in keep_layers and step.action == "recreate":
@@ -140,8 +144,7 @@ class Applying:
         declared = project.service(key.name) if project else None
         if project is None or declared is None:
             raise Refusal(f"{key.name} is in no Compose file, so it cannot be created", "name its file with --file")
-        name = declared.container_name or f"{project.name}-{declared.name}-1"
-        return ContainerSpec(name=name, body=declared.body, networks=declared.networks)
+        return ContainerSpec(name=declared.container_name, body=declared.body, networks=declared.networks)
 
     def unsettled(self) -> ApplyRecord | None:
         """The newest apply, where it was cut off or left something that was neither committed nor taken back."""

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from gputui.domain.compose import ComposeProject
 from gputui.domain.errors import GputuiError
-from gputui.project.compose_file import read_project
+from gputui.project.compose_agreement import disagreements
+from gputui.project.compose_command import canonical
+from gputui.project.compose_file import read_canonical, read_project
 
 
 class ComposeWatch:
@@ -17,6 +19,7 @@ class ComposeWatch:
         self.project: ComposeProject | None = read_project(self._paths, project_name) if self._paths else None
         self.note: str | None = None
         self._seen = self._marks()
+        self._agreed = False
 
     def _marks(self) -> tuple[tuple[int, int] | None, ...]:
         return tuple(_mark(path) for path in self._paths)
@@ -26,16 +29,39 @@ class ComposeWatch:
         self._seen = ()
 
     def look(self) -> None:
-        """Read the files again if they changed."""
+        """Read the files again if they changed. Where `docker compose` is installed it is asked how it reads them, and
+        what it says holds."""
         marks = self._marks()
-        if marks == self._seen:
+        if marks != self._seen:
+            self._seen = marks
+            self._agreed = False
+            try:
+                self.project = read_project(self._paths, self._name)
+                self.note = None
+            except GputuiError as error:
+                self.note = f"{error.what} (what was read before stays)"
+                return
+        if not self._agreed and self.project is not None:
+            self._agreed = True
+            self._agree(self.project)
+
+    def _agree(self, ours: ComposeProject) -> None:
+        found = canonical([str(path) for path in self._paths], self._name)
+        if found is None:
             return
-        self._seen = marks
+        if isinstance(found, str):
+            self.note = f"docker compose refuses these files, which gputui reads: {found[:200]}"
+            return
         try:
-            self.project = read_project(self._paths, self._name)
-            self.note = None
+            theirs = read_canonical(found, self._paths, self._name)
         except GputuiError as error:
-            self.note = f"{error.what} (what was read before stays)"
+            self.note = f"what docker compose makes of these files cannot be read: {error.what}"
+            return
+        different = disagreements(ours, theirs)
+        if different:
+            self.project = theirs
+            shown = ", ".join(different[:3]) + (f" and {len(different) - 3} more" if len(different) > 3 else "")
+            self.note = f"docker compose reads these files differently from gputui ({shown}); its reading is used"
 
 
 def _mark(path: Path) -> tuple[int, int] | None:

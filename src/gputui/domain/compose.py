@@ -21,7 +21,7 @@ class ComposeService:
 
     name: str
     image: str
-    container_name: str | None = None
+    container_name: str = ""
     uses_gpus: bool = False
     gpus: tuple[str, ...] = ()
     gpu_count: int | None = None

@@ -1,7 +1,7 @@
 """A plan's steps as operations with their undo. After this nothing is left to decide."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gputui.domain.compose import ComposeProject
 from gputui.domain.container import ContainerSpec, lasting_name
@@ -33,7 +33,7 @@ from gputui.domain.operation import (
 )
 from gputui.domain.plan import ContainerView, Plan, Step, Task, Transaction
 from gputui.domain.service import ServiceKey
-from gputui.planning.spec_edit import with_edits, with_gpus, with_image, with_token
+from gputui.planning.spec_edit import with_edits, with_gpus, with_image, with_labels, with_token
 
 STOP_TIMEOUT_S = 30
 """How long a container gets to stop by itself where it does not say so (SIGTERM, then SIGKILL)."""
@@ -48,6 +48,7 @@ class Ground:
 
     `running`: the container counts as running. `probe` is where it answers once it serves, `loading_s` how long it
     may take until then. `layer_image`: what it wrote outside its volumes is kept in an image of this name.
+    `labels` are those that the new container has besides; None takes one away.
     """
 
     spec: ContainerSpec
@@ -55,6 +56,7 @@ class Ground:
     probe: HttpProbe | None = None
     loading_s: float = 0.0
     layer_image: str | None = None
+    labels: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,9 @@ def _operations(
         return (restart, *_seen(step, ground, "old", terms))
     if ground is None or step.view is None:
         raise Refusal(f"{step.name} cannot be made: its GPUs or its spec are not known", "assign it GPUs of this host")
-    new = new_spec(step, ground.spec, revision=revision, operator=terms.operator, token=terms.token)
+    new = new_spec(
+        step, with_labels(ground.spec, ground.labels), revision=revision, operator=terms.operator, token=terms.token
+    )
     if step.action == "create":
         return (*_ensured(new, project), *_made(new, step.view, "prepare"), *_launched(step, ground, terms))
     return _recreated(step, ground, new, terms)

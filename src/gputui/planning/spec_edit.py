@@ -145,6 +145,13 @@ def with_image(spec: ContainerSpec, image: str) -> ContainerSpec:
     return ContainerSpec(name=spec.name, body={**spec.body, "Image": image}, networks=spec.networks)
 
 
+def with_labels(spec: ContainerSpec, labels: Mapping[str, str | None]) -> ContainerSpec:
+    """The spec with these labels; those that are None it does not have."""
+    found = {**(spec.body.get("Labels") or {}), **labels}
+    body = {**spec.body, "Labels": {name: value for name, value in found.items() if value is not None}}
+    return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
+
+
 def with_token(spec: ContainerSpec, token: str) -> ContainerSpec:
     """The spec with the token of the apply that makes it."""
     body = dict(spec.body)

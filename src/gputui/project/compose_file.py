@@ -14,13 +14,16 @@ from gputui.domain.launch import launch_of
 from gputui.domain.text import clean
 from gputui.domain.units import parse_size
 from gputui.project import compose_body
+from gputui.project.compose_merge import settle
+from gputui.project.compose_model import active, read_model
+from gputui.project.compose_network import resources
 from gputui.project.compose_shape import ServiceShape, TopLevel, check_shape
-from gputui.project.compose_yaml import Located, interpolate, load, merge, settle
+from gputui.project.compose_storage import grantable
+from gputui.project.compose_yaml import Located
+from gputui.project.env_file import read_env_file
 
 DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 OVERRIDE_NAME = "docker-compose.gpu-override.yml"
-
-_TOP_LEVEL = {"version", "name", "services", "networks", "volumes", "configs", "secrets"}
 
 
 class Extension(BaseModel):
@@ -61,13 +64,35 @@ def read_project(paths: Sequence[Path], project_name: str | None = None) -> Comp
         UsageError: a file cannot be read, or says something that is wrong; it names file, line and key.
     """
     directory = paths[0].absolute().parent
-    variables = {**_dotenv(directory / ".env"), **os.environ}
-    whole: Located | None = None
-    for path in paths:
-        data = interpolate(load(path), variables, path.name)
-        _check_top_level(data)
-        whole = settle(data) if whole is None else settle(merge(whole, data))
-    assert whole is not None
+    given = read_env_file(directory / ".env", os.environ, required=False, where=".env")
+    variables = {**given, **os.environ}
+    return _project(settle(read_model(paths, variables, directory)), paths, project_name, variables)
+
+
+def read_canonical(found: Mapping[str, Any], paths: Sequence[Path], project_name: str | None = None) -> ComposeProject:
+    """The project that `docker compose config` tells of these files.
+
+    Raises:
+        UsageError: it says something that gputui cannot read.
+    """
+    return _project(_located(found), paths, project_name, os.environ)
+
+
+def _located(value: Any) -> Any:
+    """What `docker compose config` printed, in which each dollar is written twice."""
+    if isinstance(value, Mapping):
+        made = Located("docker compose config")
+        made.update({str(key): _located(inner) for key, inner in value.items()})
+        return made
+    if isinstance(value, list):
+        return [_located(inner) for inner in value]
+    return value.replace("$$", "$") if isinstance(value, str) else value
+
+
+def _project(
+    whole: Located, paths: Sequence[Path], project_name: str | None, variables: Mapping[str, str]
+) -> ComposeProject:
+    directory = paths[0].absolute().parent
     name = project_name or os.environ.get("COMPOSE_PROJECT_NAME") or str(whole.get("name") or directory.name)
     name = re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-")
     if not name:
@@ -76,8 +101,8 @@ def read_project(paths: Sequence[Path], project_name: str | None = None) -> Comp
     if not isinstance(services, Located):
         raise UsageError(f"{whole.where('services')}: a mapping of services is missing", "name at least one service")
     check_shape(TopLevel, whole)
-    networks = compose_body.resources(whole, "networks", name)
-    volumes = compose_body.resources(whole, "volumes", name)
+    networks = resources(whole, "networks", name)
+    volumes = resources(whole, "volumes", name)
     files = tuple(str(path.absolute()) for path in paths)
     context = compose_body.Context(
         project=name,
@@ -85,13 +110,19 @@ def read_project(paths: Sequence[Path], project_name: str | None = None) -> Comp
         files=files,
         networks=networks,
         volumes=volumes,
+        secrets=grantable(whole, "secrets", directory),
+        configs=grantable(whole, "configs", directory),
+        containers={key: _container_name(name, key, entry) for key, entry in services.items()},
         variables=variables,
     )
     found = []
+    profiles = frozenset(one.strip() for one in variables.get("COMPOSE_PROFILES", "").split(",") if one.strip())
     for key, entry in services.items():
         if not isinstance(entry, Located):
             raise UsageError(f"{services.where(key)}: a service is a mapping", "see its manual")
         check_shape(ServiceShape, entry)
+        if not active(entry, profiles):
+            continue
         found.append(_service(key, entry, context))
     return ComposeProject(
         name=name,
@@ -104,22 +135,9 @@ def read_project(paths: Sequence[Path], project_name: str | None = None) -> Comp
     )
 
 
-def _dotenv(path: Path) -> dict[str, str]:
-    try:
-        lines = path.read_text(errors="replace").splitlines()
-    except OSError:
-        return {}
-    pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
-
-
-def _check_top_level(data: Located) -> None:
-    for key in data:
-        if key == "include":
-            raise UsageError(f"{data.where(key)}: include is not read by gputui", "name the included files with --file")
-        if key not in _TOP_LEVEL and not key.startswith("x-"):
-            known = ", ".join(sorted(_TOP_LEVEL))
-            raise UsageError(f"{data.where(key)}: not a key of a Compose file", f"known are {known} and x-…")
+def _container_name(project: str, name: str, entry: Any) -> str:
+    named = entry.get("container_name") if isinstance(entry, dict) else None
+    return str(named or f"{project}-{name}-1")
 
 
 def _service(name: str, entry: Located, context: compose_body.Context) -> ComposeService:
@@ -131,14 +149,14 @@ def _service(name: str, entry: Located, context: compose_body.Context) -> Compos
     return ComposeService(
         name=clean(name, 100),
         image=clean(str(entry.get("image") or ""), 300),
-        container_name=entry.get("container_name"),
+        container_name=context.containers[name],
         uses_gpus=bool(gpus) or count is not None or "x-gputui" in entry or entry.get("runtime") == "nvidia",
         gpus=gpus,
         gpu_count=count,
         backend=extension.backend,
         model=clean(extension.model, 200) if extension.model else None,
         vram_mib=_vram(entry, extension),
-        depends_on=tuple(clean(str(one), 100) for one in entry.get("depends_on") or ()),
+        depends_on=tuple(clean(one, 100) for one in compose_body.dependencies(entry)),
         fallback=extension.fallback,
         priority=extension.priority or 0,
         isolate=bool(extension.isolate),

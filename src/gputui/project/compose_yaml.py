@@ -1,6 +1,6 @@
-"""Compose files as data: YAML with the line of every key, `!reset` and `!override`, interpolation, and merging.
+"""Compose files as data: YAML with the line of every key, `!reset` and `!override`, and interpolation.
 
-By the Compose specification: sections "Interpolation" (12-interpolation.md) and "Merge" (13-merge.md).
+By the Compose specification: section "Interpolation" (12-interpolation.md).
 """
 
 import re
@@ -24,10 +24,16 @@ class Located(dict[str, Any]):
         super().__init__()
         self.file = file
         self.lines: dict[str, int] = {}
+        self._files: dict[str, str] = {}
 
     def where(self, key: str) -> str:
         """`file:line: key`, for a message."""
-        return f"{self.file}:{self.lines.get(key, 1)}: {clean(key, 60)}"
+        return f"{self._files.get(key, self.file)}:{self.lines.get(key, 1)}: {clean(key, 60)}"
+
+    def take_place(self, other: "Located", key: str) -> None:
+        """The key was taken from another mapping, and stands where it stands there."""
+        self.lines[key] = other.lines.get(key, 1)
+        self._files[key] = other._files.get(key, other.file)
 
 
 class Reset:
@@ -151,49 +157,3 @@ def _replacement(variables: Mapping[str, str], where: str) -> Callable[[re.Match
         return value or ""
 
     return replace
-
-
-_APPENDED = {
-    "ports",
-    "expose",
-    "volumes",
-    "devices",
-    "cap_add",
-    "cap_drop",
-    "security_opt",
-    "dns",
-    "tmpfs",
-    "group_add",
-}
-
-
-def merge(base: Any, over: Any, key: str = "") -> Any:
-    """The value that two files together say: mappings key by key, some lists one after the other, else the later."""
-    if isinstance(over, Override):
-        return over.value
-    if isinstance(base, Located) and isinstance(over, Located):
-        for name, value in over.items():
-            if isinstance(value, Reset):
-                base.pop(name, None)
-            else:
-                base[name] = merge(base.get(name), value, name)
-                base.lines[name] = over.lines.get(name, 1)
-        return base
-    if isinstance(base, list) and isinstance(over, list) and key in _APPENDED:
-        return [*base, *(one for one in over if one not in base)]
-    return over
-
-
-def settle(value: Any) -> Any:
-    """The value of a single file: `!override` is its value, `!reset` is nothing."""
-    if isinstance(value, Override):
-        return settle(value.value)
-    if isinstance(value, Located):
-        for key in [key for key, inner in value.items() if isinstance(inner, Reset)]:
-            del value[key]
-        for key in value:
-            value[key] = settle(value[key])
-        return value
-    if isinstance(value, list):
-        return [settle(inner) for inner in value]
-    return value

@@ -93,6 +93,8 @@ def override_text(assignments: Assignments, project: ComposeProject, overridden:
             "deploy": {"resources": {"reservations": {"devices": devices}}},
             "environment": variables,
         }
+        if not item.enabled and not any(item.key.name in other.depends_on for other in project.services):
+            body["profiles"] = ["gputui-disabled"]  # or `up` would start it
         if one.command is not None:
             # Compose puts variables in for a single dollar.
             body["command"] = [word.replace("$", "$$") for word in one.command]

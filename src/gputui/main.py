@@ -6,6 +6,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from gputui.project.compose_file import default_file
 from gputui.project.operator import operator
 from gputui.project.packaged_files import packaged
 from gputui.project.state_dir import StateDir, state_dir
+
+FIRST_LOOK_S = 15.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,7 +64,7 @@ def _with_room(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
 
 
 def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
-    from gputui.cli import change, show, suggest  # noqa: PLC0415 - the screen needs none of it
+    from gputui.cli import backup, change, show, suggest  # noqa: PLC0415 - the screen needs none of it
 
     if arguments.verb is None:
         from gputui.app.app import run_app  # noqa: PLC0415 - a verb must not wait for Textual
@@ -79,16 +82,23 @@ def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
         "start": change.lifecycle,
         "stop": change.lifecycle,
         "rollback": change.roll_back,
+        "fallback": change.fall_back,
+        "export": backup.export,
+        "import": backup.take_in,
     }
     return verbs[arguments.verb](room, arguments)
 
 
-def _compose(arguments: argparse.Namespace) -> ComposeWatch:
+def _compose_paths(arguments: argparse.Namespace) -> list[Path]:
     paths = [Path(name) for name in arguments.file]
     if not paths and arguments.demo is None:
         found = default_file(Path())
         paths = [found] if found else []
-    return ComposeWatch(paths, arguments.project_name)
+    return paths
+
+
+def _compose(arguments: argparse.Namespace) -> ComposeWatch:
+    return ComposeWatch(_compose_paths(arguments), arguments.project_name)
 
 
 def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
@@ -133,6 +143,10 @@ def _engine_options(arguments: argparse.Namespace) -> list[str]:
         options += ["--host", arguments.host]
     if arguments.context:
         options += ["--context", arguments.context]
+    for path in _compose_paths(arguments):
+        options += ["--file", str(path.absolute())]
+    if arguments.project_name:
+        options += ["--project-name", arguments.project_name]
     return options
 
 
@@ -147,7 +161,22 @@ def _carry_out(arguments: argparse.Namespace) -> int:
     store = Store(directory)
     how = arguments.how.replace("-", " ")
     result = carry_out(engine, NvmlSource(), store.applies, arguments.apply_id, directory, how)
+    if result == "rolled_back" and store.applies.record(arguments.apply_id).missing:
+        _fall_back(arguments)
     return {"done": 0, "rolled_back": 4}.get(result, 5)
+
+
+def _fall_back(arguments: argparse.Namespace) -> None:
+    """Services that say so get another GPU by themselves, whoever looks on."""
+    room = _real_room(arguments)
+    room.start()
+    try:
+        room.wait_until_seen(FIRST_LOOK_S)
+        number = room.fall_back(frozenset(("auto",)))
+        while number is not None and room.record(number).result == "running" and room.record(number).alive:
+            time.sleep(0.2)
+    finally:
+        room.close()
 
 
 def demo_room(arguments: argparse.Namespace, directory: Path) -> LocalControlRoom:

@@ -67,10 +67,11 @@ def _plain(data: dict[str, Any]) -> dict[str, Any]:
     config["labels"] = {name: sorted(value.split(",")) for name, value in ours.items() if name not in tools}
     host.pop("DeviceRequests")
     host["Binds"] = sorted(host["Binds"] or [])
-    mounts = ({key: value for key, value in one.items() if value} for one in host["Mounts"] or [])
+    mounts = ({key: value for key, value in one.items() if value} for one in host.get("Mounts") or [])
     host["Mounts"] = sorted(json.dumps(one, sort_keys=True) for one in mounts)
     for mode in ("NetworkMode", "IpcMode", "PidMode"):
         host[mode] = host[mode].partition(":")[0]
+    host["ExtraHosts"] = sorted(host["ExtraHosts"] or [])
     host["VolumesFrom"] = len(host["VolumesFrom"] or [])
     networks = {
         name: (sorted(alias for alias in one["Aliases"] or [] if alias != own), one["IPAMConfig"] or None)

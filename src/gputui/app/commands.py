@@ -10,7 +10,7 @@ from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer
 from gputui.domain.finding import Finding
 from gputui.domain.plan import Plan, Step
-from gputui.domain.service import Service, ServiceKey
+from gputui.domain.service import Fallback, Service, ServiceKey
 from gputui.domain.suggestion import Suggestion
 
 Severity = Literal["information", "warning", "error"]
@@ -183,6 +183,21 @@ class Commands:
         if not _is_same(plan, confirmed):
             raise Conflict("what is to be done changed while you looked", "look at the plan again, then apply")
         return plan
+
+    async def fall_back(self) -> None:
+        """Another GPU for services whose own was gone at the last apply."""
+        every: frozenset[Fallback] = frozenset(("ask", "auto"))
+        try:
+            lines = await in_thread(lambda: self._room.fallbacks(every))
+            if not lines:
+                self._person.tell("no GPU was gone at the last apply, or nothing else fits", "information")
+                return
+            if await self._person.ask("Assign and apply this?", "\n".join(lines), "fall back"):
+                number = await in_thread(lambda: self._room.fall_back(every))
+                if number is not None:
+                    self._person.launched(number)
+        except GputuiError as error:
+            self._told(error)
 
     async def lifecycle(self, service: Service, action: Literal["restart", "start", "stop"]) -> None:
         """Restart, start or stop one service, as it is."""

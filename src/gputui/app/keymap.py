@@ -38,6 +38,7 @@ MAIN: list[Binding] = [
     _key("r", "lifecycle('restart')", "restart", "service.restart", "restart the selected service", show=True),
     _key("x", "stop_or_start", "stop/start", "service.stop", "stop the selected service, or start it"),
     _key("ctrl+z", "roll_back", "roll back", "history.rollback", "go back to the revision before, as a new plan"),
+    _key("b", "fall_back", "fall back", "service.fallback", "another GPU for services whose own was gone at the start"),
     _key("l", "show_pane('logs')", "logs", "pane.logs", "the log of the selected service", show=True),
     _key("v", "show_pane('launch')", "launch", "pane.launch", "the progress of the running or the last apply"),
     _key("i", "show_pane('gpus')", "GPUs", "pane.gpus", "every value of every GPU: UUID, capability, memory, clock"),

@@ -10,12 +10,12 @@ from functools import partial
 from gputui.apply.guardian import Guardian
 from gputui.apply.operations import Hands, Parts, await_release, perform, put_in_place, take_back
 from gputui.apply.patience import Patience
-from gputui.apply.witness import Abandoned, within
+from gputui.apply.witness import Abandoned, missing_gpus, within
 from gputui.containers.engine import Engine
 from gputui.domain.container import lasting_name
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.event import EventKind, Outcome, Progress, Result
-from gputui.domain.operation import PHASES, AwaitRelease, Create, Operation, Phase, Remove
+from gputui.domain.operation import PHASES, AwaitRelease, Create, Operation, Phase, Remove, Start
 from gputui.domain.plan import Task
 from gputui.domain.text import clean, clean_log_line
 from gputui.gpus.source import GpuSource
@@ -40,6 +40,7 @@ class Running:
     begun: set[int] = field(default_factory=set)
     undone: set[int] = field(default_factory=set)
     failure: str | None = None
+    missing: tuple[str, ...] = ()
     launched: threading.Event = field(default_factory=threading.Event)
 
 
@@ -186,7 +187,8 @@ class Executor:
         if found & {"failed", "rolled_back"}:
             result = "failed" if "failed" in found else "rolled_back"
         text = "" if result == "done" else message
-        self._applies.end(self._apply_id, result, outcomes, text)
+        missing = {one.task.step.name: one.missing for unit in self._units for one in unit.tasks if one.missing}
+        self._applies.end(self._apply_id, result, outcomes, text, missing)
         self._tell("result", "done", text or result)
         return result
 
@@ -242,8 +244,10 @@ class Executor:
         except Abandoned:
             return
         except Exception as error:  # whatever it is, the old container must come back
-            text = one.task.operations[max(one.begun, default=0)].text
-            one.failure = f"{text}: {_why(error)}"
+            operation = one.task.operations[max(one.begun, default=0)]
+            one.failure = f"{operation.text}: {_why(error)}"
+            if isinstance(operation.do, Start) and one.task.step.view is not None:
+                one.missing = missing_gpus(_why(error), one.task.step.view.gpus, self._gpus, self._source)
             unit.failed.set()
         finally:
             if phase == "launch":

@@ -1,5 +1,6 @@
 """Seeing whether a container really came up, and on which GPUs it is."""
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -188,3 +189,23 @@ def process_lists(source: GpuSource, gpus: tuple[Gpu, ...]) -> dict[str, tuple[G
     too. None where they cannot be listed."""
     whole = [gpu for gpu in gpus if gpu.assignable]
     return {gpu.uuid: within(NVML_LIMIT_S, partial(source.processes, gpu)) for gpu in whole}
+
+
+_NO_SUCH_GPU = re.compile(r"unknown device|unresolvable CDI devices|device error|is lost", re.I)
+"""What nvidia-container-cli and the CDI of Docker and Podman say of a GPU that is not there."""
+
+
+def missing_gpus(text: str, wanted: tuple[str, ...], gpus: tuple[Gpu, ...], source: GpuSource) -> tuple[str, ...]:
+    """Which of the GPUs that a container was to get are gone, by what the engine said when it was to start; none where
+    it failed for something else."""
+    known = {gpu.uuid: gpu for gpu in gpus}
+    lost = tuple(uuid for uuid in wanted if uuid not in known or _is_lost(known[uuid], source))
+    if lost or not _NO_SUCH_GPU.search(text):
+        return lost
+    named = tuple(uuid for uuid in wanted if uuid in text)
+    return named or wanted
+
+
+def _is_lost(gpu: Gpu, source: GpuSource) -> bool:
+    reading = within(NVML_LIMIT_S, partial(source.read, gpu))
+    return reading is not None and reading.state == "lost"

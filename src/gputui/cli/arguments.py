@@ -139,6 +139,16 @@ def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb = verbs.add_parser("rollback", help="go back to an earlier revision, or take back an apply that was cut off")
     verb.add_argument("revision", nargs="?", type=int, metavar="REVISION")
     _common(verb)
+    verb = verbs.add_parser("export", help="the whole state as one file, to keep it or to bring it elsewhere")
+    verb.add_argument("what", choices=("state",))
+    verb.add_argument("path", nargs="?", metavar="FILE", help="where to; printed if not given")
+    verb = verbs.add_parser(
+        "import", help="bring an exported state back, or take in a gpu-assignments.yml edited by hand"
+    )
+    verb.add_argument("path", metavar="FILE")
+    verb.add_argument("--yes", "-y", action="store_true", help="without asking")
+    verb = verbs.add_parser("fallback", help="give services whose GPU was gone at the last apply the next best one")
+    _common(verb)
     verb = verbs.add_parser("carry-out")
     verb.add_argument("apply_id", type=int)
     verb.add_argument("how", choices=("carry-out", "go-on", "take-back"))

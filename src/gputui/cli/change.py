@@ -13,7 +13,7 @@ from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, NeedsAnswer, Unreachable, UsageError
 from gputui.domain.event import HOW_TO_FINISH, ApplyEvent, ApplyRecord, Finish, Result, cut_off_text
 from gputui.domain.plan import Plan
-from gputui.domain.service import ServiceKey
+from gputui.domain.service import Fallback, ServiceKey
 from gputui.domain.snapshot import Snapshot
 
 EXIT: dict[Result, int] = {"done": 0, "rolled_back": 4, "failed": 5, "running": 5}
@@ -212,8 +212,42 @@ def _carry_out(
     if not asked and not ask(f"Carry out {len(found.doing)} steps?", yes=arguments.yes):
         return 2
     number = room.apply(found, reason, force=getattr(arguments, "force", False), keep_layers=keep_layers)
-    record = follow(room, number, as_json=arguments.json)
+    return _after(room, follow(room, number, as_json=arguments.json), arguments)
+
+
+FALLBACK_LIMIT_S = 20.0
+
+
+def _after(room: ControlRoom, record: ApplyRecord, arguments: argparse.Namespace) -> int:
+    """The exit code of an apply; where a GPU was gone, that of the fallback that follows."""
+    if record.result != "rolled_back" or not record.missing:
+        return EXIT[record.result]
+    if room.fallbacks(frozenset(("auto",))):
+        until = time.monotonic() + FALLBACK_LIMIT_S
+        while time.monotonic() < until:
+            newest = next(iter(room.applies()), record)
+            if newest.id != record.id:
+                return EXIT[follow(room, newest.id, as_json=arguments.json).result]
+            time.sleep(0.2)
+    if room.fallbacks(frozenset(("ask",))) and sys.stdin.isatty() and not arguments.json:
+        return fall_back(room, arguments)
     return EXIT[record.result]
+
+
+def fall_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
+    """`fallback`: another GPU for services whose own was gone at the last apply."""
+    _seen(room)
+    every: frozenset[Fallback] = frozenset(("ask", "auto"))
+    lines = room.fallbacks(every)
+    if not lines:
+        say("nothing to fall back from, or nowhere to fall back to")
+        return 0
+    for line in lines:
+        say(f" {line}")
+    if not ask("Assign and apply this?", yes=arguments.yes):
+        return 2
+    number = room.fall_back(every)
+    return 0 if number is None else EXIT[follow(room, number, as_json=arguments.json).result]
 
 
 def follow(room: ControlRoom, number: int, *, as_json: bool, after: int = 0) -> ApplyRecord:

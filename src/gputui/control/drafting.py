@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from gputui.control.sampler import Sampler
 from gputui.control.settings import Settings
 from gputui.domain.assignment import Assignments, Draft
 from gputui.domain.errors import Conflict, NeedsAnswer, UsageError
 from gputui.domain.service import Edit, Service, ServiceKey
-from gputui.domain.suggestion import StrategyName, Suggestion
+from gputui.domain.suggestion import StrategyName, SuggestedAssignment, Suggestion
 from gputui.domain.units import parse_size
 from gputui.planning import edit
 from gputui.planning.given_gpus import find_gpu
@@ -124,11 +125,31 @@ class Drafting:
                 )
             self._take(edit.with_suggestion(self.draft, suggestion.strategy, services, changed, left_out))
 
-    def take_in(self, assignments: Assignments) -> None:
-        """Edit everything at once, as a file says that was edited by hand; one edit, to be undone as one."""
+    def take_replacement(self, assignment: SuggestedAssignment) -> None:
+        """One service gets other GPUs, for its own are gone."""
         self._settings.check_writable()
         with self._lock:
-            self._take(edit.with_all(self.draft, self.services(), assignments))
+            services = {one.key: one for one in self.services()}
+            self._take(edit.with_suggestion(self.draft, "manual", services, [assignment]))
+
+    def take_in(self, assignments: Assignments, *, adopt: bool) -> tuple[str, ...]:
+        """Edit everything at once, as a file says; one edit, to be undone as one. A line on what came of it."""
+        with self._lock:
+            services = {one.key: one for one in self.services()}
+            changed = [
+                services[item.key]
+                for item in assignments.items
+                if item.key in services
+                and replace(item, adopted=True) != replace(edit.current_assignment(services[item.key]), adopted=True)
+            ]
+            found = [service.name for service in changed if edit.needs_adoption(service)]
+            if found and not adopt:
+                raise NeedsAnswer(
+                    f"{', '.join(found)}: containers that gputui found; may they be changed from here?", ADOPTING
+                )
+            self._take(edit.with_all(self.draft, list(services.values()), assignments))
+        names = ", ".join(service.name for service in changed)
+        return (f"taken in: {names}" if names else "nothing in it is different",)
 
     def undo(self) -> bool:
         """Take one edit back."""

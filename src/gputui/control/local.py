@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
 
 from gputui.containers.engine import Engine
 from gputui.control.applying import Applying
 from gputui.control.compose_watch import ComposeWatch
 from gputui.control.drafting import Drafting
+from gputui.control.falling_back import MARK, Replacement, replacements
 from gputui.control.log_feeds import LogFeeds
 from gputui.control.sampler import Sampler
 from gputui.control.saving import Saving, fault_of
@@ -17,7 +19,7 @@ from gputui.domain.errors import UsageError
 from gputui.domain.event import ApplyEvent, ApplyRecord, Finish
 from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan
-from gputui.domain.service import ServiceKey
+from gputui.domain.service import Fallback, ServiceKey
 from gputui.domain.snapshot import EngineStatus, Snapshot
 from gputui.domain.suggestion import StrategyName, Suggestion
 from gputui.gpus.source import GpuSource
@@ -104,6 +106,7 @@ class LocalControlRoom:
         readings = sampler.readings
         services = sampler.services(draft.current)
         memory = tuple(memory_of(reading, services) for reading in readings)
+        last = self._saving.apply
         notes = (sampler.note, *self._saving.notes, self._fault)
         return Snapshot(
             host=self._settings.host,
@@ -114,8 +117,8 @@ class LocalControlRoom:
             engine=sampler.engine,
             services=services,
             draft=draft,
-            findings=find_all(services, sampler.gpus, readings, memory, sampler.containers),
-            apply=self._saving.apply,
+            findings=find_all(services, sampler.gpus, readings, memory, sampler.containers, last, draft.saved.reason),
+            apply=last,
             operator=self._settings.operator,
             project=sampler.project.name if sampler.project else "",
             notes=tuple(note for note in notes if note),
@@ -174,6 +177,14 @@ class LocalControlRoom:
         """Save the assignments of an earlier revision again."""
         return self._saving.roll_back(revision)
 
+    def export_state(self) -> str:
+        """The whole state as one text."""
+        return self._saving.opened().export(self._settings.host)
+
+    def take_in(self, path: str, *, adopt: bool) -> tuple[str, ...]:
+        """Bring an exported state back, or put what a file says into the draft."""
+        return self._saving.take_in(Path(path), adopt=adopt)
+
     def revisions(self) -> tuple[Assignments, ...]:
         """All revisions, newest first."""
         return self._saving.opened().revisions.all()
@@ -224,6 +235,28 @@ class LocalControlRoom:
         self._sampler.look_at_engine()
         self._saving.look()
         return number
+
+    def fallbacks(self, policies: frozenset[Fallback]) -> tuple[str, ...]:
+        """What falling back would do, for services of these policies whose GPU was gone at the last apply."""
+        return tuple(one.text for one in self._replacements(policies))
+
+    def fall_back(self, policies: frozenset[Fallback]) -> int | None:
+        """Give these services the next best GPUs, as a revision of its own, and apply that."""
+        found = self._replacements(policies)
+        if not found:
+            return None
+        for one in found:
+            self._drafting.take_replacement(one.assignment)
+        self._saving.save_draft(MARK + "; ".join(one.text for one in found))
+        plan = self.plan([f"{one.service.key.project}/{one.service.name}" for one in found])
+        return self.apply(plan, MARK + ", ".join(one.service.name for one in found))
+
+    def _replacements(self, policies: frozenset[Fallback]) -> tuple[Replacement, ...]:
+        self._saving.look()
+        last = self._saving.apply
+        if last is None or not last.missing:
+            return ()
+        return replacements(last, self.snapshot().services, self._sampler.readings, policies)
 
     def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
         """What an apply reported."""

@@ -7,7 +7,7 @@ from gputui.domain.assignment import Assignments
 from gputui.domain.event import ApplyEvent, ApplyRecord, Finish
 from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan
-from gputui.domain.service import ServiceKey
+from gputui.domain.service import Fallback, ServiceKey
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.suggestion import StrategyName, Suggestion
 
@@ -102,6 +102,22 @@ class ControlRoom(Protocol):
         """The plan with every field that changes in each container, and what it would lose. May take time."""
         ...
 
+    def export_state(self) -> str:
+        """The whole state (revisions, applies, peaks, kept logs) as one text, with secrets masked. May take time."""
+        ...
+
+    def take_in(self, path: str, *, adopt: bool) -> tuple[str, ...]:
+        """Read a file that was exported, or a `gpu-assignments.yml` that was edited by hand; lines on what came of it.
+
+        An exported state goes into an empty one as it is; otherwise its newest revision, or what the file says, goes
+        into the draft.
+
+        Raises:
+            NeedsAnswer: it changes containers that gputui found, and `adopt` does not say that it may.
+            UsageError: the file is wrong.
+        """
+        ...
+
     def lifecycle_plan(self, names: Sequence[str], action: Literal["restart", "start", "stop"]) -> Plan:
         """What restarting, starting or stopping these services would do."""
         ...
@@ -117,6 +133,16 @@ class ControlRoom(Protocol):
             Refusal: a finding stops it.
             Conflict: another apply is running, or one was cut off.
         """
+        ...
+
+    def fallbacks(self, policies: frozenset[Fallback]) -> tuple[str, ...]:
+        """What falling back would do, a line for each service of these policies whose GPU was gone at the last
+        apply, and that fits elsewhere."""
+        ...
+
+    def fall_back(self, policies: frozenset[Fallback]) -> int | None:
+        """Do so, as a revision and an apply of its own; its number, None where there is nothing to do. May take
+        time."""
         ...
 
     def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from gputui.control.drafting import NOT_SAVED, Drafting
 from gputui.control.sampler import Sampler
@@ -13,8 +14,10 @@ from gputui.domain.event import ApplyRecord
 from gputui.domain.gpu import Gpu
 from gputui.domain.peak import PeakKey
 from gputui.domain.snapshot import EngineStatus
+from gputui.domain.text import clean
 from gputui.planning.merge import conflict_text
 from gputui.project.generated_files import ASSIGNMENTS_NAME
+from gputui.project.state_file import StateFile, latest, masked, read_assignments, read_file
 
 
 class Saving:
@@ -120,6 +123,25 @@ class Saving:
 
     def _gpus(self) -> Sequence[Gpu]:
         return self._sampler.gpus
+
+    def take_in(self, path: Path, *, adopt: bool) -> tuple[str, ...]:
+        """Bring an exported state back, or put what a file says into the draft; lines on what came of it."""
+        self._settings.check_writable()
+        store, host = self.opened(), self._settings.host
+        self._drafting.follow(store.revisions.latest())
+        found = read_file(path)
+        if isinstance(found, StateFile):
+            if store.is_empty():
+                store.restore(found, host)
+                self._drafting.follow(store.revisions.latest())
+                number = len(found.tables.get("revisions", []))
+                return (f"restored {number} revisions of {clean(found.host, 60)}", *masked(found))
+            wanted, left = latest(found, host), masked(found)
+        else:
+            keys = [service.key for service in self._drafting.services()]
+            read = read_assignments(found, keys, self._drafting.draft.current, self._gpus(), self._settings.operator)
+            wanted, left = read.assignments, read.left
+        return (*left, *self._drafting.take_in(wanted, adopt=adopt))
 
     def roll_back(self, revision: int | None) -> Assignments:
         """Save the assignments of an earlier revision again."""

@@ -26,6 +26,7 @@ from gputui.project.generated_files import (
 from gputui.project.peaks import Peaks
 from gputui.project.revisions import Revisions, revision_after
 from gputui.project.saved_files import SavedFiles
+from gputui.project.state_file import StateFile, export_state, is_empty, restore
 
 
 class Store:
@@ -38,6 +39,18 @@ class Store:
         self.applies = Applies(self._database)
         self.peaks = Peaks(self._database)
         self.files = SavedFiles(self._database, directory)
+
+    def export(self, host: str) -> str:
+        """All of it as one text."""
+        return export_state(self._database, host)
+
+    def is_empty(self) -> bool:
+        """Whether nothing was saved or applied yet."""
+        return is_empty(self._database)
+
+    def restore(self, state: StateFile, host: str) -> None:
+        """Bring an exported state back."""
+        restore(self._database, state, host)
 
     def version(self) -> int:
         """Changes whenever anybody changes the state."""

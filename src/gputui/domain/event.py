@@ -30,7 +30,10 @@ class ApplyEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRecord:
-    """One apply: who, when, why, of which revision, and what came of it for each service."""
+    """One apply: who, when, why, of which revision, and what came of it for each service.
+
+    `missing`: GPUs (UUIDs) that were gone when a service was to start on them.
+    """
 
     id: int
     revision: int
@@ -42,6 +45,7 @@ class ApplyRecord:
     services: Mapping[str, str] = field(default_factory=dict)
     message: str = ""
     alive: bool = False
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 HOW_TO_FINISH = "go on with it (`gputui apply --resume`) or take back what it left (`gputui rollback`)"

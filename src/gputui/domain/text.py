@@ -56,9 +56,12 @@ SECRET = re.compile(
 )
 
 
+MASK = "••••"
+
+
 def mask_secret(name: str, value: str) -> str:
     """The value of a variable or argument as it may be shown; what `name` says is a secret becomes dots."""
-    return "••••" if SECRET.search(name) else clean(value)
+    return MASK if SECRET.search(name) else clean(value)
 
 
 _OPTION = re.compile(r"^--?([A-Za-z][\w-]*)(=.*)?$")

@@ -105,8 +105,9 @@ def with_all(draft: Draft, services: Sequence[Service], wanted: Assignments) -> 
     current = draft.current
     for item in wanted.items:
         service = known.get(item.key)
-        if service is not None and item != current_assignment(service):
-            current = current.having(replace(item, adopted=True))
+        wished = replace(item, adopted=True)
+        if service is not None and wished != replace(current_assignment(service), adopted=True):
+            current = current.having(wished)
     if current is draft.current:
         return draft
     current = replace(current, strategy=wanted.strategy)

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ STARTING_S = 15.0
 
 JournalState = Literal["started", "done", "undone"]
 
-_COLUMNS = "id, revision, operator, reason, started_at, ended_at, result, services, message, pid, pid_start"
+_COLUMNS = "id, revision, operator, reason, started_at, ended_at, result, services, message, pid, pid_start, missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,20 @@ class Applies:
             raise UsageError(f"there is no apply {apply_id} to carry out", "see `gputui history`")
         return from_json(Transaction, row[0])
 
-    def end(self, apply_id: int, result: Result, services: Mapping[str, str], message: str) -> None:
+    def end(
+        self,
+        apply_id: int,
+        result: Result,
+        services: Mapping[str, str],
+        message: str,
+        missing: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         """Write down how it ended. What it was to do, which may hold secrets, is not kept once all is well."""
         with self._database.writing() as connection:
             connection.execute(
-                "UPDATE applies SET ended_at = ?, result = ?, services = ?, message = ?,"
+                "UPDATE applies SET ended_at = ?, result = ?, services = ?, message = ?, missing = ?,"
                 " body = CASE WHEN ? = 'failed' THEN body ELSE '' END WHERE id = ?",
-                (now(), result, json.dumps(dict(services)), message, result, apply_id),
+                (now(), result, json.dumps(dict(services)), message, json.dumps(missing or {}), result, apply_id),
             )
 
     def record(self, apply_id: int) -> ApplyRecord:
@@ -180,7 +187,7 @@ def _add_event(connection: sqlite3.Connection, apply_id: int, event: NewEvent) -
 
 
 def _record(row: tuple[object, ...]) -> ApplyRecord:
-    (number, revision, operator, reason, started, ended, result, services, message, pid, pid_start) = row
+    (number, revision, operator, reason, started, ended, result, services, message, pid, pid_start, missing) = row
     if pid is None:
         # Between the record and its process there is a moment; nobody may take it for cut off.
         alive = result == "running" and seconds_since(str(started)) < STARTING_S
@@ -203,6 +210,7 @@ def _record(row: tuple[object, ...]) -> ApplyRecord:
         services=json.loads(str(services)),
         message=str(message),
         alive=alive,
+        missing={name: tuple(gpus) for name, gpus in json.loads(str(missing)).items()},
     )
 
 

@@ -42,6 +42,7 @@ _MIGRATIONS = (
     CREATE TABLE files (path TEXT PRIMARY KEY, text TEXT NOT NULL);
     CREATE TABLE saving (path TEXT PRIMARY KEY, before TEXT);
     """,
+    "ALTER TABLE applies ADD COLUMN missing TEXT NOT NULL DEFAULT '{}';",
 )
 """Each brings the schema one version further; the version is SQLite's user_version."""
 

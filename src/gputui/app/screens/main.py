@@ -49,6 +49,7 @@ CHANGES = {
     "lifecycle",
     "stop_or_start",
     "roll_back",
+    "fall_back",
 }
 NEEDS_ENGINE = CHANGES - {"undo"}
 
@@ -203,6 +204,9 @@ class MainScreen(Screen[None]):
             self._tell("the apply is done", "information")
         else:
             self._tell(f"the apply failed ({record.result.replace('_', ' ')}): {record.message}", "error")
+            services = self._snapshot.services if self._snapshot else ()
+            if any(one.fallback == "ask" and one.name in record.missing for one in services) and not self._readonly:
+                self.action_fall_back()
 
     # --- keys -----------------------------------------------------------------------------------------------------
 
@@ -276,6 +280,11 @@ class MainScreen(Screen[None]):
     async def action_roll_back(self) -> None:
         """Go back to the revision before."""
         await self._commands.roll_back()
+
+    @work(group="command")
+    async def action_fall_back(self) -> None:
+        """Another GPU for services whose own was gone."""
+        await self._commands.fall_back()
 
     def action_show_pane(self, pane: str) -> None:
         """Show this pane."""

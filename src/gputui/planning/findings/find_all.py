@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from gputui.domain.container import Container
+from gputui.domain.event import ApplyRecord
 from gputui.domain.finding import SEVERITIES, Finding
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.memory import GpuMemory
 from gputui.domain.service import Service
 from gputui.planning.findings.assigned_gpus import drifted, lost_gpus, missing_gpus, not_applied, without_gpu
+from gputui.planning.findings.fallback import fell_back, gone_at_start
 from gputui.planning.findings.launch import launches
 from gputui.planning.findings.memory import below_minimum, does_not_fit, untold
 from gputui.planning.findings.model import models
@@ -21,8 +23,11 @@ def find_all(
     readings: Sequence[Reading],
     memory: Sequence[GpuMemory],
     containers: Sequence[Container] = (),
+    last: ApplyRecord | None = None,
+    reason: str = "",
 ) -> tuple[Finding, ...]:
-    """All findings, the gravest first. `containers` are all that the engine has, those without GPUs too."""
+    """All findings, the gravest first. `containers` are all that the engine has, those without GPUs too; `last` is the
+    last apply, `reason` that of the saved revision."""
     found = [
         *missing_gpus(services, gpus),
         *not_ours(services),
@@ -38,6 +43,8 @@ def find_all(
         *models(services),
         *launches(services, gpus),
         *lost_gpus(services, readings),
+        *gone_at_start(services, gpus, last),
+        *fell_back(services, reason),
         *without_gpu(services),
     ]
     return tuple(sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.service or "")))

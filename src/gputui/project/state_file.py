@@ -1,0 +1,253 @@
+"""The state of an engine as one file: to keep it elsewhere, and to bring it back."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from gputui.domain.assignment import Assignment, Assignments
+from gputui.domain.errors import GputuiError, UsageError
+from gputui.domain.gpu import Gpu
+from gputui.domain.service import Edit, ServiceKey
+from gputui.domain.text import MASK, clean, mask_secret
+from gputui.project.clock import now
+from gputui.project.database import Database
+
+SIZE_LIMIT = 512 * 2**20
+
+_TABLES = {
+    "revisions": ("revision", "saved_at", "author", "reason", "strategy", "body"),
+    "applies": ("id", "revision", "operator", "reason", "started_at", "ended_at", "result", "services", "message"),
+    "events": ("apply_id", "number", "at", "kind", "progress", "text", "service"),
+    "observed_peaks": ("image", "arguments", "gpus", "gpu_total_mib", "peak_mib", "at"),
+}
+"""What is kept. What an apply was to do, and the files beside Compose files, belong to their machine and are not."""
+
+
+class StateFile(BaseModel):
+    """The file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: Literal[1]
+    kind: Literal["gputui state"]
+    host: str
+    exported_at: str
+    tables: dict[str, list[list[str | int | None]]]
+    logs: list[tuple[int, str, str, str]] = []
+
+
+def export_state(database: Database, host: str) -> str:
+    """The state as JSON text. Values of changed arguments that are secrets are masked."""
+    tables: dict[str, list[list[Any]]] = {}
+    with database.reading() as connection:
+        for table, columns in _TABLES.items():
+            rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")
+            tables[table] = [list(row) for row in rows]
+        logs = [
+            (row[0], row[1], row[2], base64.b64encode(row[3]).decode())
+            for row in connection.execute("SELECT apply_id, service, container_id, log FROM kept_logs")
+        ]
+    for row in tables["revisions"]:
+        row[-1] = _masked(str(row[-1]))
+    body = StateFile(format=1, kind="gputui state", host=host, exported_at=now(), tables=tables, logs=logs)
+    return body.model_dump_json(indent=1) + "\n"
+
+
+def _masked(body: str) -> str:
+    found = json.loads(body)
+    for item in found.get("items", []):
+        for edit in item.get("edits", []):
+            if edit.get("value") is not None:
+                edit["value"] = mask_secret(edit["argument"], edit["value"])
+    return json.dumps(found)
+
+
+def read_file(path: Path) -> "StateFile | dict[str, Any]":
+    """A state that was exported, or the mapping in a `gpu-assignments.yml`.
+
+    Raises:
+        UsageError: it cannot be read, or is neither.
+    """
+    name = clean(path.name, 100)
+    try:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise UsageError(f"{name}: too large for a state", "name a file that gputui wrote")
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(f"{clean(str(path), 200)} cannot be read: {why}", "check the path") from None
+    try:
+        found = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise UsageError(
+            f"{name}: neither JSON nor YAML: {clean(str(error).splitlines()[0], 120)}", "mend it"
+        ) from None
+    if isinstance(found, dict) and "assignments" in found:
+        return found
+    try:
+        return StateFile.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"{name}: {clean(place, 60)}: {clean(first['msg'], 120)}", "name a file of `gputui export state`"
+        ) from None
+
+
+def is_empty(database: Database) -> bool:
+    """Whether nothing was saved or applied yet."""
+    with database.reading() as connection:
+        return not connection.execute("SELECT 1 FROM revisions UNION SELECT 1 FROM applies").fetchone()
+
+
+def restore(database: Database, state: StateFile, host: str) -> None:
+    """Bring everything back into an empty state; what was of another host is of this one from then on.
+
+    Raises:
+        GputuiError: the tables are not those of a state, or something was saved already.
+    """
+    for table, rows in state.tables.items():
+        if table not in _TABLES or any(len(row) != len(_TABLES[table]) for row in rows):
+            raise UsageError(f"{clean(table, 60)}: not a table of a state", "name a file of `gputui export state`")
+    with database.writing() as connection:
+        if connection.execute("SELECT 1 FROM revisions UNION SELECT 1 FROM applies").fetchone():
+            raise GputuiError("something was saved here already", "import it as a new revision instead")
+        for table, columns in _TABLES.items():
+            rows = [list(row) for row in state.tables.get(table, [])]
+            if table == "revisions":
+                rows = [[*row[:-1], _moved(str(row[-1]), host)] for row in rows]
+            names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+            if table == "applies":
+                # What it was to do is not kept, and one that ran somewhere else does not run here.
+                names, marks = f"{names}, body", f"{marks}, ''"
+                for row in rows:
+                    row[6] = "failed" if row[6] == "running" else row[6]
+            connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
+        logs = [(one[0], one[1], one[2], base64.b64decode(one[3])) for one in state.logs]
+        connection.executemany("INSERT INTO kept_logs VALUES (?, ?, ?, ?)", logs)
+
+
+def _moved(body: str, host: str) -> str:
+    assignments = TypeAdapter(Assignments).validate_json(body)
+    items = tuple(
+        replace(
+            item, key=replace(item.key, host=host), edits=tuple(edit for edit in item.edits if not _is_masked(edit))
+        )
+        for item in assignments.items
+    )
+    return TypeAdapter(Assignments).dump_json(replace(assignments, items=items)).decode()
+
+
+def _is_masked(edit: Edit) -> bool:
+    """A secret that was not written down; it has to be set again."""
+    return edit.value is not None and edit.value == mask_secret(edit.argument, edit.value) == MASK
+
+
+def masked(state: StateFile) -> tuple[str, ...]:
+    """The changed arguments of the newest revision whose values were masked, as `service: argument`."""
+    rows = state.tables.get("revisions", [])
+    if not rows:
+        return ()
+    newest = json.loads(str(max(rows, key=lambda row: int(row[0] or 0))[-1]))
+    return tuple(
+        f"{item['key']['name']}: {clean(edit['argument'], 60)} is a secret, which the file does not hold; set it again"
+        for item in newest.get("items", [])
+        for edit in item.get("edits", [])
+        if edit.get("value") == MASK
+    )
+
+
+def latest(state: StateFile, host: str) -> Assignments:
+    """The newest revision in the file, as of this host.
+
+    Raises:
+        UsageError: there is none.
+    """
+    rows = state.tables.get("revisions", [])
+    if not rows:
+        raise UsageError("the file has no revision in it", "nothing to take in")
+    newest = max(rows, key=lambda row: int(row[0] or 0))
+    try:
+        return TypeAdapter(Assignments).validate_json(_moved(str(newest[-1]), host))
+    except ValidationError:
+        raise UsageError("the newest revision in the file cannot be read", "export it again") from None
+
+
+class _Written(BaseModel):
+    """One service of a `gpu-assignments.yml`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    gpus: list[str | int] = []
+    uuids: list[str] = []
+    enabled: bool = True
+    vram_budget_mib: int | None = None
+    edits: dict[str, str | None] = {}
+    adopted: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAssignments:
+    """Assignments from a file, and what of it could not be taken over, a line each."""
+
+    assignments: Assignments
+    left: tuple[str, ...]
+
+
+def read_assignments(
+    found: dict[str, Any], keys: Sequence[ServiceKey], before: Assignments, gpus: Sequence[Gpu], operator: str
+) -> ReadAssignments:
+    """The assignments that a `gpu-assignments.yml` says. Where somebody changed `gpus`, that counts, and not `uuids`.
+
+    Raises:
+        UsageError: it names no service, no GPU, or a value that is none; the service is named.
+    """
+    written = found.get("assignments")
+    if not isinstance(written, dict):
+        raise UsageError("assignments: a mapping of services is expected", "see a file that gputui wrote")
+    by_name = {(key.name if key.replica == 1 else f"{key.name}#{key.replica}"): key for key in keys}
+    by_label = {gpu.label: gpu.uuid for gpu in gpus} | {gpu.uuid: gpu.uuid for gpu in gpus}
+    items, left = [], []
+    for name, entry in written.items():
+        key = by_name.get(str(name))
+        if key is None:
+            left.append(f"{clean(str(name), 60)}: there is no such service")
+            continue
+        try:
+            one = _Written.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"{key.name}: {clean(place, 60)}: {clean(first['msg'], 120)}", "mend that line") from None
+        labels = [str(label) for label in one.gpus]
+        gone = [label for label in labels if label not in by_label and label not in one.uuids]
+        if gone:
+            known = ", ".join(gpu.label for gpu in gpus)
+            raise UsageError(f"{key.name}: there is no GPU {clean(gone[0], 60)}", f"GPUs on this host: {known}")
+        old = before.of(key)
+        edits = tuple(_edit(argument, value, old, operator) for argument, value in one.edits.items())
+        items.append(
+            Assignment(
+                key=key,
+                gpus=tuple(by_label.get(label, label) for label in labels),
+                enabled=one.enabled,
+                adopted=one.adopted,
+                budget_mib=one.vram_budget_mib,
+                edits=edits,
+            )
+        )
+    return ReadAssignments(assignments=Assignments(items=tuple(items)), left=tuple(left))
+
+
+def _edit(argument: str, value: str | None, old: Assignment | None, operator: str) -> Edit:
+    """A changed argument; one whose value is masked in the file keeps the value that it has."""
+    for edit in old.edits if old else ():
+        if edit.argument == argument and value in (edit.value, mask_secret(argument, edit.value or "")):
+            return edit
+    return Edit(argument=argument, value=value, reason=f"written by hand, taken in by {operator}")

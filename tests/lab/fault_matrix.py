@@ -369,7 +369,7 @@ class Slot:
     # --- judging --------------------------------------------------------------------------------------------------
 
     def inside(self, ref: str, *command: str) -> str:
-        """What a command prints inside. Now and then this engine loses all of it, so that nothing is asked for again."""
+        """What a command prints inside. Now and then this engine loses all of it, and is asked again."""
         for _ in range(4):
             result = self.lab.engine.client().containers.get(ref).exec_run(list(command))
             said = bytes(result.output).decode(errors="replace")  # type: ignore[arg-type]

@@ -16,8 +16,11 @@ from gputui.domain.errors import GputuiError, NotFound
 LOOK_S = 0.3
 GUARD_S = 1.5
 """How long a container is looked after once the apply has ended."""
+GUARD_LIMIT_S = 90.0
 KILLED_LIMIT_S = 60.0
 """How long one that somebody is stopping may take for it."""
+REPLACED_S = 3.0
+"""How long one that is gone is waited for to be replaced by whoever took it away."""
 
 
 class Guardian:
@@ -71,12 +74,18 @@ class Guardian:
         """Look after containers (by id) for a while; one that goes is brought back by its function, which returns the
         id of the one to look after from then on."""
         watched = dict(containers)
-        until = time.monotonic() + GUARD_S
-        while time.monotonic() < until:
+        gone: dict[str, float] = {}
+        began = time.monotonic()
+        until = began + GUARD_S
+        while time.monotonic() < min(until, began + GUARD_LIMIT_S):
             for ref, bring_back in list(watched.items()):
-                with suppress(GputuiError):
-                    if not self.is_well(ref):
-                        del watched[ref]
+                if self.is_well(ref):
+                    continue
+                # Whoever took it away may be putting another one in its place.
+                since = gone.setdefault(ref, time.monotonic())
+                until = max(until, since + REPLACED_S + GUARD_S)
+                if time.monotonic() - since >= REPLACED_S:
+                    del watched[ref]
+                    with suppress(GputuiError):
                         watched[bring_back()] = bring_back
-                        until = time.monotonic() + GUARD_S
             time.sleep(LOOK_S)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gputui.apply.patience import Patience
 from gputui.apply.witness import NotWell, confirm_gpus, holders, stay_up, watch
 from gputui.containers.engine import Engine
-from gputui.domain.container import LABEL_APPLY, ContainerSpec
+from gputui.domain.container import LABEL_APPLY, Container, ContainerSpec
 from gputui.domain.errors import EngineError, GputuiError, NotFound
 from gputui.domain.gpu import Gpu
 from gputui.domain.operation import Action as Do
@@ -194,7 +194,7 @@ def _unaccounted(do: AwaitRelease, hands: Hands) -> dict[str, int]:
 
 
 PUT_BACK_TRIES = 3
-SAME_SERVICE = ("com.docker.compose.project", "com.docker.compose.service", LABEL_APPLY)
+SAME_SERVICE = ("com.docker.compose.project", "com.docker.compose.service")
 PUT_BACK_WATCH_S = 2.0
 
 
@@ -253,13 +253,24 @@ def _put_back(parts: Parts, old_spec: ContainerSpec | None, hands: Hands) -> str
 
 
 def put_in_place(engine: Engine, spec: ContainerSpec, present: str | None) -> str:
-    """A container of this spec runs: the `present` one if it is there, else one that is made; its id."""
-    try:
-        found = engine.inspect(present).id if present else _made_again(spec, engine)
-    except NotFound:
-        found = _made_again(spec, engine)
-    engine.start(found)
-    return found
+    """A container of this spec runs: the `present` one if it is there, one of the same service that has its name, or
+    one that is made; its id."""
+    for ref in (present, spec.name) if present else (spec.name,):
+        try:
+            found = engine.inspect(ref)
+        except NotFound:
+            continue
+        if found.id == present or _is_same_service(found, spec):
+            engine.start(found.id)
+            return found.id
+    made = _made_again(spec, engine)
+    engine.start(made)
+    return made
+
+
+def _is_same_service(found: Container, spec: ContainerSpec) -> bool:
+    labels = spec.body.get("Labels") or {}
+    return all(found.labels.get(name) == labels.get(name) for name in SAME_SERVICE)
 
 
 def _made_again(spec: ContainerSpec | None, engine: Engine) -> str:
@@ -270,8 +281,7 @@ def _made_again(spec: ContainerSpec | None, engine: Engine) -> str:
         made = engine.create(spec)
     except EngineError:
         found = engine.inspect(spec.name)
-        labels = spec.body.get("Labels") or {}
-        if any(found.labels.get(name) != labels.get(name) for name in SAME_SERVICE):
+        if not _is_same_service(found, spec):
             raise
         made = found.id
     for network, endpoint in spec.networks.items():

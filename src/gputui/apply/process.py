@@ -17,7 +17,7 @@ from gputui.domain.event import Finish, Result
 from gputui.gpus.source import GpuSource
 from gputui.project.applies import Applies, NewEvent
 
-LOCK_LIMIT_S = 10.0
+LOCK_LIMIT_S = 30.0
 VERB = "carry-out"
 """The verb, not meant for people, that an apply process is started with."""
 

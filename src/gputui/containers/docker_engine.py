@@ -31,6 +31,7 @@ PATIENT_TIMEOUT_S = 300
 LAYER_PATHS = 500
 """Changed paths whose sizes are asked for."""
 LARGEST = 5
+EXEC_TRIES = 4
 GO_MODE_DIRECTORY = 1 << 31
 """`fs.ModeDir` of Go's io/fs, in which the engine writes modes."""
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
@@ -300,14 +301,17 @@ class DockerEngine:
             output = client.exec_start(made["Id"])
             return client.exec_inspect(made["Id"]).get("ExitCode"), output
 
-        try:
-            code, output = self._call("exec", call)
-        except EngineError:
-            return None
-        if code != 0:
-            return None
-        names = output.decode(errors="replace").split()
-        return frozenset(f"/dev/{name}" for name in names if GPU_NODE.match(name))
+        for _ in range(EXEC_TRIES):
+            try:
+                code, output = self._call("exec", call)
+            except EngineError:
+                return None
+            if code != 0:
+                return None
+            names = output.decode(errors="replace").split()
+            if names:  # there is always something in /dev; Docker 20.10 now and then loses all that was printed
+                return frozenset(f"/dev/{name}" for name in names if GPU_NODE.match(name))
+        return None
 
     def pids(self, ref: str) -> tuple[int, ...]:
         """The host pids of its processes, as `docker top` lists them."""

@@ -11,6 +11,8 @@ from gputui.domain.plan import Step
 from gputui.project.compose_command import config_hashes
 from gputui.project.generated_files import OVERRIDE_NAME
 
+NOBODYS = "made-by-gputui"
+
 
 class ComposeMarks:
     """The labels of one project's services. The hashes are Compose's own, asked of it where it is installed."""
@@ -36,18 +38,22 @@ class ComposeMarks:
         """The labels of the container that a step makes from this spec.
 
         It gets the hash of its files with gputui's override only where it is what they say: made from the file, or from
-        a container that was, and the file has not changed since.
+        a container that was, and the file has not changed since. Compose does not see a container without any hash, so
+        that all others get one that is nobody's.
         """
         name = step.service.name
         before = spec.body.get("Labels") or {}
+        if not step.service.project:
+            return {}
         if self._project is None or step.service.project != self._project.name:
-            return {LABEL_CONFIG_HASH: None} if LABEL_CONFIG_HASH in before else {}
+            return {LABEL_CONFIG_HASH: NOBODYS, LABEL_FILE: None}
         in_file = self._in_files.get(name)
         from_file = step.action == "create" or step.from_file
         made_of = in_file if from_file else before.get(LABEL_FILE) or before.get(LABEL_CONFIG_HASH)
         if in_file is None or made_of != in_file:
-            return {LABEL_CONFIG_HASH: None, LABEL_FILE: None}
-        found: dict[str, str | None] = {LABEL_FILE: in_file, LABEL_CONFIG_HASH: self._with_override.get(name)}
+            return {LABEL_CONFIG_HASH: NOBODYS, LABEL_FILE: None}
+        hashed = self._with_override.get(name, NOBODYS)
+        found: dict[str, str | None] = {LABEL_FILE: in_file, LABEL_CONFIG_HASH: hashed}
         if from_file:
             found[LABEL_IMAGE] = self._engine.image_id(str(spec.body.get("Image")))
         return found

@@ -82,7 +82,8 @@ def _add_shows(verbs: "argparse._SubParsersAction[_Parser]") -> None:
         verb.add_argument("--watch", action="store_true", help="again at every interval")
         if name == "gpus":
             verb.add_argument("--rescan", action="store_true", help="look for new GPUs first")
-    verb = verbs.add_parser("history", help="revisions and applies")
+    verb = verbs.add_parser("history", help="revisions and applies; of one apply, all that it did")
+    verb.add_argument("apply", nargs="?", type=int, metavar="APPLY", help="the number of an apply")
     verb.add_argument("--json", action="store_true", help="one JSON object")
     verb = verbs.add_parser("logs", help="a service's log")
     verb.add_argument("service", metavar="SERVICE")

@@ -237,8 +237,10 @@ def _status_code(snapshot: Snapshot) -> int:
 
 
 def history(room: ControlRoom, arguments: argparse.Namespace) -> int:
-    """`history`."""
+    """`history [APPLY]`."""
     room.wait_until_seen(FIRST_LOOK_S)
+    if arguments.apply is not None:
+        return _one_apply(room, arguments)
     revisions, applies = room.revisions(), room.applies()
     if arguments.json:
         print(json.dumps(json_form.history(revisions, applies)), flush=True)
@@ -254,6 +256,30 @@ def history(room: ControlRoom, arguments: argparse.Namespace) -> int:
         rows.append((str(one.id), str(one.revision), one.started_at, one.operator, result, one.message or one.reason))
     print_table(("APPLY", "REVISION", "BEGAN", "BY", "RESULT", ""), rows)
     return 0
+
+
+def _one_apply(room: ControlRoom, arguments: argparse.Namespace) -> int:
+    """Who, when and why, every event, and the logs of the containers that it removed."""
+    record, events = room.record(arguments.apply), room.events(arguments.apply)
+    if arguments.json:
+        body = {"events": [json_form.event(one) for one in events], **json_form.history((), (record,))["applies"][0]}
+        print(json.dumps(json_form.versioned({"apply": body, "logs": room.kept_logs(record.id)})), flush=True)
+        return 0
+    say(f"apply {record.id} of revision {record.revision} by {record.operator}: {record.reason}")
+    result = record.result.replace("_", " ")
+    say(f"{record.started_at} to {record.ended_at or 'now'}: {result} {record.message}".rstrip())
+    for event in events:
+        say(f"  {event.at[11:19]} {event.service or '':14} {event.progress:8} {event.text}")
+    for name, lines in room.kept_logs(record.id).items():
+        say(f"the last lines of the old container of {name}:")
+        for line in lines[-KEPT_SHOWN:]:
+            say(f"  │ {line}")
+        if len(lines) > KEPT_SHOWN:
+            say(f"  ({len(lines) - KEPT_SHOWN} lines more with --json)")
+    return 0
+
+
+KEPT_SHOWN = 40
 
 
 def logs(room: ControlRoom, arguments: argparse.Namespace) -> int:

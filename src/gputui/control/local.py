@@ -22,6 +22,7 @@ from gputui.domain.plan import Plan
 from gputui.domain.service import Fallback, ServiceKey
 from gputui.domain.snapshot import EngineStatus, Snapshot
 from gputui.domain.suggestion import StrategyName, Suggestion
+from gputui.domain.text import clean_log_line
 from gputui.gpus.source import GpuSource
 from gputui.planning.findings.find_all import find_all
 from gputui.planning.memory import memory_of
@@ -265,6 +266,11 @@ class LocalControlRoom:
     def record(self, apply_id: int) -> ApplyRecord:
         """How an apply stands."""
         return self._saving.opened().applies.record(apply_id)
+
+    def kept_logs(self, apply_id: int) -> dict[str, tuple[str, ...]]:
+        """The last lines of the containers that an apply removed, by service."""
+        kept = self._saving.opened().applies.kept_logs(apply_id)
+        return {name: tuple(clean_log_line(line) for line in log.splitlines()) for name, log in kept.items()}
 
     def applies(self) -> tuple[ApplyRecord, ...]:
         """All applies, newest first."""

@@ -153,6 +153,10 @@ class ControlRoom(Protocol):
         """How an apply stands."""
         ...
 
+    def kept_logs(self, apply_id: int) -> dict[str, tuple[str, ...]]:
+        """The last lines of the containers that an apply removed, by service."""
+        ...
+
     def applies(self) -> tuple[ApplyRecord, ...]:
         """All applies, newest first."""
         ...

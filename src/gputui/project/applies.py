@@ -170,6 +170,12 @@ class Applies:
             for row in rows
         )
 
+    def kept_logs(self, apply_id: int) -> dict[str, bytes]:
+        """The logs of containers that an apply removed, by service."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT service, log FROM kept_logs WHERE apply_id = ?", (apply_id,)).fetchall()
+        return {str(row[0]): zlib.decompress(row[1]) for row in rows}
+
     def keep_log(self, apply_id: int, service: str, container_id: str, lines: Iterable[bytes]) -> None:
         """Keep the last lines of a container that is about to be removed."""
         with self._database.writing() as connection:

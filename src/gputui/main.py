@@ -52,7 +52,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.demo is None:
         return _with_room(_real_room(arguments), arguments)
     with tempfile.TemporaryDirectory(prefix="gputui-demo-", ignore_cleanup_errors=True) as state:
-        return _with_room(demo_room(arguments, Path(state)), arguments)
+        code = _with_room(demo_room(arguments, Path(state)), arguments)
+    if code == 0 and arguments.verb in ("assign", "import", "rollback"):
+        sys.stderr.write("gputui: simulated: nothing is kept after this command\n")
+    return code
 
 
 def _with_room(room: LocalControlRoom, arguments: argparse.Namespace) -> int:

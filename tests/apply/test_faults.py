@@ -1,7 +1,9 @@
 """Whatever call fails, and however: one container of the service runs at the end, and nothing is left over."""
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from gputui.apply import operations, patience, witness
 from gputui.apply.executor import Executor
 from gputui.containers.simulated_engine import SimulatedEngine
 from gputui.domain.container import ContainerSpec
-from gputui.domain.errors import EngineError, Unreachable
+from gputui.domain.errors import Conflict, EngineError, Unreachable
+from gputui.domain.operation import PutBack
 from gputui.domain.plan import Plan, Step, Transaction
 from gputui.domain.scenario import Scenario, SimulatedContainer, SimulatedGpu
 from gputui.domain.service import ServiceKey
@@ -210,6 +213,102 @@ def test_an_apply_that_is_asked_to_stop_says_what_it_did_not_begin(tmp_path: Pat
     applies = Applies(Database(tmp_path / "state.sqlite3"))
     number = applies.begin(move(engine))
     source = SimulatedSource(engine._scenario, engine.claims)
-    assert Executor(engine, source, applies, number).run(lambda: True) == "failed"
+    assert Executor(engine, source, applies, number).run(lambda: True) == "rolled_back"
     assert applies.record(number).services == {"svc": "not begun"}
     assert_whole(engine, "rolled_back")
+
+
+def at(call: str, do: Callable[[], None]) -> Callable[[int, str], str | None]:
+    """Something happens beside the apply, once, just before the first call of this name."""
+    left = [do]
+
+    def fault(_number: int, name: str) -> str | None:
+        if name == call and left:
+            left.pop()()
+        return None
+
+    return fault
+
+
+def test_an_old_container_that_comes_back_by_itself_does_not_run_beside_the_new_one(tmp_path: Path) -> None:
+    engine = server()
+    old = engine.inspect("svc").id
+    result, _, _, _ = carry_out(
+        tmp_path, engine, move(engine), at("set_restart_policy", lambda: engine.start(old))
+    )  # as the policy "always" has it when the daemon comes back
+    assert result == "done"
+    assert_whole(engine, result)
+
+
+def test_a_new_container_that_goes_at_the_last_moment_does_not_cost_the_old_one(tmp_path: Path) -> None:
+    engine = server()
+    identity = engine.inspect("svc").id
+    gone: list[bool] = []
+
+    def fault(_number: int, name: str) -> str | None:
+        if name == "last_log" and not gone:
+            gone.append(True)
+            engine.remove("svc")
+        return "refused" if name == "create" and gone else None
+
+    result, _, _, _ = carry_out(tmp_path, engine, move(engine), fault)
+    assert result == "rolled_back"
+    assert engine.inspect("svc").id == identity
+    assert_whole(engine, result)
+
+
+def test_a_stranger_that_took_the_name_is_not_taken_for_the_service(tmp_path: Path) -> None:
+    engine = server()
+    old = engine.inspect("svc").id
+
+    def taken() -> None:
+        engine.remove("svc")
+        engine.start(engine.create(ContainerSpec(name="svc", body={"Image": "evil", "HostConfig": {}})))
+
+    result, _, _, _ = carry_out(tmp_path, engine, move(engine), at("last_log", taken))
+    assert result == "failed", "a person has to look after the name"
+    assert engine.inspect(old).running, "and meanwhile the service runs"
+    assert engine.inspect("svc").image == "evil"
+
+
+def test_an_old_container_that_fell_again_and_again_need_not_stay_up_when_it_is_put_back(tmp_path: Path) -> None:
+    engine = server()
+    transaction = move(engine)
+    (task,) = transaction.tasks
+    operations = tuple(
+        replace(one, undo=PutBack(steady=False)) if isinstance(one.undo, PutBack) else one for one in task.operations
+    )
+    engine._templates["svc"] = replace(engine._templates["svc"], fails="out of memory")
+    transaction = replace(transaction, tasks=(replace(task, operations=operations),))
+    result, _, _, _ = carry_out(tmp_path, engine, transaction, at("start", lambda: engine.remove("svc")))
+    assert result == "rolled_back"
+
+
+def test_a_driver_that_hangs_holds_no_apply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "NVML_LIMIT_S", 0.05)
+    monkeypatch.setattr(witness, "NVML_LIMIT_S", 0.05)
+    engine = server()
+    applies = Applies(Database(tmp_path / "state.sqlite3"))
+    source = SimulatedSource(engine._scenario, engine.claims)
+    number = applies.begin(move(engine))
+    executor = Executor(engine, source, applies, number)
+    monkeypatch.setattr(source, "read", lambda _gpu: threading.Event().wait(60))
+    assert executor.run() == "done"
+
+
+def test_what_an_older_apply_left_is_offered_although_a_newer_one_is_settled(tmp_path: Path) -> None:
+    applies = Applies(Database(tmp_path / "state.sqlite3"))
+    engine = server()
+    first = applies.begin(move(engine))
+    applies.claim(first, 2**22 + 1)  # its process is gone
+    second = applies.begin(move(engine))
+    applies.end(second, "rolled_back", {}, "another apply is running")
+    assert [record.id for record in applies.open()] == [first]
+
+
+def test_two_applies_cannot_begin_at_the_same_time(tmp_path: Path) -> None:
+    applies = Applies(Database(tmp_path / "state.sqlite3"))
+    engine = server()
+    applies.begin(move(engine))
+    with pytest.raises(Conflict, match="alice is applying revision 1"):
+        applies.begin(move(engine))

@@ -186,6 +186,7 @@ class Slot:
     def set_up(self, case: Case | None) -> dict[str, str]:
         """The three services run on their first GPUs; name → container id."""
         client = self.lab.engine.client().api
+        self._await_end()  # the last one's recovery looks after what it made for a while
         for one in self.containers():
             with suppress(Exception):
                 client.remove_container(one["Id"], force=True, v=True)

@@ -78,9 +78,9 @@ def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> No
     entry = JournalEntry(task=0, operation=3, state="started", old_id="old", new_id=None)
     applies.note(number, entry)
     assert applies.journal(number) == (replace(entry, order=1),)
-    assert [record.id for record in applies.unfinished()] == [number]
+    assert [record.id for record in applies.open()] == [number]
     applies.end(number, "done", {"llm": "done"}, "")
-    assert applies.unfinished() == ()
+    assert applies.open() == ()
     assert not applies.record(number).alive
 
 

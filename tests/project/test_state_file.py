@@ -83,10 +83,10 @@ def test_what_was_saved_already_is_not_overwritten(database: Database, tmp_path:
     ("text", "message"),
     [
         ("{", "neither JSON nor YAML"),
-        ("{}", "x.json: format"),
-        ('{"format": 9}', "x.json: format"),
+        ("{}", "neither an exported state nor assignments"),
+        ('{"kind": "gputui state", "format": 9}', "x.json: format"),
         ("a: [", "neither JSON nor YAML"),
-        ("just text", "x.json: "),
+        ("just text", "neither an exported state"),
         ("\0", "neither JSON nor YAML"),
     ],
 )

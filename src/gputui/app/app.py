@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -132,4 +133,10 @@ def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path) -> i
         raise UsageError("the screen needs a terminal", "use a verb instead, as in `gputui gpus`; see --help")
     app = GputuiApp(room, AppOptions(themes=themes, theme=arguments.theme, readonly=arguments.readonly))
     app.run()
+    apply = room.snapshot().apply
+    if apply is not None and apply.result == "running" and apply.alive:
+        how = (
+            "ends with the screen, for it is simulated" if arguments.demo is not None else "goes on without the screen"
+        )
+        sys.stderr.write(f"gputui: apply {apply.id} of {apply.operator} {how}; `gputui status` shows how it stands\n")
     return app.return_code or 0

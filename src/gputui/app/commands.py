@@ -16,6 +16,9 @@ from gputui.domain.suggestion import Suggestion
 Severity = Literal["information", "warning", "error"]
 
 
+ADOPTED = "It is then recreated by plans, and put back as it was if that fails."
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Whom the commands talk to: `ask` a question (with details, and the word for yes), let them `choose` among
@@ -45,7 +48,7 @@ class Commands:
             try:
                 change(False)
             except NeedsAnswer as question:
-                if await self._person.ask(question.what, question.fix, "adopt it"):
+                if await self._person.ask(question.what, ADOPTED, "adopt it"):
                     change(True)
         except GputuiError as error:
             self._told(error)

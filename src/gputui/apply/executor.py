@@ -15,7 +15,19 @@ from gputui.containers.engine import Engine
 from gputui.domain.container import lasting_name
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.event import EventKind, Outcome, Progress, Result
-from gputui.domain.operation import PHASES, AwaitRelease, Create, Operation, Phase, Remove, Start
+from gputui.domain.operation import (
+    PHASES,
+    AwaitRelease,
+    CheckRequest,
+    ConfirmGpus,
+    Create,
+    KeepLog,
+    Operation,
+    Phase,
+    Remove,
+    Start,
+    Watch,
+)
 from gputui.domain.plan import Task
 from gputui.domain.text import clean, clean_log_line
 from gputui.gpus.source import GpuSource
@@ -85,6 +97,7 @@ class Executor:
         self._gpus = inventory.gpus if inventory else ()
         self._patience = Patience()
         self._guardian = Guardian(engine)
+        self._left_over: list[str] = []
         self._transaction = applies.transaction(apply_id)
         self._units = self._read_journal()
 
@@ -111,11 +124,11 @@ class Executor:
         self._guardian.begin()
         self._tell("apply", "started", f"revision {self._transaction.revision}")
         waiting = [unit for unit in self._units if not unit.committed]
-        for unit in self._units:
-            if unit.committed:
-                self._clear_up(unit)
         outcomes: dict[str, Outcome] = {one.task.step.name: "done" for unit in self._units for one in unit.tasks}
         messages: list[str] = []
+        for unit in self._units:
+            if unit.committed:
+                self._finish(unit, outcomes, messages)
         with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="unit") as pool:
             running: dict[Future[str | None], Unit] = {}
             while waiting or running:
@@ -133,7 +146,7 @@ class Executor:
                         messages.append(message)
                         outcomes |= self._outcomes_of(unit)
         outcomes |= {one.task.step.name: "not begun" for unit in waiting for one in unit.tasks}
-        return self._end(outcomes, "; ".join(messages), otherwise="failed")
+        return self._end(outcomes, "; ".join(messages))
 
     def take_back(self) -> Result:
         """Finish an apply that was cut off: what was not committed is taken back."""
@@ -141,15 +154,15 @@ class Executor:
         left: list[str] = []
         for unit in reversed(self._units):
             if unit.committed:
-                self._clear_up(unit)
                 outcomes |= {one.task.step.name: "done" for one in unit.tasks}
+                self._finish(unit, outcomes, left)
             elif unit.begun:
                 left += self._undo(unit)
                 outcomes |= self._outcomes_of(unit)
             else:
                 outcomes |= {one.task.step.name: "not begun" for one in unit.tasks}
         text = "by hand: " + "; ".join(left) if left else "it was cut off"
-        return self._end(outcomes, text, otherwise="rolled_back")
+        return self._end(outcomes, text)
 
     def is_unsettled(self) -> bool:
         """Whether something of it is neither committed nor taken back."""
@@ -181,12 +194,13 @@ class Executor:
         irreversible = bool(one.task.operations) and not any(operation.undo for operation in one.task.operations)
         return bool(one.begun - one.undone) or irreversible
 
-    def _end(self, outcomes: dict[str, Outcome], message: str, *, otherwise: Result) -> Result:
+    def _end(self, outcomes: dict[str, Outcome], message: str) -> Result:
         found = set(outcomes.values())
-        result: Result = "done" if found <= {"done"} else otherwise
+        result: Result = "done" if found <= {"done"} else "rolled_back"
         if found & {"failed", "rolled_back"}:
             result = "failed" if "failed" in found else "rolled_back"
-        text = "" if result == "done" else message
+        text = "; ".join([*(["left over: " + "; ".join(self._left_over)] if self._left_over else []), message])
+        text = text.removesuffix("; ") if result != "done" or self._left_over else ""
         missing = {one.task.step.name: one.missing for unit in self._units for one in unit.tasks if one.missing}
         self._applies.end(self._apply_id, result, outcomes, text, missing)
         self._tell("result", "done", text or result)
@@ -206,10 +220,20 @@ class Executor:
             if failed:
                 break
         else:
-            self._clear_up(unit)
-            for one in unit.tasks:
-                self._event("step", "done", f"{one.task.step.action} {one.task.step.name}", one)
-            return None
+            if self._clear_up(unit) is None:
+                for one in unit.tasks:
+                    self._event("step", "done", f"{one.task.step.action} {one.task.step.name}", one)
+                return None
+            failed = [one for one in unit.tasks if one.failure is not None]
+        return self._failed(unit, failed)
+
+    def _finish(self, unit: Unit, outcomes: dict[str, Outcome], messages: list[str]) -> None:
+        """Clear up after a unit that was committed before it was cut off."""
+        if self._clear_up(unit) is not None:
+            messages.append(self._failed(unit, [one for one in unit.tasks if one.failure is not None]))
+            outcomes |= self._outcomes_of(unit)
+
+    def _failed(self, unit: Unit, failed: Sequence[Running]) -> str:
         for one in failed:
             self._event("step", "failed", one.failure or "", one)
             self._show_log(one)
@@ -261,29 +285,53 @@ class Executor:
         self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
         one.done.add(place)
 
-    def _clear_up(self, unit: Unit) -> None:
-        """Keep the old containers' logs and remove them; before that, see that the new ones are still there."""
-        for one in unit.tasks:
-            hands = self._hands(one, unit)
-            for place, operation in enumerate(one.task.operations):
-                if operation.phase != "clear" or place in one.done:
-                    continue
-                if isinstance(operation.do, Remove) and one.parts.new and not self._guardian.is_well(one.parts.new):
-                    self._revive(one, unit)
-                # What cannot be written down any more (a full disk) is done all the same.
-                with suppress(GputuiError):
-                    self._note(one, place, "started")
-                try:
-                    self._patience.insist(partial(perform, operation.do, one.parts, hands), hands.tell)
-                except NotFound:
-                    self._event("operation", "done", f"{operation.text}: it is gone already", one)
-                except GputuiError as error:
-                    self._event("operation", "failed", f"{operation.text}: {error.what}", one)
-                    continue
-                one.done.add(place)
-                with suppress(GputuiError):
-                    event = NewEvent("operation", "done", operation.text, one.task.step.name)
-                    self._note(one, place, "done", event)
+    def _clear_up(self, unit: Unit) -> str | None:
+        """Keep the old containers' logs and remove them; why it was not done, where a new one is not well any more."""
+        for kind in (KeepLog, Remove):
+            lost = next((text for text in map(partial(self._lost, unit), unit.tasks) if text), None)
+            if lost is not None:
+                return lost
+            for one in unit.tasks:
+                self._clear(unit, one, kind)
+        return None
+
+    def _lost(self, unit: Unit, one: Running) -> str | None:
+        """Why a new container is not well any more; None where it is. One that somebody took away is made again, and
+        has to be seen to be as well as the first."""
+        if one.parts.new is None or self._guardian.is_well(one.parts.new):
+            return None
+        hands = self._hands(one, unit)
+        try:
+            self._revive(one, unit)
+            for operation in one.task.operations:
+                if isinstance(operation.do, (CheckRequest, Watch, ConfirmGpus)):
+                    self._patience.call(partial(perform, operation.do, one.parts, hands), hands.tell)
+        except Exception as error:  # whatever it is, the old container is still there, and must come back
+            one.failure = f"it was well, and then was not: {_why(error)}"
+            return one.failure
+        return None
+
+    def _clear(self, unit: Unit, one: Running, kind: type) -> None:
+        hands = self._hands(one, unit)
+        for place, operation in enumerate(one.task.operations):
+            if operation.phase != "clear" or place in one.done or not isinstance(operation.do, kind):
+                continue
+            # What cannot be written down any more (a full disk) is done all the same.
+            with suppress(GputuiError):
+                self._note(one, place, "started")
+            try:
+                self._patience.insist(partial(perform, operation.do, one.parts, hands), hands.tell)
+            except NotFound:
+                self._event("operation", "done", f"{operation.text}: it is gone already", one)
+            except Exception as error:  # the service runs; what is left over is told
+                self._event("operation", "failed", f"{operation.text}: {_why(error)}", one)
+                if kind is Remove:
+                    self._left_over.append(f"{operation.text} ({_why(error)})")
+                continue
+            one.done.add(place)
+            with suppress(GputuiError):
+                event = NewEvent("operation", "done", operation.text, one.task.step.name)
+                self._note(one, place, "done", event)
 
     def _revive(self, one: Running, unit: Unit) -> str:
         """Somebody took the new container away: it is made again from its spec, under its own name; its id.
@@ -348,6 +396,7 @@ class Executor:
                     left.append(text)
                     continue
             one.undone.add(place)
+            one.done.discard(place)
             with suppress(GputuiError):
                 self._note(one, place, "undone")
         return left

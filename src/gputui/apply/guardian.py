@@ -19,6 +19,7 @@ GUARD_S = 1.5
 GUARD_LIMIT_S = 90.0
 KILLED_LIMIT_S = 60.0
 """How long one that somebody is stopping may take for it."""
+REVIVALS = 3
 REPLACED_S = 3.0
 """How long one that is gone is waited for to be replaced by whoever took it away."""
 
@@ -70,22 +71,35 @@ class Guardian:
                 return True
             time.sleep(LOOK_S)
 
+    def _is_gone(self, ref: str) -> bool:
+        try:
+            self._engine.inspect(ref)
+        except NotFound:
+            return True
+        except GputuiError:
+            return False
+        return False
+
     def guard(self, containers: Mapping[str, Callable[[], str]]) -> None:
         """Look after containers (by id) for a while; one that goes is brought back by its function, which returns the
         id of the one to look after from then on."""
         watched = dict(containers)
         gone: dict[str, float] = {}
+        left = len(watched) * REVIVALS
         began = time.monotonic()
         until = began + GUARD_S
         while time.monotonic() < min(until, began + GUARD_LIMIT_S):
             for ref, bring_back in list(watched.items()):
-                if self.is_well(ref):
+                if self.is_well(ref) or (ref not in self._killed and not self._is_gone(ref)):
                     continue
                 # Whoever took it away may be putting another one in its place.
                 since = gone.setdefault(ref, time.monotonic())
                 until = max(until, since + REPLACED_S + GUARD_S)
                 if time.monotonic() - since >= REPLACED_S:
                     del watched[ref]
-                    with suppress(GputuiError):
-                        watched[bring_back()] = bring_back
+                    # One that is only stopped was stopped by somebody, and stays so.
+                    if left > 0 and self._is_gone(ref):
+                        left -= 1
+                        with suppress(GputuiError):
+                            watched[bring_back()] = bring_back
             time.sleep(LOOK_S)

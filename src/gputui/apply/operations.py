@@ -1,13 +1,15 @@
 """How each operation is done. All may be done twice: what is found decides what is left to do."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from gputui.apply.patience import Patience
-from gputui.apply.witness import NotWell, confirm_gpus, holders, stay_up, watch
+from gputui.apply.witness import NVML_LIMIT_S, NotWell, confirm_gpus, holders, stay_up, watch, within
 from gputui.containers.engine import Engine
-from gputui.domain.container import LABEL_APPLY, Container, ContainerSpec
+from gputui.domain.container import LABEL_APPLY, Container, ContainerSpec, lasting_name
 from gputui.domain.errors import EngineError, GputuiError, NotFound
 from gputui.domain.gpu import Gpu
 from gputui.domain.operation import Action as Do
@@ -39,6 +41,7 @@ KEPT_LOG_LINES = 10_000
 UNACCOUNTED_MIB = 1024
 """Memory of a GPU that no process is seen to hold, beyond which it is taken for memory that is still being freed."""
 UNCHANGED_S = 2.0
+AGAIN_STOP_S = 10
 
 
 @dataclass(slots=True)
@@ -84,7 +87,8 @@ def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912 
     engine = hands.engine
     match do:
         case CommitImage():
-            engine.commit_image(parts.of(do.part), do.image)
+            if engine.image_id(do.image) is None:
+                engine.commit_image(parts.of(do.part), do.image)
         case RemoveImage():
             engine.remove_image(do.image)
         case EnsureNetwork():
@@ -103,11 +107,15 @@ def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912 
         case AwaitRelease():
             return await_release(do, parts.of(do.part), hands)
         case SetRestartPolicy():
+            if do.name == "no":
+                _keep_stopped(engine, parts.of(do.part))
             engine.set_restart_policy(parts.of(do.part), {"Name": do.name, "MaximumRetryCount": do.retries})
         case Rename():
             if engine.inspect(parts.of(do.part)).name != do.name:
                 engine.rename(parts.of(do.part), do.name)
         case Start():
+            if do.part == "new" and parts.old is not None:
+                _keep_stopped(engine, parts.old)
             engine.start(parts.of(do.part))
         case Restart():
             engine.restart(parts.of(do.part), do.timeout_s)
@@ -124,6 +132,13 @@ def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912 
         case PutBack():
             raise NotWell("what is put back is put back by an undo")
     return None
+
+
+def _keep_stopped(engine: Engine, ref: str) -> None:
+    """A container that was stopped may run again: one with the restart policy `always` comes back with its daemon."""
+    with suppress(NotFound):
+        if engine.inspect(ref).state in ("running", "restarting", "paused"):
+            engine.stop(ref, AGAIN_STOP_S)
 
 
 def _created(engine: Engine, spec: ContainerSpec, made: str | None) -> str:
@@ -185,8 +200,12 @@ def _unaccounted(do: AwaitRelease, hands: Hands) -> dict[str, int]:
     for gpu in hands.gpus:
         if gpu.uuid not in do.gpus:
             continue
-        used = hands.source.read(gpu).memory_used_mib
-        held = [process.memory_mib for process in hands.source.processes(gpu) or ()]
+        reading = within(NVML_LIMIT_S, partial(hands.source.read, gpu))
+        processes = within(NVML_LIMIT_S, partial(hands.source.processes, gpu))
+        if reading is None or processes is None:
+            continue  # a driver that hangs must not hold a service that is stopped
+        used = reading.memory_used_mib
+        held = [process.memory_mib for process in processes]
         known = [mib for mib in held if mib is not None]
         if used is not None and len(known) == len(held):
             found[gpu.label] = used - sum(known)
@@ -207,7 +226,7 @@ def take_back(operation: Operation, parts: Parts, old_spec: ContainerSpec | None
     undo, done, engine = operation.undo, operation.do, hands.engine
     assert undo is not None
     if isinstance(undo, PutBack):
-        return _put_back(parts, old_spec, hands)
+        return _put_back(undo, parts, old_spec, hands)
     if isinstance(undo, RemoveImage):
         perform(undo, parts, hands)
         return None
@@ -217,6 +236,8 @@ def take_back(operation: Operation, parts: Parts, old_spec: ContainerSpec | None
         found = engine.inspect(parts.of(undo.part))
     except NotFound:
         return "it is gone already"
+    if isinstance(undo, Rename) and found.name != undo.name and _replaced(engine, found, undo.name, parts):
+        return "somebody else's container of this service has the name"
     if isinstance(undo, Stop) and found.state in ("exited", "created", "dead"):
         return "it does not run"
     try:
@@ -226,14 +247,29 @@ def take_back(operation: Operation, parts: Parts, old_spec: ContainerSpec | None
     return None
 
 
-def _put_back(parts: Parts, old_spec: ContainerSpec | None, hands: Hands) -> str | None:
-    """The old container is seen to run again; made anew from its spec where somebody removed it meanwhile.
+def _replaced(engine: Engine, old: Container, name: str, parts: Parts) -> bool:
+    """Whether somebody else's container of the same service runs under its name."""
+    try:
+        other = engine.inspect(name)
+    except NotFound:
+        return False
+    return other.id not in (parts.old, parts.new) and other.running and _same_labels(other.labels, old.labels)
+
+
+def _put_back(undo: PutBack, parts: Parts, old_spec: ContainerSpec | None, hands: Hands) -> str | None:
+    """The old container is seen to run again; made anew from its spec where somebody removed it meanwhile. Where
+    somebody else's container of the same service runs by now, that one stands for it, and the old one goes.
 
     Raises:
         GputuiError: it does not stay up.
     """
     engine = hands.engine
     note = None
+    with suppress(NotFound):
+        old = engine.inspect(parts.of("old"))
+        if old.name != lasting_name(old.name) and _replaced(engine, old, lasting_name(old.name), parts):
+            engine.remove(old.id)
+            return "somebody else started one in its place, which is left as it is"
     for _ in range(PUT_BACK_TRIES):
         try:
             running = engine.inspect(parts.old or "").running
@@ -243,6 +279,8 @@ def _put_back(parts: Parts, old_spec: ContainerSpec | None, hands: Hands) -> str
             parts.old = _made_again(old_spec, engine)
         if not running:
             engine.start(parts.of("old"))
+        if not undo.steady:
+            return note  # it did not stay up before either
         try:
             # A stop that was given up may still be carried out by the daemon, so it has to be seen to stay up.
             stay_up(engine, parts.of("old"), PUT_BACK_WATCH_S)
@@ -269,8 +307,12 @@ def put_in_place(engine: Engine, spec: ContainerSpec, present: str | None) -> st
 
 
 def _is_same_service(found: Container, spec: ContainerSpec) -> bool:
-    labels = spec.body.get("Labels") or {}
-    return all(found.labels.get(name) == labels.get(name) for name in SAME_SERVICE)
+    return _same_labels(found.labels, spec.body.get("Labels") or {})
+
+
+def _same_labels(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Of the same service, by what Compose writes; containers without these labels are never taken for each other."""
+    return all(one.get(name) and one.get(name) == other.get(name) for name in SAME_SERVICE)
 
 
 def _made_again(spec: ContainerSpec | None, engine: Engine) -> str:

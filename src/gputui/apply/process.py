@@ -56,7 +56,7 @@ def carry_out(
         lock.take(LOCK_LIMIT_S)
     except Conflict as error:
         if how == "carry out":
-            applies.end(apply_id, "failed", {}, error.what)
+            applies.end(apply_id, "rolled_back", {}, error.what)
             applies.add_event(apply_id, NewEvent("result", "failed", error.what))
         raise
     with lock:

@@ -198,6 +198,8 @@ _NO_SUCH_GPU = re.compile(r"unknown device|unresolvable CDI devices|device error
 def missing_gpus(text: str, wanted: tuple[str, ...], gpus: tuple[Gpu, ...], source: GpuSource) -> tuple[str, ...]:
     """Which of the GPUs that a container was to get are gone, by what the engine said when it was to start; none where
     it failed for something else."""
+    if not gpus:
+        return ()  # which GPUs there are could not be told
     known = {gpu.uuid: gpu for gpu in gpus}
     lost = tuple(uuid for uuid in wanted if uuid not in known or _is_lost(known[uuid], source))
     if lost or not _NO_SUCH_GPU.search(text):

@@ -15,6 +15,7 @@ class _Parser(argparse.ArgumentParser):
     """Errors in two lines: what, and what to do."""
 
     def error(self, message: str) -> NoReturn:
+        message = message.replace(", 'carry-out'", "")  # a verb that is not meant for people
         sys.stderr.write(f"gputui: {message}\ngputui: see `{self.prog} --help`\n")
         sys.exit(2)
 
@@ -58,6 +59,16 @@ def _interval(text: str) -> float:
         value = 0.0
     if not 0.25 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.25 to 3600")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to 86400")
     return value
 
 
@@ -139,6 +150,7 @@ def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
         _common(verb)
     verb = verbs.add_parser("rollback", help="go back to an earlier revision, or take back an apply that was cut off")
     verb.add_argument("revision", nargs="?", type=int, metavar="REVISION")
+    verb.add_argument("--settled", action="store_true", help="somebody looked after what an apply left; do nothing")
     _common(verb)
     verb = verbs.add_parser("export", help="the whole state as one file, to keep it or to bring it elsewhere")
     verb.add_argument("what", choices=("state",))
@@ -160,13 +172,13 @@ def _common(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--json", action="store_true", help="a line of JSON for each event, the last one the result")
     verb.add_argument(
         "--settle",
-        type=float,
+        type=_seconds,
         metavar="S",
         help="seconds that a container without a healthcheck has to stay up (default 6)",
     )
     verb.add_argument(
         "--health-limit",
-        type=float,
+        type=_seconds,
         metavar="S",
         help="seconds after which a container that is not healthy has failed (default 1800)",
     )

@@ -146,7 +146,7 @@ def _finish(room: ControlRoom, arguments: argparse.Namespace, how: Finish) -> in
     if left is None:
         raise UsageError("no apply was cut off", "see `gputui history`")
     question = "Go on with it?" if how == "go on" else "Take back what it left?"
-    if not ask(f"{cut_off_text(left).capitalize()}. {question}", yes=arguments.yes):
+    if not ask(f"{cut_off_text(left)}. {question}", yes=arguments.yes):
         return 2
     seen = max((event.number for event in room.events(left.id)), default=0)
     number = room.finish(how)
@@ -180,9 +180,25 @@ def lifecycle(room: ControlRoom, arguments: argparse.Namespace) -> int:
 def roll_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`rollback [REVISION]`: first of all, what an apply that was cut off left behind is taken back."""
     _seen(room)
-    if room.unsettled() is not None:
+    left = room.unsettled()
+    if left is not None and arguments.settled:
+        if not ask(f"{cut_off_text(left)}. Leave everything as it is?", yes=arguments.yes):
+            return 2
+        room.accept()
+        say(f"apply {left.id} is settled")
+        return 0
+    if left is not None and arguments.revision is not None:
+        raise Conflict(cut_off_text(left), f"first {HOW_TO_FINISH}")
+    if left is not None:
         return _finish(room, arguments, "take back")
-    which = f"revision {arguments.revision}" if arguments.revision is not None else "the revision before this one"
+    revisions = room.revisions()
+    target = arguments.revision if arguments.revision is not None else (revisions[0].revision - 1 if revisions else 0)
+    if target not in {one.revision for one in revisions}:
+        what = (
+            f"there is no revision {target}" if arguments.revision is not None else "there is no revision to go back to"
+        )
+        raise UsageError(what, "see `gputui history`")
+    which = next(f"revision {one.revision} ({one.author}: {one.reason})" for one in revisions if one.revision == target)
     if not ask(f"Go back to {which}?", yes=arguments.yes):
         return 2
     saved = room.roll_back(arguments.revision)

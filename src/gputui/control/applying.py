@@ -55,7 +55,9 @@ class Applying:
         for finding in plan.obstacles:
             if finding.severity == "refusal" or not force:
                 raise Refusal(finding.text, finding.fix)
-        self._check_no_other()
+        left = self.unsettled()
+        if left is not None:
+            raise Conflict(cut_off_text(left), HOW_TO_FINISH)
         terms = Terms(
             operator=self._settings.operator,
             reason=reason,
@@ -132,7 +134,9 @@ class Applying:
             # What does not answer from here now will not do so afterwards either, and is judged by running alone.
             proven = container.running and self._engine.socket is not None and answers(container, probe)
             probe = HttpProbe(port=probe.port, path=probe.path, proven=True) if proven else None
-        return Ground(spec=spec, running=container.state in RUNNING, probe=probe, loading_s=loading)
+        return Ground(
+            spec=spec, running=container.state in RUNNING, steady=container.running, probe=probe, loading_s=loading
+        )
 
     def spec_from_file(self, key: ServiceKey) -> ContainerSpec:
         """The spec of a service as its Compose file has it.
@@ -147,14 +151,22 @@ class Applying:
         return ContainerSpec(name=declared.container_name, body=declared.body, networks=declared.networks)
 
     def unsettled(self) -> ApplyRecord | None:
-        """The newest apply, where it was cut off or left something that was neither committed nor taken back."""
-        store = self._store()
-        for record in store.applies.all(limit=1):
-            if record.result == "running" and not record.alive:
-                return record
-            if record.result == "failed" and self._executor(record.id).is_unsettled():
+        """The newest apply that was cut off, or that left something that was neither committed nor taken back."""
+        for record in self._store().applies.open():
+            if record.result == "running":
+                if not record.alive:
+                    return record
+            elif self._executor(record.id).is_unsettled():
                 return record
         return None
+
+    def accept(self) -> ApplyRecord | None:
+        """A person looked after what an apply left: it is settled as it is; None where there was none."""
+        self._settings.check_writable()
+        record = self.unsettled()
+        if record is not None:
+            self._store().applies.accept(record.id, self._settings.operator)
+        return record
 
     def _executor(self, number: int) -> Executor:
         return Executor(self._engine, self._source, self._store().applies, number)
@@ -176,14 +188,6 @@ class Applying:
         store.applies.reopen(record.id, os.getpid())
         self._settings.launch(record.id, store, how)
         return record.id
-
-    def _check_no_other(self) -> None:
-        for record in self._store().applies.unfinished():
-            if record.alive:
-                raise Conflict(f"{record.operator} is applying revision {record.revision}", "wait for it to end")
-        left = self.unsettled()
-        if left is not None:
-            raise Conflict(cut_off_text(left), HOW_TO_FINISH)
 
 
 def _image_name(name: str) -> str:

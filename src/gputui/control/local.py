@@ -205,13 +205,16 @@ class LocalControlRoom:
             revision=revision,
             only=only,
             refresh=refresh,
+            containers=self._sampler.containers,
         )
 
     def lifecycle_plan(self, names: Sequence[str], action: Literal["restart", "start", "stop"]) -> Plan:
         """What restarting, starting or stopping these services would do."""
         snapshot = self.snapshot()
         gpus = snapshot.inventory.gpus
-        return lifecycle_plan(snapshot.services, gpus, names, action, revision=snapshot.draft.saved.revision)
+        revision = snapshot.draft.saved.revision
+        containers = self._sampler.containers
+        return lifecycle_plan(snapshot.services, gpus, names, action, revision=revision, containers=containers)
 
     def preview(self, plan: Plan) -> Plan:
         """The plan with all that would change in each container, and what it would lose."""
@@ -258,6 +261,12 @@ class LocalControlRoom:
         if last is None or not last.missing:
             return ()
         return replacements(last, self.snapshot().services, self._sampler.readings, policies)
+
+    def accept(self) -> ApplyRecord | None:
+        """What an apply left is settled as it is."""
+        record = self._applying.accept()
+        self._saving.look()
+        return record
 
     def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
         """What an apply reported."""

@@ -135,6 +135,10 @@ class ControlRoom(Protocol):
         """
         ...
 
+    def accept(self) -> ApplyRecord | None:
+        """A person looked after what such an apply left: it is settled as it is."""
+        ...
+
     def fallbacks(self, policies: frozenset[Fallback]) -> tuple[str, ...]:
         """What falling back would do, a line for each service of these policies whose GPU was gone at the last
         apply, and that fits elsewhere."""

@@ -102,13 +102,13 @@ class Saving:
         draft = self._drafting.draft
         if draft.conflicts:
             raise Conflict(conflict_text(draft, self._gpus()), "keep yours, or take theirs; then save again")
-        return self.save(draft.current, reason) if draft.changed else draft.saved
+        return self._save(draft.saved.revision, draft.current, reason) if draft.changed else draft.saved
 
-    def save(self, assignments: Assignments, reason: str) -> Assignments:
-        """Save these assignments as the next revision."""
+    def _save(self, base: int, assignments: Assignments, reason: str) -> Assignments:
+        """Save these assignments, which were made of the revision `base`, as the next one."""
         self._settings.check_writable()
         saved = self.opened().save(
-            self._drafting.draft.saved.revision,
+            base,
             assignments,
             author=self._settings.operator,
             reason=reason,
@@ -158,7 +158,7 @@ class Saving:
             before = target.of(item.key)
             # What was adopted since stays so: it is to be carried back to where it was found.
             assignments = assignments.having(replace(before, adopted=item.adopted) if before else item)
-        return self.save(assignments, f"rollback to revision {revision}")
+        return self._save(newest.revision, assignments, f"rollback to revision {revision}")
 
 
 def fault_of(error: Exception) -> str:

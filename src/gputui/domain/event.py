@@ -48,7 +48,10 @@ class ApplyRecord:
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-HOW_TO_FINISH = "go on with it (`gputui apply --resume`) or take back what it left (`gputui rollback`)"
+HOW_TO_FINISH = (
+    "go on with it (`gputui apply --resume`) or take back what it left (`gputui rollback`); "
+    "where a person did so by hand, `gputui rollback --settled`"
+)
 
 
 def cut_off_text(record: ApplyRecord) -> str:

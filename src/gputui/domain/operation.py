@@ -195,9 +195,11 @@ class Remove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutBack:
-    """The old container runs again, made anew from its spec where somebody removed it."""
+    """The old container runs again, made anew from its spec where somebody removed it. `steady`: it ran without falling
+    before, so it has to be seen to do so."""
 
     part: Part = "old"
+    steady: bool = True
     kind: Literal["put_back"] = "put_back"
 
 

@@ -46,13 +46,15 @@ class Ground:
     """What a step starts from: the spec of its present container, or, for one that is created, that of its Compose
     file.
 
-    `running`: the container counts as running. `probe` is where it answers once it serves, `loading_s` how long it
-    may take until then. `layer_image`: what it wrote outside its volumes is kept in an image of this name.
-    `labels` are those that the new container has besides; None takes one away.
+    `running`: the container counts as running; `steady`: without being restarted again and again. `probe` is where it
+    answers once it serves, `loading_s` how long it may take until then. `layer_image`: what it wrote outside its
+    volumes is kept in an image of this name. `labels` are those that the new container has besides; None takes one
+    away.
     """
 
     spec: ContainerSpec
     running: bool = False
+    steady: bool = True
     probe: HttpProbe | None = None
     loading_s: float = 0.0
     layer_image: str | None = None
@@ -101,8 +103,13 @@ def _operations(
 ) -> tuple[Operation, ...]:
     old = ground.spec if ground else None
     if step.action == "stop":
-        back = "start it again"
-        return (_op(Stop(part="old", timeout_s=_stop_timeout(old)), "stop it", "release", PutBack(), back),)
+        stop = Stop(part="old", timeout_s=_stop_timeout(old))
+        back = PutBack(steady=ground.steady if ground else True)
+        release = AwaitRelease(part="old", gpus=step.holds)
+        return (
+            _op(stop, "stop it", "release", back, "start it again"),
+            _op(release, "wait for its GPU memory", "release"),
+        )
     if step.action == "start":
         undo = Stop(part="old", timeout_s=STOP_TIMEOUT_S)
         start = _op(Start(part="old"), "start it", "launch", undo, "stop it again")
@@ -237,7 +244,7 @@ def _released(ground: Ground, old_name: str, name: str, holds: tuple[str, ...]) 
     if ground.running:
         stop = Stop(part="old", timeout_s=_stop_timeout(old))
         back = "start the old container again"
-        operations.append(_op(stop, "stop the old container", "release", PutBack(), back))
+        operations.append(_op(stop, "stop the old container", "release", PutBack(steady=ground.steady), back))
         operations.append(_op(AwaitRelease(part="old", gpus=holds), "wait for its GPU memory", "release"))
     policy = (old.body.get("HostConfig") or {}).get("RestartPolicy") or {}
     if policy.get("Name") not in (None, "", "no"):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from gputui.domain.container import LABEL_BUDGET, LABEL_EDITS
+from gputui.domain.container import LABEL_BUDGET, LABEL_EDITS, Container
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import Gpu
@@ -13,7 +13,7 @@ from gputui.domain.service import Service, ServiceKey
 from gputui.domain.text import mask_secret
 from gputui.planning.budget import all_edits
 from gputui.planning.container_view import container_view
-from gputui.planning.findings.ownership import not_ours, shares_with
+from gputui.planning.findings.ownership import cut_off, not_ours, shares_with
 from gputui.planning.given_gpus import uses_gpus
 from gputui.planning.order import in_order
 from gputui.planning.spec_edit import edits_mark, edits_text, gib_down
@@ -27,6 +27,7 @@ def make_plan(
     revision: int,
     only: Collection[str] = (),
     refresh: bool = False,
+    containers: Sequence[Container] = (),
 ) -> Plan:
     """What an apply would do, in order, for all services or `only` those named.
 
@@ -45,6 +46,7 @@ def make_plan(
     chosen = [service for service in services if service.key in steps]
     names = {service.name for service in chosen if service.adopted or service.container is None}
     relevant = tuple(one for one in findings if one.service in names or one.service is None)
+    relevant += cut_off([one for one in steps.values() if one.action == "recreate"], services, containers, relevant)
     return Plan(revision=revision, steps=in_order([steps[service.key] for service in chosen]), findings=relevant)
 
 
@@ -55,6 +57,7 @@ def lifecycle_plan(
     action: Literal["restart", "start", "stop"],
     *,
     revision: int,
+    containers: Sequence[Container] = (),
 ) -> Plan:
     """A plan that restarts, starts or stops the named services as they are.
 
@@ -80,6 +83,8 @@ def lifecycle_plan(
         )
     touched = {step.service for step in steps if step.action != "none"}
     findings = not_ours([replace(one, adopted=True) for one in services if one.key in touched])
+    if action == "restart":
+        findings += cut_off(steps, services, containers, ())
     return Plan(revision=revision, steps=in_order(steps), findings=tuple(findings))
 
 

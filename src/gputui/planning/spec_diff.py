@@ -75,6 +75,8 @@ def _plain(value: Any) -> Any:
 def _shown(name: str, value: Any) -> str:
     if value is None:
         return "—"
-    if isinstance(value, list):
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{clean(str(key), 60)}: {_shown(str(key), one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list) and not any(isinstance(one, (Mapping, list)) for one in value):
         return clean(" ".join(mask_command([str(word) for word in value])), _SHOWN)
     return clean(mask_secret(name.removeprefix("environment ").removeprefix("label "), str(value)), _SHOWN)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gputui.domain.errors import UsageError
+from gputui.domain.errors import Conflict, UsageError
 from gputui.domain.event import ApplyEvent, ApplyRecord, EventKind, Progress, Result
 from gputui.domain.plan import Transaction
 from gputui.project.clock import now, seconds_since
@@ -51,8 +51,16 @@ class Applies:
         self._database = database
 
     def begin(self, transaction: Transaction) -> int:
-        """Put an apply on record; its number."""
+        """Put an apply on record; its number.
+
+        Raises:
+            Conflict: another one is running.
+        """
         with self._database.writing() as connection:
+            for row in connection.execute(f"SELECT {_COLUMNS} FROM applies WHERE result = 'running'"):
+                other = _record(row)
+                if other.alive:
+                    raise Conflict(f"{other.operator} is applying revision {other.revision}", "wait for it to end")
             cursor = connection.execute(
                 "INSERT INTO applies (revision, operator, reason, started_at, result, services, message, body)"
                 " VALUES (?, ?, ?, ?, 'running', '{}', '', ?)",
@@ -122,12 +130,23 @@ class Applies:
             rows = connection.execute(query, (limit,)).fetchall()
         return tuple(_record(row) for row in rows)
 
-    def unfinished(self) -> tuple[ApplyRecord, ...]:
-        """Applies without an end, oldest first; one that is not `alive` was cut off."""
+    def open(self) -> tuple[ApplyRecord, ...]:
+        """Applies that have no end (one that is not `alive` was cut off) or may have left something, newest first."""
         with self._database.reading() as connection:
-            query = f"SELECT {_COLUMNS} FROM applies WHERE result = 'running' ORDER BY id"
+            query = (
+                f"SELECT {_COLUMNS} FROM applies WHERE result IN ('running', 'failed') AND body != '' ORDER BY id DESC"
+            )
             rows = connection.execute(query).fetchall()
         return tuple(_record(row) for row in rows)
+
+    def accept(self, apply_id: int, operator: str) -> None:
+        """Note that somebody looked after what it left."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE applies SET result = 'failed', ended_at = coalesce(ended_at, ?), body = '',"
+                " message = message || ? WHERE id = ?",
+                (now(), f" (settled by hand by {operator})", apply_id),
+            )
 
     def add_event(self, apply_id: int, event: NewEvent) -> None:
         """Append one event."""

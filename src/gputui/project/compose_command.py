@@ -1,6 +1,5 @@
 """Asking `docker compose`, where it is installed: how it reads files, and the hashes by which it knows containers."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -8,6 +7,10 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import yaml
+
+from gputui.project.compose_yaml import PlainLoader
 
 LIMIT_S = 20.0
 _PLUGINS = (
@@ -32,12 +35,13 @@ def compose_command() -> tuple[str, ...] | None:
 def canonical(files: Sequence[str], project: str | None) -> dict[str, Any] | str | None:
     """The project as `docker compose config` has it; its message where it refuses the files; None where it cannot be
     asked."""
-    done = _run(files, project, "config", "--format", "json")
+    # Not as JSON, which leaves the extensions (x-…) of services out.
+    done = _run(files, project, "config")
     if done is None:
         return None
     try:
-        found = json.loads(done.stdout)
-    except ValueError:  # some that wrap the program lose its exit code
+        found = yaml.load(done.stdout, Loader=PlainLoader)
+    except yaml.YAMLError:  # some that wrap the program lose its exit code
         found = None
     if isinstance(found, dict) and done.returncode == 0:
         return found

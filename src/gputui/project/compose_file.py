@@ -75,14 +75,16 @@ def read_canonical(found: Mapping[str, Any], paths: Sequence[Path], project_name
     Raises:
         UsageError: it says something that gputui cannot read.
     """
-    return _project(_located(found), paths, project_name, os.environ)
+    directory = paths[0].absolute().parent
+    given = read_env_file(directory / ".env", os.environ, required=False, where=".env")
+    return _project(_located(found), paths, project_name, {**given, **os.environ})
 
 
 def _located(value: Any) -> Any:
     """What `docker compose config` printed, in which each dollar is written twice."""
     if isinstance(value, Mapping):
         made = Located("docker compose config")
-        made.update({str(key): _located(inner) for key, inner in value.items()})
+        made.update({str(key).replace("$$", "$"): _located(inner) for key, inner in value.items()})
         return made
     if isinstance(value, list):
         return [_located(inner) for inner in value]
@@ -93,7 +95,7 @@ def _project(
     whole: Located, paths: Sequence[Path], project_name: str | None, variables: Mapping[str, str]
 ) -> ComposeProject:
     directory = paths[0].absolute().parent
-    name = project_name or os.environ.get("COMPOSE_PROJECT_NAME") or str(whole.get("name") or directory.name)
+    name = project_name or variables.get("COMPOSE_PROJECT_NAME") or str(whole.get("name") or directory.name)
     name = re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-")
     if not name:
         raise UsageError("the project has no usable name", "give one with --project-name")
@@ -123,6 +125,7 @@ def _project(
         check_shape(ServiceShape, entry)
         if not active(entry, profiles):
             continue
+        _check_together(entry, services)
         found.append(_service(key, entry, context))
     return ComposeProject(
         name=name,
@@ -138,6 +141,23 @@ def _project(
 def _container_name(project: str, name: str, entry: Any) -> str:
     named = entry.get("container_name") if isinstance(entry, dict) else None
     return str(named or f"{project}-{name}-1")
+
+
+def _check_together(entry: Located, services: Located) -> None:
+    """What Compose refuses, and what would go wrong without it.
+
+    Raises:
+        UsageError: it depends on a service that is not there, or says two things that exclude each other.
+    """
+    for other in entry.get("depends_on") or ():
+        required = True
+        if isinstance(entry["depends_on"], dict):
+            required = (entry["depends_on"][other] or {}).get("required", True)
+        if required and other not in services:
+            where = entry.where("depends_on")
+            raise UsageError(f"{where}: there is no service {clean(str(other), 60)}", "name one of this file")
+    if entry.get("network_mode") is not None and entry.get("networks"):
+        raise UsageError(f"{entry.where('networks')}: networks and network_mode exclude each other", "keep one of them")
 
 
 def _service(name: str, entry: Located, context: compose_body.Context) -> ComposeService:
@@ -227,7 +247,8 @@ def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...],
             raise UsageError(f"{where}: count and device_ids exclude each other", "keep one of them")
         if ids:
             return _named(tuple(str(name) for name in ids), where), None
-        if count in (None, "all"):
+        count = int(count) if isinstance(count, str) and count.lstrip("-").isdigit() else count
+        if count in (None, "all", -1):
             return ("all",), None
         if isinstance(count, int) and count >= 0:
             return (), count

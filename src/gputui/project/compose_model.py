@@ -10,7 +10,7 @@ from typing import Any
 from gputui.domain.errors import UsageError
 from gputui.domain.text import clean
 from gputui.project.compose_merge import merge, settle
-from gputui.project.compose_yaml import Located, interpolate, load
+from gputui.project.compose_yaml import Located, Override, Reset, interpolate, load
 from gputui.project.env_file import read_env_file
 
 TOP_LEVEL = {"version", "name", "services", "networks", "volumes", "configs", "secrets", "include"}
@@ -159,7 +159,13 @@ def _copied(value: Any) -> Any:
 
 def with_absolute_paths(entry: Located, directory: Path) -> None:
     """The paths of a service's volumes and env_file, taken from the directory that they are relative to."""
-    if "env_file" in entry and entry["env_file"] is not None:
+    for key in ("env_file", "volumes"):
+        if isinstance(entry.get(key), Override):
+            inner = Located(entry.file)
+            inner[key] = entry[key].value
+            with_absolute_paths(inner, directory)
+            entry[key] = Override(inner[key])
+    if entry.get("env_file") is not None and not isinstance(entry["env_file"], (Override, Reset)):
         files = entry["env_file"] if isinstance(entry["env_file"], list) else [entry["env_file"]]
         entry["env_file"] = [
             {**one, "path": str(directory / str(one.get("path")))}

@@ -47,8 +47,33 @@ class Override:
         self.value = value
 
 
+class PlainLoader(yaml.SafeLoader):
+    """Scalars by YAML 1.2, as Compose reads them: `22:22` is a text and no number of base 60, `on` and `no` are
+    texts."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in ("bool", "int", "float")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^(?:[-+]?[1-9][0-9_]*|[-+]?0|0o[0-7]+|0x[0-9a-fA-F]+)$"), list("-+0123456789")
+)
+PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
+
+
 def _loader(file: str) -> type[yaml.SafeLoader]:
-    class Loader(yaml.SafeLoader):
+    class Loader(PlainLoader):
         """A safe loader of its own, so that its constructors stay out of everybody else's."""
 
     def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> Located:

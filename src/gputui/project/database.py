@@ -60,16 +60,28 @@ class Database:
                 path.chmod(0o660)
         with self._errors(), closing(self._connect()) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(_MIGRATIONS):
+            if self._version(connection) > len(_MIGRATIONS):
                 raise UsageError(f"{path} was written by a newer gputui", "update gputui")
-            for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
-                # One script is one transaction: a cut leaves the version before.
-                connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+            while self._version(connection) < len(_MIGRATIONS):
+                self._migrate(connection)
         # While one connection is open its shared memory exists, so that the state can be read on a full disk too.
         with self._errors():
             self._keeper = self._connect()
             self._keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+    @staticmethod
+    def _version(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        """One version further, as one transaction; another process may do the same at this moment."""
+        connection.execute("BEGIN IMMEDIATE")
+        version = self._version(connection)
+        if version < len(_MIGRATIONS):
+            for statement in _MIGRATIONS[version].split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+        connection.execute("COMMIT")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)

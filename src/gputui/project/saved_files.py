@@ -66,19 +66,19 @@ class SavedFiles:
     def _put_right(self) -> None:
         with self._database.reading() as connection:
             before = {Path(row[0]): row[1] for row in connection.execute("SELECT path, before FROM saving")}
-            texts = {Path(row[0]): str(row[1]) for row in connection.execute("SELECT path, text FROM files")}
-        if not before:
-            return
-        for path, found in before.items():
-            for left in path.parent.glob(f"{PREFIX}{path.name}.*"):
-                left.unlink(missing_ok=True)
-            wanted = texts.get(path, found)
-            if wanted is None:
-                path.unlink(missing_ok=True)
-            elif _read(path) != wanted:
-                _replace({path: _written(path, wanted)})
-        with self._database.writing() as connection:
-            connection.execute("DELETE FROM saving")
+        # The mark goes with the commit: while it is there, the database is at the revision before.
+        for path, wanted in before.items():
+            try:
+                for left in path.parent.glob(f"{PREFIX}{path.name}.*"):
+                    left.unlink(missing_ok=True)
+                if wanted is None:
+                    path.unlink(missing_ok=True)
+                elif _read(path) != wanted:
+                    _replace({path: _written(path, wanted)})
+            except OSError:
+                continue  # the mark stays for somebody who may write there
+            with self._database.writing() as connection:
+                connection.execute("DELETE FROM saving WHERE path = ?", (str(path),))
 
     @contextmanager
     def together(self, texts: Mapping[Path, str]) -> Iterator[sqlite3.Connection]:
@@ -89,7 +89,8 @@ class SavedFiles:
         """
         with self._database.writing() as connection:
             marks = [(str(path), _read(path)) for path in texts]
-            connection.executemany("INSERT OR REPLACE INTO saving VALUES (?, ?)", marks)
+            # What a saver left that was cut off, and that could not be put right, stays as it was marked.
+            connection.executemany("INSERT OR IGNORE INTO saving VALUES (?, ?)", marks)
         written: dict[Path, Path] = {}
         try:
             for path, text in texts.items():
@@ -100,7 +101,7 @@ class SavedFiles:
                     "INSERT OR REPLACE INTO files VALUES (?, ?)", [(str(path), text) for path, text in texts.items()]
                 )
                 _replace(written)
-                connection.execute("DELETE FROM saving")
+                connection.executemany("DELETE FROM saving WHERE path = ?", [(str(path),) for path in texts])
         except OSError as error:
             self._discard(written)
             name = error.filename or next(iter(texts), "")

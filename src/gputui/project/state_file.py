@@ -1,6 +1,5 @@
 """The state of an engine as one file: to keep it elsewhere, and to bring it back."""
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +38,6 @@ class StateFile(BaseModel):
     host: str
     exported_at: str
     tables: dict[str, list[list[str | int | None]]]
-    logs: list[tuple[int, str, str, str]] = []
 
 
 def export_state(database: Database, host: str) -> str:
@@ -47,15 +45,13 @@ def export_state(database: Database, host: str) -> str:
     tables: dict[str, list[list[Any]]] = {}
     with database.reading() as connection:
         for table, columns in _TABLES.items():
-            rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")
+            # Log lines are not taken along: nobody knows which secrets a program printed.
+            where = " WHERE kind != 'log'" if table == "events" else ""
+            rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}{where}")
             tables[table] = [list(row) for row in rows]
-        logs = [
-            (row[0], row[1], row[2], base64.b64encode(row[3]).decode())
-            for row in connection.execute("SELECT apply_id, service, container_id, log FROM kept_logs")
-        ]
     for row in tables["revisions"]:
         row[-1] = _masked(str(row[-1]))
-    body = StateFile(format=1, kind="gputui state", host=host, exported_at=now(), tables=tables, logs=logs)
+    body = StateFile(format=1, kind="gputui state", host=host, exported_at=now(), tables=tables)
     return body.model_dump_json(indent=1) + "\n"
 
 
@@ -90,6 +86,8 @@ def read_file(path: Path) -> "StateFile | dict[str, Any]":
         ) from None
     if isinstance(found, dict) and "assignments" in found:
         return found
+    if not isinstance(found, dict) or found.get("kind") != "gputui state":
+        raise UsageError(f"{name}: neither an exported state nor assignments", "name a file that gputui wrote")
     try:
         return StateFile.model_validate_json(text)
     except ValidationError as error:
@@ -115,26 +113,52 @@ def restore(database: Database, state: StateFile, host: str) -> None:
     for table, rows in state.tables.items():
         if table not in _TABLES or any(len(row) != len(_TABLES[table]) for row in rows):
             raise UsageError(f"{clean(table, 60)}: not a table of a state", "name a file of `gputui export state`")
+    revisions = [[*_safe(row[:-1]), _moved(str(row[-1]), host)] for row in state.tables.get("revisions", [])]
+    applies = [_settled(row) for row in state.tables.get("applies", [])]
+    rows_of = {"revisions": revisions, "applies": applies}
     with database.writing() as connection:
         if connection.execute("SELECT 1 FROM revisions UNION SELECT 1 FROM applies").fetchone():
             raise GputuiError("something was saved here already", "import it as a new revision instead")
         for table, columns in _TABLES.items():
-            rows = [list(row) for row in state.tables.get(table, [])]
-            if table == "revisions":
-                rows = [[*row[:-1], _moved(str(row[-1]), host)] for row in rows]
+            rows = rows_of.get(table) or [_safe(row) for row in state.tables.get(table, [])]
             names, marks = ", ".join(columns), ", ".join("?" * len(columns))
             if table == "applies":
-                # What it was to do is not kept, and one that ran somewhere else does not run here.
-                names, marks = f"{names}, body", f"{marks}, ''"
-                for row in rows:
-                    row[6] = "failed" if row[6] == "running" else row[6]
-            connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
-        logs = [(one[0], one[1], one[2], base64.b64decode(one[3])) for one in state.logs]
-        connection.executemany("INSERT INTO kept_logs VALUES (?, ?, ?, ?)", logs)
+                names, marks = f"{names}, body", f"{marks}, ''"  # what it was to do is not kept
+            connection.executemany(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", rows)
+
+
+def _safe(row: Sequence[str | int | None]) -> list[str | int | None]:
+    """Text of a file is text from outside."""
+    return [clean(value, 100_000) if isinstance(value, str) else value for value in row]
+
+
+def _settled(row: Sequence[str | int | None]) -> list[str | int | None]:
+    """An apply that ran somewhere else; one that had no end there does not run here.
+
+    Raises:
+        UsageError: its result, or what came of its services, is nothing that an apply can have.
+    """
+    found = _safe(row)
+    found[6] = "failed" if found[6] == "running" else found[6]
+    try:
+        services = json.loads(str(found[7]))
+    except ValueError:
+        services = None
+    if found[6] not in ("done", "rolled_back", "failed") or not isinstance(services, dict):
+        raise UsageError(f"apply {clean(str(found[0]), 20)} of the file has no known result", "export it again")
+    return found
 
 
 def _moved(body: str, host: str) -> str:
-    assignments = TypeAdapter(Assignments).validate_json(body)
+    """A revision as one of this host.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        assignments = TypeAdapter(Assignments).validate_json(body)
+    except ValidationError:
+        raise UsageError("a revision in the file cannot be read", "export it again") from None
     items = tuple(
         replace(
             item, key=replace(item.key, host=host), edits=tuple(edit for edit in item.edits if not _is_masked(edit))
@@ -154,13 +178,19 @@ def masked(state: StateFile) -> tuple[str, ...]:
     rows = state.tables.get("revisions", [])
     if not rows:
         return ()
-    newest = json.loads(str(max(rows, key=lambda row: int(row[0] or 0))[-1]))
+    newest = json.loads(_unmoved(max(rows, key=_number)))
     return tuple(
         f"{item['key']['name']}: {clean(edit['argument'], 60)} is a secret, which the file does not hold; set it again"
         for item in newest.get("items", [])
         for edit in item.get("edits", [])
         if edit.get("value") == MASK
     )
+
+
+def _unmoved(row: Sequence[str | int | None]) -> str:
+    body = str(row[-1]) if row else ""
+    _moved(body, "")
+    return body
 
 
 def latest(state: StateFile, host: str) -> Assignments:
@@ -172,11 +202,12 @@ def latest(state: StateFile, host: str) -> Assignments:
     rows = state.tables.get("revisions", [])
     if not rows:
         raise UsageError("the file has no revision in it", "nothing to take in")
-    newest = max(rows, key=lambda row: int(row[0] or 0))
-    try:
-        return TypeAdapter(Assignments).validate_json(_moved(str(newest[-1]), host))
-    except ValidationError:
-        raise UsageError("the newest revision in the file cannot be read", "export it again") from None
+    newest = max(rows, key=_number)
+    return TypeAdapter(Assignments).validate_json(_moved(str(newest[-1]), host))
+
+
+def _number(row: Sequence[str | int | None]) -> int:
+    return row[0] if row and isinstance(row[0], int) else 0
 
 
 class _Written(BaseModel):
@@ -232,6 +263,9 @@ def read_assignments(
             raise UsageError(f"{key.name}: there is no GPU {clean(gone[0], 60)}", f"GPUs on this host: {known}")
         old = before.of(key)
         edits = tuple(_edit(argument, value, old, operator) for argument, value in one.edits.items())
+        secret = [edit for edit in edits if edit.value == MASK]
+        left += [f"{key.name}: {clean(edit.argument, 60)} is a secret, which the file does not hold" for edit in secret]
+        edits = tuple(edit for edit in edits if edit.value != MASK)
         items.append(
             Assignment(
                 key=key,

@@ -111,5 +111,6 @@ def _line(event: ApplyEvent) -> Text:
     if event.kind == "log":
         return Text(f"{clock}     │ {event.text}", style="dim")
     indent = {"step": " ", "operation": "   ", "undo": "   ↩ "}.get(event.kind, "")
+    named = f"{event.service}: " if event.service and event.kind in ("operation", "undo") else ""
     style = "bold" if event.kind in ("step", "result") or event.progress == "failed" else ""
-    return Text(f"{clock} {indent}{marks[event.progress]} {event.text}", style=style)
+    return Text(f"{clock} {indent}{marks[event.progress]} {named}{event.text}", style=style)

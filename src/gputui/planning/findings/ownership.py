@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from gputui.domain.container import Container
 from gputui.domain.finding import Finding, Severity
+from gputui.domain.plan import Step
 from gputui.domain.service import Service
 from gputui.planning.findings.about import about
 
@@ -78,6 +79,30 @@ def depended_on(services: Sequence[Service], containers: Sequence[Container]) ->
                 fix = f"adopt {other.name}, or recreate it afterwards (--force)"
                 found.append(about(service, "shared-namespace", "error", text, fix))
     return found
+
+
+def cut_off(
+    steps: Sequence[Step],
+    services: Sequence[Service],
+    containers: Sequence[Container],
+    known: Sequence[Finding],
+) -> tuple[Finding, ...]:
+    """The same for whatever else makes a container anew, or restarts it; those that are `known` are not told twice."""
+    by_key = {service.key: service for service in services}
+    remade = {step.container_id for step in steps}
+    told = {one.service for one in known if one.code == "shared-namespace"}
+    found = []
+    for step in steps:
+        service = by_key.get(step.service)
+        if service is None or service.container is None or service.name in told:
+            continue
+        own = service.container
+        for other in containers:
+            if other.id not in remade and (own.id in other.shares_with or own.name in other.shares_with):
+                text = f"{other.name} shares namespaces or volumes with {service.name} and would lose them"
+                fix = f"adopt {other.name}, or restart it afterwards (--force)"
+                found.append(about(service, "shared-namespace", "error", text, fix))
+    return tuple(found)
 
 
 _ORCHESTRATORS = {

@@ -127,6 +127,12 @@ class LabEngine:
             self._daemon.wait()
         self._daemon = None
 
+    @property
+    def pid(self) -> int:
+        """The daemon's process, in whose namespaces its networks are."""
+        assert self._daemon is not None
+        return self._daemon.pid
+
     def restart(self) -> None:
         """Stop the daemon, and start it again; it starts the containers whose restart policy says so."""
         self.stop()
@@ -158,6 +164,8 @@ class LabEngine:
             "nslookup",
             "tail",
             "dd",
+            "mkdir",
+            "tr",
         ]
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w") as tar:

@@ -3,12 +3,13 @@
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from gputui.apply.executor import Executor
 from gputui.apply.serving_probe import answers
 from gputui.containers.engine import Engine
-from gputui.control.compose_marks import ComposeMarks
+from gputui.control.compose_marks import compose_marks
 from gputui.control.sampler import Sampler
 from gputui.control.settings import Settings
 from gputui.control.store import Store
@@ -26,6 +27,8 @@ from gputui.planning.spec_diff import kept, spec_diff
 from gputui.planning.spec_edit import with_namespaces
 
 RUNNING = ("running", "restarting", "paused")
+AT_ONCE = 8
+"""Containers that are looked at at the same time."""
 
 
 class Applying:
@@ -74,12 +77,15 @@ class Applying:
 
     def preview(self, plan: Plan, services: Mapping[ServiceKey, Service]) -> Plan:
         """The plan with all that would change in each container that is made anew, and what it would lose."""
-        steps = []
-        for step in plan.steps:
+
+        def previewed(step: Step) -> Step:
             try:
-                steps.append(self._previewed(step, services.get(step.service)))
+                return self._previewed(step, services.get(step.service))
             except GputuiError:  # the apply says so; what can be shown is shown
-                steps.append(step)
+                return step
+
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            steps = list(pool.map(previewed, plan.steps))
         losses = (layer_finding(step, step.layer) for step in steps if step.layer is not None)
         findings = (*plan.findings, *(one for one in losses if one is not None))
         return replace(plan, steps=tuple(steps), findings=findings)
@@ -87,8 +93,8 @@ class Applying:
     def _previewed(self, step: Step, service: Service | None) -> Step:
         if step.action != "recreate" or step.view is None or step.container_id is None:
             return step
-        before = self._engine.spec(step.container_id)
         ground = self._ground(step, service)
+        before = self._engine.spec(step.container_id) if step.from_file else ground.spec
         after = new_spec(step, ground.spec, revision=0, operator=self._settings.operator, token="")
         layer = self._engine.layer(step.container_id)
         lost = layer_line(layer)
@@ -107,13 +113,16 @@ class Applying:
         for identity, container in remade.items():
             if container is not None:
                 names |= dict.fromkeys((identity, container.name), lasting_name(container.name))
-        grounds = {}
-        marks = ComposeMarks(self._sampler.project, self._engine)
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            marked = pool.submit(compose_marks, self._sampler.project)
+            grounds = dict(
+                pool.map(lambda step: (step.service, self._ground(step, services.get(step.service))), plan.doing)
+            )
+            marks = marked.result()
         for step in plan.doing:
-            service = services.get(step.service)
-            ground = self._ground(step, service)
+            ground = grounds[step.service]
             if step.action in ("create", "recreate"):
-                ground = replace(ground, labels=marks.labels(step, ground.spec))
+                ground = replace(ground, labels=marks.labels(step, ground.spec, self._engine))
             if step.shares:
                 ground = replace(ground, spec=with_namespaces(ground.spec, names))
             if step.service in keep_layers and step.action == "recreate":

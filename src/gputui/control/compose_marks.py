@@ -1,7 +1,8 @@
 """The labels by which `docker compose` knows that a container is as its files say."""
 
 from collections.abc import Mapping
-from functools import cached_property
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from gputui.containers.engine import Engine
@@ -14,27 +15,16 @@ from gputui.project.generated_files import OVERRIDE_NAME
 NOBODYS = "made-by-gputui"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeMarks:
-    """The labels of one project's services. The hashes are Compose's own, asked of it where it is installed."""
+    """What the labels of one project's services are made of: the hashes of its files, and of its files with gputui's
+    override. They are Compose's own, and empty where it is not installed."""
 
-    def __init__(self, project: ComposeProject | None, engine: Engine) -> None:
-        self._project = project
-        self._engine = engine
+    project: ComposeProject | None
+    in_files: Mapping[str, str]
+    with_override: Mapping[str, str]
 
-    @cached_property
-    def _in_files(self) -> Mapping[str, str]:
-        return config_hashes(self._project.files, self._project.name) if self._project else {}
-
-    @cached_property
-    def _with_override(self) -> Mapping[str, str]:
-        if self._project is None:
-            return {}
-        override = Path(self._project.directory) / OVERRIDE_NAME
-        if not override.is_file():
-            return self._in_files
-        return config_hashes([*self._project.files, str(override)], self._project.name)
-
-    def labels(self, step: Step, spec: ContainerSpec) -> dict[str, str | None]:
+    def labels(self, step: Step, spec: ContainerSpec, engine: Engine) -> dict[str, str | None]:
         """The labels of the container that a step makes from this spec.
 
         It gets the hash of its files with gputui's override only where it is what they say: made from the file, or from
@@ -45,15 +35,27 @@ class ComposeMarks:
         before = spec.body.get("Labels") or {}
         if not step.service.project:
             return {}
-        if self._project is None or step.service.project != self._project.name:
+        if self.project is None or step.service.project != self.project.name:
             return {LABEL_CONFIG_HASH: NOBODYS, LABEL_FILE: None}
-        in_file = self._in_files.get(name)
+        in_file = self.in_files.get(name)
         from_file = step.action == "create" or step.from_file
         made_of = in_file if from_file else before.get(LABEL_FILE) or before.get(LABEL_CONFIG_HASH)
         if in_file is None or made_of != in_file:
             return {LABEL_CONFIG_HASH: NOBODYS, LABEL_FILE: None}
-        hashed = self._with_override.get(name, NOBODYS)
+        hashed = self.with_override.get(name, NOBODYS)
         found: dict[str, str | None] = {LABEL_FILE: in_file, LABEL_CONFIG_HASH: hashed}
         if from_file:
-            found[LABEL_IMAGE] = self._engine.image_id(str(spec.body.get("Image")))
+            found[LABEL_IMAGE] = engine.image_id(str(spec.body.get("Image")))
         return found
+
+
+def compose_marks(project: ComposeProject | None) -> ComposeMarks:
+    """Ask Compose for the hashes of a project."""
+    if project is None:
+        return ComposeMarks(project=None, in_files={}, with_override={})
+    override = Path(project.directory) / OVERRIDE_NAME
+    files = [*project.files, str(override)] if override.is_file() else list(project.files)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        asked = [pool.submit(config_hashes, one, project.name) for one in (project.files, files)]
+        in_files, with_override = (one.result() for one in asked)
+    return ComposeMarks(project=project, in_files=in_files, with_override=with_override)

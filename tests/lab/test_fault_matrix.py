@@ -9,7 +9,7 @@ from tests.lab.fault_matrix import Outcome, all_cases, open_slots, report, run_c
 
 pytestmark = pytest.mark.lab
 
-SAMPLE_S = 210.0
+SAMPLE_S = 180.0
 
 
 def test_whatever_breaks_no_service_is_lost_and_nothing_is_left_over(lab: Lab) -> None:

@@ -1,6 +1,5 @@
 """What the keys do: calls to the control room, with their questions and their errors. It knows no widget."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -259,9 +258,9 @@ def _is_same(plan: Plan, confirmed: Plan) -> bool:
 def describe(plan: Plan) -> str:
     """The steps of a plan with all that changes, and the findings that speak against it."""
     lines = []
-    units = Counter(step.unit for step in plan.doing)
     for number, step in enumerate(plan.doing, start=1):
-        together = f" (together with the other {units[step.unit] - 1} of its unit)" if units[step.unit] > 1 else ""
+        others = [one.name for one in plan.doing if one.unit == step.unit and one is not step]
+        together = f" (stopped and started together with {', '.join(others)})" if others else ""
         lines.append(f" {number} {step.action} {step.name}: {step.cause}{together}")
         lines += [f"     {line}" for line in step.diff]
     lines += [f" ▲ {one.text}" for one in plan.findings if one.severity == "warning"]

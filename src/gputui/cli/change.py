@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 import time
-from collections import Counter
 
 from gputui.cli import json_form
 from gputui.cli.output import say
@@ -101,10 +100,9 @@ def plan(room: ControlRoom, arguments: argparse.Namespace) -> int:
 
 def print_plan(found: Plan) -> None:
     """The steps with their causes, and what changes."""
-    units = Counter(step.unit for step in found.doing)
     for number, step in enumerate(found.doing, start=1):
         others = [one.name for one in found.doing if one.unit == step.unit and one is not step]
-        together = f" (together with {', '.join(others)}: all or none)" if units[step.unit] > 1 else ""
+        together = f" (together with {', '.join(others)}: all or none)" if others else ""
         say(f" {number} {step.action} {step.name}: {step.cause}{together}")
         for line in step.diff:
             say(f"     {line}")

@@ -41,7 +41,7 @@ def storage(entry: Located, volumes: Named, host: dict[str, Any]) -> list[str]:
         if not target:
             where = entry.where("volumes")
             raise UsageError(f"{where}: a volume without a place in the container", "write source:target")
-        _place(entry, long, target, volumes, binds, mounts, left)
+        _place(entry, long, target, volumes, binds, mounts)
     host["Binds"] = binds
     host["Mounts"] = mounts
     return left
@@ -81,7 +81,6 @@ def _place(
     volumes: Named,
     binds: list[str],
     mounts: list[dict[str, Any]],
-    left: list[str],
 ) -> None:
     kind, source = long.get("type"), str(long.get("source") or "")
     options = ["ro" if long.get("read_only") else "rw", *(long.get("options") or [])]
@@ -115,7 +114,6 @@ def _place(
             mount = {"Type": "volume", "Target": target, "ReadOnly": bool(long.get("read_only"))}
             mount |= {"Source": named} if named else {}
             mounts.append({**mount, "VolumeOptions": {"NoCopy": True} if nocopy else {}})
-    del left
 
 
 def grants(entry: Located, section: str, declared: Mapping[str, Any], host: dict[str, Any]) -> list[str]:

@@ -12,7 +12,8 @@ import yaml
 
 from gputui.project.compose_yaml import PlainLoader
 
-LIMIT_S = 20.0
+LIMIT_S = 5.0
+"""It takes a tenth of a second; the screen does not tick while it is asked."""
 _PLUGINS = (
     Path.home() / ".docker/cli-plugins",
     Path("/usr/local/lib/docker/cli-plugins"),

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random, SystemRandom
@@ -138,7 +138,23 @@ def lab(_server: Lab, request: pytest.FixtureRequest) -> Iterator[Lab]:
         path.mkdir(exist_ok=True)
         os.chown(path, USER, GROUP)
     yield server
+    await_applies(server.folder)
     server.engine.remove_all()
+
+
+def await_applies(folder: Path) -> None:
+    """An apply looks after what it made for a while after its end; what is taken away meanwhile it brings back."""
+
+    def none_left() -> bool:
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                is_apply = entry.name.isdigit() and b"carry-out" in (entry / "cmdline").read_bytes()
+                if is_apply and str(folder).encode() in (entry / "environ").read_bytes():
+                    return False
+        return True
+
+    with suppress(TimeoutError):
+        wait_for("applies end", none_left, 60)
 
 
 @pytest.fixture

@@ -118,7 +118,8 @@ from pathlib import Path
 from gputui.apply.operations import Hands, Parts, perform
 from gputui.apply.patience import Patience
 from gputui.containers.docker_engine import DockerEngine
-from gputui.domain.container import ContainerSpec
+from gputui.control.compose_marks import NOBODYS
+from gputui.domain.container import LABEL_CONFIG_HASH, ContainerSpec
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import ServiceKey
 from gputui.planning.container_view import container_view
@@ -128,6 +129,7 @@ from gputui.project.compose_file import read_project
 engine = DockerEngine(sys.argv[1])
 project = read_project([Path("compose.yml")])
 terms = Terms(operator="alice", reason="r", token="t", settle_s=0, health_limit_s=1)
+marks = {LABEL_CONFIG_HASH: NOBODYS}
 waiting = list(project.services)
 made = set()
 while waiting:
@@ -138,7 +140,8 @@ while waiting:
     key = ServiceKey("host", project.name, service.name)
     step = Step(action="create", service=key, name=service.name, cause="", view=container_view([], []))
     spec = ContainerSpec(name=service.container_name, body=service.body, networks=service.networks)
-    (task,) = make_transaction(Plan(revision=1, steps=(step,)), {key: Ground(spec=spec)}, project, terms).tasks
+    grounds = {key: Ground(spec=spec, labels=marks)}
+    (task,) = make_transaction(Plan(revision=1, steps=(step,)), grounds, project, terms).tasks
     hands = Hands(engine=engine, source=None, gpus=(), patience=Patience(), tell=print, keep=print, abandoned=bool)
     parts = Parts(None)
     for operation in task.operations:

@@ -35,7 +35,7 @@ def plain(data: dict[str, Any]) -> dict[str, Any]:
 
 def test_everything_that_a_container_has_survives(lab: Lab) -> None:
     client = lab.engine.client()
-    pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="172.30.0.0/24")])
+    pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.77.0.0/24")])
     client.networks.create("front", ipam=pool)
     client.networks.create("back")
     options: dict[str, Any] = {

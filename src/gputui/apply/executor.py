@@ -348,13 +348,14 @@ class Executor:
         return one.parts.new
 
     def guard(self) -> None:
-        """Look for a while after what was made, for somebody else may be about to take it away."""
+        """Look for a while after what was made of Compose services, for a `docker compose up` that runs beside may be
+        about to take it away. Whoever removes another container means it."""
         made = {
             one.parts.new: partial(self._revive, one, unit)
             for unit in self._units
             if unit.committed
             for one in unit.tasks
-            if one.parts.new is not None
+            if one.parts.new is not None and _of_compose(one.task)
         }
         if made:
             self._guardian.guard(made)
@@ -449,6 +450,10 @@ class Executor:
             keep=lambda ref, lines: self._applies.keep_log(self._apply_id, one.task.step.name, ref, lines),
             abandoned=unit.failed.is_set,
         )
+
+
+def _of_compose(task: Task) -> bool:
+    return bool(task.step.service.project)
 
 
 def _why(error: Exception) -> str:

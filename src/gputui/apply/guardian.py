@@ -5,23 +5,34 @@ them while an apply has two of them, it may remove the new one after the old one
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 
 from gputui.containers.engine import Engine, Stream
+from gputui.domain.container import Container
 from gputui.domain.errors import GputuiError, NotFound
 
 LOOK_S = 0.3
 GUARD_S = 1.5
 """How long a container is looked after once the apply has ended."""
 GUARD_LIMIT_S = 90.0
-KILLED_LIMIT_S = 60.0
+KILLED_LIMIT_S = 30.0
 """How long one that somebody is stopping may take for it."""
 REVIVALS = 3
 REPLACED_S = 3.0
 """How long one that is gone is waited for to be replaced by whoever took it away."""
+
+
+def _started(container: Container) -> float:
+    """When it was started, in seconds since 1970; 0 where that is not known."""
+    try:
+        return datetime.fromisoformat(re.sub(r"\.\d+", "", container.started_at or "")).timestamp()
+    except ValueError:
+        return 0.0
 
 
 class Guardian:
@@ -29,7 +40,7 @@ class Guardian:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._killed: set[str] = set()
+        self._killed: dict[str, float] = {}
         self._stream: Stream | None = None
 
     def begin(self) -> None:
@@ -47,7 +58,7 @@ class Guardian:
                 with suppress(ValueError, AttributeError):
                     event = json.loads(line)
                     if event.get("Action") == "kill":
-                        self._killed.add(str((event.get("Actor") or {}).get("ID")))
+                        self._killed[str((event.get("Actor") or {}).get("ID"))] = float(event.get("time") or 0)
 
     def close(self) -> None:
         """Stop listening."""
@@ -67,7 +78,10 @@ class Guardian:
                 return True
             if not container.running or container.state == "removing":
                 return False
-            if ref not in self._killed or time.monotonic() > until:
+            killed = self._killed.get(ref)
+            # One that was started since, as a daemon does that comes back, is not being stopped any more.
+            if killed is None or _started(container) > killed or time.monotonic() > until:
+                self._killed.pop(ref, None)
                 return True
             time.sleep(LOOK_S)
 

@@ -172,15 +172,15 @@ def test_compose_sees_ours_and_recreates_nothing_that_gputui_moved(lab: Lab, fol
     project.mkdir()
     os.chown(project, USER, GROUP)
     (project / "compose.yml").write_text(GPU_PROJECT % uuid_of(0))
+    environment = {"PATH": f"{lab.folder / 'bin'}:{lab.environment()['PATH']}"}
+    assert "Started" in compose(lab, project, "up", "-d").stderr
+    lab.loaded("ai-llm-1")
     assert lab.gputui("assign", "llm", "--gpus", "1", "--yes").returncode == 0
     assert lab.gputui("apply", "--yes", "--settle", "1").returncode == 0
     seen = compose(lab, project, "ps", "llm", "--format", "json").stdout
     assert json.loads(seen)["Name"] == "ai-llm-1", "where gputui cannot ask docker compose, and without the file"
     compose(lab, project, "up", "-d")
     assert lab.nodes("ai-llm-1") == {"nvidia0"}, "what is not as the file says is put right by Compose"
-    environment = {"PATH": f"{lab.folder / 'bin'}:{lab.environment()['PATH']}"}
-    assert "Started" in compose(lab, project, "up", "-d").stderr
-    lab.loaded("ai-llm-1")
     file = ("--file", str(project / "compose.yml"))
     assert lab.gputui(*file, "assign", "llm", "--gpus", "2", "--yes", **environment).returncode == 0
     applied = lab.gputui(*file, "apply", "--yes", "--settle", "1", **environment)

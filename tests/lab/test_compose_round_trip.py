@@ -67,6 +67,7 @@ def _plain(data: dict[str, Any]) -> dict[str, Any]:
     config["labels"] = {name: sorted(value.split(",")) for name, value in ours.items() if name not in tools}
     host.pop("DeviceRequests")
     host["Binds"] = sorted(host["Binds"] or [])
+    host["Ulimits"] = sorted(host["Ulimits"] or [], key=lambda one: one["Name"])
     mounts = ({key: value for key, value in one.items() if value} for one in host.get("Mounts") or [])
     host["Mounts"] = sorted(json.dumps(one, sort_keys=True) for one in mounts)
     for mode in ("NetworkMode", "IpcMode", "PidMode"):

@@ -81,14 +81,14 @@ def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> No
     assert [record.id for record in applies.open()] == [number]
     applies.end(number, "done", {"llm": "done"}, "")
     assert applies.open() == ()
-    assert not applies.record(number).alive
+    assert applies.record(number).result == "done"
 
 
 def test_an_apply_whose_process_is_gone_is_not_alive(database: Database) -> None:
     applies = Applies(database)
     number = applies.begin(Transaction(revision=1, operator="a", reason="", tasks=(), token="t"))
     applies.claim(number, 2**22 + 1)
-    assert not applies.record(number).alive
+    assert applies.record(number).result == "done"
 
 
 def test_a_database_of_a_newer_gputui_is_refused(database: Database) -> None:

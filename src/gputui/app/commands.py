@@ -7,6 +7,7 @@ from typing import Literal
 from gputui.app.background import in_thread
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer
+from gputui.domain.event import cut_off_text
 from gputui.domain.finding import Finding
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import Fallback, Service, ServiceKey
@@ -159,10 +160,8 @@ class Commands:
             return False
         if left is None:
             return False
-        how = "was cut off" if left.result == "running" else "failed, and left something"
         choices = [("r", "resume: go on with it"), ("t", "take back what it left")]
-        question = f"The apply of {left.operator} at {left.started_at} {how}."
-        choice = await self._person.choose(question, left.message, choices)
+        choice = await self._person.choose(f"What now? {cut_off_text(left)}.", left.message, choices)
         if choice is None:
             return True
         try:

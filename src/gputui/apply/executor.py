@@ -1,15 +1,15 @@
 """Carries a transaction out, unit by unit, and takes back what fails. It decides nothing else."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 
 from gputui.apply.guardian import Guardian
-from gputui.apply.operations import Hands, Parts, await_release, perform, put_in_place, take_back
+from gputui.apply.operations import Hands, await_release, perform, put_in_place, take_back
 from gputui.apply.patience import Patience
+from gputui.apply.unit import Running, Unit, ready, units_of
 from gputui.apply.witness import Abandoned, missing_gpus, within
 from gputui.containers.engine import Engine
 from gputui.domain.container import lasting_name
@@ -28,7 +28,6 @@ from gputui.domain.operation import (
     Start,
     Watch,
 )
-from gputui.domain.plan import Task
 from gputui.domain.text import clean, clean_log_line
 from gputui.gpus.source import GpuSource
 from gputui.project.applies import Applies, JournalEntry, JournalState, NewEvent
@@ -38,50 +37,6 @@ AT_ONCE = 8
 """Units that are carried out at the same time."""
 RELEASE_AGAIN_S = 10.0
 INVENTORY_LIMIT_S = 10.0
-
-
-@dataclass(slots=True)
-class Running:
-    """A task as it is carried out. `done` are the places of the operations that were done, `begun` of those that may
-    have been."""
-
-    number: int
-    task: Task
-    parts: Parts
-    done: set[int] = field(default_factory=set)
-    begun: set[int] = field(default_factory=set)
-    undone: set[int] = field(default_factory=set)
-    failure: str | None = None
-    missing: tuple[str, ...] = ()
-    launched: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(slots=True)
-class Unit:
-    """Tasks that are carried out and taken back together."""
-
-    tasks: list[Running]
-    failed: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def committed(self) -> bool:
-        """Every new container was seen to be well: all that is left is clearing up."""
-        return all(
-            place in one.done
-            for one in self.tasks
-            for place, operation in enumerate(one.task.operations)
-            if operation.phase != "clear"
-        )
-
-    @property
-    def begun(self) -> bool:
-        """Something of it was begun."""
-        return any(one.begun for one in self.tasks)
-
-    @property
-    def unsettled(self) -> bool:
-        """Something of it is neither committed nor taken back."""
-        return not self.committed and any(one.begun - one.undone for one in self.tasks)
 
 
 class Executor:
@@ -99,20 +54,7 @@ class Executor:
         self._guardian = Guardian(engine)
         self._left_over: list[str] = []
         self._transaction = applies.transaction(apply_id)
-        self._units = self._read_journal()
-
-    def _read_journal(self) -> list[Unit]:
-        units: dict[int, Unit] = {}
-        journal = self._applies.journal(self._apply_id)
-        for number, task in enumerate(self._transaction.tasks):
-            entries = [entry for entry in journal if entry.task == number]
-            last = max(entries, key=lambda entry: entry.order, default=None)
-            running = Running(number, task, Parts(task.old_id) if last is None else Parts(last.old_id, last.new_id))
-            running.begun = {entry.operation for entry in entries}
-            running.done = {entry.operation for entry in entries if entry.state == "done"}
-            running.undone = {entry.operation for entry in entries if entry.state == "undone"}
-            units.setdefault(task.step.unit or -number - 1, Unit([])).tasks.append(running)
-        return list(units.values())
+        self._units = units_of(self._transaction, applies.journal(apply_id))
 
     # --- the whole ------------------------------------------------------------------------------------------------
 
@@ -134,7 +76,7 @@ class Executor:
             while waiting or running:
                 if asked_to_stop() and not messages:
                     messages.append("it was asked to stop")
-                for unit in [] if messages else self._ready(waiting, running.values()):
+                for unit in [] if messages else ready(waiting, running.values()):
                     waiting.remove(unit)
                     running[pool.submit(self._carry_out, unit)] = unit
                 if not running:
@@ -144,7 +86,7 @@ class Executor:
                     message = future.result()
                     if message is not None:
                         messages.append(message)
-                        outcomes |= self._outcomes_of(unit)
+                        outcomes |= unit.outcomes()
         outcomes |= {one.task.step.name: "not begun" for unit in waiting for one in unit.tasks}
         return self._end(outcomes, "; ".join(messages))
 
@@ -158,41 +100,11 @@ class Executor:
                 self._finish(unit, outcomes, left)
             elif unit.begun:
                 left += self._undo(unit)
-                outcomes |= self._outcomes_of(unit)
+                outcomes |= unit.outcomes()
             else:
                 outcomes |= {one.task.step.name: "not begun" for one in unit.tasks}
         text = "by hand: " + "; ".join(left) if left else "it was cut off"
         return self._end(outcomes, text)
-
-    def is_unsettled(self) -> bool:
-        """Whether something of it is neither committed nor taken back."""
-        return any(unit.unsettled for unit in self._units)
-
-    def can_go_on(self) -> bool:
-        """Whether it can be gone on with: nothing of it was taken back yet."""
-        return not any(one.undone for unit in self._units for one in unit.tasks)
-
-    def _ready(self, waiting: Sequence[Unit], running: Iterable[Unit]) -> list[Unit]:
-        """The units of which everything that comes before is done."""
-        unfinished = {one.number for unit in (*waiting, *running) for one in unit.tasks}
-        return [
-            unit
-            for unit in waiting
-            if not any(
-                number in unfinished and number not in {one.number for one in unit.tasks}
-                for one in unit.tasks
-                for number in one.task.after
-            )
-        ]
-
-    def _outcomes_of(self, unit: Unit) -> dict[str, Outcome]:
-        return {one.task.step.name: "failed" if self._is_left(one) else "rolled_back" for one in unit.tasks}
-
-    @staticmethod
-    def _is_left(one: Running) -> bool:
-        """Something of it could not be taken back, or there is no way to (a restart)."""
-        irreversible = bool(one.task.operations) and not any(operation.undo for operation in one.task.operations)
-        return bool(one.begun - one.undone) or irreversible
 
     def _end(self, outcomes: dict[str, Outcome], message: str) -> Result:
         found = set(outcomes.values())
@@ -209,8 +121,7 @@ class Executor:
     # --- one unit -------------------------------------------------------------------------------------------------
 
     def _carry_out(self, unit: Unit) -> str | None:
-        """Why the unit failed, or None. From the commit on, when the new containers were seen to be well, nothing can
-        fail it any more: what cannot be cleared up is only reported."""
+        """Why the unit failed, or None. What cannot be cleared up at the end is only reported."""
         for one in unit.tasks:
             step = one.task.step
             self._event("step", "started", f"{step.action} {step.name}: {step.cause}", one)
@@ -231,7 +142,7 @@ class Executor:
         """Clear up after a unit that was committed before it was cut off."""
         if self._clear_up(unit) is not None:
             messages.append(self._failed(unit, [one for one in unit.tasks if one.failure is not None]))
-            outcomes |= self._outcomes_of(unit)
+            outcomes |= unit.outcomes()
 
     def _failed(self, unit: Unit, failed: Sequence[Running]) -> str:
         for one in failed:
@@ -319,10 +230,11 @@ class Executor:
             # What cannot be written down any more (a full disk) is done all the same.
             with suppress(GputuiError):
                 self._note(one, place, "started")
+            text = operation.text
             try:
                 self._patience.insist(partial(perform, operation.do, one.parts, hands), hands.tell)
             except NotFound:
-                self._event("operation", "done", f"{operation.text}: it is gone already", one)
+                text = f"{text}: it is gone already"
             except Exception as error:  # the service runs; what is left over is told
                 self._event("operation", "failed", f"{operation.text}: {_why(error)}", one)
                 if kind is Remove:
@@ -330,8 +242,7 @@ class Executor:
                 continue
             one.done.add(place)
             with suppress(GputuiError):
-                event = NewEvent("operation", "done", operation.text, one.task.step.name)
-                self._note(one, place, "done", event)
+                self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
 
     def _revive(self, one: Running, unit: Unit) -> str:
         """Somebody took the new container away: it is made again from its spec, under its own name; its id.
@@ -355,7 +266,7 @@ class Executor:
             for unit in self._units
             if unit.committed
             for one in unit.tasks
-            if one.parts.new is not None and _of_compose(one.task)
+            if one.parts.new is not None and one.task.step.service.project
         }
         if made:
             self._guardian.guard(made)
@@ -450,10 +361,6 @@ class Executor:
             keep=lambda ref, lines: self._applies.keep_log(self._apply_id, one.task.step.name, ref, lines),
             abandoned=unit.failed.is_set,
         )
-
-
-def _of_compose(task: Task) -> bool:
-    return bool(task.step.service.project)
 
 
 def _why(error: Exception) -> str:

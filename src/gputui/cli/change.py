@@ -10,7 +10,7 @@ from gputui.cli.output import say
 from gputui.cli.show import FIRST_LOOK_S, named, print_findings
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, NeedsAnswer, Unreachable, UsageError
-from gputui.domain.event import HOW_TO_FINISH, ApplyEvent, ApplyRecord, Finish, Result, cut_off_text
+from gputui.domain.event import FALLBACK, HOW_TO_FINISH, ApplyEvent, ApplyRecord, Finish, Result, cut_off_text
 from gputui.domain.plan import Plan
 from gputui.domain.service import Fallback, ServiceKey
 from gputui.domain.snapshot import Snapshot
@@ -236,13 +236,16 @@ def _after(room: ControlRoom, record: ApplyRecord, arguments: argparse.Namespace
     """The exit code of an apply; where a GPU was gone, that of the fallback that follows."""
     if record.result != "rolled_back" or not record.missing:
         return EXIT[record.result]
-    if room.fallbacks(frozenset(("auto",))):
-        until = time.monotonic() + FALLBACK_LIMIT_S
-        while time.monotonic() < until:
-            newest = next(iter(room.applies()), record)
-            if newest.id != record.id:
-                return EXIT[follow(room, newest.id, as_json=arguments.json).result]
-            time.sleep(0.2)
+    until = time.monotonic() + FALLBACK_LIMIT_S
+    while time.monotonic() < until:
+        # Its process falls back by itself, and may have done so already.
+        ended = not room.record(record.id).alive
+        newest = next(iter(room.applies()), record)
+        if newest.id > record.id and newest.reason.startswith(FALLBACK):
+            return EXIT[follow(room, newest.id, as_json=arguments.json).result]
+        if ended:
+            break
+        time.sleep(0.1)
     if room.fallbacks(frozenset(("ask",))) and sys.stdin.isatty() and not arguments.json:
         return fall_back(room, arguments)
     return EXIT[record.result]

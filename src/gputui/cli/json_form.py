@@ -254,19 +254,21 @@ def history(revisions: tuple[Assignments, ...], applies: tuple[ApplyRecord, ...]
                 }
                 for one in revisions
             ],
-            "applies": [
-                {
-                    "id": one.id,
-                    "revision": one.revision,
-                    "operator": one.operator,
-                    "reason": one.reason,
-                    "started_at": one.started_at,
-                    "ended_at": one.ended_at,
-                    "result": one.result if one.result != "running" or one.alive else "cut off",
-                    "services": dict(one.services),
-                    "message": one.message,
-                }
-                for one in applies
-            ],
+            "applies": [apply(one) for one in applies],
         }
     )
+
+
+def apply(one: ApplyRecord) -> dict[str, Any]:
+    """One apply of the history."""
+    return {
+        "id": one.id,
+        "revision": one.revision,
+        "operator": one.operator,
+        "reason": one.reason,
+        "started_at": one.started_at,
+        "ended_at": one.ended_at,
+        "result": one.result if one.result != "running" or one.alive else "cut off",
+        "services": dict(one.services),
+        "message": one.message,
+    }

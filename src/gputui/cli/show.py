@@ -262,7 +262,7 @@ def _one_apply(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """Who, when and why, every event, and the logs of the containers that it removed."""
     record, events = room.record(arguments.apply), room.events(arguments.apply)
     if arguments.json:
-        body = {"events": [json_form.event(one) for one in events], **json_form.history((), (record,))["applies"][0]}
+        body = {"events": [json_form.event(one) for one in events], **json_form.apply(record)}
         print(json.dumps(json_form.versioned({"apply": body, "logs": room.kept_logs(record.id)})), flush=True)
         return 0
     say(f"apply {record.id} of revision {record.revision} by {record.operator}: {record.reason}")

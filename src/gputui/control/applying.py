@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from gputui.apply.executor import Executor
 from gputui.apply.serving_probe import answers
+from gputui.apply.unit import Unit, units_of
 from gputui.containers.engine import Engine
 from gputui.control.compose_marks import compose_marks
 from gputui.control.sampler import Sampler
@@ -19,7 +19,6 @@ from gputui.domain.event import HOW_TO_FINISH, ApplyRecord, Finish, cut_off_text
 from gputui.domain.operation import HttpProbe
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import Service, ServiceKey
-from gputui.gpus.source import GpuSource
 from gputui.planning.findings.layer import layer_finding, layer_line
 from gputui.planning.operations import Ground, Terms, make_transaction, new_spec
 from gputui.planning.serving_address import loading_s, serving_probe
@@ -34,11 +33,8 @@ AT_ONCE = 8
 class Applying:
     """Begins and finishes applies. `store` opens the state, and raises where there is none."""
 
-    def __init__(
-        self, engine: Engine, source: GpuSource, sampler: Sampler, settings: Settings, store: Callable[[], Store]
-    ) -> None:
+    def __init__(self, engine: Engine, sampler: Sampler, settings: Settings, store: Callable[[], Store]) -> None:
         self._engine = engine
-        self._source = source
         self._sampler = sampler
         self._settings = settings
         self._store = store
@@ -165,7 +161,7 @@ class Applying:
             if record.result == "running":
                 if not record.alive:
                     return record
-            elif self._executor(record.id).is_unsettled():
+            elif any(unit.unsettled for unit in self._units(record.id)):
                 return record
         return None
 
@@ -177,8 +173,9 @@ class Applying:
             self._store().applies.accept(record.id, self._settings.operator)
         return record
 
-    def _executor(self, number: int) -> Executor:
-        return Executor(self._engine, self._source, self._store().applies, number)
+    def _units(self, number: int) -> list[Unit]:
+        applies = self._store().applies
+        return units_of(applies.transaction(number), applies.journal(number))
 
     def finish(self, how: Finish) -> int | None:
         """Go on with an apply that was cut off, or take back what it left, in a process of its own; its number.
@@ -191,7 +188,7 @@ class Applying:
         if record is None:
             return None
         store = self._store()
-        if how == "go on" and not self._executor(record.id).can_go_on():
+        if how == "go on" and any(unit.taken_back for unit in self._units(record.id)):
             what = f"apply {record.id} was being taken back when it was cut off"
             raise Refusal(what, "let it be taken back: `gputui rollback`")
         store.applies.reopen(record.id, os.getpid())

@@ -8,6 +8,7 @@ from gputui.domain.errors import GputuiError
 from gputui.project.compose_agreement import disagreements
 from gputui.project.compose_command import canonical
 from gputui.project.compose_file import read_canonical, read_project
+from gputui.project.file_mark import file_mark
 
 
 class ComposeWatch:
@@ -22,7 +23,7 @@ class ComposeWatch:
         self._agreed = False
 
     def _marks(self) -> tuple[tuple[int, int] | None, ...]:
-        return tuple(_mark(path) for path in self._paths)
+        return tuple(file_mark(path) for path in self._paths)
 
     def forget(self) -> None:
         """Read the files at the next look, changed or not."""
@@ -62,11 +63,3 @@ class ComposeWatch:
             self.project = theirs
             shown = ", ".join(different[:3]) + (f" and {len(different) - 3} more" if len(different) > 3 else "")
             self.note = f"docker compose reads these files differently from gputui ({shown}); its reading is used"
-
-
-def _mark(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size

@@ -11,9 +11,6 @@ from gputui.domain.suggestion import SuggestedAssignment
 from gputui.planning.plan import labels_of
 from gputui.planning.suggestion import automatic
 
-MARK = "fallback: "
-"""How the reason of a revision begins that was made in this way."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement:

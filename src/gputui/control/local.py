@@ -9,14 +9,14 @@ from gputui.containers.engine import Engine
 from gputui.control.applying import Applying
 from gputui.control.compose_watch import ComposeWatch
 from gputui.control.drafting import Drafting
-from gputui.control.falling_back import MARK, Replacement, replacements
+from gputui.control.falling_back import Replacement, replacements
 from gputui.control.log_feeds import LogFeeds
 from gputui.control.sampler import Sampler
 from gputui.control.saving import Saving, fault_of
 from gputui.control.settings import Settings
 from gputui.domain.assignment import Assignments
 from gputui.domain.errors import UsageError
-from gputui.domain.event import ApplyEvent, ApplyRecord, Finish
+from gputui.domain.event import FALLBACK, ApplyEvent, ApplyRecord, Finish
 from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan
 from gputui.domain.service import Fallback, ServiceKey
@@ -50,7 +50,7 @@ class LocalControlRoom:
         )
         self._drafting = Drafting(self._sampler, settings, self._tell)
         self._saving = Saving(self._sampler, self._drafting, settings)
-        self._applying = Applying(engine, source, self._sampler, settings, self._saving.opened)
+        self._applying = Applying(engine, self._sampler, settings, self._saving.opened)
         self._logs = LogFeeds(engine)
 
     # --- watching -------------------------------------------------------------------------------------------------
@@ -251,9 +251,9 @@ class LocalControlRoom:
             return None
         for one in found:
             self._drafting.take_replacement(one.assignment)
-        self._saving.save_draft(MARK + "; ".join(one.text for one in found))
+        self._saving.save_draft(FALLBACK + "; ".join(one.text for one in found))
         plan = self.plan([f"{one.service.key.project}/{one.service.name}" for one in found])
-        return self.apply(plan, MARK + ", ".join(one.service.name for one in found))
+        return self.apply(plan, FALLBACK + ", ".join(one.service.name for one in found))
 
     def _replacements(self, policies: frozenset[Fallback]) -> tuple[Replacement, ...]:
         self._saving.look()

@@ -1,6 +1,6 @@
 """The saved state: opening it, following what others save, saving, and going back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from gputui.domain.peak import PeakKey
 from gputui.domain.snapshot import EngineStatus
 from gputui.domain.text import clean
 from gputui.planning.merge import conflict_text
+from gputui.project.file_mark import file_mark
 from gputui.project.generated_files import ASSIGNMENTS_NAME
+from gputui.project.saved_files import edited
 from gputui.project.state_file import StateFile, latest, masked, read_assignments, read_file
 
 
@@ -30,6 +32,8 @@ class Saving:
         self._store: Store | None = None
         self._version: int | None = None
         self._not_shared: str | None = None
+        self._files: Mapping[Path, str] = {}
+        self._marks: Mapping[Path, tuple[int, int] | None] = {}
         self._by_hand: tuple[str, ...] = ()
         self.apply: ApplyRecord | None = None
 
@@ -64,8 +68,13 @@ class Saving:
         store = self._store
         if store is None:
             return
-        self._by_hand = self._edited_by_hand(store)
         version = store.version()
+        if version != self._version:
+            self._files = store.files.saved()
+        marks = {path: file_mark(path) for path in self._files}
+        if version != self._version or marks != self._marks:
+            self._marks = marks
+            self._by_hand = tuple(_edited_by_hand(path.name) for path in edited(self._files))
         running = self.apply is not None and self.apply.result == "running"
         if version == self._version and not running:
             return
@@ -74,17 +83,6 @@ class Saving:
         self._sampler.remember(store.peaks.all())
         self._version = version
         self._drafting.follow(latest)
-
-    @staticmethod
-    def _edited_by_hand(store: Store) -> tuple[str, ...]:
-        notes = []
-        for one in store.files.all():
-            if one.found is None or one.found == one.saved:
-                continue
-            name = one.path.name
-            how = f"`gputui import {name}` takes it in" if name == ASSIGNMENTS_NAME else "gputui does not read it"
-            notes.append(f"{name} was edited by hand: {how}, the next save replaces it (and keeps {name}.bak)")
-        return tuple(notes)
 
     def remember(self, peaks: dict[PeakKey, int]) -> None:
         """Write down the peaks that were seen."""
@@ -164,3 +162,8 @@ class Saving:
 def fault_of(error: Exception) -> str:
     """What went wrong, as a note."""
     return error.what if isinstance(error, GputuiError) else repr(error)[:200]
+
+
+def _edited_by_hand(name: str) -> str:
+    how = f"`gputui import {name}` takes it in" if name == ASSIGNMENTS_NAME else "gputui does not read it"
+    return f"{name} was edited by hand: {how}, the next save replaces it (and keeps {name}.bak)"

@@ -32,6 +32,7 @@ class ApplyEvent:
 class ApplyRecord:
     """One apply: who, when, why, of which revision, and what came of it for each service.
 
+    `alive`: its process is there; it looks after what it made, or falls back, for a moment after the end.
     `missing`: GPUs (UUIDs) that were gone when a service was to start on them.
     """
 
@@ -47,6 +48,9 @@ class ApplyRecord:
     alive: bool = False
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+
+FALLBACK = "fallback: "
+"""How the reason of a revision, and of its apply, begins that was made by falling back."""
 
 HOW_TO_FINISH = (
     "go on with it (`gputui apply --resume`) or take back what it left (`gputui rollback`); "

@@ -90,7 +90,7 @@ def mask_command(words: Sequence[str]) -> tuple[str, ...]:
     for word in words:
         option = _OPTION.match(word)
         if hide_next and not option:
-            shown.append("••••")
+            shown.append(MASK)
             hide_next = False
             continue
         hide_next = False

@@ -217,7 +217,7 @@ def _record(row: tuple[object, ...]) -> ApplyRecord:
         # Between the record and its process there is a moment; nobody may take it for cut off.
         alive = result == "running" and seconds_since(str(started)) < STARTING_S
     else:
-        alive = result == "running" and pid_start is not None and _start_time(int(str(pid))) == pid_start
+        alive = pid_start is not None and _start_time(int(str(pid))) == pid_start
     results: dict[str, Result] = {
         "running": "running",
         "done": "done",

@@ -63,10 +63,8 @@ def read_project(paths: Sequence[Path], project_name: str | None = None) -> Comp
     Raises:
         UsageError: a file cannot be read, or says something that is wrong; it names file, line and key.
     """
-    directory = paths[0].absolute().parent
-    given = read_env_file(directory / ".env", os.environ, required=False, where=".env")
-    variables = {**given, **os.environ}
-    return _project(settle(read_model(paths, variables, directory)), paths, project_name, variables)
+    variables = _variables(paths)
+    return _project(settle(read_model(paths, variables, paths[0].absolute().parent)), paths, project_name, variables)
 
 
 def read_canonical(found: Mapping[str, Any], paths: Sequence[Path], project_name: str | None = None) -> ComposeProject:
@@ -75,9 +73,13 @@ def read_canonical(found: Mapping[str, Any], paths: Sequence[Path], project_name
     Raises:
         UsageError: it says something that gputui cannot read.
     """
-    directory = paths[0].absolute().parent
-    given = read_env_file(directory / ".env", os.environ, required=False, where=".env")
-    return _project(_located(found), paths, project_name, {**given, **os.environ})
+    return _project(_located(found), paths, project_name, _variables(paths))
+
+
+def _variables(paths: Sequence[Path]) -> dict[str, str]:
+    """What may be written as `${NAME}`: the environment's before those of the `.env` file."""
+    given = read_env_file(paths[0].absolute().parent / ".env", os.environ, required=False, where=".env")
+    return {**given, **os.environ}
 
 
 def _located(value: Any) -> Any:

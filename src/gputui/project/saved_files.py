@@ -10,22 +10,12 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from gputui.domain.errors import GputuiError
 from gputui.project.database import Database
 
 PREFIX = ".gputui-new."
-
-
-@dataclass(frozen=True, slots=True)
-class SavedFile:
-    """A file, what the database says it holds, and what it holds (None: there is none)."""
-
-    path: Path
-    saved: str
-    found: str | None
 
 
 class SavedFiles:
@@ -118,11 +108,17 @@ class SavedFiles:
             temporary.unlink(missing_ok=True)
         self._put_right()
 
-    def all(self) -> tuple[SavedFile, ...]:
-        """The files as they were saved, and as they are."""
+    def saved(self) -> dict[Path, str]:
+        """What each file was saved as."""
         with self._database.reading() as connection:
             rows = connection.execute("SELECT path, text FROM files ORDER BY path").fetchall()
-        return tuple(SavedFile(Path(row[0]), str(row[1]), _read(Path(row[0]))) for row in rows)
+        return {Path(row[0]): str(row[1]) for row in rows}
+
+
+def edited(saved: Mapping[Path, str]) -> tuple[Path, ...]:
+    """The files that are there and hold something else than they were saved as."""
+    found = ((path, _read(path), text) for path, text in saved.items())
+    return tuple(path for path, now, text in found if now not in (None, text))
 
 
 def _read(path: Path) -> str | None:

@@ -113,7 +113,7 @@ def restore(database: Database, state: StateFile, host: str) -> None:
     for table, rows in state.tables.items():
         if table not in _TABLES or any(len(row) != len(_TABLES[table]) for row in rows):
             raise UsageError(f"{clean(table, 60)}: not a table of a state", "name a file of `gputui export state`")
-    revisions = [[*_safe(row[:-1]), _moved(str(row[-1]), host)] for row in state.tables.get("revisions", [])]
+    revisions = [[*_safe(row[:-1]), _moved_body(str(row[-1]), host)] for row in state.tables.get("revisions", [])]
     applies = [_settled(row) for row in state.tables.get("applies", [])]
     rows_of = {"revisions": revisions, "applies": applies}
     with database.writing() as connection:
@@ -149,23 +149,31 @@ def _settled(row: Sequence[str | int | None]) -> list[str | int | None]:
     return found
 
 
-def _moved(body: str, host: str) -> str:
-    """A revision as one of this host.
+def _revision(body: str) -> Assignments:
+    """A revision as it was written down.
 
     Raises:
         UsageError: it is none.
     """
     try:
-        assignments = TypeAdapter(Assignments).validate_json(body)
+        return TypeAdapter(Assignments).validate_json(body)
     except ValidationError:
         raise UsageError("a revision in the file cannot be read", "export it again") from None
+
+
+def _moved(revision: Assignments, host: str) -> Assignments:
+    """The revision as one of this host, without the secrets that the file does not hold."""
     items = tuple(
         replace(
             item, key=replace(item.key, host=host), edits=tuple(edit for edit in item.edits if not _is_masked(edit))
         )
-        for item in assignments.items
+        for item in revision.items
     )
-    return TypeAdapter(Assignments).dump_json(replace(assignments, items=items)).decode()
+    return replace(revision, items=items)
+
+
+def _moved_body(body: str, host: str) -> str:
+    return TypeAdapter(Assignments).dump_json(_moved(_revision(body), host)).decode()
 
 
 def _is_masked(edit: Edit) -> bool:
@@ -175,22 +183,13 @@ def _is_masked(edit: Edit) -> bool:
 
 def masked(state: StateFile) -> tuple[str, ...]:
     """The changed arguments of the newest revision whose values were masked, as `service: argument`."""
-    rows = state.tables.get("revisions", [])
-    if not rows:
-        return ()
-    newest = json.loads(_unmoved(max(rows, key=_number)))
+    newest = _newest(state)
     return tuple(
-        f"{item['key']['name']}: {clean(edit['argument'], 60)} is a secret, which the file does not hold; set it again"
-        for item in newest.get("items", [])
-        for edit in item.get("edits", [])
-        if edit.get("value") == MASK
+        f"{item.key.name}: {clean(edit.argument, 60)} is a secret, which the file does not hold; set it again"
+        for item in (newest.items if newest else ())
+        for edit in item.edits
+        if _is_masked(edit)
     )
-
-
-def _unmoved(row: Sequence[str | int | None]) -> str:
-    body = str(row[-1]) if row else ""
-    _moved(body, "")
-    return body
 
 
 def latest(state: StateFile, host: str) -> Assignments:
@@ -199,11 +198,15 @@ def latest(state: StateFile, host: str) -> Assignments:
     Raises:
         UsageError: there is none.
     """
-    rows = state.tables.get("revisions", [])
-    if not rows:
+    newest = _newest(state)
+    if newest is None:
         raise UsageError("the file has no revision in it", "nothing to take in")
-    newest = max(rows, key=_number)
-    return TypeAdapter(Assignments).validate_json(_moved(str(newest[-1]), host))
+    return _moved(newest, host)
+
+
+def _newest(state: StateFile) -> Assignments | None:
+    row = max(state.tables.get("revisions", []), key=_number, default=None)
+    return _revision(str(row[-1]) if row else "") if row is not None else None
 
 
 def _number(row: Sequence[str | int | None]) -> int:

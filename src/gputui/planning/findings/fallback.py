@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gputui.domain.event import ApplyRecord
+from gputui.domain.event import FALLBACK, ApplyRecord
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import Gpu
 from gputui.domain.service import Service
@@ -32,5 +32,5 @@ def fell_back(services: Sequence[Service], reason: str) -> list[Finding]:
     return [
         about(service, "fell-back", "info", f"{service.name}: {reason}", "assign it its GPU again when that is back")
         for service in services
-        if reason.startswith("fallback: ") and f" {service.name} " in reason
+        if reason.startswith(FALLBACK) and f" {service.name} " in reason
     ]

@@ -59,9 +59,7 @@ def differs_from_file(services: Sequence[Service]) -> list[Finding]:
 def shares_with(service: Service, provider: Service) -> bool:
     """Whether a service's container uses the network, IPC, pids or volumes of another's."""
     own, other = service.container, provider.container
-    if own is None or other is None:
-        return False
-    return other.id in own.shares_with or other.name in own.shares_with
+    return own is not None and other is not None and _shares(own, other)
 
 
 def depended_on(services: Sequence[Service], containers: Sequence[Container]) -> list[Finding]:
@@ -73,12 +71,20 @@ def depended_on(services: Sequence[Service], containers: Sequence[Container]) ->
         container = service.container
         if container is None or not service.adopted or not service.enabled or service.requested == service.assigned:
             continue
-        for other in containers:
-            if other.id not in ours and (container.id in other.shares_with or container.name in other.shares_with):
-                text = f"{other.name} shares namespaces or volumes with {service.name} and would lose them"
-                fix = f"adopt {other.name}, or recreate it afterwards (--force)"
-                found.append(about(service, "shared-namespace", "error", text, fix))
+        found += [
+            _would_lose(service, other) for other in containers if other.id not in ours and _shares(other, container)
+        ]
     return found
+
+
+def _shares(other: Container, container: Container) -> bool:
+    return container.id in other.shares_with or container.name in other.shares_with
+
+
+def _would_lose(service: Service, other: Container) -> Finding:
+    text = f"{other.name} shares namespaces or volumes with {service.name} and would lose them"
+    fix = f"adopt {other.name}, or recreate it afterwards (--force)"
+    return about(service, "shared-namespace", "error", text, fix)
 
 
 def cut_off(
@@ -96,12 +102,11 @@ def cut_off(
         service = by_key.get(step.service)
         if service is None or service.container is None or service.name in told:
             continue
-        own = service.container
-        for other in containers:
-            if other.id not in remade and (own.id in other.shares_with or own.name in other.shares_with):
-                text = f"{other.name} shares namespaces or volumes with {service.name} and would lose them"
-                fix = f"adopt {other.name}, or restart it afterwards (--force)"
-                found.append(about(service, "shared-namespace", "error", text, fix))
+        found += [
+            _would_lose(service, other)
+            for other in containers
+            if other.id not in remade and _shares(other, service.container)
+        ]
     return tuple(found)
 
 

@@ -1,0 +1,97 @@
+"""How far the units of an apply have come, as the journal tells and as it goes on."""
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gputui.apply.operations import Parts
+from gputui.domain.event import Outcome
+from gputui.domain.plan import Task, Transaction
+from gputui.project.applies import JournalEntry
+
+
+@dataclass(slots=True)
+class Running:
+    """A task as it is carried out. `done` are the places of the operations that were done, `begun` of those that may
+    have been."""
+
+    number: int
+    task: Task
+    parts: Parts
+    done: set[int] = field(default_factory=set)
+    begun: set[int] = field(default_factory=set)
+    undone: set[int] = field(default_factory=set)
+    failure: str | None = None
+    missing: tuple[str, ...] = ()
+    launched: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_left(self) -> bool:
+        """Something of it could not be taken back, or there is no way to (a restart)."""
+        irreversible = bool(self.task.operations) and not any(operation.undo for operation in self.task.operations)
+        return bool(self.begun - self.undone) or irreversible
+
+
+@dataclass(slots=True)
+class Unit:
+    """Tasks that are carried out and taken back together."""
+
+    tasks: list[Running]
+    failed: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def committed(self) -> bool:
+        """Every new container was seen to be well: all that is left is clearing up."""
+        return all(
+            place in one.done
+            for one in self.tasks
+            for place, operation in enumerate(one.task.operations)
+            if operation.phase != "clear"
+        )
+
+    @property
+    def begun(self) -> bool:
+        """Something of it was begun."""
+        return any(one.begun for one in self.tasks)
+
+    @property
+    def taken_back(self) -> bool:
+        """Something of it was taken back, so that it cannot be gone on with."""
+        return any(one.undone for one in self.tasks)
+
+    @property
+    def unsettled(self) -> bool:
+        """Something of it is neither committed nor taken back."""
+        return not self.committed and any(one.begun - one.undone for one in self.tasks)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """What came of its services after it was taken back."""
+        return {one.task.step.name: "failed" if one.is_left else "rolled_back" for one in self.tasks}
+
+
+def units_of(transaction: Transaction, journal: Sequence[JournalEntry]) -> list[Unit]:
+    """The units of a transaction, in its order, as far as the journal says that they came."""
+    units: dict[int, Unit] = {}
+    for number, task in enumerate(transaction.tasks):
+        entries = [entry for entry in journal if entry.task == number]
+        last = max(entries, key=lambda entry: entry.order, default=None)
+        running = Running(number, task, Parts(task.old_id) if last is None else Parts(last.old_id, last.new_id))
+        running.begun = {entry.operation for entry in entries}
+        running.done = {entry.operation for entry in entries if entry.state == "done"}
+        running.undone = {entry.operation for entry in entries if entry.state == "undone"}
+        units.setdefault(task.step.unit or -number - 1, Unit([])).tasks.append(running)
+    return list(units.values())
+
+
+def ready(waiting: Sequence[Unit], running: Iterable[Unit]) -> list[Unit]:
+    """The units of which everything that comes before is done."""
+    unfinished = {one.number for unit in (*waiting, *running) for one in unit.tasks}
+    return [
+        unit
+        for unit in waiting
+        if not any(
+            number in unfinished and number not in {one.number for one in unit.tasks}
+            for one in unit.tasks
+            for number in one.task.after
+        )
+    ]

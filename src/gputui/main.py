@@ -24,6 +24,8 @@ from gputui.project.packaged_files import packaged
 from gputui.project.state_dir import StateDir, state_dir
 
 FIRST_LOOK_S = 15.0
+APPLYING = ("apply", "restart", "start", "stop", "rollback", "fallback")
+"""The verbs that carry out a plan."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -105,7 +107,7 @@ def _compose(arguments: argparse.Namespace) -> ComposeWatch:
 
 
 def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
-    from gputui.apply.process import launch  # noqa: PLC0415
+    from gputui.apply.process import Launcher, Order  # noqa: PLC0415
     from gputui.containers.docker_engine import DockerEngine, check_context_and_host  # noqa: PLC0415 - slow to import
     from gputui.gpus.nvml import NvmlSource  # noqa: PLC0415
 
@@ -115,8 +117,12 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
     def directory(status: EngineStatus) -> StateDir:
         return state_dir(status.info.id if status.info else "", engine.socket)
 
+    launcher = Launcher(_engine_options(arguments))
+    if arguments.verb in APPLYING and not arguments.readonly:
+        launcher.stand_by()
+
     def start_process(number: int, store: Store, how: Finish) -> None:
-        process = launch(number, how, _engine_options(arguments), store.directory)
+        process = launcher.launch(Order(apply_id=number, how=how, state_dir=store.directory))
         store.applies.claim(number, process.pid)
         # Somebody has to wait for it, or its pid would stay taken by a zombie.
         threading.Thread(target=process.wait, daemon=True).start()
@@ -154,17 +160,19 @@ def _engine_options(arguments: argparse.Namespace) -> list[str]:
 
 
 def _carry_out(arguments: argparse.Namespace) -> int:
-    from gputui.apply.process import carry_out  # noqa: PLC0415
+    from gputui.apply.process import await_order, carry_out  # noqa: PLC0415
     from gputui.containers.docker_engine import PATIENT_TIMEOUT_S, DockerEngine  # noqa: PLC0415
     from gputui.gpus.nvml import NvmlSource  # noqa: PLC0415
 
     engine = DockerEngine(arguments.host, arguments.context, timeout_s=PATIENT_TIMEOUT_S)
-    named = os.environ.get("GPUTUI_STATE_DIR")
-    directory = Path(named) if named else state_dir(engine.info().id, engine.socket).path
-    store = Store(directory)
-    how = arguments.how.replace("-", " ")
-    result = carry_out(engine, NvmlSource(), store.applies, arguments.apply_id, directory, how)
-    if result == "rolled_back" and store.applies.record(arguments.apply_id).missing:
+    source = NvmlSource()
+    order = await_order()
+    if order is None:
+        return 0
+    os.environ["GPUTUI_STATE_DIR"] = str(order.state_dir)
+    store = Store(order.state_dir)
+    result = carry_out(engine, source, store.applies, order)
+    if result == "rolled_back" and store.applies.record(order.apply_id).missing:
         _fall_back(arguments)
     return {"done": 0, "rolled_back": 4}.get(result, 5)
 

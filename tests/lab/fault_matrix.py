@@ -13,13 +13,14 @@ import os
 import queue
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random, SystemRandom
@@ -320,12 +321,13 @@ class Slot:
         process.wait(120)
 
     def _apply_pid(self) -> int | None:
-        wanted = f"GPUTUI_STATE_DIR={self.state}".encode()
-        for entry in Path("/proc").iterdir():
-            with suppress(OSError):
-                is_apply = entry.name.isdigit() and b"carry-out" in (entry / "cmdline").read_bytes()
-                if is_apply and wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    return int(entry.name)
+        """The process of the newest apply, also while it looks after what it made; one that stands by is none yet."""
+        path = self.state / "state.sqlite3"
+        if not path.exists():
+            return None
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=10)) as connection:
+            row = connection.execute("SELECT pid FROM applies ORDER BY id DESC").fetchone()
+            return row[0] if row and row[0] and Path(f"/proc/{row[0]}").exists() else None
         return None
 
     def _apply_on_screen(self, case: Case) -> None:

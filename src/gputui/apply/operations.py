@@ -111,8 +111,7 @@ def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912 
                 _keep_stopped(engine, parts.of(do.part))
             engine.set_restart_policy(parts.of(do.part), {"Name": do.name, "MaximumRetryCount": do.retries})
         case Rename():
-            if engine.inspect(parts.of(do.part)).name != do.name:
-                engine.rename(parts.of(do.part), do.name)
+            _rename(engine, parts.of(do.part), do.name)
         case Start():
             if do.part == "new" and parts.old is not None:
                 _keep_stopped(engine, parts.old)
@@ -132,6 +131,14 @@ def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912 
         case PutBack():
             raise NotWell("what is put back is put back by an undo")
     return None
+
+
+def _rename(engine: Engine, ref: str, name: str) -> None:
+    try:
+        engine.rename(ref, name)
+    except EngineError:  # the engine refuses a name that the container has already
+        if engine.inspect(ref).name != name:
+            raise
 
 
 def _keep_stopped(engine: Engine, ref: str) -> None:

@@ -8,7 +8,11 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+from pydantic import TypeAdapter
 
 from gputui.apply.executor import Executor
 from gputui.containers.engine import Engine
@@ -22,36 +26,86 @@ VERB = "carry-out"
 """The verb, not meant for people, that an apply process is started with."""
 
 
-def launch(apply_id: int, how: Finish, options: Sequence[str], state_dir: Path) -> subprocess.Popen[bytes]:
-    """Start the process of an apply: in a session of its own, without this terminal, so that neither quitting nor a
-    lost connection reaches it. `options` say which engine it is about."""
-    log = (state_dir / f"apply-{apply_id}.log").open("ab")
-    environment = {**os.environ, "GPUTUI_STATE_DIR": str(state_dir)}
-    with log:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What an apply's process is told: which apply is its own, how it is to end it, and where it is on record."""
+
+    apply_id: int
+    how: Finish
+    state_dir: Path
+
+    @property
+    def log(self) -> Path:
+        """Where its process writes what is no event."""
+        return self.state_dir / f"apply-{self.apply_id}.log"
+
+
+class Launcher:
+    """Starts the processes of applies: in a session of their own, without this terminal, so that neither quitting nor
+    a lost connection reaches them. `options` say which engine they are about."""
+
+    def __init__(self, options: Sequence[str]) -> None:
+        self._command = [sys.executable, "-m", "gputui", *options, VERB]
+        self._standing_by: subprocess.Popen[bytes] | None = None
+
+    def stand_by(self) -> None:
+        """Start a process before its order is known, so that the apply need not wait until it is up. It ends by itself
+        when this process does."""
+        self._standing_by = self._started(subprocess.DEVNULL)
+
+    def launch(self, order: Order) -> subprocess.Popen[bytes]:
+        """The process that carries out this order."""
+        process, self._standing_by = self._standing_by, None
+        if process is not None and _told(process, order):
+            return process
+        with order.log.open("ab") as log:
+            process = self._started(log)
+        _told(process, order)  # one that is gone already is seen as an apply that was cut off, with its log
+        return process
+
+    def _started(self, log: IO[bytes] | int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "gputui", *options, VERB, str(apply_id), how.replace(" ", "-")],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env=environment,
-            start_new_session=True,
+            self._command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd="/", start_new_session=True
         )
 
 
-def carry_out(
-    engine: Engine, source: GpuSource, applies: Applies, apply_id: int, state_dir: Path, how: Finish
-) -> Result:
-    """Carry out the apply of that number in this process, or finish it where it was cut off.
+def _told(process: subprocess.Popen[bytes], order: Order) -> bool:
+    """Whether the process was there to be told."""
+    assert process.stdin is not None
+    try:
+        with process.stdin as pipe:
+            pipe.write(TypeAdapter(Order).dump_json(order) + b"\n")
+    except OSError:
+        return False
+    return process.poll() is None
+
+
+def await_order() -> Order | None:
+    """The order of this process, for which it waits; None where whoever started it needs it no more. What it writes
+    goes to the log of its apply from then on."""
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):
+        return None
+    order = TypeAdapter(Order).validate_json(line)
+    log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o660)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
+    return order
+
+
+def carry_out(engine: Engine, source: GpuSource, applies: Applies, order: Order) -> Result:
+    """Carry out an apply in this process, or finish it where it was cut off.
 
     Raises:
         Conflict: another apply holds the lock.
     """
+    apply_id, how = order.apply_id, order.how
     asked: list[int] = []
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
-    lock = ApplyLock(state_dir)
+    lock = ApplyLock(order.state_dir)
     try:
         lock.take(LOCK_LIMIT_S)
     except Conflict as error:

@@ -162,9 +162,7 @@ def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb.add_argument("--yes", "-y", action="store_true", help="without asking")
     verb = verbs.add_parser("fallback", help="give services whose GPU was gone at the last apply the next best one")
     _common(verb)
-    verb = verbs.add_parser("carry-out")
-    verb.add_argument("apply_id", type=int)
-    verb.add_argument("how", choices=("carry-out", "go-on", "take-back"))
+    verbs.add_parser("carry-out")
 
 
 def _common(verb: argparse.ArgumentParser) -> None:

@@ -59,18 +59,24 @@ class DockerEngine:
         self._timeout_s = timeout_s
         self._host = host
         self._context = context
+        self._version = "auto"
         self._idle: list[Client] = []
         self._ensuring = threading.Lock()
         self._inspected: dict[str, tuple[object, Container]] = {}
 
     def _connect(self) -> Client:
         """A new client; docker-py's are not promised to be safe for several threads, so that each call, and each
-        stream, has one to itself."""
+        stream, has one to itself. Only the first one asks the engine for its version."""
+        version, timeout = self._version, self._timeout_s
+        client: Client
         if self._host:
-            return docker.APIClient(base_url=self._host, version="auto", timeout=self._timeout_s)
-        if self._context:
-            return docker.DockerClient.from_context(self._context, version="auto", timeout=self._timeout_s).api
-        return docker.DockerClient.from_env(version="auto", timeout=self._timeout_s).api
+            client = docker.APIClient(base_url=self._host, version=version, timeout=timeout)
+        elif self._context:
+            client = docker.DockerClient.from_context(self._context, version=version, timeout=timeout).api
+        else:
+            client = docker.DockerClient.from_env(version=version, timeout=timeout).api
+        self._version = str(client.api_version)
+        return client
 
     def _call(self, what: str, call: Callable[[Client], T]) -> T:
         client: Client | None = None
@@ -80,8 +86,10 @@ class DockerEngine:
         except _FAILURES as error:
             if client is not None and isinstance(error, docker.errors.APIError):
                 self._idle.append(client)
-            elif client is not None:
-                client.close()
+            else:
+                self._version = "auto"  # what answers next may be another version
+                if client is not None:
+                    client.close()
             raise self._translated(what, error) from error
         self._idle.append(client)
         return result

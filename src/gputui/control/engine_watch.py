@@ -10,10 +10,12 @@ from gputui.domain.snapshot import EngineStatus
 from gputui.domain.text import clean
 
 POLL_S = 2.0
+PAUSE_S = 0.3
+"""From one look to the next, however much happens: an apply alone makes a hundred events."""
 
 
 class EngineWatch:
-    """Lists the containers every two seconds, and at once when the engine reports that something happened."""
+    """Lists the containers every two seconds, and sooner when the engine reports that something happened."""
 
     def __init__(self, engine: Engine, changed: Callable[[], None], connected: Callable[[EngineStatus], None]) -> None:
         self._engine = engine
@@ -35,7 +37,8 @@ class EngineWatch:
             self._look()
             self._changed()
             self.first_answer.set()
-            self._poke.wait(POLL_S)
+            self._stop.wait(PAUSE_S)
+            self._poke.wait(POLL_S - PAUSE_S)
             self._poke.clear()
 
     def _look(self) -> None:

@@ -184,7 +184,7 @@ def _fall_back(arguments: argparse.Namespace) -> None:
     try:
         room.wait_until_seen(FIRST_LOOK_S)
         number = room.fall_back(frozenset(("auto",)))
-        while number is not None and room.record(number).result == "running" and room.record(number).alive:
+        while number is not None and room.record(number).under_way:
             time.sleep(0.2)
     finally:
         room.close()

@@ -134,7 +134,7 @@ def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path) -> i
     app = GputuiApp(room, AppOptions(themes=themes, theme=arguments.theme, readonly=arguments.readonly))
     app.run()
     apply = room.snapshot().apply
-    if apply is not None and apply.result == "running" and apply.alive:
+    if apply is not None and apply.under_way:
         how = (
             "ends with the screen, for it is simulated" if arguments.demo is not None else "goes on without the screen"
         )

@@ -268,7 +268,7 @@ def apply(one: ApplyRecord) -> dict[str, Any]:
         "reason": one.reason,
         "started_at": one.started_at,
         "ended_at": one.ended_at,
-        "result": one.result if one.result != "running" or one.alive else "cut off",
+        "result": "cut off" if one.cut_off else one.result,
         "services": dict(one.services),
         "message": one.message,
     }

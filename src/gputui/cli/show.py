@@ -192,7 +192,7 @@ def _problems(snapshot: Snapshot) -> list[str]:
         if service.adopted and service.enabled and (not service.running or unhealthy):
             problems.append(f"{service.name} is {state_text(service)}")
     apply = snapshot.apply
-    if apply is not None and apply.result == "running" and not apply.alive:
+    if apply is not None and apply.cut_off:
         problems.append(f"the apply of {apply.operator} was cut off; `gputui rollback --yes` takes back what it left")
     return problems
 
@@ -209,7 +209,7 @@ def _status_json(snapshot: Snapshot) -> dict[str, Any]:
             "services": len(snapshot.services),
             "running": sum(service.running for service in snapshot.services),
             "revision": snapshot.draft.saved.revision,
-            "applying": apply.operator if apply and apply.result == "running" and apply.alive else None,
+            "applying": apply.operator if apply and apply.under_way else None,
             "notes": list(snapshot.notes),
         }
     )
@@ -222,7 +222,7 @@ def _status(snapshot: Snapshot) -> None:
         running = sum(service.running for service in snapshot.services)
         revision = snapshot.draft.saved.revision
         say(f"{info.name} {info.version}: {len(snapshot.services)} services, {running} running, revision {revision}")
-    if apply and apply.result == "running" and apply.alive:
+    if apply and apply.under_way:
         say(f"{apply.operator} is applying revision {apply.revision}")
     for problem in _problems(snapshot):
         say(f" ✗ {problem}")
@@ -252,7 +252,7 @@ def history(room: ControlRoom, arguments: argparse.Namespace) -> int:
     say()
     rows = []
     for one in applies:
-        result = "cut off" if one.result == "running" and not one.alive else one.result
+        result = "cut off" if one.cut_off else one.result
         rows.append((str(one.id), str(one.revision), one.started_at, one.operator, result, one.message or one.reason))
     print_table(("APPLY", "REVISION", "BEGAN", "BY", "RESULT", ""), rows)
     return 0

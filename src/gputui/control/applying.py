@@ -158,10 +158,8 @@ class Applying:
     def unsettled(self) -> ApplyRecord | None:
         """The newest apply that was cut off, or that left something that was neither committed nor taken back."""
         for record in self._store().applies.open():
-            if record.result == "running":
-                if not record.alive:
-                    return record
-            elif any(unit.unsettled for unit in self._units(record.id)):
+            ended = record.result != "running"
+            if record.cut_off or (ended and any(unit.unsettled for unit in self._units(record.id))):
                 return record
         return None
 

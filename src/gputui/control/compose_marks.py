@@ -54,8 +54,10 @@ def compose_marks(project: ComposeProject | None) -> ComposeMarks:
     if project is None:
         return ComposeMarks(project=None, in_files={}, with_override={})
     override = Path(project.directory) / OVERRIDE_NAME
-    files = [*project.files, str(override)] if override.is_file() else list(project.files)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        asked = [pool.submit(config_hashes, one, project.name) for one in (project.files, files)]
-        in_files, with_override = (one.result() for one in asked)
+        asked = pool.submit(config_hashes, project.files, project.name)
+        overridden = asked
+        if override.is_file():
+            overridden = pool.submit(config_hashes, [*project.files, str(override)], project.name)
+        in_files, with_override = asked.result(), overridden.result()
     return ComposeMarks(project=project, in_files=in_files, with_override=with_override)

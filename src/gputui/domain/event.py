@@ -48,6 +48,16 @@ class ApplyRecord:
     alive: bool = False
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def under_way(self) -> bool:
+        """It has no end yet, and its process is there."""
+        return self.result == "running" and self.alive
+
+    @property
+    def cut_off(self) -> bool:
+        """It has no end, and its process is gone."""
+        return self.result == "running" and not self.alive
+
 
 FALLBACK = "fallback: "
 """How the reason of a revision, and of its apply, begins that was made by falling back."""

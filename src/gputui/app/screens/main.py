@@ -112,13 +112,12 @@ class MainScreen(Screen[None]):
         self.table.show(snapshot)
         self._show_selected()
         apply = snapshot.apply
-        if apply is not None and apply.result == "running" and apply.alive:
+        if apply is not None and apply.under_way:
             self.launch.follow(apply.id)
         self.launch.show(snapshot.services if self.panes.current == "launch" else ())
         if before is None or _controls(before) != _controls(snapshot):
             self.refresh_bindings()
-        cut_off = apply is not None and apply.result == "running" and not apply.alive
-        if cut_off and apply is not None and apply.id != self._asked_about and not self._readonly:
+        if apply is not None and apply.cut_off and apply.id != self._asked_about and not self._readonly:
             self._asked_about = apply.id
             self._ask_about_cut_off()
 
@@ -313,7 +312,7 @@ class MainScreen(Screen[None]):
             revisions, applies = (), ()
         rows = [(f"revision {one.revision}", one.saved_at, one.author, "saved", one.reason) for one in revisions]
         for record in applies:
-            result = "cut off" if record.result == "running" and not record.alive else record.result.replace("_", " ")
+            result = "cut off" if record.cut_off else record.result.replace("_", " ")
             why = record.message or record.reason
             rows.append((f"apply {record.id}", record.started_at, record.operator, result, why))
         rows.sort(key=lambda one: one[1], reverse=True)

@@ -135,6 +135,7 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
         health_limit_s=_seconds(arguments, "health_limit", 1800.0),
         readonly=arguments.readonly,
         path_aliases=dict(arguments.path_alias),
+        mechanism=arguments.mechanism,
         state_dir=directory,
         launch=start_process,
     )
@@ -154,6 +155,8 @@ def _engine_options(arguments: argparse.Namespace) -> list[str]:
         options += ["--context", arguments.context]
     for path in _compose_paths(arguments):
         options += ["--file", str(path.absolute())]
+    if arguments.mechanism:
+        options += ["--mechanism", arguments.mechanism]
     if arguments.project_name:
         options += ["--project-name", arguments.project_name]
     return options

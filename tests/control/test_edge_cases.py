@@ -8,6 +8,7 @@ import pytest
 
 from gputui.control.store import Store
 from gputui.domain.assignment import Assignments
+from gputui.domain.capabilities import HostAccess
 from gputui.domain.compose import ComposeProject
 from gputui.domain.errors import GputuiError
 from tests.app.conftest import Opening, open_room  # noqa: F401 - a fixture
@@ -55,6 +56,14 @@ def test_config_file_write_fails_and_nothing_is_saved(tmp_path: Path) -> None:
     one = service("a", gpu(0))
     with pytest.raises(GputuiError, match=r"nothing was saved|cannot be written"):
         store.save(
-            0, Assignments(), author="alice", reason="x", services=[one], as_found=[one], gpus=[gpu(0)], project=project
+            0,
+            Assignments(),
+            author="alice",
+            reason="x",
+            services=[one],
+            as_found=[one],
+            gpus=[gpu(0)],
+            project=project,
+            access=HostAccess(),
         )
     assert store.revisions.latest().revision == 0

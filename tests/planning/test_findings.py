@@ -138,7 +138,7 @@ def test_a_mig_instance_in_a_group() -> None:
     ]
     readings = [reading(one) for one in (whole, *instances)]
     findings = found(starts("llm", *instances, words=("vllm", "serve", "m", "-tp", "2")), readings=readings)
-    assert only(findings, "mig-in-group", "error").gpu == "MIG-0"
+    assert only(findings, "mig-in-group", "refusal").gpu == "MIG-0"
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,11 @@ class Commands:
         """Show all that would change, ask, save, and carry the plan out."""
         if await self.finish_cut_off():
             return
+        try:
+            await in_thread(self._room.find_out)
+        except GputuiError as error:
+            self._told(error)
+            return
         plan = self._room.plan()
         if not plan.doing:
             self._person.tell("nothing to do: what runs is what is assigned", "information")
@@ -220,6 +225,7 @@ class Commands:
             ):
                 return
             saved = await in_thread(lambda: self._room.roll_back(None))
+            await in_thread(self._room.find_out)
         except GputuiError as error:
             self._told(error)
             return

@@ -1,11 +1,13 @@
 """The command line: options and verbs."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from gputui import __version__
+from gputui.domain.capabilities import MECHANISMS
 from gputui.domain.suggestion import STRATEGIES
 
 SHOWS = ("gpus", "services", "processes", "findings", "status")
@@ -24,7 +26,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The parsed command line; exits with 2 where it is wrong."""
     # `--demo` takes a value only with "=", so that a verb may follow it.
     words = ["--demo=" if word == "--demo" else word for word in arguments]
-    return _parser().parse_args(words)
+    parser = _parser()
+    asked = os.environ.get("GPUTUI_MECHANISM")
+    if asked and asked not in MECHANISMS:
+        parser.error(f"GPUTUI_MECHANISM={asked!r} is none of {', '.join(MECHANISMS)}")
+    parsed = parser.parse_args(words)
+    parsed.mechanism = parsed.mechanism or asked or None
+    return parsed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", metavar="URL", help="the engine's address, as in DOCKER_HOST")
     add("--context", metavar="N", help="the docker context to use")
     add("--path-alias", action="append", default=[], type=_alias, metavar="A=B", help="paths that mean the same place")
+    add(
+        "--mechanism",
+        choices=MECHANISMS,
+        help="how containers get their GPUs, whatever else would be chosen (also GPUTUI_MECHANISM)",
+    )
     add("--demo", metavar="SCENARIO", help="a simulated server; --demo=NAME chooses which")
     add("--readonly", action="store_true", help="only look")
     add("--theme", metavar="N", help="the screen's theme")

@@ -90,6 +90,7 @@ def _argument(text: str) -> tuple[str, str]:
 def plan(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`plan [SERVICE…]`."""
     _seen(room)
+    room.find_out()
     found = room.preview(room.plan(arguments.service, refresh=arguments.refresh))
     if arguments.json:
         print(json.dumps(json_form.plan(found)), flush=True)
@@ -117,6 +118,7 @@ def apply(room: ControlRoom, arguments: argparse.Namespace) -> int:
     if arguments.resume:
         return _finish(room, arguments, "go on")
     _ready(room)
+    room.find_out()
     plain = room.plan(arguments.service, refresh=arguments.refresh)
     kept = {step.service for step in plain.doing if step.name in arguments.keep_layer}
     unknown = set(arguments.keep_layer) - {step.name for step in plain.doing if step.action == "recreate"}
@@ -200,6 +202,7 @@ def roll_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
     if not ask(f"Go back to {which}?", yes=arguments.yes):
         return 2
     saved = room.roll_back(arguments.revision)
+    room.find_out()
     return _carry_out(room, room.plan(), arguments, saved.reason, asked=True)
 
 

@@ -4,9 +4,11 @@ import base64
 import json
 import logging
 import os
+import secrets
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +17,9 @@ import docker.errors
 import requests.exceptions
 import urllib3.exceptions
 
+from gputui.containers.capabilities import capabilities_of, is_podman
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
-from gputui.domain.container import Container, ContainerSpec, EngineInfo, Layer
+from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec, EngineInfo, Layer
 from gputui.domain.errors import EngineError, GputuiError, NotFound, Unreachable, UsageError
 from gputui.domain.text import clean
 
@@ -149,14 +152,43 @@ class DockerEngine:
         """Which engine this is."""
         info = self._call("info", lambda client: client.info())
         version = self._call("version", lambda client: client.version())
-        parts = [str(part.get("Name", "")) for part in version.get("Components") or []]
         return EngineInfo(
             id=clean(str(info.get("ID") or info.get("Name") or "engine"), 120),
-            name="podman" if "Podman Engine" in parts else "docker",
+            name="podman" if is_podman(version) else "docker",
             version=clean(str(version.get("Version", "")), 60),
             api_version=clean(str(version.get("ApiVersion", "")), 20),
             hostname=clean(str(info.get("Name", "")), 120),
+            capabilities=capabilities_of(info, version, same_host=self.socket is not None),
         )
+
+    def has_nvidia_driver(self) -> bool | None:
+        """Asked for by a request that no driver carries out: with a count and names at once. An engine without the
+        driver says that it has none; one that has it refuses the contradiction. Neither starts anything."""
+        images = self._call("list images", lambda client: client.images())
+        image = next((str(one["Id"]) for one in images), None)
+        if image is None:
+            return None
+        self._remove_probes()  # one that was cut off
+        request = {"Driver": "nvidia", "Count": 1, "DeviceIDs": ["0"], "Capabilities": [["gpu"]]}
+        host = {"DeviceRequests": [request], "NetworkMode": "none"}
+        body = {"Image": image, "Cmd": ["true"], "Labels": {LABEL_PROBE: "1"}, "HostConfig": host}
+        ref = self.create(ContainerSpec(name=f"gputui-probe-{secrets.token_hex(6)}", body=body))
+        try:
+            self.start(ref)
+        except EngineError as error:
+            if "could not select device driver" in error.what:
+                return False
+            return True if "Count and DeviceIDs" in error.what else None
+        finally:
+            self._remove_probes()
+        return None
+
+    def _remove_probes(self) -> None:
+        filters = {"label": LABEL_PROBE}
+        listed = self._call("list containers", lambda client: client.containers(all=True, filters=filters))
+        for line in listed:
+            with suppress(EngineError):  # somebody else's may be gone already
+                self.remove(str(line["Id"]))
 
     def containers(self) -> tuple[Container, ...]:
         """All containers; one is inspected again only when its line of the list changed."""

@@ -33,6 +33,11 @@ class Engine(Protocol):
         """Which engine this is."""
         ...
 
+    def has_nvidia_driver(self) -> bool | None:
+        """Whether it carries out device requests for the driver `nvidia`; None where that cannot be told. It makes a
+        container that cannot start, and removes it."""
+        ...
+
     def containers(self) -> tuple[Container, ...]:
         """All containers, running or not."""
         ...

@@ -51,6 +51,7 @@ def container_from(data: Mapping[str, Any]) -> Container:
         },
         gpu_environment={name: clean(variables[name], 600) for name in GPU_VARIABLES if name in variables},
         device_requests=tuple(_request(request) for request in host.get("DeviceRequests") or []),
+        device_nodes=_device_nodes(host),
         runtime=str(host.get("Runtime") or ""),
         sees_all_devices=bool(host.get("Privileged")) or _mounts_dev(host),
         auto_remove=bool(host.get("AutoRemove")),
@@ -103,6 +104,11 @@ def _request(data: Mapping[str, Any]) -> DeviceRequest:
         capabilities=tuple(tuple(str(name) for name in group) for group in data.get("Capabilities") or []),
         options=dict(data.get("Options") or {}),
     )
+
+
+def _device_nodes(host: Mapping[str, Any]) -> tuple[str, ...]:
+    paths = [str(device.get("PathInContainer") or "") for device in host.get("Devices") or []]
+    return tuple(clean(path, 60) for path in paths if GPU_NODE.match(path.removeprefix("/dev/")))
 
 
 def _mounts_dev(host: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gputui.containers.inspect_data import container_from, spec_from
+from gputui.domain.capabilities import Capabilities
 from gputui.domain.container import Container, ContainerSpec, EngineInfo, Layer
 from gputui.domain.errors import EngineError, NotFound
 from gputui.domain.gpu import Gpu
@@ -167,8 +168,23 @@ class SimulatedEngine:
     def info(self) -> EngineInfo:
         """The simulated engine."""
         return EngineInfo(
-            id="simulated", name="docker", version="28.5.2", api_version="1.51", hostname=self._scenario.host
+            id="simulated",
+            name="docker",
+            version="28.5.2",
+            api_version="1.51",
+            hostname=self._scenario.host,
+            capabilities=Capabilities(
+                nvidia_driver=True,
+                cdi=False,
+                runtimes=("nvidia", "runc"),
+                default_runtime="runc",
+                cgroup_driver="systemd",
+            ),
         )
+
+    def has_nvidia_driver(self) -> bool | None:
+        """It does."""
+        return True
 
     def containers(self) -> tuple[Container, ...]:
         """All containers."""

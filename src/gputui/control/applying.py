@@ -63,6 +63,7 @@ class Applying:
             token=secrets.token_hex(8),
             settle_s=self._settings.settle_s,
             health_limit_s=self._settings.health_limit_s,
+            engine_reports=self._sampler.access.capabilities.reports_requests,
         )
         transaction = make_transaction(
             plan, self._grounds(plan, services, keep_layers, terms.token), self._sampler.project, terms
@@ -70,6 +71,16 @@ class Applying:
         number = store.applies.begin(transaction)
         self._settings.launch(number, store, "carry out")
         return number
+
+    def find_out_driver(self) -> None:
+        """Whether the engine carries out requests for NVIDIA's driver, where that is not known. It takes a container
+        that cannot start, so it is not done by looking alone."""
+        can = self._sampler.access.capabilities
+        if can.nvidia_driver is not None or self._settings.readonly or self._sampler.engine.info is None:
+            return
+        found = self._engine.has_nvidia_driver()
+        if found is not None:
+            self._sampler.learn(replace(can, nvidia_driver=found))
 
     def preview(self, plan: Plan, services: Mapping[ServiceKey, Service]) -> Plan:
         """The plan with all that would change in each container that is made anew, and what it would lose."""

@@ -2,12 +2,15 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from gputui.containers.engine import Engine, Stream
+from gputui.domain.capabilities import Capabilities
 from gputui.domain.container import Container
 from gputui.domain.errors import GputuiError
 from gputui.domain.snapshot import EngineStatus
 from gputui.domain.text import clean
+from gputui.planning.mechanism import with_evidence
 
 POLL_S = 2.0
 PAUSE_S = 0.3
@@ -50,6 +53,8 @@ class EngineWatch:
             self.containers = self._engine.containers()
             # Only now: an engine that counts as connected while its containers are not known has none of them.
             self.status = status
+            if status.info is not None:
+                self.learn(with_evidence(status.info.capabilities, self.containers))
             if self._events is None:
                 self._follow_events()
         except GputuiError as error:
@@ -75,6 +80,11 @@ class EngineWatch:
                     self._events = None
 
         threading.Thread(target=follow, name="engine-events", daemon=True).start()
+
+    def learn(self, capabilities: Capabilities) -> None:
+        """Something about the engine was found out."""
+        if self.status.info is not None and self.status.info.capabilities != capabilities:
+            self.status = replace(self.status, info=replace(self.status.info, capabilities=capabilities))
 
     def look_now(self) -> None:
         """List the containers again soon."""

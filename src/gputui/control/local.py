@@ -44,6 +44,7 @@ class LocalControlRoom:
             host=settings.host,
             interval_s=settings.interval_s,
             path_aliases=settings.path_aliases,
+            mechanism=settings.mechanism,
             changed=self._changed,
             told=self._tell,
             connected=self._connected,
@@ -118,7 +119,16 @@ class LocalControlRoom:
             engine=sampler.engine,
             services=services,
             draft=draft,
-            findings=find_all(services, sampler.gpus, readings, memory, sampler.containers, last, draft.saved.reason),
+            findings=find_all(
+                services,
+                sampler.gpus,
+                readings,
+                memory,
+                sampler.containers,
+                last,
+                draft.saved.reason,
+                sampler.access,
+            ),
             apply=last,
             operator=self._settings.operator,
             project=sampler.project.name if sampler.project else "",
@@ -206,6 +216,7 @@ class LocalControlRoom:
             only=only,
             refresh=refresh,
             containers=self._sampler.containers,
+            access=self._sampler.access,
         )
 
     def lifecycle_plan(self, names: Sequence[str], action: Literal["restart", "start", "stop"]) -> Plan:
@@ -215,6 +226,12 @@ class LocalControlRoom:
         revision = snapshot.draft.saved.revision
         containers = self._sampler.containers
         return lifecycle_plan(snapshot.services, gpus, names, action, revision=revision, containers=containers)
+
+    def find_out(self) -> None:
+        """Find out what a plan needs to know of the engine and what it does not tell."""
+        made = [step for step in self.plan().doing if step.action in ("create", "recreate")]
+        if any(step.view is not None and step.view.mechanism == "nvidia" for step in made):
+            self._applying.find_out_driver()
 
     def preview(self, plan: Plan) -> Plan:
         """The plan with all that would change in each container, and what it would lose."""

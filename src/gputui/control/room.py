@@ -98,6 +98,11 @@ class ControlRoom(Protocol):
         """What an apply of the draft would do; `refresh`: also to what differs from its Compose file."""
         ...
 
+    def find_out(self) -> None:
+        """Find out what the plan needs to know of the engine and what it does not tell by itself; to be called before
+        a plan is shown that may be carried out. It may take a moment."""
+        ...
+
     def preview(self, plan: Plan) -> Plan:
         """The plan with every field that changes in each container, and what it would lose. May take time."""
         ...

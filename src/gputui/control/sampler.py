@@ -8,6 +8,7 @@ from gputui.control.engine_watch import EngineWatch
 from gputui.control.gpu_watch import GpuWatch
 from gputui.control.model_watch import ModelWatch
 from gputui.domain.assignment import Assignments
+from gputui.domain.capabilities import Capabilities, HostAccess, MechanismName
 from gputui.domain.compose import ComposeProject
 from gputui.domain.container import Container
 from gputui.domain.gpu import Gpu, GpuInventory, Reading
@@ -32,12 +33,14 @@ class Sampler:
         host: str,
         interval_s: float,
         path_aliases: Mapping[str, str],
+        mechanism: MechanismName | None,
         changed: Callable[[], None],
         told: Callable[[], None],
         connected: Callable[[EngineStatus], None],
     ) -> None:
         self._host = host
         self._aliases = path_aliases
+        self._mechanism = mechanism
         self._compose = compose
         self._gpu_watch = GpuWatch(source, interval_s, changed)
         self._engine_watch = EngineWatch(engine, changed, connected)
@@ -100,6 +103,16 @@ class Sampler:
     def engine(self) -> EngineStatus:
         """The engine, or why it cannot be reached."""
         return self._engine_watch.status
+
+    @property
+    def access(self) -> HostAccess:
+        """How GPUs can reach containers here."""
+        info = self.engine.info
+        return HostAccess(capabilities=info.capabilities if info else Capabilities(), asked=self._mechanism)
+
+    def learn(self, capabilities: Capabilities) -> None:
+        """Something about the engine was found out."""
+        self._engine_watch.learn(capabilities)
 
     @property
     def containers(self) -> tuple[Container, ...]:

@@ -115,6 +115,7 @@ class Saving:
             gpus=self._gpus(),
             # Simulated GPUs have no business in the files of a real project.
             project=None if self._settings.simulated else self._sampler.project,
+            access=self._sampler.access,
         )
         self._drafting.saved(saved, assignments)
         return saved

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gputui.control.store import Store
+from gputui.domain.capabilities import MechanismName
 from gputui.domain.errors import Refusal
 from gputui.domain.event import Finish
 from gputui.domain.snapshot import EngineStatus
@@ -22,6 +23,7 @@ class Settings:
     readonly: bool = False
     simulated: bool = False
     path_aliases: Mapping[str, str] = field(default_factory=dict)
+    mechanism: MechanismName | None = None
     state_dir: Callable[[EngineStatus], StateDir]
     launch: Callable[[int, Store, Finish], None]
 

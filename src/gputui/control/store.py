@@ -5,13 +5,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from gputui.domain.assignment import Assignments
+from gputui.domain.capabilities import HostAccess
 from gputui.domain.compose import ComposeProject, ComposeService
 from gputui.domain.errors import Conflict, GputuiError, Refusal
 from gputui.domain.gpu import Gpu
 from gputui.domain.service import Edit, Service
 from gputui.planning.argument_edit import with_argument
 from gputui.planning.budget import all_edits
-from gputui.planning.container_view import container_view
+from gputui.planning.container_view import view_of
 from gputui.planning.edit import current_assignment
 from gputui.planning.spec_edit import gib_down
 from gputui.project.applies import Applies
@@ -67,6 +68,7 @@ class Store:
         as_found: Sequence[Service],
         gpus: Sequence[Gpu],
         project: ComposeProject | None,
+        access: HostAccess,
     ) -> Assignments:
         """Save the next revision, with its files: all of it, or nothing.
 
@@ -92,14 +94,18 @@ class Store:
                 if assignments.of(service.key) is None:
                     complete = complete.having(current_assignment(service))
             made.append(revision_after(newest, complete, author=author, reason=reason))
-            with self.files.together(_texts(made[-1], services, gpus, project)) as connection:
+            with self.files.together(_texts(made[-1], services, gpus, project, access)) as connection:
                 for one in made:
                     self.revisions.insert(connection, one)
         return made[-1]
 
 
 def _texts(
-    saved: Assignments, services: Sequence[Service], gpus: Sequence[Gpu], project: ComposeProject | None
+    saved: Assignments,
+    services: Sequence[Service],
+    gpus: Sequence[Gpu],
+    project: ComposeProject | None,
+    access: HostAccess,
 ) -> dict[Path, str]:
     if project is None:
         return {}
@@ -109,11 +115,10 @@ def _texts(
         service = next((one for one in services if one.key == item.key), None)
         if not item.adopted or service is None:
             continue
-        sees_all = bool(service.container and service.container.sees_all_devices)
         try:
-            view = container_view(gpus, item.gpus, sees_all_devices=sees_all)
+            view = view_of(service, gpus, item.gpus, access)
         except GputuiError:
-            continue  # one of its GPUs is gone: a finding on its row says so
+            continue  # its GPUs cannot be given to it: a finding on its row says why
         variables = {}
         if item.budget_mib is not None and service.budget_env is not None:
             variables[service.budget_env] = gib_down(item.budget_mib)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gputui.domain.capabilities import MechanismName
 from gputui.domain.launch import Launch
 from gputui.domain.service import Fallback
 
@@ -30,6 +31,7 @@ class ComposeService:
     vram_mib: int | None = None
     depends_on: tuple[str, ...] = ()
     fallback: Fallback | None = None
+    mechanism: MechanismName | None = None
     priority: int = 0
     isolate: bool = False
     has_budget: bool = False

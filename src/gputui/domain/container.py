@@ -1,10 +1,11 @@
 """A container as the engine describes it, and the spec that makes one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from gputui.domain.capabilities import Capabilities
 from gputui.domain.launch import Launch
 from gputui.domain.text import clean
 
@@ -25,6 +26,8 @@ LABEL_FILE = "io.gputui.compose-hash"
 LABEL_CONFIG_HASH = "com.docker.compose.config-hash"
 """By it `docker compose up` sees that nothing changed."""
 LABEL_IMAGE = "com.docker.compose.image"
+LABEL_PROBE = "io.gputui.probe"
+"""On a container that only exists to find something out; it is no service."""
 LABEL_ORIGINAL = "io.gputui.original"
 """What budget and edits changed, as it was before."""
 
@@ -53,9 +56,15 @@ class DeviceRequest:
 
     @property
     def asks_for_gpus(self) -> bool:
-        """A request for GPUs, be it by capability or by a CDI name."""
-        by_capability = any("gpu" in group for group in self.capabilities)
-        return by_capability or any(name.startswith("nvidia.com/") for name in self.device_ids)
+        """A request for GPUs."""
+        return asks_for_gpus(self.driver, self.capabilities, self.device_ids)
+
+
+def asks_for_gpus(driver: str, capabilities: Iterable[Iterable[str]], device_ids: Iterable[str]) -> bool:
+    """Whether a device request is one for GPUs: by its driver, by a capability (both `gpu` and `nvidia` select NVIDIA's
+    driver in Docker, daemon/nvidia_linux.go), or by a CDI name."""
+    by_capability = any(name in ("gpu", "nvidia") for group in capabilities for name in group)
+    return driver == "nvidia" or by_capability or any(name.startswith("nvidia.com/") for name in device_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,7 @@ class Container:
 
     `shares_with` are the containers whose network, IPC, pids or volumes it uses.
     `unedited` is the launch without the budget and the changed arguments that gputui gave it.
+    `device_nodes` are GPUs' nodes that it was given one by one (`--device`), or that Podman put in for a CDI name.
     `addresses` are its own on its networks, or the host's where it uses that.
     `gpu_environment` holds the variables of `GPU_VARIABLES` only, so that no secret travels with a snapshot.
     """
@@ -105,6 +115,7 @@ class Container:
     labels: Mapping[str, str] = field(default_factory=dict)
     gpu_environment: Mapping[str, str] = field(default_factory=dict)
     device_requests: tuple[DeviceRequest, ...] = ()
+    device_nodes: tuple[str, ...] = ()
     runtime: str = ""
     sees_all_devices: bool = False
     auto_remove: bool = False
@@ -155,3 +166,4 @@ class EngineInfo:
     version: str
     api_version: str
     hostname: str
+    capabilities: Capabilities = field(default_factory=Capabilities)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from gputui.domain.capabilities import MechanismName
 from gputui.domain.container import ContainerSpec, Layer
 from gputui.domain.finding import Finding
 from gputui.domain.operation import Operation
@@ -16,10 +17,12 @@ class ContainerView:
     """What a container is told of its GPUs; made by `planning.container_view` alone.
 
     `gpus` are UUIDs in the operator's order, `cuda_visible_devices` the same as indices inside the container.
+    `device_ids` are the names that a device request asks for; there are none where the `mechanism` is another.
     """
 
     gpus: tuple[str, ...]
     device_ids: tuple[str, ...]
+    mechanism: MechanismName | None
     nvidia_visible_devices: str
     cuda_visible_devices: str | None
     expected_nodes: frozenset[str] | None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gputui.domain.capabilities import MechanismName
 from gputui.domain.container import Container
 from gputui.domain.launch import Launch
 from gputui.domain.model import ModelFiles
@@ -77,7 +78,7 @@ class Service:
     `unmounted` is the path of a model that no volume covers, `smallest_gpu_mib` the total of the smallest GPU that it
     is assigned. `contradiction` is what its Compose file says twice and differently about its GPUs, `file_differences`
     what is not as the file says. `depends_on` are services of its project, `fallback` is what is done when a GPU of it
-    is gone when it starts.
+    is gone when it starts, `mechanism` the way in which its file wants its GPUs given.
     """
 
     key: ServiceKey
@@ -109,6 +110,7 @@ class Service:
     depends_on: tuple[str, ...] = ()
     file_differences: tuple[str, ...] = ()
     fallback: Fallback = "never"
+    mechanism: MechanismName | None = None
     not_carried: tuple[str, ...] = ()
 
     @property

@@ -1,23 +1,60 @@
 """What a container is told of its GPUs: made here and nowhere else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from gputui.domain.capabilities import CDI_KIND, CdiDevice, HostAccess, MechanismName
 from gputui.domain.errors import Refusal, UsageError
 from gputui.domain.gpu import Gpu
 from gputui.domain.plan import ContainerView
+from gputui.domain.service import Service
+from gputui.planning.mechanism import choose
+
+NO_GPU = "void"
+"""As NVIDIA_VISIBLE_DEVICES: no GPU and nothing of the driver, whatever the image says (NVIDIA Container Toolkit,
+"Specialized Configurations with Docker")."""
 
 
-def container_view(host_gpus: Sequence[Gpu], chosen: Sequence[str], *, sees_all_devices: bool = False) -> ContainerView:
+def view_of(service: Service, host_gpus: Sequence[Gpu], chosen: Sequence[str], access: HostAccess) -> ContainerView:
+    """The view of the service's next container, by the mechanism that is chosen for it.
+
+    Raises:
+        UsageError, Refusal: as `container_view`; or no mechanism can be used.
+    """
+    sees_all = bool(service.container and service.container.sees_all_devices)
+    if not chosen:
+        return container_view(host_gpus, (), sees_all_devices=sees_all)
+    return container_view(
+        host_gpus,
+        chosen,
+        mechanism=choose(access, service.container, service.mechanism).mechanism,
+        cdi_devices=access.capabilities.cdi_devices or (),
+        sees_all_devices=sees_all,
+    )
+
+
+def container_view(
+    host_gpus: Sequence[Gpu],
+    chosen: Sequence[str],
+    *,
+    mechanism: MechanismName = "nvidia",
+    cdi_devices: Sequence[CdiDevice] = (),
+    sees_all_devices: bool = False,
+) -> ContainerView:
     """The view of a container that is given the GPUs `chosen` (UUIDs), in that order.
 
     The order of a device request only selects device nodes; inside, CUDA (with CUDA_DEVICE_ORDER=PCI_BUS_ID) counts
     them by PCI address. So CUDA_VISIBLE_DEVICES holds, in the chosen order, the rank of each among the GPUs that the
     container sees: host GPUs `[5,2]` are `1,0` inside. A container that sees all devices of the host (privileged, or
-    /dev mounted) counts among all of them.
+    /dev mounted) counts among all of them; where some of those are cut into MIG instances, CUDA counts no more than one
+    instance, so that only UUIDs say which is meant (NVIDIA MIG User Guide, "CUDA Visible Devices").
+
+    A CDI request names devices of its own specification, whose edits set NVIDIA_VISIBLE_DEVICES to `void` inside; so
+    that is what the container is told from the start.
 
     Raises:
         UsageError: a GPU is chosen twice or does not exist.
-        Refusal: a GPU cut into MIG instances is chosen as a whole.
+        Refusal: a GPU cut into MIG instances is chosen as a whole, an instance beside another GPU, or one that no CDI
+            device stands for.
     """
     by_uuid = {gpu.uuid: gpu for gpu in host_gpus}
     for uuid in chosen:
@@ -31,20 +68,85 @@ def container_view(host_gpus: Sequence[Gpu], chosen: Sequence[str], *, sees_all_
         return ContainerView(
             gpus=(),
             device_ids=(),
-            nvidia_visible_devices="void",
+            mechanism=None,
+            nvidia_visible_devices=NO_GPU,
             cuda_visible_devices=None,
             expected_nodes=None if sees_all_devices else frozenset(),
             sees_all_devices=sees_all_devices,
         )
-    visible = [gpu for gpu in host_gpus if gpu.assignable] if sees_all_devices else [by_uuid[uuid] for uuid in chosen]
-    ranks = {gpu.uuid: rank for rank, gpu in enumerate(sorted(visible, key=lambda gpu: gpu.pci_order))}
-    minors = [by_uuid[uuid].minor for uuid in chosen]
-    nodes = frozenset(f"/dev/nvidia{minor}" for minor in minors if minor is not None)
+    given = [by_uuid[uuid] for uuid in chosen]
+    check_instances(given)
+    device_ids = {
+        "nvidia": tuple(chosen),
+        "cdi": tuple(cdi_name(gpu, by_uuid, cdi_devices) for gpu in given) if mechanism == "cdi" else (),
+        "runtime": (),
+    }[mechanism]
+    nodes = [_node(gpu, by_uuid) for gpu in given]
+    known = frozenset(node for node in nodes if node is not None)
     return ContainerView(
         gpus=tuple(chosen),
-        device_ids=tuple(chosen),
-        nvidia_visible_devices=",".join(chosen),
-        cuda_visible_devices=",".join(str(ranks[uuid]) for uuid in chosen),
-        expected_nodes=None if sees_all_devices or None in minors else nodes,
+        device_ids=device_ids,
+        mechanism=mechanism,
+        nvidia_visible_devices=NO_GPU if mechanism == "cdi" else ",".join(chosen),
+        cuda_visible_devices=_order(given, host_gpus, sees_all_devices=sees_all_devices),
+        expected_nodes=None if sees_all_devices or None in nodes else known,
         sees_all_devices=sees_all_devices,
+    )
+
+
+def check_instances(given: Sequence[Gpu]) -> None:
+    """A MIG instance comes alone.
+
+    Raises:
+        Refusal: it is given beside another GPU.
+    """
+    instance = next((gpu for gpu in given if gpu.parent_uuid is not None), None)
+    if instance is not None and len(given) > 1:
+        raise Refusal(
+            f"the MIG instance {instance.label} cannot be given together with another GPU: CUDA uses one instance only",
+            "assign one instance, or whole GPUs",
+        )
+
+
+def _order(given: Sequence[Gpu], host_gpus: Sequence[Gpu], *, sees_all_devices: bool) -> str:
+    if not sees_all_devices:
+        ranks = _ranks(given)
+    elif any(gpu.mig_enabled for gpu in host_gpus):
+        return ",".join(gpu.uuid for gpu in given)
+    else:
+        ranks = _ranks(host_gpus)
+    return ",".join(str(ranks[gpu.uuid]) for gpu in given)
+
+
+def _ranks(gpus: Sequence[Gpu]) -> dict[str, int]:
+    return {gpu.uuid: rank for rank, gpu in enumerate(sorted(gpus, key=lambda gpu: gpu.pci_order))}
+
+
+def _node(gpu: Gpu, by_uuid: Mapping[str, Gpu]) -> str | None:
+    """The device node of a GPU; that of an instance is its parent's."""
+    whole = by_uuid.get(gpu.parent_uuid, gpu) if gpu.parent_uuid else gpu
+    return None if whole.minor is None else f"/dev/nvidia{whole.minor}"
+
+
+def cdi_name(gpu: Gpu, by_uuid: Mapping[str, Gpu], devices: Sequence[CdiDevice]) -> str:
+    """The CDI device that stands for a GPU: by its UUID, else by its index, where its device node does not say that the
+    index is another GPU's by now, else by its device node alone.
+
+    Raises:
+        Refusal: there is none.
+    """
+    known = {device.name: device for device in devices}
+    if f"{CDI_KIND}={gpu.uuid}" in known:
+        return f"{CDI_KIND}={gpu.uuid}"
+    node = _node(gpu, by_uuid)
+    by_label = known.get(f"{CDI_KIND}={gpu.label}")
+    if by_label is not None and (by_label.nodes is None or gpu.parent_uuid or by_label.nodes == (node,)):
+        return by_label.name
+    if node is not None and gpu.parent_uuid is None:
+        by_node = next((device.name for device in devices if device.nodes == (node,)), None)
+        if by_node is not None:
+            return by_node
+    raise Refusal(
+        f"no CDI device stands for GPU {gpu.label} ({gpu.uuid})",
+        "make the specification anew: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
     )

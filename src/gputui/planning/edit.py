@@ -10,6 +10,7 @@ from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.suggestion import SuggestedAssignment
 from gputui.domain.text import clean
 from gputui.planning.argument_edit import with_argument as with_argument_in
+from gputui.planning.container_view import check_instances
 from gputui.planning.given_gpus import find_gpu
 
 
@@ -31,14 +32,17 @@ def needs_adoption(service: Service) -> bool:
 
 
 def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    """The UUIDs that `0,2`, `GPU-uuid…` or `none` mean, in that order.
+    """The UUIDs that `0,2`, `GPU-uuid…`, `all` (the whole ones) or `none` mean, in that order.
 
     Raises:
         UsageError: no such GPU, or one named twice.
+        Refusal: a GPU that is cut into MIG instances, or an instance beside another GPU.
     """
     if text.strip().lower() in ("none", ""):
         return ()
-    chosen = []
+    if text.strip().lower() == "all":
+        return tuple(gpu.uuid for gpu in gpus if gpu.assignable and gpu.parent_uuid is None)
+    chosen: list[Gpu] = []
     for name in text.split(","):
         gpu = find_gpu(gpus, name)
         if gpu is None:
@@ -46,10 +50,11 @@ def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
             raise UsageError(f"there is no GPU “{clean(name.strip(), 60)}”", f"GPUs on this host: {known}")
         if not gpu.assignable:
             raise Refusal(f"GPU {gpu.label} is cut into MIG instances", "name one of its instances, as in 2:0")
-        if gpu.uuid in chosen:
+        if gpu in chosen:
             raise UsageError(f"GPU {gpu.label} is named twice", "name each GPU once")
-        chosen.append(gpu.uuid)
-    return tuple(chosen)
+        chosen.append(gpu)
+    check_instances(chosen)
+    return tuple(gpu.uuid for gpu in chosen)
 
 
 def toggled(service: Service, gpu: Gpu) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:
 
 def uses_gpus(container: Container) -> bool:
     """Whether the container was made to use GPUs, by whatever mechanism."""
-    if container.gpu_request or LABEL_GPUS in container.labels:
+    if container.gpu_request or container.device_nodes or LABEL_GPUS in container.labels:
         return True
     visible = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES", "void")
     return container.runtime == "nvidia" and visible not in ("", "void", "none")
@@ -58,7 +58,18 @@ def _requested_ids(container: Container, gpus: Sequence[Gpu]) -> list[str] | Non
         if names in ("", "void", "none"):
             return []
         return _resolve(names.split(","), gpus, whole)
-    return []
+    # Podman does not tell what was asked for: what it put in does, and our label before the first start.
+    labelled = [uuid for uuid in container.labels.get(LABEL_GPUS, "").split(",") if uuid]
+    if not container.device_nodes or _nodes_of(labelled, gpus) == set(container.device_nodes):
+        return labelled
+    minors = {f"/dev/nvidia{gpu.minor}": gpu.uuid for gpu in gpus if gpu.parent_uuid is None}
+    return [minors.get(node, node) for node in container.device_nodes]
+
+
+def _nodes_of(uuids: Sequence[str], gpus: Sequence[Gpu]) -> set[str]:
+    by_uuid = {gpu.uuid: gpu for gpu in gpus}
+    found = [by_uuid[uuid] for uuid in uuids if uuid in by_uuid]
+    return {f"/dev/nvidia{(by_uuid.get(gpu.parent_uuid or '') or gpu).minor}" for gpu in found}
 
 
 def _resolve(names: Iterable[str], gpus: Sequence[Gpu], whole: list[str]) -> list[str]:

@@ -63,13 +63,15 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What an apply is made under. `token` marks the containers that it makes; seconds as in `Watch`."""
+    """What an apply is made under. `token` marks the containers that it makes; seconds as in `Watch`;
+    `engine_reports`: what the engine says of a container tells which devices were asked for."""
 
     operator: str
     reason: str
     token: str
     settle_s: float
     health_limit_s: float
+    engine_reports: bool = True
 
 
 def make_transaction(
@@ -123,7 +125,7 @@ def _operations(
         step, with_labels(ground.spec, ground.labels), revision=revision, operator=terms.operator, token=terms.token
     )
     if step.action == "create":
-        return (*_ensured(new, project), *_made(new, step.view, "prepare"), *_launched(step, ground, terms))
+        return (*_ensured(new, project), *_made(new, step.view, "prepare", terms), *_launched(step, ground, terms))
     return _recreated(step, ground, new, terms)
 
 
@@ -164,17 +166,17 @@ def _seen(step: Step, ground: Ground | None, part: Part, terms: Terms) -> tuple[
     return (watched, _op(seen, "confirm its GPUs", "launch"))
 
 
-def _made(spec: ContainerSpec, view: ContainerView, phase: Phase) -> tuple[Operation, ...]:
+def _made(spec: ContainerSpec, view: ContainerView, phase: Phase, terms: Terms) -> tuple[Operation, ...]:
     """The new container exists as asked for, with its networks, not started."""
     requests = (spec.body.get("HostConfig") or {}).get("DeviceRequests") or []
-    asked = tuple(requests[-1]["DeviceIDs"]) if view.device_ids else ()
+    check = CheckRequest(device_ids=tuple(requests[-1]["DeviceIDs"]) if view.device_ids else ())
     return (
         _op(Create(spec=spec), f"create {spec.name}", phase, Remove(part="new"), "remove the new container"),
         *(
             _op(Connect(network=name, endpoint=endpoint), f"connect it to {name}", phase)
             for name, endpoint in spec.networks.items()
         ),
-        _op(CheckRequest(device_ids=asked), "check what the engine stored", phase),
+        *((_op(check, "check what the engine stored", phase),) if terms.engine_reports else ()),
     )
 
 
@@ -220,7 +222,7 @@ def _recreated(step: Step, ground: Ground, new: ContainerSpec, terms: Terms) -> 
         new = with_image(new, image)
     # Whose namespaces it uses are named by the name that their new container has only once it runs.
     phase: Phase = "launch" if step.shares else "prepare"
-    made = _made(new.named(name if step.shares else new_name), step.view, phase)
+    made = _made(new.named(name if step.shares else new_name), step.view, phase, terms)
     operations += () if step.shares else made
     operations += _released(ground, old_name, name, step.holds)
     if step.shares:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from gputui.domain.capabilities import NOTHING_KNOWN, HostAccess
 from gputui.domain.container import LABEL_BUDGET, LABEL_EDITS, Container
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.finding import Finding
@@ -12,9 +13,11 @@ from gputui.domain.plan import ContainerView, Plan, Step, StepAction
 from gputui.domain.service import Service, ServiceKey
 from gputui.domain.text import mask_secret
 from gputui.planning.budget import all_edits
-from gputui.planning.container_view import container_view
+from gputui.planning.container_view import container_view, view_of
+from gputui.planning.findings.mechanism import cannot_be_given
 from gputui.planning.findings.ownership import cut_off, not_ours, shares_with
 from gputui.planning.given_gpus import uses_gpus
+from gputui.planning.mechanism import mechanism, present_mechanism
 from gputui.planning.order import in_order
 from gputui.planning.spec_edit import edits_mark, edits_text, gib_down
 
@@ -28,6 +31,7 @@ def make_plan(
     only: Collection[str] = (),
     refresh: bool = False,
     containers: Sequence[Container] = (),
+    access: HostAccess = NOTHING_KNOWN,
 ) -> Plan:
     """What an apply would do, in order, for all services or `only` those named.
 
@@ -37,16 +41,20 @@ def make_plan(
         UsageError: a name in `only` is no service.
     """
     chosen = select(services, only) if only else list(services)
-    steps = {service.key: _step(service, gpus) for service in chosen}
+    steps = {service.key: _step(service, gpus, access) for service in chosen}
     if refresh:
         for service in chosen:
             if service.adopted or only:
-                steps[service.key] = _refreshed(steps[service.key], service, gpus)
-    steps = _with_dependants(steps, services, gpus)
+                steps[service.key] = _refreshed(steps[service.key], service, gpus, access)
+    steps = _with_dependants(steps, services, gpus, access)
     chosen = [service for service in services if service.key in steps]
     names = {service.name for service in chosen if service.adopted or service.container is None}
     relevant = tuple(one for one in findings if one.service in names or one.service is None)
     relevant += cut_off([one for one in steps.values() if one.action == "recreate"], services, containers, relevant)
+    made = {key for key, step in steps.items() if step.action in ("create", "recreate") and step.view is None}
+    known = {(one.code, one.service) for one in relevant}
+    unable = cannot_be_given([one for one in chosen if one.key in made], gpus, access)
+    relevant += tuple(one for one in unable if (one.code, one.service) not in known)
     return Plan(revision=revision, steps=in_order([steps[service.key] for service in chosen]), findings=relevant)
 
 
@@ -107,12 +115,12 @@ def select(services: Sequence[Service], names: Collection[str]) -> list[Service]
     return chosen
 
 
-def _step(service: Service, gpus: Sequence[Gpu]) -> Step:
+def _step(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> Step:
     action, cause = _action(service, gpus)
     container = service.container
     view = None
     if action in ("create", "recreate"):
-        view = _view(service, gpus, service.assigned)
+        view = _view(service, gpus, service.assigned, access)
     elif action != "none":
         view = _view_as_it_is(service, gpus)
     return Step(
@@ -140,7 +148,7 @@ def _dependencies(service: Service) -> tuple[ServiceKey, ...]:
     return tuple(replace(service.key, name=name, replica=1) for name in service.depends_on)
 
 
-def _refreshed(step: Step, service: Service, gpus: Sequence[Gpu]) -> Step:
+def _refreshed(step: Step, service: Service, gpus: Sequence[Gpu], access: HostAccess) -> Step:
     """The step that also takes in what its Compose file says by now."""
     container = service.container
     if container is None or not service.file_differences or not service.enabled or service.not_carried:
@@ -148,7 +156,7 @@ def _refreshed(step: Step, service: Service, gpus: Sequence[Gpu]) -> Step:
     if step.action not in ("recreate", "none", "start"):
         return step
     cause = f"differs from its Compose file: {', '.join(service.file_differences)}"
-    view = _view(service, gpus, service.assigned)
+    view = _view(service, gpus, service.assigned, access)
     if step.action == "recreate":
         return replace(step, cause=f"{step.cause}, {cause}", from_file=True)
     diff = _diff(service, view, gpus) if view else ()
@@ -156,7 +164,7 @@ def _refreshed(step: Step, service: Service, gpus: Sequence[Gpu]) -> Step:
 
 
 def _with_dependants(
-    steps: Mapping[ServiceKey, Step], services: Sequence[Service], gpus: Sequence[Gpu]
+    steps: Mapping[ServiceKey, Step], services: Sequence[Service], gpus: Sequence[Gpu], access: HostAccess
 ) -> dict[ServiceKey, Step]:
     """With the services whose containers use the network, IPC, pids or volumes of one that is made anew: they name it
     by its id, so they have to be made anew with it."""
@@ -169,10 +177,10 @@ def _with_dependants(
         for service in services:
             if not shares_with(service, provider) or not service.adopted or not service.enabled:
                 continue
-            step = found.get(service.key) or _step(service, gpus)
+            step = found.get(service.key) or _step(service, gpus, access)
             shares = tuple(dict.fromkeys((*step.shares, provider.key)))
             if step.action != "recreate":
-                view = _view(service, gpus, service.assigned)
+                view = _view(service, gpus, service.assigned, access)
                 cause = f"uses the namespaces or volumes of {provider.name}, which is made anew"
                 step = replace(step, action="recreate", cause=cause, view=view)
                 waiting.append(service.key)
@@ -180,20 +188,23 @@ def _with_dependants(
     return found
 
 
-def _view(service: Service, gpus: Sequence[Gpu], wanted: Sequence[str]) -> ContainerView | None:
-    """None where a GPU of it is gone: a finding tells so, and there is nothing to confirm it by."""
-    sees_all = bool(service.container and service.container.sees_all_devices)
+def _view(service: Service, gpus: Sequence[Gpu], wanted: Sequence[str], access: HostAccess) -> ContainerView | None:
+    """None where its GPUs cannot be given to it: a finding tells why."""
     try:
-        return container_view(gpus, wanted, sees_all_devices=sees_all)
+        return view_of(service, gpus, wanted, access)
     except GputuiError:
         return None
 
 
 def _view_as_it_is(service: Service, gpus: Sequence[Gpu]) -> ContainerView | None:
     """None where what it was given cannot be told, so that there is nothing to hold against what is seen."""
-    if service.container is None or service.requested is None or not uses_gpus(service.container):
+    container = service.container
+    if container is None or service.requested is None or not uses_gpus(container):
         return None
-    return _view(service, gpus, service.requested)
+    try:
+        return container_view(gpus, service.requested, sees_all_devices=container.sees_all_devices)
+    except GputuiError:
+        return None
 
 
 def _action(service: Service, gpus: Sequence[Gpu]) -> tuple[StepAction, str]:
@@ -248,6 +259,7 @@ def _diff(service: Service, view: ContainerView, gpus: Sequence[Gpu]) -> tuple[s
     asked = "none" if service.container is None or service.requested is None else labels_of(service.requested, gpus)
     rows = [
         ("device request", asked, labels_of(view.gpus, gpus)),
+        ("mechanism", *_mechanisms(service, view)),
         ("NVIDIA_VISIBLE_DEVICES", before.get("NVIDIA_VISIBLE_DEVICES"), view.nvidia_visible_devices),
         ("CUDA_VISIBLE_DEVICES", before.get("CUDA_VISIBLE_DEVICES"), view.cuda_visible_devices),
         ("CUDA_DEVICE_ORDER", before.get("CUDA_DEVICE_ORDER"), "PCI_BUS_ID" if view.gpus else None),
@@ -256,3 +268,11 @@ def _diff(service: Service, view: ContainerView, gpus: Sequence[Gpu]) -> tuple[s
         rows.append((service.budget_env, None, gib_down(service.budget_mib)))
     rows += [(edit.argument, None, mask_secret(edit.argument, edit.value or "")) for edit in all_edits(service, gpus)]
     return tuple(f"{name}: {old or '—'} → {new or '—'}" for name, old, new in rows if old != new)
+
+
+def _mechanisms(service: Service, view: ContainerView) -> tuple[str | None, str | None]:
+    """By which it has its GPUs, and by which it gets them; told only where that is not the ordinary request."""
+    before, after = present_mechanism(service.container), view.mechanism
+    if after is None or (before in (None, after) and after == "nvidia"):
+        return None, None
+    return mechanism(before).title if before else None, mechanism(after).title

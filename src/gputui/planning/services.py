@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import ComposeProject, ComposeService
-from gputui.domain.container import Container, is_passing, lasting_name
+from gputui.domain.container import LABEL_PROBE, Container, is_passing, lasting_name
 from gputui.domain.errors import Refusal
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.launch import Launch
@@ -69,7 +69,7 @@ def join_services(world: World, assignments: Assignments) -> tuple[Service, ...]
     by_key: dict[ServiceKey, Container] = {}
     # While a service is recreated, its old or its new container stands for it where none has its name.
     for container in sorted(world.containers, key=lambda one: (is_passing(one.name), not one.running, one.created_at)):
-        if container.labels.get(COMPOSE_ONEOFF) != "True":
+        if container.labels.get(COMPOSE_ONEOFF) != "True" and LABEL_PROBE not in container.labels:
             by_key.setdefault(key_of(container, host), container)
     by_name: dict[tuple[str, str], list[ServiceKey]] = {}
     for key in by_key:
@@ -169,6 +169,7 @@ def _service(
         depends_on=declared.depends_on if declared else _depends_on(container),
         file_differences=file_differences(declared, container) if declared and container else (),
         fallback=(declared.fallback if declared else None) or "never",
+        mechanism=declared.mechanism if declared else None,
         not_carried=declared.not_carried if declared else (),
     )
 

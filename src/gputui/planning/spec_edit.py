@@ -16,6 +16,7 @@ from gputui.domain.container import (
     LABEL_ORIGINAL,
     LABEL_REVISION,
     ContainerSpec,
+    asks_for_gpus,
 )
 from gputui.domain.errors import Refusal
 from gputui.domain.original import Original, with_variables
@@ -28,34 +29,39 @@ from gputui.planning.argument_edit import with_argument
 def with_gpus(spec: ContainerSpec, view: ContainerView, *, revision: int, operator: str) -> ContainerSpec:
     """The spec of a container that gets the GPUs of `view`.
 
-    One device request by UUID replaces the old requests for GPUs and keeps the first one's driver, capabilities and
-    options; requests for other devices stay. The variables say the same as the request: the daemon appends
-    NVIDIA_VISIBLE_DEVICES, and a process sees the last one.
+    One device request replaces the old requests for GPUs and keeps the first one's capabilities and options; requests
+    for other devices stay. The variables say the same as the request: the daemon appends NVIDIA_VISIBLE_DEVICES, and a
+    process sees the last one. Where the runtime nvidia reads that variable instead, there is no request, and what the
+    old one asked of the driver is said by NVIDIA_DRIVER_CAPABILITIES.
     """
     body = copy.deepcopy(dict(spec.body))
     host = body.setdefault("HostConfig", {})
     requests = list(host.get("DeviceRequests") or [])
     old: dict[str, Any] = next((one for one in requests if _asks_for_gpus(one)), {})
     others = [one for one in requests if not _asks_for_gpus(one)]
-    if view.device_ids:
-        driver = old.get("Driver") or ""
-        # CDI knows devices by qualified names only.
-        prefix = "nvidia.com/gpu=" if driver == "cdi" else ""
-        new = {
-            "Driver": driver,
-            "Count": 0,
-            "DeviceIDs": [prefix + uuid for uuid in view.device_ids],
-            "Capabilities": old.get("Capabilities") or [["gpu"]],
-            "Options": old.get("Options") or {},
-        }
-        host["DeviceRequests"] = [*others, new]
-    else:
-        host["DeviceRequests"] = others
     variables = {
         "NVIDIA_VISIBLE_DEVICES": view.nvidia_visible_devices,
         "CUDA_VISIBLE_DEVICES": view.cuda_visible_devices,
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID" if view.device_ids else None,
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID" if view.gpus else None,
     }
+    if view.device_ids:
+        driver = old.get("Driver") or ""
+        new = {
+            "Driver": "cdi" if view.mechanism == "cdi" else "" if driver == "cdi" else driver,
+            "Count": 0,
+            "DeviceIDs": list(view.device_ids),
+            "Capabilities": old.get("Capabilities") or [["gpu"]],
+            "Options": old.get("Options") or {},
+        }
+        others.append(new)
+    elif view.mechanism == "runtime":
+        host["Runtime"] = "nvidia"
+        wanted = {name for group in old.get("Capabilities") or [] for name in group} - {"gpu", "nvidia"}
+        if wanted:
+            variables["NVIDIA_DRIVER_CAPABILITIES"] = ",".join(sorted(wanted))
+    host["DeviceRequests"] = others
+    # GPUs given one by one, or that Podman put in for the old request, would come beside those of the new one.
+    host["Devices"] = [one for one in host.get("Devices") or [] if not _is_gpu_node(one)]
     body["Env"] = with_variables(body.get("Env") or [], variables)
     body["Labels"] = {
         **(body.get("Labels") or {}),
@@ -159,7 +165,10 @@ def with_token(spec: ContainerSpec, token: str) -> ContainerSpec:
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
 
 
+def _is_gpu_node(device: Mapping[str, Any]) -> bool:
+    return str(device.get("PathInContainer") or "").startswith("/dev/nvidia")
+
+
 def _asks_for_gpus(request: dict[str, Any]) -> bool:
-    groups = request.get("Capabilities") or []
-    names = request.get("DeviceIDs") or []
-    return any("gpu" in group for group in groups) or any(str(name).startswith("nvidia.com/") for name in names)
+    names = [str(name) for name in request.get("DeviceIDs") or []]
+    return asks_for_gpus(request.get("Driver") or "", request.get("Capabilities") or [], names)

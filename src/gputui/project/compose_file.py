@@ -8,7 +8,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gputui.domain.capabilities import MechanismName
 from gputui.domain.compose import ComposeProject, ComposeService
+from gputui.domain.container import asks_for_gpus
 from gputui.domain.errors import UsageError
 from gputui.domain.launch import launch_of
 from gputui.domain.text import clean
@@ -38,6 +40,7 @@ class Extension(BaseModel):
     isolate: bool | None = None
     gpus: list[str | int] | str | int | None = None
     fallback: Literal["never", "ask", "auto"] | None = None
+    mechanism: MechanismName | None = None
     budget_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
@@ -180,6 +183,7 @@ def _service(name: str, entry: Located, context: compose_body.Context) -> Compos
         vram_mib=_vram(entry, extension),
         depends_on=tuple(clean(one, 100) for one in compose_body.dependencies(entry)),
         fallback=extension.fallback,
+        mechanism=extension.mechanism,
         priority=extension.priority or 0,
         isolate=bool(extension.isolate),
         has_budget=extension.budget_env is not None or _has_variable(body, "VRAM_BUDGET_GB"),
@@ -241,7 +245,7 @@ def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...],
     if requests is None:
         deploy: Mapping[str, Any] = entry.get("deploy") or {}
         reservations = (deploy.get("resources") or {}).get("reservations") or {}
-        requests = [one for one in reservations.get("devices") or [] if "gpu" in (one.get("capabilities") or [])]
+        requests = [one for one in reservations.get("devices") or [] if _asks_for_gpus(one)]
         where = reservations.where("devices") if isinstance(reservations, Located) and requests else where
     for request in requests:
         ids, count = request.get("device_ids"), request.get("count")
@@ -256,6 +260,11 @@ def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...],
             return (), count
         raise UsageError(f"{where}: count is a number or all", "mend it")
     return (), None
+
+
+def _asks_for_gpus(request: Mapping[str, Any]) -> bool:
+    names = [str(name) for name in request.get("device_ids") or []]
+    return asks_for_gpus(str(request.get("driver") or ""), [request.get("capabilities") or []], names)
 
 
 def _has_variable(body: Mapping[str, Any], name: str) -> bool:

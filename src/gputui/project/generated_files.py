@@ -82,17 +82,20 @@ def override_text(assignments: Assignments, project: ComposeProject, overridden:
         if item.key.project != project.name or project.service(item.key.name) is None:
             continue
         variables = {"NVIDIA_VISIBLE_DEVICES": view.nvidia_visible_devices}
-        if view.device_ids:
+        if view.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = view.cuda_visible_devices or ""
             variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         variables |= one.variables
-        request = {"driver": "nvidia", "device_ids": list(view.device_ids), "capabilities": ["gpu"]}
+        driver = "cdi" if view.mechanism == "cdi" else "nvidia"
+        request = {"driver": driver, "device_ids": list(view.device_ids), "capabilities": ["gpu"]}
         devices = _Override([request] if view.device_ids else [])
         body: dict[str, object] = {
             "gpus": _Reset(),
             "deploy": {"resources": {"reservations": {"devices": devices}}},
             "environment": variables,
         }
+        if view.mechanism == "runtime":
+            body["runtime"] = "nvidia"
         if not item.enabled and not any(item.key.name in other.depends_on for other in project.services):
             body["profiles"] = ["gputui-disabled"]  # or `up` would start it
         if one.command is not None:

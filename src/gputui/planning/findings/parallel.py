@@ -164,7 +164,7 @@ def alike(service: Service, own: Sequence[Gpu]) -> list[Finding]:
     if instances:
         text = f"{service.name} has {len(own)} GPUs ({labels}), but one process can use a single MIG instance only"
         return [
-            about(service, "mig-in-group", "error", text, "assign it one instance, or whole GPUs", instances[0].uuid)
+            about(service, "mig-in-group", "refusal", text, "assign it one instance, or whole GPUs", instances[0].uuid)
         ]
     if not service.serving.group:
         return []

@@ -1,0 +1,80 @@
+"""What an engine can do for GPUs, by what it says of itself and by files of the host that it runs on."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gputui.containers.cdi_specs import DEFAULT_FOLDERS, read_devices
+from gputui.domain.capabilities import CDI_KIND, Capabilities, CdiDevice
+from gputui.domain.text import clean
+
+PODMAN_WITH_GPUS = (5, 4)
+"""The first Podman whose Docker-compatible API carries out device requests, for CDI names only (its release notes for
+5.4.0). Older ones, and any for the driver nvidia, start the container without a GPU and say nothing."""
+
+TOOLKIT_CONFIG = Path("/etc/nvidia-container-runtime/config.toml")
+
+
+def is_podman(version: Mapping[str, Any]) -> bool:
+    """Whether it is Podman that answers, by its `GET /version`."""
+    return any(part.get("Name") == "Podman Engine" for part in version.get("Components") or [])
+
+
+def capabilities_of(info: Mapping[str, Any], version: Mapping[str, Any], *, same_host: bool) -> Capabilities:
+    """From `GET /info` and `GET /version`. Files of the host are read only where the engine runs on this one."""
+    rootless = any("rootless" in str(option) for option in info.get("SecurityOptions") or [])
+    cgroup_driver = clean(str(info.get("CgroupDriver") or ""), 40)
+    default_runtime = clean(str(info.get("DefaultRuntime") or ""), 60)
+    counts = _variable_counts(TOOLKIT_CONFIG) if same_host else None
+    if is_podman(version):
+        return Capabilities(
+            nvidia_driver=False,
+            cdi=True,
+            cdi_devices=(read_devices(DEFAULT_FOLDERS) or ()) if same_host else None,
+            # What it lists are names that it knows, not what is there, and it heeds none that a container asks for.
+            runtimes=(),
+            default_runtime=default_runtime,
+            cgroup_driver=cgroup_driver,
+            rootless=rootless,
+            too_old=None if _number(version.get("Version")) >= PODMAN_WITH_GPUS else "Podman 5.4",
+            variable_counts=counts,
+            reports_requests=False,
+        )
+    folders = [str(folder) for folder in info.get("CDISpecDirs") or []]
+    return Capabilities(
+        cdi=bool(folders),
+        cdi_devices=_cdi_devices(info.get("DiscoveredDevices"), folders, same_host=same_host) if folders else (),
+        runtimes=tuple(sorted(clean(str(name), 60) for name in info.get("Runtimes") or {})),
+        default_runtime=default_runtime,
+        cgroup_driver=cgroup_driver,
+        rootless=rootless,
+        variable_counts=counts,
+    )
+
+
+def _number(version: Any) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", str(version))[:2])
+
+
+def _cdi_devices(
+    discovered: Sequence[Mapping[str, Any]] | None, folders: Sequence[str], *, same_host: bool
+) -> tuple[CdiDevice, ...] | None:
+    """Those that the engine lists (Docker 28.3 and newer), else those of the specifications that it reads; the latter
+    tell the device nodes, too."""
+    described = read_devices(folders) if same_host else None
+    if discovered is None:
+        return described
+    nodes = {device.name: device.nodes for device in described or ()}
+    names = [clean(str(one.get("ID") or ""), 160) for one in discovered if one.get("Source") == "cdi"]
+    return tuple(CdiDevice(name, nodes.get(name)) for name in names if name.startswith(f"{CDI_KIND}="))
+
+
+def _variable_counts(path: Path) -> bool | None:
+    """The toolkit's setting; it is on where the file does not say (toolkit's config.toml, commented out there)."""
+    try:
+        found = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return None
+    return bool(found.get("accept-nvidia-visible-devices-envvar-when-unprivileged", True))

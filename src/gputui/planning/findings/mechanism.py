@@ -1,0 +1,49 @@
+"""Whether what is assigned can be given to a container on this host at all."""
+
+from collections.abc import Sequence
+
+from gputui.domain.capabilities import HostAccess
+from gputui.domain.errors import GputuiError
+from gputui.domain.finding import Finding
+from gputui.domain.gpu import Gpu
+from gputui.domain.service import Service
+from gputui.planning.container_view import view_of
+from gputui.planning.findings.about import about
+
+
+def cannot_be_given(services: Sequence[Service], gpus: Sequence[Gpu], access: HostAccess) -> list[Finding]:
+    """Services that cannot get their GPUs by any mechanism of the engine. A GPU that is gone or cut into instances, and
+    an instance beside another GPU, are told elsewhere."""
+    by_uuid = {gpu.uuid: gpu for gpu in gpus if gpu.assignable}
+    found = []
+    for service in services:
+        own = [by_uuid.get(uuid) for uuid in service.assigned]
+        among_others = len(own) > 1 and any(gpu is not None and gpu.parent_uuid for gpu in own)
+        if not own or None in own or among_others:
+            continue
+        try:
+            view_of(service, gpus, service.assigned, access)
+        except GputuiError as error:
+            text = f"{service.name} cannot be given its GPUs: {error.what}"
+            found.append(about(service, "gpu-out-of-reach", "refusal", text, error.fix))
+    return found
+
+
+def to_be_made(service: Service) -> bool:
+    """Whether an apply would make a container of it, for its GPUs or because it has none."""
+    if not service.enabled:
+        return False
+    return service.container is None or (service.adopted and service.requested != service.assigned)
+
+
+def sees_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
+    """Containers that see every GPU of the host, whatever they are assigned: only the variables keep them to theirs."""
+    found = []
+    for service in services:
+        container = service.container
+        if container is None or not container.sees_all_devices or not service.assigned or len(gpus) < 2:
+            continue
+        text = f"{service.name} is privileged or has /dev mounted: it sees all GPUs, whatever it is assigned"
+        fix = "CUDA_VISIBLE_DEVICES keeps to its own what honours it; take privileged away where it is not needed"
+        found.append(about(service, "sees-all-gpus", "warning" if service.adopted else "info", text, fix))
+    return found

@@ -1,0 +1,154 @@
+"""By which mechanism a container gets its GPUs: a small registry, and the choice among what the engine can do."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from gputui.domain.capabilities import Capabilities, Choice, HostAccess, MechanismName
+from gputui.domain.container import Container
+from gputui.domain.errors import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a mechanism cannot be used, and what to do about it."""
+
+    what: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mechanism:
+    """One way to give a GPU to a container. `obstacle` is asked with whether the container is privileged; `is_sure`
+    says that the engine is known to do it, where otherwise nothing is known against it."""
+
+    name: MechanismName
+    title: str
+    obstacle: Callable[[Capabilities, bool], Obstacle | None]
+    is_sure: Callable[[Capabilities], bool]
+
+
+_VARIABLE_IGNORED = Obstacle(
+    "the NVIDIA Container Toolkit of this host ignores NVIDIA_VISIBLE_DEVICES in containers without privileges "
+    "(accept-nvidia-visible-devices-envvar-when-unprivileged = false), and with it the engine's own requests",
+    "turn on CDI: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
+)
+
+
+def _no_request(can: Capabilities, privileged: bool) -> Obstacle | None:
+    if can.too_old is not None:
+        return _too_old(can.too_old)
+    if can.nvidia_driver is False:
+        return Obstacle(
+            "this engine has no device driver for NVIDIA GPUs",
+            "install the NVIDIA Container Toolkit, then restart the engine",
+        )
+    # The daemon hands the request on as that very variable.
+    return _VARIABLE_IGNORED if can.variable_counts is False and not privileged else None
+
+
+def _no_cdi(can: Capabilities, _privileged: bool) -> Obstacle | None:
+    if can.too_old is not None:
+        return _too_old(can.too_old)
+    if not can.cdi:
+        fix = 'set {"features": {"cdi": true}} in daemon.json (Docker 25 or newer), then restart the engine'
+        return Obstacle("this engine does not use CDI", fix)
+    if can.cdi_devices is None:
+        return Obstacle(
+            "which CDI devices this engine knows cannot be seen from here", "run gputui on the engine's host"
+        )
+    if not can.cdi_devices:
+        fix = "make a specification: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
+        return Obstacle("this engine knows no CDI device of NVIDIA", fix)
+    return None
+
+
+def _no_runtime(can: Capabilities, privileged: bool) -> Obstacle | None:
+    if can.too_old is not None:
+        return _too_old(can.too_old)
+    if "nvidia" not in can.runtimes:
+        fix = "register it: `nvidia-ctk runtime configure --runtime=docker`, then restart the engine"
+        return Obstacle("this engine has no runtime called nvidia", fix)
+    return _VARIABLE_IGNORED if can.variable_counts is False and not privileged else None
+
+
+def _too_old(needed: str) -> Obstacle:
+    return Obstacle(
+        f"this engine starts containers without the GPUs that they ask for; it takes {needed}",
+        f"upgrade it to {needed} or newer",
+    )
+
+
+REGISTRY = (
+    Mechanism(
+        name="nvidia",
+        title="nvidia device request",
+        obstacle=_no_request,
+        is_sure=lambda can: can.nvidia_driver is True,
+    ),
+    Mechanism(name="cdi", title="CDI device request", obstacle=_no_cdi, is_sure=lambda can: bool(can.cdi_devices)),
+    Mechanism(
+        name="runtime",
+        title="runtime nvidia and NVIDIA_VISIBLE_DEVICES",
+        obstacle=_no_runtime,
+        is_sure=lambda can: "nvidia" in can.runtimes,
+    ),
+)
+"""In the order of preference. Another vendor's would stand here too."""
+
+
+def mechanism(name: MechanismName) -> Mechanism:
+    """The mechanism of that name."""
+    return next(one for one in REGISTRY if one.name == name)
+
+
+def present_mechanism(container: Container | None) -> MechanismName | None:
+    """The mechanism by which a container was given its GPUs; None where it has none."""
+    if container is None:
+        return None
+    request = container.gpu_request
+    if request is not None:
+        by_name = any(name.startswith("nvidia.com/") for name in request.device_ids)
+        return "cdi" if request.driver == "cdi" or by_name else "nvidia"
+    visible = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES", "void")
+    if container.runtime == "nvidia" and visible not in ("", "void", "none"):
+        return "runtime"
+    return None
+
+
+def choose(access: HostAccess, container: Container | None = None, asked: MechanismName | None = None) -> Choice:
+    """The mechanism for a container that is to be made: the one that its file (`asked`) or the operator asks for, else
+    the one that it has now, else the first that the engine is known to do, else the first with nothing against it.
+
+    Raises:
+        Refusal: the one that is asked for cannot be used, or none can.
+    """
+    can = access.capabilities
+    privileged = container is not None and container.sees_all_devices
+    for name, who in ((asked, "its x-gputui.mechanism asks for it"), (access.asked, "--mechanism asks for it")):
+        if name is not None:
+            obstacle = mechanism(name).obstacle(can, privileged)
+            if obstacle is not None:
+                raise Refusal(f"{mechanism(name).title}: {obstacle.what}", obstacle.fix)
+            return Choice(name, who)
+    obstacles = {one.name: one.obstacle(can, privileged) for one in REGISTRY}
+    possible = [one for one in REGISTRY if obstacles[one.name] is None]
+    present = present_mechanism(container)
+    if any(one.name == present for one in possible) and present is not None:
+        return Choice(present, "its container has it")
+    sure = [one for one in possible if one.is_sure(can)]
+    if sure:
+        return Choice(sure[0].name, "the engine does it")
+    if possible:
+        return Choice(possible[0].name, "nothing is known against it")
+    first = next(one for one in obstacles.values() if one is not None)
+    texts = dict.fromkeys(one.what for one in obstacles.values() if one is not None)
+    raise Refusal("; ".join(texts), first.fix)
+
+
+def with_evidence(can: Capabilities, containers: Sequence[Container]) -> Capabilities:
+    """What else is known from what runs: an engine without NVIDIA's device driver could not have started a container
+    that asks for it."""
+    if can.nvidia_driver is not None:
+        return can
+    runs = any(one.running and present_mechanism(one) == "nvidia" for one in containers)
+    return replace(can, nvidia_driver=True) if runs else can

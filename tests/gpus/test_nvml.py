@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import pytest
 
 from tests.lab.driver import Driver, StandInGpu, build_library, uuid_of
 from tests.lab.engine import as_user
+
+LOST = 15  # NVML_ERROR_GPU_IS_LOST
 
 pytestmark = pytest.mark.lab  # it compiles C, and the machine that has no lab need not have a compiler
 
@@ -120,6 +124,77 @@ def test_mig_instances_are_gpus_of_their_own(driver: Driver) -> None:
     assert found[1]["mig_enabled"]
     assert found[2]["parent_uuid"] == uuid_of(1)
     assert found[2]["utilization_percent"] is None
+
+
+class Watching:
+    """One gputui that goes on reading, while the driver changes under it."""
+
+    def __init__(self, driver: Driver) -> None:
+        environment = {"LD_LIBRARY_PATH": str(driver.folder), "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+        environment["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
+        command = as_user([os.environ["GPUTUI_COMMAND"], "--interval", "0.25", "gpus", "--json", "--watch"])
+        self.process = subprocess.Popen(command, env=environment, cwd="/", stdout=subprocess.PIPE, text=True)
+
+    def until(self, condition: Callable[[list[dict[str, Any]]], bool], limit_s: float = 20) -> list[dict[str, Any]]:
+        """The GPUs as soon as they are so."""
+        end = time.monotonic() + limit_s
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            found = list(json.loads(line)["gpus"])
+            if condition(found):
+                return found
+            assert time.monotonic() < end, found
+        raise AssertionError("it ended")
+
+
+@pytest.fixture
+def watching(driver: Driver) -> Iterator[Watching]:
+    one = Watching(driver)
+    with one.process:
+        yield one
+        one.process.kill()
+
+
+def test_turning_mig_on_and_off_is_noticed(driver: Driver, watching: Watching) -> None:
+    watching.until(lambda found: [one["state"] for one in found] == ["ok"] * 3)
+    driver.change(1, mig=1)
+    driver.extra = [f"mig\t1\t{n}\tuuid=MIG-{n}\tname=MIG 3g.40gb\tgi={n}\tci=0\ttotal=40192" for n in range(2)]
+    driver.write()
+    found = watching.until(lambda found: len(found) == 5)
+    assert [one["uuid"] for one in found if one["parent_uuid"] == uuid_of(1)] == ["MIG-0", "MIG-1"]
+    driver.extra = driver.extra[1:]
+    driver.write()
+    watching.until(lambda found: [one["uuid"] for one in found if one["parent_uuid"]] == ["MIG-1"])
+    driver.extra = []
+    driver.change(1, mig=0)
+    watching.until(
+        lambda found: [(one["index"], one["mig_enabled"]) for one in found] == [(n, False) for n in range(3)]
+    )
+
+
+def test_a_lost_gpu_comes_back_by_itself_and_the_others_go_on(driver: Driver, watching: Watching) -> None:
+    watching.until(lambda found: [one["state"] for one in found] == ["ok"] * 3)
+    driver.extra = [f"fail\t2\t*\t{LOST}"]
+    driver.write()
+    found = watching.until(lambda found: found[2]["state"] == "lost")
+    assert [one["state"] for one in found[:2]] == ["ok", "ok"]
+    assert found[2]["uuid"] == uuid_of(2), "it is known by what it was"
+    driver.change(0, base=7000)
+    watching.until(lambda found: found[0]["memory_used_mib"] == 7000 and found[2]["state"] == "lost")
+    driver.extra = []
+    driver.write()
+    watching.until(lambda found: [one["state"] for one in found] == ["ok"] * 3)
+
+
+def test_gpus_are_known_by_uuid_when_their_order_changes(driver: Driver, watching: Watching) -> None:
+    driver.change(2, base=9000)
+    watching.until(lambda found: len(found) == 3 and found[2]["memory_used_mib"] == 9000)
+    one, two, three = driver.gpus
+    driver.gpus = [replace(three, index=0, minor=2), replace(one, index=1, minor=0), replace(two, index=2, minor=1)]
+    driver.write()
+    found = watching.until(lambda found: found[0]["uuid"] == uuid_of(2))
+    assert [one["uuid"] for one in found] == [uuid_of(2), uuid_of(0), uuid_of(1)]
+    assert found[0]["memory_used_mib"] == 9000
 
 
 @pytest.mark.parametrize(

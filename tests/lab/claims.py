@@ -6,16 +6,23 @@ import time
 from pathlib import Path
 
 _NODE = re.compile(r"^/dev/nvidia(\d+)$")
+_CAPABILITY = re.compile(r"^/dev/nvidia-caps/nvidia-cap(\d+)$")
+_INSTANCE = re.compile(r"^mig\t(\d+)\t(\d+)\t.*\bcap=(\d+)", re.M)
 
 
-def find_claims() -> list[tuple[str, int, int]]:
-    """(GPU, host pid, MiB) of every process that holds /dev/nvidiaN open; how much it says in $CLAIM_MIB."""
+def find_claims(instances: dict[str, str] | None = None) -> list[tuple[str, int, int]]:
+    """(GPU, host pid, MiB) of every process that holds /dev/nvidiaN open; how much it says in $CLAIM_MIB. One that
+    holds the capability of a MIG instance is on that, and not on its parent; `instances` are those by capability."""
     found = set()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            nodes = {match[1] for link in (entry / "fd").iterdir() if (match := _NODE.match(str(link.readlink())))}
+            links = [str(link.readlink()) for link in (entry / "fd").iterdir()]
+            nodes = {match[1] for link in links if (match := _NODE.match(link))}
+            held = {match[1] for link in links if (match := _CAPABILITY.match(link))}
+            labels = {(instances or {}).get(cap, f"cap{cap}") for cap in held}
+            nodes = nodes - {label.partition(":")[0] for label in labels} | labels
             if not nodes:
                 continue
             variables = (entry / "environ").read_bytes().split(b"\0")
@@ -24,6 +31,14 @@ def find_claims() -> list[tuple[str, int, int]]:
         claim = next((int(line.partition(b"=")[2]) for line in variables if line.startswith(b"CLAIM_MIB=")), 256)
         found |= {(node, int(entry.name), claim) for node in nodes}
     return sorted(found)
+
+
+def instances_of(state: Path) -> dict[str, str]:
+    """The MIG instances of the driver's state (`4:0`) by their capability."""
+    try:
+        return {cap: f"{parent}:{index}" for parent, index, cap in _INSTANCE.findall(state.read_text())}
+    except OSError:
+        return {}
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -38,7 +53,7 @@ def main() -> None:
     path = Path(sys.argv[1])
     before = None
     while path.parent.exists():
-        claims = find_claims()
+        claims = find_claims(instances_of(path.with_suffix("")))
         if claims != before:
             before = claims
             replace_text(path, "".join(f"proc\t{gpu}\t{pid}\t{mib}\n" for gpu, pid, mib in claims))

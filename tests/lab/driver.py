@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.lab.claims import find_claims, replace_text
+from tests.lab.claims import find_claims, instances_of, replace_text
 
 HERE = Path(__file__).resolve().parent
 
@@ -111,7 +111,7 @@ class Driver:
         self.write()
 
     def claims_of(self, pids: set[int]) -> set[str]:
-        return {gpu for gpu, pid, _ in find_claims() if pid in pids}
+        return {gpu for gpu, pid, _ in find_claims(instances_of(self.state)) if pid in pids}
 
 
 def wait_for(what: str, condition: "object", limit_s: float = 15.0) -> None:

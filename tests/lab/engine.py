@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +26,40 @@ USER = 61001
 GROUP = 61002
 """The ordinary user that gputui runs as, and the group of the engine's socket. Neither needs to be in /etc/passwd."""
 
-# Opens every GPU device node that it was given, as a CUDA program does, and holds them until it is stopped. Its
+# Opens GPU device nodes as a CUDA program does, and holds them until it is stopped: of those that it was given the ones
+# that CUDA_VISIBLE_DEVICES names, by rank or by UUID, all without it; of a MIG instance its capability, too. Its
 # children do not inherit them, or each would count as a GPU process.
 WORKLOAD = """
 echo "workload starting, CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES"
 n=3
-for node in /dev/nvidia[0-9]*; do
-  [ -e "$node" ] && eval "exec $n<$node" && echo "loaded model on $node" && n=$((n+1))
-done
+hold() { [ -e "$1" ] && eval "exec $n<$1" && echo "loaded model on $1" && n=$((n+1)); }
+case $CUDA_VISIBLE_DEVICES in GPU-*) ;; *) for cap in /dev/nvidia-caps/nvidia-cap*; do hold $cap; done ;; esac
+set -- /dev/nvidia[0-9]*
+if [ -z "$CUDA_VISIBLE_DEVICES" ]; then
+  for node in "$@"; do hold $node; done
+else
+  for place in $(echo "$CUDA_VISIBLE_DEVICES" | tr , ' '); do
+    case $place in
+      GPU-*) hold /dev/nvidia$((0x$(echo "$place" | cut -c5-12))) ;;
+      *) eval "hold \\${$((place+1))}" ;;
+    esac
+  done
+fi
 echo "ready"
 trap 'exit 0' TERM
-while :; do sleep 0.2 3<&- 4<&- 5<&- 6<&- 7<&- 8<&-; done
+while :; do sleep 0.2 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-; done
 """
 
 
 class LabEngine:
-    """Started once for all lab tests; tests tell their containers apart by name."""
+    """Started once for all lab tests; tests tell their containers apart by name.
 
-    def __init__(self, folder: Path) -> None:
+    `before` is what is done in the daemon's namespaces before it starts, `options` are more of the daemon's own.
+    """
+
+    def __init__(self, folder: Path, *, before: str = "", options: Sequence[str] = ()) -> None:
+        self.before = before
+        self._options = options
         self.folder = folder
         self.socket = folder / "docker.sock"
         self._root = folder / "packages"
@@ -87,8 +104,9 @@ class LabEngine:
         daemon = [
             "dockerd", "--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec"),
             "-H", f"unix://{self.socket}", "-p", str(self.folder / "pid"), "--group", str(GROUP),
+            *self._options,
         ]  # fmt: skip
-        script = f"mount --make-rprivate / && ip link set lo up && exec {' '.join(daemon)}"
+        script = f"mount --make-rprivate / && ip link set lo up && {self.before} exec {' '.join(daemon)}"
         with (self.folder / "dockerd.log").open("ab") as log:
             self._daemon = subprocess.Popen(
                 ["unshare", "-m", "-n", "sh", "-c", script],
@@ -166,6 +184,7 @@ class LabEngine:
             "dd",
             "mkdir",
             "tr",
+            "cut",
         ]
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w") as tar:

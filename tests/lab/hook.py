@@ -12,13 +12,17 @@ import sys
 
 
 def devices(state: pathlib.Path) -> list[dict[str, str]]:
+    """What the driver has: kind, label, UUID, nodes under /dev. An instance has its parent's and a capability's."""
     found = []
     for line in state.read_text().splitlines():
         kind, *fields = line.split("\t")
         if kind in ("gpu", "mig"):
             places = [field for field in fields if "=" not in field]
             values = dict(field.split("=", 1) for field in fields if "=" in field)
-            found.append({"kind": kind, "label": ":".join(places), "minor": places[0], **values})
+            nodes = f"nvidia{values.get('minor', places[0])}"
+            if kind == "mig":
+                nodes += f" nvidia-caps/nvidia-cap{values['cap']}"
+            found.append({"kind": kind, "label": ":".join(places), "uuid": values["uuid"], "nodes": nodes})
     return found
 
 
@@ -26,8 +30,8 @@ def resolve(names: str, known: list[dict[str, str]]) -> list[str]:
     if names in ("", "void", "none"):
         return []
     if names == "all":
-        return [one["minor"] for one in known if one["kind"] == "gpu"]
-    minors = []
+        return [one["nodes"] for one in known]
+    nodes = []
     for name in names.split(","):
         hits = [
             one
@@ -37,8 +41,8 @@ def resolve(names: str, known: list[dict[str, str]]) -> list[str]:
         if not hits or (pathlib.Path(__file__).resolve().parent / f"hook.refuses.{hits[0]['uuid']}").exists():
             sys.stderr.write(f"nvidia-container-cli: device error: {name}: unknown device\n")
             sys.exit(1)
-        minors.append(hits[0]["minor"])
-    return minors
+        nodes.append(hits[0]["nodes"])
+    return nodes
 
 
 def main() -> None:
@@ -47,22 +51,21 @@ def main() -> None:
     config = json.loads((pathlib.Path(state["bundle"]) / "config.json").read_text())
     visible = [line.split("=", 1)[1] for line in config["process"]["env"] if line.startswith("NVIDIA_VISIBLE_DEVICES=")]
     known = devices(folder / "nvml.state")
-    minors = resolve(visible[-1] if visible else "", known)
+    nodes = resolve(visible[-1] if visible else "", known)
     fault = folder / "hook.fault"
     lie = fault.read_text().strip() if fault.exists() else ""
     if lie == "none":
-        minors = []
+        nodes = []
     elif lie == "other":
-        whole = [one["minor"] for one in known if one["kind"] == "gpu"]
-        minors = [whole[(whole.index(minor) + 1) % len(whole)] for minor in minors]
+        whole = [one["nodes"] for one in known if one["kind"] == "gpu"]
+        nodes = [whole[(whole.index(node) + 1) % len(whole)] for node in nodes]
     root = pathlib.Path(config["root"]["path"])
     if not root.is_absolute():
         root = pathlib.Path(state["bundle"]) / root
-    for minor in dict.fromkeys(minors):
-        node = str(root / "dev" / f"nvidia{minor}")
-        subprocess.run(
-            ["nsenter", "-t", str(state["pid"]), "-m", "--", "mknod", "-m", "666", node, "c", "1", "3"], check=True
-        )
+    for name in dict.fromkeys(" ".join(nodes).split()):
+        node = root / "dev" / name
+        make = f"[ -e {node} ] || {{ mkdir -p {node.parent} && mknod -m 666 {node} c 1 3; }}"
+        subprocess.run(["nsenter", "-t", str(state["pid"]), "-m", "--", "sh", "-c", make], check=True)
 
 
 if __name__ == "__main__":

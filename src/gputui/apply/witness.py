@@ -150,9 +150,13 @@ def confirm_gpus(engine: Engine, source: GpuSource, gpus: tuple[Gpu, ...], ref: 
         raise NotWell(
             f"drift: it was to get GPU {wanted} ({', '.join(expected.nodes) or 'no node'}); inside is {inside}"
         )
-    pids = frozenset(engine.pids(ref))
+    pids = frozenset(engine.pids(ref) or ())
     lists = process_lists(source, gpus)
-    on = [uuid for uuid, processes in lists.items() if any(process.pid in pids for process in processes or ())]
+
+    def is_its(process: GpuProcess) -> bool:
+        return process.pid in pids or process.container_id == ref
+
+    on = [uuid for uuid, processes in lists.items() if any(is_its(process) for process in processes or ())]
     strays = [labels[uuid] for uuid in on if uuid not in expected.gpus]
     if strays:
         raise NotWell(f"drift: it was to get GPU {wanted}; a process of it runs on GPU {', '.join(strays)}")

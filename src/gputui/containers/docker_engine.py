@@ -63,6 +63,7 @@ class DockerEngine:
         self._host = host
         self._context = context
         self._version = "auto"
+        self._podman: bool | None = None
         self._idle: list[Client] = []
         self._ensuring = threading.Lock()
         self._inspected: dict[str, tuple[object, Container]] = {}
@@ -90,7 +91,7 @@ class DockerEngine:
             if client is not None and isinstance(error, docker.errors.APIError):
                 self._idle.append(client)
             else:
-                self._version = "auto"  # what answers next may be another version
+                self._version, self._podman = "auto", None  # what answers next may be another
                 if client is not None:
                     client.close()
             raise self._translated(what, error) from error
@@ -353,12 +354,24 @@ class DockerEngine:
                 return frozenset(f"/dev/{name}" for name in names if GPU_NODE.match(name))
         return None
 
-    def pids(self, ref: str) -> tuple[int, ...]:
-        """The host pids of its processes, as `docker top` lists them."""
-        top = self._call("top", lambda client: client.top(ref))
+    def pids(self, ref: str) -> tuple[int, ...] | None:
+        """The host pids of its processes, as `docker top` lists them: by the host's `ps`, which small hosts lack.
+        Podman would run the container's `ps`, with its pids, unless it is asked for a column of its own."""
+        columns = "hpid" if self._is_podman() else None
+        try:
+            top = self._call("top", lambda client: client.top(ref, ps_args=columns))
+        except NotFound:
+            raise
+        except EngineError:
+            return None
         titles = [str(title) for title in top.get("Titles") or []]
-        place = titles.index("PID") if "PID" in titles else 1
+        place = next((titles.index(title) for title in ("PID", "HPID") if title in titles), 1)
         return tuple(int(row[place]) for row in top.get("Processes") or [] if str(row[place]).isdigit())
+
+    def _is_podman(self) -> bool:
+        if self._podman is None:
+            self._podman = is_podman(self._call("version", lambda client: client.version()))
+        return self._podman
 
     def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
         """The last lines that it wrote."""

@@ -114,8 +114,8 @@ class Engine(Protocol):
         """The GPU device nodes inside a running container; None where that cannot be seen."""
         ...
 
-    def pids(self, ref: str) -> tuple[int, ...]:
-        """The host pids of a running container's processes."""
+    def pids(self, ref: str) -> tuple[int, ...] | None:
+        """The host pids of a running container's processes; None where the engine cannot list them."""
         ...
 
     def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:

@@ -13,6 +13,7 @@ from gputui.domain.container import (
     DeviceRequest,
     Health,
     PublishedPort,
+    sees_all_devices,
 )
 from gputui.domain.launch import Launch, launch_of, mounts_listed
 from gputui.domain.original import Original, with_variables
@@ -53,7 +54,7 @@ def container_from(data: Mapping[str, Any]) -> Container:
         device_requests=tuple(_request(request) for request in host.get("DeviceRequests") or []),
         device_nodes=_device_nodes(host),
         runtime=str(host.get("Runtime") or ""),
-        sees_all_devices=bool(host.get("Privileged")) or _mounts_dev(host),
+        sees_all_devices=sees_all_devices(host),
         auto_remove=bool(host.get("AutoRemove")),
         oom_killed=bool(state.get("OOMKilled")) and state.get("Status") != "running",
         published=_published(data),
@@ -109,14 +110,6 @@ def _request(data: Mapping[str, Any]) -> DeviceRequest:
 def _device_nodes(host: Mapping[str, Any]) -> tuple[str, ...]:
     paths = [str(device.get("PathInContainer") or "") for device in host.get("Devices") or []]
     return tuple(clean(path, 60) for path in paths if GPU_NODE.match(path.removeprefix("/dev/")))
-
-
-def _mounts_dev(host: Mapping[str, Any]) -> bool:
-    binds = any(str(bind).split(":")[:2] == ["/dev", "/dev"] for bind in host.get("Binds") or [])
-    return binds or any(
-        mount.get("Type") == "bind" and mount.get("Source") == mount.get("Target") == "/dev"
-        for mount in host.get("Mounts") or []
-    )
 
 
 def _has_healthcheck(config: Mapping[str, Any]) -> bool:

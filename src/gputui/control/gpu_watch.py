@@ -12,6 +12,10 @@ LOOKING = GpuInventory(reason="looking for GPUs")
 SLOW = GpuInventory(
     reason="the NVIDIA driver does not answer", fix="`dmesg` may tell why; gputui goes on as soon as it answers"
 )
+LAYOUT_EVERY_S = 2.0
+"""How often it is looked whether GPUs came or went, changed their order, or were cut into instances."""
+LAYOUT_PAUSE_S = 160.0
+"""The longest pause between looks for a GPU that stays lost: each initialises the driver anew."""
 SLOW_AFTER_S = 5.0
 """Seconds after which a first look that has not ended is said to hang."""
 
@@ -37,13 +41,23 @@ class GpuWatch:
         threading.Thread(target=self._tick, name="gpu-tick", daemon=True).start()
 
     def _run(self) -> None:
-        """Look for GPUs; a thread of its own, for the driver may hang."""
+        """Look for GPUs; a thread of its own, for the driver may hang. Between looks that somebody asks for it sees by
+        itself that something changed, less often where looking again did not help."""
         self._look_again()
         self._changed()
-        while self._look.wait() and not self._stop.is_set():
+        pause = LAYOUT_EVERY_S
+        while True:
+            asked = self._look.wait(pause)
+            if self._stop.is_set():
+                return
             self._look.clear()
+            if not asked and not self._source.has_changed():
+                continue
+            before = self._inventory
             self._look_again()
             self._changed()
+            same = not asked and self._inventory == before
+            pause = min(2 * pause, LAYOUT_PAUSE_S) if same else LAYOUT_EVERY_S
 
     def _tick(self) -> None:
         while not self._stop.wait(self._interval_s):

@@ -67,6 +67,16 @@ def asks_for_gpus(driver: str, capabilities: Iterable[Iterable[str]], device_ids
     return driver == "nvidia" or by_capability or any(name.startswith("nvidia.com/") for name in device_ids)
 
 
+def sees_all_devices(host: Mapping[str, Any]) -> bool:
+    """Whether a container with this `HostConfig` sees every device of the host: privileged, or /dev mounted."""
+    binds = any(str(bind).split(":")[:2] == ["/dev", "/dev"] for bind in host.get("Binds") or [])
+    mounts = any(
+        mount.get("Type") == "bind" and mount.get("Source") == mount.get("Target") == "/dev"
+        for mount in host.get("Mounts") or []
+    )
+    return bool(host.get("Privileged")) or binds or mounts
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedPort:
     """A port of a running container as it can be reached on the host."""

@@ -78,7 +78,8 @@ class Service:
     `unmounted` is the path of a model that no volume covers, `smallest_gpu_mib` the total of the smallest GPU that it
     is assigned. `contradiction` is what its Compose file says twice and differently about its GPUs, `file_differences`
     what is not as the file says. `depends_on` are services of its project, `fallback` is what is done when a GPU of it
-    is gone when it starts, `mechanism` the way in which its file wants its GPUs given.
+    is gone when it starts, `mechanism` the way in which its file wants its GPUs given. `sees_all_devices`: its
+    container, or the one that its file describes, is privileged or has /dev mounted.
     """
 
     key: ServiceKey
@@ -111,6 +112,7 @@ class Service:
     file_differences: tuple[str, ...] = ()
     fallback: Fallback = "never"
     mechanism: MechanismName | None = None
+    sees_all_devices: bool = False
     not_carried: tuple[str, ...] = ()
 
     @property

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -67,8 +68,10 @@ class NvmlSource:
         self._lock = threading.Lock()
         self._started = False
         self._handles: dict[str, Any] = {}
+        self._found: dict[str, Any] = {}
         self._known: tuple[Gpu, ...] = ()
         self._unsupported: set[tuple[str, str]] = set()
+        self._layout: tuple[_Place, ...] = ()
 
     def inventory(self) -> GpuInventory:
         """Look for GPUs anew; a driver that was reloaded is initialised again."""
@@ -82,19 +85,28 @@ class NvmlSource:
                 count = pynvml.nvmlDeviceGetCount()
                 driver = clean(pynvml.nvmlSystemGetDriverVersion(), 40)
             except pynvml.NVMLError as error:
+                self._layout = ()
                 reason, fix = _NO_GPUS.get(
                     _code(error), (f"NVML cannot be used: {clean(str(error), 80)}", "look at `dmesg`")
                 )
                 return GpuInventory(reason=reason, fix=fix)
-            self._handles.clear()
+            self._found = {}
             self._unsupported.clear()
             gpus: list[Gpu] = []
             for index in range(count):
                 gpus += self._enumerate(index)
             self._known = self._with_islands(gpus)
+            self._layout = _layout()
+            # Those who read meanwhile still had the handles from before.
+            self._handles = self._found
             if not gpus:
                 return GpuInventory(driver_version=driver, reason="the driver lists no GPU", fix="look at `dmesg`")
             return GpuInventory(gpus=self._known, driver_version=driver)
+
+    def has_changed(self) -> bool:
+        """What NVML lists by index is compared. A GPU that fell off the bus is only found again after a new
+        initialisation, and so is a driver that did not answer at the last look."""
+        return not self._started or None in self._layout or _layout() != self._layout
 
     def _enumerate(self, index: int) -> list[Gpu]:
         try:
@@ -104,11 +116,11 @@ class NvmlSource:
             # It fell off the bus: show it, under the identity that it had where we saw it before.
             known = next((gpu for gpu in self._known if gpu.index == index and gpu.mig_index is None), None)
             return [known or Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU")]
-        self._handles[uuid] = handle
+        self._found[uuid] = handle
         try:
             return self._described(index, uuid, handle)
         except pynvml.NVMLError:
-            del self._handles[uuid]  # it was lost between the two
+            del self._found[uuid]  # it was lost between the two
             return [Gpu(uuid=uuid, index=index, name="unknown GPU")]
 
     def _described(self, index: int, uuid: str, handle: Any) -> list[Gpu]:
@@ -135,7 +147,7 @@ class NvmlSource:
 
     def _with_islands(self, gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
         whole = [gpu for gpu in gpus if gpu.parent_uuid is None]
-        links = {gpu.uuid: self._peers(gpu, whole) for gpu in whole if gpu.uuid in self._handles}
+        links = {gpu.uuid: self._peers(gpu, whole) for gpu in whole if gpu.uuid in self._found}
         nodes = {gpu.uuid: numa_node(gpu.pci_bus_id) for gpu in whole}
         named = islands(links, nodes)
         return tuple(replace(gpu, island=named.get(gpu.parent_uuid or gpu.uuid)) for gpu in gpus)
@@ -143,7 +155,7 @@ class NvmlSource:
     def _peers(self, gpu: Gpu, others: Sequence[Gpu]) -> frozenset[str]:
         """The GPUs at the other ends of its NVLinks; all that reach a switch share it."""
         by_bus = {other.pci_bus_id: other.uuid for other in others}
-        handle, found = self._handles[gpu.uuid], set()
+        handle, found = self._found[gpu.uuid], set()
         for link in range(pynvml.NVML_NVLINK_MAX_LINKS):
             try:
                 if pynvml.nvmlDeviceGetNvLinkState(handle, link) != pynvml.NVML_FEATURE_ENABLED:
@@ -165,7 +177,7 @@ class NvmlSource:
                 uuid = str(pynvml.nvmlDeviceGetUUID(instance))
             except pynvml.NVMLError:
                 continue  # an empty slot
-            self._handles[uuid] = instance
+            self._found[uuid] = instance
             found.append(
                 Gpu(
                     uuid=uuid,
@@ -194,21 +206,29 @@ class NvmlSource:
         """One value, or None: what a GPU does not support is not asked again, any other error is tried next time.
 
         Raises:
-            pynvml.NVMLError: the GPU is lost.
+            pynvml.NVMLError: the GPU is lost, or NVML is not initialised.
         """
         if (uuid, call.__name__) in self._unsupported:
             return None
         try:
             return call(*arguments, **named)
         except pynvml.NVMLError as error:
-            if _code(error) in _LOST:
+            if _code(error) in (*_LOST, pynvml.NVML_ERROR_UNINITIALIZED):
                 raise
             if _code(error) in _NEVER:
                 self._unsupported.add((uuid, call.__name__))
             return None
 
     def read(self, gpu: Gpu) -> Reading:
-        """The values of one GPU now."""
+        """The values of one GPU now; while NVML is initialised anew it waits for that."""
+        try:
+            return self._reading(gpu)
+        except pynvml.NVMLError_Uninitialized:
+            with self._lock:
+                pass
+            return self._reading(gpu)
+
+    def _reading(self, gpu: Gpu) -> Reading:
         now = time.time()
         handle = self._handles.get(gpu.uuid)
         if handle is None:
@@ -217,6 +237,8 @@ class NvmlSource:
             )
         try:
             return self._read(gpu, handle, now)
+        except pynvml.NVMLError_Uninitialized:
+            raise
         except pynvml.NVMLError as error:
             reason = clean(str(error), 60)
             return Reading(gpu=gpu, taken_at=now, state="lost", reason=reason, memory_total_mib=gpu.memory_total_mib)
@@ -272,6 +294,35 @@ class NvmlSource:
         if not listed:
             return None
         return tuple(identify(GpuProcess(pid=pid, memory_mib=memory)) for pid, memory in sorted(found.items()))
+
+
+_Place = tuple[str, bool, tuple[str, ...]] | None
+"""What is at an index: a UUID, whether it is cut, and its instances; None where it does not answer."""
+
+
+def _layout() -> tuple[_Place, ...]:
+    """What NVML lists, by index."""
+    try:
+        return tuple(_place(index) for index in range(pynvml.nvmlDeviceGetCount()))
+    except pynvml.NVMLError:
+        return ()
+
+
+def _place(index: int) -> _Place:
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        uuid = str(pynvml.nvmlDeviceGetUUID(handle))
+    except pynvml.NVMLError:
+        return None
+    try:
+        cut = pynvml.nvmlDeviceGetMigMode(handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE
+    except pynvml.NVMLError:
+        return uuid, False, ()
+    instances = []
+    for place in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle) if cut else 0):
+        with suppress(pynvml.NVMLError):  # an empty slot
+            instances.append(str(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place))))
+    return uuid, cut, tuple(instances)
 
 
 def _part(parent: Gpu, total_mib: int | None) -> int | None:

@@ -59,6 +59,10 @@ class SimulatedSource:
         gpus = tuple(one.gpu for one in self._scenario.gpus)
         return GpuInventory(gpus=gpus, driver_version=self._scenario.driver_version)
 
+    def has_changed(self) -> bool:
+        """They never do; a lost one is back by itself."""
+        return False
+
     def read(self, gpu: Gpu) -> Reading:
         """Values that move with the clock and follow the load."""
         now = self._clock()

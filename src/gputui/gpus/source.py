@@ -16,6 +16,11 @@ class GpuSource(Protocol):
         """Look for GPUs anew."""
         ...
 
+    def has_changed(self) -> bool:
+        """Whether it is worth to look anew: GPUs came or went, changed their order, or were cut into instances since
+        the last look, or one was lost and may be back."""
+        ...
+
     def read(self, gpu: Gpu) -> Reading:
         """The values of one GPU now, without its processes."""
         ...

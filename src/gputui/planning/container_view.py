@@ -20,15 +20,14 @@ def view_of(service: Service, host_gpus: Sequence[Gpu], chosen: Sequence[str], a
     Raises:
         UsageError, Refusal: as `container_view`; or no mechanism can be used.
     """
-    sees_all = bool(service.container and service.container.sees_all_devices)
     if not chosen:
-        return container_view(host_gpus, (), sees_all_devices=sees_all)
+        return container_view(host_gpus, (), sees_all_devices=service.sees_all_devices)
     return container_view(
         host_gpus,
         chosen,
-        mechanism=choose(access, service.container, service.mechanism).mechanism,
+        mechanism=choose(access, service).mechanism,
         cdi_devices=access.capabilities.cdi_devices or (),
-        sees_all_devices=sees_all,
+        sees_all_devices=service.sees_all_devices,
     )
 
 

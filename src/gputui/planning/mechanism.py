@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from gputui.domain.capabilities import Capabilities, Choice, HostAccess, MechanismName
 from gputui.domain.container import Container
 from gputui.domain.errors import Refusal
+from gputui.domain.service import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +116,19 @@ def present_mechanism(container: Container | None) -> MechanismName | None:
     return None
 
 
-def choose(access: HostAccess, container: Container | None = None, asked: MechanismName | None = None) -> Choice:
-    """The mechanism for a container that is to be made: the one that its file (`asked`) or the operator asks for, else
-    the one that it has now, else the first that the engine is known to do, else the first with nothing against it.
+def choose(access: HostAccess, service: Service) -> Choice:
+    """The mechanism for a container that is to be made: the one that its file or the operator asks for, else that of
+    its present container, else the first that the engine is known to do, else the first with nothing against it.
 
     Raises:
         Refusal: the one that is asked for cannot be used, or none can.
     """
     can = access.capabilities
-    privileged = container is not None and container.sees_all_devices
-    for name, who in ((asked, "its x-gputui.mechanism asks for it"), (access.asked, "--mechanism asks for it")):
+    privileged = service.sees_all_devices
+    for name, who in (
+        (service.mechanism, "its x-gputui.mechanism asks for it"),
+        (access.asked, "--mechanism asks for it"),
+    ):
         if name is not None:
             obstacle = mechanism(name).obstacle(can, privileged)
             if obstacle is not None:
@@ -132,7 +136,7 @@ def choose(access: HostAccess, container: Container | None = None, asked: Mechan
             return Choice(name, who)
     obstacles = {one.name: one.obstacle(can, privileged) for one in REGISTRY}
     possible = [one for one in REGISTRY if obstacles[one.name] is None]
-    present = present_mechanism(container)
+    present = present_mechanism(service.container)
     if any(one.name == present for one in possible) and present is not None:
         return Choice(present, "its container has it")
     sure = [one for one in possible if one.is_sure(can)]

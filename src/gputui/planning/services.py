@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import ComposeProject, ComposeService
-from gputui.domain.container import LABEL_PROBE, Container, is_passing, lasting_name
+from gputui.domain.container import LABEL_PROBE, Container, is_passing, lasting_name, sees_all_devices
 from gputui.domain.errors import Refusal
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.launch import Launch
@@ -170,8 +170,13 @@ def _service(
         file_differences=file_differences(declared, container) if declared and container else (),
         fallback=(declared.fallback if declared else None) or "never",
         mechanism=declared.mechanism if declared else None,
+        sees_all_devices=container.sees_all_devices if container else _file_sees_all(declared),
         not_carried=declared.not_carried if declared else (),
     )
+
+
+def _file_sees_all(declared: ComposeService | None) -> bool:
+    return declared is not None and sees_all_devices(declared.body.get("HostConfig") or {})
 
 
 def _depends_on(container: Container | None) -> tuple[str, ...]:

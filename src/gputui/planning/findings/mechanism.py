@@ -40,8 +40,7 @@ def sees_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
     """Containers that see every GPU of the host, whatever they are assigned: only the variables keep them to theirs."""
     found = []
     for service in services:
-        container = service.container
-        if container is None or not container.sees_all_devices or not service.assigned or len(gpus) < 2:
+        if not service.sees_all_devices or not service.assigned or len(gpus) < 2:
             continue
         text = f"{service.name} is privileged or has /dev mounted: it sees all GPUs, whatever it is assigned"
         fix = "CUDA_VISIBLE_DEVICES keeps to its own what honours it; take privileged away where it is not needed"

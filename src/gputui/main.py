@@ -77,6 +77,7 @@ def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
         return run_app(room, arguments, packaged("themes"))
     verbs = {
         **dict.fromkeys(SHOWS, show.show),
+        "doctor": show.doctor,
         "history": show.history,
         "logs": show.logs,
         "assign": change.assign,

@@ -106,6 +106,9 @@ def _add_shows(verbs: "argparse._SubParsersAction[_Parser]") -> None:
         verb.add_argument("--watch", action="store_true", help="again at every interval")
         if name == "gpus":
             verb.add_argument("--rescan", action="store_true", help="look for new GPUs first")
+    text = "what a container's GPU depends on: driver, engine, its mechanisms, the state"
+    verb = verbs.add_parser("doctor", help=text, description=text)
+    verb.add_argument("--json", action="store_true", help="one JSON object")
     verb = verbs.add_parser("history", help="revisions and applies; of one apply, all that it did")
     verb.add_argument("apply", nargs="?", type=int, metavar="APPLY", help="the number of an apply")
     verb.add_argument("--json", action="store_true", help="one JSON object")
@@ -120,7 +123,7 @@ def _add_shows(verbs: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb = verbs.add_parser("assign", help="assign GPUs to a service, and save")
     verb.add_argument("service", metavar="SERVICE")
-    verb.add_argument("--gpus", metavar="0,2|UUID|none|auto", help="the GPUs, in order")
+    verb.add_argument("--gpus", metavar="0,2|UUID|all|none|auto", help="the GPUs, in order")
     verb.add_argument("--budget", metavar="SIZE", help="its VRAM budget, as in 3.5GiB, or none")
     switch = verb.add_mutually_exclusive_group()
     switch.add_argument("--enable", action="store_true", help="it is to run")

@@ -1,9 +1,13 @@
 """The JSON that scripts read. Its names are stable; unknown is null."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from gputui.domain.assignment import Assignments
+from gputui.domain.capabilities import MechanismName
+from gputui.domain.check import Check
+from gputui.domain.container import EngineInfo
 from gputui.domain.event import ApplyEvent, ApplyRecord
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import GpuProcess, Reading
@@ -19,6 +23,27 @@ SCHEMA_VERSION = 1
 def versioned(body: dict[str, Any]) -> dict[str, Any]:
     """One object with the version of its form."""
     return {"schema_version": SCHEMA_VERSION, **body}
+
+
+def doctor(checks: Sequence[Check], info: EngineInfo | None, mechanism: MechanismName | None) -> dict[str, Any]:
+    """`doctor --json`."""
+    can = info.capabilities if info else None
+    engine = None
+    if info is not None and can is not None:
+        engine = {
+            "name": info.name,
+            "version": info.version,
+            "api_version": info.api_version,
+            "nvidia_driver": can.nvidia_driver,
+            "cdi": can.cdi,
+            "cdi_devices": None if can.cdi_devices is None else [device.name for device in can.cdi_devices],
+            "runtimes": list(can.runtimes),
+            "default_runtime": can.default_runtime,
+            "cgroup_driver": can.cgroup_driver,
+            "rootless": can.rootless,
+        }
+    listed = [{"name": one.name, "state": one.state, "text": one.text, "fix": one.fix} for one in checks]
+    return versioned({"checks": listed, "engine": engine, "mechanism": mechanism})
 
 
 def gpus(snapshot: Snapshot) -> dict[str, Any]:

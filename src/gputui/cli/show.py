@@ -42,6 +42,9 @@ def show(room: ControlRoom, arguments: argparse.Namespace) -> int:
         room.rescan()
     while True:
         snapshot = room.wait_until_seen(FIRST_LOOK_S)
+        if arguments.verb in ("services", "findings"):
+            room.look_inside(FIRST_LOOK_S)
+            snapshot = room.snapshot()
         if arguments.json:
             print(json.dumps(as_json(snapshot)), flush=True)
         else:
@@ -234,6 +237,24 @@ def _status(snapshot: Snapshot) -> None:
 
 def _status_code(snapshot: Snapshot) -> int:
     return 1 if _problems(snapshot) else 0
+
+
+def doctor(room: ControlRoom, arguments: argparse.Namespace) -> int:
+    """`doctor`."""
+    snapshot = room.wait_until_seen(FIRST_LOOK_S)
+    room.look_inside(FIRST_LOOK_S)
+    found = room.doctor()
+    if arguments.json:
+        print(json.dumps(json_form.doctor(found, snapshot.engine.info, room.snapshot().mechanism)), flush=True)
+    else:
+        marks = {"ok": "✓", "warning": "▲", "error": "✗", "unknown": "?"}
+        width = max(len(check.name) for check in found)
+        for check in found:
+            say(
+                f" {marks[check.state]} {check.name.ljust(width)}  {check.text}"
+                + (f" — {check.fix}" if check.fix else "")
+            )
+    return 1 if any(check.state == "error" for check in found) else 0
 
 
 def history(room: ControlRoom, arguments: argparse.Namespace) -> int:

@@ -35,6 +35,9 @@ LAYER_PATHS = 500
 """Changed paths whose sizes are asked for."""
 LARGEST = 5
 EXEC_TRIES = 4
+SMI_TIMEOUT_S = 10
+NOT_A_PROGRAM, NO_SUCH_PROGRAM = 126, 127
+"""Exit codes by which a shell, and a container engine, say that a program cannot be run, or is not there."""
 GO_MODE_DIRECTORY = 1 << 31
 """`fs.ModeDir` of Go's io/fs, in which the engine writes modes."""
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
@@ -337,22 +340,34 @@ class DockerEngine:
     def device_nodes(self, ref: str) -> frozenset[str] | None:
         """The nodes that `ls /dev` lists inside; an ordinary user cannot look from outside."""
 
-        def call(client: Client) -> tuple[int | None, bytes]:
-            made = client.exec_create(ref, ["ls", "/dev"], stderr=False)
-            output = client.exec_start(made["Id"])
-            return client.exec_inspect(made["Id"]).get("ExitCode"), output
-
         for _ in range(EXEC_TRIES):
-            try:
-                code, output = self._call("exec", call)
-            except EngineError:
-                return None
+            code, output = self._exec(ref, ["ls", "/dev"])
             if code != 0:
                 return None
             names = output.decode(errors="replace").split()
             if names:  # there is always something in /dev; Docker 20.10 now and then loses all that was printed
                 return frozenset(f"/dev/{name}" for name in names if GPU_NODE.match(name))
         return None
+
+    def driver_fault(self, ref: str) -> str | None:
+        """By `nvidia-smi -L`, which the toolkit puts into containers. One that hangs is ended after a while."""
+        code, output = self._exec(ref, ["timeout", str(SMI_TIMEOUT_S), "nvidia-smi", "-L"])
+        if code in (None, 0, NO_SUCH_PROGRAM, NOT_A_PROGRAM):
+            return None
+        return clean(output.decode(errors="replace").strip(), 200) or f"nvidia-smi ended with code {code}"
+
+    def _exec(self, ref: str, command: list[str]) -> tuple[int | None, bytes]:
+        """The exit code (None where it could not be run) and the output of a program in a running container."""
+
+        def call(client: Client) -> tuple[int | None, bytes]:
+            made = client.exec_create(ref, command, stderr=False)
+            output = client.exec_start(made["Id"])
+            return client.exec_inspect(made["Id"]).get("ExitCode"), output
+
+        try:
+            return self._call("exec", call)
+        except EngineError:
+            return None, b""
 
     def pids(self, ref: str) -> tuple[int, ...] | None:
         """The host pids of its processes, as `docker top` lists them: by the host's `ps`, which small hosts lack.

@@ -114,6 +114,11 @@ class Engine(Protocol):
         """The GPU device nodes inside a running container; None where that cannot be seen."""
         ...
 
+    def driver_fault(self, ref: str) -> str | None:
+        """What `nvidia-smi` inside a running container says where it cannot use the driver; None where it can, or where
+        that cannot be asked."""
+        ...
+
     def pids(self, ref: str) -> tuple[int, ...] | None:
         """The host pids of a running container's processes; None where the engine cannot list them."""
         ...

@@ -301,6 +301,10 @@ class SimulatedEngine:
                 return None
             return frozenset(f"/dev/nvidia{gpu.minor}" for gpu in self._given(one) if gpu.minor is not None)
 
+    def driver_fault(self, ref: str) -> str | None:  # noqa: ARG002 - the protocol's
+        """The simulated driver works."""
+        return None
+
     def pids(self, ref: str) -> tuple[int, ...]:
         """The pid of its one process."""
         with self._changed:

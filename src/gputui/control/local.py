@@ -14,8 +14,11 @@ from gputui.control.log_feeds import LogFeeds
 from gputui.control.sampler import Sampler
 from gputui.control.saving import Saving, fault_of
 from gputui.control.settings import Settings
+from gputui.diagnosis.doctor import checks
 from gputui.domain.assignment import Assignments
-from gputui.domain.errors import UsageError
+from gputui.domain.capabilities import Choice, MechanismName
+from gputui.domain.check import Check
+from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.event import FALLBACK, ApplyEvent, ApplyRecord, Finish
 from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan
@@ -25,6 +28,7 @@ from gputui.domain.suggestion import StrategyName, Suggestion
 from gputui.domain.text import clean_log_line
 from gputui.gpus.source import GpuSource
 from gputui.planning.findings.find_all import find_all
+from gputui.planning.mechanism import default_choice
 from gputui.planning.memory import memory_of
 from gputui.planning.plan import lifecycle_plan, make_plan
 
@@ -67,6 +71,12 @@ class LocalControlRoom:
         self._sampler.wait_for_models(limit_s)
         return self.snapshot()
 
+    def look_inside(self, limit_s: float) -> None:
+        """Wait until the containers of adopted services were looked into."""
+        if not self._settings.readonly:
+            self._sampler.look_inside(self.snapshot().services)
+            self._sampler.wait_for_inside(limit_s)
+
     def close(self) -> None:
         """Stop watching."""
         self._logs.close_all()
@@ -81,7 +91,10 @@ class LocalControlRoom:
             self._fault = None
             self._sampler.look_at_files()
             self._saving.look()
-            raised = self._sampler.look_at_models(self.snapshot().services)
+            services = self.snapshot().services
+            if not self._settings.readonly:  # it takes a process in the container
+                self._sampler.look_inside(services)
+            raised = self._sampler.look_at_models(services)
             if raised:
                 self._saving.remember(dict(raised))
         except Exception as error:
@@ -134,7 +147,23 @@ class LocalControlRoom:
             project=sampler.project.name if sampler.project else "",
             notes=tuple(note for note in notes if note),
             simulated=self._settings.simulated,
+            mechanism=self._mechanism(),
         )
+
+    def _mechanism(self) -> MechanismName | None:
+        try:
+            return default_choice(self._sampler.access).mechanism
+        except GputuiError:
+            return None
+
+    def doctor(self) -> tuple[Check, ...]:
+        """Look at everything that a container's GPU depends on."""
+        self._applying.find_out_driver()
+        try:
+            choice: Choice | GputuiError = default_choice(self._sampler.access)
+        except GputuiError as error:
+            choice = error
+        return checks(self.snapshot(), choice)
 
     # --- editing --------------------------------------------------------------------------------------------------
 

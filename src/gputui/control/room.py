@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from gputui.domain.assignment import Assignments
+from gputui.domain.check import Check
 from gputui.domain.event import ApplyEvent, ApplyRecord, Finish
 from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan
@@ -96,6 +97,14 @@ class ControlRoom(Protocol):
 
     def plan(self, only: Sequence[str] = (), *, refresh: bool = False) -> Plan:
         """What an apply of the draft would do; `refresh`: also to what differs from its Compose file."""
+        ...
+
+    def look_inside(self, limit_s: float) -> None:
+        """Wait, at most `limit_s`, until it was seen what the containers of adopted services really have."""
+        ...
+
+    def doctor(self) -> tuple[Check, ...]:
+        """Look at everything that a container's GPU depends on. It may take a moment."""
         ...
 
     def find_out(self) -> None:

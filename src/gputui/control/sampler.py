@@ -6,6 +6,7 @@ from gputui.containers.engine import Engine
 from gputui.control.compose_watch import ComposeWatch
 from gputui.control.engine_watch import EngineWatch
 from gputui.control.gpu_watch import GpuWatch
+from gputui.control.inside_watch import InsideWatch
 from gputui.control.model_watch import ModelWatch
 from gputui.domain.assignment import Assignments
 from gputui.domain.capabilities import Capabilities, HostAccess, MechanismName
@@ -17,7 +18,7 @@ from gputui.domain.service import Service
 from gputui.domain.snapshot import EngineStatus
 from gputui.gpus.source import GpuSource
 from gputui.planning.peaks import new_peaks
-from gputui.planning.services import World, join_services, wanted_places
+from gputui.planning.services import World, join_services, wanted_inside, wanted_places
 
 
 class Sampler:
@@ -45,6 +46,7 @@ class Sampler:
         self._gpu_watch = GpuWatch(source, interval_s, changed)
         self._engine_watch = EngineWatch(engine, changed, connected)
         self._models = ModelWatch(told)
+        self._inside = InsideWatch(engine, told)
         self._peaks: Mapping[PeakKey, int] = {}
 
     def start(self) -> None:
@@ -52,10 +54,12 @@ class Sampler:
         self._gpu_watch.start()
         self._engine_watch.start()
         self._models.start()
+        self._inside.start()
 
     def close(self) -> None:
         """Stop."""
         self._models.close()
+        self._inside.close()
         self._engine_watch.close()
         self._gpu_watch.close()
 
@@ -140,6 +144,7 @@ class Sampler:
             path_aliases=self._path_aliases(),
             files=self._models.files(),
             peaks=self._peaks,
+            inside=self._inside.seen(),
         )
         return join_services(world, assignments)
 
@@ -153,6 +158,14 @@ class Sampler:
         if raised:
             self._peaks = {**self._peaks, **raised}
         return raised
+
+    def look_inside(self, services: tuple[Service, ...]) -> None:
+        """Have the services' containers looked into."""
+        self._inside.want(wanted_inside(services))
+
+    def wait_for_inside(self, limit_s: float) -> None:
+        """Wait until the containers that were asked for were looked into."""
+        self._inside.wait(limit_s)
 
     def remember(self, peaks: Mapping[PeakKey, int]) -> None:
         """Take in peaks that were seen before, or by others."""

@@ -9,6 +9,13 @@ Container Device Interface. `runtime`: the runtime `nvidia`, which reads NVIDIA_
 
 MECHANISMS: tuple[MechanismName, ...] = get_args(MechanismName)
 
+MECHANISM_TITLES: dict[MechanismName, str] = {
+    "nvidia": "nvidia requests",
+    "cdi": "CDI",
+    "runtime": "the nvidia runtime",
+}
+"""For people."""
+
 CDI_KIND = "nvidia.com/gpu"
 
 

@@ -99,6 +99,15 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What was seen inside a running container: the device nodes of GPUs (None: it cannot be seen), and what its
+    `nvidia-smi` says where it cannot use the driver."""
+
+    nodes: frozenset[str] | None = None
+    driver_fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """One container, with what gputui needs of it; the whole of it is the engine's raw inspect data.
 
@@ -144,6 +153,11 @@ class Container:
     def running(self) -> bool:
         """The engine counts it as running; `restarting` is not."""
         return self.state == "running"
+
+    @property
+    def run(self) -> str:
+        """Its id and when it started: with each start it is given its devices anew."""
+        return f"{self.id} {self.started_at}"
 
     @property
     def gpu_request(self) -> DeviceRequest | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gputui.domain.assignment import Draft
+from gputui.domain.capabilities import MechanismName
 from gputui.domain.container import EngineInfo
 from gputui.domain.event import ApplyRecord
 from gputui.domain.finding import Finding
@@ -22,7 +23,8 @@ class EngineStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What is seen (`inventory`, `readings`, `engine`), what is wanted (`draft`) and what follows from both."""
+    """What is seen (`inventory`, `readings`, `engine`), what is wanted (`draft`) and what follows from both.
+    `mechanism` is how a new container would get its GPUs; None where the engine has no way."""
 
     host: str
     taken_at: float
@@ -38,3 +40,4 @@ class Snapshot:
     project: str = ""
     notes: tuple[str, ...] = ()
     simulated: bool = False
+    mechanism: MechanismName | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gputui.domain.capabilities import Capabilities, Choice, HostAccess, MechanismName
+from gputui.domain.capabilities import MECHANISM_TITLES, Capabilities, Choice, HostAccess, MechanismName
 from gputui.domain.container import Container
 from gputui.domain.errors import Refusal
 from gputui.domain.service import Service
@@ -23,7 +23,6 @@ class Mechanism:
     says that the engine is known to do it, where otherwise nothing is known against it."""
 
     name: MechanismName
-    title: str
     obstacle: Callable[[Capabilities, bool], Obstacle | None]
     is_sure: Callable[[Capabilities], bool]
 
@@ -82,14 +81,12 @@ def _too_old(needed: str) -> Obstacle:
 REGISTRY = (
     Mechanism(
         name="nvidia",
-        title="nvidia device request",
         obstacle=_no_request,
         is_sure=lambda can: can.nvidia_driver is True,
     ),
-    Mechanism(name="cdi", title="CDI device request", obstacle=_no_cdi, is_sure=lambda can: bool(can.cdi_devices)),
+    Mechanism(name="cdi", obstacle=_no_cdi, is_sure=lambda can: bool(can.cdi_devices)),
     Mechanism(
         name="runtime",
-        title="runtime nvidia and NVIDIA_VISIBLE_DEVICES",
         obstacle=_no_runtime,
         is_sure=lambda can: "nvidia" in can.runtimes,
     ),
@@ -123,30 +120,43 @@ def choose(access: HostAccess, service: Service) -> Choice:
     Raises:
         Refusal: the one that is asked for cannot be used, or none can.
     """
-    can = access.capabilities
     privileged = service.sees_all_devices
-    for name, who in (
-        (service.mechanism, "its x-gputui.mechanism asks for it"),
-        (access.asked, "--mechanism asks for it"),
-    ):
-        if name is not None:
-            obstacle = mechanism(name).obstacle(can, privileged)
-            if obstacle is not None:
-                raise Refusal(f"{mechanism(name).title}: {obstacle.what}", obstacle.fix)
-            return Choice(name, who)
-    obstacles = {one.name: one.obstacle(can, privileged) for one in REGISTRY}
-    possible = [one for one in REGISTRY if obstacles[one.name] is None]
-    present = present_mechanism(service.container)
-    if any(one.name == present for one in possible) and present is not None:
+    if service.mechanism is not None:
+        return _asked(access.capabilities, service.mechanism, "its x-gputui.mechanism asks for it", privileged)
+    return _choose(access, present_mechanism(service.container), privileged)
+
+
+def default_choice(access: HostAccess) -> Choice:
+    """The mechanism for a container of which nothing else is known.
+
+    Raises:
+        Refusal: as `choose`.
+    """
+    return _choose(access, None, privileged=False)
+
+
+def _asked(can: Capabilities, name: MechanismName, who: str, privileged: bool) -> Choice:
+    obstacle = mechanism(name).obstacle(can, privileged)
+    if obstacle is not None:
+        raise Refusal(f"by {MECHANISM_TITLES[name]}: {obstacle.what}", obstacle.fix)
+    return Choice(name, who)
+
+
+def _choose(access: HostAccess, present: MechanismName | None, privileged: bool) -> Choice:
+    can = access.capabilities
+    if access.asked is not None:
+        return _asked(can, access.asked, "--mechanism asks for it", privileged)
+    obstacles = [(one, one.obstacle(can, privileged)) for one in REGISTRY]
+    possible = [one for one, obstacle in obstacles if obstacle is None]
+    if present is not None and any(one.name == present for one in possible):
         return Choice(present, "its container has it")
     sure = [one for one in possible if one.is_sure(can)]
     if sure:
         return Choice(sure[0].name, "the engine does it")
     if possible:
         return Choice(possible[0].name, "nothing is known against it")
-    first = next(one for one in obstacles.values() if one is not None)
-    texts = dict.fromkeys(one.what for one in obstacles.values() if one is not None)
-    raise Refusal("; ".join(texts), first.fix)
+    against = [obstacle for _, obstacle in obstacles if obstacle is not None]
+    raise Refusal("; ".join(dict.fromkeys(one.what for one in against)), against[0].fix)
 
 
 def with_evidence(can: Capabilities, containers: Sequence[Container]) -> Capabilities:

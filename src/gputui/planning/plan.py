@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from gputui.domain.capabilities import NOTHING_KNOWN, HostAccess
+from gputui.domain.capabilities import MECHANISM_TITLES, NOTHING_KNOWN, HostAccess
 from gputui.domain.container import LABEL_BUDGET, LABEL_EDITS, Container
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.finding import Finding
@@ -17,7 +17,7 @@ from gputui.planning.container_view import container_view, view_of
 from gputui.planning.findings.mechanism import cannot_be_given
 from gputui.planning.findings.ownership import cut_off, not_ours, shares_with
 from gputui.planning.given_gpus import uses_gpus
-from gputui.planning.mechanism import mechanism, present_mechanism
+from gputui.planning.mechanism import present_mechanism
 from gputui.planning.order import in_order
 from gputui.planning.spec_edit import edits_mark, edits_text, gib_down
 
@@ -275,4 +275,4 @@ def _mechanisms(service: Service, view: ContainerView) -> tuple[str | None, str 
     before, after = present_mechanism(service.container), view.mechanism
     if after is None or (before in (None, after) and after == "nvidia"):
         return None, None
-    return mechanism(before).title if before else None, mechanism(after).title
+    return MECHANISM_TITLES[before] if before else None, MECHANISM_TITLES[after]

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import ComposeProject, ComposeService
-from gputui.domain.container import LABEL_PROBE, Container, is_passing, lasting_name, sees_all_devices
+from gputui.domain.container import LABEL_PROBE, Container, Inside, is_passing, lasting_name, sees_all_devices
 from gputui.domain.errors import Refusal
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.launch import Launch
@@ -20,6 +20,7 @@ from gputui.planning.arguments import CommandLine, command_line
 from gputui.planning.backends.backend import Backend
 from gputui.planning.backends.registry import backend_of, named
 from gputui.planning.budget import DEFAULT_VARIABLE, budget_told
+from gputui.planning.drift import drift
 from gputui.planning.file_difference import file_differences
 from gputui.planning.given_gpus import find_gpu, requested_gpus, use_by_container, uses_gpus
 from gputui.planning.model_name import model_of
@@ -47,7 +48,7 @@ def key_of(container: Container, host: str) -> ServiceKey:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """All that services are joined from. `files` are models on disk by the place that was looked at, `peaks` what was
-    remembered."""
+    remembered, `inside` what was seen inside containers, by their run."""
 
     host: str
     gpus: Sequence[Gpu]
@@ -57,6 +58,7 @@ class World:
     path_aliases: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[ModelPlace, ModelFiles] = field(default_factory=dict)
     peaks: Mapping[PeakKey, int] = field(default_factory=dict)
+    inside: Mapping[str, Inside] = field(default_factory=dict)
 
 
 def join_services(world: World, assignments: Assignments) -> tuple[Service, ...]:
@@ -164,7 +166,7 @@ def _service(
         budget_mib=budget,
         budget_env=_budget_env(declared, backend),
         edits=adopted.edits if adopted else (),
-        drift=drift(requested, on, gpus),
+        drift=drift(container, requested, on, gpus, world.inside.get(container.run) if container else None),
         container=container,
         depends_on=declared.depends_on if declared else _depends_on(container),
         file_differences=file_differences(declared, container) if declared and container else (),
@@ -248,6 +250,12 @@ def _totals(assigned: Sequence[str], world: World) -> tuple[int | None, int | No
     return total, total - (reserved or 0)
 
 
+def wanted_inside(services: Sequence[Service]) -> frozenset[str]:
+    """The runs of containers to look into: those that are ours to look after, and were given GPUs."""
+    ours = (service.container for service in services if service.adopted and service.running and service.requested)
+    return frozenset(container.run for container in ours if container is not None)
+
+
 def wanted_places(services: Sequence[Service], path_aliases: Mapping[str, str]) -> frozenset[ModelPlace]:
     """Where models may be whose files should be looked at."""
     places = {place_of(service.model, service.launch, path_aliases) for service in services}
@@ -265,12 +273,3 @@ def declared_gpus(declared: ComposeService | None, gpus: Sequence[Gpu]) -> tuple
         return tuple(whole[: declared.gpu_count])
     found = [(find_gpu(gpus, name), name) for name in declared.gpus]
     return tuple(gpu.uuid if gpu else name for gpu, name in found)
-
-
-def drift(requested: tuple[str, ...] | None, on: tuple[str, ...], gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    """Where what was asked of the engine and what is really there disagree. No process yet is no drift."""
-    if requested is None:
-        return ()
-    labels = {gpu.uuid: gpu.label for gpu in gpus}
-    strays = [labels.get(uuid, uuid) for uuid in on if uuid not in requested]
-    return tuple(f"a process of it runs on GPU {label}, which it was not given" for label in strays)

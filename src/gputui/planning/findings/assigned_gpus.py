@@ -26,9 +26,11 @@ def missing_gpus(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Findi
 
 
 def drifted(services: Sequence[Service]) -> list[Finding]:
-    """What a service was given and where it runs disagree."""
+    """What a service was given and what it has disagree. A restart gives it its devices anew."""
     return [
-        about(service, "drift", "warning", f"{service.name}: {text}", "restart or move it to put this right")
+        about(
+            service, "drift", "warning", f"{service.name}: {text}", f"`gputui restart {service.name}`, or r, mends it"
+        )
         for service in services
         for text in service.drift
     ]

@@ -1,0 +1,80 @@
+"""Looks into running containers now and then: what a container was given once is not what it has for ever."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from gputui.containers.engine import Engine
+from gputui.domain.container import Inside
+from gputui.domain.errors import GputuiError
+
+LOOK_AGAIN_S = 60.0
+"""Seconds after which a container is looked into anew: it takes a process in it."""
+AT_ONCE = 4
+
+
+class InsideWatch:
+    """What was seen inside the containers that were asked for. `told` is called when that changed."""
+
+    def __init__(self, engine: Engine, told: Callable[[], None]) -> None:
+        self._engine = engine
+        self._told = told
+        self._wanted: frozenset[str] = frozenset()
+        self._seen: Mapping[str, Inside] = {}
+        self._looked: dict[str, float] = {}
+        self._wake = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._stop = False
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, name="inside", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._stop = True
+        self._wake.set()
+
+    def want(self, runs: Iterable[str]) -> None:
+        """Look into these from now on. A run is a container's id and when it started, for a new start is given its
+        devices anew."""
+        wanted = frozenset(runs)
+        if wanted - self._wanted:
+            self._idle.clear()
+            self._wake.set()
+        self._wanted = wanted
+
+    def seen(self) -> Mapping[str, Inside]:
+        """What is known, by run."""
+        return self._seen
+
+    def wait(self, limit_s: float) -> None:
+        """Wait until all that is wanted was looked at, at most `limit_s`."""
+        self._idle.wait(limit_s)
+
+    def _run(self) -> None:
+        while not self._stop:
+            self._wake.clear()
+            wanted, now = self._wanted, time.monotonic()
+            due = [run for run in wanted if now - self._looked.get(run, -LOOK_AGAIN_S) >= LOOK_AGAIN_S]
+            with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+                found = dict(zip(due, pool.map(self._look, due), strict=True))
+            kept = {run: at for run, at in self._looked.items() if run in wanted}
+            self._looked = {**kept, **dict.fromkeys(due, now)}
+            before = self._seen
+            self._seen = {run: found.get(run) or before[run] for run in wanted if run in found or run in before}
+            if self._wanted == wanted:
+                self._idle.set()
+            if self._seen != before:
+                self._told()
+            self._wake.wait(LOOK_AGAIN_S / 4)
+
+    def _look(self, run: str) -> Inside:
+        ref = run.partition(" ")[0]
+        try:
+            nodes = self._engine.device_nodes(ref)
+            return Inside(nodes=nodes, driver_fault=self._engine.driver_fault(ref) if nodes else None)
+        except GputuiError:
+            return Inside()

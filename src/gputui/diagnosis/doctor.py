@@ -1,0 +1,117 @@
+"""What doctor looks at: from the driver to the way in which a container gets a GPU."""
+
+from collections.abc import Iterator
+
+from gputui.domain.capabilities import CDI_KIND, Capabilities, Choice
+from gputui.domain.check import Check
+from gputui.domain.container import EngineInfo
+from gputui.domain.errors import GputuiError
+from gputui.domain.gpu import Gpu
+from gputui.domain.snapshot import Snapshot
+
+
+def checks(snapshot: Snapshot, choice: Choice | GputuiError) -> tuple[Check, ...]:
+    """All of it, in the order in which one thing needs the other. `choice` is the mechanism for a new container, or why
+    there is none."""
+    return (*_gpus(snapshot), *_engine(snapshot, choice), *_state(snapshot))
+
+
+def _gpus(snapshot: Snapshot) -> Iterator[Check]:
+    inventory = snapshot.inventory
+    if not inventory.gpus:
+        yield Check(name="driver", state="error", text=inventory.reason or "no GPU", fix=inventory.fix or "")
+        return
+    yield Check(name="driver", state="ok", text=f"NVIDIA driver {inventory.driver_version or 'of unknown version'}")
+    whole = [gpu for gpu in inventory.gpus if gpu.parent_uuid is None]
+    instances = len(inventory.gpus) - len(whole)
+    bad = [one for one in snapshot.readings if one.state != "ok"]
+    text = f"{len(whole)} GPUs" + (f", {instances} MIG instances" if instances else "")
+    if bad:
+        wrong = "; ".join(f"GPU {one.gpu.label} is {one.state}: {one.reason or 'no answer'}" for one in bad)
+        fix = "look at `dmesg` for Xid; a lost GPU takes a reset or a reboot"
+        yield Check(name="GPUs", state="error", text=f"{text}; {wrong}", fix=fix)
+    else:
+        yield Check(name="GPUs", state="ok", text=text)
+
+
+def _engine(snapshot: Snapshot, choice: Choice | GputuiError) -> Iterator[Check]:
+    info = snapshot.engine.info
+    if info is None:
+        text = snapshot.engine.reason or "no container engine"
+        yield Check(name="engine", state="error", text=text, fix=snapshot.engine.fix or "")
+        return
+    can = info.capabilities
+    rootless = ", rootless" if can.rootless else ""
+    yield Check(name="engine", state="ok", text=f"{info.name} {info.version}, API {info.api_version}{rootless}")
+    yield _requests(info, can)
+    yield _cdi(can, snapshot.inventory.gpus)
+    runtimes = ", ".join(can.runtimes) or "none that a container can ask for"
+    yield Check(name="runtimes", state="ok", text=f"{runtimes}; default {can.default_runtime or 'unknown'}")
+    if can.variable_counts is False:
+        text = "NVIDIA_VISIBLE_DEVICES is ignored in containers without privileges"
+        yield Check(name="toolkit", state="warning", text=text, fix="so only CDI gives them GPUs")
+    if isinstance(choice, GputuiError):
+        yield Check(name="mechanism", state="error", text=choice.what, fix=choice.fix)
+    else:
+        yield Check(
+            name="mechanism",
+            state="ok",
+            text=f"new containers get GPUs by {MECHANISM_TITLES[choice.mechanism]}: {choice.reason}",
+        )
+        yield from _reload(can, choice)
+
+
+def _requests(info: EngineInfo, can: Capabilities) -> Check:
+    name = "nvidia requests"
+    if can.too_old is not None:
+        text = f"{info.name} {info.version} starts containers without the GPUs that they ask for"
+        return Check(name=name, state="error", text=text, fix=f"upgrade to {can.too_old} or newer")
+    if can.nvidia_driver is None:
+        text = "whether the engine has NVIDIA's device driver is not known"
+        fix = "it is told once a container that asks for GPUs runs, or without --readonly"
+        return Check(name=name, state="unknown", text=text, fix=fix)
+    if can.nvidia_driver:
+        return Check(name=name, state="ok", text="carried out")
+    text = "not carried out: the engine has no device driver for NVIDIA GPUs"
+    return Check(name=name, state="ok" if can.cdi_devices else "warning", text=text)
+
+
+def _cdi(can: Capabilities, gpus: tuple[Gpu, ...]) -> Check:
+    if not can.cdi:
+        return Check(name="CDI", state="ok" if can.nvidia_driver is not False else "warning", text="off")
+    if can.cdi_devices is None:
+        return Check(name="CDI", state="unknown", text="on; its devices cannot be listed from here")
+    names = {device.name for device in can.cdi_devices}
+    missing = [
+        gpu.label
+        for gpu in gpus
+        if gpu.assignable and not {f"{CDI_KIND}={gpu.uuid}", f"{CDI_KIND}={gpu.label}"} & names
+    ]
+    text = f"on, {len(names)} devices"
+    if names and missing:
+        fix = "make the specification anew: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
+        return Check(name="CDI", state="warning", text=f"{text}; none for GPU {', '.join(missing)}", fix=fix)
+    return Check(name="CDI", state="ok", text=text)
+
+
+def _reload(can: Capabilities, choice: Choice) -> Iterator[Check]:
+    """What a hook put into a container systemd does not know of, and takes away (NVIDIA Container Toolkit,
+    "Troubleshooting"; its issue 48)."""
+    if can.cgroup_driver == "systemd" and choice.mechanism != "cdi":
+        text = "cgroups are systemd's: after `systemctl daemon-reload` running containers may lose their GPUs"
+        fix = 'use CDI, or set "exec-opts": ["native.cgroupdriver=cgroupfs"] in daemon.json'
+        yield Check(name="cgroups", state="warning", text=text, fix=fix)
+
+
+def _state(snapshot: Snapshot) -> Iterator[Check]:
+    for note in snapshot.notes:
+        yield Check(name="note", state="warning", text=note)
+    apply = snapshot.apply
+    if apply is not None and apply.cut_off:
+        text = f"the apply of {apply.operator} was cut off"
+        yield Check(name="apply", state="error", text=text, fix="`gputui rollback` takes back what it left")
+    grave = [one for one in snapshot.findings if one.severity in ("error", "refusal")]
+    if grave:
+        yield Check(name="services", state="error", text=f"{len(grave)} errors", fix="see `gputui findings`")
+    else:
+        yield Check(name="services", state="ok", text=f"{len(snapshot.services)} use GPUs")

@@ -41,7 +41,7 @@ class Terminal:
         """The screen as it stands."""
         return self._tmux("capture-pane", "-p", "-t", "t")
 
-    def expect(self, what: str | Callable[[str], bool], limit_s: float = 15.0) -> str:
+    def expect(self, what: str | Callable[[str], bool], limit_s: float = 15.0, *, pause_s: float = 0.1) -> str:
         """Wait until the screen has this text (or the condition holds); the screen then."""
         until = time.monotonic() + limit_s
         while True:
@@ -49,7 +49,7 @@ class Terminal:
             if what in text if isinstance(what, str) else what(text):
                 return text
             assert time.monotonic() < until, f"never seen: {what}\n{text}"
-            time.sleep(0.1)
+            time.sleep(pause_s)
 
     def row(self, name: str) -> str:
         """The first line that begins with this word."""

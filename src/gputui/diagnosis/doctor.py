@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gputui.domain.capabilities import CDI_KIND, Capabilities, Choice
+from gputui.domain.capabilities import CDI_KIND, MECHANISM_TITLES, Capabilities, Choice
 from gputui.domain.check import Check
 from gputui.domain.container import EngineInfo
 from gputui.domain.errors import GputuiError

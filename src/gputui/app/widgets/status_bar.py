@@ -5,7 +5,6 @@ import time
 from textual.content import Content
 from textual.widgets import Static
 
-from gputui.domain.capabilities import MECHANISM_TITLES
 from gputui.domain.snapshot import Snapshot
 
 
@@ -36,11 +35,12 @@ class StatusBar(Static):
         if apply is not None and apply.result == "running":
             text = f"{apply.operator} is applying" if apply.alive else "an apply was cut off: ctrl+z takes it back"
             parts.append((text, "bold $warning"))
-        parts.append((f"{info.name} {info.version}" if info else "no engine", "" if info else "$error"))
-        if info and snapshot.mechanism is None:
-            parts.append(("it cannot give GPUs: `gputui doctor`", "$error"))
-        elif info and snapshot.mechanism:
-            parts.append((f"by {MECHANISM_TITLES[snapshot.mechanism]}", ""))
+        if info is None:
+            parts.append(("no engine", "$error"))
+        elif snapshot.mechanism is None:
+            parts.append((f"{info.name} {info.version} cannot give GPUs: gputui doctor", "$error"))
+        else:
+            parts.append((f"{info.name} {info.version} · {snapshot.mechanism}", ""))
         if snapshot.inventory.driver_version:
             parts.append((f"driver {snapshot.inventory.driver_version}", ""))
         parts.append((summary_of_gpus(snapshot), ""))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gputui.domain.capabilities import CdiDevice, MechanismName
 from gputui.domain.errors import Refusal, UsageError
 from gputui.planning.container_view import container_view
 from tests.builders import gpu
@@ -58,6 +59,72 @@ def test_impossible_choices_are_refused() -> None:
         container_view(HOST, ["GPU-gone"])
     with pytest.raises(Refusal, match="MIG"):
         container_view([gpu(0, mig_enabled=True)], [gpu(0).uuid])
+
+
+UUID_NAMES = [CdiDevice(f"nvidia.com/gpu={one.uuid}", (f"/dev/nvidia{one.minor}",)) for one in HOST]
+INDEX_NAMES = [CdiDevice(f"nvidia.com/gpu={one.index}", (f"/dev/nvidia{one.minor}",)) for one in HOST]
+ALL = CdiDevice("nvidia.com/gpu=all", tuple(f"/dev/nvidia{one.minor}" for one in HOST))
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "names", "visible"),
+    [
+        ("nvidia", (HOST[5].uuid, HOST[2].uuid), f"{HOST[5].uuid},{HOST[2].uuid}"),
+        ("cdi", ("nvidia.com/gpu=5", "nvidia.com/gpu=2"), "void"),
+        ("runtime", (), f"{HOST[5].uuid},{HOST[2].uuid}"),
+    ],
+)
+def test_each_mechanism_says_it_in_its_own_way(mechanism: MechanismName, names: tuple[str, ...], visible: str) -> None:
+    view = container_view(HOST, [HOST[5].uuid, HOST[2].uuid], mechanism=mechanism, cdi_devices=[ALL, *INDEX_NAMES])
+    assert (view.device_ids, view.nvidia_visible_devices, view.cuda_visible_devices) == (names, visible, "1,0")
+    assert view.expected_nodes == frozenset({"/dev/nvidia5", "/dev/nvidia2"})
+
+
+@pytest.mark.parametrize(
+    ("devices", "name"),
+    [
+        ([*INDEX_NAMES, *UUID_NAMES], f"nvidia.com/gpu={HOST[3].uuid}"),
+        (INDEX_NAMES, "nvidia.com/gpu=3"),
+        ([CdiDevice("nvidia.com/gpu=3")], "nvidia.com/gpu=3"),
+        # The specification is from before the GPUs were counted anew: its 3 is another GPU by now.
+        ([CdiDevice("nvidia.com/gpu=3", ("/dev/nvidia1",)), CdiDevice("nvidia.com/gpu=1", ("/dev/nvidia3",))],
+         "nvidia.com/gpu=1"),
+        ([CdiDevice("nvidia.com/gpu=gpu3", ("/dev/nvidia3",))], "nvidia.com/gpu=gpu3"),
+        ([ALL], None),
+        ([], None),
+        (INDEX_NAMES[:3], None),
+    ],
+)  # fmt: skip
+def test_a_uuid_becomes_the_cdi_device_that_stands_for_it_or_is_refused(
+    devices: list[CdiDevice], name: str | None
+) -> None:
+    if name is None:
+        with pytest.raises(Refusal, match="no CDI device stands for GPU 3"):
+            container_view(HOST, [HOST[3].uuid], mechanism="cdi", cdi_devices=devices)
+    else:
+        assert container_view(HOST, [HOST[3].uuid], mechanism="cdi", cdi_devices=devices).device_ids == (name,)
+
+
+PARENT = gpu(1, mig_enabled=True)
+INSTANCES = [gpu(1, uuid=f"MIG-{place}", mig_index=place, parent_uuid=PARENT.uuid, minor=None) for place in range(2)]
+CUT = [gpu(0), PARENT, *INSTANCES, gpu(2)]
+
+
+def test_a_mig_instance_is_the_only_gpu_of_its_container() -> None:
+    view = container_view(CUT, ["MIG-1"])
+    assert (view.device_ids, view.cuda_visible_devices) == (("MIG-1",), "0")
+    assert view.expected_nodes == frozenset({"/dev/nvidia1"}), "an instance is reached through its parent's node"
+    for others in (["MIG-0", "MIG-1"], [gpu(0).uuid, "MIG-1"]):
+        with pytest.raises(Refusal, match="cannot be given together"):
+            container_view(CUT, others)
+    named = [CdiDevice("nvidia.com/gpu=1:1", ("/dev/nvidia1",))]
+    assert container_view(CUT, ["MIG-1"], mechanism="cdi", cdi_devices=named).device_ids == ("nvidia.com/gpu=1:1",)
+
+
+def test_where_gpus_are_cut_a_container_that_sees_all_is_told_uuids() -> None:
+    view = container_view(CUT, [gpu(2).uuid, gpu(0).uuid], sees_all_devices=True)
+    assert view.cuda_visible_devices == f"{gpu(2).uuid},{gpu(0).uuid}"
+    assert container_view(CUT, ["MIG-0"], sees_all_devices=True).cuda_visible_devices == "MIG-0"
 
 
 @given(st.permutations(range(8)), st.integers(1, 8), st.integers())

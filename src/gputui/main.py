@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import secrets
 import socket
 import sys
 import tempfile
@@ -11,19 +12,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gputui.cli.arguments import SHOWS, parse
+from gputui.containers.engine import Engine
 from gputui.control.compose_watch import ComposeWatch
 from gputui.control.local import LocalControlRoom
 from gputui.control.settings import Settings
 from gputui.control.store import Store
-from gputui.domain.errors import GputuiError
+from gputui.domain.capabilities import HostAccess
+from gputui.domain.errors import GputuiError, Unreachable
 from gputui.domain.event import Finish
 from gputui.domain.snapshot import EngineStatus
+from gputui.gpus.source import GpuSource
+from gputui.planning.mechanism import with_evidence
+from gputui.planning.probe import probe_image, probe_spec
 from gputui.project.compose_file import default_file
 from gputui.project.operator import operator
 from gputui.project.packaged_files import packaged
 from gputui.project.state_dir import StateDir, state_dir
 
 FIRST_LOOK_S = 15.0
+PROBE_LIMIT_S = 30.0
+PROBE_EVERY_S = 10.0
+"""How often a container is started that asks the driver; each takes the engine about half a second."""
 APPLYING = ("apply", "restart", "start", "stop", "rollback", "fallback")
 """The verbs that carry out a plan."""
 
@@ -110,7 +119,6 @@ def _compose(arguments: argparse.Namespace) -> ComposeWatch:
 def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
     from gputui.apply.process import Launcher, Order  # noqa: PLC0415
     from gputui.containers.docker_engine import DockerEngine, check_context_and_host  # noqa: PLC0415 - slow to import
-    from gputui.gpus.nvml import NvmlSource  # noqa: PLC0415
 
     check_context_and_host(arguments.host, arguments.context)
     engine = DockerEngine(arguments.host, arguments.context)
@@ -140,7 +148,29 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
         state_dir=directory,
         launch=start_process,
     )
-    return LocalControlRoom(NvmlSource(), engine, _compose(arguments), settings)
+    return LocalControlRoom(_source(engine, arguments), engine, _compose(arguments), settings)
+
+
+def _source(engine: Engine, arguments: argparse.Namespace) -> GpuSource:
+    """NVML, else what `nvidia-smi` says, here or in a container that gets all GPUs."""
+    from gputui.gpus.first_source import FirstSource  # noqa: PLC0415
+    from gputui.gpus.nvidia_smi import NvidiaSmiSource, run_on_path  # noqa: PLC0415
+    from gputui.gpus.nvml import NvmlSource  # noqa: PLC0415
+
+    def in_container(words: Sequence[str]) -> str:
+        containers = engine.containers()
+        can = with_evidence(engine.info().capabilities, containers)
+        image = os.environ.get("GPUTUI_PROBE_IMAGE") or probe_image(containers, engine.images())
+        if image is None:
+            raise Unreachable("there is no image for a container that could ask the driver")
+        access = HostAccess(capabilities=can, asked=arguments.mechanism)
+        spec = probe_spec(access, image, words, f"gputui-probe-{secrets.token_hex(6)}")
+        return engine.run_once(spec, PROBE_LIMIT_S).decode(errors="replace")
+
+    sources: list[GpuSource] = [NvmlSource(), NvidiaSmiSource(run_on_path, "nvidia-smi")]
+    if not arguments.readonly:
+        sources.append(NvidiaSmiSource(in_container, "nvidia-smi in a container", every_s=PROBE_EVERY_S))
+    return FirstSource(sources)
 
 
 def _seconds(arguments: argparse.Namespace, name: str, otherwise: float) -> float:
@@ -166,10 +196,9 @@ def _engine_options(arguments: argparse.Namespace) -> list[str]:
 def _carry_out(arguments: argparse.Namespace) -> int:
     from gputui.apply.process import await_order, carry_out  # noqa: PLC0415
     from gputui.containers.docker_engine import PATIENT_TIMEOUT_S, DockerEngine  # noqa: PLC0415
-    from gputui.gpus.nvml import NvmlSource  # noqa: PLC0415
 
     engine = DockerEngine(arguments.host, arguments.context, timeout_s=PATIENT_TIMEOUT_S)
-    source = NvmlSource()
+    source = _source(engine, arguments)
     order = await_order()
     if order is None:
         return 0

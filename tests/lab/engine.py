@@ -56,7 +56,7 @@ SMI = """
 for node in /dev/nvidia[0-9]*; do
   (: <"$node") 2>&- || { echo "Failed to initialize NVML: Unknown Error"; exit 255; }
 done
-echo "GPU 0: NVIDIA H100 80GB HBM3"
+case "$*" in *-x*) cat /nvidia-smi.xml ;; *) cat /nvidia-smi.txt ;; esac
 """
 
 
@@ -91,7 +91,8 @@ class LabEngine:
         for name in ("iptables", "ip6tables"):
             (tools / name).symlink_to(self._root / "usr/sbin/xtables-nft-multi")
         hook = tools / "nvidia-container-runtime-hook"
-        shutil.copy(Path(__file__).with_name("hook.py"), self.folder / "hook.py")
+        for name in ("hook.py", "smi.py"):
+            shutil.copy(Path(__file__).with_name(name), self.folder / name)
         hook.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {self.folder}/hook.py "$@"\n')
         hook.chmod(0o755)
 

@@ -137,7 +137,8 @@ class TreeEngine(LabEngine):
         self._root = tree(self.variant.suite)
         tools = self.folder / "bin"
         tools.mkdir()
-        shutil.copy(Path(__file__).with_name("hook.py"), self.folder / "hook.py")
+        for name in ("hook.py", "smi.py"):
+            shutil.copy(Path(__file__).with_name(name), self.folder / name)
         hook = f'#!/bin/sh\nexec /usr/bin/python3 -I -S {self.folder}/hook.py "$@"\n'
         if self.variant.driver:
             _write_program(tools / "nvidia-container-runtime-hook", hook)

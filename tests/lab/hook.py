@@ -9,6 +9,13 @@ import json
 import pathlib
 import subprocess
 import sys
+from typing import Any
+
+try:
+    from tests.lab import smi
+except ImportError:  # as a hook it stands beside it
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+    import smi  # type: ignore[import-not-found, no-redef]
 
 
 def devices(state: pathlib.Path) -> list[dict[str, str]]:
@@ -45,6 +52,12 @@ def resolve(names: str, known: list[dict[str, str]]) -> list[str]:
     return nodes
 
 
+def inside(state: dict[str, Any], script: str, text: str = "") -> None:
+    """Run a script in the mount namespace of the container that is being made."""
+    command = ["nsenter", "-t", str(state["pid"]), "-m", "--", "sh", "-c", script]
+    subprocess.run(command, input=text, text=True, check=True)
+
+
 def main() -> None:
     folder = pathlib.Path(__file__).resolve().parent
     state = json.load(sys.stdin)
@@ -65,7 +78,11 @@ def main() -> None:
     for name in dict.fromkeys(" ".join(nodes).split()):
         node = root / "dev" / name
         make = f"[ -e {node} ] || {{ mkdir -p {node.parent} && mknod -m 666 {node} c 1 3; }}"
-        subprocess.run(["nsenter", "-t", str(state["pid"]), "-m", "--", "sh", "-c", make], check=True)
+        inside(state, make)
+    if nodes:
+        # The real one puts the program itself in; the image has a shell script that shows these.
+        inside(state, f"cat > {root}/nvidia-smi.xml", smi.report(folder / "nvml.state"))
+        inside(state, f"cat > {root}/nvidia-smi.txt", smi.listing(folder / "nvml.state"))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import secrets
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,7 @@ LAYER_PATHS = 500
 LARGEST = 5
 EXEC_TRIES = 4
 SMI_TIMEOUT_S = 10
+RUN_POLL_S = 0.1
 NOT_A_PROGRAM, NO_SUCH_PROGRAM = 126, 127
 """Exit codes by which a shell, and a container engine, say that a program cannot be run, or is not there."""
 GO_MODE_DIRECTORY = 1 << 31
@@ -168,8 +170,7 @@ class DockerEngine:
     def has_nvidia_driver(self) -> bool | None:
         """Asked for by a request that no driver carries out: with a count and names at once. An engine without the
         driver says that it has none; one that has it refuses the contradiction. Neither starts anything."""
-        images = self._call("list images", lambda client: client.images())
-        image = next((str(one["Id"]) for one in images), None)
+        image = next(iter(self.images()), None)
         if image is None:
             return None
         self._remove_probes()  # one that was cut off
@@ -316,6 +317,25 @@ class DockerEngine:
             return self._call("measure", call)
         except GputuiError:
             return 0
+
+    def images(self) -> tuple[str, ...]:
+        """The ids of the images, newest first."""
+        return tuple(str(one["Id"]) for one in self._call("list images", lambda client: client.images()))
+
+    def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:
+        """Run a container to its end; it is removed whatever happens."""
+        ref = self.create(spec)
+        try:
+            self.start(ref)
+            until = time.monotonic() + limit_s
+            while self.inspect(ref).running:
+                if time.monotonic() > until:
+                    raise EngineError(f"{spec.name} did not end within {limit_s:.0f} s")
+                time.sleep(RUN_POLL_S)
+            return bytes(self._call("logs", lambda client: client.logs(ref, stream=False)))
+        finally:
+            with suppress(NotFound):
+                self.remove(ref)
 
     def image_id(self, image: str) -> str | None:
         """The id of an image."""

@@ -98,6 +98,14 @@ class Engine(Protocol):
         """What it wrote outside its volumes. May take time."""
         ...
 
+    def images(self) -> tuple[str, ...]:
+        """The ids of the images that are there."""
+        ...
+
+    def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:
+        """Run a container to its end and remove it; what it wrote."""
+        ...
+
     def image_id(self, image: str) -> str | None:
         """The id of an image; None where it is not there."""
         ...

@@ -279,6 +279,14 @@ class SimulatedEngine:
                 size_bytes=sum(written.values()), largest=tuple(sorted(written.items(), key=lambda one: -one[1]))
             )
 
+    def images(self) -> tuple[str, ...]:
+        """Images are not simulated."""
+        return ()
+
+    def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:  # noqa: ARG002 - the protocol's
+        """Nothing can be asked of it."""
+        raise EngineError(f"{spec.name}: not simulated")
+
     def image_id(self, image: str) -> str | None:
         """Images are not simulated."""
         del image

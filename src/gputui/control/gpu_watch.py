@@ -66,7 +66,7 @@ class GpuWatch:
     def _look_again(self) -> None:
         """The cards stay as they are until the GPUs that were found have been read."""
         inventory = self._source.inventory()
-        readers = GpuReaders(self._source, inventory.gpus, self._interval_s)
+        readers = GpuReaders(self._source, inventory.gpus, max(self._interval_s, inventory.every_s))
         readers.wait_for_all(min(self._interval_s, 0.3))
         before, self._readers = self._readers, readers
         self._inventory = inventory

@@ -91,10 +91,12 @@ class LocalControlRoom:
             self._fault = None
             self._sampler.look_at_files()
             self._saving.look()
-            services = self.snapshot().services
-            if not self._settings.readonly:  # it takes a process in the container
-                self._sampler.look_inside(services)
-            raised = self._sampler.look_at_models(services)
+            snapshot = self.snapshot()
+            applying = snapshot.apply is not None and snapshot.apply.under_way
+            # It takes a process in each container: nobody asked for that who only lists, or waits for an apply.
+            if self._listeners and not applying and not self._settings.readonly:
+                self._sampler.look_inside(snapshot.services)
+            raised = self._sampler.look_at_models(snapshot.services)
             if raised:
                 self._saving.remember(dict(raised))
         except Exception as error:

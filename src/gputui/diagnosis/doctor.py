@@ -21,7 +21,13 @@ def _gpus(snapshot: Snapshot) -> Iterator[Check]:
     if not inventory.gpus:
         yield Check(name="driver", state="error", text=inventory.reason or "no GPU", fix=inventory.fix or "")
         return
-    yield Check(name="driver", state="ok", text=f"NVIDIA driver {inventory.driver_version or 'of unknown version'}")
+    driver = f"NVIDIA driver {inventory.driver_version or 'of unknown version'}"
+    if inventory.source:
+        text = f"{driver}; NVML is out of reach, so readings come from {inventory.source}"
+        fix = "install libnvidia-ml.so.1 (it is part of the driver) where gputui runs"
+        yield Check(name="driver", state="warning", text=text, fix=fix)
+    else:
+        yield Check(name="driver", state="ok", text=driver)
     whole = [gpu for gpu in inventory.gpus if gpu.parent_uuid is None]
     instances = len(inventory.gpus) - len(whole)
     bad = [one for one in snapshot.readings if one.state != "ok"]

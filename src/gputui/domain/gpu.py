@@ -90,9 +90,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuInventory:
-    """Which GPUs there are, or why none could be found: `reason` says what, `fix` what to do about it."""
+    """Which GPUs there are, or why none could be found: `reason` says what, `fix` what to do about it.
+
+    `source` is what the readings come from where that is not NVML; it gives new ones every `every_s` seconds.
+    """
 
     gpus: tuple[Gpu, ...] = ()
     driver_version: str | None = None
     reason: str | None = None
     fix: str | None = None
+    source: str | None = None
+    every_s: float = 0.0

@@ -41,6 +41,8 @@ class StatusBar(Static):
             parts.append((f"{info.name} {info.version} cannot give GPUs: gputui doctor", "$error"))
         else:
             parts.append((f"{info.name} {info.version} · {snapshot.mechanism}", ""))
+        if snapshot.inventory.source:
+            parts.append((f"readings from {snapshot.inventory.source}", "$warning"))
         if snapshot.inventory.driver_version:
             parts.append((f"driver {snapshot.inventory.driver_version}", ""))
         parts.append((summary_of_gpus(snapshot), ""))

@@ -1,0 +1,40 @@
+"""The first source of readings that finds a GPU."""
+
+from collections.abc import Sequence
+
+from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+from gputui.gpus.source import GpuSource
+
+
+class FirstSource:
+    """Implements `GpuSource` over several: at each look for GPUs they are asked in turn, and the first that finds one
+    is read from then on. Where none does, the first tells why."""
+
+    def __init__(self, sources: Sequence[GpuSource]) -> None:
+        self._sources = sources
+        self._chosen = sources[0]
+
+    def inventory(self) -> GpuInventory:
+        """Look for GPUs anew."""
+        first: GpuInventory | None = None
+        for source in self._sources:
+            found = source.inventory()
+            if found.gpus:
+                self._chosen = source
+                return found
+            first = first or found
+        self._chosen = self._sources[0]
+        assert first is not None
+        return first
+
+    def has_changed(self) -> bool:
+        """Whether it is worth to look anew."""
+        return self._chosen.has_changed()
+
+    def read(self, gpu: Gpu) -> Reading:
+        """The values of one GPU now."""
+        return self._chosen.read(gpu)
+
+    def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
+        """The processes on one GPU now."""
+        return self._chosen.processes(gpu)

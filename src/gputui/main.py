@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gputui.cli.arguments import SHOWS, parse
@@ -137,7 +138,7 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
         threading.Thread(target=process.wait, daemon=True).start()
 
     settings = Settings(
-        host=socket.gethostname(),
+        host=_host(engine),
         operator=operator(),
         interval_s=arguments.interval,
         settle_s=_seconds(arguments, "settle", 6.0),
@@ -151,11 +152,23 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
     return LocalControlRoom(_source(engine, arguments), engine, _compose(arguments), settings)
 
 
+def _host(engine: Engine) -> str:
+    """The host's name. A container has another each time, so there the engine is asked for its own."""
+    from gputui.gpus.process_identity import in_container  # noqa: PLC0415
+
+    if in_container():
+        with suppress(GputuiError):
+            return engine.info().hostname or socket.gethostname()
+    return socket.gethostname()
+
+
 def _source(engine: Engine, arguments: argparse.Namespace) -> GpuSource:
     """NVML, else what `nvidia-smi` says, here or in a container that gets all GPUs."""
     from gputui.gpus.first_source import FirstSource  # noqa: PLC0415
     from gputui.gpus.nvidia_smi import NvidiaSmiSource, run_on_path  # noqa: PLC0415
     from gputui.gpus.nvml import NvmlSource  # noqa: PLC0415
+    from gputui.gpus.owned_source import OwnedSource  # noqa: PLC0415
+    from gputui.gpus.process_identity import sees_host_processes  # noqa: PLC0415
 
     def in_container(words: Sequence[str]) -> str:
         containers = engine.containers()
@@ -170,7 +183,20 @@ def _source(engine: Engine, arguments: argparse.Namespace) -> GpuSource:
     sources: list[GpuSource] = [NvmlSource(), NvidiaSmiSource(run_on_path, "nvidia-smi")]
     if not arguments.readonly:
         sources.append(NvidiaSmiSource(in_container, "nvidia-smi in a container", every_s=PROBE_EVERY_S))
-    return FirstSource(sources)
+    first = FirstSource(sources)
+    return first if sees_host_processes() else OwnedSource(first, lambda: _owners(engine))
+
+
+def _owners(engine: Engine) -> dict[int, str]:
+    """The containers of all host pids that the engine knows of."""
+    found: dict[int, str] = {}
+    try:
+        for container in engine.containers():
+            if container.running:
+                found |= dict.fromkeys(engine.pids(container.id) or (), container.id)
+    except GputuiError:
+        return found  # what went away meanwhile holds nothing
+    return found
 
 
 def _seconds(arguments: argparse.Namespace, name: str, otherwise: float) -> float:

@@ -15,8 +15,32 @@ _PROC = Path("/proc")
 _CONTAINER = re.compile(r"(?:/|-)([0-9a-f]{64})(?:\.scope)?(?:/|$)")
 
 
+_HOST_PIDS = "pid:[4026531836]"
+"""The pid namespace of the machine itself (PROC_PID_INIT_INO of Linux, include/linux/proc_ns.h)."""
+_CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+
+
+def in_container() -> bool:
+    """Whether this process runs in a container (of Docker or Podman, by the file that each puts into it)."""
+    return any(mark.exists() for mark in _CONTAINER_MARKS)
+
+
+@lru_cache(maxsize=1)
+def sees_host_processes() -> bool:
+    """Whether pids of the host mean the same here: not in a container that has pids of its own."""
+    if not in_container():
+        return True
+    try:
+        return str((_PROC / "self/ns/pid").readlink()) == _HOST_PIDS
+    except OSError:
+        return False
+
+
 def identify(process: GpuProcess) -> GpuProcess:
-    """The process with what /proc tells about it; what is gone or denied stays None."""
+    """The process with what /proc tells about it; what is gone or denied stays None. Among other pids than the host's
+    nothing is told: the same number is another process there."""
+    if not sees_host_processes():
+        return process
     start_time = _start_time(process.pid)
     if start_time is None:
         return process

@@ -188,7 +188,7 @@ def _service(name: str, entry: Located, context: compose_body.Context) -> Compos
         isolate=bool(extension.isolate),
         has_budget=extension.budget_env is not None or _has_variable(body, "VRAM_BUDGET_GB"),
         budget_env=extension.budget_env or "VRAM_BUDGET_GB",
-        contradiction=_contradiction(gpus, count, body.get("Env") or []),
+        contradiction=_with_line(entry, _contradiction(gpus, count, body.get("Env") or [])),
         launch=launch_of(body, body.get("HostConfig") or {}),
         body=body,
         networks=networks,
@@ -275,6 +275,12 @@ def _visible(environment: Sequence[str]) -> tuple[str, ...]:
     """With `runtime: nvidia` and without a request, the variable decides."""
     value = dict(line.partition("=")[::2] for line in environment).get("NVIDIA_VISIBLE_DEVICES", "")
     return tuple(clean(part.strip(), 120) for part in value.split(",") if part.strip() not in ("", "none", "void"))
+
+
+def _with_line(entry: Located, what: str | None) -> str | None:
+    """With the line of the file that the variables stand in."""
+    key = next((key for key in ("environment", "env_file") if key in entry), None)
+    return f"{entry.where(key)}: {what}" if what and key else what
 
 
 def _contradiction(gpus: tuple[str, ...], count: int | None, environment: Sequence[str]) -> str | None:

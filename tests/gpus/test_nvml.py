@@ -74,7 +74,7 @@ def test_every_value_of_a_card_is_read(driver: Driver) -> None:
         "memory_used_mib": 6024, "memory_reserved_mib": 551, "memory_free_mib": 81559 - 551 - 6024,
         "utilization_percent": 93, "temperature_c": 61, "power_w": 412.0, "power_limit_w": 700.0,
         "clock_sm_mhz": 1980, "throttle_reasons": [], "mig_enabled": False, "state": "ok", "reason": None,
-        "memory_bandwidth_gb_s": 3352, "island": None,
+        "memory_bandwidth_gb_s": 3352, "island": None, "unified_memory": False,
     }  # fmt: skip
 
 
@@ -153,6 +153,35 @@ def watching(driver: Driver) -> Iterator[Watching]:
     with one.process:
         yield one
         one.process.kill()
+
+
+def test_a_gpu_without_memory_of_its_own_tells_the_machines_and_says_so(driver: Driver) -> None:
+    driver.change(0, name="NVIDIA GB10")
+    driver.extra = [
+        f"fail\t{index}\tnvmlDeviceGetMemoryInfo{version}\t3" for index in (0, 1) for version in ("", "_v2")
+    ]
+    driver.write()
+    shared, unknown, _ = gpus(driver)
+    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    assert shared["unified_memory"]
+    assert shared["memory_total_mib"] == int(lines["MemTotal"].split()[0]) // 1024
+    assert 0 < shared["memory_free_mib"] < shared["memory_total_mib"]
+    assert (unknown["unified_memory"], unknown["memory_total_mib"], unknown["memory_free_mib"]) == (False, None, None)
+    assert "GiB unified" in gputui(driver, "gpus").stdout
+
+
+def test_a_card_that_supports_little_is_shown_with_what_it_tells(driver: Driver) -> None:
+    calls = (
+        "PowerUsage", "EnforcedPowerLimit", "UtilizationRates", "ComputeRunningProcesses_v3", "Temperature",
+        "TemperatureV", "GraphicsRunningProcesses_v3", "MPSComputeRunningProcesses_v3", "ClockInfo",
+    )  # fmt: skip
+    driver.extra = [f"fail\t1\tnvmlDeviceGet{call}\t3" for call in calls]
+    driver.write()
+    one = gpus(driver)[1]
+    assert one["state"] == "ok"
+    unknown = ("utilization_percent", "temperature_c", "power_w", "power_limit_w", "clock_sm_mhz", "processes")
+    assert {key: one[key] for key in unknown} == dict.fromkeys(unknown)
+    assert one["memory_total_mib"] == 81559
 
 
 def test_turning_mig_on_and_off_is_noticed(driver: Driver, watching: Watching) -> None:

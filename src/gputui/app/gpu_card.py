@@ -100,8 +100,9 @@ def graph(history: Sequence[int | None], width: int) -> str:
     return drawn.rjust(width)
 
 
-def holders(memory: GpuMemory | None) -> Line:
+def holders(view: CardView) -> Line:
     """Who has the memory: `ai-llm 43  alice 7.9  + ai-emb 22`."""
+    memory = view.memory
     runs: list[Run] = []
     signs = {"service": "", "foreign": "", "planned": "+ ", "freed": "− "}
     order = ("planned", "freed", "service", "foreign")
@@ -113,7 +114,8 @@ def holders(memory: GpuMemory | None) -> Line:
         if runs:
             runs.append(Run("  "))
         runs.append(Run(f"{signs[share.kind]}{name} {_amount(share)}", styles[share]))
-    return tuple(runs) or (Run("idle", "dim"),)
+    nobody = "processes n/a" if view.reading.processes is None else "idle"
+    return tuple(runs) or (Run(nobody, "dim"),)
 
 
 def _amount(share: MemoryShare) -> str:
@@ -132,7 +134,8 @@ def card(view: CardView, width: int) -> tuple[Line, ...]:
     frame = "lost" if reading.state == "lost" else "over" if view.warning else "frame"
     inner = width - 4
     state = temperature(reading) if reading.state == "ok" else Run(reading.state.upper(), "lost")
-    title = f" {reading.gpu.label} {short_name(reading.gpu.name)} "
+    unified = "unified memory " if reading.gpu.unified_memory else ""
+    title = f" {reading.gpu.label} {short_name(reading.gpu.name)} {unified}"
     room = max(4, width - 4 - width_of((state,)) - 3)
     title = title if len(title) <= room else title[: room - 1] + "…"
     dashes = max(1, width - 4 - len(title) - width_of((state,)))
@@ -171,14 +174,14 @@ def _lines(view: CardView, inner: int) -> tuple[Line, ...]:
     return (
         (*bar, Run(f" {numbers}")),
         (Run(history, "graph"), Run(f" {busy}"), Run(f" {watts}", "dim")),
-        holders(view.memory),
+        holders(view),
     )
 
 
 def _lost_lines(view: CardView) -> tuple[Line, ...]:
     reading = view.reading
     reason = reading.reason or "waiting for its first reading"
-    planned = holders(view.memory) if view.memory and view.memory.shares else ()
+    planned = holders(view) if view.memory and view.memory.shares else ()
     return ((Run(reason, "lost" if reading.state == "lost" else "dim"),), (), planned)
 
 
@@ -205,7 +208,7 @@ def row(view: CardView, width: int, name_width: int) -> Line:
             degrees,
             Run(f" {power(reading):>8}  ", "dim"),
             *stale,
-            *holders(view.memory),
+            *holders(view),
         ),
         width,
     )

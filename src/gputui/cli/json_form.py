@@ -119,6 +119,7 @@ def _gpu(reading: Reading, snapshot: Snapshot) -> dict[str, Any]:
         "power_limit_w": reading.power_limit_w,
         "clock_sm_mhz": reading.clock_sm_mhz,
         "throttle_reasons": list(reading.throttle_reasons),
+        "unified_memory": reading.gpu.unified_memory,
         "mig_enabled": gpu.mig_enabled,
         "state": reading.state,
         "reason": reading.reason,

@@ -64,12 +64,14 @@ def _gpus(snapshot: Snapshot) -> None:
         unknown = "n/a"
         age = snapshot.taken_at - reading.taken_at
         state = reading.state if reading.state == "ok" else f"{reading.state}: {reading.reason or f'{age:.0f} s old'}"
-        power = unknown if reading.power_w is None else f"{reading.power_w:.0f}/{reading.power_limit_w or 0:.0f} W"
+        limit = unknown if reading.power_limit_w is None else f"{reading.power_limit_w:.0f}"
+        power = unknown if reading.power_w is None else f"{reading.power_w:.0f}/{limit} W"
+        unified = " unified" if reading.gpu.unified_memory else ""
         rows.append(
             (
                 reading.gpu.label,
                 reading.gpu.name,
-                f"{gib(reading.memory_used_mib)}/{gib(reading.memory_total_mib)} GiB",
+                f"{gib(reading.memory_used_mib)}/{gib(reading.memory_total_mib)} GiB{unified}",
                 gib(reading.memory_free_mib),
                 unknown if reading.utilization_percent is None else f"{reading.utilization_percent} %",
                 unknown if reading.temperature_c is None else f"{reading.temperature_c} °C",

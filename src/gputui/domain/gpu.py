@@ -11,6 +11,7 @@ class Gpu:
     """One device that a process can be given: a whole GPU or a MIG instance. Its identity is `uuid`.
 
     `minor` is the N of `/dev/nvidiaN`, which need not equal `index`; `index` can change on reboot.
+    `unified_memory`: it has none of its own and shares the machine's, which is then what its readings tell.
     `island` is the same for GPUs that reach each other fast: over NVLink, else from the same NUMA node.
     """
 
@@ -28,6 +29,7 @@ class Gpu:
     cores: int | None = None
     max_sm_clock_mhz: int | None = None
     island: str | None = None
+    unified_memory: bool = False
 
     @property
     def speed(self) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
 from gputui.domain.text import clean
 from gputui.gpus.process_identity import identify
 from gputui.gpus.topology import SWITCH, islands, numa_node
+from gputui.gpus.unified_memory import machine_memory, shares_memory
 
 T = TypeVar("T")
 
@@ -129,14 +130,17 @@ class NvmlSource:
         pci = self._ask(uuid, pynvml.nvmlDeviceGetPciInfo, handle)
         bus_bits = self._ask(uuid, pynvml.nvmlDeviceGetMemoryBusWidth, handle)
         memory_mhz = self._ask(uuid, pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_MEM)
+        name, total = self._name(uuid, handle), self._total(uuid, handle)
+        shared = machine_memory() if total is None and shares_memory(name) else None
         parent = Gpu(
             uuid=uuid,
             index=index,
-            name=self._name(uuid, handle),
+            name=name,
             pci_bus_id=clean(str(pci.busId), 32) if pci else None,
             minor=self._ask(uuid, pynvml.nvmlDeviceGetMinorNumber, handle),
             compute_capability=f"{capability[0]}.{capability[1]}" if capability else None,
-            memory_total_mib=self._total(uuid, handle),
+            memory_total_mib=shared.total_mib if shared else total,
+            unified_memory=shared is not None,
             mig_enabled=bool(mode and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE),
             # Two transfers a clock, as NVML counts the clock of all memory types; 8 bits a byte.
             memory_bandwidth_gb_s=bus_bits * memory_mhz * 2 // 8000 if bus_bits and memory_mhz else None,
@@ -253,7 +257,7 @@ class NvmlSource:
         limit = self._ask(uuid, pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)
         reasons = self._ask(uuid, pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle)
         has_memory = bool(amounts and amounts.total)
-        return Reading(
+        reading = Reading(
             gpu=gpu,
             taken_at=now,
             memory_total_mib=int(amounts.total) // _MIB if has_memory else None,
@@ -267,6 +271,7 @@ class NvmlSource:
             clock_sm_mhz=self._ask(uuid, pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
             throttle_reasons=tuple(name for bit, name in _THROTTLE_REASONS if (reasons or 0) & bit),
         )
+        return _with_machine_memory(reading) if gpu.unified_memory else reading
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
         """The compute, graphics and MPS processes on one GPU; one that is in several lists counts once."""
@@ -330,6 +335,18 @@ def _part(parent: Gpu, total_mib: int | None) -> int | None:
     if not parent.memory_bandwidth_gb_s or not parent.memory_total_mib or not total_mib:
         return None
     return parent.memory_bandwidth_gb_s * total_mib // parent.memory_total_mib
+
+
+def _with_machine_memory(reading: Reading) -> Reading:
+    machine = machine_memory()
+    if machine is None:
+        return reading
+    return replace(
+        reading,
+        memory_total_mib=machine.total_mib,
+        memory_used_mib=machine.total_mib - machine.available_mib,
+        memory_free_mib=machine.available_mib,
+    )
 
 
 def _memory_v2(handle: Any) -> Any:

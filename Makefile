@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint unit lab screenshots bench bench-placement bench-editing bench-apply fault-matrix lock clean
+.PHONY: run test lint unit lab screenshots bench bench-placement bench-editing bench-apply fault-matrix engine-matrix lock clean
 
 run: $(VENV)/.run
 	@BIN=$(BIN) scripts/run $(ARGS)
@@ -39,6 +39,10 @@ bench-apply: $(VENV)/.dev
 fault-matrix: $(VENV)/.dev
 	@scripts/lab-packages
 	PYTHONPATH=. $(BIN)/python -m tests.lab.fault_matrix $(ARGS)
+
+engine-matrix: $(VENV)/.dev
+	@scripts/lab-packages
+	PYTHONPATH=. $(BIN)/python -m tests.lab.engine_matrix
 
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml -o requirements.txt

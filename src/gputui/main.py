@@ -19,12 +19,12 @@ from gputui.control.local import LocalControlRoom
 from gputui.control.settings import Settings
 from gputui.control.store import Store
 from gputui.domain.capabilities import HostAccess
-from gputui.domain.errors import GputuiError, Unreachable
+from gputui.domain.errors import EngineError, GputuiError, Unreachable
 from gputui.domain.event import Finish
 from gputui.domain.snapshot import EngineStatus
 from gputui.gpus.source import GpuSource
 from gputui.planning.mechanism import with_evidence
-from gputui.planning.probe import probe_image, probe_spec
+from gputui.planning.probe import probe_images, probe_spec
 from gputui.project.compose_file import default_file
 from gputui.project.operator import operator
 from gputui.project.packaged_files import packaged
@@ -170,15 +170,22 @@ def _source(engine: Engine, arguments: argparse.Namespace) -> GpuSource:
     from gputui.gpus.owned_source import OwnedSource  # noqa: PLC0415
     from gputui.gpus.process_identity import sees_host_processes  # noqa: PLC0415
 
+    working: list[str] = []
+    """The image that did, so that the others are not tried again."""
+
     def in_container(words: Sequence[str]) -> str:
         containers = engine.containers()
         can = with_evidence(engine.info().capabilities, containers)
-        image = os.environ.get("GPUTUI_PROBE_IMAGE") or probe_image(containers, engine.images())
-        if image is None:
-            raise Unreachable("there is no image for a container that could ask the driver")
+        asked = os.environ.get("GPUTUI_PROBE_IMAGE")
+        images = [asked] if asked else working or probe_images(containers, engine.images())
         access = HostAccess(capabilities=can, asked=arguments.mechanism)
-        spec = probe_spec(access, image, words, f"gputui-probe-{secrets.token_hex(6)}")
-        return engine.run_once(spec, PROBE_LIMIT_S).decode(errors="replace")
+        for image in images:
+            spec = probe_spec(access, image, words, f"gputui-probe-{secrets.token_hex(6)}")
+            with suppress(EngineError):
+                told = engine.run_once(spec, PROBE_LIMIT_S).decode(errors="replace")
+                working[:] = [image]
+                return told
+        raise Unreachable("no image here makes a container that could ask the driver", "name one in GPUTUI_PROBE_IMAGE")
 
     sources: list[GpuSource] = [NvmlSource(), NvidiaSmiSource(run_on_path, "nvidia-smi")]
     if not arguments.readonly:
@@ -275,6 +282,7 @@ def demo_room(arguments: argparse.Namespace, directory: Path) -> LocalControlRoo
         health_limit_s=_seconds(arguments, "health_limit", 1800.0),
         readonly=arguments.readonly,
         path_aliases=dict(arguments.path_alias),
+        mechanism=arguments.mechanism,
         simulated=True,
         state_dir=lambda _status: StateDir(directory),
         launch=start_thread,

@@ -33,9 +33,11 @@ WORKLOAD = """
 echo "workload starting, CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES"
 n=3
 hold() { [ -e "$1" ] && eval "exec $n<$1" && echo "loaded model on $1" && n=$((n+1)); }
-case $CUDA_VISIBLE_DEVICES in GPU-*) ;; *) for cap in /dev/nvidia-caps/nvidia-cap*; do hold $cap; done ;; esac
+case ${CUDA_VISIBLE_DEVICES-all} in GPU-*|'') ;; *) for cap in /dev/nvidia-caps/nvidia-cap*; do hold $cap; done ;; esac
 set -- /dev/nvidia[0-9]*
-if [ -z "$CUDA_VISIBLE_DEVICES" ]; then
+if [ -z "${CUDA_VISIBLE_DEVICES-all}" ]; then
+  echo "no GPU is visible"
+elif [ -z "$CUDA_VISIBLE_DEVICES" ]; then
   for node in "$@"; do hold $node; done
 else
   for place in $(echo "$CUDA_VISIBLE_DEVICES" | tr , ' '); do
@@ -56,7 +58,7 @@ SMI = """
 for node in /dev/nvidia[0-9]*; do
   (: <"$node") 2>&- || { echo "Failed to initialize NVML: Unknown Error"; exit 255; }
 done
-case "$*" in *-x*) cat /nvidia-smi.xml ;; *) cat /nvidia-smi.txt ;; esac
+case "$*" in *-x*) cat /nvidia-smi.xml ;; *) cat /nvidia-smi.txt ;; esac 2>&-
 """
 
 

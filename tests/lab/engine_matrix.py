@@ -75,6 +75,7 @@ CELLS = (
     Cell("all", "all", tuple(str(one) for one in WHOLE), "0,1,2,3,4"),
     Cell("none", "none", (), None),
     # Beside GPUs that are cut into instances only UUIDs are the same for everybody who counts.
+    Cell("hidden", "none", (), "", privileged=True),
     Cell("privileged", "5,2", ("5", "2"), f"{uuid_of(5)},{uuid_of(2)}", privileged=True),
 )
 
@@ -244,11 +245,10 @@ def _faults(
         faults.append(f"NVIDIA_VISIBLE_DEVICES={seen.get('NVIDIA_VISIBLE_DEVICES')} instead of {visible}")
     if order is not None and seen.get("CUDA_VISIBLE_DEVICES") != order:
         faults.append(f"CUDA_VISIBLE_DEVICES={seen.get('CUDA_VISIBLE_DEVICES')} instead of {order}")
-    if not labels and "CUDA_VISIBLE_DEVICES" in seen:
+    if order is None and "CUDA_VISIBLE_DEVICES" in seen:
         faults.append(f"CUDA_VISIBLE_DEVICES={seen['CUDA_VISIBLE_DEVICES']} although it has none")
     if labels and seen.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         faults.append("CUDA_DEVICE_ORDER is not set")
-    # A privileged one without a GPU of its own would take all, for nothing keeps it.
     try:
         wait_for("its processes", lambda: lab.gpus_of(ref) == set(labels), 5)
     except TimeoutError:

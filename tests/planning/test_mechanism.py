@@ -64,9 +64,10 @@ def test_what_is_asked_for_holds_or_is_refused() -> None:
 
 def test_a_privileged_container_is_heeded_where_others_are_not() -> None:
     access = HostAccess(capabilities=Capabilities(nvidia_driver=True, variable_counts=False))
-    assert choose(access, service("a", sees_all_devices=True)).mechanism == "nvidia"
-    with pytest.raises(Refusal):
-        choose(access, service("a"))
+    assert choose(access, service("a", sees_all_devices=True, privileged=True)).mechanism == "nvidia"
+    for other in (service("a"), service("a", sees_all_devices=True)):
+        with pytest.raises(Refusal):
+            choose(access, other)
 
 
 def test_the_file_of_a_service_comes_before_the_operator() -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from gputui.app.background import in_thread
 from gputui.control.room import ControlRoom
-from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer
+from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer, Refusal
 from gputui.domain.event import cut_off_text
 from gputui.domain.finding import Finding
 from gputui.domain.plan import Plan, Step
@@ -148,6 +148,10 @@ class Commands:
             plan = await in_thread(lambda: self._room.preview(plan))
         except GputuiError as error:
             self._told(error)
+            return
+        refused = next((one for one in plan.obstacles if one.severity == "refusal"), None)
+        if refused is not None:
+            self._told(Refusal(refused.text, refused.fix))
             return
         losing = frozenset(one.service for one in plan.findings if one.code == "writable-layer")
         choices = [("y", "apply"), *([("k", "keep what they wrote as images, and apply")] if losing else [])]

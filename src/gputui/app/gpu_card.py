@@ -114,6 +114,8 @@ def holders(view: CardView) -> Line:
         if runs:
             runs.append(Run("  "))
         runs.append(Run(f"{signs[share.kind]}{name} {_amount(share)}", styles[share]))
+    if view.reading.gpu.mig_enabled:
+        return (Run("cut into MIG instances", "dim"),)
     nobody = "processes n/a" if view.reading.processes is None else "idle"
     return tuple(runs) or (Run(nobody, "dim"),)
 

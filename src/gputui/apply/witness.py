@@ -177,7 +177,7 @@ def _use(
 def holders(source: GpuSource, gpus: tuple[Gpu, ...], container_id: str) -> tuple[tuple[str, int], ...] | None:
     """(GPU label, pid) of what a container still holds; None where no process list can be read."""
     lists = process_lists(source, gpus)
-    if lists and all(processes is None for processes in lists.values()):
+    if all(processes is None for processes in lists.values()):
         return None
     labels = {gpu.uuid: gpu.label for gpu in gpus}
     return tuple(

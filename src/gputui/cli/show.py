@@ -173,12 +173,16 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 def _findings(snapshot: Snapshot) -> None:
     print_findings(snapshot.findings)
-    if not snapshot.findings:
+    if not snapshot.engine.info:
+        _no_engine(snapshot)
+    elif not snapshot.findings:
         say("nothing to say")
 
 
 def _findings_code(snapshot: Snapshot) -> int:
-    return 1 if any(one.severity in ("error", "refusal") for one in snapshot.findings) else 0
+    if any(one.severity in ("error", "refusal") for one in snapshot.findings):
+        return 1
+    return _engine_code(snapshot)
 
 
 def _problems(snapshot: Snapshot) -> list[str]:

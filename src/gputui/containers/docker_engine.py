@@ -38,8 +38,8 @@ LARGEST = 5
 EXEC_TRIES = 4
 SMI_TIMEOUT_S = 10
 RUN_POLL_S = 0.1
-NOT_A_PROGRAM, NO_SUCH_PROGRAM = 126, 127
-"""Exit codes by which a shell, and a container engine, say that a program cannot be run, or is not there."""
+PROBE_LEFT_S = 120
+DRIVER_FAULTS = ("Failed to initialize NVML", "NVIDIA-SMI has failed")
 GO_MODE_DIRECTORY = 1 << 31
 """`fs.ModeDir` of Go's io/fs, in which the engine writes modes."""
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
@@ -173,27 +173,28 @@ class DockerEngine:
         image = next(iter(self.images()), None)
         if image is None:
             return None
-        self._remove_probes()  # one that was cut off
         request = {"Driver": "nvidia", "Count": 1, "DeviceIDs": ["0"], "Capabilities": [["gpu"]]}
         host = {"DeviceRequests": [request], "NetworkMode": "none"}
         body = {"Image": image, "Cmd": ["true"], "Labels": {LABEL_PROBE: "1"}, "HostConfig": host}
-        ref = self.create(ContainerSpec(name=f"gputui-probe-{secrets.token_hex(6)}", body=body))
         try:
-            self.start(ref)
+            self.run_once(ContainerSpec(name=f"gputui-probe-{secrets.token_hex(6)}", body=body), limit_s=0.0)
         except EngineError as error:
             if "could not select device driver" in error.what:
                 return False
             return True if "Count and DeviceIDs" in error.what else None
-        finally:
-            self._remove_probes()
-        return None
+        return None  # it dropped the request
 
-    def _remove_probes(self) -> None:
+    def _remove_old_probes(self) -> None:
+        """Those that a gputui left which was ended in between; a young one may be another's that is at work."""
         filters = {"label": LABEL_PROBE}
         listed = self._call("list containers", lambda client: client.containers(all=True, filters=filters))
         for line in listed:
-            with suppress(EngineError):  # somebody else's may be gone already
-                self.remove(str(line["Id"]))
+            if time.time() - int(line.get("Created") or 0) > PROBE_LEFT_S:
+                with suppress(EngineError):  # somebody else was faster
+                    self._discard(str(line["Id"]))
+
+    def _discard(self, ref: str) -> None:
+        self._call("remove", lambda client: client.remove_container(ref, force=True, v=True))
 
     def containers(self) -> tuple[Container, ...]:
         """All containers; one is inspected again only when its line of the list changed."""
@@ -323,7 +324,8 @@ class DockerEngine:
         return tuple(str(one["Id"]) for one in self._call("list images", lambda client: client.images()))
 
     def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:
-        """Run a container to its end; it is removed whatever happens."""
+        """Run a container to its end; it is removed whatever happens, with the volumes that its image asks for."""
+        self._remove_old_probes()
         ref = self.create(spec)
         try:
             self.start(ref)
@@ -334,8 +336,8 @@ class DockerEngine:
                 time.sleep(RUN_POLL_S)
             return bytes(self._call("logs", lambda client: client.logs(ref, stream=False)))
         finally:
-            with suppress(NotFound):
-                self.remove(ref)
+            with suppress(EngineError):  # it is removed with the next ones
+                self._discard(ref)
 
     def image_id(self, image: str) -> str | None:
         """The id of an image."""
@@ -370,11 +372,11 @@ class DockerEngine:
         return None
 
     def driver_fault(self, ref: str) -> str | None:
-        """By `nvidia-smi -L`, which the toolkit puts into containers. One that hangs is ended after a while."""
-        code, output = self._exec(ref, ["timeout", str(SMI_TIMEOUT_S), "nvidia-smi", "-L"])
-        if code in (None, 0, NO_SUCH_PROGRAM, NOT_A_PROGRAM):
-            return None
-        return clean(output.decode(errors="replace").strip(), 200) or f"nvidia-smi ended with code {code}"
+        """By `nvidia-smi -L`, which the toolkit puts into containers. One that hangs is ended after a while; only what
+        says that the driver cannot be used counts, for a program may fail for much else."""
+        code, output = self._exec(ref, ["timeout", "-k", "2", str(SMI_TIMEOUT_S), "nvidia-smi", "-L"])
+        text = clean(output.decode(errors="replace").strip(), 200)
+        return text if code and text.startswith(DRIVER_FAULTS) else None
 
     def _exec(self, ref: str, command: list[str]) -> tuple[int | None, bytes]:
         """The exit code (None where it could not be run) and the output of a program in a running container."""

@@ -55,6 +55,7 @@ def container_from(data: Mapping[str, Any]) -> Container:
         device_nodes=_device_nodes(host),
         runtime=str(host.get("Runtime") or ""),
         sees_all_devices=sees_all_devices(host),
+        privileged=bool(host.get("Privileged")),
         auto_remove=bool(host.get("AutoRemove")),
         oom_killed=bool(state.get("OOMKilled")) and state.get("Status") != "running",
         published=_published(data),

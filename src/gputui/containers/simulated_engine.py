@@ -4,7 +4,7 @@ import copy
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,16 +133,25 @@ class SimulatedEngine:
         one.pid = self._pid
         self._note_change()
 
+    def _named(self, names: Sequence[str]) -> list[Gpu]:
+        found: list[Gpu] = []
+        for name in names:
+            hits = [gpu for gpu in self._gpus if name in (gpu.uuid, gpu.label)]
+            if not hits:
+                raise EngineError(f"start: nvidia-container-cli: device error: {name}: unknown device")
+            found += hits
+        return found
+
     def _given(self, one: _Simulated) -> list[Gpu]:
         given: list[Gpu] = []
         for request in one.data["HostConfig"].get("DeviceRequests") or []:
-            for name in request.get("DeviceIDs") or []:
-                found = [gpu for gpu in self._gpus if name in (gpu.uuid, gpu.label)]
-                if not found:
-                    raise EngineError(f"start: nvidia-container-cli: device error: {name}: unknown device")
-                given += found
+            given += self._named(request.get("DeviceIDs") or [])
             if request.get("Count") == -1:
                 given += [gpu for gpu in self._gpus if gpu.assignable]
+        if not given and one.data["HostConfig"].get("Runtime") == "nvidia":
+            variables = dict(str(line).partition("=")[::2] for line in one.data["Config"].get("Env") or [])
+            visible = variables.get("NVIDIA_VISIBLE_DEVICES", "void")
+            given = [] if visible in ("", "void", "none", "all") else self._named(visible.split(","))
         return given
 
     def claims(self) -> tuple[Claim, ...]:
@@ -307,7 +316,9 @@ class SimulatedEngine:
             one = self._find(ref)
             if one.started is None or one.ended is not None:
                 return None
-            return frozenset(f"/dev/nvidia{gpu.minor}" for gpu in self._given(one) if gpu.minor is not None)
+            parents = {gpu.uuid: gpu for gpu in self._gpus}
+            whole = [parents.get(gpu.parent_uuid or "", gpu) for gpu in self._given(one)]
+            return frozenset(f"/dev/nvidia{gpu.minor}" for gpu in whole if gpu.minor is not None)
 
     def driver_fault(self, ref: str) -> str | None:  # noqa: ARG002 - the protocol's
         """The simulated driver works."""

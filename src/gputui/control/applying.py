@@ -80,7 +80,7 @@ class Applying:
             return
         found = self._engine.has_nvidia_driver()
         if found is not None:
-            self._sampler.learn(replace(can, nvidia_driver=found))
+            self._sampler.learn(nvidia_driver=found)
 
     def preview(self, plan: Plan, services: Mapping[ServiceKey, Service]) -> Plan:
         """The plan with all that would change in each container that is made anew, and what it would lose."""

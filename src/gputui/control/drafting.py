@@ -79,7 +79,7 @@ class Drafting:
             if found is None:
                 raise UsageError(f"there is no GPU {gpu}", "press one that has a card")
             service = self._service(key, adopt=adopt)
-            self._take(edit.with_gpus(self.draft, service, edit.toggled(service, found)))
+            self._take(edit.with_gpus(self.draft, service, edit.toggled(service, found, self._sampler.gpus)))
 
     def set_enabled(self, key: ServiceKey, enabled: bool, *, adopt: bool) -> None:
         """The service is to run, or not."""

@@ -1,11 +1,10 @@
 """Keeps the list of containers, and reconnects by itself when the engine was away."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gputui.containers.engine import Engine, Stream
-from gputui.domain.capabilities import Capabilities
 from gputui.domain.container import Container
 from gputui.domain.errors import GputuiError
 from gputui.domain.snapshot import EngineStatus
@@ -26,6 +25,7 @@ class EngineWatch:
         self._connected = connected
         self._stop = threading.Event()
         self._poke = threading.Event()
+        self._learning = threading.Lock()
         self._events: Stream | None = None
         self.status = EngineStatus(reason="connecting to the container engine")
         self.containers: tuple[Container, ...] = ()
@@ -46,15 +46,15 @@ class EngineWatch:
 
     def _look(self) -> None:
         try:
-            status = self.status
-            if status.info is None:
-                status = EngineStatus(info=self._engine.info())
-                self._connected(status)
+            found: EngineStatus | None = None
+            if self.status.info is None:
+                found = EngineStatus(info=self._engine.info())
+                self._connected(found)
             self.containers = self._engine.containers()
             # Only now: an engine that counts as connected while its containers are not known has none of them.
-            self.status = status
-            if status.info is not None:
-                self.learn(with_evidence(status.info.capabilities, self.containers))
+            if found is not None:
+                self.status = found
+            self._learn_from(self.containers)
             if self._events is None:
                 self._follow_events()
         except GputuiError as error:
@@ -81,10 +81,17 @@ class EngineWatch:
 
         threading.Thread(target=follow, name="engine-events", daemon=True).start()
 
-    def learn(self, capabilities: Capabilities) -> None:
-        """Something about the engine was found out."""
-        if self.status.info is not None and self.status.info.capabilities != capabilities:
-            self.status = replace(self.status, info=replace(self.status.info, capabilities=capabilities))
+    def learn(self, *, nvidia_driver: bool) -> None:
+        """Whether it has NVIDIA's device driver was found out."""
+        with self._learning:
+            info = self.status.info
+            if info is not None and info.capabilities.nvidia_driver is None:
+                can = replace(info.capabilities, nvidia_driver=nvidia_driver)
+                self.status = replace(self.status, info=replace(info, capabilities=can))
+
+    def _learn_from(self, containers: Sequence[Container]) -> None:
+        if self.status.info is not None and with_evidence(self.status.info.capabilities, containers).nvidia_driver:
+            self.learn(nvidia_driver=True)
 
     def look_now(self) -> None:
         """List the containers again soon."""

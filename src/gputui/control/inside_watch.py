@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gputui.containers.engine import Engine
 from gputui.domain.container import Inside
-from gputui.domain.errors import GputuiError
 
 LOOK_AGAIN_S = 60.0
 """Seconds after which a container is looked into anew: it takes a process in it."""
@@ -23,6 +22,7 @@ class InsideWatch:
         self._wanted: frozenset[str] = frozenset()
         self._seen: Mapping[str, Inside] = {}
         self._looked: dict[str, float] = {}
+        self._lock = threading.Lock()
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
@@ -41,10 +41,11 @@ class InsideWatch:
         """Look into these from now on. A run is a container's id and when it started, for a new start is given its
         devices anew."""
         wanted = frozenset(runs)
-        if wanted - self._wanted:
-            self._idle.clear()
-            self._wake.set()
-        self._wanted = wanted
+        with self._lock:
+            new, self._wanted = wanted - self._wanted, wanted
+            if new:
+                self._idle.clear()
+                self._wake.set()
 
     def seen(self) -> Mapping[str, Inside]:
         """What is known, by run."""
@@ -57,7 +58,8 @@ class InsideWatch:
     def _run(self) -> None:
         while not self._stop:
             self._wake.clear()
-            wanted, now = self._wanted, time.monotonic()
+            with self._lock:
+                wanted, now = self._wanted, time.monotonic()
             due = [run for run in wanted if now - self._looked.get(run, -LOOK_AGAIN_S) >= LOOK_AGAIN_S]
             with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
                 found = dict(zip(due, pool.map(self._look, due), strict=True))
@@ -65,8 +67,9 @@ class InsideWatch:
             self._looked = {**kept, **dict.fromkeys(due, now)}
             before = self._seen
             self._seen = {run: found.get(run) or before[run] for run in wanted if run in found or run in before}
-            if self._wanted == wanted:
-                self._idle.set()
+            with self._lock:
+                if self._wanted == wanted:
+                    self._idle.set()
             if self._seen != before:
                 self._told()
             self._wake.wait(LOOK_AGAIN_S / 4)
@@ -76,5 +79,5 @@ class InsideWatch:
         try:
             nodes = self._engine.device_nodes(ref)
             return Inside(nodes=nodes, driver_fault=self._engine.driver_fault(ref) if nodes else None)
-        except GputuiError:
+        except Exception:  # an answer that no engine should give must not end the watching
             return Inside()

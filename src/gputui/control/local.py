@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from gputui.diagnosis.doctor import checks
 from gputui.domain.assignment import Assignments
 from gputui.domain.capabilities import Choice, MechanismName
 from gputui.domain.check import Check
-from gputui.domain.errors import GputuiError, UsageError
+from gputui.domain.errors import EngineError, GputuiError, UsageError
 from gputui.domain.event import FALLBACK, ApplyEvent, ApplyRecord, Finish
 from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan
@@ -153,6 +154,8 @@ class LocalControlRoom:
         )
 
     def _mechanism(self) -> MechanismName | None:
+        if self._sampler.engine.info is None:
+            return None
         try:
             return default_choice(self._sampler.access).mechanism
         except GputuiError:
@@ -160,7 +163,8 @@ class LocalControlRoom:
 
     def doctor(self) -> tuple[Check, ...]:
         """Look at everything that a container's GPU depends on."""
-        self._applying.find_out_driver()
+        with suppress(GputuiError):  # then it stays unknown, and is told so
+            self._applying.find_out_driver()
         try:
             choice: Choice | GputuiError = default_choice(self._sampler.access)
         except GputuiError as error:
@@ -262,7 +266,8 @@ class LocalControlRoom:
         """Find out what a plan needs to know of the engine and what it does not tell."""
         made = [step for step in self.plan().doing if step.action in ("create", "recreate")]
         if any(step.view is not None and step.view.mechanism == "nvidia" for step in made):
-            self._applying.find_out_driver()
+            with suppress(EngineError):  # then it stays unknown, and the start will tell
+                self._applying.find_out_driver()
 
     def preview(self, plan: Plan) -> Plan:
         """The plan with all that would change in each container, and what it would lose."""

@@ -114,9 +114,9 @@ class Sampler:
         info = self.engine.info
         return HostAccess(capabilities=info.capabilities if info else Capabilities(), asked=self._mechanism)
 
-    def learn(self, capabilities: Capabilities) -> None:
-        """Something about the engine was found out."""
-        self._engine_watch.learn(capabilities)
+    def learn(self, *, nvidia_driver: bool) -> None:
+        """Whether the engine has NVIDIA's device driver was found out."""
+        self._engine_watch.learn(nvidia_driver=nvidia_driver)
 
     @property
     def containers(self) -> tuple[Container, ...]:

@@ -18,6 +18,8 @@ def checks(snapshot: Snapshot, choice: Choice | GputuiError) -> tuple[Check, ...
 
 def _gpus(snapshot: Snapshot) -> Iterator[Check]:
     inventory = snapshot.inventory
+    if snapshot.simulated:
+        yield Check(name="host", state="ok", text="SIMULATED: nothing here is real")
     if not inventory.gpus:
         yield Check(name="driver", state="error", text=inventory.reason or "no GPU", fix=inventory.fix or "")
         return
@@ -77,8 +79,8 @@ def _requests(info: EngineInfo, can: Capabilities) -> Check:
         fix = "it is told once a container that asks for GPUs runs, or without --readonly"
         return Check(name=name, state="unknown", text=text, fix=fix)
     if can.nvidia_driver:
-        return Check(name=name, state="ok", text="carried out")
-    text = "not carried out: the engine has no device driver for NVIDIA GPUs"
+        return Check(name=name, state="ok", text="supported")
+    text = "not supported: the engine has no device driver for NVIDIA GPUs"
     return Check(name=name, state="ok" if can.cdi_devices else "warning", text=text)
 
 
@@ -116,6 +118,8 @@ def _state(snapshot: Snapshot) -> Iterator[Check]:
     if apply is not None and apply.cut_off:
         text = f"the apply of {apply.operator} was cut off"
         yield Check(name="apply", state="error", text=text, fix="`gputui rollback` takes back what it left")
+    if snapshot.engine.info is None:
+        return  # what runs is not known
     grave = [one for one in snapshot.findings if one.severity in ("error", "refusal")]
     if grave:
         yield Check(name="services", state="error", text=f"{len(grave)} errors", fix="see `gputui findings`")

@@ -61,8 +61,10 @@ class DeviceRequest:
 
 
 def asks_for_gpus(driver: str, capabilities: Iterable[Iterable[str]], device_ids: Iterable[str]) -> bool:
-    """Whether a device request is one for GPUs: by its driver, by a capability (both `gpu` and `nvidia` select NVIDIA's
-    driver in Docker, daemon/nvidia_linux.go), or by a CDI name."""
+    """Whether a device request is one for NVIDIA's GPUs: by its driver, by a capability (both `gpu` and `nvidia` select
+    NVIDIA's driver in Docker, daemon/nvidia_linux.go), or by a CDI name."""
+    if driver not in ("", "nvidia", "cdi"):
+        return False  # another vendor's
     by_capability = any(name in ("gpu", "nvidia") for group in capabilities for name in group)
     return driver == "nvidia" or by_capability or any(name.startswith("nvidia.com/") for name in device_ids)
 
@@ -137,6 +139,7 @@ class Container:
     device_nodes: tuple[str, ...] = ()
     runtime: str = ""
     sees_all_devices: bool = False
+    privileged: bool = False
     auto_remove: bool = False
     oom_killed: bool = False
     published: tuple["PublishedPort", ...] = ()

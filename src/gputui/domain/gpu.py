@@ -12,6 +12,7 @@ class Gpu:
 
     `minor` is the N of `/dev/nvidiaN`, which need not equal `index`; `index` can change on reboot.
     `unified_memory`: it has none of its own and shares the machine's, which is then what its readings tell.
+    `present`: it answered when GPUs were looked for.
     `island` is the same for GPUs that reach each other fast: over NVLink, else from the same NUMA node.
     """
 
@@ -30,6 +31,7 @@ class Gpu:
     max_sm_clock_mhz: int | None = None
     island: str | None = None
     unified_memory: bool = False
+    present: bool = True
 
     @property
     def speed(self) -> tuple[float, float]:

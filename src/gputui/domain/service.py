@@ -79,7 +79,7 @@ class Service:
     is assigned. `contradiction` is what its Compose file says twice and differently about its GPUs, `file_differences`
     what is not as the file says. `depends_on` are services of its project, `fallback` is what is done when a GPU of it
     is gone when it starts, `mechanism` the way in which its file wants its GPUs given. `sees_all_devices`: its
-    container, or the one that its file describes, is privileged or has /dev mounted.
+    container, or the one that its file describes, is `privileged` or has /dev mounted.
     """
 
     key: ServiceKey
@@ -113,6 +113,7 @@ class Service:
     fallback: Fallback = "never"
     mechanism: MechanismName | None = None
     sees_all_devices: bool = False
+    privileged: bool = False
     not_carried: tuple[str, ...] = ()
 
     @property

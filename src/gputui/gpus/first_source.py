@@ -28,8 +28,8 @@ class FirstSource:
         return first
 
     def has_changed(self) -> bool:
-        """Whether it is worth to look anew."""
-        return self._chosen.has_changed()
+        """Whether it is worth to look anew: also while another source than the first is read, which may be back."""
+        return self._chosen is not self._sources[0] or self._chosen.has_changed()
 
     def read(self, gpu: Gpu) -> Reading:
         """The values of one GPU now."""

@@ -79,7 +79,7 @@ def _instances(listing: str) -> dict[tuple[int, int], str]:
 def _gpu(index: int, element: ElementTree.Element, uuids: Mapping[tuple[int, int], str], at: float) -> list[Reading]:
     uuid = _text(element, "uuid")
     if uuid is None:
-        gpu = Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU")
+        gpu = Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU", present=False)
         return [Reading(gpu=gpu, taken_at=at, state="lost", reason="it does not answer")]
     cut = _text(element, "mig_mode/current_mig") == "Enabled"
     whole = Gpu(
@@ -102,7 +102,7 @@ def _gpu(index: int, element: ElementTree.Element, uuids: Mapping[tuple[int, int
         power_limit_w=_first(element, _power("enforced_power_limit", "current_power_limit", "power_limit")),
         clock_sm_mhz=_whole(element, "clocks/sm_clock"),
         throttle_reasons=_reasons(element),
-        processes=_processes(own),
+        processes=_processes(own) if _lists_processes(element) else None,
     )
     found = [reading]
     for one in element.findall("mig_devices/mig_device") if cut else []:
@@ -121,7 +121,9 @@ def _gpu(index: int, element: ElementTree.Element, uuids: Mapping[tuple[int, int
         )
         slot = _whole(one, "gpu_instance_id")
         its = [process for process in processes if _whole(process, "gpu_instance_id") == slot]
-        found.append(replace(_memory(instance, one, at), processes=_processes(its)))
+        found.append(
+            replace(_memory(instance, one, at), processes=_processes(its) if _lists_processes(element) else None)
+        )
     return found
 
 
@@ -145,6 +147,12 @@ def _reasons(element: ElementTree.Element) -> tuple[str, ...]:
     listed = [*element.findall("clocks_event_reasons/*"), *element.findall("clocks_throttle_reasons/*")]
     active = [one.tag.partition("_reason_")[2] for one in listed if (one.text or "").strip() == "Active"]
     return tuple(dict.fromkeys(_REASONS[name] for name in active if name in _REASONS))
+
+
+def _lists_processes(element: ElementTree.Element) -> bool:
+    """Where they cannot be listed there is no list, or N/A stands in its place."""
+    found = element.find("processes")
+    return found is not None and (found.text or "").strip() != "N/A"
 
 
 def _processes(elements: Sequence[ElementTree.Element]) -> tuple[GpuProcess, ...]:
@@ -227,7 +235,7 @@ class NvidiaSmiSource:
         try:
             now = self._look(self._every_s)
         except GputuiError:
-            return True
+            return False  # the readings say so; what was found stays
         return tuple(one.gpu for one in now.readings) != self._listed
 
     def read(self, gpu: Gpu) -> Reading:

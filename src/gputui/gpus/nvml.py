@@ -116,13 +116,13 @@ class NvmlSource:
         except pynvml.NVMLError:
             # It fell off the bus: show it, under the identity that it had where we saw it before.
             known = next((gpu for gpu in self._known if gpu.index == index and gpu.mig_index is None), None)
-            return [known or Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU")]
+            return [replace(known or Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU"), present=False)]
         self._found[uuid] = handle
         try:
             return self._described(index, uuid, handle)
         except pynvml.NVMLError:
             del self._found[uuid]  # it was lost between the two
-            return [Gpu(uuid=uuid, index=index, name="unknown GPU")]
+            return [Gpu(uuid=uuid, index=index, name="unknown GPU", present=False)]
 
     def _described(self, index: int, uuid: str, handle: Any) -> list[Gpu]:
         mode = self._ask(uuid, pynvml.nvmlDeviceGetMigMode, handle)

@@ -69,7 +69,8 @@ def container_view(
             device_ids=(),
             mechanism=None,
             nvidia_visible_devices=NO_GPU,
-            cuda_visible_devices=None,
+            # It sees them all: only this keeps it from them.
+            cuda_visible_devices="" if sees_all_devices else None,
             expected_nodes=None if sees_all_devices else frozenset(),
             sees_all_devices=sees_all_devices,
         )
@@ -113,7 +114,7 @@ def _order(given: Sequence[Gpu], host_gpus: Sequence[Gpu], *, sees_all_devices: 
     elif any(gpu.mig_enabled for gpu in host_gpus):
         return ",".join(gpu.uuid for gpu in given)
     else:
-        ranks = _ranks(host_gpus)
+        ranks = _ranks([gpu for gpu in host_gpus if gpu.present or gpu in given])
     return ",".join(str(ranks[gpu.uuid]) for gpu in given)
 
 
@@ -128,23 +129,29 @@ def _node(gpu: Gpu, by_uuid: Mapping[str, Gpu]) -> str | None:
 
 
 def cdi_name(gpu: Gpu, by_uuid: Mapping[str, Gpu], devices: Sequence[CdiDevice]) -> str:
-    """The CDI device that stands for a GPU: by its UUID, else by its index, where its device node does not say that the
-    index is another GPU's by now, else by its device node alone.
+    """The CDI device that stands for a GPU: by its UUID, else by its index, else by its device node alone. A device
+    with another node than the GPU's is another GPU's by now: the specification is from before.
 
     Raises:
         Refusal: there is none.
     """
-    known = {device.name: device for device in devices}
-    if f"{CDI_KIND}={gpu.uuid}" in known:
-        return f"{CDI_KIND}={gpu.uuid}"
     node = _node(gpu, by_uuid)
-    by_label = known.get(f"{CDI_KIND}={gpu.label}")
-    if by_label is not None and (by_label.nodes is None or gpu.parent_uuid or by_label.nodes == (node,)):
-        return by_label.name
-    if node is not None and gpu.parent_uuid is None:
-        by_node = next((device.name for device in devices if device.nodes == (node,)), None)
-        if by_node is not None:
-            return by_node
+    fitting = [device for device in devices if device.nodes is None or node is None or device.nodes == (node,)]
+    names = {device.name for device in fitting}
+    if f"{CDI_KIND}={gpu.uuid}" in names:
+        return f"{CDI_KIND}={gpu.uuid}"
+    if gpu.parent_uuid is not None:
+        # The node of all instances is their parent's, so only names tell them apart. Where some are named by UUID, one
+        # that is not was made after the specification.
+        by_place = not any(device.name.startswith(f"{CDI_KIND}=MIG-") for device in devices)
+        if by_place and f"{CDI_KIND}={gpu.label}" in names:
+            return f"{CDI_KIND}={gpu.label}"
+    else:
+        whole = [device for device in fitting if ":" not in device.name and f"{CDI_KIND}=MIG-" not in device.name]
+        by_node = [device.name for device in whole if node is not None and device.nodes == (node,)]
+        for name in (f"{CDI_KIND}={gpu.label}", *by_node):
+            if name in names:
+                return name
     raise Refusal(
         f"no CDI device stands for GPU {gpu.label} ({gpu.uuid})",
         "make the specification anew: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",

@@ -38,7 +38,7 @@ def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
         UsageError: no such GPU, or one named twice.
         Refusal: a GPU that is cut into MIG instances, or an instance beside another GPU.
     """
-    if text.strip().lower() in ("none", ""):
+    if text.strip().lower() == "none":
         return ()
     if text.strip().lower() == "all":
         return tuple(gpu.uuid for gpu in gpus if gpu.assignable and gpu.parent_uuid is None)
@@ -49,7 +49,7 @@ def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
             known = ", ".join(one.label for one in gpus) or "none"
             raise UsageError(f"there is no GPU “{clean(name.strip(), 60)}”", f"GPUs on this host: {known}")
         if not gpu.assignable:
-            raise Refusal(f"GPU {gpu.label} is cut into MIG instances", "name one of its instances, as in 2:0")
+            raise Refusal(f"GPU {gpu.label} is cut into MIG instances", f"name one of them, as in {gpu.label}:0")
         if gpu in chosen:
             raise UsageError(f"GPU {gpu.label} is named twice", "name each GPU once")
         chosen.append(gpu)
@@ -57,16 +57,17 @@ def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
     return tuple(gpu.uuid for gpu in chosen)
 
 
-def toggled(service: Service, gpu: Gpu) -> tuple[str, ...]:
-    """The service's GPUs with this one appended, or taken away where it has it.
+def toggled(service: Service, gpu: Gpu, gpus: Sequence[Gpu]) -> tuple[str, ...]:
+    """The service's GPUs with this one of `gpus` appended, or taken away where it has it.
 
     Raises:
-        Refusal: the GPU is cut into MIG instances.
+        Refusal: the GPU is cut into MIG instances, or the service has an instance.
     """
     if not gpu.assignable:
         raise Refusal(f"GPU {gpu.label} is cut into MIG instances", "choose one of its instances with enter")
     if gpu.uuid in service.assigned:
         return tuple(uuid for uuid in service.assigned if uuid != gpu.uuid)
+    check_instances([*(one for one in gpus if one.uuid in service.assigned), gpu])
     return (*service.assigned, gpu.uuid)
 
 

@@ -120,7 +120,7 @@ def choose(access: HostAccess, service: Service) -> Choice:
     Raises:
         Refusal: the one that is asked for cannot be used, or none can.
     """
-    privileged = service.sees_all_devices
+    privileged = service.privileged
     if service.mechanism is not None:
         return _asked(access.capabilities, service.mechanism, "its x-gputui.mechanism asks for it", privileged)
     return _choose(access, present_mechanism(service.container), privileged)

@@ -116,7 +116,7 @@ def select(services: Sequence[Service], names: Collection[str]) -> list[Service]
 
 
 def _step(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> Step:
-    action, cause = _action(service, gpus)
+    action, cause = _action(service, gpus, access)
     container = service.container
     view = None
     if action in ("create", "recreate"):
@@ -207,7 +207,7 @@ def _view_as_it_is(service: Service, gpus: Sequence[Gpu]) -> ContainerView | Non
         return None
 
 
-def _action(service: Service, gpus: Sequence[Gpu]) -> tuple[StepAction, str]:
+def _action(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> tuple[StepAction, str]:
     container = service.container
     if container is None:
         if service.enabled and service.not_carried:
@@ -219,7 +219,7 @@ def _action(service: Service, gpus: Sequence[Gpu]) -> tuple[StepAction, str]:
         return "none", "as it is" if service.origin == "compose" else "found, not adopted"
     if not service.enabled:
         return ("stop", "disabled") if service.state in ("running", "restarting", "paused") else ("none", "disabled")
-    changes = _changes(service, gpus)
+    changes = _changes(service, gpus, access)
     if changes:
         return "recreate", ", ".join(changes)
     if service.running:
@@ -233,13 +233,17 @@ def labels_of(uuids: Sequence[str], gpus: Sequence[Gpu]) -> str:
     return ",".join(names.get(uuid, uuid[:12]) for uuid in uuids) or "none"
 
 
-def _changes(service: Service, gpus: Sequence[Gpu]) -> list[str]:
+def _changes(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> list[str]:
     container = service.container
     assert container is not None
     changes = []
     if service.requested != service.assigned:
         before = "unknown" if service.requested is None else labels_of(service.requested, gpus)
         changes.append(f"GPUs {before} → {labels_of(service.assigned, gpus)}")
+    asked, present = service.mechanism or access.asked, present_mechanism(container)
+    if service.assigned and asked is not None and present not in (None, asked):
+        before, after = MECHANISM_TITLES[present], MECHANISM_TITLES[asked]
+        changes.append(f"GPUs by {before} → by {after}")
     before_budget = container.labels.get(LABEL_BUDGET)
     budget = None if service.budget_mib is None else str(service.budget_mib)
     if before_budget != budget:

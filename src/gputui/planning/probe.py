@@ -6,6 +6,7 @@ from typing import Any
 from gputui.domain.capabilities import CDI_KIND, HostAccess
 from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec
 from gputui.domain.errors import Refusal
+from gputui.planning.given_gpus import uses_gpus
 from gputui.planning.mechanism import default_choice, mechanism
 
 
@@ -18,7 +19,8 @@ def probe_spec(access: HostAccess, image: str, arguments: Sequence[str], name: s
     choice = default_choice(access)
     if not mechanism(choice.mechanism).is_sure(access.capabilities):
         raise Refusal("whether the engine gives GPUs is not known", "see `gputui doctor`")
-    host: dict[str, Any] = {"NetworkMode": "none"}
+    # Among pids of its own, nvidia-smi lists no process of the host; and its output is read from its log.
+    host: dict[str, Any] = {"NetworkMode": "none", "PidMode": "host", "LogConfig": {"Type": "json-file"}}
     environment = ["NVIDIA_DRIVER_CAPABILITIES=utility"]
     if choice.mechanism == "nvidia":
         host["DeviceRequests"] = [{"Driver": "", "Count": -1, "Capabilities": [["gpu", "utility"]]}]
@@ -38,7 +40,11 @@ def probe_spec(access: HostAccess, image: str, arguments: Sequence[str], name: s
     return ContainerSpec(name=name, body=body)
 
 
-def probe_image(containers: Sequence[Container], images: Sequence[str]) -> str | None:
-    """An image that is there: best one that a GPU service runs, for `nvidia-smi` needs what those have (glibc)."""
-    used = [one.image for one in containers if one.gpu_request is not None]
-    return next(iter([*used, *images]), None)
+MOST_IMAGES = 3
+
+
+def probe_images(containers: Sequence[Container], images: Sequence[str]) -> list[str]:
+    """Images that are there and may do, best first: those that GPU services run, for `nvidia-smi` needs what those have
+    (glibc)."""
+    used = [one.image for one in containers if uses_gpus(one)]
+    return list(dict.fromkeys([*used, *images]))[:MOST_IMAGES]

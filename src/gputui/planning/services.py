@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import ComposeProject, ComposeService
@@ -172,13 +173,14 @@ def _service(
         file_differences=file_differences(declared, container) if declared and container else (),
         fallback=(declared.fallback if declared else None) or "never",
         mechanism=declared.mechanism if declared else None,
-        sees_all_devices=container.sees_all_devices if container else _file_sees_all(declared),
+        sees_all_devices=container.sees_all_devices if container else sees_all_devices(_host_config(declared)),
+        privileged=container.privileged if container else bool(_host_config(declared).get("Privileged")),
         not_carried=declared.not_carried if declared else (),
     )
 
 
-def _file_sees_all(declared: ComposeService | None) -> bool:
-    return declared is not None and sees_all_devices(declared.body.get("HostConfig") or {})
+def _host_config(declared: ComposeService | None) -> Mapping[str, Any]:
+    return (declared.body.get("HostConfig") or {}) if declared else {}
 
 
 def _depends_on(container: Container | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gputui.domain.capabilities import CDI_KIND
 from gputui.domain.compose import Resource
 from gputui.domain.errors import UsageError
 from gputui.domain.text import clean
@@ -266,6 +267,11 @@ def _surroundings(entry: Located, host: dict[str, Any]) -> list[str]:
     return _devices(entry, host)
 
 
+def is_cdi_gpu(device: str) -> bool:
+    """Whether an entry of `devices` names a GPU: Compose's other spelling of a CDI request."""
+    return device.startswith(f"{CDI_KIND}=")
+
+
 def _devices(entry: Located, host: dict[str, Any]) -> list[str]:
     left = []
     for one in entry.get("devices") or []:
@@ -274,6 +280,8 @@ def _devices(entry: Located, host: dict[str, Any]) -> list[str]:
             parts.append(str(one.get("permissions") or "rwm"))
         else:
             parts = str(one).split(":")
+        if is_cdi_gpu(parts[0]):
+            continue  # it is given as the service's GPUs are
         if "=" in parts[0]:
             left.append(f"devices {parts[0]} (a CDI name)")
             continue

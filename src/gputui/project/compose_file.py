@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gputui.domain.capabilities import MechanismName
+from gputui.domain.capabilities import CDI_KIND, MechanismName
 from gputui.domain.compose import ComposeProject, ComposeService
 from gputui.domain.container import asks_for_gpus
 from gputui.domain.errors import UsageError
@@ -169,6 +169,7 @@ def _service(name: str, entry: Located, context: compose_body.Context) -> Compos
     extension = _extension(entry, Extension)
     gpus, count = _wanted_gpus(entry, extension)
     body, networks, not_carried = compose_body.body_of(name, entry, context)
+    not_carried = (*not_carried, *_other_vendors(entry))
     if not gpus and count is None and entry.get("runtime") == "nvidia":
         gpus = _visible(body.get("Env") or [])
     return ComposeService(
@@ -183,7 +184,7 @@ def _service(name: str, entry: Located, context: compose_body.Context) -> Compos
         vram_mib=_vram(entry, extension),
         depends_on=tuple(clean(one, 100) for one in compose_body.dependencies(entry)),
         fallback=extension.fallback,
-        mechanism=extension.mechanism,
+        mechanism=extension.mechanism or _written_mechanism(entry),
         priority=extension.priority or 0,
         isolate=bool(extension.isolate),
         has_budget=extension.budget_env is not None or _has_variable(body, "VRAM_BUDGET_GB"),
@@ -242,7 +243,9 @@ def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...],
         return ("all",), None
     requests = entry.get("gpus") if isinstance(entry.get("gpus"), list) else None
     where = entry.where("gpus")
-    if requests is None:
+    if requests is not None:
+        requests = [one for one in requests if (one.get("driver") or "") in NVIDIA_DRIVERS]
+    else:
         deploy: Mapping[str, Any] = entry.get("deploy") or {}
         reservations = (deploy.get("resources") or {}).get("reservations") or {}
         requests = [one for one in reservations.get("devices") or [] if _asks_for_gpus(one)]
@@ -259,7 +262,29 @@ def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...],
         if isinstance(count, int) and count >= 0:
             return (), count
         raise UsageError(f"{where}: count is a number or all", "mend it")
-    return (), None
+    by_cdi = _cdi_devices(entry)
+    return (_named(by_cdi, entry.where("devices")) if by_cdi else ()), None
+
+
+def _cdi_devices(entry: Located) -> tuple[str, ...]:
+    """The GPUs among `devices`."""
+    listed = [str(one.get("source") if isinstance(one, Mapping) else one) for one in entry.get("devices") or []]
+    return tuple(one for one in listed if compose_body.is_cdi_gpu(one))
+
+
+def _written_mechanism(entry: Located) -> MechanismName | None:
+    """The mechanism that the file asks for in Compose's own words."""
+    drivers = {str(one.get("driver") or "") for one in _requests(entry)}
+    return "cdi" if "cdi" in drivers or (not drivers and _cdi_devices(entry)) else None
+
+
+NVIDIA_DRIVERS = ("", "nvidia", "cdi")
+
+
+def _other_vendors(entry: Located) -> list[str]:
+    """Requests that are for another vendor's devices, as keys that cannot be carried."""
+    drivers = dict.fromkeys(str(one.get("driver") or "") for one in _requests(entry))
+    return [f"devices (driver {clean(driver, 40)})" for driver in drivers if driver not in NVIDIA_DRIVERS]
 
 
 def _asks_for_gpus(request: Mapping[str, Any]) -> bool:
@@ -305,10 +330,12 @@ def _contradiction(gpus: tuple[str, ...], count: int | None, environment: Sequen
 def _same_gpus(visible: str, gpus: tuple[str, ...], count: int | None) -> bool:
     """Whether the variable and the request may mean the same; of an index and a UUID that cannot be told here."""
     names = {part.strip() for part in visible.split(",") if part.strip()}
+    if names & {"none", "void"}:
+        return not gpus and not count
     if "all" in names or "all" in gpus or count == -1:
         return "all" in names and ("all" in gpus or count == -1)
     if not gpus:
-        return len(names) == count and "none" not in names
+        return len(names) == count
     written_alike = {name.isdigit() for name in (*names, *gpus)}
     return names == set(gpus) if len(written_alike) == 1 else len(names) == len(gpus)
 
@@ -318,7 +345,7 @@ def _inside(number: int) -> str:
 
 
 def _named(names: tuple[str, ...], where: str) -> tuple[str, ...]:
-    names = tuple(clean(name, 120) for name in names if name not in ("", "none"))
+    names = tuple(clean(name, 120).removeprefix(f"{CDI_KIND}=") for name in names if name not in ("", "none"))
     if len(set(names)) != len(names):
         raise UsageError(f"{where}: the same GPU is named twice", "name each GPU once")
     return names

@@ -12,7 +12,7 @@ from gputui.domain.service import Service
 from gputui.planning.findings.assigned_gpus import drifted, lost_gpus, missing_gpus, not_applied, without_gpu
 from gputui.planning.findings.fallback import fell_back, gone_at_start
 from gputui.planning.findings.launch import launches
-from gputui.planning.findings.mechanism import cannot_be_given, sees_all, to_be_made
+from gputui.planning.findings.mechanism import cannot_be_given, given_all, sees_all, to_be_made
 from gputui.planning.findings.memory import below_minimum, does_not_fit, untold
 from gputui.planning.findings.model import models
 from gputui.planning.findings.ownership import depended_on, differs_from_file, not_carried, not_ours
@@ -35,6 +35,7 @@ def find_all(
         *missing_gpus(services, gpus),
         *cannot_be_given([one for one in services if to_be_made(one)], gpus, access),
         *sees_all(services, gpus),
+        *given_all(services, gpus),
         *not_ours(services),
         *not_carried(services),
         *depended_on(services, containers),

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from gputui.domain.capabilities import HostAccess
+from gputui.domain.capabilities import CDI_KIND, HostAccess
+from gputui.domain.container import Container
 from gputui.domain.errors import GputuiError
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import Gpu
@@ -40,9 +41,31 @@ def sees_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
     """Containers that see every GPU of the host, whatever they are assigned: only the variables keep them to theirs."""
     found = []
     for service in services:
-        if not service.sees_all_devices or not service.assigned or len(gpus) < 2:
+        if not service.sees_all_devices or len(gpus) < 2:
             continue
         text = f"{service.name} is privileged or has /dev mounted: it sees all GPUs, whatever it is assigned"
         fix = "CUDA_VISIBLE_DEVICES keeps to its own what honours it; take privileged away where it is not needed"
         found.append(about(service, "sees-all-gpus", "warning" if service.adopted else "info", text, fix))
     return found
+
+
+def given_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
+    """Containers that were started with all GPUs: where they may run, and where they do."""
+    labels = {gpu.uuid: gpu.label for gpu in gpus}
+    found = []
+    for service in services:
+        container = service.container
+        if container is None or service.adopted or not service.running or not _asked_for_all(container):
+            continue
+        on = ", ".join(labels.get(uuid, uuid) for uuid in service.running_on)
+        where = f"its processes are on GPU {on}" if on else "no process of it was seen on one"
+        text = f"{service.name} was started with all GPUs: it may use any of them; {where}"
+        found.append(about(service, "given-all-gpus", "info", text, "assign it those that it needs"))
+    return found
+
+
+def _asked_for_all(container: Container) -> bool:
+    request = container.gpu_request
+    if request is not None:
+        return request.count == -1 or f"{CDI_KIND}=all" in request.device_ids or "all" in request.device_ids
+    return container.runtime == "nvidia" and container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES") == "all"

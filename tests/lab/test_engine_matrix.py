@@ -73,3 +73,26 @@ def test_the_first_journey(engine: EngineLab) -> None:
     assert changed == ({"ai-llm-1"} if able else set())
     assert engine.nodes("ai-llm-1") == ({"nvidia2"} if able else set())
     assert engine.gpus_of("ai-llm-1") == ({"2"} if able else set())
+
+
+def test_where_the_toolkit_ignores_the_variable_only_cdi_gives_a_gpu(engine: EngineLab) -> None:
+    fresh(engine)
+    write_project(engine, [Cell("llm", "", (), None)], [])
+    assert engine.gputui("apply", "--yes", "--settle", "0.5").returncode == 0
+    before = engine.names()
+    setting = engine.folder / "etc/nvidia-container-runtime/config.toml"
+    setting.parent.mkdir(exist_ok=True)
+    setting.write_text("accept-nvidia-visible-devices-envvar-when-unprivileged = false\n")
+    try:
+        assert engine.gputui("assign", "llm", "--gpus", "1", "--yes").returncode == 0
+        done = engine.gputui("apply", "--yes", "--settle", "0.5")
+    finally:
+        setting.unlink()
+    if "cdi" in REFUSALS[engine.variant.name]:
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "cannot be given its GPUs" in done.stderr
+        assert engine.names() == before
+    else:
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert engine.nodes("ai-llm-1") == {"nvidia1"}
+        assert engine.process_environment("ai-llm-1")["NVIDIA_VISIBLE_DEVICES"] == "void", "it was given by CDI"

@@ -1,6 +1,7 @@
 """The container's view of its GPUs."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -89,6 +90,10 @@ def test_each_mechanism_says_it_in_its_own_way(mechanism: MechanismName, names: 
         # The specification is from before the GPUs were counted anew: its 3 is another GPU by now.
         ([CdiDevice("nvidia.com/gpu=3", ("/dev/nvidia1",)), CdiDevice("nvidia.com/gpu=1", ("/dev/nvidia3",))],
          "nvidia.com/gpu=1"),
+        # Named by UUID, but with the node of another GPU.
+        ([CdiDevice(f"nvidia.com/gpu={HOST[3].uuid}", ("/dev/nvidia4",))], None),
+        # An instance of it is not the whole of it.
+        ([CdiDevice("nvidia.com/gpu=3:0", ("/dev/nvidia3",))], None),
         ([CdiDevice("nvidia.com/gpu=gpu3", ("/dev/nvidia3",))], "nvidia.com/gpu=gpu3"),
         ([ALL], None),
         ([], None),
@@ -119,6 +124,25 @@ def test_a_mig_instance_is_the_only_gpu_of_its_container() -> None:
             container_view(CUT, others)
     named = [CdiDevice("nvidia.com/gpu=1:1", ("/dev/nvidia1",))]
     assert container_view(CUT, ["MIG-1"], mechanism="cdi", cdi_devices=named).device_ids == ("nvidia.com/gpu=1:1",)
+
+
+def test_an_instance_that_was_made_after_the_specification_is_refused() -> None:
+    before = [
+        CdiDevice("nvidia.com/gpu=1:1", ("/dev/nvidia1",)),
+        CdiDevice("nvidia.com/gpu=MIG-old", ("/dev/nvidia1",)),
+    ]
+    with pytest.raises(Refusal, match="no CDI device stands for GPU 1:1"):
+        container_view(CUT, ["MIG-1"], mechanism="cdi", cdi_devices=before)
+
+
+def test_a_container_that_sees_all_and_gets_none_is_kept_from_them() -> None:
+    assert container_view(HOST, [], sees_all_devices=True).cuda_visible_devices == ""
+    assert container_view(HOST, []).cuda_visible_devices is None
+
+
+def test_a_gpu_that_fell_off_the_bus_is_not_counted() -> None:
+    host = [*HOST[:3], replace(HOST[3], present=False), *HOST[4:]]
+    assert container_view(host, [HOST[5].uuid], sees_all_devices=True).cuda_visible_devices == "4"
 
 
 def test_where_gpus_are_cut_a_container_that_sees_all_is_told_uuids() -> None:

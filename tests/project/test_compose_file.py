@@ -214,3 +214,44 @@ def test_hostile_text_in_a_file_does_not_reach_the_message(tmp_path: Path) -> No
     with pytest.raises(UsageError) as raised:
         project(tmp_path, 'services: {}\n"\\e]0;PWNED\\a": 1')
     assert "\x1b" not in raised.value.what
+
+
+@pytest.mark.parametrize(
+    ("lines", "gpus", "mechanism"),
+    [
+        (["devices: ['nvidia.com/gpu=6', '/dev/fuse']"], ("6",), "cdi"),
+        (["gpus: [{driver: cdi, device_ids: ['nvidia.com/gpu=0']}]"], ("0",), "cdi"),
+        (["gpus: [{driver: cdi, device_ids: ['nvidia.com/gpu=all']}]"], ("all",), "cdi"),
+        (["gpus: [{device_ids: ['1']}]"], ("1",), None),
+        (["gpus: [{device_ids: ['1']}]", "x-gputui: {mechanism: runtime}"], ("1",), "runtime"),
+    ],
+)
+def test_what_the_file_says_of_cdi_is_read(
+    tmp_path: Path, lines: list[str], gpus: tuple[str, ...], mechanism: str | None
+) -> None:
+    text = "services:\n  llm:\n    image: a\n" + "".join(f"    {line}\n" for line in lines)
+    (tmp_path / "compose.yml").write_text(text)
+    one = read_project([tmp_path / "compose.yml"]).service("llm")
+    assert one is not None
+    assert (one.gpus, one.mechanism, one.uses_gpus) == (gpus, mechanism, True)
+    assert not any("nvidia.com" in str(device) for device in one.body["HostConfig"].get("Devices") or [])
+
+
+def test_another_vendors_gpu_is_not_taken_for_nvidias(tmp_path: Path) -> None:
+    text = "services:\n  llm:\n    image: a\n    gpus: [{driver: amd, count: 1, capabilities: [gpu]}]\n"
+    (tmp_path / "compose.yml").write_text(text)
+    one = read_project([tmp_path / "compose.yml"]).service("llm")
+    assert one is not None
+    assert (one.gpus, one.gpu_count) == ((), None)
+    assert one.not_carried == ("devices (driver amd)",)
+
+
+@pytest.mark.parametrize("visible", ["none", "void"])
+def test_a_variable_that_hides_what_is_asked_for_is_told_with_its_line(tmp_path: Path, visible: str) -> None:
+    text = "services:\n  llm:\n    image: a\n    gpus: [{device_ids: ['2']}]\n    environment:\n"
+    text += f"      NVIDIA_VISIBLE_DEVICES: {visible}\n"
+    (tmp_path / "compose.yml").write_text(text)
+    one = read_project([tmp_path / "compose.yml"]).service("llm")
+    assert one is not None
+    assert str(one.contradiction).startswith("compose.yml:")
+    assert f"NVIDIA_VISIBLE_DEVICES={visible}" in str(one.contradiction)

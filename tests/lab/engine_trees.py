@@ -8,8 +8,10 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,8 +209,17 @@ class TreeEngine(LabEngine):
         if self._daemon is not None and self._daemon.poll() is None:
             self.remove_all()
         super().stop()
+        self._end_monitors()
         for line in Path("/proc/self/mounts").read_text().splitlines():
             assert str(self.folder) not in line, "nothing of it is mounted outside its namespaces"
+
+    def _end_monitors(self) -> None:
+        """Podman leaves a process behind for each `exec`, for five minutes."""
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                is_monitor = entry.name.isdigit() and (entry / "comm").read_text().strip() == "conmon"
+                if is_monitor and str(self.folder).encode() in (entry / "cmdline").read_bytes():
+                    os.kill(int(entry.name), signal.SIGKILL)
 
 
 def _write_program(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+from gputui.domain.capabilities import CdiDevice, MechanismName
 from gputui.domain.container import ContainerSpec
 from gputui.domain.service import Edit
 from gputui.planning.argument_edit import with_argument
@@ -47,6 +48,45 @@ def test_one_request_by_uuid_replaces_the_old_and_keeps_its_capabilities_and_opt
         "Options": {"o": "p"},
     }
     assert other["Driver"] == "other"
+
+
+def by(mechanism: MechanismName, *indices: int, **host: Any) -> dict[str, Any]:
+    named = [CdiDevice(f"nvidia.com/gpu={one.index}", (f"/dev/nvidia{one.minor}",)) for one in HOST]
+    view = container_view(HOST, [HOST[index].uuid for index in indices], mechanism=mechanism, cdi_devices=named)
+    body = {**BODY, "HostConfig": {**BODY["HostConfig"], **host}}
+    return dict(with_gpus(ContainerSpec(name="a", body=body), view, revision=7, operator="alice").body)
+
+
+def test_a_cdi_request_names_cdi_devices_and_leaves_the_variable_void() -> None:
+    body = by("cdi", 2, 0)
+    other, request = body["HostConfig"]["DeviceRequests"]
+    assert (request["Driver"], request["DeviceIDs"]) == ("cdi", ["nvidia.com/gpu=2", "nvidia.com/gpu=0"])
+    assert (request["Capabilities"], request["Options"]) == ([["gpu", "utility"]], {"o": "p"})
+    assert other["Driver"] == "other"
+    assert "NVIDIA_VISIBLE_DEVICES=void" in body["Env"]
+    assert "CUDA_VISIBLE_DEVICES=1,0" in body["Env"]
+
+
+def test_by_the_runtime_there_is_no_request_and_the_variables_say_all() -> None:
+    body = by("runtime", 2, 0, Runtime="runc")
+    assert [one["Driver"] for one in body["HostConfig"]["DeviceRequests"]] == ["other"]
+    assert body["HostConfig"]["Runtime"] == "nvidia"
+    assert f"NVIDIA_VISIBLE_DEVICES={HOST[2].uuid},{HOST[0].uuid}" in body["Env"]
+    assert "NVIDIA_DRIVER_CAPABILITIES=utility" in body["Env"], "what the old request asked of the driver is kept"
+
+
+def test_a_request_that_was_one_for_cdi_becomes_one_for_the_driver() -> None:
+    old = [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=3"], "Capabilities": None}]
+    (request,) = by("nvidia", 1, DeviceRequests=old)["HostConfig"]["DeviceRequests"]
+    assert (request["Driver"], request["DeviceIDs"], request["Capabilities"]) == ("", [HOST[1].uuid], [["gpu"]])
+
+
+def test_gpu_nodes_that_were_given_one_by_one_do_not_come_beside_the_request() -> None:
+    devices = [
+        {"PathOnHost": path, "PathInContainer": path} for path in ("/dev/nvidia3", "/dev/nvidiactl", "/dev/fuse")
+    ]
+    left = by("nvidia", 1, Devices=devices)["HostConfig"]["Devices"]
+    assert [one["PathInContainer"] for one in left] == ["/dev/fuse"]
 
 
 def test_the_variables_say_the_same_as_the_request() -> None:

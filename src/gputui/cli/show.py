@@ -336,7 +336,7 @@ def named(snapshot: Snapshot, name: str) -> Service:
     if len(hits) == 1:
         return hits[0]
     if not hits:
-        known = ", ".join(one.name for one in snapshot.services[:8]) or "none"
+        known = ", ".join(one.name for one in snapshot.services) or "none"
         raise UsageError(f"there is no service “{name}”", f"services: {known}")
     choices = " or ".join(f"{one.key.project or '(no project)'}/{one.name}" for one in hits)
     raise UsageError(f"several services are called “{name}”", f"say {choices}")

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from gputui.containers.engine import Engine
 from gputui.domain.container import Inside
 
-LOOK_AGAIN_S = 60.0
-"""Seconds after which a container is looked into anew: it takes a process in it."""
+LOOK_AGAIN_S = 120.0
+"""Seconds after which a container is looked into anew: it takes a process in it, for which Podman keeps another for
+five minutes."""
 AT_ONCE = 4
 
 

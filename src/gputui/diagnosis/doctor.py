@@ -9,6 +9,8 @@ from gputui.domain.errors import GputuiError
 from gputui.domain.gpu import Gpu
 from gputui.domain.snapshot import Snapshot
 
+NAMES_SHOWN = 6
+
 
 def checks(snapshot: Snapshot, choice: Choice | GputuiError) -> tuple[Check, ...]:
     """All of it, in the order in which one thing needs the other. `choice` is the mechanism for a new container, or why
@@ -50,7 +52,8 @@ def _engine(snapshot: Snapshot, choice: Choice | GputuiError) -> Iterator[Check]
         return
     can = info.capabilities
     rootless = ", rootless" if can.rootless else ""
-    yield Check(name="engine", state="ok", text=f"{info.name} {info.version}, API {info.api_version}{rootless}")
+    text = f"{info.name} {info.version}, API {info.api_version}, cgroups by {can.cgroup_driver or 'n/a'}{rootless}"
+    yield Check(name="engine", state="ok", text=text)
     yield _requests(info, can)
     yield _cdi(can, snapshot.inventory.gpus)
     runtimes = ", ".join(can.runtimes) or "none that a container can ask for"
@@ -95,7 +98,9 @@ def _cdi(can: Capabilities, gpus: tuple[Gpu, ...]) -> Check:
         for gpu in gpus
         if gpu.assignable and not {f"{CDI_KIND}={gpu.uuid}", f"{CDI_KIND}={gpu.label}"} & names
     ]
-    text = f"on, {len(names)} devices"
+    shown = ", ".join(sorted(name.removeprefix(f"{CDI_KIND}=") for name in names)[:NAMES_SHOWN])
+    more = ", …" if len(names) > NAMES_SHOWN else ""
+    text = f"on, {len(names)} devices of {CDI_KIND}" + (f": {shown}{more}" if names else "")
     if names and missing:
         fix = "make the specification anew: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
         return Check(name="CDI", state="warning", text=f"{text}; none for GPU {', '.join(missing)}", fix=fix)

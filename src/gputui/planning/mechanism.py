@@ -20,11 +20,12 @@ class Obstacle:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mechanism:
     """One way to give a GPU to a container. `obstacle` is asked with whether the container is privileged; `is_sure`
-    says that the engine is known to do it, where otherwise nothing is known against it."""
+    says that the engine is known to do it (`reason`), where otherwise nothing is known against it."""
 
     name: MechanismName
     obstacle: Callable[[Capabilities, bool], Obstacle | None]
     is_sure: Callable[[Capabilities], bool]
+    reason: str
 
 
 _VARIABLE_IGNORED = Obstacle(
@@ -83,12 +84,19 @@ REGISTRY = (
         name="nvidia",
         obstacle=_no_request,
         is_sure=lambda can: can.nvidia_driver is True,
+        reason="the engine has NVIDIA's device driver",
     ),
-    Mechanism(name="cdi", obstacle=_no_cdi, is_sure=lambda can: bool(can.cdi_devices)),
+    Mechanism(
+        name="cdi",
+        obstacle=_no_cdi,
+        is_sure=lambda can: bool(can.cdi_devices),
+        reason="the engine knows CDI devices of NVIDIA",
+    ),
     Mechanism(
         name="runtime",
         obstacle=_no_runtime,
         is_sure=lambda can: "nvidia" in can.runtimes,
+        reason="the runtime nvidia is registered with the engine",
     ),
 )
 """In the order of preference. Another vendor's would stand here too."""
@@ -152,7 +160,7 @@ def _choose(access: HostAccess, present: MechanismName | None, privileged: bool)
         return Choice(present, "its container has it")
     sure = [one for one in possible if one.is_sure(can)]
     if sure:
-        return Choice(sure[0].name, "the engine does it")
+        return Choice(sure[0].name, sure[0].reason)
     if possible:
         return Choice(possible[0].name, "nothing is known against it")
     against = [obstacle for _, obstacle in obstacles if obstacle is not None]

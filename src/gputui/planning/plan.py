@@ -106,7 +106,7 @@ def select(services: Sequence[Service], names: Collection[str]) -> list[Service]
     for name in names:
         hits = [one for one in services if name in (one.name, f"{one.key.project}/{one.name}")]
         if not hits:
-            known = ", ".join(service.name for service in services[:8]) or "none"
+            known = ", ".join(service.name for service in services) or "none"
             raise UsageError(f"there is no service “{name}”", f"services: {known}")
         if len(hits) > 1:
             names_ = " or ".join(f"{one.key.project or '(no project)'}/{one.name}" for one in hits)

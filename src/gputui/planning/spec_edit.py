@@ -61,7 +61,8 @@ def with_gpus(spec: ContainerSpec, view: ContainerView, *, revision: int, operat
             variables["NVIDIA_DRIVER_CAPABILITIES"] = ",".join(sorted(wanted))
     host["DeviceRequests"] = others
     # GPUs given one by one, or that Podman put in for the old request, would come beside those of the new one.
-    host["Devices"] = [one for one in host.get("Devices") or [] if not _is_gpu_node(one)]
+    if host.get("Devices"):
+        host["Devices"] = [one for one in host["Devices"] if not _is_gpu_node(one)]
     body["Env"] = with_variables(body.get("Env") or [], variables)
     body["Labels"] = {
         **(body.get("Labels") or {}),

@@ -212,8 +212,9 @@ def _extension(entry: Located, shape: type[E]) -> E:
         first = error.errors()[0]
         key = str(first["loc"][0])
         known = ", ".join(shape.model_fields)
-        what = "not a key of x-gputui" if first["type"] == "extra_forbidden" else clean(str(first["msg"]), 120)
-        raise UsageError(f"{raw.where(key)}: {what}", f"known are {known}") from None
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"{raw.where(key)}: not a key of x-gputui", f"known are {known}") from None
+        raise UsageError(f"{raw.where(key)}: {clean(str(first['msg']), 120)}", "see docs/compose.md") from None
 
 
 def _vram(entry: Located, extension: Extension) -> int | None:

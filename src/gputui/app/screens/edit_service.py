@@ -44,7 +44,7 @@ class EditService(ModalScreen[TypedEdit | None]):
                 markup=False,
             )
             yield Static(self._room_text(), markup=False)
-            yield Static("GPUs in order (0,2 · auto · none)", markup=False)
+            yield Static("GPUs in order (0,2 · 4:1 · all · auto · none)", markup=False)
             yield Input(gpus, id="gpus", placeholder="none")
             yield Static("VRAM budget (3.5GiB · none)", markup=False)
             yield Input(budget, id="budget", placeholder="none")

@@ -32,6 +32,8 @@ from gputui.project.state_dir import StateDir, state_dir
 
 FIRST_LOOK_S = 15.0
 PROBE_LIMIT_S = 30.0
+PROBE_AGAIN_S = 600.0
+NO_PROBE, PROBE_FIX = "no image here makes a container that could ask the driver", "name one in GPUTUI_PROBE_IMAGE"
 PROBE_EVERY_S = 10.0
 """How often a container is started that asks the driver; each takes the engine about half a second."""
 APPLYING = ("apply", "restart", "start", "stop", "rollback", "fallback")
@@ -172,8 +174,12 @@ def _source(engine: Engine, arguments: argparse.Namespace) -> GpuSource:
 
     working: list[str] = []
     """The image that did, so that the others are not tried again."""
+    failed: list[float] = []
+    """When none did: a broken host is not asked again and again."""
 
     def in_container(words: Sequence[str]) -> str:
+        if failed and time.monotonic() - failed[-1] < PROBE_AGAIN_S:
+            raise Unreachable(NO_PROBE, PROBE_FIX)
         containers = engine.containers()
         can = with_evidence(engine.info().capabilities, containers)
         asked = os.environ.get("GPUTUI_PROBE_IMAGE")
@@ -185,7 +191,8 @@ def _source(engine: Engine, arguments: argparse.Namespace) -> GpuSource:
                 told = engine.run_once(spec, PROBE_LIMIT_S).decode(errors="replace")
                 working[:] = [image]
                 return told
-        raise Unreachable("no image here makes a container that could ask the driver", "name one in GPUTUI_PROBE_IMAGE")
+        failed.append(time.monotonic())
+        raise Unreachable(NO_PROBE, PROBE_FIX)
 
     sources: list[GpuSource] = [NvmlSource(), NvidiaSmiSource(run_on_path, "nvidia-smi")]
     if not arguments.readonly:

@@ -63,6 +63,10 @@ def main() -> None:
     state = json.load(sys.stdin)
     config = json.loads((pathlib.Path(state["bundle"]) / "config.json").read_text())
     visible = [line.split("=", 1)[1] for line in config["process"]["env"] if line.startswith("NVIDIA_VISIBLE_DEVICES=")]
+    fault_of_driver = smi.fault(folder / "nvml.state")
+    if fault_of_driver and visible and visible[-1] not in ("", "void", "none"):
+        sys.stderr.write(f"nvidia-container-cli: initialization error: nvml error: {fault_of_driver}\n")
+        sys.exit(1)
     known = devices(folder / "nvml.state")
     nodes = resolve(visible[-1] if visible else "", known)
     fault = folder / "hook.fault"

@@ -18,7 +18,15 @@ def values(fields: list[str]) -> dict[str, str]:
     return dict(field.split("=", 1) for field in fields if "=" in field)
 
 
+def fault(state: pathlib.Path) -> str:
+    """What is wrong with the driver as a whole."""
+    system = values(next(fields for fields in lines_of(state) if fields[0] == "system"))
+    return "" if system.get("init", "0") == "0" else "driver/library version mismatch"
+
+
 def report(state: pathlib.Path) -> str:
+    if fault(state):
+        return f"Failed to initialize NVML: {fault(state).capitalize()}\n"
     lines = lines_of(state)
     system = values(next(fields for fields in lines if fields[0] == "system"))
     gpus = [fields for fields in lines if fields[0] == "gpu"]

@@ -131,7 +131,7 @@ def opened(variant: Variant, installed: Path) -> Iterator[EngineLab]:
         engine.make_image("workload:latest" if podman else "workload:1", variables=("NVIDIA_VISIBLE_DEVICES=all",))
         driver.watch()
         lab = EngineLab(folder, engine, driver, installed, variant=variant)
-        lab.image = "docker.io/library/workload:latest" if podman else "workload:1"
+        lab.image = "workload:latest" if podman else "workload:1"
         yield lab
     finally:
         await_applies(folder)

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import secrets
 import socket
 import sys
 import tempfile
@@ -18,24 +17,16 @@ from gputui.control.compose_watch import ComposeWatch
 from gputui.control.local import LocalControlRoom
 from gputui.control.settings import Settings
 from gputui.control.store import Store
-from gputui.domain.capabilities import HostAccess
-from gputui.domain.errors import EngineError, GputuiError, Unreachable
+from gputui.domain.errors import GputuiError
 from gputui.domain.event import Finish
 from gputui.domain.snapshot import EngineStatus
 from gputui.gpus.source import GpuSource
-from gputui.planning.mechanism import with_evidence
-from gputui.planning.probe import probe_images, probe_spec
 from gputui.project.compose_file import default_file
 from gputui.project.operator import operator
 from gputui.project.packaged_files import packaged
 from gputui.project.state_dir import StateDir, state_dir
 
 FIRST_LOOK_S = 15.0
-PROBE_LIMIT_S = 30.0
-PROBE_AGAIN_S = 600.0
-NO_PROBE, PROBE_FIX = "no image here makes a container that could ask the driver", "name one in GPUTUI_PROBE_IMAGE"
-PROBE_EVERY_S = 10.0
-"""How often a container is started that asks the driver; each takes the engine about half a second."""
 APPLYING = ("apply", "restart", "start", "stop", "rollback", "fallback")
 """The verbs that carry out a plan."""
 
@@ -166,51 +157,20 @@ def _host(engine: Engine) -> str:
 
 def _source(engine: Engine, arguments: argparse.Namespace) -> GpuSource:
     """NVML, else what `nvidia-smi` says, here or in a container that gets all GPUs."""
+    from gputui.containers.process_owners import owners_of_pids  # noqa: PLC0415
+    from gputui.control.probe_container import EVERY_S, ProbeContainer  # noqa: PLC0415
     from gputui.gpus.first_source import FirstSource  # noqa: PLC0415
     from gputui.gpus.nvidia_smi import NvidiaSmiSource, run_on_path  # noqa: PLC0415
     from gputui.gpus.nvml import NvmlSource  # noqa: PLC0415
     from gputui.gpus.owned_source import OwnedSource  # noqa: PLC0415
     from gputui.gpus.process_identity import sees_host_processes  # noqa: PLC0415
 
-    working: list[str] = []
-    """The image that did, so that the others are not tried again."""
-    failed: list[float] = []
-    """When none did: a broken host is not asked again and again."""
-
-    def in_container(words: Sequence[str]) -> str:
-        if failed and time.monotonic() - failed[-1] < PROBE_AGAIN_S:
-            raise Unreachable(NO_PROBE, PROBE_FIX)
-        containers = engine.containers()
-        can = with_evidence(engine.info().capabilities, containers)
-        asked = os.environ.get("GPUTUI_PROBE_IMAGE")
-        images = [asked] if asked else working or probe_images(containers, engine.images())
-        access = HostAccess(capabilities=can, asked=arguments.mechanism)
-        for image in images:
-            spec = probe_spec(access, image, words, f"gputui-probe-{secrets.token_hex(6)}")
-            with suppress(EngineError):
-                told = engine.run_once(spec, PROBE_LIMIT_S).decode(errors="replace")
-                working[:] = [image]
-                return told
-        failed.append(time.monotonic())
-        raise Unreachable(NO_PROBE, PROBE_FIX)
-
     sources: list[GpuSource] = [NvmlSource(), NvidiaSmiSource(run_on_path, "nvidia-smi")]
     if not arguments.readonly:
-        sources.append(NvidiaSmiSource(in_container, "nvidia-smi in a container", every_s=PROBE_EVERY_S))
+        probe = ProbeContainer(engine, arguments.mechanism, os.environ.get("GPUTUI_PROBE_IMAGE"))
+        sources.append(NvidiaSmiSource(probe.run, "nvidia-smi in a container", every_s=EVERY_S))
     first = FirstSource(sources)
-    return first if sees_host_processes() else OwnedSource(first, lambda: _owners(engine))
-
-
-def _owners(engine: Engine) -> dict[int, str]:
-    """The containers of all host pids that the engine knows of."""
-    found: dict[int, str] = {}
-    try:
-        for container in engine.containers():
-            if container.running:
-                found |= dict.fromkeys(engine.pids(container.id) or (), container.id)
-    except GputuiError:
-        return found  # what went away meanwhile holds nothing
-    return found
+    return first if sees_host_processes() else OwnedSource(first, lambda: owners_of_pids(engine))
 
 
 def _seconds(arguments: argparse.Namespace, name: str, otherwise: float) -> float:

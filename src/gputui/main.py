@@ -112,7 +112,8 @@ def _compose(arguments: argparse.Namespace) -> ComposeWatch:
 
 def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
     from gputui.apply.process import Launcher, Order  # noqa: PLC0415
-    from gputui.containers.docker_engine import DockerEngine, check_context_and_host  # noqa: PLC0415 - slow to import
+    from gputui.containers.docker_connection import check_context_and_host  # noqa: PLC0415 - slow to import
+    from gputui.containers.docker_engine import DockerEngine  # noqa: PLC0415
 
     check_context_and_host(arguments.host, arguments.context)
     engine = DockerEngine(arguments.host, arguments.context)

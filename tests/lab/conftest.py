@@ -132,14 +132,19 @@ def lab(_server: Lab, request: pytest.FixtureRequest) -> Iterator[Lab]:
     server.driver.extra, server.driver.strangers = [], []
     server.driver.system = "system\tdriver=580.95.05\tcuda=13000"
     server.driver.write()
-    run = Path(tempfile.mkdtemp(prefix="run-", dir=server.folder))
-    server.state, server.home = run / "state", run / "home"
-    for path in (run, server.state, server.home):
-        path.mkdir(exist_ok=True)
-        os.chown(path, USER, GROUP)
+    give_folders(server, "home")
     yield server
     await_applies(server.folder)
     server.engine.remove_all()
+
+
+def give_folders(lab: Lab, name: str) -> None:
+    """A state and a working folder of this `name` that nobody used before."""
+    run = Path(tempfile.mkdtemp(prefix="run-", dir=lab.folder))
+    lab.state, lab.home = run / "state", run / name
+    for path in (run, lab.state, lab.home):
+        path.mkdir(exist_ok=True)
+        os.chown(path, USER, GROUP)
 
 
 def await_applies(folder: Path) -> None:

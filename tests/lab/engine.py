@@ -110,24 +110,28 @@ class LabEngine:
 
     def start(self) -> None:
         """Start the daemon in a mount and a network namespace of its own; returns when it answers."""
-        for left in ("pid", "exec"):  # a daemon that was killed leaves both
-            path = self.folder / left
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         daemon = [
             "dockerd", "--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec"),
             "-H", f"unix://{self.socket}", "-p", str(self.folder / "pid"), "--group", str(GROUP),
             *self._options,
         ]  # fmt: skip
         script = f"mount --make-rprivate / && ip link set lo up && {self.before} exec {' '.join(daemon)}"
+        self._run_in_namespaces(script, self._environment())
+
+    def _run_in_namespaces(self, script: str, environment: dict[str, str]) -> None:
+        """Run the script that becomes the daemon; returns when that answers."""
+        for left in ("pid", "exec"):  # a daemon that was killed leaves both
+            path = self.folder / left
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         with (self.folder / "dockerd.log").open("ab") as log:
             self._daemon = subprocess.Popen(
                 ["unshare", "-m", "-n", "sh", "-c", script],
-                env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         until = time.monotonic() + 60
         while not self._answers():
             if self._daemon.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"dockerd did not start: {self.log()}")
+                raise RuntimeError(f"the engine did not start: {self.log()}")
             time.sleep(0.1)
 
     def _answers(self) -> bool:

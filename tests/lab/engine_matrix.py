@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -16,9 +15,9 @@ from typing import Any
 
 from tests.conftest import installation
 from tests.lab.claims import find_claims, instances_of
-from tests.lab.conftest import Lab, await_applies
+from tests.lab.conftest import Lab, await_applies, give_folders
 from tests.lab.driver import Driver, StandInGpu, build_library, uuid_of, wait_for
-from tests.lab.engine import GROUP, USER, LabEngine, as_user
+from tests.lab.engine import LabEngine, as_user
 from tests.lab.engine_trees import TreeEngine, Variant, device_script, write_runtime
 from tests.lab.hook import devices
 
@@ -150,11 +149,7 @@ def fresh(lab: EngineLab) -> None:
     """No containers, no state, no files of the run before."""
     await_applies(lab.folder)
     lab.engine.remove_all()
-    run = Path(tempfile.mkdtemp(prefix="run-", dir=lab.folder))
-    lab.state, lab.home = run / "state", run / "ai"
-    for path in (run, lab.state, lab.home):
-        path.mkdir(exist_ok=True)
-        os.chown(path, USER, GROUP)
+    give_folders(lab, "ai")
 
 
 def write_project(lab: EngineLab, cells: Sequence[Cell], gpus: list[int]) -> None:

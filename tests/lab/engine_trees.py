@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,9 +177,6 @@ class TreeEngine(LabEngine):
 
     def start(self) -> None:
         """Start it; returns when it answers."""
-        for left in ("pid", "exec"):
-            path = self.folder / left
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         where = self.folder
         if self.variant.program == "podman":
             command = f"podman --root {where}/data --runroot {where}/exec system service --time=0 unix://{self.socket}"
@@ -191,16 +187,7 @@ class TreeEngine(LabEngine):
             )
         made = device_script(f"{where}/root", self._state)
         script = _INSIDE.format(folder=where, tree=self._root, devices=made, command=command)
-        with (where / "dockerd.log").open("ab") as log:
-            self._daemon = subprocess.Popen(
-                ["unshare", "-m", "-n", "sh", "-c", script],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        until = time.monotonic() + 60
-        while not self._answers():
-            if self._daemon.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{self.variant.name} did not start: {self.log()}")
-            time.sleep(0.1)
+        self._run_in_namespaces(script, dict(os.environ))
         os.chown(self.socket, 0, GROUP)
         self.socket.chmod(0o660)
 

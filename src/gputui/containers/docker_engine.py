@@ -2,32 +2,20 @@
 
 import base64
 import json
-import logging
-import os
 import secrets
-import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
-
-import docker
-import docker.errors
-import requests.exceptions
-import urllib3.exceptions
+from typing import Any
 
 from gputui.containers.capabilities import capabilities_of, is_podman
+from gputui.containers.docker_connection import Client, DockerConnection, DockerStream
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
 from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec, EngineInfo, Layer
-from gputui.domain.errors import EngineError, GputuiError, NotFound, Unreachable, UsageError
+from gputui.domain.errors import EngineError, GputuiError, NotFound, Unreachable
 from gputui.domain.text import clean
-
-T = TypeVar("T")
-
-# A docker.APIClient; its published types lack the raw calls, which alone can express all of a container.
-Client = Any
 
 CALL_TIMEOUT_S = 20
 PATIENT_TIMEOUT_S = 300
@@ -42,122 +30,29 @@ PROBE_LEFT_S = 120
 DRIVER_FAULTS = ("Failed to initialize NVML", "NVIDIA-SMI has failed")
 GO_MODE_DIRECTORY = 1 << 31
 """`fs.ModeDir` of Go's io/fs, in which the engine writes modes."""
-DEFAULT_SOCKET = "unix:///var/run/docker.sock"
-
-# A pool that is full is no news to a person, and its warning would be drawn over the screen.
-logging.getLogger("urllib3").setLevel(logging.ERROR)
-
-_FAILURES = (
-    docker.errors.DockerException,
-    requests.exceptions.RequestException,
-    urllib3.exceptions.HTTPError,
-    OSError,
-    struct.error,  # a log whose connection broke in the middle of a frame's header
-    ValueError,
-)
 
 
 class DockerEngine:
-    """The engine that the docker command would use: `host`, else `context`, else DOCKER_HOST, else the current context.
-
-    It connects at the first call, and again after the engine was away.
-    """
+    """Implements `Engine` over a connection to one."""
 
     def __init__(self, host: str | None = None, context: str | None = None, timeout_s: int = CALL_TIMEOUT_S) -> None:
-        self._timeout_s = timeout_s
-        self._host = host
-        self._context = context
-        self._version = "auto"
-        self._podman: bool | None = None
-        self._idle: list[Client] = []
+        self._connection = DockerConnection(host, context, timeout_s)
         self._ensuring = threading.Lock()
         self._inspected: dict[str, tuple[object, Container]] = {}
 
-    def _connect(self) -> Client:
-        """A new client; docker-py's are not promised to be safe for several threads, so that each call, and each
-        stream, has one to itself. Only the first one asks the engine for its version."""
-        version, timeout = self._version, self._timeout_s
-        client: Client
-        if self._host:
-            client = docker.APIClient(base_url=self._host, version=version, timeout=timeout)
-        elif self._context:
-            client = docker.DockerClient.from_context(self._context, version=version, timeout=timeout).api
-        else:
-            client = docker.DockerClient.from_env(version=version, timeout=timeout).api
-        self._version = str(client.api_version)
-        return client
-
-    def _call(self, what: str, call: Callable[[Client], T]) -> T:
-        client: Client | None = None
-        try:
-            client = self._borrowed()
-            result = call(client)
-        except _FAILURES as error:
-            if client is not None and isinstance(error, docker.errors.APIError):
-                self._idle.append(client)
-            else:
-                self._version, self._podman = "auto", None  # what answers next may be another
-                if client is not None:
-                    client.close()
-            raise self._translated(what, error) from error
-        self._idle.append(client)
-        return result
-
-    def _borrowed(self) -> Client:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._connect()
-
-    def _unreachable(self, error: Exception) -> Unreachable:
-        if "ontext" in type(error).__name__:
-            return Unreachable(
-                f"the docker context {self._context or ''} cannot be used: {clean(str(error), 120)}",
-                "see `docker context ls`",
-            )
-        socket = self.socket
-        if socket is None:
-            return Unreachable(
-                f"the container engine at {self._host or os.environ.get('DOCKER_HOST')} does not answer",
-                "check its address",
-            )
-        if not socket.exists():
-            return Unreachable(
-                f"no container engine: the socket {socket} does not exist",
-                "start it with `sudo systemctl start docker`, or name another with --host or DOCKER_HOST",
-            )
-        if not os.access(socket, os.R_OK | os.W_OK):
-            return Unreachable(
-                f"no permission on the container engine's socket {socket}",
-                f"ask to be added to the group {_group(socket)}, then log in again",
-            )
-        return Unreachable(
-            f"the container engine at {socket} does not answer",
-            "see `systemctl status docker`; gputui reconnects by itself",
-        )
-
     def close(self) -> None:
         """Let go of the connections; the next call makes a new one."""
-        while self._idle:
-            self._idle.pop().close()
+        self._connection.close()
 
     @property
     def socket(self) -> Path | None:
         """The Unix socket, where the engine is reached by one."""
-        address = self._host or (None if self._context else os.environ.get("DOCKER_HOST"))
-        if address is None:
-            try:
-                context = docker.ContextAPI.get_context(self._context)
-                address = context.Host if context else None
-            except _FAILURES:
-                address = None
-        address = address or DEFAULT_SOCKET
-        return Path(address.removeprefix("unix://")) if address.startswith("unix://") else None
+        return self._connection.socket
 
     def info(self) -> EngineInfo:
         """Which engine this is."""
-        info = self._call("info", lambda client: client.info())
-        version = self._call("version", lambda client: client.version())
+        info = self._connection.call("info", lambda client: client.info())
+        version = self._connection.version()
         return EngineInfo(
             id=clean(str(info.get("ID") or info.get("Name") or "engine"), 120),
             name="podman" if is_podman(version) else "docker",
@@ -187,18 +82,18 @@ class DockerEngine:
     def _remove_old_probes(self) -> None:
         """Those that a gputui left which was ended in between; a young one may be another's that is at work."""
         filters = {"label": LABEL_PROBE}
-        listed = self._call("list containers", lambda client: client.containers(all=True, filters=filters))
+        listed = self._connection.call("list containers", lambda client: client.containers(all=True, filters=filters))
         for line in listed:
             if time.time() - int(line.get("Created") or 0) > PROBE_LEFT_S:
                 with suppress(EngineError):  # somebody else was faster
                     self._discard(str(line["Id"]))
 
     def _discard(self, ref: str) -> None:
-        self._call("remove", lambda client: client.remove_container(ref, force=True, v=True))
+        self._connection.call("remove", lambda client: client.remove_container(ref, force=True, v=True))
 
     def containers(self) -> tuple[Container, ...]:
         """All containers; one is inspected again only when its line of the list changed."""
-        listed = self._call("list containers", lambda client: client.containers(all=True))
+        listed = self._connection.call("list containers", lambda client: client.containers(all=True))
         found: dict[str, tuple[object, Container]] = {}
         for line in listed:
             mark = (line.get("State"), line.get("Status"), line.get("Names"))
@@ -214,13 +109,15 @@ class DockerEngine:
 
     def inspect(self, ref: str) -> Container:
         """One container as it is now."""
-        return container_from(self._call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref)))
+        return container_from(
+            self._connection.call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
+        )
 
     def spec(self, ref: str) -> ContainerSpec:
         """The spec that makes the same container again."""
-        data = self._call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
+        data = self._connection.call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
         try:
-            image = self._call("inspect image", lambda client: client.inspect_image(data["Config"]["Image"]))
+            image = self._connection.call("inspect image", lambda client: client.inspect_image(data["Config"]["Image"]))
             moved = image.get("Id") != data.get("Image")
         except EngineError:
             moved = True
@@ -228,7 +125,7 @@ class DockerEngine:
 
     def create(self, spec: ContainerSpec) -> str:
         """Create a container; its id."""
-        made = self._call(
+        made = self._connection.call(
             f"create {spec.name}", lambda client: client.create_container_from_config(dict(spec.body), name=spec.name)
         )
         return str(made["Id"])
@@ -240,46 +137,46 @@ class DockerEngine:
         def call(client: Client) -> None:
             client._raise_for_status(client._post_json(client._url("/networks/{0}/connect", network), data=body))
 
-        self._call(f"connect to {network}", call)
+        self._connection.call(f"connect to {network}", call)
 
     def start(self, ref: str) -> None:
         """Start it."""
-        self._call("start", lambda client: client.start(ref))
+        self._connection.call("start", lambda client: client.start(ref))
 
     def stop(self, ref: str, timeout_s: int) -> None:
         """Stop it; when the call itself takes too long, the daemon still goes on, so the state decides."""
         try:
-            self._call("stop", lambda client: client.stop(ref, timeout=timeout_s))
+            self._connection.call("stop", lambda client: client.stop(ref, timeout=timeout_s))
         except Unreachable:
             if self.inspect(ref).running:
                 raise
 
     def restart(self, ref: str, timeout_s: int) -> None:
         """Stop and start it."""
-        self._call("restart", lambda client: client.restart(ref, timeout=timeout_s))
+        self._connection.call("restart", lambda client: client.restart(ref, timeout=timeout_s))
 
     def rename(self, ref: str, name: str) -> None:
         """Give it another name."""
-        self._call(f"rename to {name}", lambda client: client.rename(ref, name))
+        self._connection.call(f"rename to {name}", lambda client: client.rename(ref, name))
 
     def remove(self, ref: str) -> None:
         """Remove a container by force, and never its volumes."""
-        self._call("remove", lambda client: client.remove_container(ref, force=True, v=False))
+        self._connection.call("remove", lambda client: client.remove_container(ref, force=True, v=False))
 
     def set_restart_policy(self, ref: str, policy: Mapping[str, Any]) -> None:
         """Change the restart policy."""
-        self._call("update", lambda client: client.update_container(ref, restart_policy=dict(policy)))
+        self._connection.call("update", lambda client: client.update_container(ref, restart_policy=dict(policy)))
 
     def networks_of(self, ref: str) -> frozenset[str]:
         """The networks that it is connected to."""
-        data = self._call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
+        data = self._connection.call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
         return frozenset((data.get("NetworkSettings") or {}).get("Networks") or {})
 
     def ensure_network(self, name: str, body: Mapping[str, Any]) -> None:
         """Make a network unless there is one of that name."""
         # The engine makes a second network of the same name for two that ask at once, and neither can then be used.
         with self._ensuring:
-            found = self._call("list networks", lambda client: client.networks(names=[name]))
+            found = self._connection.call("list networks", lambda client: client.networks(names=[name]))
             if not any(network.get("Name") == name for network in found):
                 self._post(f"create network {name}", "/networks/create", {**body, "Name": name, "CheckDuplicate": True})
 
@@ -288,17 +185,19 @@ class DockerEngine:
         self._post(f"create volume {name}", "/volumes/create", {**body, "Name": name})
 
     def _post(self, what: str, path: str, body: Mapping[str, Any]) -> None:
-        self._call(what, lambda client: client._raise_for_status(client._post_json(client._url(path), data=body)))
+        self._connection.call(
+            what, lambda client: client._raise_for_status(client._post_json(client._url(path), data=body))
+        )
 
     def layer(self, ref: str) -> Layer:
         """What it wrote outside its volumes; the size of a changed path is asked of its archive's header."""
-        data = self._call(
+        data = self._connection.call(
             "measure",
             lambda client: client._result(
                 client._get(client._url("/containers/{0}/json", ref), params={"size": True}), json=True
             ),
         )
-        changes = self._call("list changes", lambda client: client.diff(ref)) or []
+        changes = self._connection.call("list changes", lambda client: client.diff(ref)) or []
         paths = [str(change["Path"]) for change in changes if change.get("Kind") in (0, 1)]
         sizes = [(path, self._size_of(ref, path)) for path in _leaves(paths)[:LAYER_PATHS]]
         largest = sorted(((clean(path, 200), size) for path, size in sizes if size), key=lambda one: -one[1])
@@ -315,13 +214,13 @@ class DockerEngine:
             return 0 if int(found.get("mode", 0)) & GO_MODE_DIRECTORY else int(found.get("size", 0))
 
         try:
-            return self._call("measure", call)
+            return self._connection.call("measure", call)
         except GputuiError:
             return 0
 
     def images(self) -> tuple[str, ...]:
         """The ids of the images, newest first."""
-        return tuple(str(one["Id"]) for one in self._call("list images", lambda client: client.images()))
+        return tuple(str(one["Id"]) for one in self._connection.call("list images", lambda client: client.images()))
 
     def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:
         """Run a container to its end; it is removed whatever happens, with the volumes that its image asks for."""
@@ -334,7 +233,7 @@ class DockerEngine:
                 if time.monotonic() > until:
                     raise EngineError(f"{spec.name} did not end within {limit_s:.0f} s")
                 time.sleep(RUN_POLL_S)
-            return bytes(self._call("logs", lambda client: client.logs(ref, stream=False)))
+            return bytes(self._connection.call("logs", lambda client: client.logs(ref, stream=False)))
         finally:
             with suppress(EngineError):  # it is removed with the next ones
                 self._discard(ref)
@@ -342,7 +241,7 @@ class DockerEngine:
     def image_id(self, image: str) -> str | None:
         """The id of an image."""
         try:
-            found = self._call("inspect image", lambda client: client.inspect_image(image))
+            found = self._connection.call("inspect image", lambda client: client.inspect_image(image))
         except EngineError:
             return None
         return str(found["Id"]) if found.get("Id") else None
@@ -350,12 +249,12 @@ class DockerEngine:
     def commit_image(self, ref: str, image: str) -> None:
         """Keep its file system as an image; the container is held still meanwhile."""
         name, _, tag = image.partition(":")
-        self._call(f"commit to {image}", lambda client: client.commit(ref, repository=name, tag=tag))
+        self._connection.call(f"commit to {image}", lambda client: client.commit(ref, repository=name, tag=tag))
 
     def remove_image(self, image: str) -> None:
         """Remove an image."""
         try:
-            self._call(f"remove image {image}", lambda client: client.remove_image(image))
+            self._connection.call(f"remove image {image}", lambda client: client.remove_image(image))
         except NotFound:
             return
 
@@ -387,16 +286,16 @@ class DockerEngine:
             return client.exec_inspect(made["Id"]).get("ExitCode"), output
 
         try:
-            return self._call("exec", call)
+            return self._connection.call("exec", call)
         except EngineError:
             return None, b""
 
     def pids(self, ref: str) -> tuple[int, ...] | None:
         """The host pids of its processes, as `docker top` lists them: by the host's `ps`, which small hosts lack.
         Podman would run the container's `ps`, with its pids, unless it is asked for a column of its own."""
-        columns = "hpid" if self._is_podman() else None
+        columns = "hpid" if is_podman(self._connection.version()) else None
         try:
-            top = self._call("top", lambda client: client.top(ref, ps_args=columns))
+            top = self._connection.call("top", lambda client: client.top(ref, ps_args=columns))
         except NotFound:
             raise
         except EngineError:
@@ -405,87 +304,21 @@ class DockerEngine:
         place = next((titles.index(title) for title in ("PID", "HPID") if title in titles), 1)
         return tuple(int(row[place]) for row in top.get("Processes") or [] if str(row[place]).isdigit())
 
-    def _is_podman(self) -> bool:
-        if self._podman is None:
-            self._podman = is_podman(self._call("version", lambda client: client.version()))
-        return self._podman
-
     def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
         """The last lines that it wrote."""
-        text = self._call("logs", lambda client: client.logs(ref, tail=lines, stream=False))
+        text = self._connection.call("logs", lambda client: client.logs(ref, tail=lines, stream=False))
         return tuple(bytes(text).splitlines())
 
-    def follow_log(self, ref: str, tail: int) -> "DockerStream":
+    def follow_log(self, ref: str, tail: int) -> DockerStream:
         """Its log, followed on a connection of its own."""
-        return self._stream("logs", lambda client: client.logs(ref, stream=True, follow=True, tail=tail))
+        return self._connection.stream("logs", lambda client: client.logs(ref, stream=True, follow=True, tail=tail))
 
-    def events(self) -> "DockerStream":
+    def events(self) -> DockerStream:
         """What happens to containers, on a connection of its own."""
-        return self._stream("events", lambda client: client.events(filters={"type": "container"}))
-
-    def _stream(self, what: str, call: Callable[[Client], Any]) -> "DockerStream":
-        client: Client = None
-        try:
-            client = self._connect()
-            return DockerStream(client, call(client))
-        except _FAILURES as error:
-            if client is not None:
-                client.close()
-            raise self._translated(what, error) from error
-
-    def _translated(self, what: str, error: Exception) -> Exception:
-        if isinstance(error, docker.errors.NotFound):
-            return NotFound(f"{what}: {_explanation(error)}")
-        if isinstance(error, docker.errors.APIError):
-            return EngineError(f"{what}: {_explanation(error)}")
-        return self._unreachable(error)
-
-
-class DockerStream:
-    """A stream of the engine that can be closed from another thread."""
-
-    def __init__(self, client: Client, stream: Any) -> None:
-        self._client = client
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            yield from self._stream
-        except _FAILURES:
-            return
-        finally:
-            self._client.close()
-
-    def close(self) -> None:
-        """Shut the connection down, which ends the iteration."""
-        try:
-            self._stream.close()
-        except _FAILURES:
-            return
+        return self._connection.stream("events", lambda client: client.events(filters={"type": "container"}))
 
 
 def _leaves(paths: Sequence[str]) -> list[str]:
     """The paths that no other path is inside of: of a changed folder each changed file is listed too."""
     folders = {path[:place] for path in paths for place, sign in enumerate(path) if sign == "/"}
     return [path for path in paths if path not in folders]
-
-
-def _explanation(error: docker.errors.APIError) -> str:
-    return clean(str(error.explanation or error), 600)
-
-
-def _group(socket: Path) -> str:
-    try:
-        return socket.group()
-    except (KeyError, OSError):
-        return "docker"
-
-
-def check_context_and_host(host: str | None, context: str | None) -> None:
-    """Only one of the two can name the engine.
-
-    Raises:
-        UsageError: both are given.
-    """
-    if host and context:
-        raise UsageError("--host and --context both name an engine", "give one of them")

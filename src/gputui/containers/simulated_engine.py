@@ -14,7 +14,7 @@ from gputui.containers.inspect_data import container_from, spec_from
 from gputui.domain.capabilities import Capabilities
 from gputui.domain.container import Container, ContainerSpec, EngineInfo, Layer
 from gputui.domain.errors import EngineError, NotFound
-from gputui.domain.gpu import Gpu
+from gputui.domain.gpu import Gpu, device_node
 from gputui.domain.scenario import Scenario, SimulatedContainer
 
 UPTIME_S = 3 * 86400.0
@@ -316,9 +316,8 @@ class SimulatedEngine:
             one = self._find(ref)
             if one.started is None or one.ended is not None:
                 return None
-            parents = {gpu.uuid: gpu for gpu in self._gpus}
-            whole = [parents.get(gpu.parent_uuid or "", gpu) for gpu in self._given(one)]
-            return frozenset(f"/dev/nvidia{gpu.minor}" for gpu in whole if gpu.minor is not None)
+            by_uuid = {gpu.uuid: gpu for gpu in self._gpus}
+            return frozenset(node for gpu in self._given(one) if (node := device_node(gpu, by_uuid)))
 
     def driver_fault(self, ref: str) -> str | None:  # noqa: ARG002 - the protocol's
         """The simulated driver works."""

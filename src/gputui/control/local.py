@@ -264,6 +264,8 @@ class LocalControlRoom:
 
     def find_out(self) -> None:
         """Find out what a plan needs to know of the engine and what it does not tell."""
+        if self._sampler.access.capabilities.nvidia_driver is not None:
+            return
         made = [step for step in self.plan().doing if step.action in ("create", "recreate")]
         if any(step.view is not None and step.view.mechanism == "nvidia" for step in made):
             with suppress(EngineError):  # then it stays unknown, and the start will tell

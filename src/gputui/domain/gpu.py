@@ -1,5 +1,6 @@
 """A GPU, its reading, and the processes on it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,12 @@ class Gpu:
     def pci_order(self) -> tuple[str, int, int]:
         """Sorts as CUDA_DEVICE_ORDER=PCI_BUS_ID does."""
         return (self.pci_bus_id or "", self.index, self.mig_index or 0)
+
+
+def device_node(gpu: Gpu, by_uuid: Mapping[str, Gpu]) -> str | None:
+    """The device node by which a GPU is reached; that of an instance is its parent's. None where it is not known."""
+    whole = by_uuid.get(gpu.parent_uuid, gpu) if gpu.parent_uuid else gpu
+    return None if whole.minor is None else f"/dev/nvidia{whole.minor}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

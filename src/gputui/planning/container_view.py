@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from gputui.domain.capabilities import CDI_KIND, CdiDevice, HostAccess, MechanismName
 from gputui.domain.errors import Refusal, UsageError
-from gputui.domain.gpu import Gpu
+from gputui.domain.gpu import Gpu, device_node
 from gputui.domain.plan import ContainerView
 from gputui.domain.service import Service
 from gputui.planning.mechanism import choose
@@ -81,7 +81,7 @@ def container_view(
         "cdi": tuple(cdi_name(gpu, by_uuid, cdi_devices) for gpu in given) if mechanism == "cdi" else (),
         "runtime": (),
     }[mechanism]
-    nodes = [_node(gpu, by_uuid) for gpu in given]
+    nodes = [device_node(gpu, by_uuid) for gpu in given]
     known = frozenset(node for node in nodes if node is not None)
     return ContainerView(
         gpus=tuple(chosen),
@@ -122,12 +122,6 @@ def _ranks(gpus: Sequence[Gpu]) -> dict[str, int]:
     return {gpu.uuid: rank for rank, gpu in enumerate(sorted(gpus, key=lambda gpu: gpu.pci_order))}
 
 
-def _node(gpu: Gpu, by_uuid: Mapping[str, Gpu]) -> str | None:
-    """The device node of a GPU; that of an instance is its parent's."""
-    whole = by_uuid.get(gpu.parent_uuid, gpu) if gpu.parent_uuid else gpu
-    return None if whole.minor is None else f"/dev/nvidia{whole.minor}"
-
-
 def cdi_name(gpu: Gpu, by_uuid: Mapping[str, Gpu], devices: Sequence[CdiDevice]) -> str:
     """The CDI device that stands for a GPU: by its UUID, else by its index, else by its device node alone. A device
     with another node than the GPU's is another GPU's by now: the specification is from before.
@@ -135,7 +129,7 @@ def cdi_name(gpu: Gpu, by_uuid: Mapping[str, Gpu], devices: Sequence[CdiDevice])
     Raises:
         Refusal: there is none.
     """
-    node = _node(gpu, by_uuid)
+    node = device_node(gpu, by_uuid)
     fitting = [device for device in devices if device.nodes is None or node is None or device.nodes == (node,)]
     names = {device.name for device in fitting}
     if f"{CDI_KIND}={gpu.uuid}" in names:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from gputui.domain.container import LABEL_GPUS, LABEL_ORDER, Container
-from gputui.domain.gpu import Gpu, Reading
+from gputui.domain.gpu import Gpu, Reading, device_node
+from gputui.planning.mechanism import present_mechanism
 
 
 def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:
@@ -18,10 +19,8 @@ def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:
 
 def uses_gpus(container: Container) -> bool:
     """Whether the container was made to use GPUs, by whatever mechanism."""
-    if container.gpu_request or container.device_nodes or LABEL_GPUS in container.labels:
-        return True
-    visible = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES", "void")
-    return container.runtime == "nvidia" and visible not in ("", "void", "none")
+    told = present_mechanism(container) is not None
+    return told or bool(container.device_nodes) or LABEL_GPUS in container.labels
 
 
 def requested_gpus(container: Container, gpus: Sequence[Gpu]) -> tuple[str, ...] | None:
@@ -69,7 +68,7 @@ def _requested_ids(container: Container, gpus: Sequence[Gpu]) -> list[str] | Non
 def _nodes_of(uuids: Sequence[str], gpus: Sequence[Gpu]) -> set[str]:
     by_uuid = {gpu.uuid: gpu for gpu in gpus}
     found = [by_uuid[uuid] for uuid in uuids if uuid in by_uuid]
-    return {f"/dev/nvidia{(by_uuid.get(gpu.parent_uuid or '') or gpu).minor}" for gpu in found}
+    return {node for gpu in found if (node := device_node(gpu, by_uuid))}
 
 
 def _resolve(names: Iterable[str], gpus: Sequence[Gpu], whole: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """What each key does, seen in the control room and on the screen."""
 
+import time
 from collections.abc import Callable
 
 from textual.pilot import Pilot
@@ -23,7 +24,8 @@ def labels(room: LocalControlRoom, name: str) -> list[str]:
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    for _ in range(200):
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         if condition():
             return
         await pilot.pause(0.05)

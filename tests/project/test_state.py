@@ -82,6 +82,7 @@ def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> No
     applies.end(number, "done", {"llm": "done"}, "")
     assert applies.open() == ()
     assert applies.record(number).result == "done"
+    assert applies.events(number)[-1].kind == "result"
 
 
 def test_an_apply_whose_process_is_gone_is_not_alive(database: Database) -> None:

@@ -115,7 +115,6 @@ class Executor:
         text = text.removesuffix("; ") if result != "done" or self._left_over else ""
         missing = {one.task.step.name: one.missing for unit in self._units for one in unit.tasks if one.missing}
         self._applies.end(self._apply_id, result, outcomes, text, missing)
-        self._tell("result", "done" if result == "done" else "failed", text or result)
         return result
 
     # --- one unit -------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from gputui.containers.engine import Engine
 from gputui.domain.errors import Conflict, GputuiError
 from gputui.domain.event import Finish, Result
 from gputui.gpus.source import GpuSource
-from gputui.project.applies import Applies, NewEvent
+from gputui.project.applies import Applies
 
 LOCK_LIMIT_S = 30.0
 VERB = "carry-out"
@@ -111,7 +111,6 @@ def carry_out(engine: Engine, source: GpuSource, applies: Applies, order: Order)
     except Conflict as error:
         if how == "carry out":
             applies.end(apply_id, "rolled_back", {}, error.what)
-            applies.add_event(apply_id, NewEvent("result", "failed", error.what))
         raise
     with lock:
         fresh = not applies.journal(apply_id)

@@ -103,8 +103,11 @@ class Applies:
         message: str,
         missing: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """Write down how it ended. What it was to do, which may hold secrets, is not kept once all is well."""
+        """Write down how it ended, with the event that tells so, for whoever reads the end reads no further. What it
+        was to do, which may hold secrets, is not kept once all is well."""
         with self._database.writing() as connection:
+            told = NewEvent("result", "done" if result == "done" else "failed", message or result)
+            _add_event(connection, apply_id, told)
             connection.execute(
                 "UPDATE applies SET ended_at = ?, result = ?, services = ?, message = ?, missing = ?,"
                 " body = CASE WHEN ? = 'failed' THEN body ELSE '' END WHERE id = ?",

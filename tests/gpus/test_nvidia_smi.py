@@ -115,8 +115,15 @@ def test_it_tells_the_same_as_nvml_value_by_value(server: Driver, installed: Pat
 
     by_nvml, by_smi = gpus(LD_LIBRARY_PATH=str(server.folder)), gpus()
     assert len(by_smi) == len(by_nvml) == 5
-    not_told = {"compute_capability", "memory_bandwidth_gb_s", "cores", "max_sm_clock_mhz", "island"}
+    not_told = {"compute_capability", "memory_bandwidth_gb_s", "cores", "max_sm_clock_mhz", "island", "numa_node"}
     for nvml, smi in zip(by_nvml, by_smi, strict=True):
+        for process in (*nvml["processes"], *smi["processes"]):
+            del process["sm_percent"]
+        told, more = smi.pop("details"), nvml.pop("details")
+        if told is not None:
+            assert told["slowdown_c"] == 87
+            told = {key: value for key, value in told.items() if value is not None and key != "taken_at"}
+            assert told == {key: more[key] for key in told}
         for key in nvml.keys() - not_told - {"age_s", "name"}:
             assert smi[key] == nvml[key] or (nvml["parent_uuid"] and smi[key] is None), (key, nvml[key], smi[key])
         assert smi["compute_capability"] is None

@@ -65,8 +65,10 @@ def test_every_value_of_a_card_is_read(driver: Driver) -> None:
     assert one["age_s"] < 5
     process = one.pop("processes")[0]
     assert (process["pid"], process["memory_mib"], process["service"]) == (os.getpid(), 1024, None)
-    assert "pytest" in process["command"]
+    assert "python" in process["command"]
     one.pop("age_s")
+    details = one.pop("details")
+    one["numa_node"] = None
     one["island"] = None  # that of this machine's NUMA node, if it has one for such an address
     assert one == {
         "index": 1, "mig_index": None, "uuid": uuid_of(1), "parent_uuid": None, "name": "NVIDIA H100 80GB HBM3",
@@ -75,7 +77,33 @@ def test_every_value_of_a_card_is_read(driver: Driver) -> None:
         "utilization_percent": 93, "temperature_c": 61, "power_w": 412.0, "power_limit_w": 700.0,
         "clock_sm_mhz": 1980, "throttle_reasons": [], "mig_enabled": False, "state": "ok", "reason": None,
         "memory_bandwidth_gb_s": 3352, "island": None, "unified_memory": False,
+        "numa_node": None,
     }  # fmt: skip
+    assert (details["slowdown_c"], details["performance_state"], details["pcie_width"]) == (87, "P0", 16)
+    assert (details["ecc_uncorrected"], details["remap_pending"], details["recovery"]) == (0, False, "none")
+    assert details["fan_percent"] is None
+    assert details["faults"] == []
+    assert process["sm_percent"] == 93
+
+
+def test_faults_of_memory_and_driver_are_told_in_words(driver: Driver) -> None:
+    driver.change(1, ecc=2, remap=1, recovery=1, width=8)
+    found = gpus(driver)
+    assert found[1]["details"]["faults"] == [
+        "needs a reset", "2 uncorrected ECC errors", "rows wait for a reset to be remapped",
+    ]  # fmt: skip
+    assert found[0]["details"]["faults"] == []
+    said = json.loads(gputui(driver, "findings", "--json").stdout)["findings"]
+    assert [one["code"] for one in said] == ["gpu-unwell"]
+    assert said[0]["text"].startswith("GPU 1 is not well: needs a reset")
+
+
+def test_links_are_told_as_nvidia_smi_names_them(driver: Driver) -> None:
+    driver.change(0, links="switch")
+    driver.change(1, links="switch")
+    driver.change(2, numa=1)
+    links = json.loads(gputui(driver, "gpus", "--json").stdout)["links"]
+    assert [one["link"] for one in links] == ["NV18", "SYS", "SYS"]
 
 
 def test_what_a_gpu_does_not_support_is_unknown_and_not_zero(driver: Driver) -> None:
@@ -279,3 +307,11 @@ def test_nvitop_and_gpustat_read_the_same_numbers_from_the_same_library(driver: 
             mine["temperature_c"],
             mine["power_w"],
         )
+
+
+def test_an_error_that_the_driver_reports_while_one_looks_is_kept(driver: Driver, watching: Watching) -> None:
+    watching.until(lambda now: all(one["details"] for one in now))
+    driver.change(1, xid=43)
+    driver.change(2, xid=79)
+    now = watching.until(lambda now: now[2]["details"]["faults"] == ["Xid 79"])
+    assert now[1]["details"]["xid"] is None, "43 is the error of a program"

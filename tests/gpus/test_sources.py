@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+from gputui.domain.gpu_details import GpuDetails, LinkTraffic
 from gputui.gpus.first_source import FirstSource
 from gputui.gpus.owned_source import ASK_EVERY_S, FORGOTTEN_S, NOBODYS_S, OwnedSource
 from tests.builders import gpu
@@ -28,6 +29,12 @@ class Fixed:
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:  # noqa: ARG002 - the protocol's
         return tuple(GpuProcess(pid=pid) for pid in self.pids)
+
+    def details(self, gpu: Gpu) -> GpuDetails | None:
+        return GpuDetails(taken_at=0.0, slowdown_c=gpu.index)
+
+    def traffic(self, gpu: Gpu) -> LinkTraffic | None:
+        return LinkTraffic(taken_at=0.0, pcie_rx_kib_s=gpu.index)
 
 
 def test_the_first_source_that_finds_a_gpu_is_read() -> None:

@@ -60,6 +60,13 @@ class StandInGpu:
     memclock: int = 2619
     cores: int = 16896
     links: str = ""
+    numa: int = 0
+    slowdown: int = 87
+    width: int = 16
+    ecc: int = 0
+    remap: int = 0
+    recovery: int = 0
+    xid: int = 0
 
     def line(self) -> str:
         values = {
@@ -68,6 +75,8 @@ class StandInGpu:
             "reserved": self.reserved, "base": self.base, "util": self.util, "temp": self.temp, "power": self.power,
             "limit": self.limit, "clock": self.clock, "mig": self.mig,
             "buswidth": self.buswidth, "memclock": self.memclock, "cores": self.cores, "links": self.links,
+            "numa": self.numa, "slowdown": self.slowdown, "width": self.width, "ecc": self.ecc, "remap": self.remap,
+            "recovery": self.recovery, "xid": self.xid,
         }  # fmt: skip
         return "\t".join(["gpu", str(self.index), *(f"{key}={value}" for key, value in values.items())])
 

@@ -8,7 +8,8 @@
  *   gpu     INDEX key=value...              uuid= name= bus= minor= cc=9.0 total= reserved= base= util= memutil= temp=
  *                                           power= (mW) limit= (mW) clock= reasons= mig=0|1; memory in MiB
  *                                           buswidth= (bits) memclock= cores= links= indices of its NVLink
- *                                           peers with commas, or `switch`
+ *                                           peers with commas, or `switch`; numa= slowdown= width= (PCIe lanes)
+ *                                           ecc= (uncorrected errors) remap= (1 pending, 2 failed) recovery= xid=
  *   mig     PARENT INDEX key=value...       uuid= name= gi= ci= total= base=
  *   proc    INDEX PID MIB                   a process on the GPU at that place of the list (MIG instances: PARENT:N)
  *   fail    INDEX|* FUNCTION|* CODE         that call answers CODE
@@ -26,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_DEVICES 160
@@ -37,7 +39,9 @@ struct nvmlDevice_st {
     int used, is_mig, parent, index, minor, mig, gi, ci, cc_major, cc_minor;
     char label[16], uuid[96], name[96], bus[32], links[64];
     unsigned long long total, reserved, base, reasons;
-    unsigned util, memutil, temp, power, limit, clock, buswidth, memclock, cores;
+    unsigned util, memutil, temp, power, limit, clock, buswidth, memclock, cores, slowdown, width, remap, recovery;
+    unsigned long long ecc, xid;
+    int numa;
 };
 struct process { char label[16]; unsigned pid; unsigned long long mib; int unknown; };
 struct rule { char label[16], function[64]; long value; };
@@ -118,6 +122,13 @@ static void parse_device(char **f, int n, int is_mig)
     d->memclock = (unsigned)number(f, n, "memclock", 2619);
     d->cores = (unsigned)number(f, n, "cores", 16896);
     text(f, n, "links", d->links, sizeof d->links);
+    d->numa = (int)number(f, n, "numa", 0);
+    d->slowdown = (unsigned)number(f, n, "slowdown", 87);
+    d->width = (unsigned)number(f, n, "width", 16);
+    d->ecc = number(f, n, "ecc", 0);
+    d->remap = (unsigned)number(f, n, "remap", 0);
+    d->recovery = (unsigned)number(f, n, "recovery", 0);
+    d->xid = number(f, n, "xid", 0);
     n_devices++;
     if (!is_mig) n_gpus++;
 }
@@ -443,7 +454,49 @@ nvmlReturn_t nvmlDeviceGetEncoderUtilization(nvmlDevice_t device, unsigned int *
 nvmlReturn_t nvmlDeviceGetDecoderUtilization(nvmlDevice_t device, unsigned int *to, unsigned int *period)
 { ENTER(device); NEEDS(to && period); NOT_ON_MIG(); *to = 0; *period = 167000; return NVML_SUCCESS; }
 nvmlReturn_t nvmlDeviceGetTotalEccErrors(nvmlDevice_t device, nvmlMemoryErrorType_t type, nvmlEccCounterType_t counter, unsigned long long *to)
-{ ENTER(device); (void)type; (void)counter; NEEDS(to); *to = 0; return NVML_SUCCESS; }
+{ ENTER(device); (void)counter; NEEDS(to); *to = type == NVML_MEMORY_ERROR_TYPE_UNCORRECTED ? d.ecc : 0; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetEccMode(nvmlDevice_t device, nvmlEnableState_t *current, nvmlEnableState_t *pending)
+{ ENTER(device); NEEDS(current && pending); NOT_ON_MIG(); *current = *pending = NVML_FEATURE_ENABLED; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetRemappedRows(nvmlDevice_t device, unsigned int *cor, unsigned int *unc, unsigned int *pending, unsigned int *failed)
+{ ENTER(device); NEEDS(cor && unc && pending && failed); NOT_ON_MIG(); *cor = 0; *unc = *pending = d.remap & 1; *failed = d.remap >> 1; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetTemperatureThreshold(nvmlDevice_t device, nvmlTemperatureThresholds_t which, unsigned int *to)
+{ ENTER(device); NEEDS(to); NOT_ON_MIG(); if (which != NVML_TEMPERATURE_THRESHOLD_SLOWDOWN) return NVML_ERROR_NOT_SUPPORTED; *to = d.slowdown; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetCurrPcieLinkGeneration(nvmlDevice_t device, unsigned int *to) { ENTER(device); NEEDS(to); NOT_ON_MIG(); *to = 5; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetMaxPcieLinkGeneration(nvmlDevice_t device, unsigned int *to) { ENTER(device); NEEDS(to); NOT_ON_MIG(); *to = 5; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetCurrPcieLinkWidth(nvmlDevice_t device, unsigned int *to) { ENTER(device); NEEDS(to); NOT_ON_MIG(); *to = d.width; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetMaxPcieLinkWidth(nvmlDevice_t device, unsigned int *to) { ENTER(device); NEEDS(to); NOT_ON_MIG(); *to = 16; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetPcieReplayCounter(nvmlDevice_t device, unsigned int *to) { ENTER(device); NEEDS(to); NOT_ON_MIG(); *to = 0; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetPcieThroughput(nvmlDevice_t device, nvmlPcieUtilCounter_t which, unsigned int *to)
+{ ENTER(device); NEEDS(to); NOT_ON_MIG(); usleep(20000); *to = which == NVML_PCIE_UTIL_RX_BYTES ? 2048 : 512; return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetTopologyCommonAncestor(nvmlDevice_t one, nvmlDevice_t other, nvmlGpuTopologyLevel_t *to)
+{ ENTER(one); NEEDS(to && other); *to = d.numa == other->numa ? NVML_TOPOLOGY_NODE : NVML_TOPOLOGY_SYSTEM; return NVML_SUCCESS; }
+
+/* Events: an Xid of the state is told once to each set that a GPU is registered with. */
+struct nvmlEventSet_st { unsigned long long told[MAX_DEVICES]; int registered[MAX_DEVICES]; };
+nvmlReturn_t nvmlEventSetCreate(nvmlEventSet_t *set) { NEEDS(set); *set = calloc(1, sizeof **set); return *set ? NVML_SUCCESS : NVML_ERROR_MEMORY; }
+nvmlReturn_t nvmlEventSetFree(nvmlEventSet_t set) { free(set); return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t device, unsigned long long types, nvmlEventSet_t set)
+{ ENTER(device); NEEDS(set); (void)types; set->registered[device - devices] = 1; set->told[device - devices] = d.xid; return NVML_SUCCESS; }
+nvmlReturn_t nvmlEventSetWait_v2(nvmlEventSet_t set, nvmlEventData_t *data, unsigned int timeout)
+{
+    NEEDS(set && data);
+    for (unsigned waited = 0; waited < timeout; waited += 50) {
+        for (int i = 0; i < n_devices; i++) {
+            struct nvmlDevice_st now;
+            if (!set->registered[i] || enter(&devices[i], __func__, &now) != NVML_SUCCESS) continue;
+            if (now.xid && now.xid != set->told[i]) {
+                set->told[i] = now.xid;
+                memset(data, 0, sizeof *data);
+                data->device = &devices[i];
+                data->eventType = nvmlEventTypeXidCriticalError;
+                data->eventData = now.xid;
+                return NVML_SUCCESS;
+            }
+        }
+        usleep(50000);
+    }
+    return NVML_ERROR_TIMEOUT;
+}
 
 nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t device, unsigned int *count, nvmlProcessInfo_t *infos)
 {
@@ -469,7 +522,24 @@ nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v3(nvmlDevice_t device, unsig
 nvmlReturn_t nvmlDeviceGetMPSComputeRunningProcesses_v3(nvmlDevice_t device, unsigned int *count, nvmlProcessInfo_t *infos)
 { ENTER(device); (void)infos; NEEDS(count); *count = 0; return NVML_SUCCESS; }
 nvmlReturn_t nvmlDeviceGetProcessUtilization(nvmlDevice_t device, nvmlProcessUtilizationSample_t *samples, unsigned int *count, unsigned long long since)
-{ ENTER(device); (void)samples; (void)since; NEEDS(count); *count = 0; return NVML_ERROR_NOT_FOUND; }
+{
+    ENTER(device); NEEDS(count); NOT_ON_MIG(); (void)since;
+    unsigned n = 0, room = *count;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < n_procs; i++) {
+        if (strcmp(procs[i].label, d.label)) continue;
+        if (samples && n < room) {
+            memset(&samples[n], 0, sizeof samples[n]);
+            samples[n].pid = procs[i].pid;
+            samples[n].timeStamp = (unsigned long long)time(NULL) * 1000000ULL;
+            samples[n].smUtil = d.util;
+        }
+        n++;
+    }
+    pthread_mutex_unlock(&lock);
+    *count = n;
+    return !n ? NVML_ERROR_NOT_FOUND : n > room || !samples ? NVML_ERROR_INSUFFICIENT_SIZE : NVML_SUCCESS;
+}
 
 nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t device, unsigned int *current, unsigned int *pending)
 { ENTER(device); NEEDS(current && pending); NOT_ON_MIG(); *current = *pending = (unsigned)d.mig; return NVML_SUCCESS; }
@@ -494,6 +564,12 @@ nvmlReturn_t nvmlDeviceGetComputeInstanceId(nvmlDevice_t device, unsigned int *t
 nvmlReturn_t nvmlDeviceGetFieldValues(nvmlDevice_t device, int count, nvmlFieldValue_t *values)
 {
     ENTER(device); NEEDS(values);
-    for (int i = 0; i < count; i++) values[i].nvmlReturn = NVML_ERROR_NOT_SUPPORTED;
+    for (int i = 0; i < count; i++) {
+        values[i].nvmlReturn = NVML_ERROR_NOT_SUPPORTED;
+        if (values[i].fieldId != NVML_FI_DEV_GET_GPU_RECOVERY_ACTION || d.is_mig) continue;
+        values[i].nvmlReturn = NVML_SUCCESS;
+        values[i].valueType = NVML_VALUE_TYPE_UNSIGNED_INT;
+        values[i].value.uiVal = d.recovery;
+    }
     return NVML_SUCCESS;
 }

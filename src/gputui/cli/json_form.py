@@ -1,7 +1,9 @@
 """The JSON that scripts read. Its names are stable; unknown is null."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from gputui.domain.assignment import Assignments
@@ -11,6 +13,7 @@ from gputui.domain.container import EngineInfo
 from gputui.domain.event import ApplyEvent, ApplyRecord
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import GpuProcess, Reading
+from gputui.domain.gpu_details import GpuDetails
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import Edit, Service
 from gputui.domain.snapshot import Snapshot
@@ -53,6 +56,7 @@ def gpus(snapshot: Snapshot) -> dict[str, Any]:
         "driver_version": snapshot.inventory.driver_version,
         "reason": snapshot.inventory.reason,
         "simulated": snapshot.simulated,
+        "links": [{"one": one.one, "other": one.other, "link": one.text} for one in snapshot.inventory.links],
     }
     return versioned(body)
 
@@ -125,7 +129,21 @@ def _gpu(reading: Reading, snapshot: Snapshot) -> dict[str, Any]:
         "reason": reading.reason,
         "age_s": round(max(0.0, snapshot.taken_at - reading.taken_at), 3),
         "processes": None if processes is None else [process(one, snapshot) for one in processes],
+        "numa_node": gpu.numa_node,
+        "details": _details(reading.details),
     }
+
+
+def timestamp(at: float) -> str:
+    """Seconds since the epoch as ISO-8601."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def _details(details: GpuDetails | None) -> dict[str, Any] | None:
+    if details is None:
+        return None
+    body = dataclasses.asdict(details)
+    return {**body, "taken_at": timestamp(details.taken_at), "faults": list(details.faults)}
 
 
 def process(one: GpuProcess, snapshot: Snapshot) -> dict[str, Any]:
@@ -135,6 +153,8 @@ def process(one: GpuProcess, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "pid": one.pid,
         "memory_mib": one.memory_mib,
+        "sm_percent": one.sm_percent,
+        "started_at": None if one.started_at is None else timestamp(one.started_at),
         "user": one.user,
         "command": one.command,
         "container": container or (one.container_id[:12] if one.container_id else None),

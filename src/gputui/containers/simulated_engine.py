@@ -34,6 +34,7 @@ class Claim:
     memory_mib: int
     utilization_percent: int
     command: str
+    started_at: float
 
 
 @dataclass(slots=True)
@@ -169,6 +170,7 @@ class SimulatedEngine:
                         memory_mib=int(one.template.memory_mib * loaded),
                         utilization_percent=one.template.utilization_percent if loaded >= 1 else 5,
                         command=" ".join(one.data["Config"].get("Cmd") or [one.template.image]),
+                        started_at=one.started or self._clock(),
                     )
                     for gpu in (self._given(one) if loaded > 0 else [])
                 ]

@@ -67,7 +67,7 @@ class GpuWatch:
         """The cards stay as they are until the GPUs that were found have been read."""
         inventory = self._source.inventory()
         readers = GpuReaders(self._source, inventory.gpus, max(self._interval_s, inventory.every_s))
-        readers.wait_for_all(min(self._interval_s, 0.3))
+        readers.wait_for_first(min(self._interval_s, 0.3))
         before, self._readers = self._readers, readers
         self._inventory = inventory
         if before is not None:

@@ -21,6 +21,8 @@ from gputui.domain.capabilities import Choice, MechanismName
 from gputui.domain.check import Check
 from gputui.domain.errors import EngineError, GputuiError, UsageError
 from gputui.domain.event import FALLBACK, ApplyEvent, ApplyRecord, Finish
+from gputui.domain.gpu_details import LinkTraffic
+from gputui.domain.gpu_history import GpuHistory
 from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan
 from gputui.domain.service import Fallback, ServiceKey
@@ -90,6 +92,7 @@ class LocalControlRoom:
         """Called by the watching threads, which must go on whatever a file or the state brings."""
         try:
             self._fault = None
+            self._sampler.note_readings()
             self._sampler.look_at_files()
             self._saving.look()
             snapshot = self.snapshot()
@@ -152,6 +155,14 @@ class LocalControlRoom:
             simulated=self._settings.simulated,
             mechanism=self._mechanism(),
         )
+
+    def history(self, uuid: str) -> GpuHistory:
+        """The last ten minutes of one GPU."""
+        return self._sampler.history(uuid)
+
+    def traffic(self, uuid: str) -> LinkTraffic | None:
+        """What goes over a GPU's links now."""
+        return self._sampler.traffic(uuid)
 
     def _mechanism(self) -> MechanismName | None:
         if self._sampler.engine.info is None:

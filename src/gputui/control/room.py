@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 from gputui.domain.assignment import Assignments
 from gputui.domain.check import Check
 from gputui.domain.event import ApplyEvent, ApplyRecord, Finish
+from gputui.domain.gpu_details import LinkTraffic
+from gputui.domain.gpu_history import GpuHistory
 from gputui.domain.log import LogBatch
 from gputui.domain.plan import Plan
 from gputui.domain.service import Fallback, ServiceKey
@@ -38,6 +40,14 @@ class ControlRoom(Protocol):
 
     def rescan(self) -> None:
         """Look for new GPUs and read the Compose files again."""
+        ...
+
+    def history(self, uuid: str) -> GpuHistory:
+        """The last ten minutes of one GPU."""
+        ...
+
+    def traffic(self, uuid: str) -> LinkTraffic | None:
+        """What goes over a GPU's links now; None where that cannot be told. It takes a moment to measure."""
         ...
 
     def set_gpus(self, key: ServiceKey, gpus: str, *, adopt: bool) -> None:

@@ -8,11 +8,14 @@ from gputui.control.engine_watch import EngineWatch
 from gputui.control.gpu_watch import GpuWatch
 from gputui.control.inside_watch import InsideWatch
 from gputui.control.model_watch import ModelWatch
+from gputui.control.reading_history import ReadingHistory
 from gputui.domain.assignment import Assignments
 from gputui.domain.capabilities import Capabilities, HostAccess, MechanismName
 from gputui.domain.compose import ComposeProject
 from gputui.domain.container import Container
 from gputui.domain.gpu import Gpu, GpuInventory, Reading
+from gputui.domain.gpu_details import LinkTraffic
+from gputui.domain.gpu_history import GpuHistory
 from gputui.domain.peak import PeakKey
 from gputui.domain.service import Service
 from gputui.domain.snapshot import EngineStatus
@@ -43,7 +46,9 @@ class Sampler:
         self._aliases = path_aliases
         self._mechanism = mechanism
         self._compose = compose
+        self._source = source
         self._gpu_watch = GpuWatch(source, interval_s, changed)
+        self._history = ReadingHistory()
         self._engine_watch = EngineWatch(engine, changed, connected)
         self._models = ModelWatch(told)
         self._inside = InsideWatch(engine, told)
@@ -102,6 +107,19 @@ class Sampler:
     def readings(self) -> tuple[Reading, ...]:
         """Their latest readings."""
         return self._gpu_watch.readings()
+
+    def note_readings(self) -> None:
+        """Put the latest readings into the history."""
+        self._history.add(self.readings)
+
+    def history(self, uuid: str) -> GpuHistory:
+        """The past of one GPU."""
+        return self._history.of(uuid)
+
+    def traffic(self, uuid: str) -> LinkTraffic | None:
+        """What goes over a GPU's links now; it takes a moment to measure."""
+        gpu = next((one for one in self.gpus if one.uuid == uuid), None)
+        return self._source.traffic(gpu) if gpu else None
 
     @property
     def engine(self) -> EngineStatus:

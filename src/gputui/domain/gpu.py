@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from gputui.domain.gpu_details import GpuDetails, GpuLink
+
 GpuState = Literal["ok", "stale", "lost", "unknown"]
 
 
@@ -33,6 +35,7 @@ class Gpu:
     island: str | None = None
     unified_memory: bool = False
     present: bool = True
+    numa_node: int | None = None
 
     @property
     def speed(self) -> tuple[float, float]:
@@ -64,7 +67,11 @@ def device_node(gpu: Gpu, by_uuid: Mapping[str, Gpu]) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuProcess:
-    """A process on a GPU; (`pid`, `start_time`) is its identity, because pids are used again."""
+    """A process on a GPU; (`pid`, `start_time`) is its identity, because pids are used again.
+
+    `start_time` is in clock ticks after boot, `started_at` the same in seconds since the epoch. `sm_percent` is how
+    busy it keeps the GPU's multiprocessors.
+    """
 
     pid: int
     start_time: int | None = None
@@ -72,6 +79,8 @@ class GpuProcess:
     user: str | None = None
     command: str | None = None
     container_id: str | None = None
+    started_at: float | None = None
+    sm_percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +106,7 @@ class Reading:
     clock_sm_mhz: int | None = None
     throttle_reasons: tuple[str, ...] = ()
     processes: tuple[GpuProcess, ...] | None = None
+    details: GpuDetails | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +114,7 @@ class GpuInventory:
     """Which GPUs there are, or why none could be found: `reason` says what, `fix` what to do about it.
 
     `source` is what the readings come from where that is not NVML; it gives new ones every `every_s` seconds.
+    `links` are how the whole GPUs reach each other, as far as that is known.
     """
 
     gpus: tuple[Gpu, ...] = ()
@@ -112,3 +123,4 @@ class GpuInventory:
     fix: str | None = None
     source: str | None = None
     every_s: float = 0.0
+    links: tuple[GpuLink, ...] = ()

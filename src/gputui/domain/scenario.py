@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gputui.domain.gpu import Gpu
+from gputui.domain.gpu_details import GpuDetails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +14,7 @@ class SimulatedGpu:
     gpu: Gpu
     reserved_mib: int
     power_limit_w: float
+    details: GpuDetails | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+from gputui.domain.gpu_details import GpuDetails, LinkTraffic
 from gputui.gpus.source import GpuSource
 
 
@@ -34,6 +35,14 @@ class FirstSource:
     def read(self, gpu: Gpu) -> Reading:
         """The values of one GPU now."""
         return self._chosen.read(gpu)
+
+    def details(self, gpu: Gpu) -> GpuDetails | None:
+        """What changes slowly."""
+        return self._chosen.details(gpu)
+
+    def traffic(self, gpu: Gpu) -> LinkTraffic | None:
+        """What goes over its links now."""
+        return self._chosen.traffic(gpu)
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
         """The processes on one GPU now."""

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from gputui.domain.errors import GputuiError, Unreachable
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+from gputui.domain.gpu_details import GpuDetails, LinkTraffic
 from gputui.domain.text import clean
 from gputui.gpus.process_identity import identify
 
@@ -103,6 +104,7 @@ def _gpu(index: int, element: ElementTree.Element, uuids: Mapping[tuple[int, int
         clock_sm_mhz=_whole(element, "clocks/sm_clock"),
         throttle_reasons=_reasons(element),
         processes=_processes(own) if _lists_processes(element) else None,
+        details=_details(element, at),
     )
     found = [reading]
     for one in element.findall("mig_devices/mig_device") if cut else []:
@@ -125,6 +127,44 @@ def _gpu(index: int, element: ElementTree.Element, uuids: Mapping[tuple[int, int
             replace(_memory(instance, one, at), processes=_processes(its) if _lists_processes(element) else None)
         )
     return found
+
+
+def _details(element: ElementTree.Element, at: float) -> GpuDetails:
+    errors = "ecc_errors/volatile/"
+    uncorrected = [_whole(element, errors + name) for name in ("sram_uncorrectable", "dram_uncorrectable")]
+    known = [one for one in uncorrected if one is not None]
+    link = "pci/pci_gpu_link_info/"
+    return GpuDetails(
+        taken_at=at,
+        performance_state=_text(element, "performance_state"),
+        fan_percent=_whole(element, "fan_speed"),
+        clock_sm_max_mhz=_whole(element, "max_clocks/sm_clock"),
+        clock_memory_mhz=_whole(element, "clocks/mem_clock"),
+        memory_busy_percent=_whole(element, "utilization/memory_util"),
+        memory_temperature_c=_whole(element, "temperature/memory_temp"),
+        slowdown_c=_whole(element, "temperature/gpu_temp_slow_threshold"),
+        encoder_percent=_whole(element, "utilization/encoder_util"),
+        decoder_percent=_whole(element, "utilization/decoder_util"),
+        pcie_generation=_whole(element, link + "pcie_gen/current_link_gen"),
+        pcie_generation_max=_whole(element, link + "pcie_gen/max_link_gen"),
+        pcie_width=_whole_of(_text(element, link + "link_widths/current_link_width")),
+        pcie_width_max=_whole_of(_text(element, link + "link_widths/max_link_width")),
+        pcie_replays=_whole(element, "pci/replay_counter"),
+        ecc=_switch(element, "ecc_mode/current_ecc"),
+        ecc_uncorrected=sum(known) if known else None,
+        remap_pending=_switch(element, "remapped_rows/remapped_row_pending"),
+        remap_failed=_switch(element, "remapped_rows/remapped_row_failure"),
+        persistence=_switch(element, "persistence_mode"),
+    )
+
+
+def _whole_of(text: str | None) -> int | None:
+    digits = (text or "").removesuffix("x")
+    return int(digits) if digits.isdigit() else None
+
+
+def _switch(element: ElementTree.Element, path: str) -> bool | None:
+    return {"Enabled": True, "Yes": True, "Disabled": False, "No": False}.get(_text(element, path) or "")
 
 
 def _memory(gpu: Gpu, element: ElementTree.Element, at: float) -> Reading:
@@ -248,7 +288,7 @@ class NvidiaSmiSource:
         if found is None:
             reason = "it is not listed any more"
             return Reading(gpu=gpu, taken_at=now, state="lost", reason=reason, memory_total_mib=gpu.memory_total_mib)
-        return replace(found, gpu=gpu, processes=None)
+        return replace(found, gpu=gpu, processes=None, details=None)
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
         """Its processes by the latest report."""
@@ -257,6 +297,19 @@ class NvidiaSmiSource:
         except GputuiError:
             return None
         return found.processes if found else None
+
+    def details(self, gpu: Gpu) -> GpuDetails | None:
+        """What the latest report tells besides."""
+        try:
+            found = self._reading(gpu)
+        except GputuiError:
+            return None
+        return found.details if found else None
+
+    def traffic(self, gpu: Gpu) -> LinkTraffic | None:
+        """A report does not tell."""
+        del gpu
+        return None
 
     def _reading(self, gpu: Gpu) -> Reading | None:
         seen = self._look(0.9 * self._every_s)

@@ -10,10 +10,15 @@ from typing import Any, TypeVar
 import pynvml
 
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+from gputui.domain.gpu_details import GpuDetails, LinkTraffic
 from gputui.domain.text import clean
+from gputui.gpus.nvml_details import details, traffic
+from gputui.gpus.nvml_processes import BusyProcesses, memory_by_pid
+from gputui.gpus.nvml_topology import NvLinks, links, nvlinks
 from gputui.gpus.process_identity import identify
-from gputui.gpus.topology import SWITCH, islands, numa_node
+from gputui.gpus.topology import islands, numa_node
 from gputui.gpus.unified_memory import machine_memory, shares_memory
+from gputui.gpus.xid_watch import XidWatch
 
 T = TypeVar("T")
 
@@ -71,7 +76,10 @@ class NvmlSource:
         self._handles: dict[str, Any] = {}
         self._found: dict[str, Any] = {}
         self._known: tuple[Gpu, ...] = ()
-        self._unsupported: set[tuple[str, str]] = set()
+        self._unsupported: set[tuple[str, str, tuple[Any, ...]]] = set()
+        self._nvlinks: dict[str, NvLinks] = {}
+        self._busy = BusyProcesses()
+        self._xids = XidWatch()
         self._layout: tuple[_Place, ...] = ()
 
     def inventory(self) -> GpuInventory:
@@ -102,7 +110,10 @@ class NvmlSource:
             self._handles = self._found
             if not gpus:
                 return GpuInventory(driver_version=driver, reason="the driver lists no GPU", fix="look at `dmesg`")
-            return GpuInventory(gpus=self._known, driver_version=driver)
+            whole = [gpu for gpu in self._known if gpu.parent_uuid is None]
+            self._xids.watch({gpu.uuid: self._found[gpu.uuid] for gpu in whole if gpu.uuid in self._found})
+            between = links(whole, self._found, self._nvlinks)
+            return GpuInventory(gpus=self._known, driver_version=driver, links=between)
 
     def has_changed(self) -> bool:
         """What NVML lists by index is compared. A GPU that fell off the bus is only found again after a new
@@ -151,27 +162,18 @@ class NvmlSource:
 
     def _with_islands(self, gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
         whole = [gpu for gpu in gpus if gpu.parent_uuid is None]
-        links = {gpu.uuid: self._peers(gpu, whole) for gpu in whole if gpu.uuid in self._found}
+        by_bus = {gpu.pci_bus_id: gpu.uuid for gpu in whole}
+        self._nvlinks = {gpu.uuid: nvlinks(self._found[gpu.uuid], by_bus) for gpu in whole if gpu.uuid in self._found}
         nodes = {gpu.uuid: numa_node(gpu.pci_bus_id) for gpu in whole}
-        named = islands(links, nodes)
-        return tuple(replace(gpu, island=named.get(gpu.parent_uuid or gpu.uuid)) for gpu in gpus)
-
-    def _peers(self, gpu: Gpu, others: Sequence[Gpu]) -> frozenset[str]:
-        """The GPUs at the other ends of its NVLinks; all that reach a switch share it."""
-        by_bus = {other.pci_bus_id: other.uuid for other in others}
-        handle, found = self._found[gpu.uuid], set()
-        for link in range(pynvml.NVML_NVLINK_MAX_LINKS):
-            try:
-                if pynvml.nvmlDeviceGetNvLinkState(handle, link) != pynvml.NVML_FEATURE_ENABLED:
-                    continue
-                if pynvml.nvmlDeviceGetNvLinkRemoteDeviceType(handle, link) == pynvml.NVML_NVLINK_DEVICE_TYPE_SWITCH:
-                    return frozenset({SWITCH})
-                bus = clean(str(pynvml.nvmlDeviceGetNvLinkRemotePciInfo(handle, link).busId), 32)
-            except pynvml.NVMLError:
-                break  # no NVLink, or none with that number
-            if bus in by_bus:
-                found.add(by_bus[bus])
-        return frozenset(found)
+        named = islands({uuid: frozenset(one.ends) for uuid, one in self._nvlinks.items()}, nodes)
+        return tuple(
+            replace(
+                gpu,
+                island=named.get(gpu.parent_uuid or gpu.uuid),
+                numa_node=nodes.get(gpu.parent_uuid or gpu.uuid),
+            )
+            for gpu in gpus
+        )
 
     def _instances(self, parent: Gpu, handle: Any) -> list[Gpu]:
         found = []
@@ -212,7 +214,8 @@ class NvmlSource:
         Raises:
             pynvml.NVMLError: the GPU is lost, or NVML is not initialised.
         """
-        if (uuid, call.__name__) in self._unsupported:
+        asked = (uuid, call.__name__, arguments[1:])
+        if asked in self._unsupported:
             return None
         try:
             return call(*arguments, **named)
@@ -220,7 +223,7 @@ class NvmlSource:
             if _code(error) in (*_LOST, pynvml.NVML_ERROR_UNINITIALIZED):
                 raise
             if _code(error) in _NEVER:
-                self._unsupported.add((uuid, call.__name__))
+                self._unsupported.add(asked)
             return None
 
     def read(self, gpu: Gpu) -> Reading:
@@ -274,31 +277,46 @@ class NvmlSource:
         return _with_machine_memory(reading) if gpu.unified_memory else reading
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
-        """The compute, graphics and MPS processes on one GPU; one that is in several lists counts once."""
+        """The processes on one GPU."""
         handle = self._handles.get(gpu.uuid)
         if handle is None:
             return None
-        found: dict[int, int | None] = {}
-        listed = False
-        for call in (
-            pynvml.nvmlDeviceGetComputeRunningProcesses,
-            pynvml.nvmlDeviceGetGraphicsRunningProcesses,
-            pynvml.nvmlDeviceGetMPSComputeRunningProcesses,
-        ):
-            try:
-                processes = self._ask(gpu.uuid, call, handle)
-            except pynvml.NVMLError:
-                return None
-            if processes is None:
-                continue
-            listed = True
-            for process in processes:
-                memory = None if process.usedGpuMemory is None else int(process.usedGpuMemory) // _MIB
-                before = found.get(process.pid)
-                found[process.pid] = max((one for one in (before, memory) if one is not None), default=None)
-        if not listed:
+        found = memory_by_pid(self._asking(gpu.uuid, handle))
+        if found is None:
             return None
-        return tuple(identify(GpuProcess(pid=pid, memory_mib=memory)) for pid, memory in sorted(found.items()))
+        busy = self._busy.percent_by_pid(gpu.uuid, handle)
+        return tuple(
+            identify(GpuProcess(pid=pid, memory_mib=memory, sm_percent=None if busy is None else busy.get(pid, 0)))
+            for pid, memory in sorted(found.items())
+        )
+
+    def details(self, gpu: Gpu) -> GpuDetails | None:
+        """What changes slowly; for an instance that is its parent's affair."""
+        handle = self._handles.get(gpu.uuid)
+        if handle is None or gpu.parent_uuid is not None:
+            return None
+        seen = self._nvlinks.get(gpu.uuid)
+        up = (seen.count, len(seen.ends)) if seen and seen.count else None
+        try:
+            return details(self._asking(gpu.uuid, handle), self._xids.of(gpu.uuid), up)
+        except pynvml.NVMLError:
+            return None
+
+    def traffic(self, gpu: Gpu) -> LinkTraffic | None:
+        """What goes over its links now."""
+        handle = self._handles.get(gpu.uuid)
+        if handle is None or gpu.parent_uuid is not None:
+            return None
+        try:
+            return traffic(self._asking(gpu.uuid, handle))
+        except pynvml.NVMLError:
+            return None
+
+    def _asking(self, uuid: str, handle: Any) -> Callable[..., Any]:
+        def ask(call: Callable[..., Any], *arguments: Any) -> Any:
+            return self._ask(uuid, call, handle, *arguments)
+
+        return ask
 
 
 _Place = tuple[str, bool, tuple[str, ...]] | None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+from gputui.domain.gpu_details import GpuDetails, LinkTraffic
 from gputui.gpus.source import GpuSource
 
 ASK_EVERY_S = 2.0
@@ -53,6 +54,14 @@ class OwnedSource:
     def read(self, gpu: Gpu) -> Reading:
         """The values of one GPU now."""
         return self._source.read(gpu)
+
+    def details(self, gpu: Gpu) -> GpuDetails | None:
+        """What changes slowly."""
+        return self._source.details(gpu)
+
+    def traffic(self, gpu: Gpu) -> LinkTraffic | None:
+        """What goes over its links now."""
+        return self._source.traffic(gpu)
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
         """The processes on one GPU, with the containers that they are in."""

@@ -1,5 +1,6 @@
 """Who a process is, as far as an ordinary user may see it: start time, user, command, container."""
 
+import os
 import pwd
 import re
 from dataclasses import replace
@@ -15,6 +16,7 @@ _PROC = Path("/proc")
 _CONTAINER = re.compile(r"(?:/|-)([0-9a-f]{64})(?:\.scope)?(?:/|$)")
 
 
+_TICKS = os.sysconf("SC_CLK_TCK")
 _HOST_PIDS = "pid:[4026531836]"
 """The pid namespace of the machine itself (PROC_PID_INIT_INO of Linux, include/linux/proc_ns.h)."""
 _CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
@@ -45,7 +47,19 @@ def identify(process: GpuProcess) -> GpuProcess:
     if start_time is None:
         return process
     user, command, container = _identity(process.pid, start_time)
-    return replace(process, start_time=start_time, user=user, command=command, container_id=container)
+    boot = _boot_time()
+    began = None if boot is None else boot + start_time / _TICKS
+    return replace(process, start_time=start_time, started_at=began, user=user, command=command, container_id=container)
+
+
+@lru_cache(maxsize=1)
+def _boot_time() -> int | None:
+    """When the machine started, in seconds since the epoch (`btime` in /proc/stat)."""
+    try:
+        lines = (_PROC / "stat").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("btime ")), None)
 
 
 def _start_time(pid: int) -> int | None:

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gputui.domain.gpu import Gpu, GpuProcess, Reading
+from gputui.domain.gpu_details import GpuDetails
 from gputui.domain.text import clean
 from gputui.gpus.source import GpuSource
 
 STALE_AFTER_S = 3.0
 """A reading older than this many seconds (beyond the interval) is shown as stale, with its age."""
+
+DETAILS_EVERY = 5
+"""What changes slowly is read at every fifth reading."""
 
 PROCESS_EVERY = 2
 """Process lists are read at every second reading: NVML needs milliseconds for one (MangoHud #2104 measured 4.5)."""
@@ -26,6 +30,7 @@ class GpuReaders:
         self._stop = threading.Event()
         self._fresh = threading.Condition()
         self._latest: dict[str, Reading] = {}
+        self._whole: set[str] = set()
         self._began = time.time()
         for gpu in self._gpus:
             # Daemon threads: one that hangs inside the driver cannot be ended and must not keep the program alive.
@@ -33,6 +38,7 @@ class GpuReaders:
 
     def _run(self, gpu: Gpu) -> None:
         processes: tuple[GpuProcess, ...] | None = None
+        details: GpuDetails | None = None
         tick = 0
         due = time.monotonic()
         while not self._stop.is_set():
@@ -42,12 +48,31 @@ class GpuReaders:
                     processes = self._source.processes(gpu)
             except Exception as error:  # what no driver should answer must not end the readings of this GPU
                 reading = Reading(gpu=gpu, taken_at=time.time(), state="unknown", reason=clean(repr(error), 80))
+            reading = replace(reading, processes=processes if reading.state == "ok" else None, details=details)
+            self._keep(reading)
+            if reading.state == "ok" and tick % DETAILS_EVERY == 0:  # after it, for a card need not wait for them
+                details = self._details(gpu)
+                self._keep(replace(reading, details=details))
+            self._note_whole(gpu)
             tick += 1
-            with self._fresh:
-                self._latest[gpu.uuid] = replace(reading, processes=processes if reading.state == "ok" else None)
-                self._fresh.notify_all()
             due = max(due + self._interval_s, time.monotonic())
             self._stop.wait(due - time.monotonic())
+
+    def _keep(self, reading: Reading) -> None:
+        with self._fresh:
+            self._latest[reading.gpu.uuid] = reading
+            self._fresh.notify_all()
+
+    def _details(self, gpu: Gpu) -> GpuDetails | None:
+        try:
+            return self._source.details(gpu)
+        except Exception:  # what no driver should answer must not end the readings of this GPU
+            return None
+
+    def _note_whole(self, gpu: Gpu) -> None:
+        with self._fresh:
+            self._whole.add(gpu.uuid)
+            self._fresh.notify_all()
 
     def latest(self) -> tuple[Reading, ...]:
         """The latest reading of each GPU; one that is overdue is `stale`, one that never came `unknown`."""
@@ -66,10 +91,15 @@ class GpuReaders:
             return replace(reading, state="stale", reason=f"no answer for {age:.0f} s")
         return reading
 
-    def wait_for_all(self, limit_s: float) -> None:
-        """Return when every GPU was read once, or after `limit_s` seconds."""
+    def wait_for_first(self, limit_s: float) -> None:
+        """Return when there is a reading of every GPU, or after `limit_s` seconds."""
         with self._fresh:
             self._fresh.wait_for(lambda: len(self._latest) == len(self._gpus), timeout=limit_s)
+
+    def wait_for_all(self, limit_s: float) -> None:
+        """Return when every GPU was read with its details, or after `limit_s` seconds."""
+        with self._fresh:
+            self._fresh.wait_for(lambda: len(self._whole) == len(self._gpus), timeout=limit_s)
 
     def close(self) -> None:
         """Stop reading; a thread that hangs is left behind."""

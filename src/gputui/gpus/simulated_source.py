@@ -3,10 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+from gputui.domain.gpu_details import GpuDetails, GpuLink, LinkTraffic
 from gputui.domain.scenario import Scenario, SimulatedGpu
+
+STRANGERS_AGE_S = 5_400.0
+STRANGERS_PERCENT = 35
+"""How long other people's processes have been there, and how busy each keeps its GPU."""
 
 
 class Load(Protocol):
@@ -42,6 +48,11 @@ class Load(Protocol):
         """Its command line."""
         ...
 
+    @property
+    def started_at(self) -> float:
+        """When it began, in seconds since the epoch."""
+        ...
+
 
 class SimulatedSource:
     """Implements `GpuSource` over a scenario; `loads` are the processes of its containers."""
@@ -57,7 +68,7 @@ class SimulatedSource:
     def inventory(self) -> GpuInventory:
         """The GPUs of the scenario."""
         gpus = tuple(one.gpu for one in self._scenario.gpus)
-        return GpuInventory(gpus=gpus, driver_version=self._scenario.driver_version)
+        return GpuInventory(gpus=gpus, driver_version=self._scenario.driver_version, links=_links(gpus))
 
     def has_changed(self) -> bool:
         """They never do; a lost one is back by itself."""
@@ -79,7 +90,7 @@ class SimulatedSource:
         gpu = simulated.gpu
         loads = [load for load in self._loads() if load.gpu == gpu.uuid]
         strangers = [one for one in self._scenario.processes if one.gpu == gpu.uuid]
-        busy = min(100, sum(load.utilization_percent for load in loads) + 35 * len(strangers))
+        busy = min(100, sum(load.utilization_percent for load in loads) + STRANGERS_PERCENT * len(strangers))
         wave = math.sin(now / 3.7 + gpu.index * 1.3) + math.sin(now / 1.1 + gpu.index)
         utilization = max(0, min(100, round(busy + 6 * wave))) if busy else 0
         used = sum(load.memory_mib for load in loads) + sum(one.memory_mib for one in strangers)
@@ -112,13 +123,56 @@ class SimulatedSource:
                 user="root",
                 command=load.command,
                 container_id=load.container_id,
+                started_at=load.started_at,
+                sm_percent=load.utilization_percent,
             )
             for load in self._loads()
             if load.gpu == gpu.uuid
         ]
         strangers = [
-            GpuProcess(pid=one.pid, start_time=one.pid, memory_mib=one.memory_mib, user=one.user, command=one.command)
+            GpuProcess(
+                pid=one.pid,
+                start_time=one.pid,
+                memory_mib=one.memory_mib,
+                user=one.user,
+                command=one.command,
+                started_at=self._began - STRANGERS_AGE_S,
+                sm_percent=STRANGERS_PERCENT,
+            )
             for one in self._scenario.processes
             if one.gpu == gpu.uuid
         ]
         return tuple(own + strangers)
+
+    def details(self, gpu: Gpu) -> GpuDetails | None:
+        """What the scenario says of it."""
+        simulated = next(one for one in self._scenario.gpus if one.gpu.uuid == gpu.uuid)
+        return replace(simulated.details, taken_at=self._clock()) if simulated.details else None
+
+    def traffic(self, gpu: Gpu) -> LinkTraffic | None:
+        """It follows how busy the GPU is."""
+        busy = self.read(gpu).utilization_percent
+        if busy is None:
+            return None
+        kib = busy * 20_000
+        moved = int((self._clock() - self._began) * kib * 4) if gpu.island else None
+        return LinkTraffic(
+            taken_at=self._clock(),
+            pcie_rx_kib_s=kib,
+            pcie_tx_kib_s=kib // 3,
+            nvlink_rx_kib=moved,
+            nvlink_tx_kib=moved,
+        )
+
+
+def _links(gpus: Sequence[Gpu]) -> tuple[GpuLink, ...]:
+    """GPUs of one NVLink island are linked by it, others over the host."""
+    whole = [gpu for gpu in gpus if gpu.parent_uuid is None]
+    found = []
+    for place, one in enumerate(whole):
+        for other in whole[place + 1 :]:
+            linked = one.island is not None and one.island == other.island and one.island.startswith("NVLink")
+            same_node = one.numa_node is not None and one.numa_node == other.numa_node
+            link = GpuLink(one=one.uuid, other=other.uuid, kind="NODE" if same_node else "SYS")
+            found.append(replace(link, kind="NVLink", nvlinks=18) if linked else link)
+    return tuple(found)

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+from gputui.domain.gpu_details import GpuDetails, LinkTraffic
 
 
 class GpuSource(Protocol):
@@ -27,4 +28,12 @@ class GpuSource(Protocol):
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
         """The processes on one GPU now; None where they cannot be listed."""
+        ...
+
+    def details(self, gpu: Gpu) -> GpuDetails | None:
+        """What changes slowly; None where nothing of it can be told."""
+        ...
+
+    def traffic(self, gpu: Gpu) -> LinkTraffic | None:
+        """What goes over its links now, which takes the driver 40 ms to measure; None where that cannot be told."""
         ...

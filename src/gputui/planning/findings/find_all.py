@@ -11,6 +11,7 @@ from gputui.domain.memory import GpuMemory
 from gputui.domain.service import Service
 from gputui.planning.findings.assigned_gpus import drifted, lost_gpus, missing_gpus, not_applied, without_gpu
 from gputui.planning.findings.fallback import fell_back, gone_at_start
+from gputui.planning.findings.health import unwell
 from gputui.planning.findings.launch import launches
 from gputui.planning.findings.mechanism import cannot_be_given, given_all, sees_all, to_be_made
 from gputui.planning.findings.memory import below_minimum, does_not_fit, untold
@@ -49,6 +50,7 @@ def find_all(
         *models(services),
         *launches(services, gpus),
         *lost_gpus(services, readings),
+        *unwell(readings),
         *gone_at_start(services, gpus, last),
         *fell_back(services, reason),
         *without_gpu(services),

@@ -1,0 +1,114 @@
+"""What changes slowly on a GPU: its health, its links, its clocks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Recovery = Literal["none", "reset", "reboot", "drain", "drain and reset"]
+"""What the driver wants done before the GPU is used again (nvml.h, nvmlDeviceGpuRecoveryAction_t)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Xid:
+    """An error that the driver reported of a GPU while gputui ran; `at` in seconds since the epoch."""
+
+    code: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuDetails:
+    """Read every few seconds (`taken_at`, seconds since the epoch); `None` is unknown or not supported, never 0.
+
+    `ecc_*` count memory errors since the driver was loaded; uncorrected ones have lost data. `remap_*` are rows of the
+    memory that were replaced, or wait for a reset for it. `slowdown_c` is where the GPU slows down by itself.
+    """
+
+    taken_at: float
+    performance_state: str | None = None
+    fan_percent: int | None = None
+    clock_sm_max_mhz: int | None = None
+    clock_memory_mhz: int | None = None
+    memory_busy_percent: int | None = None
+    memory_temperature_c: int | None = None
+    slowdown_c: int | None = None
+    encoder_percent: int | None = None
+    decoder_percent: int | None = None
+    pcie_generation: int | None = None
+    pcie_generation_max: int | None = None
+    pcie_width: int | None = None
+    pcie_width_max: int | None = None
+    pcie_replays: int | None = None
+    nvlinks: int | None = None
+    nvlinks_active: int | None = None
+    ecc: bool | None = None
+    ecc_corrected: int | None = None
+    ecc_uncorrected: int | None = None
+    remapped_rows: int | None = None
+    remap_pending: bool | None = None
+    remap_failed: bool | None = None
+    recovery: Recovery | None = None
+    persistence: bool | None = None
+    xid: Xid | None = None
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What speaks against using it, in words, the gravest first."""
+        said = []
+        if self.recovery not in (None, "none"):
+            said.append(f"needs a {self.recovery}" if self.recovery != "drain" else "its peers must be drained")
+        if self.xid is not None:
+            said.append(f"Xid {self.xid.code}")
+        if self.remap_failed:
+            said.append("row remapping failed")
+        if self.ecc_uncorrected:
+            said.append(f"{self.ecc_uncorrected} uncorrected ECC errors")
+        if self.remap_pending:
+            said.append("rows wait for a reset to be remapped")
+        return tuple(said)
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What makes it slower than it could be, in words."""
+        said = []
+        if self.nvlinks and self.nvlinks_active is not None and self.nvlinks_active < self.nvlinks:
+            said.append(f"{self.nvlinks - self.nvlinks_active} of {self.nvlinks} NVLinks down")
+        if self.pcie_width and self.pcie_width_max and self.pcie_width < self.pcie_width_max:
+            said.append(f"PCIe ×{self.pcie_width} of ×{self.pcie_width_max}")
+        return tuple(said)
+
+
+LinkKind = Literal["NVLink", "PIX", "PXB", "PHB", "NODE", "SYS"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuLink:
+    """How two GPUs (UUIDs) reach each other, in the words of `nvidia-smi topo -m`: over `nvlinks` NVLinks, else over
+    PIX one PCIe bridge, PXB several, PHB the host's bridge, NODE one NUMA node, SYS between NUMA nodes."""
+
+    one: str
+    other: str
+    kind: LinkKind
+    nvlinks: int = 0
+
+    @property
+    def text(self) -> str:
+        """`NV18`, `SYS`."""
+        return f"NV{self.nvlinks}" if self.kind == "NVLink" else self.kind
+
+
+def link_between(links: Sequence[GpuLink], one: str, other: str) -> GpuLink | None:
+    """The link between two GPUs; None where it is not known."""
+    return next((link for link in links if {link.one, link.other} == {one, other}), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkTraffic:
+    """What goes over a GPU's links now, in KiB a second; over NVLink, `nvlink_*_kib` are counters since the driver was
+    loaded, to be subtracted from each other."""
+
+    taken_at: float
+    pcie_rx_kib_s: int | None = None
+    pcie_tx_kib_s: int | None = None
+    nvlink_rx_kib: int | None = None
+    nvlink_tx_kib: int | None = None

@@ -1,0 +1,61 @@
+"""The processes on a GPU, as NVML lists them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pynvml
+
+_MIB = 2**20
+
+_LISTS = (
+    pynvml.nvmlDeviceGetComputeRunningProcesses,
+    pynvml.nvmlDeviceGetGraphicsRunningProcesses,
+    pynvml.nvmlDeviceGetMPSComputeRunningProcesses,
+)
+
+
+def memory_by_pid(ask: Callable[..., Any]) -> dict[int, int | None] | None:
+    """The compute, graphics and MPS processes with their memory in MiB; one that is in several lists counts once. None
+    where no list can be had."""
+    found: dict[int, int | None] = {}
+    listed = False
+    for call in _LISTS:
+        try:
+            processes = ask(call)
+        except pynvml.NVMLError:
+            return None
+        if processes is None:
+            continue
+        listed = True
+        for process in processes:
+            memory = None if process.usedGpuMemory is None else int(process.usedGpuMemory) // _MIB
+            before = found.get(process.pid)
+            found[process.pid] = max((one for one in (before, memory) if one is not None), default=None)
+    return found if listed else None
+
+
+class BusyProcesses:
+    """How busy processes keep a GPU: the driver gives samples since a moment, which is remembered for each GPU."""
+
+    def __init__(self) -> None:
+        self._seen_us: dict[str, int] = {}
+        self._never: set[str] = set()
+
+    def percent_by_pid(self, uuid: str, handle: Any) -> dict[int, int] | None:
+        """By pid; one that is not in it did nothing. None where that cannot be told."""
+        if uuid in self._never:
+            return None
+        try:
+            samples = pynvml.nvmlDeviceGetProcessUtilization(handle, self._seen_us.get(uuid, 0))
+        except pynvml.NVMLError as error:
+            if error.value == pynvml.NVML_ERROR_NOT_FOUND:
+                return {}
+            if error.value in (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND):
+                self._never.add(uuid)
+            return None
+        busy: dict[int, int] = {}
+        for sample in sorted(samples, key=lambda one: one.timeStamp):
+            self._seen_us[uuid] = max(self._seen_us.get(uuid, 0), int(sample.timeStamp))
+            if sample.smUtil <= 100:  # drivers give nonsense at times (nvtop #110)
+                busy[int(sample.pid)] = int(sample.smUtil)
+        return busy

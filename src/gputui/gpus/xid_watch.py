@@ -1,0 +1,72 @@
+"""Listens for the errors that the driver reports of GPUs (Xid)."""
+
+import ctypes
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import pynvml
+
+from gputui.domain.gpu_details import Xid
+
+WAIT_MS = 1000
+
+# Errors of programs rather than of the GPU (NVIDIA, "Xid errors": 13 graphics exception, 31 memory page fault,
+# 43 reset channel, 45 preemptive cleanup, 68 video processor exception, 94 contained error).
+_OF_PROGRAMS = frozenset((13, 31, 43, 45, 68, 94))
+
+
+class XidWatch:
+    """The last error of each GPU since it began; those of programs are left out, for they tell nothing of the GPU."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._last: dict[str, Xid] = {}
+
+    def of(self, uuid: str) -> Xid | None:
+        """The last error of a GPU."""
+        return self._last.get(uuid)
+
+    def watch(self, handles: Mapping[str, Any]) -> None:
+        """Listen to these GPUs, and no more to those before; where the driver has no events nothing is heard."""
+        self._stop.set()
+        self._stop = threading.Event()
+        arguments = (dict(handles), self._stop)
+        # A thread of its own: the driver keeps it until something happens, and it may hang.
+        threading.Thread(target=self._run, args=arguments, name="xid", daemon=True).start()
+
+    def _run(self, handles: Mapping[str, Any], stop: threading.Event) -> None:
+        try:
+            events = pynvml.nvmlEventSetCreate()
+        except pynvml.NVMLError:
+            return
+        try:
+            self._listen(events, handles, stop)
+        finally:
+            with suppress(pynvml.NVMLError):  # gone with the driver that was initialised anew
+                pynvml.nvmlEventSetFree(events)
+
+    def _listen(self, events: Any, handles: Mapping[str, Any], stop: threading.Event) -> None:
+        registered = False
+        addresses = {}
+        for uuid, handle in handles.items():
+            addresses[ctypes.cast(handle, ctypes.c_void_p).value] = uuid
+            try:
+                pynvml.nvmlDeviceRegisterEvents(handle, pynvml.nvmlEventTypeXidCriticalError, events)
+                registered = True
+            except pynvml.NVMLError:
+                continue
+        while registered and not stop.is_set():
+            try:
+                event = pynvml.nvmlEventSetWait_v2(events, WAIT_MS)
+            except pynvml.NVMLError as error:
+                if error.value != pynvml.NVML_ERROR_TIMEOUT and stop.wait(WAIT_MS / 1000):
+                    return
+                if error.value in (pynvml.NVML_ERROR_UNINITIALIZED, pynvml.NVML_ERROR_INVALID_ARGUMENT):
+                    return  # the driver was initialised anew, and so were the handles
+                continue
+            named = addresses.get(ctypes.cast(event.device, ctypes.c_void_p).value)
+            if named is not None and event.eventData not in _OF_PROGRAMS:
+                self._last[named] = Xid(code=int(event.eventData), at=time.time())

@@ -1,0 +1,27 @@
+"""Findings about GPUs that are not well."""
+
+from collections.abc import Sequence
+
+from gputui.domain.finding import Finding
+from gputui.domain.gpu import Reading
+
+
+def unwell(readings: Sequence[Reading]) -> list[Finding]:
+    """GPUs whose driver or memory reports faults: what runs there may fail or compute wrong."""
+    found = []
+    for reading in readings:
+        faults = reading.details.faults if reading.details else ()
+        if not faults:
+            continue
+        reset = reading.details is not None and reading.details.recovery not in (None, "none")
+        found.append(
+            Finding(
+                code="gpu-unwell",
+                severity="warning",
+                text=f"GPU {reading.gpu.label} is not well: {', '.join(faults)}",
+                fix="move its services to another GPU, then "
+                + ("reset it as the driver asks" if reset else "look at `dmesg` and reset it when it is idle"),
+                gpu=reading.gpu.uuid,
+            )
+        )
+    return found

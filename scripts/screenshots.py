@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 os.environ.setdefault("USER", "alice")
@@ -16,59 +17,47 @@ from gputui.project.packaged_files import packaged
 
 FOLDER = Path(__file__).resolve().parents[1] / "screenshots"
 
-
-async def adopt_and_move(pilot: Pilot[None]) -> None:
-    """The reranker is dragged onto a full GPU: the warning on row and card."""
-    await pilot.press("g", "j", "j", "j", "j", "1")
-    await pilot.pause(0.8)
-    await pilot.press("y", "2")
-    await pilot.pause(0.8)
+Keys = Callable[[Pilot[None]], Awaitable[None]]
 
 
-async def launch(pilot: Pilot[None]) -> None:
-    """The reranker moves to an idle GPU."""
-    await pilot.press("g", "j", "j", "j", "j", "6")
-    await pilot.pause(0.8)
-    await pilot.press("y", "2")
-    await pilot.pause(0.5)
-    await pilot.press("a")
-    await pilot.pause(0.8)
-    await pilot.press("y")
-    await pilot.pause(7)
+def typing(*keys: str | float) -> Keys:
+    """Press these keys; a number waits so many seconds."""
+
+    async def do(pilot: Pilot[None]) -> None:
+        for key in keys:
+            if isinstance(key, str):
+                await pilot.press(key)
+                await pilot.pause(0.1)
+            else:
+                await pilot.pause(key)
+
+    return do
 
 
-async def strategies(pilot: Pilot[None]) -> None:
-    """The strategies side by side."""
-    await pilot.press("s")
-    await pilot.pause(2)
-    await pilot.press("j")
-    await pilot.pause(0.5)
+RERANK = ("g", "j", "j", "j", "j")
+WARNING = typing(*RERANK, "1", 0.5, "y", "2", 0.8)
+
+LOGS = typing("g", "j", "j", "l", 0.5, "plus", "escape", "j", 1.0, "l", "slash", *"200", "enter", 0.5)
+
+PICTURES: tuple[tuple[str, str, tuple[int, int], str | None, Keys], ...] = (
+    ("warning", "h100-server", (120, 36), None, WARNING),
+    ("launch", "h100-server", (130, 40), None, typing("g", "j", "j", "j", "6", 0.5, "y", "a", 1.0, "y", 9.0)),
+    ("strategies", "h100-server", (120, 40), None, typing("s", 2.0, "j", 0.5)),
+    ("edit", "h100-server", (120, 36), None, typing(*RERANK, "enter", 0.5, "down", "7", 0.5)),
+    ("processes", "h100-server", (130, 40), None, typing("o", "t", 1.0)),
+    ("gpus", "h100-server", (160, 44), None, typing("m", "j", 6.0)),
+    ("links", "h100-server", (120, 30), None, typing("m", "T", 1.0)),
+    ("logs", "h100-server", (150, 40), None, LOGS),
+    ("help", "h100-server", (120, 44), None, typing("question_mark", 0.5)),
+    ("logs-80x24", "mixed-server", (80, 24), None, typing("g", "j", "l", 1.5)),
+    ("light", "h100-server", (120, 36), "gputui-light", WARNING),
+    ("contrast", "workstation", (100, 30), "gputui-contrast", typing("l", 1.0)),
+    ("colour-blind", "h100-server", (120, 36), "gputui-colour-blind", WARNING),
+    ("paper", "mixed-server", (120, 36), "gputui-paper", typing("f", 1.0)),
+)  # fmt: skip
 
 
-async def edit(pilot: Pilot[None]) -> None:
-    """The edit dialog."""
-    await pilot.press("g", "j", "enter")
-    await pilot.pause(0.8)
-
-
-async def logs(pilot: Pilot[None]) -> None:
-    """A followed log."""
-    await pilot.press("g", "j", "l")
-    await pilot.pause(1.5)
-
-
-PICTURES = (
-    ("warning", "h100-server", (120, 36), None, adopt_and_move),
-    ("launch", "h100-server", (130, 40), None, launch),
-    ("strategies", "h100-server", (120, 40), None, strategies),
-    ("edit", "workstation", (100, 32), None, edit),
-    ("logs-80x24", "mixed-server", (80, 24), None, logs),
-    ("light", "h100-server", (120, 36), "gputui-light", adopt_and_move),
-    ("contrast", "workstation", (100, 30), "gputui-contrast", logs),
-)
-
-
-async def take(name: str, scenario: str, size: tuple[int, int], theme: str | None, keys: object) -> None:
+async def take(name: str, scenario: str, size: tuple[int, int], theme: str | None, keys: Keys) -> None:
     """One picture."""
     room = demo_room(parse([f"--demo={scenario}"]), Path(tempfile.mkdtemp()))
     room.start()
@@ -76,7 +65,7 @@ async def take(name: str, scenario: str, size: tuple[int, int], theme: str | Non
     app = GputuiApp(room, AppOptions(themes=packaged("themes"), theme=theme))
     async with app.run_test(size=size) as pilot:
         await pilot.pause(2.5)
-        await keys(pilot)  # type: ignore[operator]
+        await keys(pilot)
         app.save_screenshot(f"{name}.svg", str(FOLDER))
     room.close()
     print(FOLDER / f"{name}.svg")

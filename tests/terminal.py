@@ -30,7 +30,8 @@ class Terminal:
         """Type keys, by tmux's names for them."""
         for key in keys:
             self._tmux("send-keys", "-t", "t", key)
-            time.sleep(0.05)
+            # What follows an escape at once is one key with it (alt).
+            time.sleep(0.4 if key == "Escape" else 0.05)
 
     def type(self, text: str) -> None:
         """Type a text."""
@@ -41,7 +42,7 @@ class Terminal:
         """The screen as it stands."""
         return self._tmux("capture-pane", "-p", "-t", "t")
 
-    def expect(self, what: str | Callable[[str], bool], limit_s: float = 15.0, *, pause_s: float = 0.1) -> str:
+    def expect(self, what: str | Callable[[str], bool], limit_s: float = 60.0, *, pause_s: float = 0.1) -> str:
         """Wait until the screen has this text (or the condition holds); the screen then."""
         until = time.monotonic() + limit_s
         while True:

@@ -21,7 +21,7 @@ from gputui.domain.errors import GputuiError
 from gputui.domain.event import Finish
 from gputui.domain.snapshot import EngineStatus
 from gputui.gpus.source import GpuSource
-from gputui.project.compose_file import default_file
+from gputui.project.default_compose_file import default_file
 from gputui.project.operator import operator
 from gputui.project.packaged_files import packaged
 from gputui.project.state_dir import StateDir, state_dir
@@ -84,6 +84,7 @@ def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
         "history": show.history,
         "logs": show.logs,
         "assign": change.assign,
+        "add": change.add,
         "plan": change.plan,
         "suggest": suggest.suggest,
         "apply": change.apply,
@@ -91,6 +92,7 @@ def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
         "start": change.lifecycle,
         "stop": change.lifecycle,
         "rollback": change.roll_back,
+        "cancel": change.cancel,
         "fallback": change.fall_back,
         "export": backup.export,
         "import": backup.take_in,

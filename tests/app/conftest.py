@@ -1,8 +1,11 @@
 """The screen on a simulated server, with nothing of this machine in it."""
 
+import os
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,12 +25,28 @@ from gputui.project.state_dir import StateDir
 Opening = Callable[..., LocalControlRoom]
 
 
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's settings, themes or choices."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("GPUTUI_SETTINGS", raising=False)
+
+
 @pytest.fixture
 def open_room(tmp_path: Path) -> Iterator[Opening]:
     """Opens control rooms of simulated servers, whose time runs as fast as the tests."""
     rooms: list[LocalControlRoom] = []
 
-    def opening(scenario: str = "h100-server", *, readonly: bool = False, now: float | None = None) -> LocalControlRoom:
+    def opening(
+        scenario: str = "h100-server",
+        *,
+        readonly: bool = False,
+        now: float | None = None,
+        settle_s: float = 0.1,
+        in_background: bool = False,
+        files: Sequence[Path] = (),
+    ) -> LocalControlRoom:
         server = read_scenario(scenario)
         clock = time.time if now is None else (lambda: now)
         engine = SimulatedEngine(server, clock, speed=40)
@@ -35,15 +54,20 @@ def open_room(tmp_path: Path) -> Iterator[Opening]:
 
         def launch(number: int, store: Store, how: Finish) -> None:
             executor = Executor(engine, source, store.applies, number)
-            (executor.take_back if how == "take back" else executor.run)()
+            does = executor.take_back if how == "take back" else executor.run
+            if not in_background:
+                does()
+                return
+            store.applies.claim(number, os.getpid())
+            threading.Thread(target=does, daemon=True).start()
 
         state = tmp_path / "room-state"
         state.mkdir(exist_ok=True)
         settings = Settings(
-            host=server.host, operator="alice", interval_s=0.25, settle_s=0.1, readonly=readonly, simulated=True,
+            host=server.host, operator="alice", interval_s=0.25, settle_s=settle_s, readonly=readonly, simulated=True,
             state_dir=lambda _status: StateDir(state), launch=launch,
         )  # fmt: skip
-        room = LocalControlRoom(source, engine, ComposeWatch((), None), settings)
+        room = LocalControlRoom(source, engine, ComposeWatch(files, None), settings)
         room.start()
         room.wait_until_seen(10)
         rooms.append(room)
@@ -60,8 +84,8 @@ def room(open_room: Opening) -> LocalControlRoom:
     return open_room()
 
 
-def app_of(room: LocalControlRoom, *, readonly: bool = False) -> GputuiApp:
-    return GputuiApp(room, AppOptions(themes=packaged("themes"), readonly=readonly))
+def app_of(room: LocalControlRoom, **options: Any) -> GputuiApp:
+    return GputuiApp(room, AppOptions(themes=packaged("themes"), **options))
 
 
 def screen_text(app: GputuiApp) -> str:

@@ -1,38 +1,138 @@
-"""How the main screen looks, as text: `GPUTUI_GOLDEN=write` writes the pictures anew, to be read in the diff."""
+"""How every screen looks, as text and as styles: `GPUTUI_GOLDEN=write` writes the pictures anew, to be read as a diff.
+
+Each state is drawn at three sizes. The text is one file a size; the styles, of which there is one file for the dark and
+one for the light theme, are run lengths of letters whose colours stand above them.
+"""
 
 import os
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 
+from gputui.app.app import GputuiApp
+from gputui.app.screens.new_service import NewServiceForm
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.test_keys import until
 
 GOLDEN = Path(__file__).with_name("golden")
+NOW = 1_700_000_000.0
+SIZES = ((80, 24), (120, 40), (200, 50))
+THEMES = ("gputui-dark", "gputui-light")
 
-LOOKS = [
-    ("workstation", (80, 24)),
-    ("workstation", (120, 40)),
-    ("h100-server", (80, 24)),
-    ("h100-server", (120, 40)),
-    ("h100-server", (200, 50)),
-    ("mixed-server", (120, 40)),
-]
+Keys = Callable[[Pilot[None], GputuiApp], Awaitable[None]]
 
 
-@pytest.mark.parametrize(("scenario", "size"), LOOKS, ids=[f"{name}-{w}x{h}" for name, (w, h) in LOOKS])
-async def test_the_main_screen(
-    open_room: Opening, monkeypatch: pytest.MonkeyPatch, scenario: str, size: tuple[int, int]
-) -> None:
+def pressing(*keys: str, shows: str = "") -> Keys:
+    async def press(pilot: Pilot[None], app: GputuiApp) -> None:
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause()
+        if shows:
+            await until(pilot, lambda: shows in screen_text(app))
+
+    return press
+
+
+async def too_full(pilot: Pilot[None], app: GputuiApp) -> None:
+    """The reranker is put on a GPU that has no room for it."""
+    await pilot.press("g", "j", "j", "j", "j", "1")
+    await until(pilot, lambda: "may it be changed" in screen_text(app))
+    await pilot.press("y")
+    await until(pilot, lambda: "over by" in screen_text(app))
+
+
+async def asked(pilot: Pilot[None], app: GputuiApp) -> None:
+    await too_full(pilot, app)
+    await pilot.press("a")
+    await until(pilot, lambda: "Carry this out?" in screen_text(app))
+
+
+async def new_service(pilot: Pilot[None], app: GputuiApp) -> None:
+    app.push_screen(NewServiceForm(app._room, app._room.snapshot()))
+    await until(pilot, lambda: "jupyter" in screen_text(app) and "8000:8000" in screen_text(app))
+
+
+STATES: dict[str, tuple[str, Keys]] = {
+    "workstation": ("workstation", pressing()),
+    "h100-server": ("h100-server", pressing()),
+    "mixed-server": ("mixed-server", pressing()),
+    "edited": ("h100-server", too_full),
+    "apply-question": ("h100-server", asked),
+    "adoption-question": ("h100-server", pressing("6", shows="may it be changed")),
+    "edit-dialog": ("h100-server", pressing("g", "j", "enter", shows="LEFT WITH IT")),
+    "strategies": ("h100-server", pressing("s", shows="proved")),
+    "columns": ("h100-server", pressing("C", shows="Which columns?")),
+    "marked": ("h100-server", pressing("g", "space", "space", shows="●")),
+    "logs": ("h100-server", pressing("l", shows="200 OK")),
+    "processes": ("h100-server", pressing("o", shows="python train.py")),
+    "process-tree": ("h100-server", pressing("o", "t", shows="all of this")),
+    "findings": ("mixed-server", pressing("f", shows="rows wait")),
+    "history": ("h100-server", pressing("h", shows="nothing was saved yet")),
+    "events": ("h100-server", pressing("w", shows="nothing happened so far")),
+    "launch": ("h100-server", pressing("v", shows="no apply yet")),
+    "gpu-detail": ("mixed-server", pressing("m", "j", shows="remapped rows")),
+    "gpu-links": ("h100-server", pressing("m", "T", shows="NV18")),
+    "cards-as-rows": ("h100-server", pressing("c", "c")),
+    "cards-as-line": ("h100-server", pressing("c", "c", "c")),
+    "zoomed": ("h100-server", pressing("o", "z")),
+    "inspect": ("h100-server", pressing("i", shows="as the engine has it")),
+    "help": ("h100-server", pressing("question_mark", shows="Keys: services")),
+    "new-service": ("h100-server", new_service),
+    "filter": ("h100-server", pressing("slash", *"whisper")),
+}
+
+
+def styles_of(app: GputuiApp) -> str:
+    """Letters for the styles of all cells, as run lengths, under what each letter means."""
+    letters: dict[str, str] = {}
+    lines = []
+    for strip in app.screen_stack[-1]._compositor.render_strips():
+        runs: list[list[object]] = []
+        for text, style, _ in strip:
+            name = letters.setdefault(str(style), chr(0x61 + len(letters) % 26) + (str(len(letters) // 26) or ""))
+            if runs and runs[-1][1] == name:
+                runs[-1][0] = int(str(runs[-1][0])) + len(text)
+            else:
+                runs.append([len(text), name])
+        lines.append(" ".join(f"{count}{name}" for count, name in runs))
+    legend = [f"{name} = {style}" for style, name in letters.items()]
+    return "\n".join([*legend, "", *lines]) + "\n"
+
+
+def text_of(app: GputuiApp) -> str:
+    return "\n".join(line.rstrip() for line in screen_text(app).splitlines()) + "\n"
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_the_look(open_room: Opening, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     monkeypatch.setattr(time, "strftime", lambda _format: "14:03")
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
     monkeypatch.setattr("gputui.gpus.readers.STALE_AFTER_S", float("inf"))  # the clock of the simulation stands still
-    room = open_room(scenario, now=1_700_000_000.0)
-    app = app_of(room)
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: "running, found" in screen_text(app) and "nothing to do" in screen_text(app))
-        text = "\n".join(line.rstrip() for line in screen_text(app).splitlines()) + "\n"
-    path = GOLDEN / f"{scenario}-{size[0]}x{size[1]}.txt"
-    if os.environ.get("GPUTUI_GOLDEN") == "write":
-        path.write_text(text)
-    assert text == path.read_text()
+    monkeypatch.setattr("gputui.control.new_services.NewServices.free_port", lambda *_: 8000)
+    scenario, keys = STATES[state]
+    room = open_room(scenario, now=NOW)
+    pictures: dict[str, str] = {}
+    app = app_of(room, theme=THEMES[0])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: ", found" in screen_text(app) and "nothing to do" in screen_text(app))
+        await keys(pilot, app)
+        for width, height in SIZES:
+            await pilot.resize_terminal(width, height)
+            for theme in THEMES:
+                app.theme = theme
+                await pilot.pause(0.1)
+                app.clear_notifications()
+                await pilot.pause(0.1)
+                pictures[f"{state}-{width}x{height}.txt"] = text_of(app)
+                pictures[f"{state}-{width}x{height}.{theme.removeprefix('gputui-')}"] = styles_of(app)
+    GOLDEN.mkdir(exist_ok=True)
+    for name, picture in pictures.items():
+        path = GOLDEN / name
+        if os.environ.get("GPUTUI_GOLDEN") == "write":
+            path.write_text(picture)
+        assert picture == path.read_text(), name

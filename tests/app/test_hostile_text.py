@@ -24,7 +24,8 @@ def test_a_hostile_server_cannot_touch_the_terminal(tmp_path: Path) -> None:
     everything = "".join(PAYLOADS.values()) + MARKUP
     for container in scenario["containers"]:
         container["command"] = ["serve", "--model", everything]
-        container["log"] = [*PAYLOADS.values(), MARKUP, "x" * 100_000]
+        json_line = '{"a": "\\u001b[2J\\u0007harmless", "b": "' + "y" * 1000 + '"}'
+        container["log"] = [*PAYLOADS.values(), MARKUP, json_line, "x" * 1_000_000, *PAYLOADS.values(), MARKUP]
         container["image"] = everything
         container["labels"]["com.docker.compose.service"] += everything
     scenario["processes"] = [
@@ -32,7 +33,13 @@ def test_a_hostile_server_cannot_touch_the_terminal(tmp_path: Path) -> None:
     ]
     path = tmp_path / "hostile.yaml"
     path.write_text(yaml.safe_dump(scenario))
-    raw = bytes_of([f"--demo={path}"], keys=[b"l", b"o", b"f", b"p", b"1", b"y", b"\x1b[B", b"l"])
+    keys = [
+        b"l", b"w", b"J", b"t", b"/", b"P", b"\r", b"&", b"x", b"\r", b"\x1b",  # logs, in all their forms
+        b"\t", b"o", b"t", b"K", b"\x1b", b"f", b"h", b"w", b"\x1b", b"i", b"\x1b", b"m", b"T", b"\x1b",
+        b"1", b"y", b"p", b"a", b"\x1b", b"s", b"\x1b", b"\r", b"\x1b", b"\x10", b"\x1b", b"?", b"\x1b",
+        b"\x1b[B", b"l",
+    ]  # fmt: skip
+    raw = bytes_of([f"--demo={path}"], keys)
     raw = re.sub(rb"\x1b\]22;[a-z]*\x07", b"", raw)  # Textual's own, for the shape of the pointer
     assert b"svc[/red]" in raw, "the text itself is shown"
     for name, payload in PAYLOADS.items():

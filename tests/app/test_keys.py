@@ -1,16 +1,28 @@
-"""What each key does, seen in the control room and on the screen."""
+"""What each key does to services and the draft, seen in the control room and on the screen."""
 
+import os
 import time
 from collections.abc import Callable
 
 from textual.pilot import Pilot
 
 from gputui.app.app import GputuiApp
+from gputui.app.keymap import CONTEXTS
+from gputui.app.screens.gpus import Gpus
+from gputui.app.screens.main import MainScreen
+from gputui.app.widgets.finding_pane import FindingPane
+from gputui.app.widgets.history_pane import HistoryPane
+from gputui.app.widgets.launch_pane import LaunchPane
+from gputui.app.widgets.logs import Logs
+from gputui.app.widgets.process_pane import ProcessPane
+from gputui.app.widgets.row_table import RowTable
+from gputui.app.widgets.services import Services
 from gputui.control.local import LocalControlRoom
 from gputui.domain.service import Service
 from tests.app.conftest import Opening, app_of, screen_text
 
 SIZE = (140, 42)
+PATIENCE_S = float(os.environ.get("GPUTUI_PATIENCE") or 60)
 
 
 def service(room: LocalControlRoom, name: str) -> Service:
@@ -24,12 +36,20 @@ def labels(room: LocalControlRoom, name: str) -> list[str]:
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
         if condition():
             return
         await pilot.pause(0.05)
     raise AssertionError(f"never came true\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
+
+
+async def shows(pilot: Pilot[None], *texts: str) -> None:
+    await until(pilot, lambda: all(text in screen_text(pilot.app) for text in texts))  # type: ignore[arg-type]
+
+
+async def shows_no(pilot: Pilot[None], text: str) -> None:
+    await until(pilot, lambda: text not in screen_text(pilot.app))  # type: ignore[arg-type]
 
 
 async def select(pilot: Pilot[None], room: LocalControlRoom, name: str) -> None:
@@ -39,9 +59,24 @@ async def select(pilot: Pilot[None], room: LocalControlRoom, name: str) -> None:
 
 async def press_and_adopt(pilot: Pilot[None], app: GputuiApp, key: str) -> None:
     """A key that edits a container which was only found, and yes to the question."""
+    del app
     await pilot.press(key)
-    await until(pilot, lambda: "may it be changed" in screen_text(app))
+    await shows(pilot, "may it be changed")
     await pilot.press("y")
+
+
+def test_each_key_has_a_place_where_it_counts() -> None:
+    owners = {
+        "everywhere": MainScreen, "services": Services, "tables": RowTable, "logs": Logs, "launch": LaunchPane,
+        "processes": ProcessPane, "findings": FindingPane, "history": HistoryPane, "GPUs": Gpus,
+    }  # fmt: skip
+    assert owners.keys() == CONTEXTS.keys()
+    for name, bindings in CONTEXTS.items():
+        for binding in bindings:
+            action = binding.action.partition("(")[0]
+            owner = GputuiApp if action.startswith("app.") else owners[name]
+            assert hasattr(owner, f"action_{action.removeprefix('app.')}"), (name, action)
+            assert binding.id and binding.tooltip, (name, action)
 
 
 async def test_digits_toggle_gpus_in_the_order_pressed_and_undo_takes_them_back(room: LocalControlRoom) -> None:
@@ -49,15 +84,17 @@ async def test_digits_toggle_gpus_in_the_order_pressed_and_undo_takes_them_back(
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-rerank")
         await pilot.press("5")
-        await until(pilot, lambda: "may it be changed from here?" in screen_text(app))
+        await shows(pilot, "may it be changed from here?")
         assert labels(room, "ai-rerank") == ["2"]
         await pilot.press("y")
         await until(pilot, lambda: labels(room, "ai-rerank") == ["2", "5"])
         await pilot.press("0", "2")
         await until(pilot, lambda: labels(room, "ai-rerank") == ["5", "0"])
-        await until(pilot, lambda: "2 → 5,0" in screen_text(app) and "1 unsaved" in screen_text(app))
+        await shows(pilot, "2 → 5,0", "1 unsaved")
         await pilot.press("u")
         await until(pilot, lambda: labels(room, "ai-rerank") == ["2", "5", "0"])
+        await pilot.press("U")
+        await until(pilot, lambda: labels(room, "ai-rerank") == ["5", "0"])
 
 
 async def test_no_to_the_question_changes_nothing(room: LocalControlRoom) -> None:
@@ -65,9 +102,9 @@ async def test_no_to_the_question_changes_nothing(room: LocalControlRoom) -> Non
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-rerank")
         await pilot.press("5")
-        await until(pilot, lambda: "may it be changed" in screen_text(app))
+        await shows(pilot, "may it be changed")
         await pilot.press("n")
-        await until(pilot, lambda: "may it be changed" not in screen_text(app))
+        await shows_no(pilot, "may it be changed")
         assert room.snapshot().draft.changed == ()
 
 
@@ -77,7 +114,7 @@ async def test_the_warning_stands_on_row_and_card_at_the_moment_of_the_edit(room
         await select(pilot, room, "ai-rerank")
         await press_and_adopt(pilot, app, "1")
         await pilot.press("2")
-        await until(pilot, lambda: "would fit" in screen_text(app))
+        await shows(pilot, "would fit")
         text = screen_text(app)
         assert (
             "ai-rerank needs 9.8 GiB (observed); GPU 1 has 1.1 of 79.1 GiB free (60.0 ai-emb, 18.0 bob: python 81231)"
@@ -88,30 +125,82 @@ async def test_the_warning_stands_on_row_and_card_at_the_moment_of_the_edit(room
         assert "+ ai-rerank 9.8" in text
 
 
-async def test_enter_takes_typed_gpus_and_a_budget(room: LocalControlRoom) -> None:
+async def test_enter_takes_typed_gpus_a_budget_and_a_priority(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-rerank")
         await pilot.press("enter")
-        await until(pilot, lambda: "GPUs in order" in screen_text(app))
-        await pilot.press("end", "backspace", *"3,7", "tab", *"3.5GiB", "enter")
-        await until(pilot, lambda: "may it be changed" in screen_text(app))
+        await shows(pilot, "GPUs in order", "does not fit")
+        await pilot.press("end", "backspace", *"3,7", "tab", *"3.5GiB", "tab", *"4", "enter")
+        await shows(pilot, "may it be changed")
         await pilot.press("y")
         await until(pilot, lambda: labels(room, "ai-rerank") == ["3", "7"])
         await until(pilot, lambda: service(room, "ai-rerank").budget_mib == 3584)
+        await until(pilot, lambda: service(room, "ai-rerank").priority == 4)
 
 
-async def test_what_was_typed_wrong_is_told_and_changes_nothing(room: LocalControlRoom) -> None:
+async def test_the_picker_chooses_by_space_and_by_digit_in_order(room: LocalControlRoom) -> None:
     app = app_of(room)
-    async with app.run_test(size=SIZE, notifications=True) as pilot:
+    async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-rerank")
         await pilot.press("enter")
-        await until(pilot, lambda: "GPUs in order" in screen_text(app))
-        await pilot.press("end", "backspace", *"99", "enter")
-        await until(pilot, lambda: "may it be changed" in screen_text(app))
+        await shows(pilot, "LEFT WITH IT")
+        await pilot.press("down", "2", "7", "j", "space", "enter")
+        await shows(pilot, "may it be changed")
         await pilot.press("y")
-        await until(pilot, lambda: "there is no GPU “99”" in screen_text(app))
-        assert labels(room, "ai-rerank") == ["2"]
+        await until(pilot, lambda: labels(room, "ai-rerank") == ["7", "1"])
+
+
+async def test_what_was_typed_wrong_is_told_and_nothing_of_it_is_lost(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "ai-rerank")
+        await pilot.press("enter")
+        await shows(pilot, "GPUs in order")
+        await pilot.press("end", "backspace", *"99", "tab", *"2GiB", "enter")
+        await shows(pilot, "there is no GPU “99”", "2GiB")
+        await pilot.press("shift+tab", "backspace", "backspace", "3", "tab", "backspace", "enter")
+        await shows(pilot, "may it be changed")
+        await pilot.press("y")
+        await until(pilot, lambda: labels(room, "ai-rerank") == ["3"])
+        assert len(room.snapshot().draft.past) == 1, "one edit, to be taken back as one"
+
+
+async def test_an_empty_field_leaves_each_of_several_services_as_it_is(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("asterisk", "enter")
+        await shows(pilot, "6 services at once", "each as it is")
+        await pilot.press("tab", "tab", "9", "enter")
+        await shows(pilot, "may they be changed")
+        await pilot.press("y")
+        await until(pilot, lambda: all(one.priority == 9 for one in room.snapshot().services))
+        assert labels(room, "ai-vision") == ["4", "5"]
+
+
+async def test_marked_services_are_edited_at_once_and_taken_back_at_once(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "ai-asr")
+        await pilot.press("space", "space", "6")
+        await shows(pilot, "ai-asr, ai-emb: containers that gputui found; may they be changed")
+        await pilot.press("y")
+        await until(pilot, lambda: labels(room, "ai-asr") == ["3", "6"] and labels(room, "ai-emb") == ["1", "6"])
+        await pilot.press("d")
+        await until(pilot, lambda: not service(room, "ai-asr").enabled and not service(room, "ai-emb").enabled)
+        await pilot.press("u")
+        await until(pilot, lambda: service(room, "ai-asr").enabled and service(room, "ai-emb").enabled)
+        await pilot.press("escape")
+        await shows_no(pilot, "●")
+
+
+async def test_all_that_is_shown_is_marked_by_one_key(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("asterisk")
+        await until(pilot, lambda: screen_text(app).count("●") == 6)
+        await pilot.press("asterisk")
+        await shows_no(pilot, "●")
 
 
 async def test_save_writes_a_revision_and_apply_carries_it_out(room: LocalControlRoom) -> None:
@@ -119,62 +208,134 @@ async def test_save_writes_a_revision_and_apply_carries_it_out(room: LocalContro
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-rerank")
         await pilot.press("5")
-        await until(pilot, lambda: "may it be changed" in screen_text(app))
+        await shows(pilot, "may it be changed")
         await pilot.press("y", "ctrl+s")
         await until(pilot, lambda: room.snapshot().draft.saved.revision == 2)
         await pilot.press("a")
-        await until(pilot, lambda: "Carry this out?" in screen_text(app))
+        await shows(pilot, "Carry this out?", "ai-rerank will be away", "as docker run")
         await pilot.press("y")
-        await until(pilot, lambda: "[Launch]" in screen_text(app))
-        await until(pilot, lambda: "✓ done" in screen_text(app))
+        await shows(pilot, "[Launch]")
+        await shows(pilot, "✓ done")
         await until(pilot, lambda: len(service(room, "ai-rerank").running_on) == 2)
         await pilot.press("h")
-        await until(pilot, lambda: "edited on the screen" in screen_text(app))
+        await shows(pilot, "edited on the screen")
 
 
-async def test_disable_then_apply_stops_and_the_log_is_followed(room: LocalControlRoom) -> None:
+async def test_disable_then_apply_stops(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-asr")
-        await pilot.press("l")
-        await until(pilot, lambda: "log of ai-asr" in screen_text(app) and "200 OK" in screen_text(app))
-        await select(pilot, room, "ai-llm")
-        await until(pilot, lambda: "log of ai-llm" in screen_text(app) and "200 OK" in screen_text(app))
-        await select(pilot, room, "ai-asr")
         await press_and_adopt(pilot, app, "d")
-        await until(pilot, lambda: "running, disabled" in screen_text(app))
+        await shows(pilot, "running, disabled")
         await pilot.press("a")
-        await until(pilot, lambda: "stop ai-asr" in screen_text(app))
+        await shows(pilot, "stop ai-asr", "ai-asr will stop.")
         await pilot.press("y")
         await until(pilot, lambda: service(room, "ai-asr").state == "exited")
 
 
-async def test_panes_filter_and_help(room: LocalControlRoom) -> None:
+async def test_a_running_apply_is_cancelled_and_taken_back(open_room: Opening) -> None:
+    room = open_room(settle_s=60, in_background=True)
+    app = app_of(room)
+    before = service(room, "ai-rerank").container
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await select(pilot, room, "ai-rerank")
+        await press_and_adopt(pilot, app, "6")
+        await until(pilot, lambda: labels(room, "ai-rerank") == ["2", "6"])
+        await pilot.press("a")
+        await shows(pilot, "Carry this out?")
+        await pilot.press("y")
+        await shows(pilot, "watch it come up", "ai-rerank: starting")
+        await pilot.press("v", "X")
+        await shows(pilot, "Cancel apply 1?", "is taken back")
+        await pilot.press("y")
+        await shows(pilot, "it was cancelled by alice")
+        await until(pilot, lambda: room.record(1).result == "rolled_back")
+        await until(pilot, lambda: service(room, "ai-rerank").running)
+        now = service(room, "ai-rerank").container
+        assert before is not None and now is not None and now.id == before.id
+
+
+async def test_the_question_before_a_stop_names_what_stops(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
-        for key, words in (
-            ("i", "GPU-00000003-4100"),
-            ("o", "python train.py"),
-            ("f", "nothing to say"),
-            ("h", "nothing was saved yet"),
-            ("p", "nothing to do"),
-        ):
-            await pilot.press(key)
-            await until(pilot, lambda words=words: words in screen_text(app))  # type: ignore[misc]
-        await pilot.press("slash", *"whisper", "enter")
-        await until(
-            pilot,
-            lambda: (
-                "ai-asr" in screen_text(app)
-                and "ai-vision  " not in screen_text(app).split("[Plan]")[0].split("STATE")[1]
-            ),
-        )
+        await select(pilot, room, "ai-asr")
+        await pilot.press("x")
+        await shows(pilot, "Stop ai-asr?", "ai-asr will stop.")
+        await pilot.press("n")
+        await pilot.press("r")
+        await shows(pilot, "Restart ai-asr?", "ai-asr will be away until the new start answers")
+        await pilot.press("y")
+        await shows(pilot, "✓ done")
+
+
+async def test_rows_are_sorted_by_any_column_and_filtered_by_pattern(room: LocalControlRoom) -> None:
+    app = app_of(room)
+
+    def order() -> list[str]:
+        lines = screen_text(app).split("STATE")[1].splitlines()
+        names = [line.split()[0] for line in lines if line.strip() and not line.startswith(" [")]
+        return [name for name in names if name.startswith(("ai-", "notebook"))][:6]
+
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: len(order()) == 6)
+        first = order()
+        for _ in range(4):
+            await pilot.press("full_stop")
+        await shows(pilot, "NEEDS/GPU ▲")
+        assert order() == ["notebook", "ai-asr", "ai-rerank", "ai-llm", "ai-emb", "ai-vision"]
+        await pilot.press("semicolon")
+        await shows(pilot, "NEEDS/GPU ▼")
+        assert order()[0] == "ai-vision"
+        for _ in range(4):
+            await pilot.press("comma")
+        assert order() == first
+        await pilot.press("slash", *"!ai-[ael]", "enter")
+        await until(pilot, lambda: order() == ["notebook", "ai-rerank", "ai-vision"])
         await pilot.press("escape")
-        await until(pilot, lambda: "Qwen2.5-VL-72B" in screen_text(app))
-        await pilot.press("question_mark")
-        await until(pilot, lambda: "append this GPU to the selected service" in screen_text(app))
+        await until(pilot, lambda: order() == first)
+
+
+async def test_chosen_columns_are_found_again_at_the_next_start(open_room: Opening) -> None:
+    from gputui.app.choices import choices_path
+
+    room = open_room()
+    app = app_of(room, choices_path=choices_path())
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("C")
+        await shows(pilot, "○ PROJECT")
+        await pilot.press("space", "down", "space", "enter")
+        await shows(pilot, "PROJECT")
+        await shows_no(pilot, "BACKEND")
+        await pilot.press("c")
+    again = app_of(room, choices_path=choices_path())
+    async with again.run_test(size=SIZE) as pilot:
+        await shows(pilot, "PROJECT")
+        assert "BACKEND" not in screen_text(again)
+
+
+async def test_a_fix_is_taken_from_the_finding(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await select(pilot, room, "ai-asr")
+        await pilot.press("F")
+        await shows(pilot, "no finding about ai-asr proposes another argument")
+
+
+async def test_the_service_is_inspected_with_its_command_and_no_secret(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=(140, 60)) as pilot:
+        await select(pilot, room, "ai-llm")
+        await pilot.press("i")
+        await shows(pilot, "docker run --detach --name ai-llm", "as the engine has it")
         await pilot.press("escape")
-        await until(pilot, lambda: "append this GPU" not in screen_text(app))
+        await shows_no(pilot, "as the engine has it")
+
+
+async def test_there_is_no_shell_in_a_simulated_container(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await pilot.press("e")
+        await shows(pilot, "is simulated: there is no shell in it")
 
 
 async def test_edits_that_are_not_saved_are_asked_about_at_the_end(room: LocalControlRoom) -> None:
@@ -183,9 +344,9 @@ async def test_edits_that_are_not_saved_are_asked_about_at_the_end(room: LocalCo
         await press_and_adopt(pilot, app, "6")
         await until(pilot, lambda: len(room.snapshot().draft.changed) == 1)
         await pilot.press("q")
-        await until(pilot, lambda: "1 edit is not saved. Quit without saving?" in screen_text(app))
+        await shows(pilot, "1 edit is not saved. Quit without saving?")
         await pilot.press("n")
-        await until(pilot, lambda: "Quit without saving?" not in screen_text(app))
+        await shows_no(pilot, "Quit without saving?")
         assert app.is_running
 
 
@@ -193,21 +354,65 @@ async def test_readonly_takes_the_keys_away_and_guards_the_room(open_room: Openi
     room = open_room(readonly=True)
     app = app_of(room, readonly=True)
     async with app.run_test(size=SIZE) as pilot:
-        await pilot.press("1", "a", "d")
+        await pilot.press("1", "a", "d", "n", "e", "U", "enter", "v", "v", "X", "o", "o", "K")
         await pilot.pause(0.2)
         text = screen_text(app)
-        assert "toggle GPU" not in text
+        assert "0-9 GPU" not in text
         assert "apply" not in text.splitlines()[-1]
+        assert "signal" not in text.splitlines()[-1]
+        assert len(app.screen_stack) == 1
         assert room.snapshot().draft.changed == ()
 
 
 async def test_sixteen_lines_or_cards_whatever_the_room(open_room: Opening) -> None:
     room = open_room("mixed-server")
-    for size, style in (((80, 24), "1:0"), ((120, 40), "╭"), ((200, 50), "╭")):
+    for size, style in (((80, 24), "1:0"), ((120, 40), "╭"), ((200, 50), "╭"), ((300, 80), "╭")):
         app = app_of(room)
         async with app.run_test(size=size) as pilot:
-            await until(pilot, lambda: "L40S" in screen_text(app))  # noqa: B023
+            await shows(pilot, "L40S")
             lines = screen_text(app).splitlines()
             assert len(lines) == size[1]
             assert any(style in line for line in lines)
             assert "tts" in screen_text(app)
+            assert "? help" in lines[-1] and "q quit" in lines[-1]
+
+
+async def test_other_keys_by_the_settings_are_those_of_the_help(room: LocalControlRoom) -> None:
+    from gputui.app.preferences import Preferences
+
+    keys = {"pane.history": "f7", "draft.undo": "ctrl+u,f8"}
+    app = app_of(room, preferences=Preferences(keys=keys))
+    async with app.run_test(size=(140, 70)) as pilot:
+        await pilot.press("f7")
+        await shows(pilot, "[History]")
+        await pilot.press("question_mark")
+        await shows(pilot, "f7", "pane.history")
+        line = next(line for line in screen_text(app).splitlines() if "draft.undo" in line)
+        assert "^u" in line and "f8" in line
+
+
+async def test_the_palette_has_everything_that_can_be_done_now(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("ctrl+p")
+        await pilot.pause(0.3)
+        await pilot.press(*"apply")
+        await shows(pilot, "save the draft and carry the plan out")
+        await pilot.press("escape", "escape")
+        await pilot.press("ctrl+p", *"strateg")
+        await shows(pilot, "what each strategy would assign")
+        await pilot.press("enter")
+        await shows(pilot, "Strategies    reserve")
+        await pilot.press("escape", "ctrl+p", *"ai-vis")
+        await shows(pilot, "go to this service")
+        await pilot.press("enter", "i")
+        await shows(pilot, "ai-vision", "lmsysorg/sglang")
+
+
+async def test_a_theme_is_seen_while_it_is_chosen_and_left_as_it_was(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("T", "j")
+        await until(pilot, lambda: app.theme == "gputui-light")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.theme == "gputui-dark")

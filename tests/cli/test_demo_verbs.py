@@ -74,7 +74,8 @@ def test_every_json_object_has_its_version() -> None:
         (["--host", "unix:///x", "--context", "y", "gpus"], "both name an engine"),
         (["--interval", "often", "gpus"], "no number of seconds"),
         (["frobnicate"], "invalid choice"),
-        (["--demo", "--theme", "x"], "needs a terminal"),
+        (["--demo", "--theme", "x"], "there is no theme"),
+        (["--demo"], "needs a terminal"),
     ],
 )
 def test_bad_usage_is_told_in_two_lines_with_exit_2(arguments: list[str], message: str) -> None:

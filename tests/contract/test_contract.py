@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gputui.domain.errors import EngineError, NotFound
+from gputui.domain.log import LogWindow
 from tests.contract.conftest import Pair
 
 
@@ -93,7 +94,7 @@ def test_a_log_is_followed_as_it_grows_and_can_be_closed(pair: Pair) -> None:
     identity = pair.engine.create(pair.spec("one", None))
     pair.engine.start(identity)
     assert eventually(lambda: any(b"ready" in line for line in pair.engine.last_log(identity, 10)))
-    stream = pair.engine.follow_log(identity, 100)
+    stream = pair.engine.follow_log(identity, LogWindow(tail=100))
     seen: list[bytes] = []
     reader = threading.Thread(target=lambda: seen.extend(stream))
     reader.start()

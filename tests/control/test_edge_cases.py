@@ -11,6 +11,7 @@ from gputui.domain.assignment import Assignments
 from gputui.domain.capabilities import HostAccess
 from gputui.domain.compose import ComposeProject
 from gputui.domain.errors import GputuiError
+from gputui.domain.service import TypedEdit
 from tests.app.conftest import Opening, open_room  # noqa: F401 - a fixture
 from tests.builders import gpu, service
 
@@ -40,13 +41,13 @@ def test_engine_unavailable_is_one_clear_error() -> None:
 
 
 def test_container_restart_fails_and_the_old_one_is_back(open_room: Opening) -> None:  # noqa: F811
-    room = open_room()
-    service = next(one for one in room.snapshot().services if one.name == "ai-asr")
-    room.set_gpus(service.key, "6", adopt=True)
+    room = open_room("mixed-server")
+    service = next(one for one in room.snapshot().services if one.name == "ocr")
+    room.edit([service.key], TypedEdit(gpus="0"), adopt=True)
     room.save("move it")
     record = room.record(room.apply(room.plan(), "move it"))
     assert record.result == "rolled_back"
-    assert record.services == {"ai-asr": "rolled_back"}
+    assert record.services == {"ocr": "rolled_back"}
     assert room.revisions()[1].reason == "as found", "and there is a revision to go back to"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gputui.control.local import LocalControlRoom
+from gputui.domain.service import TypedEdit
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.suggestion import STRATEGIES, Suggestion
 from gputui.project.json_values import from_json, to_json
@@ -16,9 +17,8 @@ from tests.app.conftest import Opening, open_room  # noqa: F401 - a fixture
 def room(open_room: Opening, request: pytest.FixtureRequest) -> LocalControlRoom:  # noqa: F811
     opened = open_room(request.param)
     service = opened.snapshot().services[0]
-    opened.set_gpus(service.key, "0", adopt=True)
-    opened.set_budget(service.key, "1GiB", adopt=True)
-    opened.set_argument(service.key, "--port", "9000", adopt=True)
+    opened.edit([service.key], TypedEdit(gpus="0", budget="1GiB"), adopt=True)
+    opened.set_argument([service.key], "--port", "9000", adopt=True)
     return opened
 
 

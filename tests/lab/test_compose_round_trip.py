@@ -143,7 +143,9 @@ while waiting:
     spec = ContainerSpec(name=service.container_name, body=service.body, networks=service.networks)
     grounds = {key: Ground(spec=spec, labels=marks)}
     (task,) = make_transaction(Plan(revision=1, steps=(step,)), grounds, project, terms).tasks
-    hands = Hands(engine=engine, source=None, gpus=(), patience=Patience(), tell=print, keep=print, abandoned=bool)
+    hands = Hands(
+        engine=engine, source=None, gpus=(), patience=Patience(), tell=print, keep=print, abandoned=bool, cancelled=str
+    )
     parts = Parts(None)
     for operation in task.operations:
         if operation.phase == "prepare":

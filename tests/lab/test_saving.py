@@ -160,13 +160,14 @@ def test_saving_over_a_newer_revision_is_refused_with_the_difference(lab: Lab, p
 import sys
 from gputui.cli.arguments import parse
 from gputui.domain.errors import Conflict
+from gputui.domain.service import TypedEdit
 from gputui import main
 arguments = parse(sys.argv[1:])
 room = main._real_room(arguments)
 room.start()
 snapshot = room.wait_until_seen(15)
 one = next(service for service in snapshot.services if service.name == "one")
-room.set_gpus(one.key, "3", adopt=True)
+room.edit([one.key], TypedEdit(gpus="3"), adopt=True)
 input()
 try:
     room.save("mine")

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 # Frames beyond 15 a second cannot be told apart over SSH; Textual reads this once, when it is imported.
@@ -15,59 +15,106 @@ if os.environ.get("SSH_CONNECTION"):
     os.environ.setdefault("TEXTUAL_FPS", "15")
 
 from rich.console import RenderableType
+from textual import work
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
 from textual.filter import LineFilter
 from textual.screen import Screen
 
+from gputui.app.ascii_signs import AsciiSigns
 from gputui.app.cell_diff import CellGrid
+from gputui.app.choices import Choices, choices_path, keep_choices, read_choices
 from gputui.app.fence import ControlCharacterFence
 from gputui.app.messages import SnapshotArrived
+from gputui.app.no_colour import NoColour
+from gputui.app.palette import Actions
+from gputui.app.preferences import Preferences, preferences_path, read_preferences
+from gputui.app.screens.gpus import Gpus
 from gputui.app.screens.main import MainScreen
-from gputui.app.theme_file import read_themes
+from gputui.app.screens.themes import Themes
+from gputui.app.theme_file import DEFAULT, MONO, default_theme, own_folder, read_themes
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import UsageError
 from gputui.domain.snapshot import Snapshot
+from gputui.domain.text import clean
 
 EXIT_LIMIT_S = 3.0
-
-DEFAULT_THEME = "gputui-dark"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppOptions:
-    """How the screen is to be."""
+    """How the screen is to be: `theme` was asked for, `suits` is one that suits the terminal. `choices_path` None keeps
+    no choices."""
 
     themes: Path
     theme: str | None = None
+    suits: str = DEFAULT
     readonly: bool = False
+    ascii: bool = False
+    preferences: Preferences = field(default_factory=Preferences)
+    choices_path: Path | None = None
 
 
 class GputuiApp(App[None]):
     """Shows a control room."""
 
     TITLE = "gputui"
-    CSS_PATH = ["app.tcss", "screens/main.tcss"]
+    CSS_PATH = ["app.tcss", "lines.tcss", "screens/main.tcss", "screens/gpus.tcss"]
     ENABLE_COMMAND_PALETTE = True
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
+    COMMANDS = {Actions}
 
     def __init__(self, room: ControlRoom, options: AppOptions) -> None:
         super().__init__()
         self._room = room
         self._options = options
+        self._choices = read_choices(options.choices_path) if options.choices_path else Choices()
         self.animation_level = "none"
         self._cells = CellGrid()
         themes, self._theme_faults = read_themes(options.themes)
-        for theme in themes:
+        more, faults = read_themes(own_folder())
+        self._theme_faults += faults
+        for theme in (*themes, *more):
             self.register_theme(theme)
-        if options.theme and options.theme not in self.available_themes:
-            names = ", ".join(sorted(self.available_themes))
-            raise UsageError(f"there is no theme “{options.theme}”", f"themes: {names}")
-        chosen = options.theme or DEFAULT_THEME
-        self.theme = chosen if chosen in self.available_themes else "textual-dark"
+        for asked, where in ((options.theme, ""), (options.preferences.theme, "settings: theme: ")):
+            if asked and asked not in self.available_themes:
+                names = ", ".join(sorted(self.available_themes))
+                raise UsageError(f"{where}there is no theme “{clean(asked, 60)}”", f"themes: {names}")
+        self.theme = self._first_theme()
+        self.set_keymap(options.preferences.keys)
+
+    def _first_theme(self) -> str:
+        """What was said, chosen or set, else what suits the terminal."""
+        options = self._options
+        asked = (options.theme, self._choices.theme, options.preferences.theme, options.suits, "textual-dark")
+        return next(one for one in asked if one in self.available_themes)
+
+    def keep(self, **chosen: object) -> None:
+        """Find it again at the next start."""
+        self._choices = replace(self._choices, **chosen)  # type: ignore[arg-type]
+        if self._options.choices_path is not None:
+            keep_choices(self._options.choices_path, self._choices)
+
+    @work
+    async def action_themes(self) -> None:
+        """Choose a theme."""
+        before = self.theme
+        own = sorted(name for name in self.available_themes if name.startswith("gputui-"))
+        rest = sorted(name for name in self.available_themes if not name.startswith(("gputui-", "ansi-")))
+        chosen: str | None = await self.push_screen_wait(Themes([*own, *rest], before))
+        if chosen is not None:
+            self.keep(theme=chosen)
+
+    def notify_desktop(self, text: str) -> None:
+        """Ask the terminal for a notification of the desktop (OSC 777, as foot, kitty, wezterm and others know it)."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(f"\x1b]777;notify;gputui;{clean(text, 200).replace(';', ',')}\x07")
 
     def get_line_filters(self) -> list[LineFilter]:
-        """Textual's own, and the fence behind them."""
-        return [*super().get_line_filters(), ControlCharacterFence()]
+        """Textual's own, or no colour at all; ASCII signs where nothing else can be shown; then the fence."""
+        filters: list[LineFilter] = [NoColour()] if self.theme == MONO else [*super().get_line_filters()]
+        signs = [AsciiSigns()] if self._options.ascii else []
+        return [*filters, *signs, ControlCharacterFence()]
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         """Write only the cells that change."""
@@ -91,7 +138,8 @@ class GputuiApp(App[None]):
 
     def get_default_screen(self) -> Screen[None]:
         """The main screen."""
-        return MainScreen(self._room, readonly=self._options.readonly)
+        options = self._options
+        return MainScreen(self._room, options.preferences, self._choices, readonly=options.readonly)
 
     def on_mount(self) -> None:
         """Listen to the room and to signals that end a session."""
@@ -117,22 +165,42 @@ class GputuiApp(App[None]):
             self.post_message(SnapshotArrived(snapshot))
 
     def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
-        """Hand it to the main screen, whatever dialog lies over it."""
-        main = self.screen_stack[0] if self.screen_stack else None
-        if isinstance(main, MainScreen) and main.is_mounted:
-            main.show(message.snapshot)
+        """Hand it to the screens that show snapshots, whatever dialog lies over them."""
+        for screen in self.screen_stack:
+            if isinstance(screen, (MainScreen, Gpus)) and screen.is_mounted:
+                screen.show(message.snapshot)
+
+
+def needs_ascii(preferences: Preferences, *, asked: bool) -> bool:
+    """Whether only ASCII can be shown: as asked or set, else where the locale has nothing else."""
+    if asked or preferences.ascii is not None:
+        return asked or bool(preferences.ascii)
+    # Of what the person's locale says: Python itself takes the locale C for UTF-8.
+    said = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), "")
+    return bool(said) and "utf" not in said.lower()
 
 
 def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path) -> int:
     """Run the screen until it is left; the exit code.
 
     Raises:
-        UsageError: there is no such theme, or no terminal.
+        UsageError: there is no such theme, no terminal, or the settings are wrong.
     """
-    if os.environ.get("TERM", "dumb") == "dumb" or not os.isatty(1):
+    preferences = read_preferences(preferences_path())
+    term, colours = os.environ.get("TERM", "dumb"), os.environ.get("COLORTERM", "")
+    options = AppOptions(
+        themes=themes,
+        theme=arguments.theme,
+        suits=default_theme(term, colours, no_color=bool(os.environ.get("NO_COLOR"))),
+        readonly=arguments.readonly,
+        ascii=needs_ascii(preferences, asked=arguments.ascii),
+        preferences=preferences,
+        choices_path=choices_path(),
+    )
+    app = GputuiApp(room, options)
+    if term == "dumb" or not (os.isatty(1) and os.isatty(2)):
         raise UsageError("the screen needs a terminal", "use a verb instead, as in `gputui gpus`; see --help")
-    app = GputuiApp(room, AppOptions(themes=themes, theme=arguments.theme, readonly=arguments.readonly))
-    app.run()
+    app.run(mouse=preferences.mouse and not arguments.no_mouse)
     apply = room.snapshot().apply
     if apply is not None and apply.under_way:
         how = (

@@ -1,16 +1,20 @@
 """What the keys do: calls to the control room, with their questions and their errors. It knows no widget."""
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from gputui.app.ages import duration_text
 from gputui.app.background import in_thread
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer, Refusal
 from gputui.domain.event import cut_off_text
 from gputui.domain.finding import Finding
+from gputui.domain.gpu import GpuProcess, ProcessSignal
+from gputui.domain.new_service import FileEdit
 from gputui.domain.plan import Plan, Step
-from gputui.domain.service import Fallback, Service, ServiceKey
+from gputui.domain.service import Fallback, Service, ServiceKey, TypedEdit
 from gputui.domain.suggestion import Suggestion
 
 Severity = Literal["information", "warning", "error"]
@@ -22,13 +26,14 @@ ADOPTED = "It is then recreated by plans, and put back as it was if that fails."
 @dataclass(frozen=True, slots=True)
 class Person:
     """Whom the commands talk to: `ask` a question (with details, and the word for yes), let them `choose` among
-    answers (key and text; the key, or None for none of them), `tell` the outcome, and `launched` when an apply has
-    begun."""
+    answers (key and text; the key, or None for none of them), `tell` the outcome, `launched` when an apply has begun,
+    and `run` a program that takes the terminal."""
 
     ask: Callable[[str, str, str], Awaitable[bool]]
     choose: Callable[[str, str, Sequence[tuple[str, str]]], Awaitable[str | None]]
     tell: Callable[[str, Severity], None]
     launched: Callable[[int], None]
+    run: Callable[[Sequence[str]], None]
 
 
 class Commands:
@@ -53,24 +58,26 @@ class Commands:
         except GputuiError as error:
             self._told(error)
 
-    async def toggle_gpu(self, service: Service, label: str) -> None:
-        """Append this GPU to the service's, or take it away."""
-        await self.edit(lambda adopt: self._room.toggle_gpu(service.key, label, adopt=adopt))
+    async def toggle_gpu(self, services: Sequence[Service], label: str) -> None:
+        """Append this GPU to the services', or take it away."""
+        await self.edit(lambda adopt: self._room.toggle_gpu(_keys(services), label, adopt=adopt))
 
-    async def set_gpus_and_budget(self, service: Service, gpus: str, budget: str) -> None:
+    async def set_all(self, services: Sequence[Service], typed: TypedEdit) -> None:
         """What was typed in the edit dialog."""
+        await self.edit(lambda adopt: self._room.edit(_keys(services), typed, adopt=adopt))
 
-        def change(adopt: bool) -> None:
-            self._room.set_gpus(service.key, gpus, adopt=adopt)
-            before = "" if service.budget_mib is None else f"{service.budget_mib}MiB"
-            if budget.strip() != before:
-                self._room.set_budget(service.key, budget, adopt=adopt)
+    def fault_of(self, services: Sequence[Service], typed: TypedEdit) -> str:
+        """What is wrong with what was typed; empty where nothing is."""
+        try:
+            self._room.check(_keys(services), typed)
+        except GputuiError as error:
+            return f"{error.what}. {error.fix}" if error.fix else error.what
+        return ""
 
-        await self.edit(change)
-
-    async def toggle_enabled(self, service: Service) -> None:
-        """Enable the service or disable it."""
-        await self.edit(lambda adopt: self._room.set_enabled(service.key, not service.enabled, adopt=adopt))
+    async def toggle_enabled(self, services: Sequence[Service]) -> None:
+        """Disable the services; enable them, where none is enabled."""
+        enabled = not any(one.enabled for one in services)
+        await self.edit(lambda adopt: self._room.set_enabled(_keys(services), enabled, adopt=adopt))
 
     async def take_suggestion(self, suggestion: Suggestion) -> None:
         """Take over what a strategy suggests, as one edit."""
@@ -96,7 +103,7 @@ class Commands:
         for change in edits:
             await self.edit(
                 lambda adopt, change=change: self._room.set_argument(  # type: ignore[misc]
-                    service.key, change.argument, change.value, adopt=adopt
+                    [service.key], change.argument, change.value, adopt=adopt
                 )
             )
 
@@ -104,6 +111,11 @@ class Commands:
         """Take the last edit back."""
         if not self._room.undo():
             self._person.tell("there is no edit to take back", "information")
+
+    def redo(self) -> None:
+        """Make the edit again that was taken back."""
+        if not self._room.redo():
+            self._person.tell("no edit was taken back", "information")
 
     async def save(self) -> None:
         """Save the draft; where somebody saved something else meanwhile, ask which of both holds."""
@@ -154,12 +166,15 @@ class Commands:
             self._told(Refusal(refused.text, refused.fix))
             return
         losing = frozenset(one.service for one in plan.findings if one.code == "writable-layer")
-        choices = [("y", "apply"), *([("k", "keep what they wrote as images, and apply")] if losing else [])]
+        # What speaks against it does not stop who says so by another key.
+        forced = bool(plan.obstacles)
+        choices = [("f", "apply in spite of the errors") if forced else ("y", "apply")]
+        choices += [("k", "keep what they wrote as images, and apply")] if losing and not forced else []
         choice = await self._person.choose("Carry this out?", describe(plan), choices)
         if choice is None:
             return
         layers = frozenset(step.service for step in plan.doing if choice == "k" and step.name in losing)
-        await self._launch(lambda: self._saved_plan(plan), "applied on the screen", layers)
+        await self._launch(lambda: self._saved_plan(plan), "applied on the screen", layers, force=forced)
 
     async def finish_cut_off(self) -> bool:
         """Whether there is an apply that was cut off; then it is asked what to do with it, and that is begun."""
@@ -209,26 +224,34 @@ class Commands:
         except GputuiError as error:
             self._told(error)
 
-    async def lifecycle(self, service: Service, action: Literal["restart", "start", "stop"]) -> None:
-        """Restart, start or stop one service, as it is."""
-        question = f"{action.capitalize()} {service.name}?"
-        if await self._person.ask(question, "", action):
-            if service.adopted and action != "restart":
-                # Or the next apply would do the opposite.
-                await self.edit(lambda _: self._room.set_enabled(service.key, action == "start", adopt=False))
+    async def lifecycle(self, services: Sequence[Service], action: Literal["restart", "start", "stop"]) -> None:
+        """Restart, start or stop services, as they are."""
+        names = [f"{one.key.project}/{one.name}" if one.key.project else one.name for one in services]
+        shown = ", ".join(one.name for one in services)
+        try:
+            plan = self._room.lifecycle_plan(names, action)
+        except GputuiError as error:
+            self._told(error)
+            return
+        if not await self._person.ask(f"{action.capitalize()} {shown}?", downtime(plan), action):
+            return
+        if action != "restart":
+            # Or the next apply would do the opposite.
+            adopted = [one for one in services if one.adopted and one.enabled != (action == "start")]
+            if adopted:
+                await self.edit(lambda _: self._room.set_enabled(_keys(adopted), action == "start", adopt=False))
                 await self.save()
-            await self._launch(lambda: self._room.lifecycle_plan([service.name], action), f"{action} {service.name}")
+        await self._launch(lambda: self._room.lifecycle_plan(names, action), f"{action} {shown}")
 
-    async def roll_back(self) -> None:
-        """Take back what was cut off; else go back to the revision before, after looking at the plan."""
+    async def roll_back(self, revision: int | None = None) -> None:
+        """Take back what was cut off; else go back to this revision (the one before), after looking at the plan."""
         if await self.finish_cut_off():
             return
         try:
-            if not await self._person.ask(
-                "Go back to the revision before this one?", "It is saved as a new one.", "roll back"
-            ):
+            which = "the revision before this one" if revision is None else f"revision {revision}"
+            if not await self._person.ask(f"Go back to {which}?", "It is saved as a new one.", "roll back"):
                 return
-            saved = await in_thread(lambda: self._room.roll_back(None))
+            saved = await in_thread(lambda: self._room.roll_back(revision))
             await in_thread(self._room.find_out)
         except GputuiError as error:
             self._told(error)
@@ -237,8 +260,59 @@ class Commands:
         if plan.doing and await self._person.ask("Carry the rollback out now?", describe(plan), "apply"):
             await self._launch(self._room.plan, saved.reason)
 
+    async def cancel(self, apply_id: int) -> None:
+        """Have a running apply taken back."""
+        details = "What is not finished yet is taken back; services that it has finished stay as they are now."
+        if not await self._person.ask(f"Cancel apply {apply_id}?", details, "cancel it"):
+            return
+        try:
+            await in_thread(lambda: self._room.cancel(apply_id))
+        except GputuiError as error:
+            self._told(error)
+            return
+        self._person.tell("it is being taken back", "information")
+
+    async def signal(self, process: GpuProcess, service: str) -> None:
+        """Send a signal to a process, after asking which."""
+        who = f"{process.pid} of {process.user or 'an unknown user'}: {process.command or '?'}"
+        warning = f"It belongs to {service}: x on the service stops it as a whole.\n" if service else ""
+        choices = [("t", "TERM: end"), ("i", "INT: interrupt"), ("k", "KILL: end at once")]
+        choice = await self._person.choose("Send which signal?", warning + who, choices)
+        signals: dict[str, ProcessSignal] = {"t": "TERM", "i": "INT", "k": "KILL"}
+        if choice is None:
+            return
+        try:
+            await in_thread(lambda: self._room.signal(process.pid, process.start_time, signals[choice]))
+        except GputuiError as error:
+            self._told(error)
+            return
+        self._person.tell(f"{signals[choice]} was sent to {process.pid}", "information")
+
+    async def write_service(self, edit: FileEdit) -> None:
+        """Write a new service into the Compose file, as it was looked at."""
+        try:
+            await in_thread(lambda: self._room.write_service(edit))
+        except GputuiError as error:
+            self._told(error)
+            return
+        self._person.tell(f"written to {edit.path}; a creates and starts it", "information")
+
+    async def shell(self, service: Service) -> None:
+        """A shell in the service's container; the screen waits for its end."""
+        try:
+            command = await in_thread(lambda: self._room.shell_command(service.key))
+        except GputuiError as error:
+            self._told(error)
+            return
+        self._person.run(command)
+
     async def _launch(
-        self, make_plan: Callable[[], Plan], reason: str, keep_layers: frozenset[ServiceKey] = frozenset()
+        self,
+        make_plan: Callable[[], Plan],
+        reason: str,
+        keep_layers: frozenset[ServiceKey] = frozenset(),
+        *,
+        force: bool = False,
     ) -> None:
         if self._launching:
             self._person.tell("another command is being started", "warning")
@@ -246,7 +320,7 @@ class Commands:
         self._launching = True
         try:
             plan = await in_thread(make_plan)
-            number = await in_thread(lambda: self._room.apply(plan, reason, keep_layers=keep_layers))
+            number = await in_thread(lambda: self._room.apply(plan, reason, force=force, keep_layers=keep_layers))
         except GputuiError as error:
             self._told(error)
             return
@@ -255,23 +329,50 @@ class Commands:
         self._person.launched(number)
 
 
+def _keys(services: Sequence[Service]) -> list[ServiceKey]:
+    return [service.key for service in services]
+
+
 def _is_same(plan: Plan, confirmed: Plan) -> bool:
     """Whether both do the same; what was measured besides does not count."""
 
     def plain(step: Step) -> Step:
-        return replace(step, diff=(), layer=None)
+        return replace(step, diff=(), layer=None, command="", down_s=None)
 
     return [plain(step) for step in plan.doing] == [plain(step) for step in confirmed.doing]
 
 
+def downtime(plan: Plan) -> str:
+    """What is away while the plan is carried out; empty where nothing is."""
+    away = [step.name for step in plan.doing if step.action in ("recreate", "restart", "stop")]
+    lasting = [step.name for step in plan.doing if step.action == "stop"]
+    known = [step.down_s for step in plan.doing if step.action in ("recreate", "restart") and step.down_s]
+    if not away:
+        return ""
+    if lasting == away:
+        return f"{', '.join(away)} will stop."
+    usual = f", about {duration_text(sum(known))} in all by what is known of their models" if known else ""
+    return f"{', '.join(away)} will be away until the new start answers{usual}."
+
+
+_UUID = re.compile(r"\b((?:GPU|MIG)-[0-9a-f]{8})-[0-9a-f-]{27}\b")
+
+
+def short_uuids(text: str) -> str:
+    """With GPUs by the first part of their UUIDs, which tells them apart."""
+    return _UUID.sub(r"\1…", text)
+
+
 def describe(plan: Plan) -> str:
     """The steps of a plan with all that changes, and the findings that speak against it."""
-    lines = []
+    lines = [f" {downtime(plan)}"] if downtime(plan) else []
     for number, step in enumerate(plan.doing, start=1):
         others = [one.name for one in plan.doing if one.unit == step.unit and one is not step]
         together = f" (stopped and started together with {', '.join(others)})" if others else ""
         lines.append(f" {number} {step.action} {step.name}: {step.cause}{together}")
-        lines += [f"     {line}" for line in step.diff]
+        lines += [f"     {short_uuids(line)}" for line in step.diff]
+        if step.command:
+            lines.append(f"     as {step.command}")
     lines += [f" ▲ {one.text}" for one in plan.findings if one.severity == "warning"]
     lines += [f" ✗ {one.text}" for one in plan.findings if one.severity in ("error", "refusal")]
     return "\n".join(lines)

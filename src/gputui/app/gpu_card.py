@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gputui.app.graphs import blocks
 from gputui.app.lines import Line, Run, fit, width_of
 from gputui.domain.gpu import Reading
 from gputui.domain.memory import GpuMemory, MemoryShare
@@ -15,19 +16,23 @@ SHARES = {
     "freed": ("▚", "freed"),
     "planned": ("▒", "planned"),
 }
-LEVELS = "▁▂▃▄▅▆▇█"
 
 HOT_C = 85
-"""Degrees from which a temperature is drawn as a warning; data-centre cards slow down a few degrees above."""
+"""Degrees from which a temperature is drawn as a warning where the GPU does not tell where it slows down."""
+HOT_MARGIN_C = 5
+"""Degrees before that at which it is."""
+TWO_GRAPHS = 46
+"""Cells inside a card from which there is room for a second graph, of the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardView:
-    """What a card shows."""
+    """What a card shows; `busy` and `filled` are the percentages of the last ten minutes, oldest first."""
 
     reading: Reading
     memory: GpuMemory | None
-    history: tuple[int | None, ...] = ()
+    busy: tuple[int | None, ...] = ()
+    filled: tuple[int | None, ...] = ()
     warning: bool = False
 
 
@@ -77,7 +82,9 @@ def temperature(reading: Reading) -> Run:
     """`61°`."""
     if reading.temperature_c is None:
         return Run("n/a", "dim")
-    return Run(f"{reading.temperature_c}°", "warning" if reading.temperature_c >= HOT_C else "text")
+    slowdown = reading.details.slowdown_c if reading.details else None
+    hot = HOT_C if slowdown is None else slowdown - HOT_MARGIN_C
+    return Run(f"{reading.temperature_c}°", "warning" if reading.temperature_c >= hot else "text")
 
 
 def power(reading: Reading) -> str:
@@ -91,13 +98,6 @@ def power(reading: Reading) -> str:
 def utilization(reading: Reading) -> str:
     """` 93%`."""
     return " n/a" if reading.utilization_percent is None else f"{reading.utilization_percent:3d}%"
-
-
-def graph(history: Sequence[int | None], width: int) -> str:
-    """The utilisation of the past, one cell a period, newest right."""
-    recent = list(history)[-width:]
-    drawn = "".join(" " if value is None else LEVELS[min(7, value * 8 // 101)] for value in recent)
-    return drawn.rjust(width)
 
 
 def holders(view: CardView) -> Line:
@@ -143,7 +143,7 @@ def card(view: CardView, width: int) -> tuple[Line, ...]:
     dashes = max(1, width - 4 - len(title) - width_of((state,)))
     top = (Run("╭", frame), Run(title, "title"), Run("─" * dashes + " ", frame), state, Run(" ╮", frame))
     bodies = _lost_lines(view) if reading.state in ("lost", "unknown") else _lines(view, inner)
-    bottom_text = _bottom(view)
+    bottom_text = _bottom(view)[: width - 4]
     bottom = (
         Run("╰", frame),
         Run("─" * (width - 2 - len(bottom_text)), frame),
@@ -163,7 +163,12 @@ def _bottom(view: CardView) -> str:
         return f" ▲ over by {gib(-memory.free_after_mib)} GiB "
     if reading.state == "stale":
         return f" {reading.reason} "
-    return f" {reading.throttle_reasons[0]} " if reading.throttle_reasons else ""
+    details = reading.details
+    if details and details.faults:
+        return f" ▲ {details.faults[0]} "
+    if reading.throttle_reasons:
+        return f" {reading.throttle_reasons[0]} "
+    return f" {details.limits[0]} " if details and details.limits else ""
 
 
 def _lines(view: CardView, inner: int) -> tuple[Line, ...]:
@@ -172,12 +177,17 @@ def _lines(view: CardView, inner: int) -> tuple[Line, ...]:
     bar = memory_bar(view.memory, reading.memory_total_mib, inner - len(numbers) - 1)
     watts = power(reading).rjust(8)
     busy = utilization(reading)
-    history = graph(view.history, max(0, inner - len(busy) - len(watts) - 2))
-    return (
-        (*bar, Run(f" {numbers}")),
-        (Run(history, "graph"), Run(f" {busy}"), Run(f" {watts}", "dim")),
-        holders(view),
-    )
+    room = max(0, inner - len(busy) - len(watts) - 2)
+    graphs: tuple[Run, ...] = (Run(_graph(view.busy, room), "graph"), Run(f" {busy}"))
+    if inner >= TWO_GRAPHS:
+        half = (room - 1) // 2
+        memory = Run(_graph(view.filled, half), "service")
+        graphs = (memory, Run(" " * (room - 2 * half)), Run(_graph(view.busy, half), "graph"), Run(f" {busy}"))
+    return ((*bar, Run(f" {numbers}")), (*graphs, Run(f" {watts}", "dim")), holders(view))
+
+
+def _graph(values: Sequence[int | None], width: int) -> str:
+    return blocks(values[-width:] if width else ()).rjust(width)
 
 
 def _lost_lines(view: CardView) -> tuple[Line, ...]:
@@ -214,3 +224,24 @@ def row(view: CardView, width: int, name_width: int) -> Line:
         ),
         width,
     )
+
+
+def overview(views: Sequence[CardView], width: int) -> list[Line]:
+    """All GPUs in as few lines as fit, a word for each: label, memory, how busy, and what is wrong."""
+    lines: list[Line] = []
+    line: list[Run] = [Run(" ")]
+    for view in views:
+        cell = _word(view)
+        if width_of(line) + width_of(cell) > width and len(line) > 1:
+            lines.append(fit(line, width))
+            line = [Run(" ")]
+        line += cell
+    return [*lines, fit(line, width)]
+
+
+def _word(view: CardView) -> list[Run]:
+    reading = view.reading
+    head = [Run("▲" if view.warning else " ", "warning"), Run(f"{reading.gpu.label} ", "title")]
+    if reading.state in ("lost", "unknown"):
+        return [*head, Run(f"{reading.state.upper()}  ", "lost")]
+    return [*head, *memory_bar(view.memory, reading.memory_total_mib, 6), Run(f" {utilization(reading).strip()}  ")]

@@ -74,8 +74,8 @@ class Executor:
         with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="unit") as pool:
             running: dict[Future[str | None], Unit] = {}
             while waiting or running:
-                if asked_to_stop() and not messages:
-                    messages.append("it was asked to stop")
+                if not messages and (asked_to_stop() or self._cancelled()):
+                    messages.append(self._cancelled() or "it was asked to stop")
                 for unit in [] if messages else ready(waiting, running.values()):
                     waiting.remove(unit)
                     running[pool.submit(self._carry_out, unit)] = unit
@@ -89,6 +89,14 @@ class Executor:
                         outcomes |= unit.outcomes()
         outcomes |= {one.task.step.name: "not begun" for unit in waiting for one in unit.tasks}
         return self._end(outcomes, "; ".join(messages))
+
+    def _cancelled(self) -> str:
+        """Who cancelled it, in words; empty where nobody did."""
+        try:
+            who = self._applies.cancelled_by(self._apply_id)
+        except GputuiError:
+            return ""  # a state that cannot be read for a moment cancels nothing
+        return f"it was cancelled by {who}" if who else ""
 
     def take_back(self) -> Result:
         """Finish an apply that was cut off: what was not committed is taken back."""
@@ -113,6 +121,8 @@ class Executor:
             result = "failed" if "failed" in found else "rolled_back"
         text = "; ".join([*(["left over: " + "; ".join(self._left_over)] if self._left_over else []), message])
         text = text.removesuffix("; ") if result != "done" or self._left_over else ""
+        if result == "done" and self._cancelled():
+            text = f"{self._cancelled()}, but too late: all of it was done"
         missing = {one.task.step.name: one.missing for unit in self._units for one in unit.tasks if one.missing}
         self._applies.end(self._apply_id, result, outcomes, text, missing)
         return result
@@ -359,6 +369,7 @@ class Executor:
             tell=lambda text: self._event("operation", "waiting", text, one),
             keep=lambda ref, lines: self._applies.keep_log(self._apply_id, one.task.step.name, ref, lines),
             abandoned=unit.failed.is_set,
+            cancelled=self._cancelled,
         )
 
 

@@ -5,16 +5,15 @@ them while an apply has two of them, it may remove the new one after the old one
 """
 
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
 
 from gputui.containers.engine import Engine, Stream
 from gputui.domain.container import Container
 from gputui.domain.errors import GputuiError, NotFound
+from gputui.domain.moments import moment
 
 LOOK_S = 0.3
 GUARD_S = 1.5
@@ -29,10 +28,7 @@ REPLACED_S = 3.0
 
 def _started(container: Container) -> float:
     """When it was started, in seconds since 1970; 0 where that is not known."""
-    try:
-        return datetime.fromisoformat(re.sub(r"\.\d+", "", container.started_at or "")).timestamp()
-    except ValueError:
-        return 0.0
+    return moment(container.started_at or "") or 0.0
 
 
 class Guardian:

@@ -66,7 +66,7 @@ class Parts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hands:
     """What operations are done with. `tell` reports progress, `keep` stores a log, `abandoned` says that another
-    container of the same unit failed."""
+    container of the same unit failed, `cancelled` who does not want it any more."""
 
     engine: Engine
     source: GpuSource
@@ -75,6 +75,7 @@ class Hands:
     tell: Callable[[str], None]
     keep: Callable[[str, tuple[bytes, ...]], None]
     abandoned: Callable[[], bool]
+    cancelled: Callable[[], str]
 
 
 def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912 - one branch a kind
@@ -120,7 +121,10 @@ def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912 
             engine.restart(parts.of(do.part), do.timeout_s)
         case Watch():
             ref = parts.of(do.part)
-            return watch(engine, ref, do, patience=hands.patience, tell=hands.tell, abandoned=hands.abandoned)
+            return watch(
+                engine, ref, do, patience=hands.patience, tell=hands.tell, abandoned=hands.abandoned,
+                cancelled=hands.cancelled,
+            )  # fmt: skip
         case ConfirmGpus():
             return confirm_gpus(engine, hands.source, hands.gpus, parts.of(do.part), do)
         case KeepLog():

@@ -50,6 +50,7 @@ def watch(
     patience: Patience,
     tell: Callable[[str], None],
     abandoned: Callable[[], bool] = lambda: False,
+    cancelled: Callable[[], str] = str,
 ) -> str | None:
     """Return once the container is healthy, or answers, or, with neither to ask, has run for its time without a fall.
 
@@ -67,8 +68,7 @@ def watch(
         fall = _fall(container, first, may_load=waited < how.loading_s)
         if fall:
             raise NotWell(fall)
-        if abandoned():
-            raise Abandoned("another of its unit failed")
+        _go_on(abandoned, cancelled)
         if container.has_healthcheck:
             if container.health == "healthy":
                 return "healthy"
@@ -87,6 +87,14 @@ def watch(
             told = time.monotonic()
             tell(f"{container.health or container.state} for {waited:.0f} s{_last_line(engine, ref)}")
         time.sleep(POLL_S)
+
+
+def _go_on(abandoned: Callable[[], bool], cancelled: Callable[[], str]) -> None:
+    if abandoned():
+        raise Abandoned("another of its unit failed")
+    why = cancelled()
+    if why:
+        raise NotWell(why)
 
 
 def _last_line(engine: Engine, ref: str) -> str:

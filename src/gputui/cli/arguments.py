@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--demo", metavar="SCENARIO", help="a simulated server; --demo=NAME chooses which")
     add("--readonly", action="store_true", help="only look")
     add("--theme", metavar="N", help="the screen's theme")
+    add("--ascii", action="store_true", help="only ASCII signs on the screen")
+    add("--no-mouse", action="store_true", help="leave the mouse to the terminal, so that it can select text")
     add("--interval", type=_interval, default=1.0, metavar="S", help="seconds between readings (default 1)")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
     _add_shows(verbs)
@@ -118,6 +120,9 @@ def _add_shows(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb.add_argument(
         "--tail", type=int, default=200, metavar="N", help="from so many lines before the end (default 200)"
     )
+    verb.add_argument("--since", type=_seconds, metavar="S", help="no lines older than so many seconds")
+    verb.add_argument("--timestamps", action="store_true", help="with the time of each line")
+    verb.add_argument("--previous", action="store_true", help="the log of the container that the last apply replaced")
 
 
 def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
@@ -125,6 +130,7 @@ def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb.add_argument("service", metavar="SERVICE")
     verb.add_argument("--gpus", metavar="0,2|UUID|all|none|auto", help="the GPUs, in order")
     verb.add_argument("--budget", metavar="SIZE", help="its VRAM budget, as in 3.5GiB, or none")
+    verb.add_argument("--priority", metavar="N", help="its priority for strategies, or none for that of its file")
     switch = verb.add_mutually_exclusive_group()
     switch.add_argument("--enable", action="store_true", help="it is to run")
     switch.add_argument("--disable", action="store_true", help="it is not to run")
@@ -164,21 +170,36 @@ def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
         verb = verbs.add_parser(name, help=f"{name} services")
         verb.add_argument("service", nargs="+", metavar="SERVICE")
         _common(verb)
+    _add_state(verbs)
+    verbs.add_parser("carry-out")
+
+
+def _add_state(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb = verbs.add_parser("rollback", help="go back to an earlier revision, or take back an apply that was cut off")
     verb.add_argument("revision", nargs="?", type=int, metavar="REVISION")
     verb.add_argument("--settled", action="store_true", help="somebody looked after what an apply left; do nothing")
     _common(verb)
-    verb = verbs.add_parser("export", help="the whole state as one file, to keep it or to bring it elsewhere")
-    verb.add_argument("what", choices=("state",))
-    verb.add_argument("path", nargs="?", metavar="FILE", help="where to; printed if not given")
+    verb = verbs.add_parser("add", help="write a new service into the Compose file, after showing the difference")
+    verb.add_argument("service", metavar="SERVICE")
+    verb.add_argument("--image", required=True, metavar="IMAGE")
+    verb.add_argument("--command", default="", metavar="WORDS", help="its command, as a shell splits it")
+    verb.add_argument("--port", action="append", default=[], metavar="HOST:INSIDE", help="auto:INSIDE finds a free one")
+    verb.add_argument("--mount", action="append", default=[], metavar="HOST:INSIDE[:ro]")
+    verb.add_argument("--gpus", default="", metavar="0,2|UUID|none")
+    verb.add_argument("--yes", "-y", action="store_true", help="without asking")
+    text = "state: the whole state as one file, to keep it or to bring it elsewhere; run: a service as `docker run`"
+    verb = verbs.add_parser("export", help=text, description=text)
+    verb.add_argument("what", choices=("state", "run"))
+    verb.add_argument("path", nargs="?", metavar="FILE|SERVICE", help="where the state goes to (else it is printed)")
     verb = verbs.add_parser(
         "import", help="bring an exported state back, or take in a gpu-assignments.yml edited by hand"
     )
     verb.add_argument("path", metavar="FILE")
     verb.add_argument("--yes", "-y", action="store_true", help="without asking")
+    verb = verbs.add_parser("cancel", help="take back the apply that runs")
+    verb.add_argument("--yes", "-y", action="store_true", help="without asking")
     verb = verbs.add_parser("fallback", help="give services whose GPU was gone at the last apply the next best one")
     _common(verb)
-    verbs.add_parser("carry-out")
 
 
 def _common(verb: argparse.ArgumentParser) -> None:

@@ -7,14 +7,19 @@ from pathlib import Path
 
 from gputui.cli.change import ask
 from gputui.cli.output import say
-from gputui.cli.show import FIRST_LOOK_S
+from gputui.cli.show import FIRST_LOOK_S, named
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import NeedsAnswer, UsageError
 
 
 def export(room: ControlRoom, arguments: argparse.Namespace) -> int:
-    """`export state [FILE]`."""
-    room.wait_until_seen(FIRST_LOOK_S)
+    """`export state [FILE]`, `export run [SERVICE]`."""
+    snapshot = room.wait_until_seen(FIRST_LOOK_S)
+    if arguments.what == "run":
+        chosen = [named(snapshot, arguments.path)] if arguments.path else list(snapshot.services)
+        for service in chosen:
+            say(room.command_of(service.key))
+        return 0
     text = room.export_state()
     if arguments.path is None:
         sys.stdout.write(text)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 import time
 
@@ -11,8 +12,9 @@ from gputui.cli.show import FIRST_LOOK_S, named, print_findings
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, NeedsAnswer, Unreachable, UsageError
 from gputui.domain.event import FALLBACK, HOW_TO_FINISH, ApplyEvent, ApplyRecord, Finish, Result, cut_off_text
+from gputui.domain.new_service import NewService
 from gputui.domain.plan import Plan
-from gputui.domain.service import Fallback, ServiceKey
+from gputui.domain.service import Fallback, ServiceKey, TypedEdit
 from gputui.domain.snapshot import Snapshot
 
 EXIT: dict[Result, int] = {"done": 0, "rolled_back": 4, "failed": 5, "running": 5}
@@ -50,12 +52,13 @@ def assign(room: ControlRoom, arguments: argparse.Namespace) -> int:
     edits = (
         arguments.gpus,
         arguments.budget,
+        arguments.priority,
         arguments.enable or None,
         arguments.disable or None,
         arguments.set or None,
     )
     if all(edit is None for edit in edits):
-        raise UsageError("nothing to assign", "say --gpus, --budget, --enable, --disable or --set")
+        raise UsageError("nothing to assign", "say --gpus, --budget, --priority, --enable, --disable or --set")
     changes = [_argument(text) for text in arguments.set]
     snapshot = _seen(room)
     service = named(snapshot, arguments.service)
@@ -65,18 +68,45 @@ def assign(room: ControlRoom, arguments: argparse.Namespace) -> int:
         adopt = ask(question, yes=False)
         if not adopt:
             return 2
-    if arguments.gpus is not None:
-        room.set_gpus(service.key, arguments.gpus, adopt=adopt)
-    if arguments.budget is not None:
-        room.set_budget(service.key, arguments.budget, adopt=adopt)
+    typed = TypedEdit(gpus=arguments.gpus, budget=arguments.budget, priority=arguments.priority)
+    if typed != TypedEdit():
+        room.edit([service.key], typed, adopt=adopt)
     if arguments.enable or arguments.disable:
-        room.set_enabled(service.key, bool(arguments.enable), adopt=adopt)
+        room.set_enabled([service.key], bool(arguments.enable), adopt=adopt)
     for argument, value in changes:
-        room.set_argument(service.key, argument, value, adopt=adopt)
+        room.set_argument([service.key], argument, value, adopt=adopt)
     saved = room.save("assign " + service.name)
     say(f"saved as revision {saved.revision}")
     about = [one for one in room.snapshot().findings if one.service == service.name]
     print_findings(about)
+    return 0
+
+
+def add(room: ControlRoom, arguments: argparse.Namespace) -> int:
+    """`add SERVICE --image …`: write it into the Compose file."""
+    _seen(room)
+    try:
+        command = tuple(shlex.split(arguments.command))
+    except ValueError:
+        raise UsageError("--command: a quotation mark is not closed", "close it") from None
+    ports: list[str] = []
+    found: list[int] = []
+    for port in arguments.port:
+        if port.startswith("auto:"):
+            found.append(room.free_port(found))
+        ports.append(f"{found[-1]}:{port.removeprefix('auto:')}" if port.startswith("auto:") else port)
+    gpus = () if arguments.gpus in ("", "none") else tuple(arguments.gpus.split(","))
+    service = NewService(
+        name=arguments.service, image=arguments.image, command=command, ports=tuple(ports),
+        mounts=tuple(arguments.mount), gpus=gpus,
+    )  # fmt: skip
+    edit = room.propose_service(service)
+    for line in edit.diff:
+        say(line)
+    if not ask(f"Write this to {edit.path}?", yes=arguments.yes):
+        return 2
+    room.write_service(edit)
+    say(f"written to {edit.path}; `gputui apply {arguments.service}` creates and starts it")
     return 0
 
 
@@ -172,9 +202,21 @@ def lifecycle(room: ControlRoom, arguments: argparse.Namespace) -> int:
                 and service.enabled != wanted
                 and any(step.service == service.key for step in found.steps)
             ):
-                room.set_enabled(service.key, wanted, adopt=False)
+                room.set_enabled([service.key], wanted, adopt=False)
         room.save(f"{arguments.verb} {' '.join(arguments.service)}")
     return code
+
+
+def cancel(room: ControlRoom, arguments: argparse.Namespace) -> int:
+    """`cancel`: have the apply that runs taken back, whoever began it."""
+    apply = _seen(room).apply
+    if apply is None or not apply.under_way:
+        raise UsageError("no apply runs", "see `gputui history`")
+    if not ask(f"Take back apply {apply.id} of {apply.operator}?", yes=arguments.yes):
+        return 2
+    room.cancel(apply.id)
+    say("it is being taken back; `gputui status` shows how it stands")
+    return 0
 
 
 def roll_back(room: ControlRoom, arguments: argparse.Namespace) -> int:

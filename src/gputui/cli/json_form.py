@@ -143,6 +143,8 @@ def _details(details: GpuDetails | None) -> dict[str, Any] | None:
     if details is None:
         return None
     body = dataclasses.asdict(details)
+    if details.xid is not None:
+        body["xid"] = {"code": details.xid.code, "at": timestamp(details.xid.at)}
     return {**body, "taken_at": timestamp(details.taken_at), "faults": list(details.faults)}
 
 

@@ -12,6 +12,7 @@ from gputui.cli.output import say
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import UsageError
 from gputui.domain.finding import Finding
+from gputui.domain.log import LogLine, LogWindow
 from gputui.domain.service import Service
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.units import gib
@@ -313,17 +314,27 @@ def logs(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`logs SERVICE [-f]`."""
     snapshot = room.wait_until_seen(FIRST_LOOK_S)
     service = named(snapshot, arguments.service)
-    feed = room.follow_log(service.key, arguments.tail)
-    quiet = 0
+    if arguments.previous:
+        _say_lines(room.previous_log(service.key), timestamps=arguments.timestamps)
+        return 0
+    since = None if arguments.since is None else time.time() - arguments.since
+    feed = room.follow_log(service.key, LogWindow(tail=arguments.tail, since=since, follow=arguments.follow))
     while True:
         batch = room.read_log(feed)
-        for line in batch.lines:
-            say(line)
-        sys.stdout.flush()
-        quiet = 0 if batch.lines else quiet + 1
-        if batch.ended or (not arguments.follow and quiet > 5):
+        if batch.dropped:
+            sys.stderr.write(
+                f"gputui: {batch.dropped} lines came faster than they could be written, and are left out\n"
+            )
+        _say_lines(batch.lines, timestamps=arguments.timestamps)
+        if batch.ended:
             return 0
         time.sleep(0.1)
+
+
+def _say_lines(lines: Sequence[LogLine], *, timestamps: bool) -> None:
+    for line in lines:
+        say(f"{line.at} {line.text}" if timestamps and line.at else line.text)
+    sys.stdout.flush()
 
 
 def named(snapshot: Snapshot, name: str) -> Service:

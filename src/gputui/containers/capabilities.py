@@ -74,7 +74,7 @@ def _cdi_devices(
 def _variable_counts(path: Path) -> bool | None:
     """The toolkit's setting; it is on where the file does not say (toolkit's config.toml, commented out there)."""
     try:
-        found = tomllib.loads(path.read_text())
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return None
     return bool(found.get("accept-nvidia-visible-devices-envvar-when-unprivileged", True))

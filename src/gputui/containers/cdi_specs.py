@@ -57,7 +57,7 @@ def _devices_of(path: Path) -> Iterator[CdiDevice]:
             return
         # JSON is YAML, and the C loader reads the long files of a server with eight GPUs ten times faster.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        spec = _Spec.model_validate(yaml.load(path.read_text(), Loader=loader))
+        spec = _Spec.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=loader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
         return  # the engine leaves out what it cannot read as well
     if spec.kind != CDI_KIND:

@@ -3,18 +3,25 @@
 import base64
 import json
 import secrets
+import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import docker.errors
+import docker.types
+import requests.exceptions
+
 from gputui.containers.capabilities import capabilities_of, is_podman
 from gputui.containers.docker_connection import Client, DockerConnection, DockerStream
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
+from gputui.containers.log_frames import TERMINAL, framed
 from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec, EngineInfo, Layer
-from gputui.domain.errors import EngineError, GputuiError, NotFound, Unreachable
+from gputui.domain.errors import EngineError, GputuiError, NotFound, Refusal, Unreachable
+from gputui.domain.log import LogWindow
 from gputui.domain.text import clean
 
 CALL_TIMEOUT_S = 20
@@ -37,6 +44,7 @@ class DockerEngine:
 
     def __init__(self, host: str | None = None, context: str | None = None, timeout_s: int = CALL_TIMEOUT_S) -> None:
         self._connection = DockerConnection(host, context, timeout_s)
+        self._host, self._context = host, context
         self._ensuring = threading.Lock()
         self._inspected: dict[str, tuple[object, Container]] = {}
 
@@ -222,6 +230,12 @@ class DockerEngine:
         """The ids of the images, newest first."""
         return tuple(str(one["Id"]) for one in self._connection.call("list images", lambda client: client.images()))
 
+    def image_names(self) -> tuple[str, ...]:
+        """The names of the images, newest first."""
+        images = self._connection.call("list images", lambda client: client.images())
+        names = [clean(str(name), 300) for one in images for name in one.get("RepoTags") or []]
+        return tuple(name for name in dict.fromkeys(names) if "<none>" not in name)
+
     def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:
         """Run a container to its end; it is removed whatever happens, with the volumes that its image asks for."""
         self._remove_old_probes()
@@ -309,13 +323,55 @@ class DockerEngine:
         text = self._connection.call("logs", lambda client: client.logs(ref, tail=lines, stream=False))
         return tuple(bytes(text).splitlines())
 
-    def follow_log(self, ref: str, tail: int) -> DockerStream:
-        """Its log, followed on a connection of its own."""
-        return self._connection.stream("logs", lambda client: client.logs(ref, stream=True, follow=True, tail=tail))
+    def follow_log(self, ref: str, window: LogWindow) -> DockerStream:
+        """Its log, on a connection of its own."""
+        return self._connection.stream("logs", lambda client: _log_stream(client, ref, window))
+
+    def shell_command(self, ref: str) -> tuple[str, ...]:
+        """By the program of the engine: a terminal in a container is its trade."""
+        names = ("podman", "docker") if is_podman(self._connection.version()) else ("docker",)
+        program = next((found for name in names if (found := shutil.which(name))), None)
+        if program is None:
+            raise Refusal(f"there is no {' or '.join(names)} command on this machine", "install it, or use its PATH")
+        options: list[str] = []
+        if Path(program).name == "podman" and self.socket is not None:
+            options = ["--url", f"unix://{self.socket}"]
+        elif self._context:
+            options = ["--context", self._context]
+        elif self.socket is not None:
+            options = ["--host", f"unix://{self.socket}"]
+        elif self._host:
+            options = ["--host", self._host]
+        shell = "command -v bash >/dev/null && exec bash || exec sh"
+        return (program, *options, "exec", "--interactive", "--tty", ref, "sh", "-c", shell)
 
     def events(self) -> DockerStream:
         """What happens to containers, on a connection of its own."""
         return self._connection.stream("events", lambda client: client.events(filters={"type": "container"}))
+
+
+LOG_CHUNK = 64 * 1024
+
+
+def _log_stream(client: Client, ref: str, window: LogWindow) -> Iterator[bytes]:
+    """A log as the engine sends it. docker-py's own call gives each frame without saying of which stream it is, and
+    takes three times as long for it."""
+    terminal = bool(client.inspect_container(ref)["Config"].get("Tty"))
+    parameters = {
+        "stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(window.follow),
+        "tail": "all" if window.tail is None else window.tail, **({"since": int(window.since)} if window.since else {}),
+    }  # fmt: skip
+    url = f"{client.base_url}/v{client.api_version}/containers/{ref}/logs"
+    response = client.get(url, params=parameters, stream=True, timeout=(CALL_TIMEOUT_S, None))
+    try:
+        response.raise_for_status()
+    except requests.exceptions.HTTPError as error:
+        raise docker.errors.create_api_error_from_http_exception(error) from error
+    chunks = response.raw.stream(LOG_CHUNK, decode_content=False)
+    # A container with a terminal has one stream, and no frames.
+    frames = (framed(TERMINAL, chunk) for chunk in chunks) if terminal else chunks
+    stream: Iterator[bytes] = docker.types.CancellableStream(frames, response)
+    return stream
 
 
 def _leaves(paths: Sequence[str]) -> list[str]:

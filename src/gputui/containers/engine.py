@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gputui.domain.container import Container, ContainerSpec, EngineInfo, Layer
+from gputui.domain.log import LogWindow
 
 
 class Stream(Protocol):
@@ -102,6 +103,10 @@ class Engine(Protocol):
         """The ids of the images that are there."""
         ...
 
+    def image_names(self) -> tuple[str, ...]:
+        """The names of the images that are there."""
+        ...
+
     def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:
         """Run a container to its end and remove it; what it wrote."""
         ...
@@ -135,8 +140,17 @@ class Engine(Protocol):
         """The last lines that it wrote."""
         ...
 
-    def follow_log(self, ref: str, tail: int) -> Stream:
-        """Its log from `tail` lines before the end, as chunks that need not be lines, until it ends or is closed."""
+    def follow_log(self, ref: str, window: LogWindow) -> Stream:
+        """Its log with the time of each line, in chunks of frames as `containers.log_frames` reads them, until it ends
+        or is closed."""
+        ...
+
+    def shell_command(self, ref: str) -> tuple[str, ...]:
+        """The command line that opens a shell in a running container.
+
+        Raises:
+            Refusal: no program on this machine can.
+        """
         ...
 
     def events(self) -> Stream:

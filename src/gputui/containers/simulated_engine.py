@@ -11,14 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from gputui.containers.inspect_data import container_from, spec_from
+from gputui.containers.log_frames import STDERR, STDOUT, framed
 from gputui.domain.capabilities import Capabilities
 from gputui.domain.container import Container, ContainerSpec, EngineInfo, Layer
-from gputui.domain.errors import EngineError, NotFound
+from gputui.domain.errors import EngineError, NotFound, Refusal
 from gputui.domain.gpu import Gpu, device_node
+from gputui.domain.log import LogWindow
 from gputui.domain.scenario import Scenario, SimulatedContainer
 
 UPTIME_S = 3 * 86400.0
 """How long the containers of a scenario have been running when it begins."""
+
+SERVED_LINES = 400
+"""Of what it served, so many lines are in its log."""
+LINE_S = 2.0
+"""Seconds from one line of a serving container's log to the next."""
 
 FALL_S = 1.0
 """After how many seconds a container that is to fail ends."""
@@ -44,7 +51,7 @@ class _Simulated:
     started: float | None = None
     ended: float | None = None
     pid: int = 0
-    past_log: list[bytes] = field(default_factory=list)
+    past_log: list[tuple[float, bytes]] = field(default_factory=list)
 
 
 class SimulatedEngine:
@@ -62,6 +69,7 @@ class SimulatedEngine:
         self._templates = {one.name: one for one in scenario.containers}
         self._gpus = [one.gpu for one in scenario.gpus]
         self._pid = 4000
+        self._counted: tuple[tuple[int, int], tuple[Claim, ...]] | None = None
         for template in scenario.containers:
             made = self._add(template.name, _body_of(template), template)
             if template.running:
@@ -156,7 +164,15 @@ class SimulatedEngine:
         return given
 
     def claims(self) -> tuple[Claim, ...]:
-        """What the processes of running containers hold."""
+        """What the processes of running containers hold. Every GPU asks for it, so it is counted ten times a second at
+        most."""
+        with self._changed:
+            moment = (self._changes, int(self._clock() * 10))
+            if self._counted is None or self._counted[0] != moment:
+                self._counted = (moment, self._claims())
+            return self._counted[1]
+
+    def _claims(self) -> tuple[Claim, ...]:
         with self._changed:
             found: list[Claim] = []
             for identity, one in self._containers.items():
@@ -242,7 +258,7 @@ class SimulatedEngine:
         with self._changed:
             one = self._find(ref)
             if one.started is not None and one.ended is None:
-                one.past_log = list(self._log(one))
+                one.past_log = self._log(one)
                 one.ended = self._clock()
                 self._note_change()
 
@@ -294,6 +310,10 @@ class SimulatedEngine:
         """Images are not simulated."""
         return ()
 
+    def image_names(self) -> tuple[str, ...]:
+        """Those of the scenario's containers."""
+        return tuple(dict.fromkeys(one.image for one in self._scenario.containers))
+
     def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:  # noqa: ARG002 - the protocol's
         """Nothing can be asked of it."""
         raise EngineError(f"{spec.name}: not simulated")
@@ -333,52 +353,59 @@ class SimulatedEngine:
                 raise EngineError(f"top: Container {ref[:12]} is not running")
             return (one.pid,)
 
-    def _log(self, one: _Simulated) -> Iterator[bytes]:
-        yield from one.past_log
-        if one.started is None or (one.ended is not None and one.past_log):
-            return
-        lines = one.template.log or (f"{one.template.name} starting", f"{one.template.name} ready")
+    def _log(self, one: _Simulated) -> list[tuple[float, bytes]]:
+        """What it wrote, each line with its time: how it started, and of what it served the last lines."""
+        written = list(one.past_log)
+        if one.started is None or (one.ended is not None and written):
+            return written
+        start, load = one.started, one.template.load_s / self._speed
         until = one.ended if one.ended is not None else self._clock()
-        age = (until - one.started) * self._speed
-        fails = one.template.fails and one.ended is not None
-        shown = (
-            len(lines) if age >= one.template.load_s else int(len(lines) * age / max(one.template.load_s, 0.001)) + 1
-        )
-        for line in lines[:shown]:
-            yield line.encode()
-        if fails:
-            for line in one.template.fails.splitlines():
-                yield line.encode()
-        elif age > one.template.load_s:
-            served = min(400, int((age - one.template.load_s) / 2))
-            for number in range(served):
-                client = f"172.18.0.1:{40000 + number * 7 % 9000}"
-                yield f'INFO:     {client} - "POST /v1/chat/completions HTTP/1.1" 200 OK'.encode()
+        lines = one.template.log or (f"{one.template.name} starting", f"{one.template.name} ready")
+        times = [start + load * number / len(lines) for number in range(len(lines))]
+        written += [(at, line.encode()) for at, line in zip(times, lines, strict=True) if at <= until]
+        if one.template.fails and one.ended is not None:
+            return [*written, *((until, line.encode()) for line in one.template.fails.splitlines())]
+        served = int((until - start - load) * self._speed / LINE_S)
+        for number in range(max(0, served - SERVED_LINES), served):
+            client = f"172.18.0.1:{40000 + number * 7 % 9000}"
+            line = f'INFO:     {client} - "POST /v1/chat/completions HTTP/1.1" 200 OK'.encode()
+            written.append((start + load + (number + 1) * LINE_S / self._speed, line))
+        return written
 
     def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
         """The last lines that it wrote."""
         with self._changed:
-            return tuple(self._log(self._find(ref)))[-lines:]
+            return tuple(line for _, line in self._log(self._find(ref))[-lines:])
 
-    def follow_log(self, ref: str, tail: int) -> "SimulatedStream":
+    def follow_log(self, ref: str, window: LogWindow) -> "SimulatedStream":
         """Its log, followed."""
         with self._changed:
             one = self._find(ref)
-            seen = max(0, len(list(self._log(one))) - tail)
+            there = [found for found in self._log(one) if window.since is None or found[0] >= window.since]
+        first = there if window.tail is None else there[-window.tail :]
 
         def chunks(closed: threading.Event) -> Iterator[bytes]:
-            place = seen
+            new, seen = first, there[-1] if there else (0.0, b"")
             while not closed.is_set():
+                for at, line in new:
+                    stream = STDERR if b"ERROR" in line or b"Error" in line or b"WARN" in line else STDOUT
+                    yield framed(stream, _iso(at).encode() + b" " + line + b"\n")
+                if not window.follow or closed.wait(0.2):
+                    return
                 with self._changed:
-                    lines = list(self._log(one))
+                    lines = self._log(one)
                     over = one.ended is not None
-                for line in lines[place:]:
-                    yield line + b"\n"
-                place = max(place, len(lines))
-                if over or closed.wait(0.2):
+                place = lines.index(seen) + 1 if seen in lines else 0
+                new, seen = lines[place:], lines[-1] if lines else seen
+                if over and not new:
                     return
 
         return SimulatedStream(chunks)
+
+    def shell_command(self, ref: str) -> tuple[str, ...]:
+        """There is no program to talk to."""
+        name = self._find(ref).data["Name"].lstrip("/")
+        raise Refusal(f"{name} is simulated: there is no shell in it", "leave --demo")
 
     def events(self) -> "SimulatedStream":
         """A chunk whenever something happened to a container."""
@@ -421,7 +448,9 @@ def _body_of(template: SimulatedContainer) -> dict[str, Any]:
     if template.gpus:
         request = {"Driver": "nvidia", "Count": 0, "DeviceIDs": list(template.gpus), "Capabilities": [["gpu"]]}
         requests.append(request)
+    check = {"Healthcheck": {"Test": ["CMD", "curl", "-f", "http://localhost:8000/health"], "Interval": 10**10}}
     return {
+        **(check if template.healthcheck else {}),
         "Image": template.image,
         "Cmd": list(template.command),
         "Env": [f"{name}={value}" for name, value in template.environment.items()],

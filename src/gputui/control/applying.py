@@ -21,6 +21,7 @@ from gputui.domain.plan import Plan, Step
 from gputui.domain.service import Service, ServiceKey
 from gputui.planning.findings.layer import layer_finding, layer_line
 from gputui.planning.operations import Ground, Terms, make_transaction, new_spec
+from gputui.planning.run_command import run_command
 from gputui.planning.serving_address import loading_s, serving_probe
 from gputui.planning.spec_diff import kept, spec_diff
 from gputui.planning.spec_edit import with_namespaces
@@ -87,7 +88,7 @@ class Applying:
 
         def previewed(step: Step) -> Step:
             try:
-                return self._previewed(step, services.get(step.service))
+                return self._previewed(step, services.get(step.service), plan.revision)
             except GputuiError:  # the apply says so; what can be shown is shown
                 return step
 
@@ -97,16 +98,46 @@ class Applying:
         findings = (*plan.findings, *(one for one in losses if one is not None))
         return replace(plan, steps=tuple(steps), findings=findings)
 
-    def _previewed(self, step: Step, service: Service | None) -> Step:
+    def _previewed(self, step: Step, service: Service | None, revision: int) -> Step:
+        if step.action == "create" and step.view is not None:
+            made = new_spec(
+                step, self.spec_from_file(step.service), revision=revision, operator=self._settings.operator, token=""
+            )
+            return replace(step, command=run_command(made, self._program()))
         if step.action != "recreate" or step.view is None or step.container_id is None:
             return step
         ground = self._ground(step, service)
         before = self._engine.spec(step.container_id) if step.from_file else ground.spec
-        after = new_spec(step, ground.spec, revision=0, operator=self._settings.operator, token="")
+        after = new_spec(step, ground.spec, revision=revision, operator=self._settings.operator, token="")
         layer = self._engine.layer(step.container_id)
         lost = layer_line(layer)
         diff = (*step.diff, *spec_diff(before, after), kept(after), *((lost,) if lost else ()))
-        return replace(step, diff=diff, layer=layer)
+        return replace(step, diff=diff, layer=layer, command=run_command(after, self._program()))
+
+    def _program(self) -> str:
+        info = self._sampler.engine.info
+        return info.name if info else "docker"
+
+    def spec_of(self, service: Service) -> ContainerSpec:
+        """The spec that makes this service's container again, or that its Compose file describes."""
+        return self._engine.spec(service.container.id) if service.container else self.spec_from_file(service.key)
+
+    def command_of(self, service: Service) -> str:
+        """The `docker run` that makes its container."""
+        return run_command(self.spec_of(service), self._program())
+
+    def cancel(self, apply_id: int) -> None:
+        """Have an apply taken back while it runs.
+
+        Raises:
+            Refusal: it does not run any more.
+        """
+        self._settings.check_writable()
+        applies = self._store().applies
+        record = applies.record(apply_id)
+        if not record.under_way:
+            raise Refusal(f"apply {apply_id} does not run any more", "see `gputui history`")
+        applies.cancel(apply_id, self._settings.operator)
 
     def _grounds(
         self, plan: Plan, services: Mapping[ServiceKey, Service], keep_layers: frozenset[ServiceKey], token: str

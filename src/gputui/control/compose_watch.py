@@ -5,9 +5,6 @@ from pathlib import Path
 
 from gputui.domain.compose import ComposeProject
 from gputui.domain.errors import GputuiError
-from gputui.project.compose_agreement import disagreements
-from gputui.project.compose_command import canonical
-from gputui.project.compose_file import read_canonical, read_project
 from gputui.project.file_mark import file_mark
 
 
@@ -17,10 +14,16 @@ class ComposeWatch:
     def __init__(self, paths: Sequence[Path], project_name: str | None) -> None:
         self._paths = tuple(paths)
         self._name = project_name
-        self.project: ComposeProject | None = read_project(self._paths, project_name) if self._paths else None
+        self.project: ComposeProject | None = self._read() if self._paths else None
         self.note: str | None = None
         self._seen = self._marks()
         self._agreed = False
+
+    def _read(self) -> ComposeProject:
+        # Slow to import, and not needed where there is no file.
+        from gputui.project.compose_file import read_project  # noqa: PLC0415
+
+        return read_project(self._paths, self._name)
 
     def _marks(self) -> tuple[tuple[int, int] | None, ...]:
         return tuple(file_mark(path) for path in self._paths)
@@ -37,7 +40,7 @@ class ComposeWatch:
             self._seen = marks
             self._agreed = False
             try:
-                self.project = read_project(self._paths, self._name)
+                self.project = self._read()
                 self.note = None
             except GputuiError as error:
                 self.note = f"{error.what} (what was read before stays)"
@@ -47,6 +50,10 @@ class ComposeWatch:
             self._agree(self.project)
 
     def _agree(self, ours: ComposeProject) -> None:
+        from gputui.project.compose_agreement import disagreements  # noqa: PLC0415
+        from gputui.project.compose_command import canonical  # noqa: PLC0415
+        from gputui.project.compose_file import read_canonical  # noqa: PLC0415
+
         found = canonical([str(path) for path in self._paths], self._name)
         if found is None:
             return

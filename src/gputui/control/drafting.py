@@ -1,18 +1,22 @@
 """The draft: edits of the assignments that are not saved."""
 
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gputui.control.sampler import Sampler
 from gputui.control.settings import Settings
 from gputui.domain.assignment import Assignments, Draft
 from gputui.domain.errors import Conflict, NeedsAnswer, UsageError
-from gputui.domain.service import Edit, Service, ServiceKey
+from gputui.domain.memory import GpuRoom
+from gputui.domain.service import Edit, Service, ServiceKey, TypedEdit
 from gputui.domain.suggestion import StrategyName, SuggestedAssignment, Suggestion
+from gputui.domain.text import clean
 from gputui.domain.units import parse_size
 from gputui.planning import edit
 from gputui.planning.given_gpus import find_gpu
+from gputui.planning.room_for import room_for
 from gputui.planning.suggestion import automatic, suggest
 
 NOT_SAVED = Assignments()
@@ -47,58 +51,92 @@ class Drafting:
             self.draft = before.rebased(what) if meanwhile else Draft(saved=what, current=what, past=before.past)
         self._edited()
 
-    def _service(self, key: ServiceKey, *, adopt: bool) -> Service:
+    def _chosen(self, keys: Sequence[ServiceKey], *, adopt: bool) -> list[Service]:
         self._settings.check_writable()
-        service = next((one for one in self.services() if one.key == key), None)
-        if service is None:
-            raise UsageError(f"there is no service {key.name}", "see `gputui services`")
-        if edit.needs_adoption(service) and not adopt:
-            raise NeedsAnswer(
-                f"{service.name} is a container that gputui found; may it be changed from here?", ADOPTING
-            )
-        return service
+        known = {one.key: one for one in self.services()}
+        for key in keys:
+            if key not in known:
+                raise UsageError(f"there is no service {key.name}", "see `gputui services`")
+        services = [known[key] for key in keys]
+        _ask_for([service for service in services if edit.needs_adoption(service)], adopt=adopt)
+        return services
 
     def _take(self, draft: Draft) -> None:
         self.draft = draft
         self._edited()
 
-    def set_gpus(self, key: ServiceKey, gpus: str, *, adopt: bool) -> None:
-        """Give the service these GPUs."""
+    def _edit_each(self, keys: Sequence[ServiceKey], change: Callable[[Draft, Service], Draft], *, adopt: bool) -> None:
+        """Change each of these services, or none of them; it is taken back as one edit."""
         with self._lock:
-            service = self._service(key, adopt=adopt)
-            if gpus.strip().lower() == "auto":
-                found = automatic(service, self.services(), self._sampler.readings)
-                self._take(edit.with_suggestion(self.draft, "manual", {service.key: service}, [found]))
-            else:
-                self._take(edit.with_gpus(self.draft, service, edit.parse_gpus(gpus, self._sampler.gpus)))
+            before = self.draft
+            services = self._chosen(keys, adopt=adopt)
+            draft = before
+            for service in services:
+                draft = change(draft, service)
+            self._take(draft.as_one_edit(before))
 
-    def toggle_gpu(self, key: ServiceKey, gpu: str, *, adopt: bool) -> None:
-        """Append this GPU to the service's, or take it away."""
+    def check(self, keys: Sequence[ServiceKey], typed: TypedEdit) -> None:
+        """Whether this could be edited; nothing is."""
         with self._lock:
-            found = find_gpu(self._sampler.gpus, gpu)
-            if found is None:
-                raise UsageError(f"there is no GPU {gpu}", "press one that has a card")
-            service = self._service(key, adopt=adopt)
-            self._take(edit.with_gpus(self.draft, service, edit.toggled(service, found, self._sampler.gpus)))
+            self._typed(keys, typed, adopt=True)
 
-    def set_enabled(self, key: ServiceKey, enabled: bool, *, adopt: bool) -> None:
-        """The service is to run, or not."""
+    def edit(self, keys: Sequence[ServiceKey], typed: TypedEdit, *, adopt: bool) -> None:
+        """Give the services what was typed, as one edit."""
         with self._lock:
-            self._take(edit.with_enabled(self.draft, self._service(key, adopt=adopt), enabled))
+            self._take(self._typed(keys, typed, adopt=adopt))
 
-    def set_budget(self, key: ServiceKey, budget: str, *, adopt: bool) -> None:
-        """The service's VRAM budget."""
-        with self._lock:
-            mib = None if budget.strip().lower() in ("", "none") else parse_size(budget, where="budget")
-            self._take(edit.with_budget(self.draft, self._service(key, adopt=adopt), mib))
+    def _typed(self, keys: Sequence[ServiceKey], typed: TypedEdit, *, adopt: bool) -> Draft:
+        services = self._chosen(keys, adopt=adopt)
+        draft = self.draft
+        for service in services:
+            draft = self._with_gpus(draft, service, typed.gpus)
+        # What was just edited is edited further: the budget of a service that has other GPUs by now.
+        for now in self._among(draft, keys):
+            if typed.budget is not None:
+                draft = edit.with_budget(draft, now, _budget(typed.budget))
+        for now in self._among(draft, keys):
+            if typed.priority is not None:
+                draft = edit.with_priority(draft, now, _priority(typed.priority))
+        return draft.as_one_edit(self.draft)
 
-    def set_argument(self, key: ServiceKey, argument: str, value: str | None, *, adopt: bool) -> None:
-        """Change one argument of the service's command."""
-        with self._lock:
-            if not argument.startswith("-"):
-                raise UsageError(f"“{argument}” is no option of a command", "write it like --max-model-len=8192")
-            change = Edit(argument=argument, value=value, reason=f"set by {self._settings.operator}")
-            self._take(edit.with_argument(self.draft, self._service(key, adopt=adopt), change))
+    def _among(self, draft: Draft, keys: Sequence[ServiceKey]) -> list[Service]:
+        return [service for service in self._sampler.services(draft.current) if service.key in keys]
+
+    def _with_gpus(self, draft: Draft, service: Service, gpus: str | None) -> Draft:
+        if gpus is None:
+            return draft
+        if gpus.strip().lower() == "auto":
+            # What the others of the same edit were given counts.
+            found = automatic(service, self._sampler.services(draft.current), self._sampler.readings)
+            return edit.with_suggestion(draft, "manual", {service.key: service}, [found])
+        return edit.with_gpus(draft, service, edit.parse_gpus(gpus, self._sampler.gpus))
+
+    def toggle_gpu(self, keys: Sequence[ServiceKey], gpu: str, *, adopt: bool) -> None:
+        """Append this GPU to the services', or take it away."""
+        found = find_gpu(self._sampler.gpus, gpu)
+        if found is None:
+            raise UsageError(f"there is no GPU {gpu}", "press one that has a card")
+        gpus = self._sampler.gpus
+
+        def change(draft: Draft, service: Service) -> Draft:
+            return edit.with_gpus(draft, service, edit.toggled(service, found, gpus))
+
+        self._edit_each(keys, change, adopt=adopt)
+
+    def set_enabled(self, keys: Sequence[ServiceKey], enabled: bool, *, adopt: bool) -> None:
+        """The services are to run, or not."""
+        self._edit_each(keys, lambda draft, service: edit.with_enabled(draft, service, enabled), adopt=adopt)
+
+    def set_argument(self, keys: Sequence[ServiceKey], argument: str, value: str | None, *, adopt: bool) -> None:
+        """Change one argument of the services' commands."""
+        if not argument.startswith("-"):
+            raise UsageError(f"“{argument}” is no option of a command", "write it like --max-model-len=8192")
+        one = Edit(argument=argument, value=value, reason=f"set by {self._settings.operator}")
+        self._edit_each(keys, lambda draft, service: edit.with_argument(draft, service, one), adopt=adopt)
+
+    def room_for(self, keys: Sequence[ServiceKey]) -> tuple[GpuRoom, ...]:
+        """What each GPU would have left with these services on it."""
+        return room_for(keys, self.services(), self._sampler.readings)
 
     def suggest(self, strategy: StrategyName, reserve_mib: int, *, adopt: bool) -> Suggestion:
         """What a strategy would assign."""
@@ -118,11 +156,7 @@ class Drafting:
             changed = [one for one in suggestion.assignments if one.moved or one.adjusted]
             left_out = [one.service for one in suggestion.unplaced if not one.stays]
             touched = [services[key] for key in (*(one.service for one in changed), *left_out) if key in services]
-            found = [service.name for service in touched if edit.needs_adoption(service)]
-            if found and not adopt:
-                raise NeedsAnswer(
-                    f"{', '.join(found)}: containers that gputui found; may they be changed from here?", ADOPTING
-                )
+            _ask_for([service for service in touched if edit.needs_adoption(service)], adopt=adopt)
             self._take(edit.with_suggestion(self.draft, suggestion.strategy, services, changed, left_out))
 
     def take_replacement(self, assignment: SuggestedAssignment) -> None:
@@ -142,11 +176,7 @@ class Drafting:
                 if item.key in services
                 and replace(item, adopted=True) != replace(edit.current_assignment(services[item.key]), adopted=True)
             ]
-            found = [service.name for service in changed if edit.needs_adoption(service)]
-            if found and not adopt:
-                raise NeedsAnswer(
-                    f"{', '.join(found)}: containers that gputui found; may they be changed from here?", ADOPTING
-                )
+            _ask_for([service for service in changed if edit.needs_adoption(service)], adopt=adopt)
             self._take(edit.with_all(self.draft, list(services.values()), assignments))
         names = ", ".join(service.name for service in changed)
         return (f"taken in: {names}" if names else "nothing in it is different",)
@@ -158,6 +188,13 @@ class Drafting:
             self._take(before.undone())
             return self.draft is not before
 
+    def redo(self) -> bool:
+        """Make an edit again that was taken back."""
+        with self._lock:
+            before = self.draft
+            self._take(before.redone())
+            return self.draft is not before
+
     def keep_mine(self) -> None:
         """Where somebody saved another assignment of a service that is edited here, the edits here hold."""
         with self._lock:
@@ -167,3 +204,32 @@ class Drafting:
         """Where somebody saved another assignment of a service that is edited here, theirs holds."""
         with self._lock:
             self._take(self.draft.given_in())
+
+
+def _ask_for(found: Sequence[Service], *, adopt: bool) -> None:
+    """Containers that gputui found are only changed after a yes.
+
+    Raises:
+        NeedsAnswer: nobody has said yes.
+    """
+    if not found or adopt:
+        return
+    if len(found) == 1:
+        what = f"{found[0].name} is a container that gputui found; may it be changed from here?"
+    else:
+        names = ", ".join(service.name for service in found)
+        what = f"{names}: containers that gputui found; may they be changed from here?"
+    raise NeedsAnswer(what, ADOPTING)
+
+
+def _budget(text: str) -> int | None:
+    return None if text.strip().lower() in ("", "none") else parse_size(text, where="budget")
+
+
+def _priority(text: str) -> int | None:
+    word = text.strip().lower()
+    if word in ("", "none"):
+        return None
+    if not re.fullmatch(r"-?\d{1,4}", word):
+        raise UsageError(f"“{clean(text, 40)}” is no priority", "write a whole number, or none")
+    return int(word)

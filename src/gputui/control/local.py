@@ -1,9 +1,10 @@
 """The control room of this machine."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 from gputui.containers.engine import Engine
@@ -12,6 +13,7 @@ from gputui.control.compose_watch import ComposeWatch
 from gputui.control.drafting import Drafting
 from gputui.control.falling_back import Replacement, replacements
 from gputui.control.log_feeds import LogFeeds
+from gputui.control.new_services import NewServices
 from gputui.control.sampler import Sampler
 from gputui.control.saving import Saving, fault_of
 from gputui.control.settings import Settings
@@ -19,21 +21,27 @@ from gputui.diagnosis.doctor import checks
 from gputui.domain.assignment import Assignments
 from gputui.domain.capabilities import Choice, MechanismName
 from gputui.domain.check import Check
-from gputui.domain.errors import EngineError, GputuiError, UsageError
+from gputui.domain.errors import EngineError, GputuiError, Refusal, UsageError
 from gputui.domain.event import FALLBACK, ApplyEvent, ApplyRecord, Finish
+from gputui.domain.gpu import ProcessSignal
 from gputui.domain.gpu_details import LinkTraffic
 from gputui.domain.gpu_history import GpuHistory
-from gputui.domain.log import LogBatch
+from gputui.domain.log import LogBatch, LogLine, LogWindow
+from gputui.domain.memory import GpuRoom
+from gputui.domain.new_service import FileEdit, NewService
 from gputui.domain.plan import Plan
-from gputui.domain.service import Fallback, ServiceKey
+from gputui.domain.service import Fallback, Service, ServiceKey, TypedEdit
 from gputui.domain.snapshot import EngineStatus, Snapshot
 from gputui.domain.suggestion import StrategyName, Suggestion
 from gputui.domain.text import clean_log_line
+from gputui.gpus.process_signal import send_signal
 from gputui.gpus.source import GpuSource
 from gputui.planning.findings.find_all import find_all
 from gputui.planning.mechanism import default_choice
 from gputui.planning.memory import memory_of
 from gputui.planning.plan import lifecycle_plan, make_plan
+from gputui.planning.run_command import shown_body
+from gputui.planning.start_time import start_s
 
 
 class LocalControlRoom:
@@ -60,6 +68,7 @@ class LocalControlRoom:
         self._saving = Saving(self._sampler, self._drafting, settings)
         self._applying = Applying(engine, self._sampler, settings, self._saving.opened)
         self._logs = LogFeeds(engine)
+        self._new_services = NewServices(engine, self._sampler, settings)
 
     # --- watching -------------------------------------------------------------------------------------------------
 
@@ -90,6 +99,7 @@ class LocalControlRoom:
 
     def _changed(self) -> None:
         """Called by the watching threads, which must go on whatever a file or the state brings."""
+        snapshot: Snapshot | None = None
         try:
             self._fault = None
             self._sampler.note_readings()
@@ -100,16 +110,21 @@ class LocalControlRoom:
             # It takes a process in each container: nobody asked for that who only lists, or waits for an apply.
             if self._listeners and not applying and not self._settings.readonly:
                 self._sampler.look_inside(snapshot.services)
+            if self._listeners:
+                self._sampler.look_at_loading(snapshot.services)
             raised = self._sampler.look_at_models(snapshot.services)
             if raised:
                 self._saving.remember(dict(raised))
+                snapshot = None  # more is known by now
         except Exception as error:
             self._fault = fault_of(error)
-        self._tell()
+            snapshot = None
+        self._tell(snapshot)
 
-    def _tell(self) -> None:
+    def _tell(self, snapshot: Snapshot | None = None) -> None:
+        """Tell the listeners what is known now, which may just have been put together."""
         if self._listeners:
-            snapshot = self.snapshot()
+            snapshot = snapshot or self.snapshot()
             for listener in self._listeners:
                 listener(snapshot)
 
@@ -184,25 +199,29 @@ class LocalControlRoom:
 
     # --- editing --------------------------------------------------------------------------------------------------
 
-    def set_gpus(self, key: ServiceKey, gpus: str, *, adopt: bool) -> None:
-        """Give the service these GPUs."""
-        self._drafting.set_gpus(key, gpus, adopt=adopt)
+    def check(self, keys: Sequence[ServiceKey], typed: TypedEdit) -> None:
+        """Whether this could be edited."""
+        self._drafting.check(keys, typed)
 
-    def toggle_gpu(self, key: ServiceKey, gpu: str, *, adopt: bool) -> None:
+    def edit(self, keys: Sequence[ServiceKey], typed: TypedEdit, *, adopt: bool) -> None:
+        """Give the services what was typed."""
+        self._drafting.edit(keys, typed, adopt=adopt)
+
+    def toggle_gpu(self, keys: Sequence[ServiceKey], gpu: str, *, adopt: bool) -> None:
         """Append this GPU to the service's, or take it away."""
-        self._drafting.toggle_gpu(key, gpu, adopt=adopt)
+        self._drafting.toggle_gpu(keys, gpu, adopt=adopt)
 
-    def set_enabled(self, key: ServiceKey, enabled: bool, *, adopt: bool) -> None:
+    def set_enabled(self, keys: Sequence[ServiceKey], enabled: bool, *, adopt: bool) -> None:
         """The service is to run, or not."""
-        self._drafting.set_enabled(key, enabled, adopt=adopt)
+        self._drafting.set_enabled(keys, enabled, adopt=adopt)
 
-    def set_budget(self, key: ServiceKey, budget: str, *, adopt: bool) -> None:
-        """The service's VRAM budget."""
-        self._drafting.set_budget(key, budget, adopt=adopt)
+    def room_for(self, keys: Sequence[ServiceKey]) -> tuple[GpuRoom, ...]:
+        """What each GPU would have left with these services on it."""
+        return self._drafting.room_for(keys)
 
-    def set_argument(self, key: ServiceKey, argument: str, value: str | None, *, adopt: bool) -> None:
+    def set_argument(self, keys: Sequence[ServiceKey], argument: str, value: str | None, *, adopt: bool) -> None:
         """Change one argument of the service's command."""
-        self._drafting.set_argument(key, argument, value, adopt=adopt)
+        self._drafting.set_argument(keys, argument, value, adopt=adopt)
 
     def suggest(self, strategy: StrategyName, reserve_mib: int = 0, *, adopt: bool = False) -> Suggestion:
         """What a strategy would assign."""
@@ -215,6 +234,10 @@ class LocalControlRoom:
     def undo(self) -> bool:
         """Take one edit back."""
         return self._drafting.undo()
+
+    def redo(self) -> bool:
+        """Make an edit again that was taken back."""
+        return self._drafting.redo()
 
     def keep_mine(self) -> None:
         """Where somebody saved another assignment meanwhile, the edits here hold."""
@@ -295,6 +318,64 @@ class LocalControlRoom:
         self._saving.look()
         return number
 
+    def signal(self, pid: int, start_time: int | None, name: ProcessSignal) -> None:
+        """Send a signal to a process on a GPU."""
+        self._settings.check_writable()
+        if self._settings.simulated:
+            raise Refusal("simulated processes take no signals", "leave --demo")
+        send_signal(pid, start_time, name)
+
+    def cancel(self, apply_id: int) -> None:
+        """Have an apply that runs taken back."""
+        self._applying.cancel(apply_id)
+
+    def usual_start_s(self, key: ServiceKey) -> float | None:
+        """Seconds that this service usually takes until it serves."""
+        service = self._service(key)
+        with suppress(GputuiError):
+            seen = self._saving.opened().applies.start_times(service.name)
+            if seen:
+                return median(seen)
+        return start_s(service)
+
+    def command_of(self, key: ServiceKey) -> str:
+        """The `docker run` that makes this service's container."""
+        return self._applying.command_of(self._service(key))
+
+    def spec_of(self, key: ServiceKey) -> str:
+        """What the engine's create call would take for it."""
+        return shown_body(self._applying.spec_of(self._service(key)))
+
+    def shell_command(self, key: ServiceKey) -> tuple[str, ...]:
+        """The command line that opens a shell in this service's container."""
+        self._settings.check_writable()
+        container = self._service(key).container
+        if container is None or not container.running:
+            raise Refusal(f"{key.name} does not run, so there is no shell in it", "start it first")
+        return self._engine.shell_command(container.id)
+
+    def _service(self, key: ServiceKey) -> Service:
+        service = next((one for one in self.snapshot().services if one.key == key), None)
+        if service is None:
+            raise UsageError(f"there is no service {key.name}", "see `gputui services`")
+        return service
+
+    def image_names(self) -> tuple[str, ...]:
+        """The images that a new service can be made of."""
+        return self._new_services.image_names()
+
+    def free_port(self, besides: Collection[int] = ()) -> int:
+        """A port that a new service can publish."""
+        return self._new_services.free_port(besides)
+
+    def propose_service(self, service: NewService) -> FileEdit:
+        """The Compose file with a new service in it."""
+        return self._new_services.propose(service)
+
+    def write_service(self, edit: FileEdit) -> None:
+        """Write what was proposed."""
+        self._new_services.write(edit)
+
     def unsettled(self) -> ApplyRecord | None:
         """The newest apply, where it was cut off or left something."""
         return self._applying.unsettled()
@@ -353,12 +434,19 @@ class LocalControlRoom:
 
     # --- logs -----------------------------------------------------------------------------------------------------
 
-    def follow_log(self, key: ServiceKey, tail: int) -> int:
+    def previous_log(self, key: ServiceKey) -> tuple[LogLine, ...]:
+        """The last lines of the container that this service had before."""
+        kept = self._saving.opened().applies.last_kept_log(
+            key.name if key.replica == 1 else f"{key.name}#{key.replica}"
+        )
+        return tuple(LogLine(clean_log_line(line)) for line in kept.splitlines())
+
+    def follow_log(self, key: ServiceKey, window: LogWindow) -> int:
         """Begin to read a service's log."""
-        service = next((one for one in self.snapshot().services if one.key == key), None)
-        if service is None or service.container is None:
+        service = self._service(key)
+        if service.container is None:
             raise UsageError(f"{key.name} has no container, so it has no log", "create it with `gputui apply`")
-        return self._logs.open(service.container.id, tail)
+        return self._logs.open(service.container.id, window)
 
     def read_log(self, feed: int) -> LogBatch:
         """What came since the last read."""

@@ -5,66 +5,67 @@ import threading
 from collections import deque
 
 from gputui.containers.engine import Engine, Stream
+from gputui.containers.log_frames import STDERR, LogFrames, RawLine, split_time
 from gputui.domain.errors import GputuiError
-from gputui.domain.log import LogBatch
-from gputui.domain.text import LINE_LIMIT, clean_log_line
+from gputui.domain.log import LogBatch, LogLine, LogWindow
+from gputui.domain.text import clean_log_line
 
 BUFFER_LINES = 5_000
+BUFFER_BYTES = 8 * 2**20
 
 
 class LogFeed:
-    """One log being followed."""
+    """One log being followed. Lines wait as they came: what nobody will see need not be made safe."""
 
-    def __init__(self, engine: Engine, ref: str, tail: int) -> None:
+    def __init__(self, engine: Engine, ref: str, window: LogWindow) -> None:
         self._lock = threading.Lock()
-        self._lines: deque[str] = deque()
+        self._lines: deque[RawLine] = deque()
+        self._bytes = 0
         self._dropped = 0
         self._ended = False
+        self._fault: str | None = None
         self._stream: Stream | None = None
         self._closed = False
-        threading.Thread(target=self._run, args=(engine, ref, tail), name="log", daemon=True).start()
+        threading.Thread(target=self._run, args=(engine, ref, window), name="log", daemon=True).start()
 
-    def _run(self, engine: Engine, ref: str, tail: int) -> None:
+    def _run(self, engine: Engine, ref: str, window: LogWindow) -> None:
         try:
-            stream = engine.follow_log(ref, tail)
+            stream = engine.follow_log(ref, window)
             with self._lock:
                 self._stream = stream
                 closed = self._closed
             if closed:
                 stream.close()
-            self._read(stream)
+            frames = LogFrames()
+            for chunk in stream:
+                self._add(frames.feed(chunk))
+            self._add(frames.end())
         except GputuiError as error:
-            self._add(f"— {error.what} —")
+            self._fault = error.what
         finally:
             with self._lock:
                 self._ended = True
 
-    def _read(self, stream: Stream) -> None:
-        rest = b""
-        for chunk in stream:
-            # A chunk need not be a line, and a line need not end: what is too long is cut here, not collected.
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._add(clean_log_line(line))
-            if len(rest) > LINE_LIMIT * 4:
-                rest = rest[-LINE_LIMIT:]
-        if rest:
-            self._add(clean_log_line(rest))
-
-    def _add(self, line: str) -> None:
+    def _add(self, lines: list[RawLine]) -> None:
         with self._lock:
-            if len(self._lines) >= BUFFER_LINES:
-                self._lines.popleft()
+            kept = self._lines
+            kept.extend(lines)
+            self._bytes += sum(len(line) for _, line in lines)
+            while len(kept) > BUFFER_LINES or self._bytes > BUFFER_BYTES:
+                self._bytes -= len(kept.popleft()[1])
                 self._dropped += 1
-            self._lines.append(line)
 
     def take(self) -> LogBatch:
         """What came since the last time."""
         with self._lock:
-            batch = LogBatch(lines=tuple(self._lines), dropped=self._dropped, ended=self._ended)
-            self._lines.clear()
-            self._dropped = 0
-            return batch
+            raw, self._lines = self._lines, deque()
+            dropped, self._dropped, self._bytes = self._dropped, 0, 0
+            ended, fault = self._ended, self._fault
+            self._fault = None
+        lines = [log_line(line) for line in raw]
+        if fault is not None:
+            lines.append(LogLine(f"— {fault} —", "stderr"))
+        return LogBatch(lines=tuple(lines), dropped=dropped, ended=ended)
 
     def close(self) -> None:
         """Stop reading."""
@@ -75,6 +76,12 @@ class LogFeed:
             stream.close()
 
 
+def log_line(raw: RawLine) -> LogLine:
+    """A line as it may be shown."""
+    at, text = split_time(raw[1])
+    return LogLine(clean_log_line(text), "stderr" if raw[0] == STDERR else "stdout", at)
+
+
 class LogFeeds:
     """The feeds by number."""
 
@@ -83,10 +90,10 @@ class LogFeeds:
         self._numbers = itertools.count(1)
         self._feeds: dict[int, LogFeed] = {}
 
-    def open(self, ref: str, tail: int) -> int:
-        """Begin to follow a container's log; the feed's number."""
+    def open(self, ref: str, window: LogWindow) -> int:
+        """Begin to read a container's log; the feed's number."""
         number = next(self._numbers)
-        self._feeds[number] = LogFeed(self._engine, ref, tail)
+        self._feeds[number] = LogFeed(self._engine, ref, window)
         return number
 
     def read(self, number: int) -> LogBatch:

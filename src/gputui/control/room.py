@@ -1,16 +1,19 @@
 """The control room: all that a screen or a command line may ask for. What crosses it are frozen values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal, Protocol
 
 from gputui.domain.assignment import Assignments
 from gputui.domain.check import Check
 from gputui.domain.event import ApplyEvent, ApplyRecord, Finish
+from gputui.domain.gpu import ProcessSignal
 from gputui.domain.gpu_details import LinkTraffic
 from gputui.domain.gpu_history import GpuHistory
-from gputui.domain.log import LogBatch
+from gputui.domain.log import LogBatch, LogLine, LogWindow
+from gputui.domain.memory import GpuRoom
+from gputui.domain.new_service import FileEdit, NewService
 from gputui.domain.plan import Plan
-from gputui.domain.service import Fallback, ServiceKey
+from gputui.domain.service import Fallback, ServiceKey, TypedEdit
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.suggestion import StrategyName, Suggestion
 
@@ -50,28 +53,39 @@ class ControlRoom(Protocol):
         """What goes over a GPU's links now; None where that cannot be told. It takes a moment to measure."""
         ...
 
-    def set_gpus(self, key: ServiceKey, gpus: str, *, adopt: bool) -> None:
-        """Edit the draft: the service gets these GPUs (`0,2`, UUIDs, `none`, or `auto`).
+    def check(self, keys: Sequence[ServiceKey], typed: TypedEdit) -> None:
+        """Whether this could be edited; nothing is, and nobody is asked.
 
         Raises:
-            NeedsAnswer: the container was found and `adopt` does not say that it may be taken over. So do all edits.
-            UsageError: no such GPU or service.
+            UsageError: no such GPU or service, or no value.
+            Refusal: the engine cannot do it.
         """
         ...
 
-    def toggle_gpu(self, key: ServiceKey, gpu: str, *, adopt: bool) -> None:
+    def edit(self, keys: Sequence[ServiceKey], typed: TypedEdit, *, adopt: bool) -> None:
+        """Edit the draft: the services get these GPUs (`0,2`, UUIDs, `none`, or `auto`), this VRAM budget (`3.5GiB`, or
+        `none`) and this priority (`5`, or `none` for that of the Compose file). All of it is done or nothing, and one
+        undo takes it back.
+
+        Raises:
+            NeedsAnswer: a container was found and `adopt` does not say that it may be taken over. So do all edits.
+            UsageError: no such GPU or service, or no value.
+        """
+        ...
+
+    def toggle_gpu(self, keys: Sequence[ServiceKey], gpu: str, *, adopt: bool) -> None:
         """Edit the draft: append this GPU (label or UUID), or take it away."""
         ...
 
-    def set_enabled(self, key: ServiceKey, enabled: bool, *, adopt: bool) -> None:
+    def set_enabled(self, keys: Sequence[ServiceKey], enabled: bool, *, adopt: bool) -> None:
         """Edit the draft: the service is to run, or not."""
         ...
 
-    def set_budget(self, key: ServiceKey, budget: str, *, adopt: bool) -> None:
-        """Edit the draft: the service's VRAM budget (`3.5GiB`, or `none`)."""
+    def room_for(self, keys: Sequence[ServiceKey]) -> tuple[GpuRoom, ...]:
+        """What each GPU would have left with all of these services on it, as the draft is."""
         ...
 
-    def set_argument(self, key: ServiceKey, argument: str, value: str | None, *, adopt: bool) -> None:
+    def set_argument(self, keys: Sequence[ServiceKey], argument: str, value: str | None, *, adopt: bool) -> None:
         """Edit the draft: one argument of the service's command."""
         ...
 
@@ -86,6 +100,10 @@ class ControlRoom(Protocol):
 
     def undo(self) -> bool:
         """Take one edit back; whether there was one."""
+        ...
+
+    def redo(self) -> bool:
+        """Make an edit again that was taken back; whether there was one."""
         ...
 
     def keep_mine(self) -> None:
@@ -197,6 +215,68 @@ class ControlRoom(Protocol):
         """Save the assignments of an earlier revision (the one before the newest) as the next one. May take time."""
         ...
 
+    def signal(self, pid: int, start_time: int | None, name: ProcessSignal) -> None:
+        """Send a signal to a process on a GPU, known by its pid and when it started.
+
+        Raises:
+            Refusal: it is another by now, or somebody else's.
+        """
+        ...
+
+    def cancel(self, apply_id: int) -> None:
+        """Have an apply that runs taken back; it ends as one that failed.
+
+        Raises:
+            Refusal: it does not run any more.
+        """
+        ...
+
+    def usual_start_s(self, key: ServiceKey) -> float | None:
+        """Seconds that this service usually takes until it serves: as it was seen at earlier applies, else by the size
+        of its model; None where nothing is known."""
+        ...
+
+    def command_of(self, key: ServiceKey) -> str:
+        """The `docker run` that makes this service's container, with secrets masked. May take time."""
+        ...
+
+    def spec_of(self, key: ServiceKey) -> str:
+        """What the engine's create call would take for it, as JSON with secrets masked. May take time."""
+        ...
+
+    def shell_command(self, key: ServiceKey) -> tuple[str, ...]:
+        """The command line that opens a shell in this service's container.
+
+        Raises:
+            Refusal: it does not run, or there is no program for it on this machine.
+        """
+        ...
+
+    def image_names(self) -> tuple[str, ...]:
+        """The images that a new service can be made of. May take time."""
+        ...
+
+    def free_port(self, besides: Collection[int] = ()) -> int:
+        """A port that a new service can publish, none of those `besides`."""
+        ...
+
+    def propose_service(self, service: NewService) -> FileEdit:
+        """The Compose file with a new service in it; nothing is written.
+
+        Raises:
+            Refusal: there is no Compose file.
+            UsageError: something of the service is wrong.
+        """
+        ...
+
+    def write_service(self, edit: FileEdit) -> None:
+        """Write what was proposed. May take time.
+
+        Raises:
+            Conflict: the file was changed meanwhile.
+        """
+        ...
+
     def unsettled(self) -> ApplyRecord | None:
         """The newest apply, where it was cut off or left something that could not be taken back."""
         ...
@@ -210,8 +290,13 @@ class ControlRoom(Protocol):
         """
         ...
 
-    def follow_log(self, key: ServiceKey, tail: int) -> int:
+    def follow_log(self, key: ServiceKey, window: LogWindow) -> int:
         """Begin to read a service's log; the number of the feed."""
+        ...
+
+    def previous_log(self, key: ServiceKey) -> tuple[LogLine, ...]:
+        """The last lines of the container that this service had before its present one, as the last apply that
+        replaced it kept them; empty where there was none. May take time."""
         ...
 
     def read_log(self, feed: int) -> LogBatch:

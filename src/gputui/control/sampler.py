@@ -1,5 +1,6 @@
 """Watches GPUs, engine, Compose files and models, and joins what they say into services."""
 
+import time
 from collections.abc import Callable, Mapping
 
 from gputui.containers.engine import Engine
@@ -7,6 +8,7 @@ from gputui.control.compose_watch import ComposeWatch
 from gputui.control.engine_watch import EngineWatch
 from gputui.control.gpu_watch import GpuWatch
 from gputui.control.inside_watch import InsideWatch
+from gputui.control.loading_watch import LoadingWatch
 from gputui.control.model_watch import ModelWatch
 from gputui.control.reading_history import ReadingHistory
 from gputui.domain.assignment import Assignments
@@ -21,7 +23,7 @@ from gputui.domain.service import Service
 from gputui.domain.snapshot import EngineStatus
 from gputui.gpus.source import GpuSource
 from gputui.planning.peaks import new_peaks
-from gputui.planning.services import World, join_services, wanted_inside, wanted_places
+from gputui.planning.services import World, join_services, wanted_inside, wanted_loading, wanted_places
 
 
 class Sampler:
@@ -52,6 +54,7 @@ class Sampler:
         self._engine_watch = EngineWatch(engine, changed, connected)
         self._models = ModelWatch(told)
         self._inside = InsideWatch(engine, told)
+        self._loading = LoadingWatch(engine, told)
         self._peaks: Mapping[PeakKey, int] = {}
 
     def start(self) -> None:
@@ -60,11 +63,13 @@ class Sampler:
         self._engine_watch.start()
         self._models.start()
         self._inside.start()
+        self._loading.start()
 
     def close(self) -> None:
         """Stop."""
         self._models.close()
         self._inside.close()
+        self._loading.close()
         self._engine_watch.close()
         self._gpu_watch.close()
 
@@ -163,6 +168,7 @@ class Sampler:
             files=self._models.files(),
             peaks=self._peaks,
             inside=self._inside.seen(),
+            loading=self._loading.seen(),
         )
         return join_services(world, assignments)
 
@@ -180,6 +186,10 @@ class Sampler:
     def look_inside(self, services: tuple[Service, ...]) -> None:
         """Have the services' containers looked into."""
         self._inside.want(wanted_inside(services))
+
+    def look_at_loading(self, services: tuple[Service, ...]) -> None:
+        """Have it read how far services are that start."""
+        self._loading.want(wanted_loading(services, time.time()))
 
     def wait_for_inside(self, limit_s: float) -> None:
         """Wait until the containers that were asked for were looked into."""

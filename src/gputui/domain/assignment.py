@@ -10,7 +10,7 @@ class Assignment:
     """A service's GPUs in the operator's order (UUIDs).
 
     Only an `adopted` one is carried out; the others record how a service was found, so that a rollback can go back
-    to it. Disabled: kept in the table, not run.
+    to it. Disabled: kept in the table, not run. `priority` None is that of its Compose file.
     """
 
     key: ServiceKey
@@ -19,6 +19,7 @@ class Assignment:
     adopted: bool = False
     budget_mib: int | None = None
     edits: tuple[Edit, ...] = ()
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,8 @@ class Assignments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """The assignments as edited but not saved. `past` are the drafts before, newest last: undo takes one from it.
+    """The assignments as edited but not saved. `past` are the drafts before, newest last: undo takes one from it, and
+    puts what it takes back into `future`, for redo.
 
     `conflicts` are services that are edited here, and of which somebody saved another assignment meanwhile: which of
     both holds is a person's to say.
@@ -53,6 +55,7 @@ class Draft:
     saved: Assignments
     current: Assignments
     past: tuple[Assignments, ...] = ()
+    future: tuple[Assignments, ...] = ()
     conflicts: tuple[ServiceKey, ...] = ()
 
     @property
@@ -68,15 +71,31 @@ class Draft:
         """With this assignment; the draft before it can be come back to."""
         if self.current.of(assignment.key) == assignment:
             return self
-        current = replace(self.current.having(assignment), strategy="manual")
         conflicts = tuple(key for key in self.conflicts if key != assignment.key)
-        return replace(self, current=current, past=(*self.past, self.current), conflicts=conflicts)
+        current = replace(self.current.having(assignment), strategy="manual")
+        return replace(self.changed_to(current), conflicts=conflicts)
+
+    def changed_to(self, current: Assignments) -> "Draft":
+        """With these assignments, as one edit."""
+        return replace(self, current=current, past=(*self.past, self.current), future=())
+
+    def as_one_edit(self, before: "Draft") -> "Draft":
+        """What was edited since `before` is taken back at once."""
+        if self.current == before.current:
+            return self
+        return replace(self, past=(*before.past, before.current))
 
     def undone(self) -> "Draft":
         """One edit back; the same draft where there is none."""
         if not self.past:
             return self
-        return replace(self, current=self.past[-1], past=self.past[:-1])
+        return replace(self, current=self.past[-1], past=self.past[:-1], future=(*self.future, self.current))
+
+    def redone(self) -> "Draft":
+        """What was taken back last is there again; the same draft where nothing was."""
+        if not self.future:
+            return self
+        return replace(self, current=self.future[-1], past=(*self.past, self.current), future=self.future[:-1])
 
     def rebased(self, saved: Assignments) -> "Draft":
         """The same edits over another saved revision; services that are not edited here follow it."""
@@ -102,4 +121,4 @@ class Draft:
             theirs = self.saved.of(key)
             if theirs is not None:
                 current = current.having(theirs)
-        return replace(self, current=current, past=(*self.past, self.current), conflicts=())
+        return replace(self.changed_to(current), conflicts=())

@@ -6,6 +6,8 @@ from typing import Literal
 
 from gputui.domain.gpu_details import GpuDetails, GpuLink
 
+ProcessSignal = Literal["TERM", "INT", "KILL"]
+
 GpuState = Literal["ok", "stale", "lost", "unknown"]
 
 

@@ -71,7 +71,8 @@ class GpuDetails:
     def limits(self) -> tuple[str, ...]:
         """What makes it slower than it could be, in words."""
         said = []
-        if self.nvlinks and self.nvlinks_active is not None and self.nvlinks_active < self.nvlinks:
+        # With all of them down there is no bridge, which is how many cards are used.
+        if self.nvlinks and self.nvlinks_active and self.nvlinks_active < self.nvlinks:
             said.append(f"{self.nvlinks - self.nvlinks_active} of {self.nvlinks} NVLinks down")
         if self.pcie_width and self.pcie_width_max and self.pcie_width < self.pcie_width_max:
             said.append(f"PCIe ×{self.pcie_width} of ×{self.pcie_width_max}")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from gputui.domain.gpu import GpuState
+
 ShareKind = Literal["service", "foreign", "planned", "freed"]
 
 
@@ -29,3 +31,14 @@ class GpuMemory:
     shares: tuple[MemoryShare, ...] = ()
     free_after_mib: int | None = None
     over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuRoom:
+    """What a GPU would have left with one or more services on it: negative where it is too little, None where that
+    cannot be told; `state` is that of its reading."""
+
+    uuid: str
+    left_mib: int | None
+    fits: bool | None
+    state: GpuState

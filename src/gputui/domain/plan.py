@@ -37,7 +37,8 @@ class Step:
     those whose network, IPC, pids or volumes its container uses. From these follow `unit` (steps of one unit are
     carried out and taken back together, because they change places) and `after`, the steps that come before this one.
     `from_file`: it is made as its Compose file has it, and not as its container is. `layer` is what its container
-    wrote outside its volumes, and would lose.
+    wrote outside its volumes, and would lose. `down_s` is an estimate of the seconds until it serves again. `command`
+    is the `docker run` that would make its new container, to be read; secrets are masked.
     """
 
     action: StepAction
@@ -55,6 +56,8 @@ class Step:
     shares: tuple[ServiceKey, ...] = ()
     from_file: bool = False
     layer: Layer | None = None
+    command: str = ""
+    down_s: float | None = None
     unit: int = 0
     after: tuple[ServiceKey, ...] = ()
 

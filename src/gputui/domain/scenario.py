@@ -42,6 +42,7 @@ class SimulatedContainer:
     utilization_percent: int = 60
     shm_mib: int = 64
     running: bool = True
+    healthcheck: bool = False
     fails: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)

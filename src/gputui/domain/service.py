@@ -6,6 +6,7 @@ from typing import Literal
 from gputui.domain.capabilities import MechanismName
 from gputui.domain.container import Container
 from gputui.domain.launch import Launch
+from gputui.domain.loading import Loading
 from gputui.domain.model import ModelFiles
 from gputui.domain.serving import Serving
 
@@ -70,6 +71,15 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TypedEdit:
+    """What a person typed for services; None leaves it as it is."""
+
+    gpus: str | None = None
+    budget: str | None = None
+    priority: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A service as it is assigned, as the engine was asked, and as it really runs.
 
@@ -79,7 +89,8 @@ class Service:
     is assigned. `contradiction` is what its Compose file says twice and differently about its GPUs, `file_differences`
     what is not as the file says. `depends_on` are services of its project, `fallback` is what is done when a GPU of it
     is gone when it starts, `mechanism` the way in which its file wants its GPUs given. `sees_all_devices`: its
-    container, or the one that its file describes, is `privileged` or has /dev mounted.
+    container, or the one that its file describes, is `privileged` or has /dev mounted. `priority_set` is the priority
+    that was assigned here, over that of its file. `loading` is how far a container is that started a short while ago.
     """
 
     key: ServiceKey
@@ -101,6 +112,7 @@ class Service:
     smallest_gpu_mib: int | None = None
     contradiction: str | None = None
     priority: int = 0
+    priority_set: int | None = None
     isolate: bool = False
     has_budget: bool = False
     budget_mib: int | None = None
@@ -115,6 +127,7 @@ class Service:
     sees_all_devices: bool = False
     privileged: bool = False
     not_carried: tuple[str, ...] = ()
+    loading: Loading | None = None
 
     @property
     def name(self) -> str:

@@ -83,6 +83,15 @@ def mask_script(script: str) -> str:
     return "\n".join(clean(_GIVEN.sub(masked, line), 32_768) for line in script.split("\n"))
 
 
+def mask_words(words: Sequence[str]) -> tuple[str, ...]:
+    """A command line as it may be shown, the scripts in it too that a shell is handed (`sh -c …`)."""
+    shown = mask_command(words)
+    return tuple(
+        masked if " " not in word.strip() and "\n" not in word else clean(mask_script(word).replace("\n", "; "), 32_768)
+        for word, masked in zip(words, shown, strict=True)
+    )
+
+
 def mask_command(words: Sequence[str]) -> tuple[str, ...]:
     """A command line as it may be shown: the values of options whose names say that they are secrets become dots."""
     shown: list[str] = []

@@ -87,6 +87,7 @@ class NvmlSource:
         with self._lock:
             try:
                 if self._started:
+                    self._xids.stop()
                     pynvml.nvmlShutdown()
                     self._started = False
                 pynvml.nvmlInit()
@@ -295,9 +296,11 @@ class NvmlSource:
         handle = self._handles.get(gpu.uuid)
         if handle is None or gpu.parent_uuid is not None:
             return None
-        seen = self._nvlinks.get(gpu.uuid)
-        up = (seen.count, len(seen.ends)) if seen and seen.count else None
+        before = self._nvlinks.get(gpu.uuid)
         try:
+            # One that has none needs not be asked again.
+            now = nvlinks(handle, {}) if before and before.count else None
+            up = (now.count, now.up) if now and now.count else None
             return details(self._asking(gpu.uuid, handle), self._xids.of(gpu.uuid), up)
         except pynvml.NVMLError:
             return None

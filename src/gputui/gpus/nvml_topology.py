@@ -17,15 +17,16 @@ _LEVELS: dict[int, LinkKind] = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "
 
 @dataclass(frozen=True, slots=True)
 class NvLinks:
-    """A GPU's NVLinks: how many it has, and of those that are up the ends, each a UUID or `SWITCH`."""
+    """A GPU's NVLinks: how many it has, how many are up, and the ends that these tell, each a UUID or `SWITCH`."""
 
     count: int
+    up: int
     ends: tuple[str, ...]
 
 
 def nvlinks(handle: Any, uuid_by_bus: Mapping[str | None, str]) -> NvLinks:
     """The NVLinks of a GPU; none where it has none or does not tell."""
-    count, ends = 0, []
+    count, up, ends = 0, 0, []
     for link in range(pynvml.NVML_NVLINK_MAX_LINKS):
         try:
             state = pynvml.nvmlDeviceGetNvLinkState(handle, link)
@@ -34,6 +35,7 @@ def nvlinks(handle: Any, uuid_by_bus: Mapping[str | None, str]) -> NvLinks:
         count += 1
         if state != pynvml.NVML_FEATURE_ENABLED:
             continue
+        up += 1
         try:
             if pynvml.nvmlDeviceGetNvLinkRemoteDeviceType(handle, link) == pynvml.NVML_NVLINK_DEVICE_TYPE_SWITCH:
                 ends.append(SWITCH)
@@ -43,7 +45,7 @@ def nvlinks(handle: Any, uuid_by_bus: Mapping[str | None, str]) -> NvLinks:
             continue  # it is up, and does not tell where it ends
         if bus in uuid_by_bus:
             ends.append(uuid_by_bus[bus])
-    return NvLinks(count, tuple(ends))
+    return NvLinks(count, up, tuple(ends))
 
 
 def links(gpus: Sequence[Gpu], handles: Mapping[str, Any], nvlinks_of: Mapping[str, NvLinks]) -> tuple[GpuLink, ...]:

@@ -43,13 +43,15 @@ def identify(process: GpuProcess) -> GpuProcess:
     nothing is told: the same number is another process there."""
     if not sees_host_processes():
         return process
-    start_time = _start_time(process.pid)
-    if start_time is None:
+    began_ticks = start_time(process.pid)
+    if began_ticks is None:
         return process
-    user, command, container = _identity(process.pid, start_time)
+    user, command, container = _identity(process.pid, began_ticks)
     boot = _boot_time()
-    began = None if boot is None else boot + start_time / _TICKS
-    return replace(process, start_time=start_time, started_at=began, user=user, command=command, container_id=container)
+    began = None if boot is None else boot + began_ticks / _TICKS
+    return replace(
+        process, start_time=began_ticks, started_at=began, user=user, command=command, container_id=container
+    )
 
 
 @lru_cache(maxsize=1)
@@ -62,7 +64,7 @@ def _boot_time() -> int | None:
     return next((int(line.split()[1]) for line in lines if line.startswith("btime ")), None)
 
 
-def _start_time(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
     """Clock ticks after boot at which it started (field 22 of /proc/PID/stat)."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text(errors="replace")

@@ -9,6 +9,7 @@ from typing import Protocol
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
 from gputui.domain.gpu_details import GpuDetails, GpuLink, LinkTraffic
 from gputui.domain.scenario import Scenario, SimulatedGpu
+from gputui.domain.text import clean
 
 STRANGERS_AGE_S = 5_400.0
 STRANGERS_PERCENT = 35
@@ -121,7 +122,7 @@ class SimulatedSource:
                 start_time=load.pid,
                 memory_mib=load.memory_mib,
                 user="root",
-                command=load.command,
+                command=clean(load.command, 512),
                 container_id=load.container_id,
                 started_at=load.started_at,
                 sm_percent=load.utilization_percent,
@@ -134,8 +135,8 @@ class SimulatedSource:
                 pid=one.pid,
                 start_time=one.pid,
                 memory_mib=one.memory_mib,
-                user=one.user,
-                command=one.command,
+                user=clean(one.user, 64),
+                command=clean(one.command, 512),
                 started_at=self._began - STRANGERS_AGE_S,
                 sm_percent=STRANGERS_PERCENT,
             )

@@ -11,7 +11,9 @@ import pynvml
 
 from gputui.domain.gpu_details import Xid
 
-WAIT_MS = 1000
+WAIT_MS = 250
+TOLD_S = 3600.0
+"""How long an error is told of a GPU that goes on: one that matters shows in other values by then."""
 
 # Errors of programs rather than of the GPU (NVIDIA, "Xid errors": 13 graphics exception, 31 memory page fault,
 # 43 reset channel, 45 preemptive cleanup, 68 video processor exception, 94 contained error).
@@ -24,18 +26,28 @@ class XidWatch:
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._last: dict[str, Xid] = {}
+        self._thread: threading.Thread | None = None
 
     def of(self, uuid: str) -> Xid | None:
-        """The last error of a GPU."""
-        return self._last.get(uuid)
+        """The last error of a GPU, if it was not long ago."""
+        last = self._last.get(uuid)
+        return last if last is not None and time.time() - last.at < TOLD_S else None
+
+    def stop(self) -> None:
+        """Listen no more; to be called before the driver is let go, for the thread is inside it."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(2 * WAIT_MS / 1000)  # one that hangs in the driver is left behind
+            self._thread = None
 
     def watch(self, handles: Mapping[str, Any]) -> None:
         """Listen to these GPUs, and no more to those before; where the driver has no events nothing is heard."""
-        self._stop.set()
+        self.stop()
         self._stop = threading.Event()
         arguments = (dict(handles), self._stop)
         # A thread of its own: the driver keeps it until something happens, and it may hang.
-        threading.Thread(target=self._run, args=arguments, name="xid", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=arguments, name="xid", daemon=True)
+        self._thread.start()
 
     def _run(self, handles: Mapping[str, Any], stop: threading.Event) -> None:
         try:

@@ -23,6 +23,7 @@ def current_assignment(service: Service) -> Assignment:
         adopted=service.adopted,
         budget_mib=service.budget_mib,
         edits=service.edits,
+        priority=service.priority_set,
     )
 
 
@@ -101,8 +102,7 @@ def with_suggestion(
         current = current.having(after)
     if current is draft.current:
         return draft
-    current = replace(current, strategy=strategy)
-    return replace(draft, current=current, past=(*draft.past, draft.current))
+    return draft.changed_to(replace(current, strategy=strategy))
 
 
 def with_all(draft: Draft, services: Sequence[Service], wanted: Assignments) -> Draft:
@@ -116,8 +116,7 @@ def with_all(draft: Draft, services: Sequence[Service], wanted: Assignments) -> 
             current = current.having(wished)
     if current is draft.current:
         return draft
-    current = replace(current, strategy=wanted.strategy)
-    return replace(draft, current=current, past=(*draft.past, draft.current))
+    return draft.changed_to(replace(current, strategy=wanted.strategy))
 
 
 def _known(service: Service) -> Assignment:
@@ -139,6 +138,11 @@ def with_enabled(draft: Draft, service: Service, enabled: bool) -> Draft:
 def with_budget(draft: Draft, service: Service, budget_mib: int | None) -> Draft:
     """The draft in which the service has this VRAM budget."""
     return draft.edited(replace(_known(service), budget_mib=budget_mib, adopted=True))
+
+
+def with_priority(draft: Draft, service: Service, priority: int | None) -> Draft:
+    """The draft in which the service has this priority; None: that of its Compose file."""
+    return draft.edited(replace(_known(service), priority=priority, adopted=True))
 
 
 def with_argument(draft: Draft, service: Service, edit: Edit) -> Draft:

@@ -25,6 +25,8 @@ def _described(item: Assignment | None, gpus: Sequence[Gpu]) -> str:
         parts.append("disabled")
     if item.budget_mib is not None:
         parts.append(f"budget {gib_down(item.budget_mib)} GiB")
+    if item.priority is not None:
+        parts.append(f"priority {item.priority}")
     if item.edits:
         parts.append(edits_text(item.edits))
     return ", ".join(parts)

@@ -7,6 +7,7 @@ from gputui.domain.compose import ComposeProject
 from gputui.domain.container import ContainerSpec, lasting_name
 from gputui.domain.errors import Refusal
 from gputui.domain.operation import (
+    WATCH_TEXT,
     Action,
     AwaitRelease,
     CheckRequest,
@@ -158,7 +159,7 @@ def _seen(step: Step, ground: Ground | None, part: Part, terms: Terms) -> tuple[
         loading_s=ground.loading_s if ground else 0.0,
         probe=ground.probe if ground else None,
     )
-    watched = _op(watch, "watch it come up", "launch")
+    watched = _op(watch, WATCH_TEXT, "launch")
     if step.view is None:
         return (watched,)
     nodes = step.view.expected_nodes

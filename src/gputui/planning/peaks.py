@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 
 from gputui.domain.container import Container
 from gputui.domain.gpu import Reading
 from gputui.domain.launch import Launch
+from gputui.domain.moments import moment
 from gputui.domain.peak import PeakKey
 from gputui.domain.service import Service
 from gputui.planning.given_gpus import memory_on
@@ -40,11 +40,8 @@ def is_settled(container: Container, now: float, loads_for_s: float | None = Non
         return False
     if container.has_healthcheck:
         return container.health == "healthy"
-    try:
-        started = datetime.fromisoformat((container.started_at or "").replace("Z", "+00:00")).timestamp()
-    except (ValueError, OverflowError):
-        return False
-    return now - started >= max(SETTLED_AFTER_S, loads_for_s or 0.0)
+    started = moment(container.started_at or "")
+    return started is not None and now - started >= max(SETTLED_AFTER_S, loads_for_s or 0.0)
 
 
 def new_peaks(

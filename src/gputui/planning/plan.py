@@ -20,6 +20,7 @@ from gputui.planning.given_gpus import uses_gpus
 from gputui.planning.mechanism import present_mechanism
 from gputui.planning.order import in_order
 from gputui.planning.spec_edit import edits_mark, edits_text, gib_down
+from gputui.planning.start_time import start_s
 
 
 def make_plan(
@@ -87,6 +88,7 @@ def lifecycle_plan(
                 view=_view_as_it_is(service, gpus),
                 holds=_holds(service),
                 depends_on=_dependencies(service),
+                down_s=start_s(service),
             )
         )
     touched = {step.service for step in steps if step.action != "none"}
@@ -136,6 +138,7 @@ def _step(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> Step:
         diff=_diff(service, view, gpus) if view and action in ("create", "recreate") else (),
         holds=_holds(service),
         depends_on=_dependencies(service),
+        down_s=start_s(service),
     )
 
 

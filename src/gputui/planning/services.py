@@ -12,7 +12,9 @@ from gputui.domain.container import LABEL_PROBE, Container, Inside, is_passing, 
 from gputui.domain.errors import Refusal
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.launch import Launch
+from gputui.domain.loading import Loading
 from gputui.domain.model import ModelFiles
+from gputui.domain.moments import moment
 from gputui.domain.peak import PeakKey
 from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.serving import Serving
@@ -60,6 +62,7 @@ class World:
     files: Mapping[ModelPlace, ModelFiles] = field(default_factory=dict)
     peaks: Mapping[PeakKey, int] = field(default_factory=dict)
     inside: Mapping[str, Inside] = field(default_factory=dict)
+    loading: Mapping[str, Loading] = field(default_factory=dict)
 
 
 def join_services(world: World, assignments: Assignments) -> tuple[Service, ...]:
@@ -161,7 +164,8 @@ def _service(
         unmounted=place.unmounted,
         smallest_gpu_mib=total if assigned else None,
         contradiction=declared.contradiction if declared else None,
-        priority=declared.priority if declared else 0,
+        priority=_priority(declared, adopted),
+        priority_set=adopted.priority if adopted else None,
         isolate=declared.isolate if declared else False,
         has_budget=bool(declared and declared.has_budget) or budget is not None or told is not None,
         budget_mib=budget,
@@ -176,7 +180,13 @@ def _service(
         sees_all_devices=container.sees_all_devices if container else sees_all_devices(_host_config(declared)),
         privileged=container.privileged if container else bool(_host_config(declared).get("Privileged")),
         not_carried=declared.not_carried if declared else (),
+        loading=_loading(container, world),
     )
+
+
+def _loading(container: Container | None, world: World) -> Loading | None:
+    found = world.loading.get(container.run) if container and container.running else None
+    return found if found is None or found.phase != "ready" else None
 
 
 def _host_config(declared: ComposeService | None) -> Mapping[str, Any]:
@@ -222,6 +232,12 @@ def edited(launch: Launch, edits: tuple[Edit, ...]) -> Launch:
     return replace(launch, words=tuple(words))
 
 
+def _priority(declared: ComposeService | None, adopted: Assignment | None) -> int:
+    if adopted and adopted.priority is not None:
+        return adopted.priority
+    return declared.priority if declared else 0
+
+
 def _budget_env(declared: ComposeService | None, backend: Backend) -> str | None:
     """The variable that tells a service its budget; None for a backend that has an option of its own for it."""
     if declared is not None and declared.has_budget:
@@ -250,6 +266,23 @@ def _totals(assigned: Sequence[str], world: World) -> tuple[int | None, int | No
     total, uuid = min(own) if own else max(sizes)
     reserved = next((one.memory_reserved_mib for one in world.readings if one.gpu.uuid == uuid), None)
     return total, total - (reserved or 0)
+
+
+LOADING_LIMIT_S = 3600.0
+"""How long after its start a container may still be loading; 70 billion parameters from a slow disk take half of it."""
+
+
+def wanted_loading(services: Sequence[Service], now: float) -> frozenset[str]:
+    """The containers, by their run, that started a short while ago."""
+    found = set()
+    for service in services:
+        container = service.container
+        began = moment(container.started_at or "") if container and container.running else None
+        if container is None or container.health == "healthy":
+            continue
+        if began is not None and now - began < LOADING_LIMIT_S:
+            found.add(container.run)
+    return frozenset(found)
 
 
 def wanted_inside(services: Sequence[Service]) -> frozenset[str]:

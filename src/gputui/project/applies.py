@@ -10,6 +10,8 @@ from typing import Literal
 
 from gputui.domain.errors import Conflict, UsageError
 from gputui.domain.event import ApplyEvent, ApplyRecord, EventKind, Progress, Result
+from gputui.domain.moments import moment
+from gputui.domain.operation import WATCH_TEXT
 from gputui.domain.plan import Transaction
 from gputui.project.clock import now, seconds_since
 from gputui.project.database import Database
@@ -63,8 +65,15 @@ class Applies:
                     raise Conflict(f"{other.operator} is applying revision {other.revision}", "wait for it to end")
             cursor = connection.execute(
                 "INSERT INTO applies (revision, operator, reason, started_at, result, services, message, body)"
-                " VALUES (?, ?, ?, ?, 'running', '{}', '', ?)",
-                (transaction.revision, transaction.operator, transaction.reason, now(), to_json(transaction)),
+                " VALUES (?, ?, ?, ?, 'running', ?, '', ?)",
+                (
+                    transaction.revision,
+                    transaction.operator,
+                    transaction.reason,
+                    now(),
+                    json.dumps({task.step.name: "running" for task in transaction.tasks}),
+                    to_json(transaction),
+                ),
             )
             return int(cursor.lastrowid or 0)
 
@@ -79,7 +88,8 @@ class Applies:
         """Note that it is taken up again, by the process `pid` until the one that does it says so."""
         with self._database.writing() as connection:
             connection.execute(
-                "UPDATE applies SET result = 'running', ended_at = NULL, pid = ?, pid_start = ? WHERE id = ?",
+                "UPDATE applies SET result = 'running', ended_at = NULL, cancelled_by = '', pid = ?, pid_start = ?"
+                " WHERE id = ?",
                 (pid, _start_time(pid), apply_id),
             )
 
@@ -142,6 +152,19 @@ class Applies:
             rows = connection.execute(query).fetchall()
         return tuple(_record(row) for row in rows)
 
+    def cancel(self, apply_id: int, operator: str) -> None:
+        """Note that somebody wants it taken back while it runs; its process looks for that."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE applies SET cancelled_by = ? WHERE id = ? AND result = 'running'", (operator, apply_id)
+            )
+
+    def cancelled_by(self, apply_id: int) -> str:
+        """Who wants it taken back; empty where nobody does."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT cancelled_by FROM applies WHERE id = ?", (apply_id,)).fetchone()
+        return str(row[0]) if row else ""
+
     def accept(self, apply_id: int, operator: str) -> None:
         """Note that somebody looked after what it left."""
         with self._database.writing() as connection:
@@ -168,6 +191,24 @@ class Applies:
             ApplyEvent(number=row[0], at=row[1], kind=row[2], progress=row[3], text=row[4], service=row[5])
             for row in rows
         )
+
+    def start_times(self, service: str, limit: int = 5) -> tuple[float, ...]:
+        """How many seconds this service took to come up in the last applies that succeeded, the newest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT e.apply_id, e.at, e.text, e.progress FROM events e JOIN applies a ON a.id = e.apply_id"
+                " WHERE a.result = 'done' AND e.service = ? AND e.kind = 'operation' AND e.text LIKE ?"
+                " ORDER BY e.apply_id DESC, e.number LIMIT ?",
+                (service, f"{WATCH_TEXT}%", 40 * limit),
+            ).fetchall()
+        began: dict[int, float | None] = {}
+        took: dict[int, float] = {}
+        for apply_id, at, _, progress in rows:
+            if progress == "started":
+                began[apply_id] = moment(at)
+            elif progress == "done" and (start := began.get(apply_id)) is not None and (end := moment(at)) is not None:
+                took[apply_id] = end - start
+        return tuple(took.values())[:limit]
 
     def note(self, apply_id: int, entry: JournalEntry, event: NewEvent | None = None) -> None:
         """Write one line of the journal, and the event that goes with it; both are on disk when this returns."""
@@ -197,6 +238,13 @@ class Applies:
         with self._database.reading() as connection:
             rows = connection.execute("SELECT service, log FROM kept_logs WHERE apply_id = ?", (apply_id,)).fetchall()
         return {str(row[0]): zlib.decompress(row[1]) for row in rows}
+
+    def last_kept_log(self, service: str) -> bytes:
+        """The log of this service that was kept last; empty where none was."""
+        with self._database.reading() as connection:
+            query = "SELECT log FROM kept_logs WHERE service = ? ORDER BY apply_id DESC LIMIT 1"
+            row = connection.execute(query, (service,)).fetchone()
+        return zlib.decompress(row[0]) if row else b""
 
     def keep_log(self, apply_id: int, service: str, container_id: str, lines: Iterable[bytes]) -> None:
         """Keep the last lines of a container that is about to be removed."""

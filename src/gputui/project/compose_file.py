@@ -24,7 +24,6 @@ from gputui.project.compose_storage import grantable
 from gputui.project.compose_yaml import Located
 from gputui.project.env_file import read_env_file
 
-DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 OVERRIDE_NAME = "docker-compose.gpu-override.yml"
 
 
@@ -50,14 +49,6 @@ class ProjectExtension(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     path_aliases: dict[str, str] = {}
-
-
-def default_file(directory: Path) -> Path | None:
-    """The Compose file that `docker compose` would read in this directory; None where there is none to be seen."""
-    try:
-        return next((directory / name for name in DEFAULT_NAMES if (directory / name).is_file()), None)
-    except OSError:
-        return None
 
 
 def read_project(paths: Sequence[Path], project_name: str | None = None) -> ComposeProject:

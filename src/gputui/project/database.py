@@ -43,6 +43,7 @@ _MIGRATIONS = (
     CREATE TABLE saving (path TEXT PRIMARY KEY, before TEXT);
     """,
     "ALTER TABLE applies ADD COLUMN missing TEXT NOT NULL DEFAULT '{}';",
+    "ALTER TABLE applies ADD COLUMN cancelled_by TEXT NOT NULL DEFAULT '';",
 )
 """Each brings the schema one version further; the version is SQLite's user_version."""
 

@@ -31,6 +31,7 @@ def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
             "vram_budget_mib": item.budget_mib,
             "edits": {edit.argument: mask_secret(edit.argument, edit.value or "") for edit in item.edits},
             "adopted": item.adopted,
+            **({} if item.priority is None else {"priority": item.priority}),
         }
     body = {
         "revision": assignments.revision,

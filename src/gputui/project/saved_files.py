@@ -7,15 +7,13 @@ mark while nobody saves writes them again as the database has them, be that the 
 import fcntl
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gputui.domain.errors import GputuiError
+from gputui.project.atomic_file import PREFIX, put_in_place, written_beside
 from gputui.project.database import Database
-
-PREFIX = ".gputui-new."
 
 
 class SavedFiles:
@@ -64,7 +62,7 @@ class SavedFiles:
                 if wanted is None:
                     path.unlink(missing_ok=True)
                 elif _read(path) != wanted:
-                    _replace({path: _written(path, wanted)})
+                    put_in_place({path: written_beside(path, wanted)})
             except OSError:
                 continue  # the mark stays for somebody who may write there
             with self._database.writing() as connection:
@@ -84,13 +82,13 @@ class SavedFiles:
         written: dict[Path, Path] = {}
         try:
             for path, text in texts.items():
-                written[path] = _written(path, text)
+                written[path] = written_beside(path, text)
             with self._database.writing() as connection:
                 yield connection
                 connection.executemany(
                     "INSERT OR REPLACE INTO files VALUES (?, ?)", [(str(path), text) for path, text in texts.items()]
                 )
-                _replace(written)
+                put_in_place(written)
                 connection.executemany("DELETE FROM saving WHERE path = ?", [(str(path),) for path in texts])
         except OSError as error:
             self._discard(written)
@@ -126,31 +124,3 @@ def _read(path: Path) -> str | None:
         return path.read_text(errors="replace")
     except OSError:
         return None
-
-
-def _written(path: Path, text: str) -> Path:
-    """The text in a new file beside the old one, on disk."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{PREFIX}{path.name}.")
-    with os.fdopen(handle, "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o664)
-    return Path(name)
-
-
-def _replace(written: Mapping[Path, Path]) -> None:
-    """Each file in one step; the one before is kept as `.bak`."""
-    for path, temporary in written.items():
-        if path.exists():
-            backup = path.with_name(path.name + ".bak")
-            with suppress(OSError):
-                backup.unlink(missing_ok=True)
-                backup.hardlink_to(path)
-        temporary.replace(path)
-    for folder in {path.parent for path in written}:
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -31,7 +31,7 @@ def read_scenario(name: str) -> Scenario:
     if not path.is_file():
         raise UsageError(f"there is no scenario “{clean(name, 60)}”", f"scenarios: {', '.join(scenario_names())}")
     try:
-        data: dict[str, Any] = yaml.safe_load(path.read_text())
+        data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         data.setdefault("name", path.stem)
         return TypeAdapter(Scenario).validate_python(data)
     except ValidationError as error:

@@ -222,6 +222,7 @@ class _Written(BaseModel):
     uuids: list[str] = []
     enabled: bool = True
     vram_budget_mib: int | None = None
+    priority: int | None = None
     edits: dict[str, str | None] = {}
     adopted: bool = True
 
@@ -276,6 +277,7 @@ def read_assignments(
                 enabled=one.enabled,
                 adopted=one.adopted,
                 budget_mib=one.vram_budget_mib,
+                priority=one.priority,
                 edits=edits,
             )
         )

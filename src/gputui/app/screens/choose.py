@@ -1,19 +1,25 @@
-"""A question with several answers, each with its key."""
+"""A question with several answers."""
 
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 
 class Choose(ModalScreen[str | None]):
-    """Answers with the key that was pressed; `esc` answers with nothing."""
+    """Answers with the key that was pressed; `esc` answers with nothing. What is long is scrolled."""
 
-    BINDINGS = [Binding("escape,q", "dismiss(None)", "later", id="choose.later")]
+    BINDINGS = [
+        Binding("escape,q", "dismiss(None)", "later", id="choose.later"),
+        Binding("down", "scroll(1)", "down", show=False),
+        Binding("up", "scroll(-1)", "up", show=False),
+        Binding("pagedown,space", "scroll(12)", "page down", show=False),
+        Binding("pageup", "scroll(-12)", "page up", show=False),
+    ]
 
     def __init__(self, question: str, details: str, choices: Sequence[tuple[str, str]]) -> None:
         super().__init__()
@@ -23,12 +29,16 @@ class Choose(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """The question, what it is about, and the answers."""
-        with Vertical(classes="dialog"):
+        with Vertical(classes="dialog question"):
             yield Static(self._question, classes="dialog-title", markup=False)
-            if self._details:
+            with VerticalScroll(classes="choose-details", can_focus=False):
                 yield Static(self._details, markup=False)
             keys = "    ".join(f"{key} {text}" for key, text in (*self._choices, ("esc", "later")))
             yield Static(f" {keys} ", classes="dialog-keys", markup=False)
+
+    def action_scroll(self, rows: int) -> None:
+        """So many rows."""
+        self.query_one(VerticalScroll).scroll_relative(y=rows, animate=False)
 
     def on_key(self, event: Key) -> None:
         """One of the answers."""

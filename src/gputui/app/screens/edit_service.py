@@ -1,68 +1,157 @@
-"""Typing a service's GPUs and budget."""
+"""Choosing a service's GPUs, its VRAM budget and its priority."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
+from rich.text import Text
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
+from textual.events import Key
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import DataTable, Input, Static
 
-from gputui.domain.service import Service
+from gputui.app.gpu_card import short_name
+from gputui.app.widgets.text_field import TextField
+from gputui.domain.memory import GpuRoom
+from gputui.domain.service import Service, TypedEdit
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.units import gib
 
 
-@dataclass(frozen=True, slots=True)
-class TypedEdit:
-    """What was typed; checked by the control room."""
-
-    gpus: str
-    budget: str
-
-
 class EditService(ModalScreen[TypedEdit | None]):
-    """The GPUs as `0,2`, UUIDs, `auto` or `none`, and the budget as `3.5GiB` or `none`."""
+    """A list of GPUs to choose from, and the same as text: `0,2`, UUIDs, `auto`, `all` or `none`.
 
-    BINDINGS = [Binding("escape", "cancel", "cancel", id="edit.cancel")]
+    What is wrong is told here, so that nothing typed is lost; `fault_of` finds it. For several services the fields are
+    empty, which leaves each as it is.
+    """
 
-    def __init__(self, service: Service, snapshot: Snapshot) -> None:
+    BINDINGS = [
+        Binding("escape", "dismiss(None)", "cancel", id="edit.cancel"),
+        Binding("down", "list", "list of GPUs", show=False),
+    ]
+
+    listed = getters.query_one("#rooms", DataTable)
+    typed = getters.query_one("#gpus", Input)
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        snapshot: Snapshot,
+        rooms: Sequence[GpuRoom],
+        fault_of: Callable[[TypedEdit], str],
+    ) -> None:
         super().__init__()
-        self._service = service
+        self._fault_of = fault_of
+        first = services[0] if len(services) == 1 else None
+        labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+        gpus = ",".join(labels.get(uuid, uuid) for uuid in first.assigned) if first else ""
+        budget = "" if first is None or first.budget_mib is None else f"{first.budget_mib}MiB"
+        priority = "" if first is None or first.priority_set is None else str(first.priority_set)
+        self._before = {"gpus": gpus, "budget": budget, "priority": priority}
+        self._services = services
         self._snapshot = snapshot
+        self._rooms = rooms
+        self._labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
 
     def compose(self) -> ComposeResult:
-        """What each GPU has left, and the two fields."""
-        names = {gpu.uuid: gpu.label for gpu in self._snapshot.inventory.gpus}
-        gpus = ",".join(names.get(uuid, uuid) for uuid in self._service.assigned)
-        budget = "" if self._service.budget_mib is None else f"{self._service.budget_mib}MiB"
-        need = self._service.requirement
-        with Vertical(classes="dialog"):
-            yield Static(
-                f"{self._service.name}: needs {gib(need.claim_mib)} GiB on each GPU ({need.source})",
-                classes="dialog-title",
-                markup=False,
-            )
-            yield Static(self._room_text(), markup=False)
+        """What each GPU has left, and the fields."""
+        first = self._services[0]
+        before = self._before
+        need = first.requirement
+        amount = f"needs {gib(need.claim_mib)} GiB on each GPU ({need.source})"
+        empty = "none" if len(self._services) == 1 else "each as it is"
+        title = f"{first.name}: {amount}" if len(self._services) == 1 else f"{len(self._services)} services at once"
+        with Vertical(classes="dialog wide-dialog fitting-dialog"):
+            yield Static(title, classes="dialog-title", markup=False)
+            yield DataTable[Text](id="rooms", cursor_type="row", show_header=True)
             yield Static("GPUs in order (0,2 · 4:1 · all · auto · none)", markup=False)
-            yield Input(gpus, id="gpus", placeholder="none")
-            yield Static("VRAM budget (3.5GiB · none)", markup=False)
-            yield Input(budget, id="budget", placeholder="none")
-            yield Static(" enter take over    tab next field    esc cancel ", classes="dialog-keys", markup=False)
+            yield TextField(before["gpus"], id="gpus", placeholder=empty)
+            with Horizontal(classes="fields"):
+                with Vertical():
+                    yield Static("VRAM budget (3.5GiB · none)", markup=False)
+                    yield TextField(before["budget"], id="budget", placeholder=empty)
+                with Vertical():
+                    yield Static("priority (a number · none)", markup=False)
+                    yield TextField(before["priority"], id="priority", placeholder=empty)
+            yield Static("", id="edit-problem", classes="problem", markup=False)
+            keys = " ↓ list   space choose   enter take over   tab next field   esc cancel "
+            yield Static(keys, classes="dialog-keys", markup=False)
 
-    def _room_text(self) -> str:
-        lines = []
-        for reading, memory in zip(self._snapshot.readings, self._snapshot.memory, strict=True):
-            if reading.gpu.assignable:
-                mark = "●" if reading.gpu.uuid in self._service.assigned else "○"
-                left = "n/a" if memory.free_after_mib is None else gib(memory.free_after_mib)
-                lines.append(f" {mark} {reading.gpu.label:>4} {reading.gpu.name[:28]:28} {left:>6} GiB left")
-        return "\n".join(lines)
+    def on_mount(self) -> None:
+        """The list, with the cursor in the text."""
+        for title, width in (("", 1), ("GPU", 4), ("NAME", 22), ("LEFT WITH IT", 12), ("NOW FREE", 8), ("", 12)):
+            self.listed.add_column(title, width=width)
+        self._list()
+        self.typed.focus()
 
-    def on_input_submitted(self) -> None:
-        """Both fields are taken over together."""
-        self.dismiss(TypedEdit(self.query_one("#gpus", Input).value, self.query_one("#budget", Input).value))
+    def _list(self) -> None:
+        place = self.listed.cursor_row
+        self.listed.clear()
+        chosen = self._chosen()
+        readings = {one.gpu.uuid: one for one in self._snapshot.readings}
+        for room in self._rooms:
+            reading = readings.get(room.uuid)
+            if reading is None:
+                continue  # it came after the snapshot that this dialog shows
+            label = reading.gpu.label
+            order = f"{chosen.index(label) + 1}" if label in chosen else ""
+            left = "n/a" if room.left_mib is None else f"{gib(room.left_mib)} GiB"
+            word = room.state.upper() if room.state != "ok" else "fits" if room.fits else "does not fit"
+            style = "" if room.fits else "dim" if room.fits is None else "bold"
+            self.listed.add_row(
+                Text(order, style="bold"), Text(label), Text(short_name(reading.gpu.name)), Text(left, justify="right"),
+                Text(gib(reading.memory_free_mib), justify="right"),
+                Text("" if room.fits is None and room.state == "ok" else word, style=style), key=room.uuid,
+            )  # fmt: skip
+        self.listed.move_cursor(row=place, animate=False)
 
-    def action_cancel(self) -> None:
-        """Nothing was typed."""
-        self.dismiss(None)
+    def _chosen(self) -> list[str]:
+        text = self.typed.value.strip().lower()
+        if text == "all":
+            return [self._labels[one.uuid] for one in self._rooms]
+        return [word.strip() for word in text.split(",") if word.strip()]
+
+    @on(Input.Changed, "#gpus")
+    def _typed_otherwise(self) -> None:
+        self._list()
+
+    def action_list(self) -> None:
+        """From the text to the list."""
+        self.listed.focus()
+
+    def on_key(self, event: Key) -> None:
+        """In the list: space and digits choose."""
+        if not self.listed.has_focus:
+            return
+        label = None
+        if event.key == "space" and self.listed.row_count:
+            uuid = self.listed.coordinate_to_cell_key(self.listed.cursor_coordinate).row_key.value
+            label = self._labels.get(uuid or "")
+        elif event.character and event.character.isdigit():
+            label = event.character if event.character in self._labels.values() else None
+        elif event.key in ("j", "k"):
+            self.listed.action_cursor_down() if event.key == "j" else self.listed.action_cursor_up()
+            event.stop()
+        if label is not None:
+            event.stop()
+            chosen = [one for one in self._chosen() if one not in ("none", "auto")]
+            chosen = [one for one in chosen if one != label] if label in chosen else [*chosen, label]
+            self.typed.value = ",".join(chosen)
+
+    @on(DataTable.RowSelected)
+    @on(Input.Submitted)
+    def _done(self) -> None:
+        values = {name: self.query_one(f"#{name}", Input).value for name in self._before}
+        several = len(self._services) > 1
+        changed = {
+            name: None if value.strip() == self._before[name] else value or "none" for name, value in values.items()
+        }
+        if several:
+            changed = {name: value if values[name].strip() else None for name, value in changed.items()}
+        typed = TypedEdit(**changed)
+        fault = self._fault_of(typed) if typed != TypedEdit() else ""
+        if fault:
+            self.query_one("#edit-problem", Static).update(f" ✗ {fault}")
+            return
+        self.dismiss(typed if typed != TypedEdit() else None)

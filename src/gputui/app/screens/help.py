@@ -1,49 +1,104 @@
-"""All keys, from the real bindings."""
+"""All keys that count now, from the real bindings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
+from gputui.app.keymap import CONTEXTS
+
 INTRODUCTION = """\
-The cards show each GPU: its memory by holder (█ services, ▓ other people, ▒ what your draft adds, ▚ what it frees),
-how busy it is, its power. The table shows which service has which GPUs. Press digits to move the selected service,
-read the warning, look at the plan (p), apply it (a). Nothing is lost: the old container is kept until the new one
-runs on its GPUs, and comes back if it does not.
+The cards show each GPU: its memory by holder (█ services, ▓ other people, ▒ what your draft adds, ▚ what it frees), \
+how busy it was in the last ten minutes, its power. The table shows which service has which GPUs: asked for → \
+assigned, and ON where it is seen. Press digits to move the selected service, read the warning, look at the plan, \
+apply it. Nothing is lost: the old container is kept until the new one runs on its GPUs, and comes back if it does not.
+
+drift: a container does not have the GPUs it was asked for; restarting it gives them to it again. `gputui doctor` \
+looks at all that a container's GPU depends on: the driver, the engine, and the way (nvidia, cdi, runtime) in which \
+it gives GPUs.
+
+MIG instances are GPUs of their own, 1:0 and 1:1, one to a service; a GPU that is cut into them is given to nobody.\
 """
+
+ORDER = {binding.id: place for place, binding in enumerate(one for many in CONTEXTS.values() for one in many)}
+PLACE = {binding.id: name for name, bindings in CONTEXTS.items() for binding in bindings}
+
+
+def groups(screen: Screen[Any]) -> Mapping[str, list[tuple[str, Binding]]]:
+    """The keys that count on this screen now, with what was remapped, by the part of the screen that they are of."""
+    found: dict[str, list[tuple[str, Binding]]] = {}
+    keys: dict[str, list[str]] = {}
+    first: dict[str, Binding] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if binding.id is None or binding.id not in PLACE:
+            continue
+        keys.setdefault(binding.id, []).append(screen.app.get_key_display(binding))
+        first.setdefault(binding.id, binding)
+    for identity in sorted(keys, key=lambda one: ORDER[one]):
+        binding = first[identity]
+        if identity.startswith(("gpu.toggle.", "log.window.")) and not identity.endswith(".0"):
+            continue
+        shown = binding.key_display or " ".join(dict.fromkeys(keys[identity]))
+        found.setdefault(PLACE[identity], []).append((shown, binding))
+    parts = [name for name in found if name != "everywhere"]
+    here = {name: found[name] for name in (*parts, *(["everywhere"] if "everywhere" in found else []))}
+    elsewhere = {f"{name} (when they have the keys)": _of(name, screen) for name in CONTEXTS if name not in found}
+    return {**here, **elsewhere}
+
+
+def _of(name: str, screen: Screen[Any]) -> list[tuple[str, Binding]]:
+    """The keys of a part that has not the focus, as they are or were remapped."""
+    keymap = screen.app._keymap
+    found = []
+    for binding in CONTEXTS[name]:
+        identity = binding.id or ""
+        if identity.startswith(("gpu.toggle.", "log.window.")) and not identity.endswith(".0"):
+            continue
+        keys = keymap.get(identity, binding.key).split(",")
+        shown = " ".join(screen.app.get_key_display(binding.with_key(key.strip())) for key in keys)
+        found.append((binding.key_display or shown, binding))
+    return found
 
 
 class Help(ModalScreen[None]):
     """Closed by any of its keys."""
 
-    BINDINGS = [Binding("escape,q,question_mark", "close", "close", id="help.close")]
+    BINDINGS = [
+        Binding("escape,q,question_mark", "dismiss(None)", "close", id="help.close"),
+        Binding("j,down", "scroll(1)", "down", show=False),
+        Binding("k,up", "scroll(-1)", "up", show=False),
+        Binding("pagedown,space", "scroll(15)", "page down", show=False),
+        Binding("pageup", "scroll(-15)", "page up", show=False),
+        Binding("g,home", "scroll(-1000000)", "first", show=False),
+        Binding("G,end", "scroll(1000000)", "last", show=False),
+    ]
 
-    def __init__(self, bindings: Sequence[Binding]) -> None:
+    def __init__(self, keys: Mapping[str, Iterable[tuple[str, Binding]]]) -> None:
         super().__init__()
-        self._keys_shown = bindings
+        self._keys_shown = keys
 
     def compose(self) -> ComposeResult:
-        """The keys with what they do."""
-        lines = [INTRODUCTION]
-        for binding in self._keys_shown:
-            if binding.id and binding.id.startswith("gpu.toggle.") and binding.id != "gpu.toggle.0":
-                continue
-            keys = binding.key_display or binding.key
-            for long, short in (
-                ("question_mark", "?"),
-                ("slash", "/"),
-                ("right_square_bracket", "]"),
-                ("left_square_bracket", "["),
-            ):
-                keys = keys.replace(long, short)
-            lines.append(f"  {keys:8} {binding.tooltip or binding.description}")
-        with VerticalScroll(classes="dialog"):
-            yield Static("Keys", classes="dialog-title", markup=False)
-            yield Static("\n".join(lines), markup=False)
+        """The keys with what they do, and the ids by which they are remapped."""
+        lines: list[Content] = []
+        for name, bindings in self._keys_shown.items():
+            lines += [Content(""), Content.styled(f"Keys: {name}", "bold")]
+            for key, binding in bindings:
+                text = f"  {key:10} {binding.tooltip or binding.description}"
+                lines.append(Content(text) + Content.styled(f"   {binding.id}", "dim"))
+        lines += [Content(""), Content.styled("Other keys: `keys:` in the settings, by the ids on the right.", "dim")]
+        with Vertical(classes="dialog wide-dialog"):
+            yield Static("Help", classes="dialog-title", markup=False)
+            with VerticalScroll(classes="reading"):
+                yield Static(Content("\n").join(lines[1:]))
+                yield Static("\n" + INTRODUCTION, markup=False)
+            yield Static(" j k scroll    esc close ", classes="dialog-keys", markup=False)
 
-    def action_close(self) -> None:
-        """Back to where one was."""
-        self.dismiss(None)
+    def action_scroll(self, rows: int) -> None:
+        """So many rows."""
+        self.query_one(VerticalScroll).scroll_relative(y=rows, animate=False)

@@ -1,57 +1,55 @@
-"""The main screen: cards, table, findings, and the panes below."""
+"""The main screen: cards, services, and the panes below."""
 
+import subprocess
 from collections.abc import Awaitable, Sequence
-from typing import Literal
 
 from textual import getters, on, work
-from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.app import ComposeResult, SuspendNotSupported
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher, DataTable, Footer, Input
+from textual.widgets import ContentSwitcher
 
-from gputui.app.background import in_thread
+from gputui.app.choices import Choices
 from gputui.app.commands import Commands, Person, Severity
-from gputui.app.gpu_rows import GPU_COLUMNS, gpu_rows
-from gputui.app.keymap import MAIN, TABLE
+from gputui.app.happenings import Happening, happenings
+from gputui.app.keymap import CHANGES, MAIN
+from gputui.app.preferences import Preferences
 from gputui.app.screens.choose import Choose
 from gputui.app.screens.confirm import Confirm
-from gputui.app.screens.edit_service import EditService, TypedEdit
-from gputui.app.screens.help import Help
+from gputui.app.screens.gpus import Gpus
+from gputui.app.screens.help import Help, groups
+from gputui.app.screens.new_service import NewServiceForm
 from gputui.app.screens.strategies import Strategies
-from gputui.app.widgets.finding_line import MARKS, FindingLine
-from gputui.app.widgets.gpu_cards import GpuCards
-from gputui.app.widgets.launch_pane import LaunchPane
-from gputui.app.widgets.log_pane import LogPane
+from gputui.app.widgets.event_pane import EventPane
+from gputui.app.widgets.finding_pane import FindingPane
+from gputui.app.widgets.gpu_cards import LOOKS, CardsLook, GpuCards
+from gputui.app.widgets.history_pane import HistoryPane
+from gputui.app.widgets.key_bar import KeyBar
+from gputui.app.widgets.launch_pane import LaunchPane, outcome_text
+from gputui.app.widgets.logs import Logs
 from gputui.app.widgets.pane_tabs import PaneTabs
 from gputui.app.widgets.plan_pane import PlanPane
+from gputui.app.widgets.process_pane import ProcessPane
+from gputui.app.widgets.row_table import RowTable
 from gputui.app.widgets.service_table import ServiceTable
+from gputui.app.widgets.services import Services
 from gputui.app.widgets.status_bar import StatusBar
-from gputui.app.widgets.text_table import TextTable
+from gputui.app.widgets.table_pane import TablePane
 from gputui.control.room import ControlRoom
-from gputui.domain.errors import GputuiError
+from gputui.domain.new_service import FileEdit
 from gputui.domain.service import Service
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.suggestion import Suggestion
-from gputui.domain.units import gib
 
-PANES = ("plan", "launch", "logs", "gpus", "processes", "findings", "history")
+PANES = ("plan", "launch", "logs", "processes", "findings", "history", "events")
+
+ZOOMS = ("-lower-zoomed", "-upper-zoomed")
 
 NEEDS_GPUS = {"toggle_gpu", "edit", "strategies"}
-CHANGES = {
-    "toggle_gpu",
-    "edit",
-    "strategies",
-    "take_fix",
-    "toggle_enabled",
-    "undo",
-    "save",
-    "apply",
-    "lifecycle",
-    "stop_or_start",
-    "roll_back",
-    "fall_back",
-}
-NEEDS_ENGINE = CHANGES - {"undo"}
+NEEDS_ENGINE = CHANGES - {"undo", "redo", "signal"}
+
+
+APPLY_DONE = "the apply is done"
+KEPT_TEXTS = (APPLY_DONE,)
 
 
 class MainScreen(Screen[None]):
@@ -63,43 +61,48 @@ class MainScreen(Screen[None]):
 
     status = getters.query_one(StatusBar)
     cards = getters.query_one(GpuCards)
-    table = getters.query_one(ServiceTable)
-    finding = getters.query_one(FindingLine)
+    services = getters.query_one(Services)
     tabs = getters.query_one(PaneTabs)
     panes = getters.query_one(ContentSwitcher)
     launch = getters.query_one(LaunchPane)
-    logs = getters.query_one(LogPane)
+    logs = getters.query_one(Logs)
+    events = getters.query_one(EventPane)
 
-    def __init__(self, room: ControlRoom, *, readonly: bool) -> None:
+    def __init__(self, room: ControlRoom, preferences: Preferences, choices: Choices, *, readonly: bool) -> None:
         super().__init__()
         self._room = room
+        self._preferences = preferences
+        self._choices = choices
         self._readonly = readonly
         self._snapshot: Snapshot | None = None
         self._planned: object = None
         self._asked_about: int | None = None
-        person = Person(self._ask, self._choose, self._tell, self._launched)
+        person = Person(self._ask, self._choose, self._tell, self._launched, self._run_program)
         self._commands = Commands(room, person)
 
     def compose(self) -> ComposeResult:
         """The parts from top to bottom."""
-        yield StatusBar(markup=False)
-        yield GpuCards()
-        yield ServiceTable()
-        yield Input(placeholder="filter", id="filter")
-        yield FindingLine(markup=False)
+        look = self._choices.cards or self._preferences.cards
+        yield StatusBar(readonly=self._readonly)
+        yield GpuCards(self._room, look if look in LOOKS else "auto")
+        yield Services(self._room, self._commands, self.may)
         yield PaneTabs(PANES)
         with ContentSwitcher(initial="plan"):
-            with VerticalScroll(id="plan", can_focus=False):
-                yield PlanPane(markup=False)
-            yield LaunchPane(self._room, id="launch")
-            yield LogPane(self._room, id="logs")
-            for name in ("gpus", "processes", "findings", "history"):
-                with VerticalScroll(id=name, can_focus=False):
-                    yield TextTable(markup=False, classes="text-table")
-        yield Footer(compact=True, show_command_palette=False)
+            yield PlanPane(id="plan")
+            yield LaunchPane(self._room, self._commands, readonly=self._readonly, id="launch")
+            yield Logs(self._room, self._preferences, id="logs")
+            yield ProcessPane(self._commands, self.may, id="processes")
+            yield FindingPane(id="findings")
+            yield HistoryPane(self._room, self.may, id="history")
+            yield EventPane(id="events")
+        yield KeyBar(markup=False)
 
     def on_mount(self) -> None:
         """What is known already is shown at once."""
+        table = self.services.table
+        columns = self._choices.columns if self._choices.columns is not None else self._preferences.columns
+        table.chosen = None if columns is None else frozenset(columns)
+        table.sort_column, table.descending = self._choices.sort, self._choices.descending
         self.show(self._room.snapshot())
 
     # --- showing --------------------------------------------------------------------------------------------------
@@ -109,14 +112,16 @@ class MainScreen(Screen[None]):
         before, self._snapshot = self._snapshot, snapshot
         self.status.show(snapshot)
         self.cards.show(snapshot)
-        self.table.show(snapshot)
-        self._show_selected()
+        self.services.show(snapshot)
+        self._show_pane()
         apply = snapshot.apply
         if apply is not None and apply.under_way:
             self.launch.follow(apply.id)
         self.launch.show(snapshot.services if self.panes.current == "launch" else ())
         if before is None or _controls(before) != _controls(snapshot):
             self.refresh_bindings()
+        for one in happenings(before, snapshot) if before is not None else ():
+            self._tell_happening(one)
         if apply is not None and apply.cut_off and apply.id != self._asked_about and not self._readonly:
             self._asked_about = apply.id
             self._ask_about_cut_off()
@@ -125,12 +130,16 @@ class MainScreen(Screen[None]):
     async def _ask_about_cut_off(self) -> None:
         await self._commands.finish_cut_off()
 
-    def _show_selected(self) -> None:
-        if self._snapshot is None:
-            return
-        self.finding.show(self._snapshot, self.selected)
-        self._show_pane()
+    def _tell_happening(self, one: Happening) -> None:
+        self.events.add(one)
+        self._toast(one.text, one.severity)
+        notices = self._preferences.notices
+        if notices.bell and one.severity != "information":
+            self.app.bell()
+        if notices.desktop and one.severity != "information":
+            self.app.notify_desktop(one.text)  # type: ignore[attr-defined]
 
+    @on(Services.Selected)
     def _show_pane(self) -> None:
         snapshot = self._snapshot
         if snapshot is None:
@@ -142,36 +151,20 @@ class MainScreen(Screen[None]):
                     self._planned = mark
                     self.query_one(PlanPane).show(self._room.plan())
             case "logs":
-                self.logs.follow(self.selected)
-            case "gpus":
-                self._table_of("gpus").show(GPU_COLUMNS, gpu_rows(snapshot), "no GPU")
+                self.logs.show(snapshot, self.services.selected)
             case "processes":
-                self._table_of("processes").show(
-                    ("GPU", "PID", "USER", "GiB", "SERVICE", "COMMAND"), _processes(snapshot), "no process"
-                )
+                self.query_one(ProcessPane).show(snapshot)
             case "findings":
-                rows = [(MARKS[one.severity], one.service or "", one.text, one.fix) for one in snapshot.findings]
-                self._table_of("findings").show(("", "SERVICE", "FINDING", "WHAT TO DO"), rows, "nothing to say")
+                self.query_one(FindingPane).show(snapshot)
+            case "history":
+                self.query_one(HistoryPane).show(snapshot)
+            case "events":
+                self.events.show()
         if self.panes.current != "logs":
             self.logs.stop()
 
-    def _table_of(self, pane: str) -> TextTable:
-        return self.query_one(f"#{pane} TextTable", TextTable)
-
-    @property
-    def selected(self) -> Service | None:
-        """The service under the cursor."""
-        key = self.table.selected_key
-        services = self._snapshot.services if self._snapshot else ()
-        return next((service for service in services if service.key == key), None)
-
-    @on(DataTable.RowHighlighted)
-    def _other_row(self) -> None:
-        self._show_selected()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What cannot be done now is grey; what may not be done is hidden."""
-        del parameters
+    def may(self, action: str) -> bool | None:
+        """Whether this can be done: what may not be is hidden (False), what cannot be now is grey (None)."""
         if self._readonly and action in CHANGES:
             return False
         snapshot = self._snapshot
@@ -180,6 +173,11 @@ class MainScreen(Screen[None]):
         no_gpus = action in NEEDS_GPUS and not snapshot.inventory.gpus
         no_engine = action in NEEDS_ENGINE and snapshot.engine.info is None
         return None if no_gpus or no_engine else True
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What can be done."""
+        del parameters
+        return self.may(action)
 
     # --- talking to the person ------------------------------------------------------------------------------------
 
@@ -190,51 +188,61 @@ class MainScreen(Screen[None]):
         return self.app.push_screen_wait(Choose(question, details, choices))
 
     def _tell(self, text: str, severity: Severity) -> None:
+        if severity != "information" or text in KEPT_TEXTS:
+            self.events.add(Happening(severity, "here", text))
+        self._toast(text, severity)
+
+    def _toast(self, text: str, severity: Severity) -> None:
         self.notify(text, severity=severity, markup=False, timeout=10 if severity == "error" else 4)
 
     def _launched(self, number: int) -> None:
         self.launch.follow(number)
-        self.action_show_pane("launch")
+        self._show("launch")
+
+    def _run_program(self, command: Sequence[str]) -> None:
+        try:
+            with self.app.suspend():
+                subprocess.run(list(command), check=False)
+        except SuspendNotSupported:
+            self._tell("this terminal cannot be lent to another program", "error")
 
     @on(LaunchPane.Ended)
     def _apply_ended(self, message: LaunchPane.Ended) -> None:
         record = message.record
         if record.result == "done":
-            self._tell("the apply is done", "information")
+            self._tell(APPLY_DONE, "information")
         else:
-            self._tell(f"the apply failed ({record.result.replace('_', ' ')}): {record.message}", "error")
+            self._tell(f"the apply failed: {outcome_text(record)}: {record.message}", "error")
             services = self._snapshot.services if self._snapshot else ()
             if any(one.fallback == "ask" and one.name in record.missing for one in services) and not self._readonly:
                 self.action_fall_back()
 
+    @on(FindingPane.Chosen)
+    def _finding_chosen(self, message: FindingPane.Chosen) -> None:
+        service = self._named(message.service)
+        if service is not None:
+            self.services.table.select(str(service.key))
+            self.services.table.focus()
+        elif message.gpu is not None:
+            self._show_gpus(message.gpu)
+
+    def _named(self, name: str | None) -> Service | None:
+        services = self._snapshot.services if self._snapshot else ()
+        return next((one for one in services if one.name == name), None)
+
+    @on(HistoryPane.RollBackAsked)
+    def _roll_back_asked(self, message: HistoryPane.RollBackAsked) -> None:
+        if self.may("roll_back"):
+            self.action_roll_back(message.revision)
+
+    @on(RowTable.ColumnsChosen)
+    def _columns_chosen(self, message: RowTable.ColumnsChosen) -> None:
+        table = message.table
+        if isinstance(table, ServiceTable):
+            columns = None if table.chosen is None else tuple(sorted(table.chosen))
+            self.app.keep(columns=columns, sort=table.sort_column, descending=table.descending)  # type: ignore[attr-defined]
+
     # --- keys -----------------------------------------------------------------------------------------------------
-
-    @work(group="command")
-    async def action_toggle_gpu(self, label: str) -> None:
-        """Append this GPU to the selected service, or take it away."""
-        if self.selected is not None:
-            await self._commands.toggle_gpu(self.selected, label)
-
-    @on(DataTable.RowSelected)
-    def _row_entered(self) -> None:
-        if self.check_action("edit", ()):
-            self.action_edit()
-
-    @work(group="command")
-    async def action_edit(self) -> None:
-        """Type GPUs and budget."""
-        service, snapshot = self.selected, self._snapshot
-        if service is None or snapshot is None:
-            return
-        typed: TypedEdit | None = await self.app.push_screen_wait(EditService(service, snapshot))
-        if typed is not None:
-            await self._commands.set_gpus_and_budget(service, typed.gpus, typed.budget)
-
-    @work(group="command")
-    async def action_toggle_enabled(self) -> None:
-        """Enable or disable the selected service."""
-        if self.selected is not None:
-            await self._commands.toggle_enabled(self.selected)
 
     @work(group="command")
     async def action_strategies(self) -> None:
@@ -244,15 +252,13 @@ class MainScreen(Screen[None]):
             if chosen is not None:
                 await self._commands.take_suggestion(chosen)
 
-    @work(group="command")
-    async def action_take_fix(self) -> None:
-        """Change the arguments as a finding about the selected service proposes."""
-        if self.selected is not None and self._snapshot is not None:
-            await self._commands.take_fix(self.selected, self._snapshot.findings)
-
     def action_undo(self) -> None:
         """Take the last edit back."""
         self._commands.undo()
+
+    def action_redo(self) -> None:
+        """Make it again."""
+        self._commands.redo()
 
     @work(group="command")
     async def action_save(self) -> None:
@@ -265,20 +271,9 @@ class MainScreen(Screen[None]):
         await self._commands.apply()
 
     @work(group="command")
-    async def action_lifecycle(self, action: Literal["restart", "start", "stop"]) -> None:
-        """Restart, start or stop the selected service."""
-        if self.selected is not None:
-            await self._commands.lifecycle(self.selected, action)
-
-    def action_stop_or_start(self) -> None:
-        """Stop the selected service, or start it."""
-        if self.selected is not None:
-            self.action_lifecycle("stop" if self.selected.running else "start")
-
-    @work(group="command")
-    async def action_roll_back(self) -> None:
-        """Go back to the revision before."""
-        await self._commands.roll_back()
+    async def action_roll_back(self, revision: int | None = None) -> None:
+        """Go back to a revision, that before this one."""
+        await self._commands.roll_back(revision)
 
     @work(group="command")
     async def action_fall_back(self) -> None:
@@ -286,13 +281,45 @@ class MainScreen(Screen[None]):
         await self._commands.fall_back()
 
     def action_show_pane(self, pane: str) -> None:
-        """Show this pane."""
+        """Show this pane, and go to it: its keys count then, until escape."""
+        self.remove_class("-upper-zoomed")
+        self._show(pane)
+        self._to_pane()
+
+    def _show(self, pane: str) -> None:
         self.panes.current = pane
         self.tabs.show(pane)
-        if pane == "history":
-            self._show_history()
         self._planned = None
         self._show_pane()
+
+    def _in_panes(self) -> bool:
+        return self.focused is not None and self.panes in self.focused.ancestors_with_self
+
+    def _to_pane(self) -> None:
+        pane = self.panes.visible_content
+        if pane is not None:
+            pane.focus()
+
+    def action_other_half(self) -> None:
+        """Between the table and the pane."""
+        zoomed = self._zoomed
+        self.remove_class(*ZOOMS)
+        if self._in_panes():
+            self.services.table.focus()
+        else:
+            self._to_pane()
+        if zoomed:
+            self.call_after_refresh(self.action_zoom)
+
+    @property
+    def _zoomed(self) -> bool:
+        return any(self.has_class(name) for name in ZOOMS)
+
+    def action_zoom(self) -> None:
+        """The half that has the focus gets the whole screen."""
+        zoomed = self._zoomed
+        self.remove_class(*ZOOMS)
+        self.set_class(not zoomed, ZOOMS[0] if self._in_panes() else ZOOMS[1])
 
     def action_next_pane(self, step: int) -> None:
         """Show the next or the previous pane."""
@@ -303,51 +330,45 @@ class MainScreen(Screen[None]):
     def _tab_chosen(self, message: PaneTabs.Chosen) -> None:
         self.action_show_pane(message.pane)
 
-    @work(exclusive=True, group="history")
-    async def _show_history(self) -> None:
-        try:
-            revisions = await in_thread(self._room.revisions)
-            applies = await in_thread(self._room.applies)
-        except GputuiError:
-            revisions, applies = (), ()
-        rows = [(f"revision {one.revision}", one.saved_at, one.author, "saved", one.reason) for one in revisions]
-        for record in applies:
-            result = "cut off" if record.cut_off else record.result.replace("_", " ")
-            why = record.message or record.reason
-            rows.append((f"apply {record.id}", record.started_at, record.operator, result, why))
-        rows.sort(key=lambda one: one[1], reverse=True)
-        self._table_of("history").show(("WHAT", "WHEN", "BY", "RESULT", "WHY"), rows, "nothing was saved yet")
-
-    def action_cursor(self, step: int) -> None:
-        """One row down or up."""
-        self.table.move_cursor(row=max(0, self.table.cursor_row + step))
-
-    def action_cursor_to(self, row: int) -> None:
-        """The first or the last row."""
-        self.table.move_cursor(row=row if row >= 0 else self.table.row_count - 1)
-
-    def action_filter(self) -> None:
-        """Type a filter."""
-        field = self.query_one("#filter", Input)
-        field.display = True
-        field.focus()
-
-    @on(Input.Changed, "#filter")
-    def _filtered(self, message: Input.Changed) -> None:
-        self.table.filter_text = message.value
-        if self._snapshot is not None:
-            self.table.show(self._snapshot)
-
-    @on(Input.Submitted, "#filter")
-    def _filter_done(self) -> None:
-        self.table.focus()
-
     def action_back(self) -> None:
-        """Leave the filter; back to the table."""
-        field = self.query_one("#filter", Input)
-        field.value = ""
-        field.display = False
-        self.table.focus()
+        """Leave what is narrow first: a zoom, a filter, marks; then go back to the table."""
+        if self._zoomed:
+            self.remove_class(*ZOOMS)
+        elif self._in_panes():
+            pane = self.panes.visible_content
+            if not (isinstance(pane, TablePane) and pane.leave()):
+                self.services.table.focus()
+        elif not self.services.leave():
+            self.services.table.focus()
+
+    def action_cards(self) -> None:
+        """The next way to show GPUs."""
+        look: CardsLook = LOOKS[(LOOKS.index(self.cards.look) + 1) % len(LOOKS)]
+        self.cards.choose(look)
+        self.app.keep(cards=look)  # type: ignore[attr-defined]
+        self._tell(f"GPUs: {look}", "information")
+
+    def action_gpus(self) -> None:
+        """Each GPU with all its values."""
+        self._show_gpus(None)
+
+    def _show_gpus(self, uuid: str | None) -> None:
+        if self._snapshot is not None and self._snapshot.readings:
+            self.app.push_screen(Gpus(self._room, self._snapshot, uuid))
+        else:
+            self._tell("there is no GPU to look at", "information")
+
+    @work(group="command")
+    async def action_new_service(self) -> None:
+        """Write a new service into the Compose file."""
+        if self._snapshot is not None and not self._snapshot.project:
+            self._tell(
+                "there is no Compose file to write a new service into: start gputui with --file COMPOSE", "error"
+            )
+        elif self._snapshot is not None:
+            edit: FileEdit | None = await self.app.push_screen_wait(NewServiceForm(self._room, self._snapshot))
+            if edit is not None:
+                await self._commands.write_service(edit)
 
     def action_rescan(self) -> None:
         """Look for new GPUs."""
@@ -355,8 +376,8 @@ class MainScreen(Screen[None]):
         self._tell("looking for GPUs", "information")
 
     def action_help(self) -> None:
-        """All keys."""
-        self.app.push_screen(Help([*TABLE, *MAIN]))
+        """All keys of what has the focus."""
+        self.app.push_screen(Help(groups(self)))
 
     @work(group="command")
     async def action_quit(self) -> None:
@@ -371,16 +392,3 @@ class MainScreen(Screen[None]):
 
 def _controls(snapshot: Snapshot) -> tuple[bool, bool]:
     return bool(snapshot.inventory.gpus), snapshot.engine.info is not None
-
-
-def _processes(snapshot: Snapshot) -> list[tuple[str, ...]]:
-    owners = {service.container.id: service.name for service in snapshot.services if service.container}
-    rows: list[tuple[str, ...]] = []
-    for reading in snapshot.readings:
-        for one in reading.processes or ():
-            container = one.container_id
-            owner = owners.get(container or "", f"container {container[:12]}" if container else "foreign")
-            rows.append(
-                (reading.gpu.label, str(one.pid), one.user or "?", gib(one.memory_mib), owner, one.command or "?")
-            )
-    return rows

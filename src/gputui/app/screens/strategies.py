@@ -67,6 +67,10 @@ class Strategies(ModalScreen[Suggestion | None]):
         self.table.focus()
         self._ask()
 
+    def on_resize(self) -> None:
+        """Another width, with or without a bar."""
+        self._show_highlighted()
+
     def action_cursor(self, step: int) -> None:
         """One strategy down or up."""
         self.table.move_cursor(row=max(0, self.table.cursor_row + step))

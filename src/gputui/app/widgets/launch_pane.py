@@ -1,22 +1,30 @@
 """The progress of an apply, be it this screen's or another's."""
 
+import time
 from collections.abc import Sequence
 
 from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import RichLog, Static
 
+from gputui.app.ages import clock_text, duration_text
 from gputui.app.background import in_thread
+from gputui.app.commands import Commands
+from gputui.app.keymap import LAUNCH
 from gputui.app.widgets.log_pane import LogPane
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
 from gputui.domain.event import ApplyEvent, ApplyRecord
+from gputui.domain.moments import moment
+from gputui.domain.operation import WATCH_TEXT
 from gputui.domain.service import Service
 
 POLL_S = 0.25
 KEPT_LINES = 2_000
+BAR = 20
 RESULTS = {
     "done": "done",
     "rolled_back": "failed; what was begun was taken back",
@@ -25,8 +33,10 @@ RESULTS = {
 }
 
 
-class LaunchPane(Vertical):
+class LaunchPane(Vertical, can_focus=True):
     """Follows one apply's events."""
+
+    BINDINGS = [*LAUNCH]
 
     class Ended(Message):
         """An apply that was followed has ended."""
@@ -35,42 +45,96 @@ class LaunchPane(Vertical):
             super().__init__()
             self.record = record
 
-    def __init__(self, room: ControlRoom, **options: str) -> None:
+    def __init__(self, room: ControlRoom, commands: Commands, *, readonly: bool, **options: str) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
         self._room = room
+        self._commands = commands
+        self._readonly = readonly
         self._number: int | None = None
         self._seen = 0
         self._ended = True
         self._asking = False
         self._service: str | None = None
         self._current = "running"
+        self._waiting: dict[str, float] = {}
+        self._usual: dict[str, float | None] = {}
 
     def compose(self) -> ComposeResult:
-        """A title, the events, and beside them the log of the container that is being launched."""
+        """A title, how far the model is, the events, and beside them the log of the container that is launched."""
         yield Static(" no apply yet", classes="launch-title", markup=False)
+        yield Static("", id="launch-progress", markup=False)
         with Horizontal():
-            yield RichLog(max_lines=KEPT_LINES, wrap=True, markup=False, highlight=False)
+            log = RichLog(max_lines=KEPT_LINES, wrap=True, markup=False, highlight=False)
+            log.can_focus = False
+            yield log
             yield LogPane(self._room)
 
     def on_mount(self) -> None:
         """Begin to ask for events."""
         self.set_interval(POLL_S, self._poll)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what runs can be cancelled."""
+        del parameters
+        if action == "cancel":
+            return not self._readonly and not self._ended
+        return True
+
     def follow(self, number: int) -> None:
         """Follow this apply from its first event."""
         if number == self._number:
             return
         self._number, self._seen, self._ended = number, 0, False
+        self._service, self._waiting = None, {}
         self.query_one(RichLog).clear()
+        self.refresh_bindings()
+
+    @work(group="command")
+    async def action_cancel(self) -> None:
+        """Have it taken back."""
+        if self._number is not None and not self._ended:
+            await self._commands.cancel(self._number)
 
     def show(self, services: Sequence[Service]) -> None:
         """Follow the log of the service whose turn it is; none, where the pane is not seen."""
-        service = next((one for one in services if one.name == self._service), None)
+        # Of several that load at once, the one that began last.
+        name = next(reversed(self._waiting), self._service)
+        service = next((one for one in services if one.name == name), None)
         pane = self.query_one(LogPane)
         if service is None:
             pane.stop()
-        else:
-            pane.follow(service)
+            return
+        pane.follow(service)
+        self._show_progress(service)
+
+    def _show_progress(self, service: Service) -> None:
+        line = self.query_one("#launch-progress", Static)
+        text = ""
+        began = self._waiting.get(service.name)
+        if began is not None and not self._ended:
+            waited = max(0.0, time.time() - began)
+            if service.name not in self._usual:
+                self._usual[service.name] = None
+                self._find_usual(service)
+            usual = self._usual[service.name]
+            parts = [f"{service.name}: {service.loading.text if service.loading else 'starting'}"]
+            if service.loading and service.loading.percent is not None:
+                filled = service.loading.percent * BAR // 100
+                parts.append("█" * filled + "░" * (BAR - filled))
+            health = service.container.health if service.container else None
+            parts += [f"health: {health}"] if health else []
+            parts.append(f"{duration_text(waited)}" + (f" of about {duration_text(usual)}" if usual else ""))
+            text = " " + " · ".join(parts)
+        if line.content != text:
+            line.display = bool(text)
+            line.update(text)
+
+    @work(group="usual")
+    async def _find_usual(self, service: Service) -> None:
+        try:
+            self._usual[service.name] = await in_thread(lambda: self._room.usual_start_s(service.key))
+        except GputuiError:
+            self._usual[service.name] = None
 
     async def _poll(self) -> None:
         number = self._number
@@ -93,21 +157,36 @@ class LaunchPane(Vertical):
         for event in events:
             self._seen = event.number
             self._service = event.service or self._service
+            if event.kind == "operation" and event.text.startswith(WATCH_TEXT):
+                if event.progress == "started":
+                    self._waiting[event.service or ""] = moment(event.at) or time.time()
+                elif event.progress != "waiting":
+                    self._waiting.pop(event.service or "", None)
             if event.kind == "operation" and event.progress == "started":
                 self._current = event.text
             else:
                 log.write(_line(event))
         if record.result != "running":
             self._ended = True
+            self.query_one("#launch-progress", Static).display = False
+            self.refresh_bindings()
             self.post_message(self.Ended(record))
-        state = self._current if record.result == "running" else RESULTS[record.result]
+        state = self._current if record.result == "running" else outcome_text(record)
         title = f" apply {record.id} of {record.operator}, revision {record.revision}: {state}"
         self.query_one(".launch-title", Static).update(title + (f" — {record.message}" if record.message else ""))
 
 
+def outcome_text(record: ApplyRecord) -> str:
+    """How it ended, and what of it stands where not all does."""
+    done = sum(outcome == "done" for outcome in record.services.values())
+    if record.result != "done" and done:
+        return f"{done} of {len(record.services)} done; {RESULTS[record.result]}"
+    return RESULTS[record.result]
+
+
 def _line(event: ApplyEvent) -> Text:
     marks = {"started": "…", "done": "✓", "failed": "✗", "waiting": "…"}
-    clock = event.at[11:19]
+    clock = clock_text(event.at)
     if event.kind == "log":
         return Text(f"{clock}     │ {event.text}", style="dim")
     indent = {"step": " ", "operation": "   ", "undo": "   ↩ "}.get(event.kind, "")

@@ -1,82 +1,208 @@
-"""The log of one service, as it grows."""
+"""The log of one service as it grows, with its title."""
+
+from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Log, Static
+from textual.message import Message
+from textual.widgets import Static
 
+from gputui.app.background import in_thread
+from gputui.app.log_buffer import LogBuffer
+from gputui.app.widgets.log_view import LogView
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
+from gputui.domain.log import LogLine, LogWindow
+from gputui.domain.moments import moment
 from gputui.domain.service import Service, ServiceKey
 
 FLUSH_S = 0.25
 """Four times a second is as smooth to the eye as a hundred small writes, at a fraction of the bytes."""
-KEPT_LINES = 5_000
+AGAIN_S = 2.0
+"""After how long a log that ended is asked for again."""
 
 
 class LogPane(Vertical):
     """Follows the log of the service that it is given; a new container of it is followed from its first line."""
 
-    def __init__(self, room: ControlRoom, **options: str) -> None:
+    class Grew(Message):
+        """Lines came."""
+
+        def __init__(self, pane: "LogPane", lines: Sequence[LogLine]) -> None:
+            super().__init__()
+            self.pane = pane
+            self.lines = lines
+
+    def __init__(self, room: ControlRoom, window: LogWindow | None = None, **options: str) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
         self._room = room
-        self._key: ServiceKey | None = None
-        self._container: tuple[str, str | None] | None = None
+        self.window = window or LogWindow()
+        self.buffer = LogBuffer()
+        self.view = LogView(self.buffer)
+        self._service: Service | None = None
+        self._run: str | None = None
         self._feed: int | None = None
-        self._dropped = 0
+        self._stopped = True
+        self.pinned = False
+        self.earlier = False
+        self.note = ""
+        self.found = ""
+        self._reading = False
+        self._skip_until: float | None = None
+        self._ended = False
 
     def compose(self) -> ComposeResult:
         """A title and the lines."""
         yield Static("", classes="log-title", markup=False)
-        yield Log(max_lines=KEPT_LINES, highlight=False)
+        yield self.view
 
     def on_mount(self) -> None:
         """Begin to empty the feed."""
         self.set_interval(FLUSH_S, self._flush)
+        self.show_title()
+
+    @property
+    def key(self) -> ServiceKey | None:
+        """Whose log it is."""
+        return self._service.key if self._service else None
+
+    @property
+    def name_shown(self) -> str:
+        """The service's name."""
+        return self._service.name if self._service else "no service"
 
     def follow(self, service: Service | None) -> None:
         """Follow this service's present container; nothing happens where that is being done already."""
         container = service.container if service else None
-        identity = (container.id, container.started_at) if container else None
+        run = container.run if container and container.started_at is not None else None
         key = service.key if service else None
-        not_started = key == self._key and container is not None and container.started_at is None
-        if (key, identity) == (self._key, self._container) or not_started:
+        starting = key == self.key and container is not None and run is None
+        if self.earlier and key == self.key:
             return
-        is_new_container = key == self._key and self._container is not None and identity is not None
-        self._key, self._container = key, identity
-        self._let_go()
-        log = self.query_one(Log)
-        if is_new_container:
-            log.write_line("— a new container —")
+        same = (key, run) == (self.key, self._run)
+        if not self._stopped and (starting or same):
+            return
+        if self._ended and same and container is not None and not container.running:
+            return  # it wrote all that it will
+        before, was = self._run, self.key
+        self._service, self._run = service, run
+        if key != was or before is None or run is None:
+            self._open(self.window, remark=None if run else "no container yet")
+        elif run == before:
+            self._go_on()
+        elif run.partition(" ")[0] == before.partition(" ")[0]:
+            # The same container started again: what it wrote before is here already.
+            since = moment(container.started_at or "") if container else None
+            self._skip_until = self._last_moment()
+            self._open(LogWindow(tail=None, since=since), anew=False, remark="it was started again")
         else:
-            log.clear()
-        self._title(service.name if service else "no service")
-        if key is None:
+            self._open(LogWindow(tail=None), anew=False, remark="a new container")
+
+    def _go_on(self) -> None:
+        """Read on where it was left, as far as the times of the lines tell where that was."""
+        at = self._skip_until = self._last_moment()
+        if at is None:
+            self._open(self.window)
+        else:
+            # The engine counts in whole seconds, so that some of it comes again.
+            self._open(LogWindow(tail=None, since=at), anew=False)
+
+    def _last_moment(self) -> float | None:
+        """When the last line was written that is here."""
+        last = next((entry.at for entry in reversed(self.buffer.entries) if entry.at), None)
+        return moment(last) if last else None
+
+    def _open(self, window: LogWindow, *, anew: bool = True, remark: str | None = None) -> None:
+        """Read from where the window says; `anew`: what was there before is forgotten."""
+        self._let_go()
+        self._stopped = self._ended = False
+        self.earlier = False
+        if anew:
+            self.buffer.clear()
+            self.view.current = None
+            self._skip_until = None
+        if remark:
+            self.buffer.remark(remark)
+        if self._service is not None and self._run is not None:
+            try:
+                # It only begins: the engine is asked by a thread of the feed.
+                self._feed = self._room.follow_log(self._service.key, window)
+            except GputuiError as error:
+                self.buffer.remark(error.what)
+        self._changed()
+
+    def open_window(self, window: LogWindow, note: str) -> None:
+        """Read again, from elsewhere."""
+        self.window, self.note = window, note
+        self._open(window)
+
+    def show_earlier(self, lines: Sequence[LogLine]) -> None:
+        """Show the log of the container that was there before."""
+        self._let_go()
+        self.earlier = True
+        self.buffer.clear()
+        self.buffer.add(self.name_shown, lines)
+        self.buffer.remark("the end of the container that was replaced; p goes back" if lines else "none was kept")
+        self._changed()
+
+    def show_present(self) -> None:
+        """Back from there."""
+        self._open(self.window)
+
+    def show_title(self) -> None:
+        """Whose log it is, and what of it is not shown."""
+        view, buffer = self.view, self.buffer
+        parts = [f" log of {self.name_shown}" if self._service or not self.note else ""]
+        parts += ["earlier container"] if self.earlier else []
+        parts += [self.note] if self.note else []
+        parts += [] if view.following else ["paused"]
+        parts += [self.found] if self.found else []
+        parts += [f"only {buffer.filter_text}"] if buffer.filter_text else []
+        parts += [f"{buffer.dropped} lines dropped"] if buffer.dropped else []
+        parts += [f"{buffer.forgotten} older lines let go"] if buffer.forgotten else []
+        parts += [word for on, word in ((view.wrapping, "wrap"), (view.times, "times"), (view.json, "JSON")) if on]
+        if self.is_mounted:
+            self.query_one(".log-title", Static).update(" · ".join(part for part in parts if part))
+
+    def changed(self) -> None:
+        """Lines came from elsewhere."""
+        self._changed()
+
+    def _changed(self) -> None:
+        self.view.changed()
+        self.show_title()
+
+    async def _flush(self) -> None:
+        feed = self._feed
+        if feed is None or self._reading or not self.is_attached:
             return
-        if identity is None:
-            log.write_line("no container yet")
-            return
+        self._reading = True
         try:
-            # It only begins: the engine is asked by a thread of the feed.
-            self._feed = self._room.follow_log(key, KEPT_LINES if is_new_container else 500)
-        except GputuiError as error:
-            log.write_line(f"— {error.what} —")
-
-    def _title(self, name: str) -> None:
-        dropped = f", {self._dropped} lines dropped" if self._dropped else ""
-        self.query_one(".log-title", Static).update(f" log of {name}{dropped}")
-
-    def _flush(self) -> None:
-        if self._feed is None or not self.is_attached:
+            # Making lines safe takes its time; meanwhile keys are answered.
+            batch = await in_thread(lambda: self._room.read_log(feed))
+        finally:
+            self._reading = False
+        if feed != self._feed or not self.is_attached:
             return
-        batch = self._room.read_log(self._feed)
-        if batch.lines:
-            self.query_one(Log).write_lines(batch.lines)
-        if batch.dropped and self._key is not None:
-            self._dropped += batch.dropped
-            self._title(self._key.name)
+        lines = batch.lines
+        if self._skip_until is not None and lines:
+            until = self._skip_until
+            lines = tuple(line for line in lines if line.at is None or (moment(line.at) or 0.0) > until)
+            self._skip_until = None if lines else until
+        if batch.dropped:
+            self.buffer.dropped += batch.dropped
+            self.buffer.remark(f"{batch.dropped} lines came faster than they could be shown, and were dropped")
+        if lines:
+            self.buffer.add(self.name_shown, lines)
         if batch.ended:
-            self.query_one(Log).write_line("— end —")
+            self.buffer.remark("end")
             self._let_go()
+            self._ended = True
+            # Where the container runs on, the engine was away, and is asked again.
+            self.set_timer(AGAIN_S, self.stop)
+        if batch.dropped or lines or batch.ended:
+            self._changed()
+            self.post_message(self.Grew(self, lines))
 
     def _let_go(self) -> None:
         if self._feed is not None:
@@ -84,9 +210,8 @@ class LogPane(Vertical):
             self._feed = None
 
     def stop(self) -> None:
-        """Follow nothing: a pane that is not seen reads nothing."""
-        self._container = None
-        self._key = None
+        """Follow nothing: a pane that is not seen reads nothing. What it has read stays."""
+        self._stopped = True
         self._let_go()
 
     def on_unmount(self) -> None:

@@ -32,7 +32,8 @@ class PaneTabs(Static):
                 Content.styled(f"[{name}]", "bold $accent") if pane == current else Content.styled(f" {name} ", "dim")
             )
             parts.append(text.stylize(f"@click=choose('{pane}')"))
-        self.update(Content(" ") + Content(" ").join(parts), layout=False)
+        hint = Content.styled("   tab other half · [ ] panes · esc back", "dim")
+        self.update(Content(" ") + Content(" ").join(parts) + hint, layout=False)
 
     def action_choose(self, pane: str) -> None:
         """Tell which one was clicked."""

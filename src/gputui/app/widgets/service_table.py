@@ -1,130 +1,167 @@
 """The table: which service has which GPUs, wants which, and how it is."""
 
-from rich.text import Text
-from textual.widgets import DataTable
+import time
 
-from gputui.app.keymap import TABLE
+from rich.text import Text
+
+from gputui.app.ages import age_text
+from gputui.app.columns import Row
+from gputui.app.service_columns import COLUMNS
+from gputui.app.widgets.row_table import RowTable
+from gputui.domain.finding import Finding
+from gputui.domain.gpu import Reading
 from gputui.domain.service import Service, ServiceKey
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.units import gib
 
-WIDE = (("SERVICE", 20), ("BACKEND", 12), ("MODEL", 24), ("NEEDS/GPU", 14), ("GPUS", 14), ("ON", 6), ("STATE", 26))
-NARROW = (("SERVICE", 16), ("NEEDS/GPU", 14), ("GPUS", 12), ("ON", 5), ("STATE", 22))
 
-Columns = tuple[tuple[str, int], ...]
+class ServiceTable(RowTable):
+    """Rows keyed by service; some of them marked."""
 
-
-def columns_for(width: int) -> Columns:
-    """The columns that fit; each takes two cells more than its width."""
-    whole = sum(size + 2 for _, size in WIDE) + 1
-    return (
-        WIDE if width >= whole else tuple(one for one in WIDE if one[0] != "BACKEND") if width >= whole - 14 else NARROW
-    )
-
-
-Row = dict[str, Text]
-
-
-class ServiceTable(DataTable[Text]):
-    """Rows keyed by service; cells change one by one, so that cursor and scrolling stay."""
-
-    BINDINGS = [*TABLE]
-
-    def __init__(self, **options: str) -> None:
-        super().__init__(cursor_type="row", **options)  # type: ignore[arg-type]
-        self._columns: Columns = ()
+    def __init__(self) -> None:
+        super().__init__(COLUMNS)
+        self.marked: frozenset[ServiceKey] = frozenset()
         self._snapshot: Snapshot | None = None
-        self._shown: dict[str, Row] = {}
-        self.filter_text = ""
 
-    def on_resize(self) -> None:
-        """Columns of fixed width for the room there is: measuring them anew costs at every change."""
-        columns = columns_for(self.size.width)
-        if columns == self._columns:
-            return
-        self._columns = columns
-        selected = self.selected_key
-        self.clear(columns=True)
-        for title, width in columns:
-            self.add_column(title, width=width, key=title)
-        self._shown = {}
-        if self._snapshot is not None:
-            self.show(self._snapshot, selected)
-
-    def show(self, snapshot: Snapshot, selected: ServiceKey | None = None) -> None:
+    def show_services(self, snapshot: Snapshot) -> None:
         """Bring the rows in line with the snapshot."""
         self._snapshot = snapshot
-        if not self._columns:
-            return
-        wanted = {
-            str(service.key): _cells(service, snapshot) for service in snapshot.services if self._matches(service)
-        }
-        if list(wanted) != list(self._shown):
-            self._rebuild(wanted, selected or self.selected_key)
-        for key, cells in wanted.items():
-            for title, _ in self._columns:
-                if cells[title] != self._shown[key][title]:
-                    self.update_cell(key, title, cells[title])
-        self._shown = wanted
-
-    def _matches(self, service: Service) -> bool:
-        words = f"{service.name} {service.backend} {service.model or ''} {service.state} {service.key.project}"
-        return self.filter_text.lower() in words.lower()
-
-    def _rebuild(self, wanted: dict[str, Row], selected: ServiceKey | None) -> None:
-        self.clear()
-        for key, cells in wanted.items():
-            self.add_row(*(cells[title] for title, _ in self._columns), key=key)
-        if selected is not None and str(selected) in wanted:
-            # At once, or the row that the cursor is on for a moment would be taken for the person's choice.
-            self.move_cursor(row=list(wanted).index(str(selected)), animate=False)
-        self._shown = wanted
+        self.marked &= {service.key for service in snapshot.services}
+        self.show(service_rows(snapshot, self.marked))
 
     @property
-    def selected_key(self) -> ServiceKey | None:
+    def selected(self) -> Service | None:
         """The service under the cursor."""
-        if not self.row_count or not self.is_valid_row_index(self.cursor_row):
-            return None
-        value = self.coordinate_to_cell_key(self.cursor_coordinate).row_key.value
-        return ServiceKey.parse(value) if value else None
+        key = self.selected_key
+        services = self._snapshot.services if self._snapshot else ()
+        return next((service for service in services if str(service.key) == key), None)
+
+    @property
+    def targets(self) -> tuple[Service, ...]:
+        """The marked services in their order, else the one under the cursor."""
+        services = self._snapshot.services if self._snapshot else ()
+        marked = tuple(service for service in services if service.key in self.marked)
+        one = self.selected
+        return marked or ((one,) if one else ())
+
+    def mark(self) -> None:
+        """Mark the service under the cursor, or take its mark away, and go on to the next."""
+        if self.selected is not None:
+            self.marked ^= {self.selected.key}
+            self._marks_changed()
+            self.action_cursor_down()
+
+    def mark_all(self) -> None:
+        """Mark all that are shown; none, where all are marked."""
+        shown = frozenset(ServiceKey.parse(key) for key in self.shown_keys)
+        self.marked = frozenset() if shown <= self.marked else shown
+        self._marks_changed()
+
+    def unmark(self) -> bool:
+        """Take all marks away; whether there were any."""
+        had, self.marked = bool(self.marked), frozenset()
+        if had:
+            self._marks_changed()
+        return had
+
+    def _marks_changed(self) -> None:
+        if self._snapshot is not None:
+            self.show_services(self._snapshot)
 
 
-def _labels(uuids: tuple[str, ...] | None, snapshot: Snapshot) -> str:
+def service_rows(snapshot: Snapshot, marked: frozenset[ServiceKey] = frozenset()) -> list[Row]:
+    """A row for each service."""
+    labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+    changed = frozenset(snapshot.draft.changed)
+    worst: dict[str, Finding] = {}
+    for finding in snapshot.findings:
+        if finding.service is not None:
+            worst.setdefault(finding.service, finding)
+    return [
+        _row(service, snapshot, labels, worst.get(service.name), service.key in changed, service.key in marked)
+        for service in snapshot.services
+    ]
+
+
+def _labels(uuids: tuple[str, ...] | None, labels: dict[str, str]) -> str:
     if uuids is None:
         return "?"
-    names = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
-    return ",".join(names.get(uuid, f"{uuid[:8]}?") for uuid in uuids) or "–"
+    return ",".join(labels.get(uuid, f"{uuid[:8]}?") for uuid in uuids) or "–"
 
 
-def _cells(service: Service, snapshot: Snapshot) -> Row:
+def _row(
+    service: Service, snapshot: Snapshot, labels: dict[str, str], worst: Finding | None, edited: bool, marked: bool
+) -> Row:
     saved = snapshot.draft.saved.of(service.key)
-    edited = service.key in snapshot.draft.changed
-    now = _labels(service.requested, snapshot) if service.container else "–"
-    wanted = _labels(service.assigned, snapshot)
+    now = _labels(service.requested, labels) if service.container else "–"
+    wanted = _labels(service.assigned, labels)
     gpus = wanted if now == wanted else f"{now} → {wanted}"
     need = service.requirement
     amount = f"{gib(need.claim_mib)} {need.source}" if need.claim_mib is not None else "unknown"
     if service.budget_mib is not None:
         amount = f"{gib(service.budget_mib)} budget"
     dim = "" if service.enabled else "dim"
-    changed = "bold" if edited else ("italic" if saved and saved.adopted and now != wanted else dim)
-    return {
+    change = "bold" if edited else ("italic" if saved and saved.adopted and now != wanted else dim)
+    container = service.container
+    held, busy = _holds(service, snapshot.readings)
+    up = container.started_at if container and container.running else None
+    cells = {
+        " ": Text("●" if marked else "", style="bold"),
         "SERVICE": Text(service.name + (" *" if edited else ""), style="bold" if edited else dim),
+        "PROJECT": Text(service.key.project or "–", style=dim),
         "BACKEND": Text(service.backend, style=dim),
         "MODEL": Text(_short_model(service.model), style=dim),
         "NEEDS/GPU": Text(amount, style=dim),
-        "GPUS": Text(gpus, style=changed),
-        "ON": Text(_labels(service.running_on, snapshot), style=dim),
-        "STATE": _state(service, snapshot),
+        "BUDGET": Text(gib(service.budget_mib) if service.budget_mib is not None else "–", style=dim),
+        "PRIO": Text(str(service.priority), style=dim),
+        "GPUS": Text(gpus, style=change),
+        "ON": Text(_labels(service.running_on, labels), style=dim),
+        "SM %": Text("–" if busy is None else str(busy), style=dim),
+        "HELD": Text("–" if held is None else gib(held), style=dim),
+        "UP": Text(age_text(up, time.time()) if up else "–", style=dim),
+        "RESTARTS": Text(str(container.restart_count) if container else "–", style=dim),
+        "PORTS": Text(_ports(service), style=dim),
+        "IMAGE": Text(service.image, style=dim),
+        "STATE": _state(service, snapshot, worst),
     }
+    sort = {
+        "NEEDS/GPU": service.budget_mib if service.budget_mib is not None else need.claim_mib,
+        "BUDGET": service.budget_mib,
+        "PRIO": service.priority,
+        "SM %": busy,
+        "HELD": held,
+        "UP": up,
+        "RESTARTS": container.restart_count if container else None,
+    }
+    return Row(key=str(service.key), cells=cells, sort=sort)
+
+
+def _holds(service: Service, readings: tuple[Reading, ...]) -> tuple[int | None, int | None]:
+    """The memory that its processes hold on all GPUs, and how busy they keep the busiest of them."""
+    if service.container is None or not service.running_on:
+        return None, None
+    held: list[int] = []
+    busy: list[int] = []
+    for reading in readings:
+        if reading.gpu.uuid not in service.running_on:
+            continue
+        own = [one for one in reading.processes or () if one.container_id == service.container.id]
+        held += [one.memory_mib for one in own if one.memory_mib is not None]
+        busy += [one.sm_percent for one in own if one.sm_percent is not None]
+    return (sum(held) if held else None), max(busy, default=None)
+
+
+def _ports(service: Service) -> str:
+    container = service.container
+    ports = [f"{one.host_port}→{one.container_port}" for one in container.published] if container else []
+    return ",".join(dict.fromkeys(ports)) or "–"
 
 
 def _short_model(model: str | None) -> str:
-    return (model or "–").rstrip("/").rpartition("/")[2][:24]
+    return (model or "–").rstrip("/").rpartition("/")[2][:40]
 
 
-def _state(service: Service, snapshot: Snapshot) -> Text:
-    worst = next((one for one in snapshot.findings if one.service == service.name), None)
+def _state(service: Service, snapshot: Snapshot, worst: Finding | None) -> Text:
     if worst is not None and worst.severity in ("refusal", "error", "warning"):
         mark = "▲" if worst.severity == "warning" else "✗"
         return Text(f"{mark} {_in_short(worst.code, service, snapshot)}", style="bold")

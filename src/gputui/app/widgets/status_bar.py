@@ -18,42 +18,65 @@ def summary_of_gpus(snapshot: Snapshot) -> str:
     return f"{count} GPUs"
 
 
+Part = tuple[str, str]
+"""A text and its style."""
+
+
 class StatusBar(Static):
     """Repainted only when one of its words changes."""
 
+    def __init__(self, *, readonly: bool) -> None:
+        super().__init__("", markup=False)
+        self._readonly = readonly
+
     def show(self, snapshot: Snapshot) -> None:
         """Take in new values."""
-        info = snapshot.engine.info
-        parts = [("gputui", "bold"), (snapshot.host, "")]
-        if snapshot.simulated:
-            parts.insert(1, ("SIMULATED", "bold $warning"))
-        # What is going on comes first: the end is cut off on a narrow screen.
-        unsaved = len(snapshot.draft.changed)
-        if unsaved:
-            parts.append((f"{unsaved} unsaved", "bold $warning"))
-        apply = snapshot.apply
-        if apply is not None and apply.result == "running":
-            text = f"{apply.operator} is applying" if apply.alive else "an apply was cut off: ctrl+z takes it back"
-            parts.append((text, "bold $warning"))
-        if info is None:
-            parts.append(("no engine", "$error"))
-        elif snapshot.mechanism is None:
-            parts.append((f"{info.name} {info.version} cannot give GPUs: gputui doctor", "$error"))
-        else:
-            parts.append((f"{info.name} {info.version} · {snapshot.mechanism}", ""))
-        if snapshot.inventory.source:
-            parts.append((f"readings from {snapshot.inventory.source}", "$warning"))
-        if snapshot.inventory.driver_version:
-            parts.append((f"driver {snapshot.inventory.driver_version}", ""))
-        parts.append((summary_of_gpus(snapshot), ""))
-        if snapshot.project:
-            parts.append((f"project {snapshot.project}", ""))
-        parts.append((snapshot.operator, "dim"))
-        if snapshot.draft.current.strategy != "manual":
-            parts.append((snapshot.draft.current.strategy, ""))
-        if any("do not share" in note for note in snapshot.notes):
-            parts.append(("state not shared", "$warning"))
-        parts.append((time.strftime("%H:%M"), "dim"))
+        parts = [*self._marks(snapshot), *_going_on(snapshot), *_engine(snapshot), *_whose(snapshot)]
         content = Content(" ") + Content("  ").join([Content.styled(text, style) for text, style in parts])
         if content != self.content:
             self.update(content, layout=False)
+
+    def _marks(self, snapshot: Snapshot) -> list[Part]:
+        parts: list[Part] = [("gputui", "bold")]
+        parts += [("SIMULATED", "bold $warning")] if snapshot.simulated else []
+        parts += [("READ-ONLY", "bold $warning")] if self._readonly else []
+        return [*parts, (snapshot.host, "")]
+
+
+def _going_on(snapshot: Snapshot) -> list[Part]:
+    """What is going on comes before what is always so: the end is cut off on a narrow screen."""
+    parts: list[Part] = []
+    unsaved = len(snapshot.draft.changed)
+    if unsaved:
+        parts.append((f"{unsaved} unsaved", "bold $warning"))
+    apply = snapshot.apply
+    if apply is not None and apply.result == "running":
+        text = f"{apply.operator} is applying" if apply.alive else "an apply was cut off: ctrl+z takes it back"
+        parts.append((text, "bold $warning"))
+    return parts
+
+
+def _engine(snapshot: Snapshot) -> list[Part]:
+    info = snapshot.engine.info
+    parts: list[Part] = []
+    if info is None:
+        parts.append(("no engine", "$error"))
+    elif snapshot.mechanism is None:
+        parts.append((f"{info.name} {info.version} cannot give GPUs: gputui doctor", "$error"))
+    else:
+        parts.append((f"{info.name} {info.version} · {snapshot.mechanism}", ""))
+    if snapshot.inventory.source:
+        parts.append((f"readings from {snapshot.inventory.source}", "$warning"))
+    if snapshot.inventory.driver_version:
+        parts.append((f"driver {snapshot.inventory.driver_version}", ""))
+    return [*parts, (summary_of_gpus(snapshot), "")]
+
+
+def _whose(snapshot: Snapshot) -> list[Part]:
+    parts: list[Part] = [(f"project {snapshot.project}", "")] if snapshot.project else []
+    parts.append((snapshot.operator, "dim"))
+    if snapshot.draft.current.strategy != "manual":
+        parts.append((snapshot.draft.current.strategy, ""))
+    if any("do not share" in note for note in snapshot.notes):
+        parts.append(("state not shared", "$warning"))
+    return [*parts, (time.strftime("%H:%M"), "dim")]

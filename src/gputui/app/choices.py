@@ -1,0 +1,44 @@
+"""What a person chose at the screen and wants to find again: the theme, the cards, the columns."""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """None: nothing was chosen, so that the settings hold."""
+
+    theme: str | None = None
+    cards: str | None = None
+    columns: tuple[str, ...] | None = None
+    sort: str | None = None
+    descending: bool = False
+
+
+def choices_path() -> Path:
+    """Where they are kept: a person's own, and no settings that anybody writes by hand."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "gputui" / "choices.json"
+
+
+def read_choices(path: Path) -> Choices:
+    """What was kept; nothing, where it cannot be read."""
+    try:
+        return TypeAdapter(Choices).validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return Choices()
+
+
+def keep_choices(path: Path, choices: Choices) -> None:
+    """Keep them; where that cannot be done they hold until the end."""
+    text = json.dumps(asdict(choices))
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)

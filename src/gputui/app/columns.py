@@ -1,0 +1,77 @@
+"""Columns and rows of tables: which columns fit, and in which order the rows stand. No widget."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich.text import Text
+
+ROOMY = 50
+"""Cells that have to be left over before a column is shown that nobody asked for."""
+GAP = 2
+"""Cells that a table puts around each column."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column: its title, its width in cells, and its `rank`: those of higher rank go first where there is little
+    room, those of rank 0 stay. `grows`: what room is left is its own. `extra`: only shown where somebody chose it."""
+
+    title: str
+    width: int
+    rank: int = 0
+    grows: bool = False
+    extra: bool = False
+
+
+SortKey = float | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What a row shows, by the column's title, and by what it is sorted there (else by the text)."""
+
+    key: str
+    cells: Mapping[str, Text]
+    sort: Mapping[str, SortKey | None] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """All of its text."""
+        return " ".join(cell.plain for cell in self.cells.values())
+
+
+def columns_for(columns: Sequence[Column], chosen: frozenset[str] | None, width: int) -> tuple[Column, ...]:
+    """The columns that fit, of those that were chosen (None: those that are not extra)."""
+    shown = [one for one in columns if (not one.extra if chosen is None else one.title in chosen or one.rank == 0)]
+
+    def taken() -> int:
+        return sum(one.width + GAP for one in shown)
+
+    while taken() > width and any(one.rank for one in shown):
+        shown.remove(max(shown, key=lambda one: one.rank))
+    for extra in [] if chosen is not None else sorted((one for one in columns if one.extra), key=lambda one: one.rank):
+        if taken() + extra.width + GAP + ROOMY <= width:
+            shown = [one for one in columns if one in (*shown, extra)]
+    spare = max(0, width - taken())
+    growing = [one for one in shown if one.grows]
+    return tuple(
+        Column(title=one.title, width=one.width + spare // len(growing)) if one in growing else one for one in shown
+    )
+
+
+def sorted_rows(rows: Sequence[Row], column: str | None, *, descending: bool) -> list[Row]:
+    """By a column; rows of which nothing is known there come last. Without one, as they are."""
+    if column is None:
+        return list(rows)
+
+    def known(row: Row) -> bool:
+        return row.sort.get(column, "") is not None
+
+    def by(row: Row) -> tuple[int, float, str]:
+        value = row.sort.get(column, row.cells[column].plain.lower() if column in row.cells else "")
+        return (0, value, "") if isinstance(value, (int, float)) else (1, 0.0, str(value))
+
+    return [
+        *sorted((row for row in rows if known(row)), key=by, reverse=descending),
+        *(row for row in rows if not known(row)),
+    ]

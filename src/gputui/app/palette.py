@@ -1,0 +1,56 @@
+"""Everything that can be done, by its name."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from textual.binding import Binding
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from gputui.app.keymap import CONTEXTS
+
+
+class Actions(Provider):
+    """The keys that count on the screen now, as commands."""
+
+    def _actions(self) -> Iterator[tuple[str, str, Binding, object]]:
+        seen = set()
+        places = {binding.id: name for name, bindings in CONTEXTS.items() for binding in bindings}
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            identity = binding.id or ""
+            if identity not in places or identity in seen or not active.enabled:
+                continue
+            if identity.startswith(("gpu.toggle.", "log.window.", "rows.down", "rows.up")) or identity == "palette":
+                continue
+            seen.add(identity)
+            key = self.app.get_key_display(binding)
+            yield f"{binding.description} ({key})", binding.tooltip or "", binding, active.node
+
+    def _services(self) -> Iterator[tuple[str, str]]:
+        main = self.app.screen_stack[0]
+        for service in main.query("Services"):
+            for one in service.listed:  # type: ignore[attr-defined]
+                yield one.name, str(one.key)
+
+    async def discover(self) -> Hits:
+        """All of them."""
+        for name, text, binding, node in self._actions():
+            yield DiscoveryHit(name, partial(self.app.run_action, binding.action, node), help=text)  # type: ignore[arg-type]
+
+    async def search(self, query: str) -> Hits:
+        """Those that match by name, then those that match by what they do; and services, to go to."""
+        matcher = self.matcher(query)
+        for name, text, binding, node in self._actions():
+            score = matcher.match(name) or (0.1 if query.lower() in text.lower() else 0.0)
+            if score > 0:
+                run = partial(self.app.run_action, binding.action, node)  # type: ignore[arg-type]
+                yield Hit(score, matcher.highlight(name), run, help=text)
+        for name, key in self._services():
+            score = matcher.match(name)
+            if score > 0:
+                yield Hit(score, matcher.highlight(name), partial(self._go_to, key), help="go to this service")
+
+    def _go_to(self, key: str) -> None:
+        for table in self.app.screen_stack[0].query("ServiceTable"):
+            table.select(key)  # type: ignore[attr-defined]
+            table.focus()

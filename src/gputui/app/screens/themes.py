@@ -1,0 +1,56 @@
+"""Choosing a theme, which is seen at once."""
+
+from collections.abc import Sequence
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+
+
+class Themes(ModalScreen[str | None]):
+    """Ends with the theme, or with the one of before."""
+
+    BINDINGS = [
+        Binding("escape,q", "leave", "leave", id="themes.leave"),
+        Binding("j", "move(1)", "down", show=False),
+        Binding("k", "move(-1)", "up", show=False),
+    ]
+
+    listed = getters.query_one(OptionList)
+
+    def __init__(self, names: Sequence[str], before: str) -> None:
+        super().__init__()
+        self._names = names
+        self._before = before
+
+    def compose(self) -> ComposeResult:
+        """The names, beside the screen that they change."""
+        with Vertical(classes="dialog side-dialog"):
+            yield Static("Theme", classes="dialog-title", markup=False)
+            yield OptionList(*self._names, compact=True, markup=False)
+            yield Static(" enter take    esc leave ", classes="dialog-keys", markup=False)
+
+    def on_mount(self) -> None:
+        """The present one is marked."""
+        if self._before in self._names:
+            self.listed.highlighted = self._names.index(self._before)
+
+    @on(OptionList.OptionHighlighted)
+    def _seen(self, message: OptionList.OptionHighlighted) -> None:
+        self.app.theme = str(message.option.prompt)
+
+    @on(OptionList.OptionSelected)
+    def _taken(self, message: OptionList.OptionSelected) -> None:
+        self.dismiss(str(message.option.prompt))
+
+    def action_move(self, step: int) -> None:
+        """One up or down."""
+        self.listed.action_cursor_down() if step > 0 else self.listed.action_cursor_up()
+
+    def action_leave(self) -> None:
+        """As it was."""
+        self.app.theme = self._before
+        self.dismiss(None)

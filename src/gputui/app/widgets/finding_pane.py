@@ -1,0 +1,85 @@
+"""Everything worth saying."""
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.message import Message
+from textual.widgets import DataTable, Static
+
+from gputui.app.columns import Column, Row
+from gputui.app.keymap import FINDINGS
+from gputui.app.widgets.finding_line import MARKS
+from gputui.app.widgets.table_pane import TablePane
+from gputui.domain.finding import SEVERITIES, Finding
+from gputui.domain.snapshot import Snapshot
+
+COLUMNS = (
+    Column(title=" ", width=1),
+    Column(title="SERVICE", width=16, grows=False),
+    Column(title="GPU", width=4, rank=2),
+    Column(title="FINDING", width=30, grows=True),
+    Column(title="WHAT TO DO", width=30, rank=1, grows=True),
+)
+
+
+class FindingPane(TablePane):
+    """The selected finding is written out below."""
+
+    BINDINGS = [*FINDINGS]
+
+    class Chosen(Message):
+        """A person wants to go to this service, or to look at this GPU."""
+
+        def __init__(self, service: str | None, gpu: str | None) -> None:
+            super().__init__()
+            self.service = service
+            self.gpu = gpu
+
+    def __init__(self, **options: str) -> None:
+        super().__init__(COLUMNS, **options)
+        self._findings: dict[str, Finding] = {}
+
+    def compose(self) -> ComposeResult:
+        """The whole text of the selected one at the end."""
+        yield from super().compose()
+        yield Static("", classes="pane-foot", markup=False)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Take in new values."""
+        labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+        self._findings = {f"{one.code} {one.service} {one.gpu} {one.text}": one for one in snapshot.findings}
+        rows = [_row(key, one, labels) for key, one in self._findings.items()]
+        counts = {name: sum(one.severity == name for one in snapshot.findings) for name in SEVERITIES}
+        head = " · ".join(f"{count} {name}" for name, count in counts.items() if count)
+        self.show_rows(head or "nothing to say", rows)
+        self._write_out()
+
+    @on(DataTable.RowHighlighted)
+    def _write_out(self) -> None:
+        finding = self._findings.get(self.table.selected_key or "")
+        text = "" if finding is None else f" {MARKS[finding.severity]} {finding.text}. {finding.fix}"
+        foot = self.query_one(".pane-foot", Static)
+        if foot.content != text:
+            foot.update(text)
+
+    @on(DataTable.RowSelected)
+    def _row_entered(self, message: DataTable.RowSelected) -> None:
+        message.stop()
+        self.action_jump()
+
+    def action_jump(self) -> None:
+        """Go to what it is about."""
+        finding = self._findings.get(self.table.selected_key or "")
+        if finding is not None:
+            self.post_message(self.Chosen(finding.service, finding.gpu))
+
+
+def _row(key: str, finding: Finding, labels: dict[str, str]) -> Row:
+    cells = {
+        " ": Text(MARKS[finding.severity]),
+        "SERVICE": Text(finding.service or "–"),
+        "GPU": Text(labels.get(finding.gpu or "", "–")),
+        "FINDING": Text(finding.text),
+        "WHAT TO DO": Text(finding.fix),
+    }
+    return Row(key=key, cells=cells, sort={" ": SEVERITIES.index(finding.severity)})

@@ -1,0 +1,183 @@
+"""Revisions and applies."""
+
+from collections.abc import Callable, Mapping
+
+from rich.text import Text
+from textual import on, work
+from textual.message import Message
+from textual.widgets import DataTable
+
+from gputui.app.ages import clock_text, date_text
+from gputui.app.background import in_thread
+from gputui.app.columns import Column, Row
+from gputui.app.keymap import HISTORY
+from gputui.app.screens.reading import ReadingScreen
+from gputui.app.widgets.table_pane import TablePane
+from gputui.control.room import ControlRoom
+from gputui.domain.assignment import Assignments
+from gputui.domain.assignment_difference import assignment_text, revision_difference
+from gputui.domain.errors import GputuiError
+from gputui.domain.event import ApplyRecord
+from gputui.domain.snapshot import Snapshot
+
+COLUMNS = (
+    Column(title=" ", width=1),
+    Column(title="WHAT", width=12),
+    Column(title="WHEN", width=19, rank=1),
+    Column(title="BY", width=10, rank=2),
+    Column(title="RESULT", width=11),
+    Column(title="WHY", width=30, grows=True),
+)
+
+
+class HistoryPane(TablePane):
+    """What was assigned and what was done, the newest first; any two revisions can be compared."""
+
+    BINDINGS = [*HISTORY]
+
+    class RollBackAsked(Message):
+        """A person wants to go back to this revision."""
+
+        def __init__(self, revision: int) -> None:
+            super().__init__()
+            self.revision = revision
+
+    def __init__(self, room: ControlRoom, may: Callable[[str], bool | None], **options: str) -> None:
+        super().__init__(COLUMNS, **options)
+        self._room = room
+        self._may = may
+        self._revisions: Mapping[int, Assignments] = {}
+        self._applies: Mapping[int, ApplyRecord] = {}
+        self._labels: Mapping[str, str] = {}
+        self._marked: int | None = None
+        self._mark: object = None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What may not be done is hidden."""
+        del parameters
+        return self._may(action)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Read again, where something was saved or applied since."""
+        self._labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+        mark = (snapshot.draft.saved.revision, snapshot.apply)
+        if mark != self._mark:
+            self._mark = mark
+            self._read()
+
+    @work(exclusive=True, group="history")
+    async def _read(self) -> None:
+        try:
+            revisions = await in_thread(self._room.revisions)
+            applies = await in_thread(self._room.applies)
+        except GputuiError:
+            revisions, applies = (), ()
+        self._revisions = {one.revision: one for one in revisions}
+        self._applies = {one.id: one for one in applies}
+        self._show()
+
+    def _show(self) -> None:
+        rows = [
+            (one.saved_at, self._row(f"revision {one.revision}", one.saved_at, one.author, "saved", one.reason))
+            for one in self._revisions.values()
+        ]
+        for record in self._applies.values():
+            result = "cut off" if record.cut_off else record.result.replace("_", " ")
+            done = sum(outcome == "done" for outcome in record.services.values())
+            if record.result in ("rolled_back", "failed") and done:
+                result = f"{done}/{len(record.services)} done"
+            row = self._row(
+                f"apply {record.id}", record.started_at, record.operator, result, record.message or record.reason
+            )
+            rows.append((record.started_at, row))
+        rows.sort(key=lambda one: one[0], reverse=True)
+        head = f"{len(self._revisions)} revisions, {len(self._applies)} applies" if rows else "nothing was saved yet"
+        if self._marked is not None:
+            head += f"   revision {self._marked} is marked: space on another compares them"
+        self.show_rows(head, [row for _, row in rows])
+
+    def _row(self, what: str, at: str, who: str, result: str, why: str) -> Row:
+        marked = "●" if what == f"revision {self._marked}" else ""
+        texts = {" ": marked, "WHAT": what, "WHEN": date_text(at), "BY": who, "RESULT": result, "WHY": why}
+        return Row(key=what, cells={name: Text(text) for name, text in texts.items()})
+
+    def _selected(self) -> tuple[str, int] | None:
+        kind, _, number = (self.table.selected_key or "").partition(" ")
+        return (kind, int(number)) if number.isdigit() else None
+
+    @on(DataTable.RowSelected)
+    def _row_entered(self, message: DataTable.RowSelected) -> None:
+        message.stop()
+        self.action_open()
+
+    @work(exclusive=True, group="open")
+    async def action_open(self) -> None:
+        """What is behind the selected row."""
+        selected = self._selected()
+        if selected is None:
+            return
+        kind, number = selected
+        if kind == "revision":
+            self.app.push_screen(ReadingScreen(f"revision {number}", self._revision_text(number)))
+            return
+        try:
+            text = await in_thread(lambda: self._apply_text(number))
+        except GputuiError as error:
+            self.notify(error.what, severity="error", markup=False)
+            return
+        self.app.push_screen(ReadingScreen(f"apply {number}", text))
+
+    def _revision_text(self, number: int) -> str:
+        one = self._revisions[number]
+        before = self._revisions.get(number - 1, Assignments())
+        lines = [
+            f"saved {date_text(one.saved_at)} by {one.author}: {one.reason}",
+            f"strategy {one.strategy}",
+            "",
+            *(f"  {item.key.name:24} {assignment_text(item, self._labels)}" for item in one.items),
+            "",
+            f"against revision {before.revision}:",
+            *(f"  {line}" for line in revision_difference(before, one, self._labels)),
+        ]
+        return "\n".join(lines)
+
+    def _apply_text(self, number: int) -> str:
+        record = self._room.record(number)
+        events = self._room.events(number)
+        lines = [
+            f"revision {record.revision}, by {record.operator}: {record.reason}",
+            f"from {date_text(record.started_at)} to {date_text(record.ended_at)}: {record.result.replace('_', ' ')}",
+            *([record.message] if record.message else []),
+            *(f"  {name}: {outcome.replace('_', ' ')}" for name, outcome in record.services.items()),
+            "",
+            *(f"{clock_text(one.at)}  {one.service or '':16} {one.progress:8} {one.text}" for one in events),
+        ]
+        for name, log in self._room.kept_logs(number).items():
+            lines += ["", f"the last lines of the old container of {name}:", *(f"  │ {line}" for line in log)]
+        return "\n".join(lines)
+
+    def action_mark(self) -> None:
+        """Mark a revision; the second one is compared with it."""
+        selected = self._selected()
+        if selected is None or selected[0] != "revision":
+            self.notify("revisions are compared; select one", markup=False)
+            return
+        number = selected[1]
+        if self._marked is None or self._marked == number:
+            self._marked = None if self._marked == number else number
+            self._show()
+            return
+        older, newer = sorted((self._marked, number))
+        lines = revision_difference(self._revisions[older], self._revisions[newer], self._labels)
+        text = "\n".join(lines) or "they assign the same"
+        self._marked = None
+        self._show()
+        self.app.push_screen(ReadingScreen(f"from revision {older} to revision {newer}", text))
+
+    def action_roll_back(self) -> None:
+        """Go back to the selected revision."""
+        selected = self._selected()
+        if selected is not None and selected[0] == "revision":
+            self.post_message(self.RollBackAsked(selected[1]))
+        else:
+            self.notify("select a revision to go back to", markup=False)

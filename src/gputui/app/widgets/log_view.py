@@ -1,0 +1,252 @@
+"""The lines of a log on the screen: only those that are seen are drawn."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from gputui.app.ages import clock_text
+from gputui.app.log_buffer import Entry, LogBuffer, pretty
+from gputui.app.matching import pattern_of
+
+SOURCES = tuple(f"log-view--source-{number}" for number in range(4))
+REMARK = "— "
+
+
+@dataclass(slots=True)
+class Laid:
+    """The rows of entries that take several, for one `look`. Entries are numbered from the first that ever was here."""
+
+    look: tuple[object, ...]
+    rows: deque[tuple[int, str]] = field(default_factory=deque)
+    first: int = 0
+    entries: int = 0
+
+    def append(self, pieces: Sequence[str]) -> None:
+        """The rows of one more entry."""
+        number = self.first + self.entries
+        self.rows.extend((number, piece) for piece in pieces)
+        self.entries += 1
+
+    def drop(self, entries: int) -> int:
+        """Let go of the first ones; how many rows these were."""
+        self.first += entries
+        self.entries -= entries
+        before = len(self.rows)
+        while self.rows and self.rows[0][0] < self.first:
+            self.rows.popleft()
+        return before - len(self.rows)
+
+
+class LogView(ScrollView, can_focus=False):
+    """Draws a `LogBuffer`; stays at its end while `following`."""
+
+    COMPONENT_CLASSES = {
+        "log-view--text", "log-view--stderr", "log-view--time", "log-view--remark", "log-view--match",
+        "log-view--current", *SOURCES,
+    }  # fmt: skip
+
+    class Paused(Message):
+        """A person scrolled away from the end."""
+
+    def __init__(self, buffer: LogBuffer) -> None:
+        super().__init__()
+        self.buffer = buffer
+        self.following = True
+        self.times = False
+        self.wrapping = False
+        self.json = False
+        self.named = False
+        self._pattern = pattern_of("")
+        self.current: int | None = None
+        self._rows: Laid | None = None
+        self._numbers: dict[str, int] = {}
+        self._seen_let_go = 0
+
+    # --- what is drawn --------------------------------------------------------------------------------------------
+
+    @property
+    def _is_plain(self) -> bool:
+        """Each entry takes one row, so that nothing has to be laid out."""
+        return not self.wrapping and not self.json
+
+    def changed(self) -> None:
+        """The buffer has other lines."""
+        let_go = self.buffer.let_go - self._seen_let_go
+        self._seen_let_go = self.buffer.let_go
+        if self.current is not None:
+            self.current = max(0, self.current - let_go) if let_go >= 0 else None
+        gone = self._measure(let_go)
+        if self.following:
+            self.scroll_end(animate=False, immediate=True, force=True)
+        elif gone > 0:
+            # What is looked at stays where it is, though rows before it are gone.
+            self.scroll_to(y=max(0, self.scroll_y - gone), animate=False, immediate=True, force=True)
+        self.refresh()
+
+    def _measure(self, let_go: int) -> int:
+        """How large it is; the rows that are gone from its beginning."""
+        width = self.scrollable_content_region.width or 80
+        shown = self.buffer.shown
+        if self._is_plain:
+            self._rows = None
+            longest = max((cell_len(entry.text) for entry in self._last(200)), default=0) + 40
+            self.virtual_size = Size(max(width, longest), len(shown))
+            return let_go
+        laid = self._rows
+        look = (width, self.wrapping, self.json, self.times, self.named, self.buffer.filter_text)
+        if laid is None or laid.look != look or let_go < 0 or laid.entries - let_go > len(shown):
+            laid = self._rows = Laid(look)
+            let_go = 0
+        gone = laid.drop(let_go)
+        for place in range(laid.entries, len(shown)):
+            laid.append(self._pieces(shown[place], width))
+        self.virtual_size = Size(width, len(laid.rows))
+        return gone
+
+    def _last(self, count: int) -> Sequence[Entry]:
+        shown = self.buffer.shown
+        return [shown[place] for place in range(max(0, len(shown) - count), len(shown))]
+
+    def _pieces(self, entry: Entry, width: int) -> list[str]:
+        room = max(10, width - self._head_width(entry))
+        texts = pretty(entry.text) if self.json else (entry.text,)
+        return [piece for text in texts for piece in (_wrapped(text, room) if self.wrapping else [text])]
+
+    def _head_width(self, entry: Entry) -> int:
+        return (9 if self.times and entry.source else 0) + (len(entry.source) + 1 if self.named and entry.source else 0)
+
+    def _row(self, y: int) -> tuple[int, str] | None:
+        if self._is_plain:
+            return (y, self.buffer.shown[y].text) if 0 <= y < len(self.buffer.shown) else None
+        laid = self._rows
+        if laid is None or not 0 <= y < len(laid.rows):
+            return None
+        number, text = laid.rows[y]
+        return number - laid.first, text
+
+    def render_line(self, y: int) -> Strip:
+        """One row as it stands."""
+        scroll_x, scroll_y = self.scroll_offset
+        width = self.scrollable_content_region.width
+        row = self._row(scroll_y + y)
+        base = self.rich_style
+        if row is None:
+            return Strip.blank(width, base)
+        place, text = row
+        if place >= len(self.buffer.shown):
+            return Strip.blank(width, base)
+        entry = self.buffer.shown[place]
+        begins = self._is_plain or scroll_y + y == 0 or (self._row(scroll_y + y - 1) or (-1, ""))[0] != place
+        head = self._head(entry, begins=begins)
+        body = self._body(text, entry, place)
+        strip = Strip([*head, *body])
+        return strip.crop_extend(scroll_x, scroll_x + width, base)
+
+    def _head(self, entry: Entry, *, begins: bool) -> list[Segment]:
+        if not entry.source:
+            return []
+        parts = []
+        if self.times:
+            text = clock_text(entry.at) if begins else " " * 8
+            parts.append(Segment(text + " ", self._style("log-view--time")))
+        if self.named:
+            number = self._numbers.setdefault(entry.source, len(self._numbers))
+            name = entry.source if begins else " " * cell_len(entry.source)
+            parts.append(Segment(name + " ", self._style(SOURCES[number % len(SOURCES)])))
+        return parts
+
+    def _body(self, text: str, entry: Entry, place: int) -> list[Segment]:
+        if not entry.source:
+            return [Segment(REMARK + text, self._style("log-view--remark"))]
+        style = self._style("log-view--stderr" if entry.stream == "stderr" else "log-view--text")
+        if self._pattern is None:
+            return [Segment(text, style)]
+        found = self._style("log-view--current" if place == self.current else "log-view--match")
+        parts, end = [], 0
+        for match in self._pattern.finditer(text):
+            if match.start() == match.end():
+                continue
+            parts += [Segment(text[end : match.start()], style), Segment(match[0], found)]
+            end = match.end()
+        return [*(part for part in parts if part.text), Segment(text[end:], style)]
+
+    def _style(self, name: str) -> Style:
+        return self.get_component_rich_style(name)
+
+    def on_resize(self) -> None:
+        """Another width, other rows."""
+        self.changed()
+
+    # --- moving ---------------------------------------------------------------------------------------------------
+
+    def search(self, text: str) -> None:
+        """Mark what is found."""
+        self._pattern = pattern_of(text)
+        self.refresh()
+
+    def go_to(self, place: int) -> None:
+        """Show this line, and stay there."""
+        self.following = False
+        self.current = place
+        laid = self._rows
+        y = place
+        if laid is not None:
+            y = next((y for y, row in enumerate(laid.rows) if row[0] == laid.first + place), 0)
+        height = self.scrollable_content_region.height
+        self.scroll_to(y=max(0, y - height // 2), animate=False, force=True)
+        self.refresh()
+
+    @property
+    def top_place(self) -> int:
+        """The line that is seen at the top."""
+        row = self._row(int(self.scroll_offset.y))
+        return row[0] if row else 0
+
+    def move(self, rows: int) -> None:
+        """So many rows down, or up; it pauses where that leaves the end, and goes on where it reaches it."""
+        self.scroll_to(y=self.scroll_y + rows, animate=False, force=True, immediate=True)
+        self.following = self.scroll_y >= self.max_scroll_y and rows > 0
+        self.post_message(self.Paused())
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """It pauses."""
+        event.stop()
+        self.move(-3)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """It goes on where the end is reached."""
+        event.stop()
+        self.move(3)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Pieces of at most `width` cells."""
+    if cell_len(text) <= width:
+        return [text]
+    pieces = []
+    while text:
+        piece = (
+            set_cell_size(text[:width], min(width, cell_len(text[:width]))) if text.isascii() else _fitting(text, width)
+        )
+        pieces.append(piece)
+        text = text[len(piece) :]
+    return pieces
+
+
+def _fitting(text: str, width: int) -> str:
+    taken = cells = 0
+    for sign in text:
+        cells += cell_len(sign)
+        if cells > width and taken:
+            break
+        taken += 1
+    return text[:taken]

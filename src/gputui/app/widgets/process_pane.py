@@ -1,0 +1,54 @@
+"""The processes on all GPUs."""
+
+from collections.abc import Callable
+
+from textual import work
+
+from gputui.app.commands import Commands
+from gputui.app.keymap import PROCESSES
+from gputui.app.process_rows import COLUMNS, Held, held, process_rows, process_tree, totals
+from gputui.app.widgets.table_pane import TablePane
+from gputui.domain.snapshot import Snapshot
+
+
+class ProcessPane(TablePane):
+    """As a list, or as a tree by service and user."""
+
+    BINDINGS = [*PROCESSES]
+
+    def __init__(self, commands: Commands, may: Callable[[str], bool | None], **options: str) -> None:
+        super().__init__(COLUMNS, **options)
+        self._commands = commands
+        self._may = may
+        self._tree = False
+        self._held: list[Held] = []
+        self._snapshot: Snapshot | None = None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What may not be done is hidden."""
+        del parameters
+        return self._may(action)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Take in new values."""
+        self._snapshot = snapshot
+        self._held = held(snapshot)
+        rows = process_tree(self._held) if self._tree else process_rows(self._held)
+        self.show_rows(totals(snapshot, self._held), rows)
+
+    def action_tree(self) -> None:
+        """The other form."""
+        self._tree = not self._tree
+        self.table.sort_by(None, descending=False)
+        if self._snapshot is not None:
+            self.show(self._snapshot)
+
+    @work(group="command")
+    async def action_signal(self) -> None:
+        """Send a signal to the selected process."""
+        key = self.table.selected_key
+        one = next((one for one in self._held if one.key == key), None)
+        if one is None:
+            self.notify("select a process; a whole service is stopped with x in the table above", markup=False)
+            return
+        await self._commands.signal(one.process, one.service)

@@ -1,0 +1,66 @@
+"""One line to type a filter or a search into."""
+
+from textual.binding import Binding
+from textual.message import Message
+from textual.widgets import Input
+
+from gputui.app.widgets.text_field import TextField
+
+
+class Prompt(TextField):
+    """Hidden until it is asked for; `Typed` comes with every change, `Done` with enter or escape."""
+
+    class Typed(Message):
+        """Another text."""
+
+        def __init__(self, purpose: str, text: str) -> None:
+            super().__init__()
+            self.purpose = purpose
+            self.text = text
+
+    class Done(Message):
+        """It was left; `kept` where its text holds on."""
+
+        def __init__(self, purpose: str, text: str, *, kept: bool) -> None:
+            super().__init__()
+            self.purpose = purpose
+            self.text = text
+            self.kept = kept
+
+    BINDINGS = [
+        Binding("enter", "submit", "take", id="prompt.take"),
+        Binding("escape", "leave", "leave", id="prompt.leave"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._purpose = ""
+        self.display = False
+
+    def ask(self, purpose: str, text: str) -> None:
+        """Show it for this purpose, with what was typed before."""
+        self._purpose = purpose
+        self.placeholder = purpose
+        self.display = True
+        with self.prevent(Input.Changed):
+            self.value = text
+        self.cursor_position = len(text)
+        self.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Tell the owner at once."""
+        event.stop()
+        self.post_message(self.Typed(self._purpose, event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """It holds."""
+        event.stop()
+        self._leave(kept=True)
+
+    def action_leave(self) -> None:
+        """It does not hold."""
+        self._leave(kept=False)
+
+    def _leave(self, *, kept: bool) -> None:
+        self.display = False
+        self.post_message(self.Done(self._purpose, self.value, kept=kept))

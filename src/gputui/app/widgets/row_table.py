@@ -1,0 +1,168 @@
+"""A table of keyed rows that can be sorted, filtered and cut to the columns that a person wants."""
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual import on
+from textual.message import Message
+from textual.widgets import DataTable
+
+from gputui.app.columns import Column, Row, columns_for, sorted_rows
+from gputui.app.keymap import ROWS
+from gputui.app.matching import filter_of
+from gputui.app.screens.pick import Pick
+
+
+class RowTable(DataTable[Text], inherit_bindings=False):
+    """Cells change one by one, so that cursor and scrolling stay. What enter does is its owner's to say."""
+
+    BINDINGS = [*ROWS]
+
+    class FilterAsked(Message):
+        """A person wants to type a filter for it."""
+
+        def __init__(self, table: "RowTable") -> None:
+            super().__init__()
+            self.table = table
+
+    class ColumnsChosen(Message):
+        """A person chose other columns, or another order."""
+
+        def __init__(self, table: "RowTable") -> None:
+            super().__init__()
+            self.table = table
+
+    def __init__(self, columns: Sequence[Column], **options: str) -> None:
+        super().__init__(cursor_type="row", **options)  # type: ignore[arg-type]
+        self._all = tuple(columns)
+        self._fitting: tuple[Column, ...] = ()
+        self._rows: tuple[Row, ...] = ()
+        self._shown: dict[str, Row] = {}
+        self.filter_text = ""
+        self.chosen: frozenset[str] | None = None
+        self.sort_column: str | None = None
+        self.descending = False
+
+    def on_resize(self) -> None:
+        """Columns of fixed width for the room there is: measuring them anew costs at every change."""
+        self._lay_out()
+        self.move_cursor(row=self.cursor_row, animate=False)  # what appears below must not hide the selected row
+
+    def _lay_out(self) -> None:
+        columns = columns_for(self._all, self.chosen, self.scrollable_content_region.width or self.size.width)
+        titles = [(one, self._title(one)) for one in columns]
+        if columns == self._fitting and [str(one.label) for one in self.ordered_columns] == [t for _, t in titles]:
+            return
+        self._fitting = columns
+        selected = self.selected_key
+        self.clear(columns=True)
+        self._shown = {}
+        for column, title in titles:
+            self.add_column(title, width=column.width, key=column.title)
+        self.show(self._rows, selected)
+
+    def _title(self, column: Column) -> str:
+        if column.title != self.sort_column:
+            return column.title
+        return f"{column.title} {'▼' if self.descending else '▲'}"
+
+    def show(self, rows: Sequence[Row], selected: str | None = None) -> None:
+        """Bring the rows in line with these."""
+        self._rows = tuple(rows)
+        if not self._fitting:
+            return
+        passes = filter_of(self.filter_text)
+        kept = [row for row in rows if not self.filter_text or passes(row.words)]
+        wanted = {row.key: row for row in sorted_rows(kept, self.sort_column, descending=self.descending)}
+        if list(wanted) != list(self._shown):
+            self._rebuild(wanted, selected or self.selected_key)
+            return
+        for key, row in wanted.items():
+            before = self._shown[key]
+            for column in self._fitting:
+                cell = row.cells[column.title]
+                old = before.cells[column.title]
+                if cell != old or cell.style != old.style:  # Rich's texts are equal whatever their own style
+                    self.update_cell(key, column.title, cell)
+        self._shown = wanted
+
+    def _rebuild(self, wanted: dict[str, Row], selected: str | None) -> None:
+        place = self.cursor_row
+        scrolled = self.scroll_y
+        self.clear()
+        for key, row in wanted.items():
+            self.add_row(*(row.cells[column.title] for column in self._fitting), key=key)
+        self._shown = wanted
+        # At once, or the row that the cursor is on for a moment would be taken for the person's choice.
+        if selected is not None and selected in wanted:
+            place = list(wanted).index(selected)
+        if wanted:
+            self.scroll_to(y=scrolled, animate=False)
+            self.move_cursor(row=min(place, len(wanted) - 1), animate=False)
+
+    @property
+    def selected_key(self) -> str | None:
+        """The key of the row under the cursor."""
+        if not self.row_count or not self.is_valid_row_index(self.cursor_row):
+            return None
+        return self.coordinate_to_cell_key(self.cursor_coordinate).row_key.value
+
+    @property
+    def shown_keys(self) -> tuple[str, ...]:
+        """The keys of the rows that pass the filter."""
+        return tuple(self._shown)
+
+    def select(self, key: str) -> None:
+        """Put the cursor on this row, if it is shown."""
+        if key in self._shown:
+            self.move_cursor(row=list(self._shown).index(key), animate=False)
+
+    # --- keys -----------------------------------------------------------------------------------------------------
+
+    def set_filter(self, text: str) -> None:
+        """Show only what passes."""
+        self.filter_text = text
+        self.show(self._rows)
+
+    def action_filter(self) -> None:
+        """Have a filter typed."""
+        self.post_message(self.FilterAsked(self))
+
+    def action_cursor_to(self, row: int) -> None:
+        """The first or the last row."""
+        self.move_cursor(row=row if row >= 0 else self.row_count - 1, animate=False)
+
+    def action_sort(self, step: int) -> None:
+        """Sort by the next column to one side; beyond the ends, as the rows come."""
+        titles: list[str | None] = [None, *(one.title for one in self._fitting if one.title.strip())]
+        place = titles.index(self.sort_column) if self.sort_column in titles else 0
+        self.sort_by(titles[(place + step) % len(titles)], descending=False)
+
+    def action_turn_around(self) -> None:
+        """Sort the other way around."""
+        if self.sort_column is not None:
+            self.sort_by(self.sort_column, descending=not self.descending)
+
+    def sort_by(self, column: str | None, *, descending: bool) -> None:
+        """Sort by this column."""
+        self.sort_column, self.descending = column, descending
+        self._lay_out()
+        self.post_message(self.ColumnsChosen(self))
+
+    @on(DataTable.HeaderSelected)
+    def _header_clicked(self, event: DataTable.HeaderSelected) -> None:
+        title = event.column_key.value
+        self.sort_by(title, descending=title == self.sort_column and not self.descending)
+
+    def action_columns(self) -> None:
+        """Choose columns."""
+        shown = self.chosen if self.chosen is not None else frozenset(one.title for one in self._all if not one.extra)
+        choices = [one.title for one in self._all if one.rank]
+        self.app.push_screen(Pick("Which columns?", choices, shown), self._choose)
+
+    def _choose(self, titles: frozenset[str] | None) -> None:
+        if titles is None:
+            return
+        self.chosen = titles
+        self._lay_out()
+        self.post_message(self.ColumnsChosen(self))

@@ -1,0 +1,68 @@
+"""A pane with a table: a line above it, the table, and its filter."""
+
+from collections.abc import Sequence
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from gputui.app.columns import Column, Row
+from gputui.app.widgets.prompt import Prompt
+from gputui.app.widgets.row_table import RowTable
+
+
+class TablePane(Vertical):
+    """What its kinds have in common; each has its own columns and keys."""
+
+    table = getters.query_one(RowTable)
+    prompt = getters.query_one(Prompt)
+    head = getters.query_one(".pane-head", Static)
+
+    def __init__(self, columns: Sequence[Column], **options: str) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self._columns = columns
+
+    def compose(self) -> ComposeResult:
+        """From top to bottom."""
+        yield Static("", classes="pane-head", markup=False)
+        yield RowTable(self._columns)
+        yield Prompt()
+
+    def show_rows(self, head: str, rows: Sequence[Row]) -> None:
+        """Take in new rows."""
+        text = f" {head}"
+        if self.table.filter_text:
+            text += f"   only {self.table.filter_text}"
+        if self.head.content != text:
+            self.head.update(text, layout=False)
+        self.table.show(rows)
+
+    def focus(self, scroll_visible: bool = True) -> "TablePane":
+        """The keys are for its table."""
+        self.table.focus(scroll_visible)
+        return self
+
+    def leave(self) -> bool:
+        """Leave the filter; whether there was one."""
+        if not self.table.filter_text:
+            return False
+        self.table.set_filter("")
+        return True
+
+    @on(RowTable.FilterAsked)
+    def _filter_asked(self, message: RowTable.FilterAsked) -> None:
+        message.stop()
+        self.prompt.ask("filter", self.table.filter_text)
+
+    @on(Prompt.Typed)
+    def _typed(self, message: Prompt.Typed) -> None:
+        message.stop()
+        self.table.set_filter(message.text)
+
+    @on(Prompt.Done)
+    def _typed_all(self, message: Prompt.Done) -> None:
+        message.stop()
+        if not message.kept:
+            self.table.set_filter("")
+        self.table.focus()

@@ -1,0 +1,158 @@
+"""Writing one more service into a Compose file, whose other lines stay as somebody wrote them."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gputui.domain.errors import Conflict, GputuiError, UsageError
+from gputui.domain.new_service import FileEdit, NewService
+from gputui.domain.text import clean
+from gputui.project.atomic_file import put_in_place, written_beside
+
+# Compose's own rule for names of services, and Docker's for references of images, without what nobody means.
+_NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")
+_IMAGE = re.compile(r"^[\w][\w./:@-]{0,254}$")
+_PORT = re.compile(r"^(?:\d+\.\d+\.\d+\.\d+:)?(?:(\d{1,5}):)?(\d{1,5})(?:/(?:tcp|udp))?$")
+
+
+def proposed(path: Path, service: NewService) -> FileEdit:
+    """The file with this service in it; nothing is written.
+
+    Raises:
+        UsageError: something of the service cannot be written, or the file is none that can be added to.
+    """
+    _check(service)
+    path = path.resolve()  # a link to the file stays one
+    try:
+        before = _as_it_is(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {clean(str(error), 120)}", "check it") from None
+    after = with_service(before, service, path.name)
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path.name, path.name, lineterm="", n=2)
+    return FileEdit(path=str(path), before=before, after=after, diff=tuple(clean(line) for line in lines))
+
+
+def _as_it_is(path: Path) -> str:
+    """Its text with the line ends that it has."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return stream.read()
+
+
+def _check(service: NewService) -> None:
+    if not _NAME.match(service.name):
+        raise UsageError(f"“{clean(service.name, 60)}” is no name of a service", "letters, digits, - _ . and no blank")
+    if not _IMAGE.match(service.image):
+        raise UsageError(f"“{clean(service.image, 60)}” is no image", "write it like vllm/vllm-openai:v0.11.0")
+    for port in service.ports:
+        match = _PORT.match(port)
+        numbers = [int(one) for one in match.groups() if one] if match else []
+        if not numbers or any(not 0 < one < 65536 for one in numbers):
+            raise UsageError(f"“{clean(port, 60)}” is no port", "write it like 8001:8000")
+    for mount in service.mounts:
+        if mount.count(":") not in (1, 2) or not mount.partition(":")[2].startswith("/"):
+            raise UsageError(f"“{clean(mount, 80)}” is no mount", "write it like /models:/models:ro")
+    for text in (*service.command, *service.mounts):
+        if clean(text) != text:
+            raise UsageError(f"“{clean(text, 60)}” has control characters in it", "write it without")
+
+
+def with_service(text: str, service: NewService, name: str) -> str:
+    """The text with one more service at the end of its services.
+
+    Raises:
+        UsageError: it has no services in blocks, or has this one already.
+    """
+    before = text
+    text = text if text.endswith("\n") else text + "\n"
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{name} is no YAML: {clean(str(error).splitlines()[0], 120)}", "mend it first") from None
+    services = _value(root, "services")
+    if not isinstance(services, yaml.MappingNode) or services.flow_style or not services.value:
+        raise UsageError(f"{name} has no services, each on lines of its own, to add to", "write the first one by hand")
+    if _value(services, service.name) is not None:
+        raise UsageError(f"{name} has a service {service.name} already", "choose another name")
+    first, second = services.value[0]
+    outer = first.start_mark.column
+    step = second.start_mark.column - outer if isinstance(second, yaml.MappingNode) and second.value else 2
+    lines = text.splitlines(keepends=True)
+    place = services.end_mark.line
+    while place > 0 and (not lines[place - 1].strip() or _is_outer_comment(lines[place - 1], outer)):
+        place -= 1  # what stands between the services and what follows belongs to that
+    block = yaml.safe_dump(
+        {service.name: _body(service)}, sort_keys=False, indent=max(2, step), default_flow_style=False, width=110
+    )
+    end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
+    added = "".join(f"{' ' * outer}{line}{end}" for line in block.splitlines())
+    after = "".join([*lines[:place], added, *lines[place:]])
+    _check_rest(before, after, service.name, name)
+    return after
+
+
+def _is_outer_comment(line: str, indent: int) -> bool:
+    stripped = line.lstrip(" ")
+    return stripped.startswith("#") and len(line) - len(stripped) < indent
+
+
+def _value(node: Any, key: str) -> yaml.Node | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((value for name, value in node.value if name.value == key), None)
+
+
+def _body(service: NewService) -> dict[str, Any]:
+    # Compose puts variables in for a single dollar.
+    body: dict[str, Any] = {"image": service.image}
+    if service.command:
+        body["command"] = [word.replace("$", "$$") for word in service.command]
+    if service.ports:
+        body["ports"] = list(service.ports)
+    if service.mounts:
+        body["volumes"] = [mount.replace("$", "$$") for mount in service.mounts]
+    if service.gpus:
+        request = {"driver": "nvidia", "device_ids": list(service.gpus), "capabilities": ["gpu"]}
+        body["deploy"] = {"resources": {"reservations": {"devices": [request]}}}
+    body["restart"] = "unless-stopped"
+    return body
+
+
+class _Loose(yaml.SafeLoader):
+    """Reads what stands there, whatever its tags mean."""
+
+
+def _tagged(_loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> tuple[str, str]:
+    return suffix, yaml.serialize(node)
+
+
+_Loose.add_multi_constructor("!", _tagged)
+
+
+def _check_rest(before: str, after: str, added: str, name: str) -> None:
+    """All else is read from the new text as from the old one."""
+    try:
+        old, new = (yaml.load(text, _Loose) for text in (before, after))
+        rest = {**new, "services": {key: value for key, value in new["services"].items() if key != added}}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        rest, old = None, {}
+    if rest != old:
+        raise UsageError(f"{name} is written in a way that gputui cannot add to", "add the service by hand")
+
+
+def write(edit: FileEdit) -> None:
+    """Put the new text in the file's place at once; the old one is kept beside it with `.bak`.
+
+    Raises:
+        Conflict: somebody changed the file since.
+        GputuiError: it cannot be written; nothing is lost.
+    """
+    path = Path(edit.path)
+    try:
+        if _as_it_is(path) != edit.before:
+            raise Conflict(f"{path.name} was changed meanwhile", "look at the difference again")
+        put_in_place({path: written_beside(path, edit.after)}, backup=".gputui-bak")
+    except OSError as error:
+        raise GputuiError(f"{path} cannot be written: {error.strerror}", "check permissions and disk space") from error

@@ -1,0 +1,201 @@
+"""The logs pane: following, finding, filtering, several at once, and its bounds."""
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from gputui.app.app import GputuiApp
+from gputui.app.preferences import Preferences
+from gputui.app.widgets.logs import Logs
+from gputui.control.local import LocalControlRoom
+from tests.app.conftest import Opening, app_of, screen_text
+from tests.app.test_keys import SIZE, press_and_adopt, select, service, shows, shows_no, until
+
+
+def logs_of(app: GputuiApp) -> Logs:
+    return app.screen_stack[0].query_one(Logs)
+
+
+async def opened(pilot: Pilot[None], room: LocalControlRoom, name: str) -> None:
+    """The log of this service, with the keys on it."""
+    await select(pilot, room, name)
+    await pilot.press("l")
+    await shows(pilot, f"log of {name}", "200 OK")
+    await pilot.press("l")
+
+
+async def test_the_log_follows_the_selected_service(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, room, "ai-asr")
+        await pilot.press("escape")
+        await select(pilot, room, "ai-llm")
+        await shows(pilot, "log of ai-llm", "200 OK")
+
+
+async def test_scrolling_up_pauses_and_the_end_follows_again(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, room, "ai-llm")
+        await pilot.press("k")
+        await shows(pilot, "paused")
+        await pilot.press("g")
+        await shows(pilot, "vLLM API server version")
+        await pilot.press("G")
+        await shows_no(pilot, "paused")
+        await pilot.press("f")
+        await shows(pilot, "paused")
+
+
+async def test_search_goes_from_match_to_match_around_the_ends(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, room, "ai-llm")
+        await pilot.press("slash", *"shards", "enter")
+        await shows(pilot, "shards 62%", "2 of 2")
+        await pilot.press("N")
+        await shows(pilot, "1 of 2")
+        await pilot.press("N")
+        await shows(pilot, "2 of 2")
+        await pilot.press("n")
+        await shows(pilot, "1 of 2")
+        await pilot.press("slash", *"nowhere", "enter")
+        await shows(pilot, "no line has")
+
+
+async def test_a_filter_shows_only_what_has_it_and_the_inverse_the_rest(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, room, "ai-llm")
+        await pilot.press("ampersand", *"loader", "enter")
+        await shows(pilot, "only loader", "Loading weights took")
+        await shows_no(pilot, "200 OK")
+        await pilot.press("ampersand", *["backspace"] * 6, *"!200", "enter")
+        await shows(pilot, "only !200", "startup complete")
+        await shows_no(pilot, "200 OK")
+        await pilot.press("ampersand", "escape")
+        await shows(pilot, "200 OK")
+
+
+async def test_times_wrap_json_and_marks(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, room, "ai-llm")
+        pane = logs_of(app).current
+        await pilot.press("t", "w", "J")
+        await shows(pilot, "wrap · times · JSON")
+        line = next(line for line in screen_text(app).splitlines() if "200 OK" in line)
+        assert line[2] == ":" and line[5] == ":", "the time stands before the line"
+        await pilot.press("m")
+        await shows(pilot, "mark of")
+        from gputui.domain.log import LogLine
+
+        pane.buffer.add("ai-llm", [LogLine('INFO {"event": "load", "shards": [1, 2]}'), LogLine("x" * 300)])
+        pane.view.changed()
+        await shows(pilot, '"event": "load",')
+        assert sum("xxxx" in line for line in screen_text(app).splitlines()) >= 3
+
+
+async def test_panes_beside_each_other_and_merged(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, room, "ai-llm")
+        await pilot.press("plus", "escape")
+        await select(pilot, room, "ai-emb")
+        await shows(pilot, "log of ai-llm", "log of ai-emb")
+        await pilot.press("l", "M")
+        await shows(pilot, "merged: ai-llm, ai-emb", "ai-llm INFO", "ai-emb INFO")
+        await pilot.press("M", "minus")
+        await shows_no(pilot, "log of ai-llm ")
+        assert len(logs_of(app).panes) == 1
+
+
+async def test_windows_read_again_from_elsewhere(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, room, "ai-llm")
+        await pilot.press("2")
+        await shows(pilot, "last minute")
+        await pilot.press("1")
+        await shows(pilot, "all of it", "200 OK")
+        await pilot.press("0")
+        await shows_no(pilot, "all of it")
+
+
+async def test_the_log_of_the_replaced_container_is_kept(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "ai-rerank")
+        await press_and_adopt(pilot, app, "6")
+        await until(pilot, lambda: len(room.snapshot().draft.changed) == 1)
+        await pilot.press("a")
+        await shows(pilot, "Carry this out?")
+        await pilot.press("y")
+        await shows(pilot, "✓ done")
+        await pilot.press("l")
+        await until(pilot, lambda: len(service(room, "ai-rerank").running_on) == 2)
+        await pilot.press("l", "p")
+        await shows(pilot, "earlier container", "the end of the container that was replaced")
+        await pilot.press("p")
+        await shows_no(pilot, "earlier container")
+
+
+async def test_what_is_shown_is_written_to_a_file_of_its_owners(
+    room: LocalControlRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, room, "ai-llm")
+        await pilot.press("S")
+        await shows(pilot, "lines written to")
+    (path,) = tmp_path.glob("ai-llm-*.log")
+    assert "200 OK" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_copying_is_off_until_it_is_set(open_room: Opening) -> None:
+    room = open_room()
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, room, "ai-llm")
+        await pilot.press("y")
+        await shows(pilot, "copying is off")
+        assert app.clipboard == ""
+    app = app_of(room, preferences=Preferences(copy_by="osc52"))
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await opened(pilot, room, "ai-llm")
+        await pilot.press("y")
+        await shows(pilot, "lines copied")
+        assert "200 OK" in app.clipboard
+
+
+async def test_a_restarted_container_is_read_on_and_not_again(open_room: Opening) -> None:
+    room = open_room()
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, room, "ai-llm")
+        buffer = logs_of(app).current.buffer
+        before = len(buffer)
+        room._engine.restart("ai-llm", 1)
+        room.rescan()
+        await until(pilot, lambda: any(entry.text == "it was started again" for entry in buffer.entries))
+        await pilot.pause(1.5)
+        texts = [entry.text for entry in buffer.entries]
+        assert len(texts) < before + 60, "what it wrote before is not read again"
+
+
+async def test_the_end_of_a_log_is_told_once(open_room: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gputui.app.widgets.log_pane.AGAIN_S", 0.2)
+    room = open_room()
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, room, "ai-asr")
+        buffer = logs_of(app).current.buffer
+        room._engine.stop("ai-asr", 1)
+        room.rescan()
+        await until(pilot, lambda: any(entry.text == "end" for entry in buffer.entries))
+        await until(pilot, lambda: not service(room, "ai-asr").running)
+        await pilot.pause(1.5)
+        assert sum(entry.text == "end" for entry in buffer.entries) <= 2

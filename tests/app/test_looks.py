@@ -1,0 +1,227 @@
+"""What is drawn, as pure functions: graphs, cards, signs for poor terminals, themes, and what is worth telling."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+
+from gputui.app.ages import age_text, duration_text
+from gputui.app.ascii_signs import ascii_text
+from gputui.app.columns import Column, Row, columns_for, sorted_rows
+from gputui.app.gpu_card import CardView, card, overview, row
+from gputui.app.gpu_detail import detail_lines, topology_lines, unaccounted_mib
+from gputui.app.graphs import blocks, braille, resampled
+from gputui.app.happenings import happenings
+from gputui.app.lines import width_of
+from gputui.app.no_colour import NoColour
+from gputui.app.theme_file import DEFAULT, MONO, POOR, default_theme, read_themes
+from gputui.control.local import LocalControlRoom
+from gputui.domain.gpu import Gpu, GpuProcess, GpuState, Reading
+from gputui.domain.gpu_details import GpuDetails, GpuLink, LinkTraffic, Xid
+from gputui.domain.gpu_history import GpuHistory, Moment
+from gputui.domain.snapshot import Snapshot
+from gputui.project.packaged_files import packaged
+
+GPU = Gpu(uuid="GPU-1", index=0, name="NVIDIA H100 80GB HBM3", memory_total_mib=81559)
+READING = Reading(gpu=GPU, taken_at=0.0, memory_total_mib=81559, memory_used_mib=4000, processes=())
+
+
+def text_of(line: object) -> str:
+    return "".join(run.text for run in line)  # type: ignore[attr-defined]
+
+
+def test_a_graph_has_a_cell_for_each_value_and_none_where_nothing_is_known() -> None:
+    assert blocks([0, 50, 100, None]) == "▁▄█ "
+    assert braille([100, 100, None, None, 25, 25], 1) == ["⣿ ⣀"]
+    assert braille([50, 50], 2) == [" ", "⣿"]
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-10, 200)), max_size=40), st.integers(1, 5))
+def test_a_graph_is_as_large_as_it_is_asked_to_be(values: list[int | None], height: int) -> None:
+    rows = braille(values, height)
+    assert len(rows) == height
+    assert {len(one) for one in rows} <= {-(-len(values) // 2)}
+
+
+def test_the_past_is_cut_into_equal_parts_that_move_rarely() -> None:
+    moments = tuple(Moment(period=number, utilization_percent=number) for number in range(100, 130))
+    history = GpuHistory(period_s=2.0, moments=moments)
+    parts = resampled(history, lambda one: one.utilization_percent, 10, span_s=100.0)
+    assert parts[-6:] == [104, 109, 114, 119, 124, 129]
+    assert parts[:4] == [None] * 4
+    later = GpuHistory(period_s=2.0, moments=(*moments, Moment(period=130, utilization_percent=0)))
+    assert resampled(later, lambda one: one.utilization_percent, 10, span_s=100.0)[-7:-1] == parts[-6:]
+
+
+@pytest.mark.parametrize("width", [27, 40, 60, 120])
+@pytest.mark.parametrize("state", ["ok", "stale", "lost", "unknown"])
+def test_a_card_keeps_to_its_width_whatever_is_known(width: int, state: GpuState) -> None:
+    details = GpuDetails(taken_at=0.0, ecc_uncorrected=123456, remap_failed=True, recovery="drain and reset")
+    reading = replace(READING, state=state, reason="no answer for 1234567 s", details=details)
+    view = CardView(reading=reading, memory=None, warning=True)
+    assert {width_of(line) for line in card(view, width)} == {width}
+    assert width_of(row(view, width, 24)) == width
+    assert all(width_of(line) == width for line in overview([view] * 20, width))
+
+
+def test_faults_stand_on_the_card_and_come_before_what_only_slows() -> None:
+    slow = replace(READING, throttle_reasons=("power cap",))
+    assert "power cap" in text_of(card(CardView(reading=slow, memory=None), 40)[-1])
+    broken = replace(slow, details=GpuDetails(taken_at=0.0, xid=Xid(code=79, at=0.0)))
+    assert "▲ Xid 79" in text_of(card(CardView(reading=broken, memory=None), 40)[-1])
+
+
+def test_all_links_down_is_a_card_without_a_bridge_and_some_down_is_told() -> None:
+    assert GpuDetails(taken_at=0.0, nvlinks=4, nvlinks_active=0).limits == ()
+    assert GpuDetails(taken_at=0.0, nvlinks=18, nvlinks_active=17).limits == ("1 of 18 NVLinks down",)
+
+
+def test_what_is_not_known_of_a_gpu_is_not_zero() -> None:
+    lines = detail_lines(Reading(gpu=GPU, taken_at=0.0), None, GpuHistory(period_s=2.0), (None, None), 80)
+    text = "\n".join(text_of(line) for line in lines)
+    assert "n/a used, n/a reserved, n/a free of n/a GiB" in text
+    assert "not known yet" in text
+    assert {width_of(line) for line in lines} == {80}
+
+
+def test_memory_that_no_listed_process_holds_is_told_unless_one_does_not_tell() -> None:
+    held = replace(READING, processes=(GpuProcess(pid=1, memory_mib=1000),))
+    assert unaccounted_mib(held) == 3000
+    assert unaccounted_mib(replace(READING, processes=(GpuProcess(pid=1),))) is None
+    assert unaccounted_mib(replace(READING, processes=None)) is None
+
+
+def test_traffic_over_nvlink_is_the_difference_of_two_counts() -> None:
+    before = LinkTraffic(taken_at=10.0, nvlink_rx_kib=0, nvlink_tx_kib=0)
+    now = LinkTraffic(taken_at=12.0, pcie_rx_kib_s=2048, nvlink_rx_kib=4 * 2**20, nvlink_tx_kib=None)
+    lines = detail_lines(READING, None, GpuHistory(period_s=2.0), (now, before), 90)
+    text = "\n".join(text_of(line) for line in lines)
+    assert "PCIe in 2.0 MiB/s, out n/a" in text
+    assert "NVLink in 2.0 GiB/s, out n/a" in text
+
+
+def test_the_matrix_names_links_as_nvidia_smi_does() -> None:
+    others = [replace(GPU, uuid=f"GPU-{number}", index=number, numa_node=number // 2) for number in range(3)]
+    links = (
+        GpuLink(one="GPU-0", other="GPU-1", kind="NVLink", nvlinks=4),
+        GpuLink(one="GPU-0", other="GPU-2", kind="SYS"),
+    )
+    lines = [text_of(line) for line in topology_lines(others, links, 60)]
+    assert lines[1].split() == ["GPU0", "X", "NV4", "SYS", "0", "–"]
+    assert lines[2].split() == ["GPU1", "NV4", "X", "?", "0", "–"]
+
+
+@given(st.text(max_size=40))
+def test_ascii_is_ascii_and_as_wide(text: str) -> None:
+    from rich.cells import cell_len
+
+    plain = ascii_text(text)
+    assert plain.isascii()
+    if text.isprintable():
+        assert cell_len(plain) == cell_len(text) or "\u200d" in text or cell_len(text) < len(text)
+
+
+def test_what_stands_on_a_ground_of_its_own_is_reversed_where_there_is_no_colour() -> None:
+    filtered = NoColour().apply(
+        [
+            Segment("a", Style(color="red", bold=True)),
+            Segment("b", Style(bgcolor="blue")),
+            Segment("c", Style(bgcolor="default")),
+        ],
+        Color(0, 0, 0),
+    )
+    styles = [one.style for one in filtered]
+    assert all(style is not None and style.color is None and style.bgcolor is None for style in styles)
+    assert [bool(style and style.reverse) for style in styles] == [False, True, False]
+    assert styles[0] is not None and styles[0].bold
+
+
+def test_there_are_themes_for_everybody_and_all_are_right() -> None:
+    themes, faults = read_themes(packaged("themes"))
+    assert faults == []
+    names = {theme.name for theme in themes}
+    assert len(names) >= 8
+    assert {DEFAULT, POOR, MONO, "gputui-light", "gputui-contrast", "gputui-colour-blind"} <= names
+    assert any(not theme.dark for theme in themes)
+
+
+@pytest.mark.parametrize(
+    ("term", "colorterm", "no_color", "theme"),
+    [
+        ("xterm-256color", "", False, DEFAULT),
+        ("xterm", "truecolor", False, DEFAULT),
+        ("linux", "", False, POOR),
+        ("screen", "", False, POOR),
+        ("xterm-256color", "truecolor", True, MONO),
+    ],
+)
+def test_the_theme_suits_the_terminal(term: str, colorterm: str, no_color: bool, theme: str) -> None:
+    assert default_theme(term, colorterm, no_color=no_color) == theme
+
+
+COLUMNS = (
+    Column(title="A", width=5), Column(title="B", width=10, rank=1), Column(title="C", width=10, rank=2, grows=True),
+    Column(title="D", width=4, rank=3, extra=True),
+)  # fmt: skip
+
+
+def test_columns_go_by_their_rank_and_what_is_left_is_for_those_that_grow() -> None:
+    def widths(width: int, chosen: frozenset[str] | None = None) -> dict[str, int]:
+        return {one.title: one.width for one in columns_for(COLUMNS, chosen, width)}
+
+    assert widths(31) == {"A": 5, "B": 10, "C": 10}
+    assert widths(60) == {"A": 5, "B": 10, "C": 39}
+    assert widths(25) == {"A": 5, "B": 10}
+    assert widths(3) == {"A": 5}
+    assert widths(200)["D"] == 4, "with much room, what nobody asked for is shown too"
+    assert widths(200, frozenset("B")) == {"A": 5, "B": 10}
+
+
+def test_rows_of_which_nothing_is_known_come_last_in_both_directions() -> None:
+    rows = [Row(key=key, cells={}, sort={"A": value}) for key, value in (("x", 2), ("y", None), ("z", 10))]
+    assert [one.key for one in sorted_rows(rows, "A", descending=False)] == ["x", "z", "y"]
+    assert [one.key for one in sorted_rows(rows, "A", descending=True)] == ["z", "x", "y"]
+
+
+def test_ages_are_short() -> None:
+    assert [duration_text(seconds) for seconds in (-1, 5, 65, 7200, 200_000)] == ["0 s", "5 s", "1 min", "2 h", "2 d"]
+    assert age_text("2026-01-01T00:00:00.123456789Z", 1767225660.2) == "1 min"
+    assert age_text("never", 0.0) == "–"
+
+
+def ended(snapshot: Snapshot, *names: str) -> Snapshot:
+    services = tuple(
+        replace(one, container=replace(one.container, state="exited", exit_code=137))
+        if one.name in names and one.container
+        else one
+        for one in snapshot.services
+    )
+    return replace(snapshot, services=services)
+
+
+def test_what_is_worth_telling(room: LocalControlRoom) -> None:
+    before = room.snapshot()
+    assert happenings(before, before) == ()
+    assert [one.text for one in happenings(before, ended(before, "ai-asr"))] == ["ai-asr ended with code 137"]
+    lost = replace(before.readings[3], state="lost", reason="GPU is lost")
+    gone = replace(before, readings=(*before.readings[:3], lost, *before.readings[4:]))
+    assert [one.text for one in happenings(before, gone)] == ["GPU 3 is lost: GPU is lost"]
+    assert [one.text for one in happenings(gone, before)] == ["GPU 3 is back"]
+    many = ended(before, *(one.name for one in before.services))
+    (summed,) = happenings(before, many)
+    assert summed.text.startswith("6 services ended or are unwell")
+
+
+def test_an_apply_tells_of_its_own_services_and_the_rest_is_told_beside_it(room: LocalControlRoom) -> None:
+    from gputui.domain.event import ApplyRecord
+
+    apply = ApplyRecord(
+        id=1, revision=1, operator="alice", reason="", started_at="", alive=True, services={"ai-asr": "running"}
+    )
+    before = replace(room.snapshot(), apply=apply)
+    told = happenings(before, ended(before, "ai-asr", "ai-emb"))
+    assert [one.about for one in told] == ["ai-emb"]

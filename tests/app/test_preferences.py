@@ -1,0 +1,76 @@
+"""The settings file: what it says holds, and what is wrong in it is told with its line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gputui.app.choices import Choices, choices_path, keep_choices, read_choices
+from gputui.app.preferences import Preferences, parse_preferences, preferences_schema, read_preferences
+from gputui.domain.errors import UsageError
+from gputui.project.packaged_files import packaged
+
+PATH = Path("settings.yaml")
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
+    assert read_preferences(tmp_path / "none.yaml") == Preferences()
+    assert parse_preferences("# nothing\n", PATH) == Preferences()
+
+
+def test_what_it_says_holds() -> None:
+    found = parse_preferences(
+        "theme: gputui-light\nlog: {tail: 50, wrap: true}\nkeys:\n  pane.history: f7\ncolumns: [BACKEND, MODEL]\n",
+        PATH,
+    )
+    assert (found.theme, found.log.tail, found.log.wrap, found.log.times) == ("gputui-light", 50, True, False)
+    assert found.keys == {"pane.history": "f7"}
+    assert found.columns == ("BACKEND", "MODEL")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("theme: a\nlogs: {}\n", "settings.yaml:2: logs: there is no such setting"),
+        ("log:\n  tail: 0\n", "settings.yaml:2: log.tail: Input should be greater than or equal to 1"),
+        ("log:\n  times: true\n  tall: 3\n", "settings.yaml:3: log.tall: there is no such setting"),
+        ("a: [1\nb: 2\n", "settings.yaml:2: "),
+        ("- theme\n", "settings.yaml:1: settings are names with values"),
+        ("keys:\n  plan.apply: A\n  plan.aply: B\n", "settings.yaml:3: keys: nothing has the id plan.aply"),
+        ("keys:\n  plan.apply: ctrl+banana\n", "settings.yaml:2: keys: “ctrl+banana” is no key"),
+        ('keys:\n  plan.apply: ""\n', "settings.yaml:2: keys: “” is no key"),
+        ("keys:\n  plan.apply: u\n", "settings.yaml:2: keys: u is plan.apply and draft.undo (everywhere)"),
+        ("columns:\n  - BACKEND\n  - Colour\n", "settings.yaml:3: columns: there is no column Colour"),
+        ("notices: {bell: perhaps}\n", "settings.yaml:1: notices.bell: Input should be a valid boolean"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as found:
+        parse_preferences(text, PATH)
+    assert message in found.value.what
+    assert found.value.fix
+
+
+def test_two_things_may_change_keys_with_each_other() -> None:
+    assert parse_preferences("keys: {plan.apply: u, draft.undo: a}\n", PATH).keys["plan.apply"] == "u"
+
+
+def test_the_published_schema_is_that_of_the_settings() -> None:
+    path = packaged("configs") / "settings.schema.json"
+    assert path.read_text() == preferences_schema(), "write it anew: scripts/settings-schema"
+    assert "pane.history" in json.loads(path.read_text())["properties"]["keys"]["propertyNames"]["enum"]
+
+
+def test_the_example_has_every_setting_and_is_right() -> None:
+    text = (packaged("configs") / "settings.example.yaml").read_text()
+    found = parse_preferences(text, PATH)
+    assert found.model_fields_set == set(Preferences.model_fields)
+
+
+def test_choices_are_kept_and_a_broken_file_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    chosen = Choices(theme="gputui-nord", columns=("MODEL",), sort="GPUS")
+    keep_choices(choices_path(), chosen)
+    assert read_choices(choices_path()) == chosen
+    choices_path().write_text("{")
+    assert read_choices(choices_path()) == Choices()

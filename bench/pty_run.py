@@ -19,16 +19,30 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one run took; `first_s` is the time from exec to the text that was waited for."""
+    """What one run took; `first_s` is the time from exec to the text that was waited for, `paint_p95_ms` the time from
+    a key to what is drawn next, which nineteen of twenty keys take at most."""
 
     first_s: float | None
     cpu_percent: float
     memory_mib: float
     bytes_per_s: float
+    paint_p95_ms: float | None = None
 
 
-def measure(command: Sequence[str], first_text: bytes, *, settle_s: float, window_s: float) -> Measured:
-    """Start the program, let it settle, then count CPU and bytes for a while.
+KEYS = 40
+
+
+def measure(
+    command: Sequence[str],
+    first_text: bytes,
+    *,
+    settle_s: float,
+    window_s: float,
+    key: bytes = b"",
+    first_keys: bytes = b"",
+) -> Measured:
+    """Start the program, let it settle, type `first_keys`, then count CPU and bytes for a while; then press the key
+    some times.
 
     CPU and memory are those of the whole process tree, from /proc. Questions of the program to the terminal (cursor
     position, device attributes, synchronized output) are answered as a terminal does.
@@ -62,11 +76,24 @@ def measure(command: Sequence[str], first_text: bytes, *, settle_s: float, windo
         return count
 
     read_until(began + settle_s)
+    for byte in first_keys:
+        os.write(terminal, bytes((byte,)))
+        read_until(time.monotonic() + 0.5)
     cpu = _cpu_s(pid)
     start = time.monotonic()
     count = read_until(start + window_s)
     lasted = time.monotonic() - start
-    result = Measured(first, 100 * (_cpu_s(pid) - cpu) / lasted, _memory_mib(pid), count / lasted)
+    cpu_percent, memory = 100 * (_cpu_s(pid) - cpu) / lasted, _memory_mib(pid)
+    paints = []
+    for number in range(KEYS if key else 0):
+        read_until(time.monotonic() + 0.1)
+        pressed = time.monotonic()
+        # There and back again, so that each key changes what is seen.
+        os.write(terminal, key if number % 2 == 0 else b"k")
+        if select.select([terminal], [], [], 2.0)[0]:
+            paints.append(1000 * (time.monotonic() - pressed))
+    p95 = sorted(paints)[int(0.95 * (len(paints) - 1))] if paints else None
+    result = Measured(first, cpu_percent, memory, count / lasted, p95)
     os.kill(pid, signal.SIGTERM)
     until = time.monotonic() + 3
     while time.monotonic() < until and os.waitpid(pid, os.WNOHANG) == (0, 0):

@@ -1,6 +1,15 @@
-"""`python -m gputui`."""
+"""The `gputui` command, and `python -m gputui`."""
 
-from gputui.main import main
+import gc
+
+
+def main() -> None:
+    """Start, without collecting garbage while hundreds of modules are made, which is an eighth of the time."""
+    gc.disable()
+    from gputui.main import main as run  # noqa: PLC0415
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,7 @@
 """Builds the adapters and wires them together; nothing imports this."""
 
 import argparse
+import gc
 import os
 import socket
 import sys
@@ -77,7 +78,9 @@ def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
     if arguments.verb is None:
         from gputui.app.app import run_app  # noqa: PLC0415 - a verb must not wait for Textual
 
+        _collect_garbage()
         return run_app(room, arguments, packaged("themes"))
+    _collect_garbage()
     verbs = {
         **dict.fromkeys(SHOWS, show.show),
         "doctor": show.doctor,
@@ -98,6 +101,12 @@ def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
         "import": backup.take_in,
     }
     return verbs[arguments.verb](room, arguments)
+
+
+def _collect_garbage() -> None:
+    """From now on; what was imported stays to the end, and need not be looked at again."""
+    gc.freeze()
+    gc.enable()
 
 
 def _compose_paths(arguments: argparse.Namespace) -> list[Path]:
@@ -202,6 +211,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
 
     engine = DockerEngine(arguments.host, arguments.context, timeout_s=PATIENT_TIMEOUT_S)
     source = _source(engine, arguments)
+    _collect_garbage()
     order = await_order()
     if order is None:
         return 0

@@ -12,7 +12,7 @@ from tests.terminal import Terminal
 
 pytestmark = pytest.mark.lab
 
-HELP = "take the last edit back"
+HELP = "Keys: services"
 LOST, MISMATCH = 15, 18
 """NVML_ERROR_GPU_IS_LOST, NVML_ERROR_LIB_RM_VERSION_MISMATCH."""
 

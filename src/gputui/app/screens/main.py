@@ -212,7 +212,7 @@ class MainScreen(Screen[None]):
         if record.result == "done":
             self._tell(APPLY_DONE, "information")
         else:
-            self._tell(f"the apply failed: {outcome_text(record)}: {record.message}", "error")
+            self._tell(f"the apply {outcome_text(record)}: {record.message}", "error")
             services = self._snapshot.services if self._snapshot else ()
             if any(one.fallback == "ask" and one.name in record.missing for one in services) and not self._readonly:
                 self.action_fall_back()

@@ -180,7 +180,7 @@ def outcome_text(record: ApplyRecord) -> str:
     """How it ended, and what of it stands where not all does."""
     done = sum(outcome == "done" for outcome in record.services.values())
     if record.result != "done" and done:
-        return f"{done} of {len(record.services)} done; {RESULTS[record.result]}"
+        return f"{RESULTS[record.result]} ({done} of {len(record.services)} are done)"
     return RESULTS[record.result]
 
 

@@ -318,7 +318,7 @@ async def test_a_fix_is_taken_from_the_finding(room: LocalControlRoom) -> None:
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await select(pilot, room, "ai-asr")
         await pilot.press("F")
-        await shows(pilot, "no finding about ai-asr proposes another argument")
+        await shows(pilot, "no finding about ai-asr")
 
 
 async def test_the_service_is_inspected_with_its_command_and_no_secret(room: LocalControlRoom) -> None:

@@ -7,6 +7,7 @@ from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from gputui.app.keymap import CONTEXTS
+from gputui.app.widgets.focus_now import focus_now
 
 
 class Actions(Provider):
@@ -53,4 +54,4 @@ class Actions(Provider):
     def _go_to(self, key: str) -> None:
         for table in self.app.screen_stack[0].query("ServiceTable"):
             table.select(key)  # type: ignore[attr-defined]
-            table.focus()
+            focus_now(table)

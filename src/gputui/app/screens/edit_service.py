@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
 from gputui.app.gpu_card import short_name
+from gputui.app.widgets.focus_now import focus_now
 from gputui.app.widgets.text_field import TextField
 from gputui.domain.memory import GpuRoom
 from gputui.domain.service import Service, TypedEdit
@@ -83,7 +84,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         for title, width in (("", 1), ("GPU", 4), ("NAME", 22), ("LEFT WITH IT", 12), ("NOW FREE", 8), ("", 12)):
             self.listed.add_column(title, width=width)
         self._list()
-        self.typed.focus()
+        focus_now(self.typed)
 
     def _list(self) -> None:
         place = self.listed.cursor_row
@@ -118,7 +119,7 @@ class EditService(ModalScreen[TypedEdit | None]):
 
     def action_list(self) -> None:
         """From the text to the list."""
-        self.listed.focus()
+        focus_now(self.listed)
 
     def on_key(self, event: Key) -> None:
         """In the list: space and digits choose."""

@@ -21,6 +21,7 @@ from gputui.app.screens.new_service import NewServiceForm
 from gputui.app.screens.strategies import Strategies
 from gputui.app.widgets.event_pane import EventPane
 from gputui.app.widgets.finding_pane import FindingPane
+from gputui.app.widgets.focus_now import focus_now
 from gputui.app.widgets.gpu_cards import LOOKS, CardsLook, GpuCards
 from gputui.app.widgets.history_pane import HistoryPane
 from gputui.app.widgets.key_bar import KeyBar
@@ -222,7 +223,7 @@ class MainScreen(Screen[None]):
         service = self._named(message.service)
         if service is not None:
             self.services.table.select(str(service.key))
-            self.services.table.focus()
+            focus_now(self.services.table)
         elif message.gpu is not None:
             self._show_gpus(message.gpu)
 
@@ -298,14 +299,14 @@ class MainScreen(Screen[None]):
     def _to_pane(self) -> None:
         pane = self.panes.visible_content
         if pane is not None:
-            pane.focus()
+            focus_now(pane.table if isinstance(pane, TablePane) else pane)
 
     def action_other_half(self) -> None:
         """Between the table and the pane."""
         zoomed = self._zoomed
         self.remove_class(*ZOOMS)
         if self._in_panes():
-            self.services.table.focus()
+            focus_now(self.services.table)
         else:
             self._to_pane()
         if zoomed:
@@ -337,9 +338,9 @@ class MainScreen(Screen[None]):
         elif self._in_panes():
             pane = self.panes.visible_content
             if not (isinstance(pane, TablePane) and pane.leave()):
-                self.services.table.focus()
+                focus_now(self.services.table)
         elif not self.services.leave():
-            self.services.table.focus()
+            focus_now(self.services.table)
 
     def action_cards(self) -> None:
         """The next way to show GPUs."""

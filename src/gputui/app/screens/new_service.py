@@ -11,6 +11,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, OptionList, Static
 
 from gputui.app.background import in_thread
+from gputui.app.widgets.focus_now import focus_now
 from gputui.app.widgets.text_field import TextField
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
@@ -83,7 +84,7 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
         message.stop()
         field = self.query_one("#new-image", Input)
         field.value = str(message.option.prompt)
-        field.focus()
+        focus_now(field)
 
     def _said(self) -> NewService:
         values = {name: self.query_one(f"#new-{name}", Input).value.strip() for name, _, _ in FIELDS}
@@ -118,9 +119,9 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
         self.query_one("#new-diff").display = shown
         self.query_one("#new-fields").display = self.query_one("#new-images").display = not shown
         if shown:
-            self.query_one("#new-diff").focus()
+            focus_now(self.query_one("#new-diff"))
         else:
-            self.query_one("#new-name").focus()
+            focus_now(self.query_one("#new-name"))
 
     def action_write(self) -> None:
         """Write what was looked at; first of all it is looked at."""

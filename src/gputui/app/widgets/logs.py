@@ -12,6 +12,7 @@ from gputui.app.background import in_thread
 from gputui.app.keymap import LOGS
 from gputui.app.log_buffer import merged
 from gputui.app.preferences import Preferences
+from gputui.app.widgets.focus_now import focus_now
 from gputui.app.widgets.log_pane import LogPane
 from gputui.app.widgets.log_view import LogView
 from gputui.app.widgets.prompt import Prompt
@@ -170,7 +171,7 @@ class Logs(Vertical, can_focus=True):
     @on(Prompt.Done)
     def _typed_all(self, message: Prompt.Done) -> None:
         message.stop()
-        self.focus()
+        focus_now(self)
         if message.purpose != "search":
             self._filter(message.text if message.kept else "")
             return

@@ -4,6 +4,7 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.widgets import Input
 
+from gputui.app.widgets.focus_now import focus_now
 from gputui.app.widgets.text_field import TextField
 
 
@@ -45,7 +46,7 @@ class Prompt(TextField):
         with self.prevent(Input.Changed):
             self.value = text
         self.cursor_position = len(text)
-        self.focus()
+        focus_now(self)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Tell the owner at once."""

@@ -15,6 +15,7 @@ from gputui.app.keymap import SERVICES
 from gputui.app.screens.edit_service import EditService
 from gputui.app.screens.inspect import Inspect
 from gputui.app.widgets.finding_line import FindingLine
+from gputui.app.widgets.focus_now import focus_now
 from gputui.app.widgets.prompt import Prompt
 from gputui.app.widgets.row_table import RowTable
 from gputui.app.widgets.service_table import ServiceTable
@@ -104,7 +105,7 @@ class Services(Vertical):
         message.stop()
         if not message.kept:
             self._filter("")
-        self.table.focus()
+        focus_now(self.table)
 
     def leave(self) -> bool:
         """Leave the filter, or the marks; whether there was anything to leave."""

@@ -8,6 +8,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from gputui.app.columns import Column, Row
+from gputui.app.widgets.focus_now import focus_now
 from gputui.app.widgets.prompt import Prompt
 from gputui.app.widgets.row_table import RowTable
 
@@ -38,11 +39,6 @@ class TablePane(Vertical):
             self.head.update(text, layout=False)
         self.table.show(rows)
 
-    def focus(self, scroll_visible: bool = True) -> "TablePane":
-        """The keys are for its table."""
-        self.table.focus(scroll_visible)
-        return self
-
     def leave(self) -> bool:
         """Leave the filter; whether there was one."""
         if not self.table.filter_text:
@@ -65,4 +61,4 @@ class TablePane(Vertical):
         message.stop()
         if not message.kept:
             self.table.set_filter("")
-        self.table.focus()
+        focus_now(self.table)

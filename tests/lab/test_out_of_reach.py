@@ -1,6 +1,7 @@
 """gputui where NVML is out of reach, as in a container without the driver: a container of its own asks."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,11 @@ def test_nothing_is_started_by_one_who_only_looks(lab: Lab) -> None:
     assert done.returncode == 3
     assert "libnvidia-ml.so.1" in done.stderr
     assert lab.engine.client().api.info()["Containers"] == before
+
+
+def test_a_socket_in_a_folder_of_somebody_else_is_one_clear_line(lab: Lab, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    done = lab.gputui("services", DOCKER_HOST=f"unix://{tmp_path}/docker.sock")
+    assert done.returncode == 3
+    assert "no permission on the container engine's socket" in done.stderr
+    assert len(done.stderr.splitlines()) == 2

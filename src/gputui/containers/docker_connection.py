@@ -106,7 +106,7 @@ class DockerConnection:
                 f"the container engine at {self._host or os.environ.get('DOCKER_HOST')} does not answer",
                 "check its address",
             )
-        if not socket.exists():
+        if _is_missing(socket):
             return Unreachable(
                 f"no container engine: the socket {socket} does not exist",
                 "start it with `sudo systemctl start docker`, or name another with --host or DOCKER_HOST",
@@ -183,6 +183,13 @@ class DockerStream:
 
 def _explanation(error: docker.errors.APIError) -> str:
     return clean(str(error.explanation or error), 600)
+
+
+def _is_missing(socket: Path) -> bool:
+    try:
+        return not socket.exists()
+    except OSError:  # it lies in a folder that this user may not enter
+        return False
 
 
 def _group(socket: Path) -> str:

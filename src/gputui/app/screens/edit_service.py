@@ -45,7 +45,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         super().__init__()
         self._fault_of = fault_of
         first = services[0] if len(services) == 1 else None
-        labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+        self._labels = labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
         gpus = ",".join(labels.get(uuid, uuid) for uuid in first.assigned) if first else ""
         budget = "" if first is None or first.budget_mib is None else f"{first.budget_mib}MiB"
         priority = "" if first is None or first.priority_set is None else str(first.priority_set)
@@ -53,7 +53,6 @@ class EditService(ModalScreen[TypedEdit | None]):
         self._services = services
         self._snapshot = snapshot
         self._rooms = rooms
-        self._labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
 
     def compose(self) -> ComposeResult:
         """What each GPU has left, and the fields."""

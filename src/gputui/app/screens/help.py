@@ -7,10 +7,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Static
 
 from gputui.app.keymap import CONTEXTS
+from gputui.app.screens.scrolled import TO_THE_ENDS, Scrolled
 
 INTRODUCTION = """\
 The cards show each GPU: its memory by holder (█ services, ▓ other people, ▒ what your draft adds, ▚ what it frees), \
@@ -42,7 +43,7 @@ def groups(screen: Screen[Any]) -> Mapping[str, list[tuple[str, Binding]]]:
         first.setdefault(binding.id, binding)
     for identity in sorted(keys, key=lambda one: ORDER[one]):
         binding = first[identity]
-        if identity.startswith(("gpu.toggle.", "log.window.")) and not identity.endswith(".0"):
+        if _is_told_by_first(identity):
             continue
         shown = binding.key_display or " ".join(dict.fromkeys(keys[identity]))
         found.setdefault(PLACE[identity], []).append((shown, binding))
@@ -52,13 +53,18 @@ def groups(screen: Screen[Any]) -> Mapping[str, list[tuple[str, Binding]]]:
     return {**here, **elsewhere}
 
 
+def _is_told_by_first(identity: str) -> bool:
+    """One of the keys 1 to 9 that do the same as 0 with another number."""
+    return identity.startswith(("gpu.toggle.", "log.window.")) and not identity.endswith(".0")
+
+
 def _of(name: str, screen: Screen[Any]) -> list[tuple[str, Binding]]:
     """The keys of a part that has not the focus, as they are or were remapped."""
     keymap = screen.app._keymap
     found = []
     for binding in CONTEXTS[name]:
         identity = binding.id or ""
-        if identity.startswith(("gpu.toggle.", "log.window.")) and not identity.endswith(".0"):
+        if _is_told_by_first(identity):
             continue
         keys = keymap.get(identity, binding.key).split(",")
         shown = " ".join(screen.app.get_key_display(binding.with_key(key.strip())) for key in keys)
@@ -66,17 +72,13 @@ def _of(name: str, screen: Screen[Any]) -> list[tuple[str, Binding]]:
     return found
 
 
-class Help(ModalScreen[None]):
+class Help(Scrolled):
     """Closed by any of its keys."""
 
+    SCROLLED = VerticalScroll
     BINDINGS = [
         Binding("escape,q,question_mark", "dismiss(None)", "close", id="help.close"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
-        Binding("pagedown,space", "scroll(15)", "page down", show=False),
-        Binding("pageup", "scroll(-15)", "page up", show=False),
-        Binding("g,home", "scroll(-1000000)", "first", show=False),
-        Binding("G,end", "scroll(1000000)", "last", show=False),
+        *TO_THE_ENDS,
     ]
 
     def __init__(self, keys: Mapping[str, Iterable[tuple[str, Binding]]]) -> None:
@@ -98,7 +100,3 @@ class Help(ModalScreen[None]):
                 yield Static(Content("\n").join(lines[1:]))
                 yield Static("\n" + INTRODUCTION, markup=False)
             yield Static(" j k scroll    esc close ", classes="dialog-keys", markup=False)
-
-    def action_scroll(self, rows: int) -> None:
-        """So many rows."""
-        self.query_one(VerticalScroll).scroll_relative(y=rows, animate=False)

@@ -4,10 +4,10 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Log, Static
 
 from gputui.app.background import in_thread
+from gputui.app.screens.scrolled import Scrolled
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
 from gputui.domain.service import Service
@@ -19,15 +19,12 @@ MOST_ROWS = 200
 """Of the engine's answer on one screen; what is longer is scrolled by itself."""
 
 
-class Inspect(ModalScreen[None]):
+class Inspect(Scrolled):
     """In words, as the `docker run` that makes it, and as the engine has it."""
 
+    SCROLLED = VerticalScroll
     BINDINGS = [
         Binding("escape,q,i", "dismiss(None)", "back", id="inspect.back"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
-        Binding("pagedown,space", "scroll(15)", "page down", show=False),
-        Binding("pageup", "scroll(-15)", "page up", show=False),
     ]
 
     def __init__(self, room: ControlRoom, service: Service, snapshot: Snapshot) -> None:
@@ -65,10 +62,6 @@ class Inspect(ModalScreen[None]):
         listed.styles.height = min(len(lines) + 1, MOST_ROWS)
         listed.auto_scroll = False
         listed.write_lines(lines)
-
-    def action_scroll(self, rows: int) -> None:
-        """So many rows."""
-        self.query_one(VerticalScroll).scroll_relative(y=rows, animate=False)
 
 
 def _edits(service: Service) -> str:

@@ -3,21 +3,18 @@
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Log, Static
 
+from gputui.app.screens.scrolled import TO_THE_ENDS, Scrolled
 
-class ReadingScreen(ModalScreen[None]):
+
+class ReadingScreen(Scrolled):
     """Scrolled with the usual keys."""
 
+    SCROLLED = Log
     BINDINGS = [
         Binding("escape,q,enter", "dismiss(None)", "back", id="reading.back"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
-        Binding("pagedown,space", "scroll(15)", "page down", show=False),
-        Binding("pageup", "scroll(-15)", "page up", show=False),
-        Binding("g,home", "scroll(-1000000)", "first", show=False),
-        Binding("G,end", "scroll(1000000)", "last", show=False),
+        *TO_THE_ENDS,
     ]
 
     def __init__(self, title: str, text: str) -> None:
@@ -37,7 +34,3 @@ class ReadingScreen(ModalScreen[None]):
         log = self.query_one(Log)
         log.auto_scroll = False
         log.write_lines(self._text.splitlines())
-
-    def action_scroll(self, rows: int) -> None:
-        """So many rows."""
-        self.query_one(Log).scroll_relative(y=rows, animate=False)

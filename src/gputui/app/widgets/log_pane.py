@@ -129,7 +129,7 @@ class LogPane(Vertical):
                 self._feed = self._room.follow_log(self._service.key, window)
             except GputuiError as error:
                 self.buffer.remark(error.what)
-        self._changed()
+        self.changed()
 
     def open_window(self, window: LogWindow, note: str) -> None:
         """Read again, from elsewhere."""
@@ -143,7 +143,7 @@ class LogPane(Vertical):
         self.buffer.clear()
         self.buffer.add(self.name_shown, lines)
         self.buffer.remark("the end of the container that was replaced; p goes back" if lines else "none was kept")
-        self._changed()
+        self.changed()
 
     def show_present(self) -> None:
         """Back from there."""
@@ -165,10 +165,7 @@ class LogPane(Vertical):
             self.query_one(".log-title", Static).update(" · ".join(part for part in parts if part))
 
     def changed(self) -> None:
-        """Lines came from elsewhere."""
-        self._changed()
-
-    def _changed(self) -> None:
+        """There are other lines, or they are to be seen otherwise."""
         self.view.changed()
         self.show_title()
 
@@ -201,7 +198,7 @@ class LogPane(Vertical):
             # Where the container runs on, the engine was away, and is asked again.
             self.set_timer(AGAIN_S, self.stop)
         if batch.dropped or lines or batch.ended:
-            self._changed()
+            self.changed()
             self.post_message(self.Grew(self, lines))
 
     def _let_go(self) -> None:

@@ -186,8 +186,7 @@ class Logs(Vertical, can_focus=True):
         pane = self.current
         pane.buffer.set_filter(text)
         pane.view.current = None
-        pane.view.changed()
-        pane.show_title()
+        pane.changed()
 
     def action_match(self, step: int) -> None:
         """The next line with what was searched, or the one before; around the ends."""
@@ -211,7 +210,7 @@ class Logs(Vertical, can_focus=True):
         """Stay at the end, or not."""
         view = self.current.view
         view.following = not view.following
-        self._changed()
+        self.current.changed()
 
     @on(LogView.Paused)
     def _paused(self) -> None:
@@ -220,26 +219,22 @@ class Logs(Vertical, can_focus=True):
     def action_times(self) -> None:
         """With the time of each line, or without."""
         self.current.view.times = not self.current.view.times
-        self._changed()
+        self.current.changed()
 
     def action_wrap(self) -> None:
         """Wrap long lines, or cut them."""
         self.current.view.wrapping = not self.current.view.wrapping
-        self._changed()
+        self.current.changed()
 
     def action_pretty(self) -> None:
         """JSON in several lines, or as it is."""
         self.current.view.json = not self.current.view.json
-        self._changed()
+        self.current.changed()
 
     def action_mark(self) -> None:
         """A line of ours."""
         self.current.buffer.remark(time.strftime("mark of %H:%M:%S ") + "─" * 40)
-        self._changed()
-
-    def _changed(self) -> None:
-        self.current.view.changed()
-        self.current.show_title()
+        self.current.changed()
 
     def action_to_line(self, place: int) -> None:
         """The first line; or the last, and follow."""

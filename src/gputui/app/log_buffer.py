@@ -48,13 +48,6 @@ class LogBuffer:
 
     def take_over(self, entries: Sequence[Entry]) -> int:
         """Append entries as they are; how many of them pass the filter."""
-        return self._append(entries)
-
-    def remark(self, text: str) -> None:
-        """A line of ours; no filter hides it."""
-        self._append([Entry("", text)])
-
-    def _append(self, entries: Sequence[Entry]) -> int:
         passing = [entry for entry in entries if not entry.source or self._passes(entry.text)]
         self._entries.extend(entries)
         self._size += sum(len(entry.text) for entry in entries)
@@ -67,6 +60,10 @@ class LogBuffer:
                 self.shown.popleft()
                 self.let_go += 1
         return len(passing)
+
+    def remark(self, text: str) -> None:
+        """A line of ours; no filter hides it."""
+        self.take_over([Entry("", text)])
 
     def __len__(self) -> int:
         return len(self._entries)

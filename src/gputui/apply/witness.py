@@ -12,7 +12,7 @@ from gputui.apply.serving_probe import answers
 from gputui.containers.engine import Engine
 from gputui.domain.container import Container
 from gputui.domain.errors import EngineError, GputuiError
-from gputui.domain.gpu import Gpu, GpuProcess
+from gputui.domain.gpu import Gpu, GpuProcess, labels_by_uuid
 from gputui.domain.operation import ConfirmGpus, Watch
 from gputui.domain.text import clean_log_line
 from gputui.gpus.source import GpuSource
@@ -150,7 +150,7 @@ def confirm_gpus(engine: Engine, source: GpuSource, gpus: tuple[Gpu, ...], ref: 
     Raises:
         NotWell: other device nodes than those asked for are inside, or a process of it is on another GPU.
     """
-    labels = {gpu.uuid: gpu.label for gpu in gpus}
+    labels = labels_by_uuid(gpus)
     wanted = ", ".join(labels.get(uuid, uuid) for uuid in expected.gpus) or "none"
     seen = engine.device_nodes(ref) if expected.nodes is not None else None
     if expected.nodes is not None and seen is not None and seen != set(expected.nodes):
@@ -187,7 +187,7 @@ def holders(source: GpuSource, gpus: tuple[Gpu, ...], container_id: str) -> tupl
     lists = process_lists(source, gpus)
     if all(processes is None for processes in lists.values()):
         return None
-    labels = {gpu.uuid: gpu.label for gpu in gpus}
+    labels = labels_by_uuid(gpus)
     return tuple(
         (labels[uuid], process.pid)
         for uuid, processes in lists.items()

@@ -12,6 +12,7 @@ from gputui.cli.output import say
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import UsageError
 from gputui.domain.finding import Finding
+from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.log import LogLine, LogWindow
 from gputui.domain.service import Service
 from gputui.domain.snapshot import Snapshot
@@ -104,7 +105,7 @@ def labels(uuids: Sequence[str] | None, snapshot: Snapshot) -> str:
     """GPUs as a person reads them."""
     if uuids is None:
         return "?"
-    names = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+    names = labels_by_uuid(snapshot.inventory.gpus)
     return ",".join(names.get(uuid, uuid[:12]) for uuid in uuids) or "–"
 
 

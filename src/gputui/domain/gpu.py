@@ -1,6 +1,6 @@
 """A GPU, its reading, and the processes on it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,3 +126,8 @@ class GpuInventory:
     source: str | None = None
     every_s: float = 0.0
     links: tuple[GpuLink, ...] = ()
+
+
+def labels_by_uuid(gpus: Iterable[Gpu]) -> dict[str, str]:
+    """The labels that people know GPUs by, by UUID."""
+    return {gpu.uuid: gpu.label for gpu in gpus}

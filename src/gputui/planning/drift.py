@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gputui.domain.container import Container, Inside
 from gputui.domain.errors import GputuiError
-from gputui.domain.gpu import Gpu
+from gputui.domain.gpu import Gpu, labels_by_uuid
 from gputui.planning.container_view import container_view
 
 LOST_ACCESS = "Failed to initialize NVML: Unknown Error"
@@ -22,7 +22,7 @@ def drift(
     """In words. Device nodes decide; a process on another GPU is wrong; no process yet is no drift."""
     if container is None or requested is None:
         return ()
-    labels = {gpu.uuid: gpu.label for gpu in gpus}
+    labels = labels_by_uuid(gpus)
     found = [
         f"a process of it runs on GPU {labels.get(uuid, uuid)}, which it was not given"
         for uuid in on

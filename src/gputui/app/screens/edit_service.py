@@ -14,6 +14,7 @@ from textual.widgets import DataTable, Input, Static
 from gputui.app.gpu_card import short_name
 from gputui.app.widgets.focus_now import focus_now
 from gputui.app.widgets.text_field import TextField
+from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.memory import GpuRoom
 from gputui.domain.service import Service, TypedEdit
 from gputui.domain.snapshot import Snapshot
@@ -45,7 +46,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         super().__init__()
         self._fault_of = fault_of
         first = services[0] if len(services) == 1 else None
-        self._labels = labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+        self._labels = labels = labels_by_uuid(snapshot.inventory.gpus)
         gpus = ",".join(labels.get(uuid, uuid) for uuid in first.assigned) if first else ""
         budget = "" if first is None or first.budget_mib is None else f"{first.budget_mib}MiB"
         priority = "" if first is None or first.priority_set is None else str(first.priority_set)

@@ -10,6 +10,7 @@ from gputui.app.background import in_thread
 from gputui.app.screens.scrolled import Scrolled
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
+from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.service import Service
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import mask_secret
@@ -75,7 +76,7 @@ def _edits(service: Service) -> str:
 
 def service_text(service: Service, snapshot: Snapshot) -> str:
     """What is assigned, asked for and seen, what it needs and why, and what is said about it."""
-    labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+    labels = labels_by_uuid(snapshot.inventory.gpus)
 
     def gpus(uuids: tuple[str, ...] | None) -> str:
         return "not known" if uuids is None else ", ".join(labels.get(uuid, uuid) for uuid in uuids) or "none"

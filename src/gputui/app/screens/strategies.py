@@ -11,6 +11,7 @@ from textual.widgets import DataTable, Static
 from gputui.app.background import in_thread
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
+from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.suggestion import STRATEGIES, StrategyName, SuggestedGpu, Suggestion
 from gputui.domain.units import gib
@@ -41,7 +42,7 @@ class Strategies(ModalScreen[Suggestion | None]):
     def __init__(self, room: ControlRoom, snapshot: Snapshot) -> None:
         super().__init__()
         self._room = room
-        self._names = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+        self._names = labels_by_uuid(snapshot.inventory.gpus)
         self._assigned = {service.key: service.assigned for service in snapshot.services}
         self._reserve = 0
         # Where everything was only found, there would be nothing to see without them.

@@ -11,6 +11,7 @@ from gputui.app.keymap import FINDINGS
 from gputui.app.widgets.finding_line import MARKS
 from gputui.app.widgets.table_pane import TablePane
 from gputui.domain.finding import SEVERITIES, Finding
+from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.snapshot import Snapshot
 
 COLUMNS = (
@@ -46,7 +47,7 @@ class FindingPane(TablePane):
 
     def show(self, snapshot: Snapshot) -> None:
         """Take in new values."""
-        labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+        labels = labels_by_uuid(snapshot.inventory.gpus)
         self._findings = {f"{one.code} {one.service} {one.gpu} {one.text}": one for one in snapshot.findings}
         rows = [_row(key, one, labels) for key, one in self._findings.items()]
         counts = {name: sum(one.severity == name for one in snapshot.findings) for name in SEVERITIES}

@@ -18,6 +18,7 @@ from gputui.domain.assignment import Assignments
 from gputui.domain.assignment_difference import assignment_text, revision_difference
 from gputui.domain.errors import GputuiError
 from gputui.domain.event import ApplyRecord
+from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.snapshot import Snapshot
 
 COLUMNS = (
@@ -59,7 +60,7 @@ class HistoryPane(TablePane):
 
     def show(self, snapshot: Snapshot) -> None:
         """Read again, where something was saved or applied since."""
-        self._labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+        self._labels = labels_by_uuid(snapshot.inventory.gpus)
         mark = (snapshot.draft.saved.revision, snapshot.apply)
         if mark != self._mark:
             self._mark = mark

@@ -9,7 +9,7 @@ from gputui.app.columns import Row
 from gputui.app.service_columns import COLUMNS
 from gputui.app.widgets.row_table import RowTable
 from gputui.domain.finding import Finding
-from gputui.domain.gpu import Reading
+from gputui.domain.gpu import Reading, labels_by_uuid
 from gputui.domain.service import Service, ServiceKey
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.units import gib
@@ -71,7 +71,7 @@ class ServiceTable(RowTable):
 
 def service_rows(snapshot: Snapshot, marked: frozenset[ServiceKey] = frozenset()) -> list[Row]:
     """A row for each service."""
-    labels = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
+    labels = labels_by_uuid(snapshot.inventory.gpus)
     changed = frozenset(snapshot.draft.changed)
     worst: dict[str, Finding] = {}
     for finding in snapshot.findings:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gputui.domain.finding import Finding
-from gputui.domain.gpu import Gpu, Reading
+from gputui.domain.gpu import Gpu, Reading, labels_by_uuid
 from gputui.domain.service import Service
 from gputui.planning.findings.about import about
 
@@ -39,7 +39,7 @@ def drifted(services: Sequence[Service]) -> list[Finding]:
 def not_applied(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
     """What is assigned differs from what the engine was asked for."""
     found = []
-    names = {gpu.uuid: gpu.label for gpu in gpus}
+    names = labels_by_uuid(gpus)
     for service in services:
         if not service.adopted or not service.enabled or service.requested in (None, service.assigned):
             continue

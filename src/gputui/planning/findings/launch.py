@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from gputui.domain.finding import Finding
-from gputui.domain.gpu import Gpu
+from gputui.domain.gpu import Gpu, labels_by_uuid
 from gputui.domain.launch import DEFAULT_SHM_MIB
 from gputui.domain.service import Service
 from gputui.planning.findings.about import about
@@ -68,7 +68,7 @@ def together(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
         if service.backend == "vllm" and service.enabled and starts:
             for uuid in service.assigned:
                 starting[uuid].append(service)
-    labels = {gpu.uuid: gpu.label for gpu in gpus}
+    labels = labels_by_uuid(gpus)
     found = []
     for uuid, several in starting.items():
         if len(several) > 1:

@@ -6,7 +6,7 @@ from gputui.domain.capabilities import CDI_KIND, HostAccess
 from gputui.domain.container import Container
 from gputui.domain.errors import GputuiError
 from gputui.domain.finding import Finding
-from gputui.domain.gpu import Gpu
+from gputui.domain.gpu import Gpu, labels_by_uuid
 from gputui.domain.service import Service
 from gputui.planning.container_view import view_of
 from gputui.planning.findings.about import about
@@ -51,7 +51,7 @@ def sees_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
 
 def given_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
     """Containers that were started with all GPUs: where they may run, and where they do."""
-    labels = {gpu.uuid: gpu.label for gpu in gpus}
+    labels = labels_by_uuid(gpus)
     found = []
     for service in services:
         container = service.container

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gputui.domain.finding import Finding
-from gputui.domain.gpu import Gpu
+from gputui.domain.gpu import Gpu, labels_by_uuid
 from gputui.domain.memory import GpuMemory
 from gputui.domain.model import Architecture
 from gputui.domain.service import Edit, Service
@@ -218,7 +218,7 @@ def even_memory(service: Service, own: Sequence[Gpu], memory: Sequence[GpuMemory
     least, most = min(free, key=lambda uuid: free[uuid]), max(free, key=lambda uuid: free[uuid])
     if free[least] >= EVEN * free[most]:
         return []
-    labels = {gpu.uuid: gpu.label for gpu in own}
+    labels = labels_by_uuid(own)
     text = (
         f"{service.name}: GPU {labels[least]} has {gib(max(0, free[least]))} GiB free and GPU {labels[most]} "
         f"{gib(free[most])}; "

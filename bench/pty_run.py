@@ -79,11 +79,11 @@ def measure(
     for byte in first_keys:
         os.write(terminal, bytes((byte,)))
         read_until(time.monotonic() + 0.5)
-    cpu = _cpu_s(pid)
+    cpu = cpu_s(pid)
     start = time.monotonic()
     count = read_until(start + window_s)
     lasted = time.monotonic() - start
-    cpu_percent, memory = 100 * (_cpu_s(pid) - cpu) / lasted, _memory_mib(pid)
+    cpu_percent, memory = 100 * (cpu_s(pid) - cpu) / lasted, _memory_mib(pid)
     paints = []
     for number in range(KEYS if key else 0):
         read_until(time.monotonic() + 0.1)
@@ -129,7 +129,8 @@ def _tree(pid: int) -> list[int]:
     return found
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that this process and its children took so far."""
     total = 0
     for one in _tree(pid):
         try:

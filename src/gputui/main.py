@@ -9,7 +9,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from gputui.cli.arguments import SHOWS, parse
@@ -65,7 +64,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _with_room(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
-    room.start()
+    if arguments.verb is None:
+        room.start_gpus()  # the screen starts the rest when these are drawn
+    else:
+        room.start()
     try:
         return _verb(room, arguments)
     finally:
@@ -123,10 +125,9 @@ def _compose(arguments: argparse.Namespace) -> ComposeWatch:
 
 def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
     from gputui.apply.process import Launcher, Order  # noqa: PLC0415
-    from gputui.containers.docker_connection import check_context_and_host  # noqa: PLC0415 - slow to import
-    from gputui.containers.docker_engine import DockerEngine  # noqa: PLC0415
+    from gputui.containers.docker_engine import DockerEngine  # noqa: PLC0415 - a demonstration needs none
+    from gputui.gpus.process_identity import in_container  # noqa: PLC0415
 
-    check_context_and_host(arguments.host, arguments.context)
     engine = DockerEngine(arguments.host, arguments.context)
 
     def directory(status: EngineStatus) -> StateDir:
@@ -143,7 +144,8 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
         threading.Thread(target=process.wait, daemon=True).start()
 
     settings = Settings(
-        host=_host(engine),
+        host=socket.gethostname(),
+        named_by_engine=in_container(),
         operator=operator(),
         interval_s=arguments.interval,
         settle_s=_seconds(arguments, "settle", 6.0),
@@ -155,16 +157,6 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
         launch=start_process,
     )
     return LocalControlRoom(_source(engine, arguments), engine, _compose(arguments), settings)
-
-
-def _host(engine: Engine) -> str:
-    """The host's name. A container has another each time, so there the engine is asked for its own."""
-    from gputui.gpus.process_identity import in_container  # noqa: PLC0415
-
-    if in_container():
-        with suppress(GputuiError):
-            return engine.info().hostname or socket.gethostname()
-    return socket.gethostname()
 
 
 def _source(engine: Engine, arguments: argparse.Namespace) -> GpuSource:

@@ -9,6 +9,7 @@ from gputui.app.app import GputuiApp
 from gputui.app.preferences import Preferences
 from gputui.app.widgets.logs import Logs
 from gputui.control.local import LocalControlRoom
+from gputui.domain.log import LogLine
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.test_keys import SIZE, press_and_adopt, select, service, shows, shows_no, until
 
@@ -89,8 +90,7 @@ async def test_times_wrap_json_and_marks(room: LocalControlRoom) -> None:
         assert line[2] == ":" and line[5] == ":", "the time stands before the line"
         await pilot.press("m")
         await shows(pilot, "mark of")
-        from gputui.domain.log import LogLine
-
+        pane.stop()  # or what comes next may push these out of sight
         pane.buffer.add("ai-llm", [LogLine('INFO {"event": "load", "shards": [1, 2]}'), LogLine("x" * 300)])
         pane.view.changed()
         await shows(pilot, '"event": "load",')

@@ -24,7 +24,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     (tmp_path / "compose.yaml").write_text("services:\n  web:\n    image: nginx:1\n")
     command = [sys.executable, "-m", "gputui", "--file", str(tmp_path / "compose.yaml"), "--demo"]
     one = Terminal(command, {**environment, "PYTHONPATH": str(ROOT / "src")})
-    one.expect("H100", 30)
+    one.expect("ai-vision", 30)
     yield one
     one.kill()
 

@@ -27,18 +27,21 @@ from gputui.app.choices import Choices, choices_path, keep_choices, read_choices
 from gputui.app.fence import ControlCharacterFence
 from gputui.app.messages import SnapshotArrived
 from gputui.app.no_colour import NoColour
+from gputui.app.own_folder import own_folder
 from gputui.app.palette import Actions
 from gputui.app.preferences import Preferences, preferences_path, read_preferences
 from gputui.app.screens.gpus import Gpus
 from gputui.app.screens.main import MainScreen
 from gputui.app.screens.themes import Themes
-from gputui.app.theme_file import DEFAULT, MONO, default_theme, own_folder, read_themes
+from gputui.app.theme_file import DEFAULT, MONO, default_theme, read_themes
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import UsageError
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import clean
 
 EXIT_LIMIT_S = 3.0
+FIRST_LOOK_S = 0.5
+"""How long the rest waits at most until the GPUs are drawn, in case the driver hangs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +74,9 @@ class GputuiApp(App[None]):
         self._choices = read_choices(options.choices_path) if options.choices_path else Choices()
         self.animation_level = "none"
         self._cells = CellGrid()
+        self._seen = False
         themes, self._theme_faults = read_themes(options.themes)
-        more, faults = read_themes(own_folder())
+        more, faults = read_themes(own_folder() / "themes")
         self._theme_faults += faults
         for theme in (*themes, *more):
             self.register_theme(theme)
@@ -144,6 +148,7 @@ class GputuiApp(App[None]):
     def on_mount(self) -> None:
         """Listen to the room and to signals that end a session."""
         self._room.on_change(self._arrived)
+        self.set_timer(FIRST_LOOK_S, self._room.start)
         for disturbed in (self.app_suspend_signal, self.app_resume_signal):
             disturbed.subscribe(self, lambda _: self._cells.forget())
         loop = asyncio.get_running_loop()
@@ -169,6 +174,9 @@ class GputuiApp(App[None]):
         for screen in self.screen_stack:
             if isinstance(screen, (MainScreen, Gpus)) and screen.is_mounted:
                 screen.show(message.snapshot)
+        if not self._seen:
+            self._seen = True
+            self.call_after_refresh(self._room.start)
 
 
 def needs_ascii(preferences: Preferences, *, asked: bool) -> bool:

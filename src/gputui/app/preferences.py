@@ -4,13 +4,14 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from textual.keys import Keys
 
 from gputui.app.keymap import CONTEXTS
+from gputui.app.own_folder import own_folder
 from gputui.app.service_columns import COLUMN_TITLES
 from gputui.domain.errors import UsageError
 from gputui.domain.text import clean
@@ -19,59 +20,49 @@ FILE_VARIABLE = "GPUTUI_SETTINGS"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # Descriptions, not docstrings of attributes: to read those pydantic parses this file at every start.
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LogPreferences(_Part):
     """The logs pane."""
 
-    tail: Annotated[int, Field(ge=1, le=20_000)] = 500
-    """Lines that are read at first."""
-    times: bool = False
-    """With the time of each line."""
-    wrap: bool = False
-    """Wrap long lines."""
+    tail: int = Field(default=500, ge=1, le=20_000, description="Lines that are read at first.")
+    times: bool = Field(default=False, description="With the time of each line.")
+    wrap: bool = Field(default=False, description="Wrap long lines.")
 
 
 class NoticePreferences(_Part):
     """How one is told what happened while one looked elsewhere."""
 
-    bell: bool = False
-    """Ring the terminal's bell."""
-    desktop: bool = False
-    """Ask the terminal for a notification of the desktop (OSC 777)."""
+    bell: bool = Field(default=False, description="Ring the terminal's bell.")
+    desktop: bool = Field(default=False, description="Ask the terminal for a notification of the desktop (OSC 777).")
 
 
 class Preferences(_Part):
     """Settings of the screen."""
 
-    theme: str | None = None
-    """The theme by its name; `gputui --theme` overrides it."""
-    ascii: bool | None = None
-    """Only ASCII signs; by default where the locale is not UTF-8."""
-    mouse: bool = True
-    """Take the mouse; without it the terminal can select text."""
-    cards: Literal["auto", "cards", "rows", "line"] = "auto"
-    """How GPUs are shown."""
-    columns: tuple[str, ...] | None = None
-    """The columns of the services' table, by their titles."""
-    copy_by: Literal["none", "osc52"] = "none"
-    """How text is copied: not, or by the terminal."""
-    log: LogPreferences = LogPreferences()
-    """The logs pane."""
-    notices: NoticePreferences = NoticePreferences()
-    """How one is told what happened."""
-    keys: dict[str, str] = {}
-    """Other keys by the id of what they do, several with commas; `?` shows the ids."""
+    theme: str | None = Field(default=None, description="The theme by its name; `gputui --theme` overrides it.")
+    ascii: bool | None = Field(default=None, description="Only ASCII signs; by default where the locale is not UTF-8.")
+    mouse: bool = Field(default=True, description="Take the mouse; without it the terminal can select text.")
+    cards: Literal["auto", "cards", "rows", "line"] = Field(default="auto", description="How GPUs are shown.")
+    columns: tuple[str, ...] | None = Field(
+        default=None, description="The columns of the services' table, by their titles."
+    )
+    copy_by: Literal["none", "osc52"] = Field(
+        default="none", description="How text is copied: not, or by the terminal."
+    )
+    log: LogPreferences = Field(default=LogPreferences(), description="The logs pane.")
+    notices: NoticePreferences = Field(default=NoticePreferences(), description="How one is told what happened.")
+    keys: dict[str, str] = Field(
+        default={}, description="Other keys by the id of what they do, several with commas; `?` shows the ids."
+    )
 
 
 def preferences_path() -> Path:
     """Where the file is: $GPUTUI_SETTINGS, else `gputui/settings.yaml` in the person's configuration directory."""
     asked = os.environ.get(FILE_VARIABLE)
-    if asked:
-        return Path(asked)
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "gputui" / "settings.yaml"
+    return Path(asked) if asked else own_folder() / "settings.yaml"
 
 
 def read_preferences(path: Path) -> Preferences:

@@ -1,7 +1,7 @@
 """Themes from YAML files."""
 
-import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,6 +12,9 @@ DEFAULT = "gputui-dark"
 POOR = "gputui-ansi"
 """For terminals with sixteen colours, where others would be crushed into them."""
 MONO = "gputui-mono"
+
+# The one in C, where there is one: all themes are read at every start.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ThemeFile(BaseModel):
@@ -41,7 +44,7 @@ def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
     faults: list[str] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
-            file = ThemeFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            file = ThemeFile.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))
             colours = file.model_dump(exclude={"name", "dark", "ansi"})
             for key, value in colours.items():
                 try:
@@ -55,12 +58,6 @@ def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
         except (OSError, yaml.YAMLError, ValidationError, ValueError) as error:
             faults.append(f"{path.name}: {str(error).splitlines()[0]}")
     return themes, faults
-
-
-def own_folder() -> Path:
-    """Where a person puts themes."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "gputui" / "themes"
 
 
 def default_theme(term: str, colorterm: str, *, no_color: bool) -> str:

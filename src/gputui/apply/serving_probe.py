@@ -1,6 +1,5 @@
 """Asking a serving program whether it serves."""
 
-import http.client
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -28,6 +27,8 @@ def _addresses(container: Container, port: int) -> Iterator[tuple[str, int]]:
 
 
 def _serves(address: str, port: int, path: str) -> bool:
+    import http.client  # noqa: PLC0415 - slow to import, and a look at the GPUs needs none of it
+
     connection = http.client.HTTPConnection(address, port, timeout=ANSWER_LIMIT_S)
     with suppress(OSError, http.client.HTTPException):
         try:

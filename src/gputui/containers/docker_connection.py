@@ -12,7 +12,9 @@ import docker.errors
 import requests.exceptions
 import urllib3.exceptions
 
-from gputui.domain.errors import EngineError, NotFound, Unreachable, UsageError
+from gputui.containers.docker_log import log_stream
+from gputui.domain.errors import EngineError, NotFound, Unreachable
+from gputui.domain.log import LogWindow
 from gputui.domain.text import clean
 
 T = TypeVar("T")
@@ -150,6 +152,10 @@ class DockerConnection:
                 client.close()
             raise self._translated(what, error) from error
 
+    def log(self, ref: str, window: LogWindow) -> "DockerStream":
+        """A container's log, on a client of its own."""
+        return self.stream("logs", lambda client: log_stream(client, ref, window, self._timeout_s))
+
     def _translated(self, what: str, error: Exception) -> Exception:
         if isinstance(error, docker.errors.NotFound):
             return NotFound(f"{what}: {_explanation(error)}")
@@ -197,13 +203,3 @@ def _group(socket: Path) -> str:
         return socket.group()
     except (KeyError, OSError):
         return "docker"
-
-
-def check_context_and_host(host: str | None, context: str | None) -> None:
-    """Only one of the two can name the engine.
-
-    Raises:
-        UsageError: both are given.
-    """
-    if host and context:
-        raise UsageError("--host and --context both name an engine", "give one of them")

@@ -6,23 +6,21 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import docker.errors
-import docker.types
-import requests.exceptions
+from typing import TYPE_CHECKING, Any
 
 from gputui.containers.capabilities import capabilities_of, is_podman
-from gputui.containers.docker_connection import Client, DockerConnection, DockerStream
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
-from gputui.containers.log_frames import TERMINAL, framed
 from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec, EngineInfo, Layer
-from gputui.domain.errors import EngineError, GputuiError, NotFound, Refusal, Unreachable
+from gputui.domain.errors import EngineError, GputuiError, NotFound, Refusal, Unreachable, UsageError
 from gputui.domain.log import LogWindow
 from gputui.domain.text import clean
+
+if TYPE_CHECKING:
+    from gputui.containers.docker_connection import Client, DockerConnection, DockerStream
 
 CALL_TIMEOUT_S = 20
 PATIENT_TIMEOUT_S = 300
@@ -40,13 +38,26 @@ GO_MODE_DIRECTORY = 1 << 31
 
 
 class DockerEngine:
-    """Implements `Engine` over a connection to one."""
+    """Implements `Engine` over a connection to one.
+
+    Raises:
+        UsageError: host and context are both given.
+    """
 
     def __init__(self, host: str | None = None, context: str | None = None, timeout_s: int = CALL_TIMEOUT_S) -> None:
-        self._connection = DockerConnection(host, context, timeout_s)
+        if host and context:
+            raise UsageError("--host and --context both name an engine", "give one of them")
         self._host, self._context = host, context
+        self._timeout_s = timeout_s
         self._ensuring = threading.Lock()
         self._inspected: dict[str, tuple[object, Container]] = {}
+
+    @cached_property
+    def _connection(self) -> "DockerConnection":
+        """Made at the first call, for to import docker-py takes as long as to draw the GPUs."""
+        from gputui.containers.docker_connection import DockerConnection  # noqa: PLC0415
+
+        return DockerConnection(self._host, self._context, self._timeout_s)
 
     def close(self) -> None:
         """Let go of the connections; the next call makes a new one."""
@@ -142,7 +153,7 @@ class DockerEngine:
         """Connect a container to one more network."""
         body = {"Container": ref, "EndpointConfig": dict(endpoint)}
 
-        def call(client: Client) -> None:
+        def call(client: "Client") -> None:
             client._raise_for_status(client._post_json(client._url("/networks/{0}/connect", network), data=body))
 
         self._connection.call(f"connect to {network}", call)
@@ -215,7 +226,7 @@ class DockerEngine:
     def _size_of(self, ref: str, path: str) -> int:
         """Bytes of a file in a container; 0 for what is no file, or is gone."""
 
-        def call(client: Client) -> int:
+        def call(client: "Client") -> int:
             response = client.head(client._url("/containers/{0}/archive", ref), params={"path": path}, timeout=20)
             header = response.headers.get("X-Docker-Container-Path-Stat")
             found = json.loads(base64.b64decode(header)) if header else {}
@@ -294,7 +305,7 @@ class DockerEngine:
     def _exec(self, ref: str, command: list[str]) -> tuple[int | None, bytes]:
         """The exit code (None where it could not be run) and the output of a program in a running container."""
 
-        def call(client: Client) -> tuple[int | None, bytes]:
+        def call(client: "Client") -> tuple[int | None, bytes]:
             made = client.exec_create(ref, command, stderr=False)
             output = client.exec_start(made["Id"])
             return client.exec_inspect(made["Id"]).get("ExitCode"), output
@@ -323,9 +334,9 @@ class DockerEngine:
         text = self._connection.call("logs", lambda client: client.logs(ref, tail=lines, stream=False))
         return tuple(bytes(text).splitlines())
 
-    def follow_log(self, ref: str, window: LogWindow) -> DockerStream:
+    def follow_log(self, ref: str, window: LogWindow) -> "DockerStream":
         """Its log, on a connection of its own."""
-        return self._connection.stream("logs", lambda client: _log_stream(client, ref, window))
+        return self._connection.log(ref, window)
 
     def shell_command(self, ref: str) -> tuple[str, ...]:
         """By the program of the engine: a terminal in a container is its trade."""
@@ -345,33 +356,9 @@ class DockerEngine:
         shell = "command -v bash >/dev/null && exec bash || exec sh"
         return (program, *options, "exec", "--interactive", "--tty", ref, "sh", "-c", shell)
 
-    def events(self) -> DockerStream:
+    def events(self) -> "DockerStream":
         """What happens to containers, on a connection of its own."""
         return self._connection.stream("events", lambda client: client.events(filters={"type": "container"}))
-
-
-LOG_CHUNK = 64 * 1024
-
-
-def _log_stream(client: Client, ref: str, window: LogWindow) -> Iterator[bytes]:
-    """A log as the engine sends it. docker-py's own call gives each frame without saying of which stream it is, and
-    takes three times as long for it."""
-    terminal = bool(client.inspect_container(ref)["Config"].get("Tty"))
-    parameters = {
-        "stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(window.follow),
-        "tail": "all" if window.tail is None else window.tail, **({"since": int(window.since)} if window.since else {}),
-    }  # fmt: skip
-    url = f"{client.base_url}/v{client.api_version}/containers/{ref}/logs"
-    response = client.get(url, params=parameters, stream=True, timeout=(CALL_TIMEOUT_S, None))
-    try:
-        response.raise_for_status()
-    except requests.exceptions.HTTPError as error:
-        raise docker.errors.create_api_error_from_http_exception(error) from error
-    chunks = response.raw.stream(LOG_CHUNK, decode_content=False)
-    # A container with a terminal has one stream, and no frames.
-    frames = (framed(TERMINAL, chunk) for chunk in chunks) if terminal else chunks
-    stream: Iterator[bytes] = docker.types.CancellableStream(frames, response)
-    return stream
 
 
 def _leaves(paths: Sequence[str]) -> list[str]:

@@ -50,6 +50,7 @@ class LocalControlRoom:
     def __init__(self, source: GpuSource, engine: Engine, compose: ComposeWatch, settings: Settings) -> None:
         self._settings = settings
         self._engine = engine
+        self._started: Literal["", "gpus", "all"] = ""
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._fault: str | None = None
         self._sampler = Sampler(
@@ -57,6 +58,7 @@ class LocalControlRoom:
             engine,
             compose,
             host=settings.host,
+            named_by_engine=settings.named_by_engine,
             interval_s=settings.interval_s,
             path_aliases=settings.path_aliases,
             mechanism=settings.mechanism,
@@ -72,9 +74,18 @@ class LocalControlRoom:
 
     # --- watching -------------------------------------------------------------------------------------------------
 
+    def start_gpus(self) -> None:
+        """Begin to watch the GPUs, which can be seen long before the engine's client is even imported."""
+        if not self._started:
+            self._started = "gpus"
+            self._sampler.start_gpus()
+
     def start(self) -> None:
-        """Begin to watch."""
-        self._sampler.start()
+        """Begin to watch all; no second time."""
+        self.start_gpus()
+        if self._started == "gpus":
+            self._started = "all"
+            self._sampler.start_rest()
 
     def wait_until_seen(self, limit_s: float, *, engine: bool = True) -> Snapshot:
         """Wait for the first readings and the engine's first answer."""
@@ -145,7 +156,7 @@ class LocalControlRoom:
         last = self._saving.apply
         notes = (sampler.note, *self._saving.notes, self._fault)
         return Snapshot(
-            host=self._settings.host,
+            host=self._sampler.host,
             taken_at=time.time(),
             inventory=sampler.inventory,
             readings=readings,
@@ -259,7 +270,7 @@ class LocalControlRoom:
 
     def export_state(self) -> str:
         """The whole state as one text."""
-        return self._saving.opened().export(self._settings.host)
+        return self._saving.opened().export(self._sampler.host)
 
     def take_in(self, path: str, *, adopt: bool) -> tuple[str, ...]:
         """Bring an exported state back, or put what a file says into the draft."""

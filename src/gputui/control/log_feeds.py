@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections import deque
+from collections.abc import Iterator
 
 from gputui.containers.engine import Engine, Stream
 from gputui.containers.log_frames import STDERR, LogFrames, RawLine, split_time
@@ -14,14 +15,45 @@ BUFFER_LINES = 5_000
 BUFFER_BYTES = 8 * 2**20
 
 
+class WaitingLines:
+    """The newest lines that nobody took yet, in the batches in which they came: so a flood costs little for each line
+    of it. Only whole batches are dropped, except the newest, of which the last `BUFFER_LINES` are kept."""
+
+    def __init__(self) -> None:
+        self._batches: deque[tuple[list[RawLine], int]] = deque()
+        self._lines = 0
+        self._bytes = 0
+        self.dropped = 0
+        """Lines that are gone."""
+
+    def add(self, lines: list[RawLine]) -> None:
+        """More lines."""
+        if not lines:
+            return
+        if len(lines) > BUFFER_LINES:
+            self.dropped += len(lines) - BUFFER_LINES
+            lines = lines[-BUFFER_LINES:]
+        size = sum([len(line) for _, line in lines])
+        self._batches.append((lines, size))
+        self._lines += len(lines)
+        self._bytes += size
+        while len(self._batches) > 1 and (self._lines > BUFFER_LINES or self._bytes > BUFFER_BYTES):
+            gone, freed = self._batches.popleft()
+            self._lines -= len(gone)
+            self._bytes -= freed
+            self.dropped += len(gone)
+
+    def lines(self) -> Iterator[RawLine]:
+        """What is left, the oldest first."""
+        return itertools.chain.from_iterable(batch for batch, _ in self._batches)
+
+
 class LogFeed:
     """One log being followed. Lines wait as they came: what nobody will see need not be made safe."""
 
     def __init__(self, engine: Engine, ref: str, window: LogWindow) -> None:
         self._lock = threading.Lock()
-        self._lines: deque[RawLine] = deque()
-        self._bytes = 0
-        self._dropped = 0
+        self._waiting = WaitingLines()
         self._ended = False
         self._fault: str | None = None
         self._stream: Stream | None = None
@@ -48,24 +80,18 @@ class LogFeed:
 
     def _add(self, lines: list[RawLine]) -> None:
         with self._lock:
-            kept = self._lines
-            kept.extend(lines)
-            self._bytes += sum(len(line) for _, line in lines)
-            while len(kept) > BUFFER_LINES or self._bytes > BUFFER_BYTES:
-                self._bytes -= len(kept.popleft()[1])
-                self._dropped += 1
+            self._waiting.add(lines)
 
     def take(self) -> LogBatch:
         """What came since the last time."""
         with self._lock:
-            raw, self._lines = self._lines, deque()
-            dropped, self._dropped, self._bytes = self._dropped, 0, 0
+            waiting, self._waiting = self._waiting, WaitingLines()
             ended, fault = self._ended, self._fault
             self._fault = None
-        lines = [log_line(line) for line in raw]
+        lines = [log_line(line) for line in waiting.lines()]
         if fault is not None:
             lines.append(LogLine(f"— {fault} —", "stderr"))
-        return LogBatch(lines=tuple(lines), dropped=dropped, ended=ended)
+        return LogBatch(lines=tuple(lines), dropped=waiting.dropped, ended=ended)
 
     def close(self) -> None:
         """Stop reading."""

@@ -22,7 +22,7 @@ class ControlRoom(Protocol):
     """Everything that can be seen and done. Calls that may take time say so; the others return at once."""
 
     def start(self) -> None:
-        """Begin to watch GPUs, engine and state."""
+        """Begin to watch GPUs, engine and state; what is begun already goes on."""
         ...
 
     def wait_until_seen(self, limit_s: float, *, engine: bool = True) -> Snapshot:

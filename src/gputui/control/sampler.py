@@ -37,6 +37,7 @@ class Sampler:
         compose: ComposeWatch,
         *,
         host: str,
+        named_by_engine: bool,
         interval_s: float,
         path_aliases: Mapping[str, str],
         mechanism: MechanismName | None,
@@ -44,26 +45,37 @@ class Sampler:
         told: Callable[[], None],
         connected: Callable[[EngineStatus], None],
     ) -> None:
-        self._host = host
+        self.host = host
+        """The host's name."""
+        self._named_by_engine = named_by_engine
+        self._connected = connected
         self._aliases = path_aliases
         self._mechanism = mechanism
         self._compose = compose
         self._source = source
         self._gpu_watch = GpuWatch(source, interval_s, changed)
         self._history = ReadingHistory()
-        self._engine_watch = EngineWatch(engine, changed, connected)
+        self._engine_watch = EngineWatch(engine, changed, self._learn_host)
         self._models = ModelWatch(told)
         self._inside = InsideWatch(engine, told)
         self._loading = LoadingWatch(engine, told)
         self._peaks: Mapping[PeakKey, int] = {}
 
-    def start(self) -> None:
-        """Begin."""
+    def start_gpus(self) -> None:
+        """Begin with the GPUs alone."""
         self._gpu_watch.start()
+
+    def start_rest(self) -> None:
+        """Begin with all else."""
         self._engine_watch.start()
         self._models.start()
         self._inside.start()
         self._loading.start()
+
+    def _learn_host(self, status: EngineStatus) -> None:
+        if self._named_by_engine and status.info is not None:
+            self.host = status.info.hostname or self.host
+        self._connected(status)
 
     def close(self) -> None:
         """Stop."""
@@ -159,7 +171,7 @@ class Sampler:
     def services(self, assignments: Assignments) -> tuple[Service, ...]:
         """The services as they are with these assignments."""
         world = World(
-            host=self._host,
+            host=self.host,
             gpus=self.gpus,
             readings=self.readings,
             containers=self.containers,

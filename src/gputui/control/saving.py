@@ -126,7 +126,7 @@ class Saving:
     def take_in(self, path: Path, *, adopt: bool) -> tuple[str, ...]:
         """Bring an exported state back, or put what a file says into the draft; lines on what came of it."""
         self._settings.check_writable()
-        store, host = self.opened(), self._settings.host
+        store, host = self.opened(), self._sampler.host
         self._drafting.follow(store.revisions.latest())
         found = read_file(path)
         if isinstance(found, StateFile):

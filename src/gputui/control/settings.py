@@ -13,9 +13,11 @@ from gputui.project.state_dir import StateDir
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`launch` starts the process of an apply that is on record, and says how it is to end what was begun before."""
+    """`launch` starts the process of an apply that is on record, and says how it is to end what was begun before.
+    `named_by_engine`: the host is called what the engine calls it, for a container has another name each time."""
 
     host: str
+    named_by_engine: bool = False
     operator: str
     interval_s: float = 1.0
     settle_s: float = 6.0

@@ -14,6 +14,9 @@ from textual.pilot import Pilot
 
 from gputui.app.app import GputuiApp
 from gputui.app.screens.new_service import NewServiceForm
+from gputui.control.store import Store
+from gputui.domain.operation import WATCH_TEXT
+from gputui.project.applies import NewEvent
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.test_keys import until
 
@@ -50,6 +53,32 @@ async def asked(pilot: Pilot[None], app: GputuiApp) -> None:
     await until(pilot, lambda: "Carry this out?" in screen_text(app))
 
 
+async def carried_out(pilot: Pilot[None], app: GputuiApp) -> None:
+    """The transcriber gets the GPU of the reranker too, and is being watched."""
+    await pilot.press("g", "j", "2")
+    await until(pilot, lambda: "may it be changed" in screen_text(app))
+    await pilot.press("y")
+    await until(pilot, lambda: "3 → " in screen_text(app))
+    await pilot.press("a")
+    await until(pilot, lambda: "Carry this out?" in screen_text(app))
+    await pilot.press("y")
+    await until(pilot, lambda: "42 s" in screen_text(app))
+
+
+def half_of_it(store: Store, number: int) -> None:
+    """An apply that stands still where the new container is watched."""
+    store.applies.claim(number, os.getpid())
+    for event in (
+        NewEvent("step", "started", "recreate ai-asr: its GPUs were changed", "ai-asr"),
+        NewEvent("operation", "done", "create the new container beside the old one", "ai-asr"),
+        NewEvent("operation", "done", "stop the old container", "ai-asr"),
+        NewEvent("operation", "done", "start the new container", "ai-asr"),
+        NewEvent("log", "done", "loading model whisper-large-v3", "ai-asr"),
+        NewEvent("operation", "started", WATCH_TEXT, "ai-asr"),
+    ):
+        store.applies.add_event(number, event)
+
+
 async def new_service(pilot: Pilot[None], app: GputuiApp) -> None:
     app.push_screen(NewServiceForm(app._room, app._room.snapshot()))
     await until(pilot, lambda: "jupyter" in screen_text(app) and "8000:8000" in screen_text(app))
@@ -73,6 +102,7 @@ STATES: dict[str, tuple[str, Keys]] = {
     "history": ("h100-server", pressing("h", shows="nothing was saved yet")),
     "events": ("h100-server", pressing("w", shows="nothing happened so far")),
     "launch": ("h100-server", pressing("v", shows="no apply yet")),
+    "apply-runs": ("h100-server", carried_out),
     "gpu-detail": ("mixed-server", pressing("m", "j", shows="remapped rows")),
     "gpu-links": ("h100-server", pressing("m", "T", shows="NV18")),
     "cards-as-rows": ("h100-server", pressing("c", "c")),
@@ -124,14 +154,15 @@ async def settled(pilot: Pilot[None], app: GputuiApp, text: str, styles: str) ->
 
 @pytest.mark.parametrize("state", STATES)
 async def test_the_look(open_room: Opening, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
-    monkeypatch.setattr(time, "strftime", lambda _format: "14:03")
+    monkeypatch.setattr(time, "strftime", lambda format_, *_: "14:03:00" if "%S" in format_ else "14:03")
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.setattr("gputui.gpus.readers.STALE_AFTER_S", float("inf"))  # the clock of the simulation stands still
     monkeypatch.setattr("gputui.control.new_services.NewServices.free_port", lambda *_: 8000)
+    monkeypatch.setattr("gputui.project.applies.now", lambda: "2023-11-14T22:12:38+00:00")  # 42 s before
     scenario, keys = STATES[state]
-    room = open_room(scenario, now=NOW)
+    room = open_room(scenario, now=NOW, carry_out=half_of_it)
     pictures: dict[str, str] = {}
     app = app_of(room, theme=THEMES[0])
     async with app.run_test(size=(120, 40)) as pilot:

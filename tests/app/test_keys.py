@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 
+import pytest
 from textual.pilot import Pilot
 
 from gputui.app.app import GputuiApp
@@ -95,6 +96,20 @@ async def test_digits_toggle_gpus_in_the_order_pressed_and_undo_takes_them_back(
         await until(pilot, lambda: labels(room, "ai-rerank") == ["2", "5", "0"])
         await pilot.press("U")
         await until(pilot, lambda: labels(room, "ai-rerank") == ["5", "0"])
+
+
+async def test_every_digit_is_a_gpu_and_one_that_is_not_there_is_told(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await select(pilot, room, "ai-rerank")
+        await press_and_adopt(pilot, app, "2")
+        await until(pilot, lambda: labels(room, "ai-rerank") == [])
+        await pilot.press("1", "3", "4", "6", "7")
+        await until(pilot, lambda: labels(room, "ai-rerank") == ["1", "3", "4", "6", "7"])
+        for gone in ("8", "9"):
+            await pilot.press(gone)
+            await shows(pilot, f"no GPU {gone}")
+        assert labels(room, "ai-rerank") == ["1", "3", "4", "6", "7"]
 
 
 async def test_no_to_the_question_changes_nothing(room: LocalControlRoom) -> None:
@@ -389,6 +404,59 @@ async def test_other_keys_by_the_settings_are_those_of_the_help(room: LocalContr
         await shows(pilot, "f7", "pane.history")
         line = next(line for line in screen_text(app).splitlines() if "draft.undo" in line)
         assert "^u" in line and "f8" in line
+
+
+async def test_more_rows_than_fit_are_gone_through_by_screenfuls(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await shows(pilot, "notebook")
+        names = [one.name for one in room.snapshot().services]
+        table = app.screen.query_one(Services)
+
+        def selected() -> str:
+            return table.selected.name if table.selected else ""
+
+        for key, place in (("G", -1), ("g", 0), ("pagedown", None), ("home", 0), ("end", -1), ("pageup", None)):
+            before = selected()
+            await pilot.press(key)
+            if place is None:
+                await until(pilot, lambda before=before: selected() != before)  # type: ignore[misc]
+            else:
+                await until(pilot, lambda place=place: selected() == names[place])  # type: ignore[misc]
+        await pilot.press("G", "k", "j")
+        await until(pilot, lambda: selected() == names[-1])
+
+
+async def test_the_revision_before_comes_back_by_one_key_and_a_question(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "ai-rerank")
+        await press_and_adopt(pilot, app, "6")
+        await until(pilot, lambda: len(room.snapshot().draft.changed) == 1)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: room.snapshot().draft.saved.revision == 2)
+        await pilot.press("ctrl+z")
+        await shows(pilot, "Go back to the revision before this one?")
+        await pilot.press("y")
+        await until(pilot, lambda: room.snapshot().draft.saved.revision == 3)
+        assert labels(room, "ai-rerank") == ["2"]
+
+
+async def test_new_gpus_and_files_are_looked_for(room: LocalControlRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = app_of(room)
+    looked: list[str] = []
+    monkeypatch.setattr(room, "rescan", lambda: looked.append("yes"))
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await pilot.press("f5")
+        await shows(pilot, "looking for GPUs")
+        assert looked == ["yes"]
+
+
+async def test_a_fallback_that_nobody_needs_is_told(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await pilot.press("b")
+        await shows(pilot, "no GPU was gone at the last apply")
 
 
 async def test_the_palette_has_everything_that_can_be_done_now(room: LocalControlRoom) -> None:

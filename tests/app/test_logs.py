@@ -43,6 +43,9 @@ async def test_scrolling_up_pauses_and_the_end_follows_again(room: LocalControlR
         await shows(pilot, "paused")
         await pilot.press("g")
         await shows(pilot, "vLLM API server version")
+        top = logs_of(app).current.view.top_place
+        await pilot.press("j")
+        await until(pilot, lambda: logs_of(app).current.view.top_place == top + 1)
         await pilot.press("G")
         await shows_no(pilot, "paused")
         await pilot.press("f")
@@ -97,6 +100,21 @@ async def test_times_wrap_json_and_marks(room: LocalControlRoom) -> None:
         assert sum("xxxx" in line for line in screen_text(app).splitlines()) >= 3
 
 
+async def test_the_rest_of_a_long_line_is_to_the_right(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, room, "ai-llm")
+        pane = logs_of(app).current
+        pane.stop()
+        pane.buffer.add("ai-llm", [LogLine("begin " + "-" * 200 + " end of it")])
+        pane.changed()
+        await shows(pilot, "begin --")
+        await pilot.press("right", "right")
+        await shows(pilot, "end of it")
+        await pilot.press("left", "left")
+        await shows(pilot, "begin --")
+
+
 async def test_panes_beside_each_other_and_merged(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
@@ -106,7 +124,12 @@ async def test_panes_beside_each_other_and_merged(room: LocalControlRoom) -> Non
         await shows(pilot, "log of ai-llm", "log of ai-emb")
         await pilot.press("l", "M")
         await shows(pilot, "merged: ai-llm, ai-emb", "ai-llm INFO", "ai-emb INFO")
-        await pilot.press("M", "minus")
+        await pilot.press("M")
+        await shows(pilot, "log of ai-llm", "log of ai-emb")
+        for key, name in (("comma", "ai-llm"), ("full_stop", "ai-emb")):
+            await pilot.press(key)
+            await until(pilot, lambda name=name: logs_of(app).current.name_shown == name)  # type: ignore[misc]
+        await pilot.press("minus")
         await shows_no(pilot, "log of ai-llm ")
         assert len(logs_of(app).panes) == 1
 
@@ -115,8 +138,12 @@ async def test_windows_read_again_from_elsewhere(room: LocalControlRoom) -> None
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, room, "ai-llm")
-        await pilot.press("2")
-        await shows(pilot, "last minute")
+        for key, words in (
+            ("2", "last minute"), ("3", "last 5 min"), ("4", "last 15 min"), ("5", "last 30 min"),
+            ("6", "last hour"),
+        ):  # fmt: skip
+            await pilot.press(key)
+            await shows(pilot, words)
         await pilot.press("1")
         await shows(pilot, "all of it", "200 OK")
         await pilot.press("0")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gputui.app.screens.gpus import Gpus
 from gputui.control.local import LocalControlRoom
 from gputui.domain.errors import Refusal
 from tests.app.conftest import Opening, app_of, screen_text
@@ -125,6 +126,26 @@ async def test_each_gpu_with_all_its_values_and_links(room: LocalControlRoom) ->
         await shows(pilot, "how the GPUs reach each other")
         await pilot.press("escape", "escape")
         await shows(pilot, "SERVICE")
+
+
+async def test_what_does_not_fit_of_a_gpu_is_scrolled_to(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=(60, 14)) as pilot:
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(app.screen, Gpus))
+        room_for = app.screen.query_one("#gpu-detail")
+        await until(pilot, lambda: room_for.max_scroll_y > 0)
+        await pilot.press("ctrl+d")
+        await until(pilot, lambda: room_for.scroll_y > 0)
+        await pilot.press("ctrl+u")
+        await until(pilot, lambda: room_for.scroll_y == 0)
+        await pilot.press("T")
+        await shows(pilot, "NV18")
+        await until(pilot, lambda: room_for.max_scroll_x > 0)
+        await pilot.press("greater_than_sign")
+        await until(pilot, lambda: room_for.scroll_x > 0)
+        await pilot.press("less_than_sign")
+        await until(pilot, lambda: room_for.scroll_x == 0)
 
 
 async def test_the_other_half_and_the_whole_screen(room: LocalControlRoom) -> None:

@@ -29,9 +29,12 @@ class Lab:
     engine: LabEngine
     driver: Driver
     bin: Path
-    state: Path = Path("/nonexistent")
-    home: Path = Path("/nonexistent")
+    state: Path = field(init=False)
+    home: Path = field(init=False)
     random: Random = field(default_factory=Random)
+
+    def __post_init__(self) -> None:
+        give_folders(self, "home")
 
     def environment(self) -> dict[str, str]:
         return {

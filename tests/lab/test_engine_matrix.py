@@ -73,6 +73,7 @@ def test_the_first_journey(engine: EngineLab) -> None:
     assert changed == ({"ai-llm-1"} if able else set())
     assert engine.nodes("ai-llm-1") == ({"nvidia2"} if able else set())
     assert engine.gpus_of("ai-llm-1") == ({"2"} if able else set())
+    assert "ready" in engine.gputui("logs", "embed").stdout, "each engine's log is understood"
 
 
 def test_where_the_toolkit_ignores_the_variable_only_cdi_gives_a_gpu(engine: EngineLab) -> None:

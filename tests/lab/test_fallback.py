@@ -8,6 +8,7 @@ import pytest
 from tests.lab.conftest import Lab
 from tests.lab.driver import uuid_of
 from tests.lab.engine import GROUP, USER
+from tests.terminal import Terminal
 
 pytestmark = pytest.mark.lab
 
@@ -78,3 +79,18 @@ def test_ask_waits_for_somebody_to_say_yes(lab: Lab) -> None:
     assert "is the next best that fits" in asked.stdout
     assert lab.gputui(*file, "fallback", "--yes", "--settle", "0.5").returncode == 0
     assert not lab.nodes("ai-llm-1") & {"nvidia0", "nvidia1"}
+
+
+def test_it_is_asked_for_and_answered_on_the_screen(lab: Lab) -> None:
+    file = project(lab, "ask")
+    assert lab.gputui(*file, "apply", "--yes", "--settle", "0.5").returncode == 4
+    terminal = Terminal(lab.command(*file), lab.environment())
+    try:
+        terminal.expect("gpu gone at start")
+        terminal.keys("b")
+        terminal.expect("Assign and apply this?")
+        terminal.keys("y")
+        terminal.expect("the apply is done")
+        assert not lab.nodes("ai-llm-1") & {"nvidia0", "nvidia1"}
+    finally:
+        terminal.kill()

@@ -1,5 +1,6 @@
 """The first journey on a real terminal, as a person would make it; judged from the engine and the kernel."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -104,6 +105,46 @@ def test_a_launch_that_fails_says_why_and_puts_the_old_one_back(lab: Lab, screen
     assert "CUDA out of memory on /dev/nvidia1" in failed
     assert lab.names() == {"llm": identity}
     wait_for("the old one runs", lambda: lab.inspect("llm")["State"]["Running"])
+    assert lab.nodes("llm") == {"nvidia0"}
+
+
+def test_a_shell_in_the_container_is_left_back_to_the_screen(lab: Lab) -> None:
+    lab.engine.run("llm", [uuid_of(2)])
+    lab.loaded("llm")
+    docker = next(path for path in lab.engine.folder.rglob("usr/bin/docker") if path.is_file())
+    environment = lab.environment()
+    terminal = Terminal(lab.command(), {**environment, "PATH": f"{docker.parent}:{environment['PATH']}"})
+    try:
+        terminal.expect("nothing to do")
+        terminal.keys("e")
+        time.sleep(1)
+        terminal.type("ls /dev | grep nvidia; echo shell-$((40 + 2))")
+        terminal.keys("Enter")
+        assert "nvidia2" in terminal.expect("shell-42")
+        terminal.type("exit")
+        terminal.keys("Enter")
+        terminal.expect("nothing to do")
+        terminal.keys("F5")
+        terminal.expect("looking for GPUs")
+        terminal.keys("q")
+        terminal.expect("EXIT=0")
+    finally:
+        terminal.kill()
+
+
+def test_the_revision_before_comes_back_by_keyboard(lab: Lab, screens: Callable[..., Terminal]) -> None:
+    lab.engine.run("llm", [uuid_of(0)])
+    lab.loaded("llm")
+    assert lab.gputui("assign", "llm", "--gpus", "3", "--yes").returncode == 0
+    assert lab.gputui("apply", "--yes", "--settle", "0.5").returncode == 0
+    terminal = screens()
+    terminal.expect("nothing to do")
+    terminal.keys("C-z")
+    terminal.expect("Go back to the revision before this one?")
+    terminal.keys("y")
+    terminal.expect("Carry the rollback out now?")
+    terminal.keys("y")
+    terminal.expect("the apply is done", limit_s=40)
     assert lab.nodes("llm") == {"nvidia0"}
 
 

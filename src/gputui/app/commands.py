@@ -215,7 +215,10 @@ class Commands:
         try:
             lines = await in_thread(lambda: self._room.fallbacks(every))
             if not lines:
-                self._person.tell("no GPU was gone at the last apply, or nothing else fits", "information")
+                self._person.tell(
+                    "no GPU was gone at the last apply; or x-gputui.fallback forbids another, or none fits",
+                    "information",
+                )
                 return
             if await self._person.ask("Assign and apply this?", "\n".join(lines), "fall back"):
                 number = await in_thread(lambda: self._room.fall_back(every))

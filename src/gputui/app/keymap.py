@@ -23,8 +23,6 @@ ROWS: list[Binding] = [
     _key("G,end", "cursor_to(-1)", "last", "rows.last", "the last row"),
     _key("pagedown", "page_down", "page down", "rows.page.down", "a screenful down"),
     _key("pageup", "page_up", "page up", "rows.page.up", "a screenful up"),
-    _key("right", "page_right", "to the right", "rows.right", "what does not fit to the right"),
-    _key("left", "page_left", "to the left", "rows.left", "back to the left"),
 ]
 
 SERVICES: list[Binding] = [
@@ -116,6 +114,8 @@ LOGS: list[Binding] = [
     _key("G", "to_line(-1)", "last", "log.last", "the last line, and follow"),
     _key("j", "scroll(1)", "down", "log.down", "one line down"),
     _key("k", "scroll(-1)", "up", "log.up", "one line up"),
+    _key("right", "aside(1)", "to the right", "log.aside.right", "the rest of lines that are longer than the pane"),
+    _key("left", "aside(-1)", "to the left", "log.aside.left", "back to where lines begin"),
 ]
 
 PROCESSES: list[Binding] = [

@@ -29,6 +29,8 @@ class EngineWatch:
         self._events: Stream | None = None
         self.status = EngineStatus(reason="connecting to the container engine")
         self.containers: tuple[Container, ...] = ()
+        self.asked = False
+        """Whether it was asked at all, whatever it said."""
         self.first_answer = threading.Event()
 
     def start(self) -> None:
@@ -38,6 +40,7 @@ class EngineWatch:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._look()
+            self.asked = True
             self._changed()
             self.first_answer.set()
             self._stop.wait(PAUSE_S)

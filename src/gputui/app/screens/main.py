@@ -140,6 +140,13 @@ class MainScreen(Screen[None]):
         if notices.desktop and one.severity != "information":
             self.app.notify_desktop(one.text)  # type: ignore[attr-defined]
 
+    def _show_plan(self, snapshot: Snapshot) -> None:
+        pane = self.query_one(PlanPane)
+        if snapshot.engine.info is None:
+            pane.show_unknown(snapshot.engine)
+        else:
+            pane.show(self._room.plan())
+
     @on(Services.Selected)
     def _show_pane(self) -> None:
         snapshot = self._snapshot
@@ -147,10 +154,10 @@ class MainScreen(Screen[None]):
             return
         match self.panes.current:
             case "plan":
-                mark = (snapshot.draft, snapshot.services, snapshot.findings)
+                mark = (snapshot.draft, snapshot.services, snapshot.findings, snapshot.engine)
                 if mark != self._planned:
                     self._planned = mark
-                    self.query_one(PlanPane).show(self._room.plan())
+                    self._show_plan(snapshot)
             case "logs":
                 self.logs.show(snapshot, self.services.selected)
             case "processes":

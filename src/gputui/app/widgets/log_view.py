@@ -217,6 +217,11 @@ class LogView(ScrollView, can_focus=False):
         self.following = self.scroll_y >= self.max_scroll_y and rows > 0
         self.post_message(self.Paused())
 
+    def move_aside(self, halves: int) -> None:
+        """So many halves of the pane to the right, or to the left."""
+        step = max(1, self.scrollable_content_region.width // 2)
+        self.scroll_to(x=self.scroll_x + halves * step, animate=False, force=True, immediate=True)
+
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """It pauses."""
         event.stop()

@@ -251,6 +251,10 @@ class Logs(Vertical, can_focus=True):
         """So many rows."""
         self.current.view.move(rows)
 
+    def action_aside(self, halves: int) -> None:
+        """Half a pane to the right, or to the left."""
+        self.current.view.move_aside(halves)
+
     def key_down(self) -> None:
         """One row."""
         self.action_scroll(1)

@@ -8,6 +8,7 @@ from textual.widgets import Static
 from gputui.app.ages import duration_text
 from gputui.app.commands import short_uuids
 from gputui.domain.plan import Plan
+from gputui.domain.snapshot import EngineStatus
 
 
 class PlanPane(VerticalScroll, can_focus=True):
@@ -16,6 +17,10 @@ class PlanPane(VerticalScroll, can_focus=True):
     def compose(self) -> ComposeResult:
         """One text."""
         yield Static("", markup=False)
+
+    def show_unknown(self, engine: EngineStatus) -> None:
+        """Without the engine nobody can tell what an apply would do."""
+        self._draw([Content.styled(f" {engine.reason or 'no container engine'}: what runs is not known", "dim")])
 
     def show(self, plan: Plan) -> None:
         """Take in a new plan."""
@@ -39,6 +44,9 @@ class PlanPane(VerticalScroll, can_focus=True):
             lines.append(Content.styled(" nothing to do: what runs is what is assigned", "dim"))
         blocking = [one for one in plan.findings if one.severity in ("error", "refusal")]
         lines += [Content.styled(f" ✗ {one.text}. {one.fix}", "$error") for one in blocking]
+        self._draw(lines)
+
+    def _draw(self, lines: list[Content]) -> None:
         content = Content("\n").join(lines)
         text = self.query_one(Static)
         if content != text.content:

@@ -128,7 +128,7 @@ def test_a_disk_that_hangs_holds_up_no_other_model(
             release.wait(20)
         return read_model(path)
 
-    monkeypatch.setattr(model_watch, "read_model", hangs)
+    monkeypatch.setattr(model_watch, "_read_model", hangs)
     good = ModelPlace(paths=(str(model(tmp_path / "good", 10)),))
     bad = ModelPlace(paths=(str(model(tmp_path / "hangs", 10)),))
     watch.want([good, bad])

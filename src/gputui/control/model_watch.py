@@ -11,7 +11,6 @@ from pathlib import Path
 from gputui.domain.model import ModelFiles
 from gputui.domain.text import clean
 from gputui.planning.model_path import ModelPlace
-from gputui.weights.model_files import MOST_FILES, read_model
 
 LOOK_AGAIN_S = 30.0
 """Seconds after which a model's directory is looked at anew."""
@@ -133,7 +132,7 @@ class ModelWatch:
         before = self._marks.get(path)
         if before is not None and before[0] == mark and not before[1].problems:
             return before[1]
-        found = read_model(path)
+        found = _read_model(path)
         if len(self._marks) >= MOST_REMEMBERED:
             self._marks.clear()
         self._marks[path] = (mark, found)
@@ -151,6 +150,12 @@ def _nothing_at(path: Path, roots: Sequence[str]) -> ModelFiles | None:
             return None  # it leads to where only the container can see
     except OSError:
         return None
+    return _read_model(path)
+
+
+def _read_model(path: Path) -> ModelFiles:
+    from gputui.weights.model_files import read_model  # noqa: PLC0415 - slow to import, and many servers need none
+
     return read_model(path)
 
 
@@ -169,6 +174,8 @@ def _snapshot(repository: Path) -> Path:
 
 def _mark(path: Path) -> object:
     """Changes when a file of the model does."""
+    from gputui.weights.model_files import MOST_FILES  # noqa: PLC0415 - as above
+
     stat = path.stat()
     if not path.is_dir():
         return (stat.st_mtime_ns, stat.st_size)

@@ -16,11 +16,11 @@ import pytest
 class Session:
     """gputui on a pseudo-terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *command: str) -> None:
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
-            os.execv(sys.executable, [sys.executable, "-m", "gputui", "--demo"])
+            os.execv(sys.executable, [sys.executable, *(command or ("-m", "gputui", "--demo"))])
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         self.raw = b""
         self.read(20.0, until=b"H100")
@@ -59,6 +59,32 @@ def test_the_terminal_is_whole_again(how: str) -> None:
     assert b"\x1b[?1003l" in session.raw, "the mouse is let go"
     assert b"\x1b[?25h" in session.raw, "the cursor is shown"
     assert session.status() == 0
+    os.close(session.terminal)
+
+
+CRASH = """
+import sys
+import gputui.app.app
+def crash(self):
+    token = "s3cret"
+    raise RuntimeError("hostile \\x1b]0;title\\x07 " + str(len(token)))
+gputui.app.app.GputuiApp.action_repaint = crash
+from gputui.__main__ import main
+sys.argv = ["gputui", "--demo"]
+main()
+"""
+
+
+def test_an_error_of_its_own_leaves_the_terminal_whole_and_tells_no_secret() -> None:
+    session = Session("-c", CRASH)
+    os.write(session.terminal, b"\x0c")
+    session.read(10.0, until=b"please report these lines")
+    session.read(0.5)
+    assert session.status() == 1
+    after = session.raw.partition(b"\x1b[?1049l")[2]
+    assert b"\x1b[?25h" in session.raw
+    assert b"RuntimeError: hostile" in after
+    assert b"\x1b]0;" not in after and b"s3cret" not in after
     os.close(session.terminal)
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ if os.environ.get("SSH_CONNECTION"):
     os.environ.setdefault("TEXTUAL_FPS", "15")
 
 from rich.console import RenderableType
+from rich.text import Text
 from textual import work
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
@@ -40,6 +42,10 @@ from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import clean
 
 EXIT_LIMIT_S = 3.0
+CRASHED = (
+    "gputui: ended by an error of its own, above; services are as they were, and an apply that runs goes on",
+    "gputui: start it again, and please report these lines",
+)
 FIRST_LOOK_S = 0.5
 """How long the rest waits at most until the GPUs are drawn, in case the driver hangs."""
 
@@ -157,6 +163,14 @@ class GputuiApp(App[None]):
                 loop.add_signal_handler(number, self._end_of_session)
         for fault in self._theme_faults:
             self.notify(f"theme left out: {fault}", severity="warning", markup=False)
+
+    def _fatal_error(self) -> None:
+        """A defect of ours: say where, without the values of variables as Textual would, for secrets and hostile texts
+        are among them."""
+        if not self._exit_renderables:
+            lines = [clean(line, 400) for line in traceback.format_exc().splitlines()]
+            self._exit_renderables.append(Text("\n".join((*lines, *CRASHED)), overflow="fold"))
+        self._close_messages_no_wait()
 
     def _end_of_session(self) -> None:
         """Leave, and make sure of it: with its terminal gone Textual waits for ever to write its last bytes."""

@@ -67,7 +67,6 @@ class MainScreen(Screen[None]):
     panes = getters.query_one(ContentSwitcher)
     launch = getters.query_one(LaunchPane)
     logs = getters.query_one(Logs)
-    events = getters.query_one(EventPane)
 
     def __init__(self, room: ControlRoom, preferences: Preferences, choices: Choices, *, readonly: bool) -> None:
         super().__init__()
@@ -77,6 +76,8 @@ class MainScreen(Screen[None]):
         self._readonly = readonly
         self._snapshot: Snapshot | None = None
         self._planned: object = None
+        self._complete = False
+        self.events = EventPane(id="events")
         self._asked_about: int | None = None
         person = Person(self._ask, self._choose, self._tell, self._launched, self._run_program)
         self._commands = Commands(room, person)
@@ -90,12 +91,6 @@ class MainScreen(Screen[None]):
         yield PaneTabs(PANES)
         with ContentSwitcher(initial="plan"):
             yield PlanPane(id="plan")
-            yield LaunchPane(self._room, self._commands, readonly=self._readonly, id="launch")
-            yield Logs(self._room, self._preferences, id="logs")
-            yield ProcessPane(self._commands, self.may, id="processes")
-            yield FindingPane(id="findings")
-            yield HistoryPane(self._room, self.may, id="history")
-            yield EventPane(id="events")
         yield KeyBar(markup=False)
 
     def on_mount(self) -> None:
@@ -105,6 +100,25 @@ class MainScreen(Screen[None]):
         table.chosen = None if columns is None else frozenset(columns)
         table.sort_column, table.descending = self._choices.sort, self._choices.descending
         self.show(self._room.snapshot())
+        self.call_after_refresh(self._mount_panes)
+
+    async def _mount_panes(self) -> None:
+        """The panes that are not seen yet: the GPUs are drawn before them."""
+        panes = (
+            LaunchPane(self._room, self._commands, readonly=self._readonly, id="launch"),
+            Logs(self._room, self._preferences, id="logs"),
+            ProcessPane(self._commands, self.may, id="processes"),
+            FindingPane(id="findings"),
+            HistoryPane(self._room, self.may, id="history"),
+            self.events,
+        )
+        for pane in panes:
+            pane.display = False
+        if self.panes.is_attached:
+            await self.panes.mount(*panes)
+        self._complete = all(pane.is_attached for pane in panes)  # unless one left at once
+        if self._complete and self._snapshot is not None:
+            self.show(self._snapshot)
 
     # --- showing --------------------------------------------------------------------------------------------------
 
@@ -115,17 +129,21 @@ class MainScreen(Screen[None]):
         self.cards.show(snapshot)
         self.services.show(snapshot)
         self._show_pane()
-        apply = snapshot.apply
-        if apply is not None and apply.under_way:
-            self.launch.follow(apply.id)
-        self.launch.show(snapshot.services if self.panes.current == "launch" else ())
+        if self._complete:
+            self._show_launch(snapshot)
         if before is None or _controls(before) != _controls(snapshot):
             self.refresh_bindings()
         for one in happenings(before, snapshot) if before is not None else ():
             self._tell_happening(one)
+        apply = snapshot.apply
         if apply is not None and apply.cut_off and apply.id != self._asked_about and not self._readonly:
             self._asked_about = apply.id
             self._ask_about_cut_off()
+
+    def _show_launch(self, snapshot: Snapshot) -> None:
+        if snapshot.apply is not None and snapshot.apply.under_way:
+            self.launch.follow(snapshot.apply.id)
+        self.launch.show(snapshot.services if self.panes.current == "launch" else ())
 
     @work(group="command")
     async def _ask_about_cut_off(self) -> None:
@@ -168,7 +186,7 @@ class MainScreen(Screen[None]):
                 self.query_one(HistoryPane).show(snapshot)
             case "events":
                 self.events.show()
-        if self.panes.current != "logs":
+        if self._complete and self.panes.current != "logs":
             self.logs.stop()
 
     def may(self, action: str) -> bool | None:
@@ -290,6 +308,9 @@ class MainScreen(Screen[None]):
 
     def action_show_pane(self, pane: str) -> None:
         """Show this pane, and go to it: its keys count then, until escape."""
+        if not self._complete:
+            self.call_after_refresh(self.action_show_pane, pane)
+            return
         self.remove_class("-upper-zoomed")
         self._show(pane)
         self._to_pane()

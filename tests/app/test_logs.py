@@ -7,6 +7,7 @@ from textual.pilot import Pilot
 
 from gputui.app.app import GputuiApp
 from gputui.app.preferences import Preferences
+from gputui.app.theme_file import MONO
 from gputui.app.widgets.logs import Logs
 from gputui.control.local import LocalControlRoom
 from gputui.domain.log import LogLine
@@ -97,6 +98,16 @@ async def test_times_wrap_json_and_marks(room: LocalControlRoom) -> None:
         await pilot.press("slash", *"xxxx", "enter")  # or what comes next may push it out of sight
         await until(pilot, lambda: sum("xxxx" in line for line in screen_text(app).splitlines()) >= 3)
         await shows(pilot, '"event": "load",')
+
+
+async def test_stderr_is_told_apart_where_there_is_no_colour(room: LocalControlRoom) -> None:
+    app = app_of(room, theme=MONO)
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(pilot, room, "ai-llm")
+        lines = [LogLine("to stdout"), LogLine("to stderr", "stderr")]
+        logs_of(app).current.buffer.add("ai-llm", lines)
+        await pilot.press("slash", *"to std", "enter")
+        await until(pilot, lambda: "\nto stdout" in screen_text(app) and "\n┃to stderr" in screen_text(app))
 
 
 async def test_the_rest_of_a_long_line_is_to_the_right(room: LocalControlRoom) -> None:

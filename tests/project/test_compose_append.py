@@ -79,6 +79,14 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path, change: dict[str, obj
         proposed(path, NewService(**{"name": "n", "image": "i", **change}))  # type: ignore[arg-type]
 
 
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "compose.yml"
+    path.write_text("services:\n  a:\n    image: b\n")
+    with pytest.raises(UsageError) as raised:
+        proposed(path, NewService(name="a b", image="x y", ports=("80x",)))
+    assert all(text in raised.value.what for text in ("no name of a service", "no image", "no port"))
+
+
 def test_line_ends_letters_and_links_stay_and_the_old_file_is_kept(tmp_path: Path) -> None:
     real, link = tmp_path / "real.yaml", tmp_path / "link.yaml"
     before = "# für uns\r\nservices:\r\n  a:\r\n    image: x\r\n".encode()

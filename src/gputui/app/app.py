@@ -20,8 +20,10 @@ from rich.text import Text
 from textual import work
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
+from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.timer import Timer
 
 from gputui.app.ascii_signs import AsciiSigns
 from gputui.app.cell_diff import CellGrid
@@ -42,6 +44,9 @@ from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import clean
 
 EXIT_LIMIT_S = 3.0
+WAITING_WRITES = 6
+"""Writes that may wait for the terminal; a frame is three of them."""
+CATCH_UP_S = 0.1
 CRASHED = (
     "gputui: ended by an error of its own, above; services are as they were, and an apply that runs goes on",
     "gputui: start it again, and please report these lines",
@@ -81,6 +86,7 @@ class GputuiApp(App[None]):
         self.animation_level = "none"
         self._cells = CellGrid()
         self._seen = False
+        self._catching_up: Timer | None = None
         themes, self._theme_faults = read_themes(options.themes)
         more, faults = read_themes(own_folder() / "themes")
         self._theme_faults += faults
@@ -129,6 +135,9 @@ class GputuiApp(App[None]):
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         """Write only the cells that change."""
         if isinstance(renderable, (ChopsUpdate, LayoutUpdate)) and self._is_written():
+            if self._is_behind():
+                self._drop_frames()
+                return
             colors = self.console._color_system
             renderable = self._cells.differences(renderable, self.size.width, colors)
         super()._display(screen, renderable)
@@ -136,6 +145,23 @@ class GputuiApp(App[None]):
     def _is_written(self) -> bool:
         """Whether Textual would write an update now; one that it drops must not count as shown."""
         return self._running and not self._closed and not self.is_headless and not self._batch_count
+
+    def _is_behind(self) -> bool:
+        """Whether the terminal, or the line to it, does not take what was written. Textual lets thirty writes wait, and
+        then waits itself, so that no key and no signal would count any more."""
+        writer = self._driver._writer_thread if isinstance(self._driver, LinuxDriver) else None
+        return writer is not None and writer._queue.qsize() > WAITING_WRITES
+
+    def _drop_frames(self) -> None:
+        """Draw nothing until the line takes more; then all that is different by then, at once."""
+        if self._catching_up is None:
+            self._catching_up = self.set_interval(CATCH_UP_S, self._catch_up)
+
+    def _catch_up(self) -> None:
+        if self._catching_up is not None and not self._is_behind():
+            self._catching_up.stop()
+            self._catching_up = None
+            self.screen.refresh(repaint=True, layout=True)
 
     def action_repaint(self) -> None:
         """The terminal was disturbed: draw everything again."""

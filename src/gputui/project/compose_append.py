@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +43,30 @@ def _as_it_is(path: Path) -> str:
 
 
 def _check(service: NewService) -> None:
+    faults = list(_faults(service))
+    if len(faults) == 1:
+        raise UsageError(*faults[0])
+    if faults:
+        raise UsageError("; ".join(f"{what} ({fix})" for what, fix in faults), "mend these")
+
+
+def _faults(service: NewService) -> Iterator[tuple[str, str]]:
+    """What is wrong, and how to write it instead."""
     if not _NAME.match(service.name):
-        raise UsageError(f"“{clean(service.name, 60)}” is no name of a service", "letters, digits, - _ . and no blank")
+        yield f"“{clean(service.name, 60)}” is no name of a service", "letters, digits, - _ . and no blank"
     if not _IMAGE.match(service.image):
-        raise UsageError(f"“{clean(service.image, 60)}” is no image", "write it like vllm/vllm-openai:v0.11.0")
+        yield f"“{clean(service.image, 60)}” is no image", "write it like vllm/vllm-openai:v0.11.0"
     for port in service.ports:
         match = _PORT.match(port)
         numbers = [int(one) for one in match.groups() if one] if match else []
         if not numbers or any(not 0 < one < 65536 for one in numbers):
-            raise UsageError(f"“{clean(port, 60)}” is no port", "write it like 8001:8000")
+            yield f"“{clean(port, 60)}” is no port", "write it like 8001:8000"
     for mount in service.mounts:
         if mount.count(":") not in (1, 2) or not mount.partition(":")[2].startswith("/"):
-            raise UsageError(f"“{clean(mount, 80)}” is no mount", "write it like /models:/models:ro")
+            yield f"“{clean(mount, 80)}” is no mount", "write it like /models:/models:ro"
     for text in (*service.command, *service.mounts):
         if clean(text) != text:
-            raise UsageError(f"“{clean(text, 60)}” has control characters in it", "write it without")
+            yield f"“{clean(text, 60)}” has control characters in it", "write it without"
 
 
 def with_service(text: str, service: NewService, name: str) -> str:

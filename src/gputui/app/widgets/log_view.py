@@ -16,9 +16,12 @@ from textual.strip import Strip
 from gputui.app.ages import clock_text
 from gputui.app.log_buffer import Entry, LogBuffer, pretty
 from gputui.app.matching import pattern_of
+from gputui.app.theme_file import MONO
 
 SOURCES = tuple(f"log-view--source-{number}" for number in range(4))
 REMARK = "— "
+STDERR = "┃"
+"""Before what went to stderr, where no colour can say so."""
 
 
 @dataclass(slots=True)
@@ -121,8 +124,15 @@ class LogView(ScrollView, can_focus=False):
         texts = pretty(entry.text) if self.json else (entry.text,)
         return [piece for text in texts for piece in (_wrapped(text, room) if self.wrapping else [text])]
 
+    def _is_signed(self, entry: Entry) -> bool:
+        return entry.stream == "stderr" and self.app.theme == MONO
+
     def _head_width(self, entry: Entry) -> int:
-        return (9 if self.times and entry.source else 0) + (len(entry.source) + 1 if self.named and entry.source else 0)
+        return (
+            self._is_signed(entry)
+            + (9 if self.times and entry.source else 0)
+            + (len(entry.source) + 1 if self.named and entry.source else 0)
+        )
 
     def _row(self, y: int) -> tuple[int, str] | None:
         if self._is_plain:
@@ -162,6 +172,8 @@ class LogView(ScrollView, can_focus=False):
             number = self._numbers.setdefault(entry.source, len(self._numbers))
             name = entry.source if begins else " " * cell_len(entry.source)
             parts.append(Segment(name + " ", self._style(SOURCES[number % len(SOURCES)])))
+        if self._is_signed(entry):
+            parts.append(Segment(STDERR, self._style("log-view--stderr")))
         return parts
 
     def _body(self, text: str, entry: Entry, place: int) -> list[Segment]:

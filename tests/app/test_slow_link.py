@@ -1,0 +1,36 @@
+"""A line that takes nothing: frames are dropped, keys go on, and then the newest picture is there."""
+
+import os
+import signal
+import time
+
+from tests.app.test_end_of_session import Session
+
+FULL_PICTURE = 5_000
+"""Bytes that a picture of all cells has at least; here it is some 10 000."""
+
+
+def test_what_is_drawn_while_nothing_is_taken_is_dropped_and_the_newest_comes_after() -> None:
+    session = Session()
+    session.read(2.0)
+    session.raw = b""
+    for _ in range(60):
+        os.write(session.terminal, b"\x0c")  # draws the whole screen each time
+        time.sleep(0.02)
+    os.write(session.terminal, b"o")
+    time.sleep(1.0)
+    session.read(30.0, until=b"[Processes]")
+    assert len(session.raw) < 60 * FULL_PICTURE
+    assert b"[Processes]" in session.raw
+    os.close(session.terminal)
+    assert session.status() == 0
+
+
+def test_a_session_whose_line_takes_nothing_can_be_ended() -> None:
+    session = Session()
+    for _ in range(120):
+        os.write(session.terminal, b"\x0c")
+        time.sleep(0.01)
+    os.kill(session.pid, signal.SIGTERM)
+    assert session.status() == 0
+    os.close(session.terminal)

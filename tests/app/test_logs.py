@@ -117,7 +117,10 @@ async def test_the_rest_of_a_long_line_is_to_the_right(room: LocalControlRoom) -
         logs_of(app).current.buffer.add("ai-llm", [LogLine("begin " + "-" * 200 + " end of it")])
         await pilot.press("slash", *"begin", "enter")
         await shows(pilot, "begin --")
-        await pilot.press("right", "right")
+        view = logs_of(app).current.view
+        await pilot.press("right")
+        await until(pilot, lambda: view.scroll_x == view.scrollable_content_region.width // 2)
+        await pilot.press("right")
         await shows(pilot, "end of it")
         await pilot.press("left", "left")
         await shows(pilot, "begin --")

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.text import Text
 from textual import work
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
+from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.screen import Screen
@@ -28,6 +28,7 @@ from textual.timer import Timer
 from gputui.app.ascii_signs import AsciiSigns
 from gputui.app.cell_diff import CellGrid
 from gputui.app.choices import Choices, choices_path, keep_choices, read_choices
+from gputui.app.crash import crash_lines
 from gputui.app.fence import ControlCharacterFence
 from gputui.app.messages import SnapshotArrived
 from gputui.app.no_colour import NoColour
@@ -37,6 +38,7 @@ from gputui.app.preferences import Preferences, preferences_path, read_preferenc
 from gputui.app.screens.gpus import Gpus
 from gputui.app.screens.main import MainScreen
 from gputui.app.screens.themes import Themes
+from gputui.app.terminal_driver import TerminalDriver
 from gputui.app.theme_file import DEFAULT, MONO, default_theme, read_themes
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import UsageError
@@ -44,15 +46,13 @@ from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import clean
 
 EXIT_LIMIT_S = 3.0
-WAITING_WRITES = 6
-"""Writes that may wait for the terminal; a frame is three of them."""
+LEAVE_LIMIT_S = 10.0
+"""How long the last bytes wait at most for a terminal that takes nothing."""
 CATCH_UP_S = 0.1
 CRASHED = (
     "gputui: ended by an error of its own, above; services are as they were, and an apply that runs goes on",
     "gputui: start it again, and please report these lines",
 )
-FIRST_LOOK_S = 0.5
-"""How long the rest waits at most until the GPUs are drawn, in case the driver hangs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,6 @@ class GputuiApp(App[None]):
         self._choices = read_choices(options.choices_path) if options.choices_path else Choices()
         self.animation_level = "none"
         self._cells = CellGrid()
-        self._seen = False
         self._catching_up: Timer | None = None
         themes, self._theme_faults = read_themes(options.themes)
         more, faults = read_themes(own_folder() / "themes")
@@ -146,11 +145,13 @@ class GputuiApp(App[None]):
         """Whether Textual would write an update now; one that it drops must not count as shown."""
         return self._running and not self._closed and not self.is_headless and not self._batch_count
 
+    def get_driver_class(self) -> type[Driver]:
+        """One that never waits."""
+        found = super().get_driver_class()
+        return TerminalDriver if found is LinuxDriver else found
+
     def _is_behind(self) -> bool:
-        """Whether the terminal, or the line to it, does not take what was written. Textual lets thirty writes wait, and
-        then waits itself, so that no key and no signal would count any more."""
-        writer = self._driver._writer_thread if isinstance(self._driver, LinuxDriver) else None
-        return writer is not None and writer._queue.qsize() > WAITING_WRITES
+        return isinstance(self._driver, TerminalDriver) and self._driver.is_behind
 
     def _drop_frames(self) -> None:
         """Draw nothing until the line takes more; then all that is different by then, at once."""
@@ -180,7 +181,6 @@ class GputuiApp(App[None]):
     def on_mount(self) -> None:
         """Listen to the room and to signals that end a session."""
         self._room.on_change(self._arrived)
-        self.set_timer(FIRST_LOOK_S, self._room.start)
         for disturbed in (self.app_suspend_signal, self.app_resume_signal):
             disturbed.subscribe(self, lambda _: self._cells.forget())
         loop = asyncio.get_running_loop()
@@ -191,18 +191,22 @@ class GputuiApp(App[None]):
             self.notify(f"theme left out: {fault}", severity="warning", markup=False)
 
     def _fatal_error(self) -> None:
-        """A defect of ours: say where, without the values of variables as Textual would, for secrets and hostile texts
-        are among them."""
+        """A defect of ours: say where, but not with which values, as Textual would."""
         if not self._exit_renderables:
-            lines = [clean(line, 400) for line in traceback.format_exc().splitlines()]
+            lines = crash_lines(sys.exc_info()[1])
             self._exit_renderables.append(Text("\n".join((*lines, *CRASHED)), overflow="fold"))
+        if self._is_behind():
+            _end_within(LEAVE_LIMIT_S, 1)
         self._close_messages_no_wait()
 
+    def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        """Leave; with a terminal that takes nothing Textual would wait for ever to write its last bytes."""
+        if self._is_behind():
+            _end_within(LEAVE_LIMIT_S, return_code)
+        super().exit(result, return_code, message)
+
     def _end_of_session(self) -> None:
-        """Leave, and make sure of it: with its terminal gone Textual waits for ever to write its last bytes."""
-        watchdog = threading.Timer(EXIT_LIMIT_S, os._exit, (0,))
-        watchdog.daemon = True
-        watchdog.start()
+        _end_within(EXIT_LIMIT_S, 0)
         self.exit()
 
     def _arrived(self, snapshot: Snapshot) -> None:
@@ -214,9 +218,12 @@ class GputuiApp(App[None]):
         for screen in self.screen_stack:
             if isinstance(screen, (MainScreen, Gpus)) and screen.is_mounted:
                 screen.show(message.snapshot)
-        if not self._seen:
-            self._seen = True
-            self.call_after_refresh(self._room.start)
+
+
+def _end_within(limit_s: float, code: int) -> None:
+    watchdog = threading.Timer(limit_s, os._exit, (code,))
+    watchdog.daemon = True
+    watchdog.start()
 
 
 def needs_ascii(preferences: Preferences, *, asked: bool) -> bool:

@@ -183,7 +183,7 @@ class DockerStream:
         """Shut the connection down, which ends the iteration."""
         try:
             self._stream.close()
-        except _FAILURES:
+        except (*_FAILURES, AttributeError):  # docker-py looks into a response that may just have ended
             return
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,19 +48,25 @@ class DockerEngine:
             raise UsageError("--host and --context both name an engine", "give one of them")
         self._host, self._context = host, context
         self._timeout_s = timeout_s
+        self._connecting = threading.Lock()
+        self._connected: DockerConnection | None = None
         self._ensuring = threading.Lock()
         self._inspected: dict[str, tuple[object, Container]] = {}
 
-    @cached_property
+    @property
     def _connection(self) -> "DockerConnection":
         """Made at the first call, for to import docker-py takes as long as to draw the GPUs."""
-        from gputui.containers.docker_connection import DockerConnection  # noqa: PLC0415
+        with self._connecting:
+            if self._connected is None:
+                from gputui.containers.docker_connection import DockerConnection  # noqa: PLC0415
 
-        return DockerConnection(self._host, self._context, self._timeout_s)
+                self._connected = DockerConnection(self._host, self._context, self._timeout_s)
+            return self._connected
 
     def close(self) -> None:
         """Let go of the connections; the next call makes a new one."""
-        self._connection.close()
+        if self._connected is not None:
+            self._connected.close()
 
     @property
     def socket(self) -> Path | None:

@@ -1,7 +1,7 @@
 """A container's log as the engine sends it, over a client of docker-py."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import docker.errors
@@ -14,6 +14,8 @@ from gputui.domain.log import LogWindow
 
 CHUNK = 256 * 1024
 """Bytes asked for at once."""
+HTTP_1_0 = 10
+"""As http.client numbers it."""
 PAUSE_S = 0.0003
 """Between two reads. Engines send line by line; whoever reads as fast as they send wakes up for each of them. With this
 pause many are there at once: 220 000 lines a second instead of 137 000, at a third of the CPU (`bench/logs.py`)."""
@@ -29,29 +31,33 @@ def log_stream(client: Any, ref: str, window: LogWindow, timeout_s: int) -> Iter
     }  # fmt: skip
     url = f"{client.base_url}/v{client.api_version}/containers/{ref}/logs"
     request = client.prepare_request(requests.Request("GET", url, params=parameters))
-    _speak_http_1_0(client, request)
-    response = client.send(request, stream=True, timeout=(timeout_s, None))
+    settings = client.merge_environment_settings(request.url, {}, True, None, None)
+    if not client.base_url.startswith("http+docker://ssh"):  # whose pools are of another kind
+        _speak_http_1_0(client, request, settings)
+    response = client.send(request, timeout=(timeout_s, None), **settings)
     try:
         response.raise_for_status()
     except requests.exceptions.HTTPError as error:
         raise docker.errors.create_api_error_from_http_exception(error) from error
-    chunks = _chunks(response.raw)
+    chunks = _unchunked(response.raw) if response.raw.version == HTTP_1_0 else response.raw.stream(CHUNK, False)
     # A container with a terminal has one stream, and no frames.
     frames = (framed(TERMINAL, chunk) for chunk in chunks) if terminal else chunks
     stream: Iterator[bytes] = docker.types.CancellableStream(frames, response)
     return stream
 
 
-def _chunks(raw: Any) -> Iterator[bytes]:
+def _unchunked(raw: Any) -> Iterator[bytes]:
     while chunk := raw.read1(CHUNK, decode_content=False):
         yield chunk
         time.sleep(PAUSE_S)
 
 
-def _speak_http_1_0(client: Any, request: requests.PreparedRequest) -> None:
+def _speak_http_1_0(client: Any, request: requests.PreparedRequest, settings: Mapping[str, Any]) -> None:
     """Let this be a request of HTTP/1.0. In HTTP/1.1 engines send each line of a log as a chunk of its own (RFC 9112,
     7.1), and to take these apart is most of the work of reading; in HTTP/1.0 there are none."""
-    pool = client.get_adapter(request.url).get_connection_with_tls_context(request, client.verify, cert=client.cert)
+    pool = client.get_adapter(request.url).get_connection_with_tls_context(
+        request, settings["verify"], proxies=settings["proxies"], cert=settings["cert"]
+    )
     connection = pool._get_conn()
     connection._http_vsn_str = "HTTP/1.0"
     pool._put_conn(connection)

@@ -40,7 +40,6 @@ class EngineWatch:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._look()
-            self.asked = True
             self._changed()
             self.first_answer.set()
             self._stop.wait(PAUSE_S)
@@ -56,6 +55,7 @@ class EngineWatch:
             self.containers = self._engine.containers()
             # Only now: an engine that counts as connected while its containers are not known has none of them.
             if found is not None:
+                self.asked = True
                 self.status = found
             self._learn_from(self.containers)
             if self._events is None:
@@ -66,6 +66,7 @@ class EngineWatch:
             self._lost(f"the engine gave an answer that is not understood: {clean(repr(error), 200)}", "")
 
     def _lost(self, reason: str, fix: str) -> None:
+        self.asked = True
         self.status = EngineStatus(reason=reason, fix=fix)
         self.containers = ()
         self._events = None

@@ -9,7 +9,7 @@ from gputui.containers.engine import Engine, Stream
 from gputui.containers.log_frames import STDERR, LogFrames, RawLine, split_time
 from gputui.domain.errors import GputuiError
 from gputui.domain.log import LogBatch, LogLine, LogWindow
-from gputui.domain.text import clean_log_line
+from gputui.domain.text import clean, clean_log_line
 
 BUFFER_LINES = 5_000
 BUFFER_BYTES = 8 * 2**20
@@ -17,7 +17,7 @@ BUFFER_BYTES = 8 * 2**20
 
 class WaitingLines:
     """The newest lines that nobody took yet, in the batches in which they came: so a flood costs little for each line
-    of it. Only whole batches are dropped, except the newest, of which the last `BUFFER_LINES` are kept."""
+    of it."""
 
     def __init__(self) -> None:
         self._batches: deque[tuple[list[RawLine], int]] = deque()
@@ -30,18 +30,27 @@ class WaitingLines:
         """More lines."""
         if not lines:
             return
-        if len(lines) > BUFFER_LINES:
-            self.dropped += len(lines) - BUFFER_LINES
-            lines = lines[-BUFFER_LINES:]
+        self._append(lines)
+        while self._lines > BUFFER_LINES or self._bytes > BUFFER_BYTES:
+            oldest, size = self._batches.popleft()
+            self._lines -= len(oldest)
+            self._bytes -= size
+            fits = max(0, BUFFER_LINES - self._lines) if self._bytes + size <= BUFFER_BYTES else 0
+            self.dropped += len(oldest) - fits
+            if fits:
+                self._put_back(oldest[-fits:])
+
+    def _append(self, lines: list[RawLine]) -> None:
         size = sum([len(line) for _, line in lines])
         self._batches.append((lines, size))
         self._lines += len(lines)
         self._bytes += size
-        while len(self._batches) > 1 and (self._lines > BUFFER_LINES or self._bytes > BUFFER_BYTES):
-            gone, freed = self._batches.popleft()
-            self._lines -= len(gone)
-            self._bytes -= freed
-            self.dropped += len(gone)
+
+    def _put_back(self, lines: list[RawLine]) -> None:
+        size = sum([len(line) for _, line in lines])
+        self._batches.appendleft((lines, size))
+        self._lines += len(lines)
+        self._bytes += size
 
     def lines(self) -> Iterator[RawLine]:
         """What is left, the oldest first."""
@@ -74,6 +83,8 @@ class LogFeed:
             self._add(frames.end())
         except GputuiError as error:
             self._fault = error.what
+        except Exception as error:  # an answer that no engine should give
+            self._fault = f"the log is not understood: {clean(repr(error), 200)}"
         finally:
             with self._lock:
                 self._ended = True

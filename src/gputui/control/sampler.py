@@ -169,8 +169,8 @@ class Sampler:
         return self._compose.note
 
     def services(self, assignments: Assignments) -> tuple[Service, ...]:
-        """The services as they are with these assignments; none before it is known what the host is called, for that is
-        part of their keys, and what is edited under another name would be lost."""
+        """The services as they are with these assignments; none before the engine was asked what the host is called,
+        for that is part of their keys."""
         if self._named_by_engine and not self._engine_watch.asked:
             return ()
         world = World(

@@ -77,6 +77,7 @@ class MainScreen(Screen[None]):
         self._snapshot: Snapshot | None = None
         self._planned: object = None
         self._complete = False
+        self._wanted_pane: str | None = None
         self.events = EventPane(id="events")
         self._asked_about: int | None = None
         person = Person(self._ask, self._choose, self._tell, self._launched, self._run_program)
@@ -103,7 +104,7 @@ class MainScreen(Screen[None]):
         self.call_after_refresh(self._mount_panes)
 
     async def _mount_panes(self) -> None:
-        """The panes that are not seen yet: the GPUs are drawn before them."""
+        """The panes that are not seen yet, and all but the GPUs, which are drawn before."""
         panes = (
             LaunchPane(self._room, self._commands, readonly=self._readonly, id="launch"),
             Logs(self._room, self._preferences, id="logs"),
@@ -117,8 +118,11 @@ class MainScreen(Screen[None]):
         if self.panes.is_attached:
             await self.panes.mount(*panes)
         self._complete = all(pane.is_attached for pane in panes)  # unless one left at once
+        self._room.start()
         if self._complete and self._snapshot is not None:
             self.show(self._snapshot)
+        if self._complete and self._wanted_pane is not None:
+            self.action_show_pane(self._wanted_pane)
 
     # --- showing --------------------------------------------------------------------------------------------------
 
@@ -309,7 +313,7 @@ class MainScreen(Screen[None]):
     def action_show_pane(self, pane: str) -> None:
         """Show this pane, and go to it: its keys count then, until escape."""
         if not self._complete:
-            self.call_after_refresh(self.action_show_pane, pane)
+            self._wanted_pane = pane
             return
         self.remove_class("-upper-zoomed")
         self._show(pane)
@@ -361,6 +365,7 @@ class MainScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Leave what is narrow first: a zoom, a filter, marks; then go back to the table."""
+        self._wanted_pane = None
         if self._zoomed:
             self.remove_class(*ZOOMS)
         elif self._in_panes():

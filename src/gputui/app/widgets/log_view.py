@@ -105,7 +105,15 @@ class LogView(ScrollView, can_focus=False):
             self.virtual_size = Size(max(width, longest), len(shown))
             return let_go
         laid = self._rows
-        look = (width, self.wrapping, self.json, self.times, self.named, self.buffer.filter_text)
+        look = (
+            width,
+            self.wrapping,
+            self.json,
+            self.times,
+            self.named,
+            self.buffer.filter_text,
+            self.app.theme == MONO,
+        )
         if laid is None or laid.look != look or let_go < 0 or laid.entries - let_go > len(shown):
             laid = self._rows = Laid(look)
             let_go = 0

@@ -271,14 +271,6 @@ class Logs(Vertical, can_focus=True):
         """A screenful."""
         self.action_scroll(-max(1, self.current.view.size.height - 1))
 
-    def key_right(self) -> None:
-        """What stands to the right of a long line."""
-        self.current.view.scroll_relative(x=8, animate=False, force=True)
-
-    def key_left(self) -> None:
-        """Back."""
-        self.current.view.scroll_relative(x=-8, animate=False, force=True)
-
     # --- other parts of it ----------------------------------------------------------------------------------------
 
     def action_window(self, number: int) -> None:

@@ -58,7 +58,7 @@ def _gpus(before: Snapshot, after: Snapshot) -> list[Happening]:
 def _engine(before: Snapshot, after: Snapshot) -> list[Happening]:
     if before.engine.info is not None and after.engine.info is None:
         return [Happening("error", "engine", f"the engine is away: {after.engine.reason}")]
-    was_away = before.engine.info is None and before.engine.reason != "connecting to the container engine"
+    was_away = before.engine.info is None and not before.engine.pending
     if was_away and after.engine.info is not None:
         return [Happening("information", "engine", "the engine is back")]
     return []

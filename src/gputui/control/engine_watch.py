@@ -27,10 +27,8 @@ class EngineWatch:
         self._poke = threading.Event()
         self._learning = threading.Lock()
         self._events: Stream | None = None
-        self.status = EngineStatus(reason="connecting to the container engine")
+        self.status = EngineStatus(reason="connecting to the container engine", pending=True)
         self.containers: tuple[Container, ...] = ()
-        self.asked = False
-        """Whether it was asked at all, whatever it said."""
         self.first_answer = threading.Event()
 
     def start(self) -> None:
@@ -55,7 +53,6 @@ class EngineWatch:
             self.containers = self._engine.containers()
             # Only now: an engine that counts as connected while its containers are not known has none of them.
             if found is not None:
-                self.asked = True
                 self.status = found
             self._learn_from(self.containers)
             if self._events is None:
@@ -66,7 +63,6 @@ class EngineWatch:
             self._lost(f"the engine gave an answer that is not understood: {clean(repr(error), 200)}", "")
 
     def _lost(self, reason: str, fix: str) -> None:
-        self.asked = True
         self.status = EngineStatus(reason=reason, fix=fix)
         self.containers = ()
         self._events = None

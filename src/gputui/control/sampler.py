@@ -171,7 +171,7 @@ class Sampler:
     def services(self, assignments: Assignments) -> tuple[Service, ...]:
         """The services as they are with these assignments; none before the engine was asked what the host is called,
         for that is part of their keys."""
-        if self._named_by_engine and not self._engine_watch.asked:
+        if self._named_by_engine and self.engine.pending:
             return ()
         world = World(
             host=self.host,

@@ -14,11 +14,13 @@ from gputui.domain.service import Service
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
-    """The engine, or why it cannot be reached and what to do about it."""
+    """The engine, or why it cannot be reached and what to do about it; `pending`: it has not answered yet, nor failed
+    to."""
 
     info: EngineInfo | None = None
     reason: str | None = None
     fix: str | None = None
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

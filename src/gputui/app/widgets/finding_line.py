@@ -15,7 +15,7 @@ class FindingLine(Static):
     def show(self, snapshot: Snapshot, service: Service | None) -> None:
         """Take in new values."""
         lines = []
-        if not snapshot.engine.info:
+        if snapshot.engine.info is None and not snapshot.engine.pending:
             lines.append(f" ▲ monitoring only: {snapshot.engine.reason}. {snapshot.engine.fix or ''}")
         if service is not None:
             grave = (one for one in snapshot.findings if one.severity != "info")

@@ -59,7 +59,9 @@ def _going_on(snapshot: Snapshot) -> list[Part]:
 def _engine(snapshot: Snapshot) -> list[Part]:
     info = snapshot.engine.info
     parts: list[Part] = []
-    if info is None:
+    if snapshot.engine.pending:
+        parts.append(("connecting", "dim"))
+    elif info is None:
         parts.append(("no engine", "$error"))
     elif snapshot.mechanism is None:
         parts.append((f"{info.name} {info.version} cannot give GPUs: gputui doctor", "$error"))

@@ -18,51 +18,48 @@ from gputui.control.store import Store
 from gputui.domain.operation import WATCH_TEXT
 from gputui.project.applies import NewEvent
 from tests.app.conftest import Opening, app_of, screen_text
-from tests.app.test_keys import until
+from tests.app.piloting import press_and_adopt, shows
 
 GOLDEN = Path(__file__).with_name("golden")
 NOW = 1_700_000_000.0
 SIZES = ((80, 24), (120, 40), (200, 50))
 THEMES = ("gputui-dark", "gputui-light")
 
-Keys = Callable[[Pilot[None], GputuiApp], Awaitable[None]]
+Keys = Callable[[Pilot[None]], Awaitable[None]]
 
 
-def pressing(*keys: str, shows: str = "") -> Keys:
-    async def press(pilot: Pilot[None], app: GputuiApp) -> None:
+def pressing(*keys: str, until: str = "") -> Keys:
+    async def press(pilot: Pilot[None]) -> None:
         for key in keys:
             await pilot.press(key)
             await pilot.pause()
-        if shows:
-            await until(pilot, lambda: shows in screen_text(app))
+        await shows(pilot, until)
 
     return press
 
 
-async def too_full(pilot: Pilot[None], app: GputuiApp) -> None:
+async def too_full(pilot: Pilot[None]) -> None:
     """The reranker is put on a GPU that has no room for it."""
-    await pilot.press("g", "j", "j", "j", "j", "1")
-    await until(pilot, lambda: "may it be changed" in screen_text(app))
-    await pilot.press("y")
-    await until(pilot, lambda: "over by" in screen_text(app))
+    await pilot.press("g", "j", "j", "j", "j")
+    await press_and_adopt(pilot, "1")
+    await shows(pilot, "over by")
 
 
-async def asked(pilot: Pilot[None], app: GputuiApp) -> None:
-    await too_full(pilot, app)
+async def asked(pilot: Pilot[None]) -> None:
+    await too_full(pilot)
     await pilot.press("a")
-    await until(pilot, lambda: "Carry this out?" in screen_text(app))
+    await shows(pilot, "Carry this out?")
 
 
-async def carried_out(pilot: Pilot[None], app: GputuiApp) -> None:
+async def carried_out(pilot: Pilot[None]) -> None:
     """The transcriber gets the GPU of the reranker too, and is being watched."""
-    await pilot.press("g", "j", "2")
-    await until(pilot, lambda: "may it be changed" in screen_text(app))
-    await pilot.press("y")
-    await until(pilot, lambda: "3 → " in screen_text(app))
+    await pilot.press("g", "j")
+    await press_and_adopt(pilot, "2")
+    await shows(pilot, "3 → ")
     await pilot.press("a")
-    await until(pilot, lambda: "Carry this out?" in screen_text(app))
+    await shows(pilot, "Carry this out?")
     await pilot.press("y")
-    await until(pilot, lambda: "42 s" in screen_text(app))
+    await shows(pilot, "42 s")
 
 
 def half_of_it(store: Store, number: int) -> None:
@@ -79,9 +76,11 @@ def half_of_it(store: Store, number: int) -> None:
         store.applies.add_event(number, event)
 
 
-async def new_service(pilot: Pilot[None], app: GputuiApp) -> None:
+async def new_service(pilot: Pilot[None]) -> None:
+    app = pilot.app
+    assert isinstance(app, GputuiApp)
     app.push_screen(NewServiceForm(app._room, app._room.snapshot()))
-    await until(pilot, lambda: "jupyter" in screen_text(app) and "8000:8000" in screen_text(app))
+    await shows(pilot, "jupyter", "8000:8000")
 
 
 STATES: dict[str, tuple[str, Keys]] = {
@@ -90,26 +89,26 @@ STATES: dict[str, tuple[str, Keys]] = {
     "mixed-server": ("mixed-server", pressing()),
     "edited": ("h100-server", too_full),
     "apply-question": ("h100-server", asked),
-    "adoption-question": ("h100-server", pressing("6", shows="may it be changed")),
-    "edit-dialog": ("h100-server", pressing("g", "j", "enter", shows="LEFT WITH IT")),
-    "strategies": ("h100-server", pressing("s", shows="proved")),
-    "columns": ("h100-server", pressing("C", shows="Which columns?")),
-    "marked": ("h100-server", pressing("g", "space", "space", shows="●")),
-    "logs": ("h100-server", pressing("l", shows="200 OK")),
-    "processes": ("h100-server", pressing("o", shows="python train.py")),
-    "process-tree": ("h100-server", pressing("o", "t", shows="all of this")),
-    "findings": ("mixed-server", pressing("f", shows="rows wait")),
-    "history": ("h100-server", pressing("h", shows="nothing was saved yet")),
-    "events": ("h100-server", pressing("w", shows="nothing happened so far")),
-    "launch": ("h100-server", pressing("v", shows="no apply yet")),
+    "adoption-question": ("h100-server", pressing("6", until="may it be changed")),
+    "edit-dialog": ("h100-server", pressing("g", "j", "enter", until="LEFT WITH IT")),
+    "strategies": ("h100-server", pressing("s", until="proved")),
+    "columns": ("h100-server", pressing("C", until="Which columns?")),
+    "marked": ("h100-server", pressing("g", "space", "space", until="●")),
+    "logs": ("h100-server", pressing("l", until="200 OK")),
+    "processes": ("h100-server", pressing("o", until="python train.py")),
+    "process-tree": ("h100-server", pressing("o", "t", until="all of this")),
+    "findings": ("mixed-server", pressing("f", until="rows wait")),
+    "history": ("h100-server", pressing("h", until="nothing was saved yet")),
+    "events": ("h100-server", pressing("w", until="nothing happened so far")),
+    "launch": ("h100-server", pressing("v", until="no apply yet")),
     "apply-runs": ("h100-server", carried_out),
-    "gpu-detail": ("mixed-server", pressing("m", "j", shows="remapped rows")),
-    "gpu-links": ("h100-server", pressing("m", "T", shows="NV18")),
+    "gpu-detail": ("mixed-server", pressing("m", "j", until="remapped rows")),
+    "gpu-links": ("h100-server", pressing("m", "T", until="NV18")),
     "cards-as-rows": ("h100-server", pressing("c", "c")),
     "cards-as-line": ("h100-server", pressing("c", "c", "c")),
     "zoomed": ("h100-server", pressing("o", "z")),
-    "inspect": ("h100-server", pressing("i", shows="as the engine has it")),
-    "help": ("h100-server", pressing("question_mark", shows="Keys: services")),
+    "inspect": ("h100-server", pressing("i", until="as the engine has it")),
+    "help": ("h100-server", pressing("question_mark", until="Keys: services")),
     "new-service": ("h100-server", new_service),
     "filter": ("h100-server", pressing("slash", *"whisper")),
 }
@@ -166,8 +165,8 @@ async def test_the_look(open_room: Opening, monkeypatch: pytest.MonkeyPatch, sta
     pictures: dict[str, str] = {}
     app = app_of(room, theme=THEMES[0])
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: ", found" in screen_text(app) and "nothing to do" in screen_text(app))
-        await keys(pilot, app)
+        await shows(pilot, ", found", "nothing to do")
+        await keys(pilot)
         for width, height in SIZES:
             await pilot.resize_terminal(width, height)
             for theme in THEMES:

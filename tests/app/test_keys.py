@@ -1,11 +1,6 @@
 """What each key does to services and the draft, seen in the control room and on the screen."""
 
-import os
-import time
-from collections.abc import Callable
-
 import pytest
-from textual.pilot import Pilot
 
 from gputui.app.app import GputuiApp
 from gputui.app.keymap import CONTEXTS
@@ -19,51 +14,18 @@ from gputui.app.widgets.process_pane import ProcessPane
 from gputui.app.widgets.row_table import RowTable
 from gputui.app.widgets.services import Services
 from gputui.control.local import LocalControlRoom
-from gputui.domain.service import Service
 from tests.app.conftest import Opening, app_of, screen_text
-
-SIZE = (140, 42)
-PATIENCE_S = float(os.environ.get("GPUTUI_PATIENCE") or 60)
-
-
-def service(room: LocalControlRoom, name: str) -> Service:
-    return next(one for one in room.snapshot().services if one.name == name)
-
-
-def labels(room: LocalControlRoom, name: str) -> list[str]:
-    snapshot = room.snapshot()
-    by_uuid = {gpu.uuid: gpu.label for gpu in snapshot.inventory.gpus}
-    return [by_uuid[uuid] for uuid in service(room, name).assigned]
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        if condition():
-            return
-        await pilot.pause(0.05)
-    raise AssertionError(f"never came true\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
-
-
-async def shows(pilot: Pilot[None], *texts: str) -> None:
-    await until(pilot, lambda: all(text in screen_text(pilot.app) for text in texts))  # type: ignore[arg-type]
-
-
-async def shows_no(pilot: Pilot[None], text: str) -> None:
-    await until(pilot, lambda: text not in screen_text(pilot.app))  # type: ignore[arg-type]
-
-
-async def select(pilot: Pilot[None], room: LocalControlRoom, name: str) -> None:
-    names = [one.name for one in room.snapshot().services]
-    await pilot.press("g", *["j"] * names.index(name))
-
-
-async def press_and_adopt(pilot: Pilot[None], app: GputuiApp, key: str) -> None:
-    """A key that edits a container which was only found, and yes to the question."""
-    del app
-    await pilot.press(key)
-    await shows(pilot, "may it be changed")
-    await pilot.press("y")
+from tests.app.piloting import (
+    SIZE,
+    labels,
+    press_and_adopt,
+    save_second_revision,
+    select,
+    service,
+    shows,
+    shows_no,
+    until,
+)
 
 
 def test_each_key_has_a_place_where_it_counts() -> None:
@@ -102,7 +64,7 @@ async def test_every_digit_is_a_gpu_and_one_that_is_not_there_is_told(room: Loca
     app = app_of(room)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await select(pilot, room, "ai-rerank")
-        await press_and_adopt(pilot, app, "2")
+        await press_and_adopt(pilot, "2")
         await until(pilot, lambda: labels(room, "ai-rerank") == [])
         await pilot.press("1", "3", "4", "6", "7")
         await until(pilot, lambda: labels(room, "ai-rerank") == ["1", "3", "4", "6", "7"])
@@ -127,7 +89,7 @@ async def test_the_warning_stands_on_row_and_card_at_the_moment_of_the_edit(room
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-rerank")
-        await press_and_adopt(pilot, app, "1")
+        await press_and_adopt(pilot, "1")
         await pilot.press("2")
         await shows(pilot, "would fit")
         text = screen_text(app)
@@ -240,7 +202,7 @@ async def test_disable_then_apply_stops(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-asr")
-        await press_and_adopt(pilot, app, "d")
+        await press_and_adopt(pilot, "d")
         await shows(pilot, "running, disabled")
         await pilot.press("a")
         await shows(pilot, "stop ai-asr", "ai-asr will stop.")
@@ -254,7 +216,7 @@ async def test_a_running_apply_is_cancelled_and_taken_back(open_room: Opening) -
     before = service(room, "ai-rerank").container
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await select(pilot, room, "ai-rerank")
-        await press_and_adopt(pilot, app, "6")
+        await press_and_adopt(pilot, "6")
         await until(pilot, lambda: labels(room, "ai-rerank") == ["2", "6"])
         await pilot.press("a")
         await shows(pilot, "Carry this out?")
@@ -333,7 +295,7 @@ async def test_a_fix_is_taken_from_the_finding(room: LocalControlRoom) -> None:
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await select(pilot, room, "ai-asr")
         await pilot.press("F")
-        await shows(pilot, "no finding about ai-asr")
+        await shows(pilot, "no finding about ai-asr proposes another", "▌ argument")
 
 
 async def test_the_service_is_inspected_with_its_command_and_no_secret(room: LocalControlRoom) -> None:
@@ -356,7 +318,7 @@ async def test_there_is_no_shell_in_a_simulated_container(room: LocalControlRoom
 async def test_edits_that_are_not_saved_are_asked_about_at_the_end(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
-        await press_and_adopt(pilot, app, "6")
+        await press_and_adopt(pilot, "6")
         await until(pilot, lambda: len(room.snapshot().draft.changed) == 1)
         await pilot.press("q")
         await shows(pilot, "1 edit is not saved. Quit without saving?")
@@ -430,11 +392,7 @@ async def test_more_rows_than_fit_are_gone_through_by_screenfuls(room: LocalCont
 async def test_the_revision_before_comes_back_by_one_key_and_a_question(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
-        await select(pilot, room, "ai-rerank")
-        await press_and_adopt(pilot, app, "6")
-        await until(pilot, lambda: len(room.snapshot().draft.changed) == 1)
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: room.snapshot().draft.saved.revision == 2)
+        await save_second_revision(pilot, room)
         await pilot.press("ctrl+z")
         await shows(pilot, "Go back to the revision before this one?")
         await pilot.press("y")

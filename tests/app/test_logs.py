@@ -12,7 +12,7 @@ from gputui.app.widgets.logs import Logs
 from gputui.control.local import LocalControlRoom
 from gputui.domain.log import LogLine
 from tests.app.conftest import Opening, app_of, screen_text
-from tests.app.test_keys import SIZE, press_and_adopt, select, service, shows, shows_no, until
+from tests.app.piloting import SIZE, move_ai_rerank, select, service, shows, shows_no, until
 
 
 def logs_of(app: GputuiApp) -> Logs:
@@ -164,9 +164,7 @@ async def test_windows_read_again_from_elsewhere(room: LocalControlRoom) -> None
 async def test_the_log_of_the_replaced_container_is_kept(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
-        await select(pilot, room, "ai-rerank")
-        await press_and_adopt(pilot, app, "6")
-        await until(pilot, lambda: len(room.snapshot().draft.changed) == 1)
+        await move_ai_rerank(pilot, room)
         await pilot.press("a")
         await shows(pilot, "Carry this out?")
         await pilot.press("y")

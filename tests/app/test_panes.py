@@ -11,7 +11,7 @@ from gputui.app.screens.gpus import Gpus
 from gputui.control.local import LocalControlRoom
 from gputui.domain.errors import Refusal
 from tests.app.conftest import Opening, app_of, screen_text
-from tests.app.test_keys import SIZE, press_and_adopt, select, shows, shows_no, until
+from tests.app.piloting import SIZE, press_and_adopt, save_second_revision, select, shows, shows_no, until
 
 
 async def test_processes_are_named_by_service_container_and_user(room: LocalControlRoom) -> None:
@@ -62,7 +62,7 @@ async def test_a_finding_leads_to_its_service_or_its_gpu(open_room: Opening) -> 
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-rerank")
-        await press_and_adopt(pilot, app, "1")
+        await press_and_adopt(pilot, "1")
         await shows(pilot, "over by")
         await pilot.press("g", "f")
         await shows(pilot, "warning", "GPU 0, 3 or 6 would fit")
@@ -80,11 +80,7 @@ async def test_a_finding_leads_to_its_service_or_its_gpu(open_room: Opening) -> 
 async def test_revisions_are_compared_opened_and_gone_back_to(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
-        await select(pilot, room, "ai-rerank")
-        await press_and_adopt(pilot, app, "6")
-        await until(pilot, lambda: len(room.snapshot().draft.changed) == 1)
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: room.snapshot().draft.saved.revision == 2)
+        await save_second_revision(pilot, room)
         await pilot.press("0", "ctrl+s")
         await until(pilot, lambda: room.snapshot().draft.saved.revision == 3)
         await pilot.press("h")

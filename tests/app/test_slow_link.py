@@ -28,10 +28,11 @@ def test_what_is_drawn_while_nothing_is_taken_is_dropped_and_the_newest_comes_af
     assert session.status() == 0
 
 
+@pytest.mark.parametrize("pictures", [7, 120])
 @pytest.mark.parametrize("how", ["SIGTERM", "q", "q and SIGTERM"])
-def test_a_session_whose_line_takes_nothing_can_be_ended(how: str) -> None:
+def test_a_session_whose_line_takes_nothing_can_be_ended(how: str, pictures: int) -> None:
     session = Session()
-    for _ in range(120):
+    for _ in range(pictures):
         os.write(session.terminal, b"\x0c")
         time.sleep(0.01)
     if "q" in how:

@@ -2,9 +2,7 @@
 
 from gputui.control.local import LocalControlRoom
 from tests.app.conftest import Opening, app_of, screen_text
-from tests.app.test_keys import labels, press_and_adopt, select, until
-
-SIZE = (140, 42)
+from tests.app.piloting import SIZE, labels, press_and_adopt, select, until
 
 
 async def test_all_strategies_are_compared_and_looking_changes_nothing(room: LocalControlRoom) -> None:
@@ -66,7 +64,7 @@ async def test_taking_the_fix_changes_the_argument(room: LocalControlRoom) -> No
         await pilot.pause(0.2)
         assert room.snapshot().draft.changed == ()
         await select(pilot, room, "ai-llm")
-        await press_and_adopt(pilot, app, "3")
+        await press_and_adopt(pilot, "3")
         await until(pilot, lambda: "GPU 3 would idle" in screen_text(app) and "(F does it)" in screen_text(app))
         await pilot.press("F")
         await until(pilot, lambda: any(one.edits for one in room.snapshot().services))

@@ -195,15 +195,17 @@ class GputuiApp(App[None]):
         if not self._exit_renderables:
             lines = crash_lines(sys.exc_info()[1])
             self._exit_renderables.append(Text("\n".join((*lines, *CRASHED)), overflow="fold"))
-        if self._is_behind():
-            _end_within(LEAVE_LIMIT_S, 1)
+        self._bound_leaving(1)
         self._close_messages_no_wait()
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         """Leave; with a terminal that takes nothing Textual would wait for ever to write its last bytes."""
-        if self._is_behind():
-            _end_within(LEAVE_LIMIT_S, return_code)
+        self._bound_leaving(return_code)
         super().exit(result, return_code, message)
+
+    def _bound_leaving(self, code: int) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            _end_within(LEAVE_LIMIT_S, code)
 
     def _end_of_session(self) -> None:
         _end_within(EXIT_LIMIT_S, 0)

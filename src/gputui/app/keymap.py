@@ -162,6 +162,15 @@ CONTEXTS: dict[str, list[Binding]] = {
 }
 """All keys by where they count."""
 
+PLACE = {binding.id or "": name for name, bindings in CONTEXTS.items() for binding in bindings}
+"""Where a key counts, by its id, in the order of the help."""
+
+
+def is_one_of_digits(identity: str) -> bool:
+    """Whether the key is one of several digits that do the same with another number."""
+    return identity.startswith(("gpu.toggle.", "log.window."))
+
+
 CHANGES = frozenset((
     "toggle_gpu", "edit", "strategies", "take_fix", "toggle_enabled", "undo", "redo", "save", "apply", "lifecycle",
     "stop_or_start", "roll_back", "fall_back", "shell", "new_service", "signal", "cancel",

@@ -6,7 +6,7 @@ from functools import partial
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from gputui.app.keymap import CONTEXTS
+from gputui.app.keymap import PLACE, is_one_of_digits
 from gputui.app.widgets.focus_now import focus_now
 
 
@@ -15,13 +15,12 @@ class Actions(Provider):
 
     def _actions(self) -> Iterator[tuple[str, str, Binding, object]]:
         seen = set()
-        places = {binding.id: name for name, bindings in CONTEXTS.items() for binding in bindings}
         for active in self.screen.active_bindings.values():
             binding = active.binding
             identity = binding.id or ""
-            if identity not in places or identity in seen or not active.enabled:
+            if identity not in PLACE or identity in seen or not active.enabled:
                 continue
-            if identity.startswith(("gpu.toggle.", "log.window.", "rows.down", "rows.up")) or identity == "palette":
+            if is_one_of_digits(identity) or identity in ("rows.down", "rows.up", "palette"):
                 continue
             seen.add(identity)
             key = self.app.get_key_display(binding)

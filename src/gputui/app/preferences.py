@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from textual.keys import Keys
 
-from gputui.app.keymap import CONTEXTS
+from gputui.app.keymap import CONTEXTS, PLACE
 from gputui.app.own_folder import own_folder
 from gputui.app.service_columns import COLUMN_TITLES
 from gputui.domain.errors import UsageError
@@ -114,14 +114,13 @@ def parse_preferences(text: str, path: Path) -> Preferences:
 
 def _check_keys(found: Preferences, tree: Any, path: Path) -> None:
     """Each id is one, and in no part of the screen two things have one key."""
-    known = {one.id for bindings in CONTEXTS.values() for one in bindings}
     for identity in found.keys:
-        if identity not in known:
-            near = [one for one in sorted(known, key=str) if one and one.split(".")[0] == identity.split(".")[0]]
+        if identity not in PLACE:
+            near = [one for one in sorted(PLACE) if one.split(".")[0] == identity.split(".")[0]]
             where = f"{path}:{_line_of(tree, ['keys', identity])}"
             raise UsageError(
                 f"{where}: keys: nothing has the id {clean(identity, 60)}",
-                f"ids: {', '.join(near[:12] or map(str, known))}",
+                f"ids: {', '.join(near[:12] or PLACE)}",
             )
         for key in found.keys[identity].split(","):
             if not is_key(key.strip()):
@@ -182,7 +181,6 @@ def is_key(text: str) -> bool:
 def preferences_schema() -> str:
     """The JSON schema of the file, for editors."""
     schema = Preferences.model_json_schema()
-    identities = sorted({one.id for bindings in CONTEXTS.values() for one in bindings if one.id})
-    schema["properties"]["keys"] |= {"propertyNames": {"enum": identities}}
+    schema["properties"]["keys"] |= {"propertyNames": {"enum": sorted(PLACE)}}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

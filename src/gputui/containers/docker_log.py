@@ -39,7 +39,8 @@ def log_stream(client: Any, ref: str, window: LogWindow, timeout_s: int) -> Iter
         response.raise_for_status()
     except requests.exceptions.HTTPError as error:
         raise docker.errors.create_api_error_from_http_exception(error) from error
-    chunks = _unchunked(response.raw) if response.raw.version == HTTP_1_0 else response.raw.stream(CHUNK, False)
+    raw = response.raw
+    chunks = _unchunked(raw) if raw.version == HTTP_1_0 else raw.stream(CHUNK, decode_content=False)
     # A container with a terminal has one stream, and no frames.
     frames = (framed(TERMINAL, chunk) for chunk in chunks) if terminal else chunks
     stream: Iterator[bytes] = docker.types.CancellableStream(frames, response)

@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gputui.containers.engine import Engine, Stream
 from gputui.containers.log_frames import STDERR, LogFrames, RawLine, split_time
@@ -14,13 +14,16 @@ from gputui.domain.text import clean, clean_log_line
 BUFFER_LINES = 5_000
 BUFFER_BYTES = 8 * 2**20
 
+Batch = tuple[list[RawLine], int]
+"""Lines that came together, and their bytes."""
+
 
 class WaitingLines:
     """The newest lines that nobody took yet, in the batches in which they came: so a flood costs little for each line
     of it."""
 
     def __init__(self) -> None:
-        self._batches: deque[tuple[list[RawLine], int]] = deque()
+        self._batches: deque[Batch] = deque()
         self._lines = 0
         self._bytes = 0
         self.dropped = 0
@@ -30,7 +33,7 @@ class WaitingLines:
         """More lines."""
         if not lines:
             return
-        self._append(lines)
+        self._keep(lines, self._batches.append)
         while self._lines > BUFFER_LINES or self._bytes > BUFFER_BYTES:
             oldest, size = self._batches.popleft()
             self._lines -= len(oldest)
@@ -38,17 +41,11 @@ class WaitingLines:
             fits = max(0, BUFFER_LINES - self._lines) if self._bytes + size <= BUFFER_BYTES else 0
             self.dropped += len(oldest) - fits
             if fits:
-                self._put_back(oldest[-fits:])
+                self._keep(oldest[-fits:], self._batches.appendleft)
 
-    def _append(self, lines: list[RawLine]) -> None:
+    def _keep(self, lines: list[RawLine], put: Callable[[Batch], None]) -> None:
         size = sum([len(line) for _, line in lines])
-        self._batches.append((lines, size))
-        self._lines += len(lines)
-        self._bytes += size
-
-    def _put_back(self, lines: list[RawLine]) -> None:
-        size = sum([len(line) for _, line in lines])
-        self._batches.appendleft((lines, size))
+        put((lines, size))
         self._lines += len(lines)
         self._bytes += size
 

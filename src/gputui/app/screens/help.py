@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from gputui.app.keymap import CONTEXTS
+from gputui.app.keymap import CONTEXTS, PLACE, is_one_of_digits
 from gputui.app.screens.scrolled import TO_THE_ENDS, Scrolled
 
 INTRODUCTION = """\
@@ -26,8 +26,7 @@ it gives GPUs.
 MIG instances are GPUs of their own, 1:0 and 1:1, one to a service; a GPU that is cut into them is given to nobody.\
 """
 
-ORDER = {binding.id: place for place, binding in enumerate(one for many in CONTEXTS.values() for one in many)}
-PLACE = {binding.id: name for name, bindings in CONTEXTS.items() for binding in bindings}
+ORDER = {identity: number for number, identity in enumerate(PLACE)}
 
 
 def groups(screen: Screen[Any]) -> Mapping[str, list[tuple[str, Binding]]]:
@@ -54,8 +53,7 @@ def groups(screen: Screen[Any]) -> Mapping[str, list[tuple[str, Binding]]]:
 
 
 def _is_told_by_first(identity: str) -> bool:
-    """One of the keys 1 to 9 that do the same as 0 with another number."""
-    return identity.startswith(("gpu.toggle.", "log.window.")) and not identity.endswith(".0")
+    return is_one_of_digits(identity) and not identity.endswith(".0")
 
 
 def _of(name: str, screen: Screen[Any]) -> list[tuple[str, Binding]]:

@@ -119,9 +119,11 @@ class MainScreen(Screen[None]):
             await self.panes.mount(*panes)
         self._complete = all(pane.is_attached for pane in panes)  # unless one left at once
         self._room.start()
-        if self._complete and self._snapshot is not None:
+        if not self._complete:
+            return
+        if self._snapshot is not None:
             self.show(self._snapshot)
-        if self._complete and self._wanted_pane is not None:
+        if self._wanted_pane is not None:
             self.action_show_pane(self._wanted_pane)
 
     # --- showing --------------------------------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""Pressing keys as a person does, and waiting for what they do."""
+
+import os
+import time
+from collections.abc import Callable
+
+from textual.pilot import Pilot
+
+from gputui.control.local import LocalControlRoom
+from gputui.domain.gpu import labels_by_uuid
+from gputui.domain.service import Service
+from tests.app.conftest import screen_text
+
+SIZE = (140, 42)
+PATIENCE_S = float(os.environ.get("GPUTUI_PATIENCE") or 60)
+
+
+def service(room: LocalControlRoom, name: str) -> Service:
+    return next(one for one in room.snapshot().services if one.name == name)
+
+
+def labels(room: LocalControlRoom, name: str) -> list[str]:
+    by_uuid = labels_by_uuid(room.snapshot().inventory.gpus)
+    return [by_uuid[uuid] for uuid in service(room, name).assigned]
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        if condition():
+            return
+        await pilot.pause(0.05)
+    raise AssertionError(f"never came true\n{screen_text(pilot.app)}")  # type: ignore[arg-type]
+
+
+async def shows(pilot: Pilot[None], *texts: str) -> None:
+    await until(pilot, lambda: all(text in screen_text(pilot.app) for text in texts))  # type: ignore[arg-type]
+
+
+async def shows_no(pilot: Pilot[None], text: str) -> None:
+    await until(pilot, lambda: text not in screen_text(pilot.app))  # type: ignore[arg-type]
+
+
+async def select(pilot: Pilot[None], room: LocalControlRoom, name: str) -> None:
+    names = [one.name for one in room.snapshot().services]
+    await pilot.press("g", *["j"] * names.index(name))
+
+
+async def press_and_adopt(pilot: Pilot[None], key: str) -> None:
+    """A key that edits a container which was only found, and yes to the question."""
+    await pilot.press(key)
+    await shows(pilot, "may it be changed")
+    await pilot.press("y")
+
+
+async def move_ai_rerank(pilot: Pilot[None], room: LocalControlRoom) -> None:
+    """To GPU 6, in the draft."""
+    await select(pilot, room, "ai-rerank")
+    await press_and_adopt(pilot, "6")
+    await until(pilot, lambda: len(room.snapshot().draft.changed) == 1)
+
+
+async def save_second_revision(pilot: Pilot[None], room: LocalControlRoom) -> None:
+    """That ai-rerank has GPU 6; the first revision is what was found when it was adopted."""
+    await move_ai_rerank(pilot, room)
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: room.snapshot().draft.saved.revision == 2)

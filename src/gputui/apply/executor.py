@@ -6,13 +6,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 
-from gputui.apply.guardian import Guardian
-from gputui.apply.operations import Hands, await_release, perform, put_in_place, take_back
+from gputui.apply.guardian import Guardian, Watched
+from gputui.apply.operations import Hands, await_release, perform, put_in_place, stands_in, take_back
 from gputui.apply.patience import Patience
 from gputui.apply.unit import Running, Unit, ready, units_of
 from gputui.apply.witness import Abandoned, missing_gpus, within
 from gputui.containers.engine import Engine
-from gputui.domain.container import lasting_name
+from gputui.domain.container import ContainerSpec, lasting_name
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.event import EventKind, Outcome, Progress, Result
 from gputui.domain.operation import (
@@ -260,25 +260,26 @@ class Executor:
             GputuiError: it cannot be made again, nor is there another one of the same service in its place.
         """
         self._event("operation", "waiting", "somebody took the new container away; it is made again", one)
-        spec = next(operation.do.spec for operation in one.task.operations if isinstance(operation.do, Create))
         hands = self._hands(one, unit)
         one.parts.new = self._patience.insist(
-            lambda: put_in_place(self._engine, spec.named(lasting_name(spec.name)), one.parts.new), hands.tell
+            lambda: put_in_place(self._engine, _lasting_spec(one), one.parts.new), hands.tell
         )
         return one.parts.new
 
     def guard(self) -> None:
         """Look for a while after what was made of Compose services, for a `docker compose up` that runs beside may be
         about to take it away. Whoever removes another container means it."""
-        made = {
-            one.parts.new: partial(self._revive, one, unit)
+        self._guardian.guard(
+            Watched(
+                ref=one.parts.new,
+                bring_back=partial(self._revive, one, unit),
+                is_replaced=partial(stands_in, self._engine, _lasting_spec(one), one.parts.new),
+            )
             for unit in self._units
             if unit.committed
             for one in unit.tasks
             if one.parts.new is not None and one.task.step.service.project
-        }
-        if made:
-            self._guardian.guard(made)
+        )
         self._guardian.close()
 
     # --- taking back ----------------------------------------------------------------------------------------------
@@ -371,6 +372,12 @@ class Executor:
             abandoned=unit.failed.is_set,
             cancelled=self._cancelled,
         )
+
+
+def _lasting_spec(one: Running) -> ContainerSpec:
+    """What it makes, under the name that it has in the end."""
+    spec = next(operation.do.spec for operation in one.task.operations if isinstance(operation.do, Create))
+    return spec.named(lasting_name(spec.name))
 
 
 def _why(error: Exception) -> str:

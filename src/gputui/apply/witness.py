@@ -158,8 +158,10 @@ def confirm_gpus(engine: Engine, source: GpuSource, gpus: tuple[Gpu, ...], ref: 
         raise NotWell(
             f"drift: it was to get GPU {wanted} ({', '.join(expected.nodes) or 'no node'}); inside is {inside}"
         )
-    pids = frozenset(engine.pids(ref) or ())
     lists = process_lists(source, gpus)
+    every = [process for processes in lists.values() for process in processes or ()]
+    # The engine is asked for pids only where the kernel does not tell of which container a process is.
+    pids = frozenset(engine.pids(ref) or ()) if any(one.container_id is None for one in every) else frozenset()
 
     def is_its(process: GpuProcess) -> bool:
         return process.pid in pids or process.container_id == ref

@@ -9,7 +9,7 @@ import yaml
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.errors import GputuiError, UsageError
-from gputui.domain.plan import Transaction
+from gputui.domain.plan import Step, Transaction
 from gputui.domain.service import Edit, ServiceKey
 from gputui.project.applies import Applies
 from gputui.project.database import Database
@@ -41,7 +41,7 @@ def database(tmp_path: Path) -> Database:
         Revisions(made).insert(connection, saved)
     applies = Applies(made)
     number = applies.begin(Transaction(revision=1, operator="alice", reason="r", tasks=(), token="t"))
-    applies.keep_log(number, "llm", "old", (b"one", b"two"))
+    applies.keep_log(number, Step(action="recreate", service=KEY, name="llm", cause="moved"), "old", (b"one", b"two"))
     applies.end(number, "done", {"llm": "done"}, "")
     return made
 

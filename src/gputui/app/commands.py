@@ -229,7 +229,7 @@ class Commands:
 
     async def lifecycle(self, services: Sequence[Service], action: Literal["restart", "start", "stop"]) -> None:
         """Restart, start or stop services, as they are."""
-        names = [f"{one.key.project}/{one.name}" if one.key.project else one.name for one in services]
+        names = [one.key.full_name for one in services]
         shown = ", ".join(one.name for one in services)
         try:
             plan = self._room.lifecycle_plan(names, action)

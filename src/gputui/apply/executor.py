@@ -368,7 +368,7 @@ class Executor:
             gpus=self._gpus,
             patience=self._patience,
             tell=lambda text: self._event("operation", "waiting", text, one),
-            keep=lambda ref, lines: self._applies.keep_log(self._apply_id, one.task.step.name, ref, lines),
+            keep=lambda ref, lines: self._applies.keep_log(self._apply_id, one.task.step, ref, lines),
             abandoned=unit.failed.is_set,
             cancelled=self._cancelled,
         )

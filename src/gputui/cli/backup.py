@@ -7,16 +7,17 @@ from pathlib import Path
 
 from gputui.cli.change import ask
 from gputui.cli.output import say
-from gputui.cli.show import FIRST_LOOK_S, named
+from gputui.cli.show import FIRST_LOOK_S
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import NeedsAnswer, UsageError
+from gputui.domain.service import called
 
 
 def export(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`export state [FILE]`, `export run [SERVICE]`."""
     snapshot = room.wait_until_seen(FIRST_LOOK_S)
     if arguments.what == "run":
-        chosen = [named(snapshot, arguments.path)] if arguments.path else list(snapshot.services)
+        chosen = [called(snapshot.services, arguments.path)] if arguments.path else list(snapshot.services)
         for service in chosen:
             say(room.command_of(service.key))
         return 0

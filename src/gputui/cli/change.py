@@ -8,13 +8,13 @@ import time
 
 from gputui.cli import json_form
 from gputui.cli.output import say
-from gputui.cli.show import FIRST_LOOK_S, named, print_findings
+from gputui.cli.show import FIRST_LOOK_S, print_findings
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, NeedsAnswer, Unreachable, UsageError
 from gputui.domain.event import FALLBACK, HOW_TO_FINISH, ApplyEvent, ApplyRecord, Finish, Result, cut_off_text
 from gputui.domain.new_service import NewService
 from gputui.domain.plan import Plan
-from gputui.domain.service import Fallback, ServiceKey, TypedEdit
+from gputui.domain.service import Fallback, ServiceKey, TypedEdit, called
 from gputui.domain.snapshot import Snapshot
 
 EXIT: dict[Result, int] = {"done": 0, "rolled_back": 4, "failed": 5, "running": 5}
@@ -61,7 +61,7 @@ def assign(room: ControlRoom, arguments: argparse.Namespace) -> int:
         raise UsageError("nothing to assign", "say --gpus, --budget, --priority, --enable, --disable or --set")
     changes = [_argument(text) for text in arguments.set]
     snapshot = _seen(room)
-    service = named(snapshot, arguments.service)
+    service = called(snapshot.services, arguments.service)
     adopt = arguments.yes
     if service.origin == "found" and not service.adopted and not adopt:
         question = f"{service.name} is a container that gputui found. Adopt it, so that it may be changed from here?"
@@ -144,19 +144,18 @@ def print_plan(found: Plan) -> None:
 
 def apply(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`apply [SERVICE…]`, and `apply --resume`."""
-    _seen(room)
+    snapshot = _seen(room)
     if arguments.resume:
         return _finish(room, arguments, "go on")
     _ready(room)
     room.find_out()
     plain = room.plan(arguments.service, refresh=arguments.refresh)
-    kept = {step.service for step in plain.doing if step.name in arguments.keep_layer}
-    unknown = set(arguments.keep_layer) - {step.name for step in plain.doing if step.action == "recreate"}
-    if unknown:
-        raise UsageError(
-            f"--keep-layer {', '.join(sorted(unknown))}: is not made anew by this plan", "see `gputui plan`"
-        )
-    return _carry_out(room, room.preview(plain), arguments, "apply", keep_layers=frozenset(kept))
+    kept = frozenset(called(snapshot.services, name).key for name in arguments.keep_layer)
+    stays = kept - {step.service for step in plain.doing if step.action == "recreate"}
+    if stays:
+        names = ", ".join(sorted(key.short_name for key in stays))
+        raise UsageError(f"--keep-layer {names}: is not made anew by this plan", "see `gputui plan`")
+    return _carry_out(room, room.preview(plain), arguments, "apply", keep_layers=kept)
 
 
 def _ready(room: ControlRoom) -> None:

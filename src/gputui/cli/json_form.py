@@ -1,7 +1,6 @@
 """The JSON that scripts read. Its names are stable; unknown is null."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -65,15 +64,13 @@ def suggestion(found: Suggestion, snapshot: Snapshot) -> dict[str, Any]:
     """`suggest --json`."""
     indices = {gpu.uuid: gpu.index for gpu in snapshot.inventory.gpus}
     everything = (*found.assignments, *found.fixed)
-    several = Counter(one.name for one in everything)
     return versioned(
         {
             "strategy": found.strategy,
             "reserve_mib": found.reserve_mib,
             "proved_best": found.proved_best,
             "assignments": {
-                # Of services of one name in several projects, the project is told too.
-                one.name if several[one.name] == 1 else f"{one.service.project}/{one.name}": {
+                one.name: {
                     "gpus": list(one.gpus),
                     "indices": [indices.get(uuid) for uuid in one.gpus],
                     "budget_mib": one.budget_mib,

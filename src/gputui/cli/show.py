@@ -10,11 +10,10 @@ from typing import Any
 from gputui.cli import json_form
 from gputui.cli.output import say
 from gputui.control.room import ControlRoom
-from gputui.domain.errors import UsageError
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.log import LogLine, LogWindow
-from gputui.domain.service import Service
+from gputui.domain.service import Service, called
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.units import gib
 
@@ -314,7 +313,7 @@ KEPT_SHOWN = 40
 def logs(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`logs SERVICE [-f]`."""
     snapshot = room.wait_until_seen(FIRST_LOOK_S)
-    service = named(snapshot, arguments.service)
+    service = called(snapshot.services, arguments.service)
     if arguments.previous:
         _say_lines(room.previous_log(service.key), timestamps=arguments.timestamps)
         return 0
@@ -336,19 +335,3 @@ def _say_lines(lines: Sequence[LogLine], *, timestamps: bool) -> None:
     for line in lines:
         say(f"{line.at} {line.text}" if timestamps and line.at else line.text)
     sys.stdout.flush()
-
-
-def named(snapshot: Snapshot, name: str) -> Service:
-    """The service of that name; `project/name` tells apart what has the same name.
-
-    Raises:
-        UsageError: there is none, or there are several.
-    """
-    hits = [one for one in snapshot.services if name in (one.name, f"{one.key.project}/{one.name}")]
-    if len(hits) == 1:
-        return hits[0]
-    if not hits:
-        known = ", ".join(one.name for one in snapshot.services) or "none"
-        raise UsageError(f"there is no service “{name}”", f"services: {known}")
-    choices = " or ".join(f"{one.key.project or '(no project)'}/{one.name}" for one in hits)
-    raise UsageError(f"several services are called “{name}”", f"say {choices}")

@@ -410,7 +410,7 @@ class LocalControlRoom:
         for one in found:
             self._drafting.take_replacement(one.assignment)
         self._saving.save_draft(FALLBACK + "; ".join(one.text for one in found))
-        plan = self.plan([f"{one.service.key.project}/{one.service.name}" for one in found])
+        plan = self.plan([one.service.key.full_name for one in found])
         return self.apply(plan, FALLBACK + ", ".join(one.service.name for one in found))
 
     def _replacements(self, policies: frozenset[Fallback]) -> tuple[Replacement, ...]:
@@ -447,9 +447,7 @@ class LocalControlRoom:
 
     def previous_log(self, key: ServiceKey) -> tuple[LogLine, ...]:
         """The last lines of the container that this service had before."""
-        kept = self._saving.opened().applies.last_kept_log(
-            key.name if key.replica == 1 else f"{key.name}#{key.replica}"
-        )
+        kept = self._saving.opened().applies.last_kept_log(key)
         return tuple(LogLine(clean_log_line(line)) for line in kept.splitlines())
 
     def follow_log(self, key: ServiceKey, window: LogWindow) -> int:

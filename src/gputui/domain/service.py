@@ -1,10 +1,12 @@
 """A service: one container's worth of work, and where it runs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from gputui.domain.capabilities import MechanismName
 from gputui.domain.container import Container
+from gputui.domain.errors import UsageError
 from gputui.domain.launch import Launch
 from gputui.domain.loading import Loading
 from gputui.domain.model import ModelFiles
@@ -28,6 +30,16 @@ class ServiceKey:
         """The key that `str()` wrote."""
         host, project, name, replica = text.rsplit("/", 3)
         return cls(host, project, name, int(replica))
+
+    @property
+    def short_name(self) -> str:
+        """Its name, with the replica number from the second on."""
+        return self.name if self.replica == 1 else f"{self.name}#{self.replica}"
+
+    @property
+    def full_name(self) -> str:
+        """The same with its project; `/name` for a plain container."""
+        return f"{self.project}/{self.short_name}"
 
 
 Fallback = Literal["never", "ask", "auto"]
@@ -91,6 +103,7 @@ class Service:
     is gone when it starts, `mechanism` the way in which its file wants its GPUs given. `sees_all_devices`: its
     container, or the one that its file describes, is `privileged` or has /dev mounted. `priority_set` is the priority
     that was assigned here, over that of its file. `loading` is how far a container is that started a short while ago.
+    `shares_name`: another service of the host has its name too, in another project.
     """
 
     key: ServiceKey
@@ -128,11 +141,12 @@ class Service:
     privileged: bool = False
     not_carried: tuple[str, ...] = ()
     loading: Loading | None = None
+    shares_name: bool = False
 
     @property
     def name(self) -> str:
-        """What a person calls it: its name, with the replica number from the second on."""
-        return self.key.name if self.key.replica == 1 else f"{self.key.name}#{self.key.replica}"
+        """What a person calls it: no two services of a host are called the same."""
+        return self.key.full_name if self.shares_name else self.key.short_name
 
     @property
     def state(self) -> str:
@@ -143,3 +157,18 @@ class Service:
     def running(self) -> bool:
         """A container of it runs."""
         return self.container is not None and self.container.running
+
+
+def called(services: Sequence[Service], name: str) -> Service:
+    """The service of that name; `project/name` tells apart what has the same name.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    hits = [one for one in services if name in (one.key.short_name, one.key.full_name)]
+    if len(hits) == 1:
+        return hits[0]
+    if not hits:
+        known = ", ".join(one.name for one in services) or "none"
+        raise UsageError(f"there is no service “{name}”", f"services: {known}")
+    raise UsageError(f"several services are called “{name}”", f"say {' or '.join(one.name for one in hits)}")

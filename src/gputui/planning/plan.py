@@ -10,7 +10,7 @@ from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import Gpu, labels_by_uuid
 from gputui.domain.plan import ContainerView, Plan, Step, StepAction
-from gputui.domain.service import Service, ServiceKey
+from gputui.domain.service import Service, ServiceKey, called
 from gputui.domain.text import mask_secret
 from gputui.planning.budget import all_edits
 from gputui.planning.container_view import container_view, view_of
@@ -99,22 +99,12 @@ def lifecycle_plan(
 
 
 def select(services: Sequence[Service], names: Collection[str]) -> list[Service]:
-    """The services of these names; `project/name` tells apart what has the same name.
+    """The services of these names.
 
     Raises:
         UsageError: there is none of that name, or several.
     """
-    chosen = []
-    for name in names:
-        hits = [one for one in services if name in (one.name, f"{one.key.project}/{one.name}")]
-        if not hits:
-            known = ", ".join(service.name for service in services) or "none"
-            raise UsageError(f"there is no service “{name}”", f"services: {known}")
-        if len(hits) > 1:
-            names_ = " or ".join(f"{one.key.project or '(no project)'}/{one.name}" for one in hits)
-            raise UsageError(f"several services are called “{name}”", f"say {names_}")
-        chosen.append(hits[0])
-    return chosen
+    return [called(services, name) for name in names]
 
 
 def _step(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> Step:

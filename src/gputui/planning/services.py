@@ -1,5 +1,6 @@
 """Which services there are: what Compose files name, what runs on the engine, and what was assigned, joined."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -96,7 +97,9 @@ def join_services(world: World, assignments: Assignments) -> tuple[Service, ...]
         saved = saved_by_key.get(key)
         if key not in named and (uses_gpus(container) or container.id in used or (saved and saved.adopted)):
             services.append(_service(key, None, container, saved, world, used))
-    return tuple(sorted(services, key=lambda service: service.key))
+    shared = Counter(service.key.short_name for service in services)
+    told_apart = [replace(one, shares_name=shared[one.key.short_name] > 1) for one in services]
+    return tuple(sorted(told_apart, key=lambda service: service.key))
 
 
 def _service(

@@ -12,7 +12,8 @@ from gputui.domain.errors import Conflict, UsageError
 from gputui.domain.event import ApplyEvent, ApplyRecord, EventKind, Progress, Result
 from gputui.domain.moments import moment
 from gputui.domain.operation import WATCH_TEXT
-from gputui.domain.plan import Transaction
+from gputui.domain.plan import Step, Transaction
+from gputui.domain.service import ServiceKey
 from gputui.project.clock import now, seconds_since
 from gputui.project.database import Database
 from gputui.project.json_values import from_json, to_json
@@ -239,19 +240,24 @@ class Applies:
             rows = connection.execute("SELECT service, log FROM kept_logs WHERE apply_id = ?", (apply_id,)).fetchall()
         return {str(row[0]): zlib.decompress(row[1]) for row in rows}
 
-    def last_kept_log(self, service: str) -> bytes:
+    def last_kept_log(self, service: ServiceKey) -> bytes:
         """The log of this service that was kept last; empty where none was."""
         with self._database.reading() as connection:
-            query = "SELECT log FROM kept_logs WHERE service = ? ORDER BY apply_id DESC LIMIT 1"
-            row = connection.execute(query, (service,)).fetchone()
+            # Those of an older gputui have no full name.
+            query = (
+                "SELECT log FROM kept_logs WHERE full_name = ? OR (full_name IS NULL AND service = ?)"
+                " ORDER BY apply_id DESC LIMIT 1"
+            )
+            row = connection.execute(query, (service.full_name, service.short_name)).fetchone()
         return zlib.decompress(row[0]) if row else b""
 
-    def keep_log(self, apply_id: int, service: str, container_id: str, lines: Iterable[bytes]) -> None:
+    def keep_log(self, apply_id: int, step: Step, container_id: str, lines: Iterable[bytes]) -> None:
         """Keep the last lines of a container that is about to be removed."""
+        log = zlib.compress(b"\n".join(lines))
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO kept_logs VALUES (?, ?, ?, ?)",
-                (apply_id, service, container_id, zlib.compress(b"\n".join(lines))),
+                "INSERT OR REPLACE INTO kept_logs VALUES (?, ?, ?, ?, ?)",
+                (apply_id, step.name, container_id, log, step.service.full_name),
             )
 
 

@@ -20,10 +20,13 @@ from tests.lab.driver import StandInGpu, uuid_of
 from tests.lab.engine import GROUP, USER, as_user
 
 SERVICES = 8
+GPUS = 8
 ROUNDS = 5
 
 
-def compose_text() -> str:
+def compose_text(services: int) -> str:
+    """As many services, one GPU each, in turn."""
+
     def body(gpu: int) -> dict[str, object]:
         request = {"driver": "nvidia", "device_ids": [uuid_of(gpu)], "capabilities": ["gpu"]}
         return {
@@ -32,7 +35,26 @@ def compose_text() -> str:
             "deploy": {"resources": {"reservations": {"devices": [request]}}},
         }
 
-    return json.dumps({"name": "bench", "services": {f"s{gpu}": body(gpu) for gpu in range(SERVICES)}})
+    return json.dumps({"name": "bench", "services": {f"s{one}": body(one % GPUS) for one in range(services)}})
+
+
+def prepared(lab: Lab, services: int) -> tuple[Path, list[str]]:
+    """The folder of a Compose project that runs, and the command that brought it up."""
+    lab.driver.gpus = [StandInGpu(index, uuid_of(index)) for index in range(GPUS)]
+    lab.driver.write()
+    base = lab.folder / "bench"
+    lab.state, lab.home, folder = base / "state", base / "home", base / "home" / "bench"
+    for path in (base, lab.state, lab.home, folder):
+        path.mkdir()
+        os.chown(path, USER, GROUP)
+    (folder / "compose.json").write_text(compose_text(services))
+    compose = lab.folder / "bin" / "docker-compose"
+    package = next(Path(sys.executable).parents[1].glob("lib/python3*/site-packages/compose"))
+    shutil.copy(max((one for one in package.rglob("*") if one.is_file()), key=lambda one: one.stat().st_size), compose)
+    compose.chmod(0o755)
+    up = [str(compose), "-f", "compose.json", "up", "-d"]
+    run(lab, folder, up)
+    return folder, up
 
 
 def carried_out_s(lab: Lab) -> float:
@@ -56,21 +78,8 @@ def run(lab: Lab, folder: Path, command: list[str]) -> float:
 
 
 def measured(lab: Lab) -> tuple[list[float], list[float], list[float]]:
-    lab.driver.gpus = [StandInGpu(index, uuid_of(index)) for index in range(SERVICES)]
-    lab.driver.write()
-    base = lab.folder / "bench"
-    lab.state, lab.home, folder = base / "state", base / "home", base / "home" / "bench"
-    for path in (base, lab.state, lab.home, folder):
-        path.mkdir()
-        os.chown(path, USER, GROUP)
-    (folder / "compose.json").write_text(compose_text())
-    compose = lab.folder / "bin" / "docker-compose"
-    package = next(Path(sys.executable).parents[1].glob("lib/python3*/site-packages/compose"))
-    shutil.copy(max((one for one in package.rglob("*") if one.is_file()), key=lambda one: one.stat().st_size), compose)
-    compose.chmod(0o755)
+    folder, up = prepared(lab, SERVICES)
     theirs, ours, carried_out = [], [], []
-    up = [str(compose), "-f", "compose.json", "up", "-d"]
-    run(lab, folder, up)
     gputui = [str(lab.bin / "gputui"), "--file", "compose.json"]
     for number in range(ROUNDS):
         theirs.append(run(lab, folder, [*up, "--force-recreate"]))

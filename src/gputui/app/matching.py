@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import re2
-
 LONGEST = 200
 """Characters of a pattern; a longer one is nobody's."""
 
@@ -18,6 +16,8 @@ def pattern_of(text: str) -> Pattern | None:
     text = text[:LONGEST]
     if not text:
         return None
+    import re2  # noqa: PLC0415 - it takes 2.5 MB, and is needed where something is typed
+
     options = re2.Options()
     options.case_sensitive = text != text.lower()
     options.log_errors = False

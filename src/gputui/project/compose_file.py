@@ -30,7 +30,7 @@ OVERRIDE_NAME = "docker-compose.gpu-override.yml"
 class Extension(BaseModel):
     """`x-gputui` of a service."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     backend: Literal["vllm", "sglang", "tensorrt_llm", "tgi", "llama_cpp", "pytorch", "generic"] | None = None
     model: str | None = None
@@ -46,7 +46,7 @@ class Extension(BaseModel):
 class ProjectExtension(BaseModel):
     """`x-gputui` at the top of a file."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     path_aliases: dict[str, str] = {}
 

@@ -16,7 +16,7 @@ Words = str | list[Scalar]
 class _Shape(BaseModel):
     """Keys that are not named may hold anything: they are not read, or are told not to be carried."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True, defer_build=True)
 
 
 class Device(_Shape):

@@ -31,7 +31,7 @@ _TABLES = {
 class StateFile(BaseModel):
     """The file."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     format: Literal[1]
     kind: Literal["gputui state"]
@@ -216,7 +216,7 @@ def _number(row: Sequence[str | int | None]) -> int:
 class _Written(BaseModel):
     """One service of a `gpu-assignments.yml`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     gpus: list[str | int] = []
     uuids: list[str] = []

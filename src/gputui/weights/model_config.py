@@ -20,7 +20,7 @@ _OBJECT = TypeAdapter(dict[str, object])
 class _Counts(BaseModel):
     """The figures that are read, each possibly missing; any other type of value counts as missing."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     num_hidden_layers: int | None = Field(None, ge=1, le=100_000)
     num_attention_heads: int | None = Field(None, ge=1, le=100_000)

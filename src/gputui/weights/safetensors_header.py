@@ -31,7 +31,7 @@ _Size = Annotated[int, Field(ge=0, le=2**62)]
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore", defer_build=True)
 
     dtype: str
     shape: list[_Size]

@@ -77,14 +77,23 @@ class RowTable(DataTable[Text], inherit_bindings=False):
         if list(wanted) != list(self._shown):
             self._rebuild(wanted, selected or self.selected_key)
             return
-        for key, row in wanted.items():
-            before = self._shown[key]
-            for column in self._fitting:
-                cell = row.cells[column.title]
-                old = before.cells[column.title]
-                if cell != old or cell.style != old.style:  # Rich's texts are equal whatever their own style
-                    self.update_cell(key, column.title, cell)
+        changed = [
+            (key, column.title)
+            for key, row in wanted.items()
+            for column in self._fitting
+            if _looks_different(row.cells[column.title], self._shown[key].cells[column.title])
+        ]
+        if changed:
+            self._forget_renders()
+        for key, title in changed:
+            self.update_cell(key, title, wanted[key].cells[title])
         self._shown = wanted
+
+    def _forget_renders(self) -> None:
+        """A cell that changes makes Textual render every cell anew; what it rendered before it would keep, up to 10 000
+        cells or 15 MB, and never use."""
+        for cache in (self._line_cache, self._row_render_cache, self._row_renderable_cache, self._cell_render_cache):
+            cache.clear()
 
     def _rebuild(self, wanted: dict[str, Row], selected: str | None) -> None:
         place = self.cursor_row
@@ -166,3 +175,8 @@ class RowTable(DataTable[Text], inherit_bindings=False):
         self.chosen = titles
         self._lay_out()
         self.post_message(self.ColumnsChosen(self))
+
+
+def _looks_different(cell: Text, other: Text) -> bool:
+    """Rich's texts are equal whatever their own style."""
+    return cell != other or cell.style != other.style

@@ -47,7 +47,7 @@ class Sampler:
     ) -> None:
         self.host = host
         """The host's name."""
-        self._named_by_engine = named_by_engine
+        self._is_named = not named_by_engine
         self._connected = connected
         self._aliases = path_aliases
         self._mechanism = mechanism
@@ -73,8 +73,9 @@ class Sampler:
         self._loading.start()
 
     def _learn_host(self, status: EngineStatus) -> None:
-        if self._named_by_engine and status.info is not None:
+        if not self._is_named and status.info is not None:
             self.host = status.info.hostname or self.host
+            self._is_named = True
         self._connected(status)
 
     def close(self) -> None:
@@ -169,9 +170,9 @@ class Sampler:
         return self._compose.note
 
     def services(self, assignments: Assignments) -> tuple[Service, ...]:
-        """The services as they are with these assignments; none before the engine was asked what the host is called,
-        for that is part of their keys."""
-        if self._named_by_engine and self.engine.pending:
+        """The services as they are with these assignments; none before the engine told what the host is called, for
+        that is part of their keys."""
+        if not self._is_named:
             return ()
         world = World(
             host=self.host,

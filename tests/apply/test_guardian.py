@@ -1,5 +1,7 @@
 """What was just made is looked after while somebody else's `docker compose up` may be about to take it away."""
 
+from dataclasses import replace
+
 import pytest
 
 from gputui.apply import guardian
@@ -55,6 +57,27 @@ def test_one_that_is_replaced_is_let_go_at_once(engine: SimulatedEngine, monkeyp
     other = made(engine)
     guard(engine, ref)
     assert engine.inspect(SPEC.name).id == other
+
+
+def test_who_takes_one_away_may_take_another_soon(engine: SimulatedEngine) -> None:
+    other = replace(SPEC, name="stack-other-1")
+    one, two = made(engine), made(engine, other)
+    engine.remove(one)
+    made(engine)
+
+    def replaced() -> bool:
+        """Somebody else's container stands in for the one; the other goes only now."""
+        if any(container.id == two for container in engine.containers()):
+            engine.remove(two)
+        return True
+
+    Guardian(engine).guard(
+        [
+            Watched(ref=one, bring_back=lambda: made(engine), is_replaced=replaced),
+            Watched(ref=two, bring_back=lambda: made(engine, other), is_replaced=lambda: stands_in(engine, other, two)),
+        ]
+    )
+    assert sorted(names(engine)) == [("stack-other-1", True), (SPEC.name, True)]
 
 
 def test_a_stranger_with_its_name_does_not_stand_in_for_it(engine: SimulatedEngine) -> None:

@@ -16,7 +16,6 @@ from gputui.gpus.simulated_source import SimulatedSource
 from gputui.project.scenario_file import read_scenario
 from gputui.project.state_dir import StateDir
 
-
 COMPOSE = """
 name: stack
 services:

@@ -1,15 +1,19 @@
 """People who share a server have services of the same name, each in a project of their own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from gputui.control.local import LocalControlRoom
+from gputui.domain.assignment import Assignments
 from gputui.domain.errors import UsageError
 from gputui.domain.service import Service, TypedEdit, called
+from gputui.project.generated_files import assignments_text
 from gputui.project.packaged_files import packaged
+from gputui.project.state_file import read_assignments
 from tests.app.conftest import Opening, open_room  # noqa: F401 - a fixture
 
 
@@ -74,3 +78,33 @@ def test_a_finding_is_about_one_of_them(room: LocalControlRoom) -> None:
     alice = called(services(room), "alice/llm")
     room.edit([alice.key], TypedEdit(gpus="none"), adopt=True)
     assert {one.service for one in room.plan().findings} == {"alice/llm"}
+
+
+def test_what_was_written_down_is_found_when_names_are_shared_later_or_no_more(room: LocalControlRoom) -> None:
+    alice = called(services(room), "alice/llm")
+    assert alice.was_called("alice/llm")
+    assert not alice.was_called("llm"), "it may have been bob's"
+    alone = replace(alice, shares_name=False)
+    assert alone.was_called("llm") and alone.was_called("alice/llm")
+
+
+def test_the_file_beside_the_compose_file_holds_both_and_is_read_back(room: LocalControlRoom) -> None:
+    alice, bob = (called(services(room), name) for name in ("alice/llm", "bob/llm"))
+    room.edit([alice.key], TypedEdit(gpus="7"), adopt=True)
+    room.edit([bob.key], TypedEdit(gpus="6"), adopt=True)
+    saved = room.save("both")
+    gpus = room.snapshot().inventory.gpus
+    written = yaml.safe_load(assignments_text(saved, gpus))
+    assert written["assignments"].keys() == {"/llm", "alice/llm", "bob/llm"}
+    keys = [one.key for one in services(room)]
+    read = read_assignments(written, keys, saved, gpus, "alice")
+    assert read.left == ()
+    assert {item.key: item.gpus for item in read.assignments.items} == {item.key: item.gpus for item in saved.items}
+
+
+def test_a_name_in_the_file_that_may_mean_several_is_told_and_not_guessed(room: LocalControlRoom) -> None:
+    keys = [one.key for one in services(room)]
+    gpus = room.snapshot().inventory.gpus
+    read = read_assignments({"assignments": {"llm": {"gpus": ["3"]}}}, keys, Assignments(), gpus, "alice")
+    assert read.assignments.items == ()
+    assert read.left == ("llm: it may be /llm or alice/llm or bob/llm",)

@@ -273,7 +273,7 @@ class Executor:
             Watched(
                 ref=one.parts.new,
                 bring_back=partial(self._revive, one, unit),
-                is_replaced=partial(stands_in, self._engine, _lasting_spec(one), one.parts.new),
+                is_replaced=partial(self._is_replaced, one),
             )
             for unit in self._units
             if unit.committed
@@ -281,6 +281,9 @@ class Executor:
             if one.parts.new is not None and one.task.step.service.project
         )
         self._guardian.close()
+
+    def _is_replaced(self, one: Running) -> bool:
+        return one.parts.new is not None and stands_in(self._engine, _lasting_spec(one), one.parts.new)
 
     # --- taking back ----------------------------------------------------------------------------------------------
 

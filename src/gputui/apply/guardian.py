@@ -115,6 +115,8 @@ class Guardian:
                     continue
                 # Whoever took it away may be putting another one in its place.
                 since = gone.setdefault(ref, time.monotonic())
+                # Who takes one away may be about to take another.
+                until = max(until, since + REPLACED_S + GUARD_S)
                 replaced = one.is_replaced()
                 if not replaced and time.monotonic() - since < REPLACED_S:
                     continue
@@ -125,5 +127,5 @@ class Guardian:
                     with suppress(GputuiError):
                         again = replace(one, ref=one.bring_back())
                         watched[again.ref] = again
-                        until = time.monotonic() + GUARD_S
+                        until = max(until, time.monotonic() + GUARD_S)
             time.sleep(LOOK_S)

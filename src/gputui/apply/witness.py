@@ -160,8 +160,9 @@ def confirm_gpus(engine: Engine, source: GpuSource, gpus: tuple[Gpu, ...], ref: 
         )
     lists = process_lists(source, gpus)
     every = [process for processes in lists.values() for process in processes or ()]
-    # The engine is asked for pids only where the kernel does not tell of which container a process is.
-    pids = frozenset(engine.pids(ref) or ()) if any(one.container_id is None for one in every) else frozenset()
+    # The engine is asked for pids only where the kernel does not tell of which container each process is.
+    told = any(one.container_id == ref for one in every) and all(one.container_id is not None for one in every)
+    pids = frozenset() if told else frozenset(engine.pids(ref) or ())
 
     def is_its(process: GpuProcess) -> bool:
         return process.pid in pids or process.container_id == ref

@@ -1,7 +1,7 @@
 """The JSON that scripts read. Its names are stable; unknown is null."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from gputui.domain.finding import Finding
 from gputui.domain.gpu import GpuProcess, Reading
 from gputui.domain.gpu_details import GpuDetails
 from gputui.domain.plan import Plan, Step
-from gputui.domain.service import Edit, Service
+from gputui.domain.service import Edit, Service, ServiceKey, told_apart
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.suggestion import Suggestion
 from gputui.domain.text import mask_secret
@@ -240,16 +240,17 @@ def finding(one: Finding) -> dict[str, Any]:
 
 def plan(found: Plan) -> dict[str, Any]:
     """`plan --json`: the steps that do something."""
+    names = {step.service: step.name for step in found.steps}
     return versioned(
         {
             "revision": found.revision,
-            "steps": [_step(step) for step in found.doing],
+            "steps": [_step(step, names) for step in found.doing],
             "findings": [finding(one) for one in found.findings],
         }
     )
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _step(step: Step, names: Mapping[ServiceKey, str]) -> dict[str, Any]:
     return {
         "action": step.action,
         "service": step.name,
@@ -259,7 +260,7 @@ def _step(step: Step) -> dict[str, Any]:
         "edits": [_edit(one) for one in step.edits],
         "diff": list(step.diff),
         "unit": step.unit,
-        "after": [key.name for key in step.after],
+        "after": [names[key] for key in step.after],
         "writable_layer_bytes": step.layer.size_bytes if step.layer else None,
     }
 
@@ -293,8 +294,10 @@ def history(revisions: tuple[Assignments, ...], applies: tuple[ApplyRecord, ...]
                     "author": one.author,
                     "reason": one.reason,
                     "assignments": {
-                        item.key.name: {"gpus": list(item.gpus), "enabled": item.enabled, "adopted": item.adopted}
-                        for item in one.items
+                        name: {"gpus": list(item.gpus), "enabled": item.enabled, "adopted": item.adopted}
+                        for item, name in zip(
+                            one.items, told_apart([item.key for item in one.items]).values(), strict=True
+                        )
                     },
                 }
                 for one in revisions

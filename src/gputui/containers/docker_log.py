@@ -38,6 +38,7 @@ def log_stream(client: Any, ref: str, window: LogWindow, timeout_s: int) -> Iter
         _speak("HTTP/1.0", client, request, settings)
     response = client.send(request, timeout=(timeout_s, None), **settings)
     if response.status_code == UPGRADE_REQUIRED:
+        response.close()
         _speak("HTTP/1.1", client, request, settings)
         response = client.send(request, timeout=(timeout_s, None), **settings)
     try:

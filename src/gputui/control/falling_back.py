@@ -29,7 +29,7 @@ def replacements(
     found = []
     gpus = [reading.gpu for reading in readings]
     for name, missing in record.missing.items():
-        service = next((one for one in services if one.name == name), None)
+        service = next((one for one in services if one.was_called(name)), None)
         if service is None or service.fallback not in policies or not set(missing) & set(service.assigned):
             continue
         there = [reading for reading in readings if reading.gpu.uuid not in missing]

@@ -344,7 +344,7 @@ class LocalControlRoom:
         """Seconds that this service usually takes until it serves."""
         service = self._service(key)
         with suppress(GputuiError):
-            seen = self._saving.opened().applies.start_times(service.name)
+            seen = self._saving.opened().applies.start_times((service.name, service.key.full_name))
             if seen:
                 return median(seen)
         return start_s(service)

@@ -1,6 +1,7 @@
 """A service: one container's worth of work, and where it runs."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -148,6 +149,11 @@ class Service:
         """What a person calls it: no two services of a host are called the same."""
         return self.key.full_name if self.shares_name else self.key.short_name
 
+    def was_called(self, name: str) -> bool:
+        """Whether something that was written down is about this service: what shares its name may have come later, or
+        be gone by now."""
+        return name in (self.name, self.key.full_name)
+
     @property
     def state(self) -> str:
         """The container's state, or `not created`."""
@@ -157,6 +163,12 @@ class Service:
     def running(self) -> bool:
         """A container of it runs."""
         return self.container is not None and self.container.running
+
+
+def told_apart(keys: Collection[ServiceKey]) -> dict[ServiceKey, str]:
+    """What each of these is called: with its project, where its name alone would mean several."""
+    several = Counter(key.short_name for key in keys)
+    return {key: key.full_name if several[key.short_name] > 1 else key.short_name for key in keys}
 
 
 def called(services: Sequence[Service], name: str) -> Service:

@@ -1,6 +1,5 @@
 """Which services there are: what Compose files name, what runs on the engine, and what was assigned, joined."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from gputui.domain.loading import Loading
 from gputui.domain.model import ModelFiles
 from gputui.domain.moments import moment
 from gputui.domain.peak import PeakKey
-from gputui.domain.service import Edit, Service, ServiceKey
+from gputui.domain.service import Edit, Service, ServiceKey, told_apart
 from gputui.domain.serving import Serving
 from gputui.planning.argument_edit import with_argument
 from gputui.planning.arguments import CommandLine, command_line
@@ -97,9 +96,9 @@ def join_services(world: World, assignments: Assignments) -> tuple[Service, ...]
         saved = saved_by_key.get(key)
         if key not in named and (uses_gpus(container) or container.id in used or (saved and saved.adopted)):
             services.append(_service(key, None, container, saved, world, used))
-    shared = Counter(service.key.short_name for service in services)
-    told_apart = [replace(one, shares_name=shared[one.key.short_name] > 1) for one in services]
-    return tuple(sorted(told_apart, key=lambda service: service.key))
+    names = told_apart([service.key for service in services])
+    services = [replace(one, shares_name=names[one.key] == one.key.full_name) for one in services]
+    return tuple(sorted(services, key=lambda service: service.key))
 
 
 def _service(

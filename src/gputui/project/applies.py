@@ -193,14 +193,15 @@ class Applies:
             for row in rows
         )
 
-    def start_times(self, service: str, limit: int = 5) -> tuple[float, ...]:
-        """How many seconds this service took to come up in the last applies that succeeded, the newest first."""
+    def start_times(self, names: tuple[str, str], limit: int = 5) -> tuple[float, ...]:
+        """How many seconds the service of these names took to come up in the last applies that succeeded, the newest
+        first."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT e.apply_id, e.at, e.text, e.progress FROM events e JOIN applies a ON a.id = e.apply_id"
-                " WHERE a.result = 'done' AND e.service = ? AND e.kind = 'operation' AND e.text LIKE ?"
+                " WHERE a.result = 'done' AND e.service IN (?, ?) AND e.kind = 'operation' AND e.text LIKE ?"
                 " ORDER BY e.apply_id DESC, e.number LIMIT ?",
-                (service, f"{WATCH_TEXT}%", 40 * limit),
+                (*names, f"{WATCH_TEXT}%", 40 * limit),
             ).fetchall()
         began: dict[int, float | None] = {}
         took: dict[int, float] = {}

@@ -10,6 +10,7 @@ from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import ComposeProject
 from gputui.domain.gpu import Gpu
 from gputui.domain.plan import ContainerView
+from gputui.domain.service import told_apart
 from gputui.domain.text import mask_secret
 
 ASSIGNMENTS_NAME = "gpu-assignments.yml"
@@ -22,9 +23,10 @@ def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
     """`gpu-assignments.yml`: who has what, to be read by people."""
     labels = {gpu.uuid: gpu for gpu in gpus}
     services = {}
+    names = told_apart([item.key for item in assignments.items])
     for item in assignments.items:
         known = [labels.get(uuid) for uuid in item.gpus]
-        services[_name(item)] = {
+        services[names[item.key]] = {
             "gpus": [gpu.label if gpu else uuid for gpu, uuid in zip(known, item.gpus, strict=True)],
             "uuids": list(item.gpus),
             "enabled": item.enabled,
@@ -41,10 +43,6 @@ def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
         "assignments": services,
     }
     return _HEAD.format(revision=assignments.revision) + yaml.safe_dump(body, sort_keys=False)
-
-
-def _name(item: Assignment) -> str:
-    return item.key.name if item.key.replica == 1 else f"{item.key.name}#{item.key.replica}"
 
 
 class _Override(list[object]):

@@ -246,14 +246,15 @@ def read_assignments(
     written = found.get("assignments")
     if not isinstance(written, dict):
         raise UsageError("assignments: a mapping of services is expected", "see a file that gputui wrote")
-    by_name = {(key.name if key.replica == 1 else f"{key.name}#{key.replica}"): key for key in keys}
     by_label = {gpu.label: gpu.uuid for gpu in gpus} | {gpu.uuid: gpu.uuid for gpu in gpus}
     items, left = [], []
     for name, entry in written.items():
-        key = by_name.get(str(name))
-        if key is None:
-            left.append(f"{clean(str(name), 60)}: there is no such service")
+        hits = _meant(str(name), keys, before)
+        if len(hits) != 1:
+            why = f"it may be {' or '.join(key.full_name for key in hits)}" if hits else "there is no such service"
+            left.append(f"{clean(str(name), 60)}: {why}")
             continue
+        (key,) = hits
         try:
             one = _Written.model_validate(entry)
         except ValidationError as error:
@@ -282,6 +283,14 @@ def read_assignments(
             )
         )
     return ReadAssignments(assignments=Assignments(items=tuple(items)), left=tuple(left))
+
+
+def _meant(name: str, keys: Sequence[ServiceKey], before: Assignments) -> list[ServiceKey]:
+    """The services that a name in the file may mean; where it is the name of several, those that have an assignment,
+    for only these were written into it."""
+    hits = [key for key in keys if name in (key.short_name, key.full_name)]
+    assigned = [key for key in hits if before.of(key) is not None]
+    return assigned if len(hits) > 1 and assigned else hits
 
 
 def _edit(argument: str, value: str | None, old: Assignment | None, operator: str) -> Edit:

@@ -246,7 +246,8 @@ class MainScreen(Screen[None]):
         else:
             self._tell(f"the apply {outcome_text(record)}: {record.message}", "error")
             services = self._snapshot.services if self._snapshot else ()
-            if any(one.fallback == "ask" and one.name in record.missing for one in services) and not self._readonly:
+            asks = [one for one in services if one.fallback == "ask"]
+            if any(one.was_called(name) for one in asks for name in record.missing) and not self._readonly:
                 self.action_fall_back()
 
     @on(FindingPane.Chosen)

@@ -99,7 +99,7 @@ class LaunchPane(Vertical, can_focus=True):
         """Follow the log of the service whose turn it is; none, where the pane is not seen."""
         # Of several that load at once, the one that began last.
         name = next(reversed(self._waiting), self._service)
-        service = next((one for one in services if one.name == name), None)
+        service = next((one for one in services if name and one.was_called(name)), None)
         pane = self.query_one(LogPane)
         if service is None:
             pane.stop()

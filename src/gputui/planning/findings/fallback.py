@@ -20,7 +20,7 @@ def gone_at_start(services: Sequence[Service], gpus: Sequence[Gpu], last: ApplyR
     """What the last apply found missing, as long as it is assigned."""
     found = []
     for service in services:
-        missing = last.missing.get(service.name, ()) if last else ()
+        missing = next((gone for name, gone in last.missing.items() if service.was_called(name)), ()) if last else ()
         if set(missing) & set(service.assigned):
             text = f"GPU {labels_of(missing, gpus)} was gone when {service.name} was to start; it runs as before"
             found.append(about(service, "gpu-gone-at-start", "warning", text, _FIXES[service.fallback], missing[0]))
@@ -32,5 +32,5 @@ def fell_back(services: Sequence[Service], reason: str) -> list[Finding]:
     return [
         about(service, "fell-back", "info", f"{service.name}: {reason}", "assign it its GPU again when that is back")
         for service in services
-        if reason.startswith(FALLBACK) and f" {service.name} " in reason
+        if reason.startswith(FALLBACK) and any(f" {name} " in reason for name in (service.name, service.key.full_name))
     ]

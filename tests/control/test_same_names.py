@@ -9,7 +9,9 @@ import yaml
 
 from gputui.control.local import LocalControlRoom
 from gputui.domain.assignment import Assignments
+from gputui.domain.assignment_difference import revision_difference
 from gputui.domain.errors import UsageError
+from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.service import Service, TypedEdit, called
 from gputui.project.generated_files import assignments_text
 from gputui.project.packaged_files import packaged
@@ -108,3 +110,12 @@ def test_a_name_in_the_file_that_may_mean_several_is_told_and_not_guessed(room: 
     read = read_assignments({"assignments": {"llm": {"gpus": ["3"]}}}, keys, Assignments(), gpus, "alice")
     assert read.assignments.items == ()
     assert read.left == ("llm: it may be /llm or alice/llm or bob/llm",)
+
+
+def test_the_difference_of_two_revisions_says_whose_it_is(room: LocalControlRoom) -> None:
+    alice, bob = (called(services(room), name) for name in ("alice/llm", "bob/llm"))
+    room.edit([alice.key, bob.key], TypedEdit(gpus="6"), adopt=True)
+    one = room.save("both")
+    room.edit([alice.key], TypedEdit(gpus="7"), adopt=False)
+    lines = revision_difference(one, room.save("alice's"), labels_by_uuid(room.snapshot().inventory.gpus))
+    assert lines == ("alice/llm: GPUs 6 → 7",)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gputui.domain.assignment import Assignment, Assignments
+from gputui.domain.service import told_apart
 from gputui.domain.text import mask_secret
 from gputui.domain.units import gib
 
@@ -12,11 +13,12 @@ def revision_difference(one: Assignments, other: Assignments, labels: Mapping[st
     before = {item.key: item for item in one.items}
     after = {item.key: item for item in other.items}
     lines = []
-    for key in sorted(before.keys() | after.keys()):
+    names = told_apart(before.keys() | after.keys())
+    for key in sorted(names):
         old, new = before.get(key), after.get(key)
         if old == new:
             continue
-        name = key.name if key.replica == 1 else f"{key.name}#{key.replica}"
+        name = names[key]
         if old is None or new is None:
             text = assignment_text(new, labels) if new else "not in it any more"
             lines.append(f"{name}: {'new: ' if old is None else ''}{text}")

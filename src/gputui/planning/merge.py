@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from gputui.domain.assignment import Assignment, Draft
 from gputui.domain.gpu import Gpu
+from gputui.domain.service import told_apart
 from gputui.planning.plan import labels_of
 from gputui.planning.spec_edit import edits_text, gib_down
 
@@ -11,9 +12,10 @@ from gputui.planning.spec_edit import edits_text, gib_down
 def conflict_text(draft: Draft, gpus: Sequence[Gpu]) -> str:
     """For each service in conflict what the other operator saved, and what is edited here."""
     lines = []
+    names = told_apart({*draft.conflicts, *(item.key for item in draft.saved.items)})
     for key in draft.conflicts:
         theirs, mine = draft.saved.of(key), draft.current.of(key)
-        lines.append(f"{key.name} is {_described(theirs, gpus)} now; yours is {_described(mine, gpus)}")
+        lines.append(f"{names[key]} is {_described(theirs, gpus)} now; yours is {_described(mine, gpus)}")
     return f"{draft.saved.author} saved revision {draft.saved.revision} meanwhile: " + "; ".join(lines)
 
 

@@ -19,6 +19,7 @@ from gputui.domain.assignment_difference import assignment_text, revision_differ
 from gputui.domain.errors import GputuiError
 from gputui.domain.event import ApplyRecord
 from gputui.domain.gpu import labels_by_uuid
+from gputui.domain.service import told_apart
 from gputui.domain.snapshot import Snapshot
 
 COLUMNS = (
@@ -131,11 +132,12 @@ class HistoryPane(TablePane):
     def _revision_text(self, number: int) -> str:
         one = self._revisions[number]
         before = self._revisions.get(number - 1, Assignments())
+        names = told_apart([item.key for item in one.items])
         lines = [
             f"saved {date_text(one.saved_at)} by {one.author}: {one.reason}",
             f"strategy {one.strategy}",
             "",
-            *(f"  {item.key.name:24} {assignment_text(item, self._labels)}" for item in one.items),
+            *(f"  {names[item.key]:24} {assignment_text(item, self._labels)}" for item in one.items),
             "",
             f"against revision {before.revision}:",
             *(f"  {line}" for line in revision_difference(before, one, self._labels)),

@@ -84,7 +84,7 @@ async def test_revisions_are_compared_opened_and_gone_back_to(room: LocalControl
         await pilot.press("0", "ctrl+s")
         await until(pilot, lambda: room.snapshot().draft.saved.revision == 3)
         await pilot.press("h")
-        await shows(pilot, "3 revisions, 0 applies")
+        await shows(pilot, "revisions: 3, applies: 0")
         await pilot.press("h", "g", "enter")
         await shows(pilot, "against revision 2", "ai-rerank: GPUs 2,6 → 2,6,0")
         await pilot.press("escape", "space", "j", "j", "space")

@@ -93,7 +93,7 @@ class HistoryPane(TablePane):
             )
             rows.append((record.started_at, row))
         rows.sort(key=lambda one: one[0], reverse=True)
-        head = f"{len(self._revisions)} revisions, {len(self._applies)} applies" if rows else "nothing was saved yet"
+        head = f"revisions: {len(self._revisions)}, applies: {len(self._applies)}" if rows else "nothing was saved yet"
         if self._marked is not None:
             head += f"   revision {self._marked} is marked: space on another compares them"
         self.show_rows(head, [row for _, row in rows])

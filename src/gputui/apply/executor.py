@@ -6,8 +6,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 
-from gputui.apply.guardian import Guardian, Watched
-from gputui.apply.operations import Hands, await_release, perform, put_in_place, stands_in, take_back
+from gputui.apply.guardian import Guardian
+from gputui.apply.operations import Hands, await_release, perform, put_in_place, take_back
 from gputui.apply.patience import Patience
 from gputui.apply.unit import Running, Unit, ready, units_of
 from gputui.apply.witness import Abandoned, missing_gpus, within
@@ -269,21 +269,16 @@ class Executor:
     def guard(self) -> None:
         """Look for a while after what was made of Compose services, for a `docker compose up` that runs beside may be
         about to take it away. Whoever removes another container means it."""
-        self._guardian.guard(
-            Watched(
-                ref=one.parts.new,
-                bring_back=partial(self._revive, one, unit),
-                is_replaced=partial(self._is_replaced, one),
-            )
+        made = {
+            one.parts.new: partial(self._revive, one, unit)
             for unit in self._units
             if unit.committed
             for one in unit.tasks
             if one.parts.new is not None and one.task.step.service.project
-        )
+        }
+        if made:
+            self._guardian.guard(made)
         self._guardian.close()
-
-    def _is_replaced(self, one: Running) -> bool:
-        return one.parts.new is not None and stands_in(self._engine, _lasting_spec(one), one.parts.new)
 
     # --- taking back ----------------------------------------------------------------------------------------------
 

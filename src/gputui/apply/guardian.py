@@ -7,9 +7,8 @@ them while an apply has two of them, it may remove the new one after the old one
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
 from gputui.containers.engine import Engine, Stream
 from gputui.domain.container import Container
@@ -30,16 +29,6 @@ REPLACED_S = 3.0
 def _started(container: Container) -> float:
     """When it was started, in seconds since 1970; 0 where that is not known."""
     return moment(container.started_at or "") or 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """A container (by id) to look after: how to bring it back (the id of the one that then runs), and whether another
-    one of its service runs in its place."""
-
-    ref: str
-    bring_back: Callable[[], str]
-    is_replaced: Callable[[], bool]
 
 
 class Guardian:
@@ -101,31 +90,26 @@ class Guardian:
             return False
         return False
 
-    def guard(self, containers: Iterable[Watched]) -> None:
-        """Look after containers for a while; one that goes, and is not replaced, is brought back."""
-        watched = {one.ref: one for one in containers}
+    def guard(self, containers: Mapping[str, Callable[[], str]]) -> None:
+        """Look after containers (by id) for a while; one that goes is brought back by its function, which returns the
+        id of the one to look after from then on."""
+        watched = dict(containers)
         gone: dict[str, float] = {}
         left = len(watched) * REVIVALS
-        limit = time.monotonic() + GUARD_LIMIT_S
-        until = time.monotonic() + GUARD_S
-        while watched and (gone or time.monotonic() < until) and time.monotonic() < limit:
-            for ref, one in list(watched.items()):
+        began = time.monotonic()
+        until = began + GUARD_S
+        while time.monotonic() < min(until, began + GUARD_LIMIT_S):
+            for ref, bring_back in list(watched.items()):
                 if self.is_well(ref) or (ref not in self._killed and not self._is_gone(ref)):
-                    gone.pop(ref, None)
                     continue
                 # Whoever took it away may be putting another one in its place.
                 since = gone.setdefault(ref, time.monotonic())
-                # Who takes one away may be about to take another.
                 until = max(until, since + REPLACED_S + GUARD_S)
-                replaced = one.is_replaced()
-                if not replaced and time.monotonic() - since < REPLACED_S:
-                    continue
-                del watched[ref], gone[ref]
-                # One that is only stopped was stopped by somebody, and stays so.
-                if not replaced and left > 0 and self._is_gone(ref):
-                    left -= 1
-                    with suppress(GputuiError):
-                        again = replace(one, ref=one.bring_back())
-                        watched[again.ref] = again
-                        until = max(until, time.monotonic() + GUARD_S)
+                if time.monotonic() - since >= REPLACED_S:
+                    del watched[ref]
+                    # One that is only stopped was stopped by somebody, and stays so.
+                    if left > 0 and self._is_gone(ref):
+                        left -= 1
+                        with suppress(GputuiError):
+                            watched[bring_back()] = bring_back
             time.sleep(LOOK_S)

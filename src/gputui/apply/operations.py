@@ -317,15 +317,6 @@ def put_in_place(engine: Engine, spec: ContainerSpec, present: str | None) -> st
     return made
 
 
-def stands_in(engine: Engine, spec: ContainerSpec, gone: str) -> bool:
-    """Whether another container of the same service runs under its name by now."""
-    try:
-        found = engine.inspect(spec.name)
-    except GputuiError:
-        return False
-    return found.id != gone and found.running and _is_same_service(found, spec)
-
-
 def _is_same_service(found: Container, spec: ContainerSpec) -> bool:
     return _same_labels(found.labels, spec.body.get("Labels") or {})
 

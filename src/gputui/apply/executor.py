@@ -12,7 +12,7 @@ from gputui.apply.patience import Patience
 from gputui.apply.unit import Running, Unit, ready, units_of
 from gputui.apply.witness import Abandoned, missing_gpus, within
 from gputui.containers.engine import Engine
-from gputui.domain.container import ContainerSpec, lasting_name
+from gputui.domain.container import lasting_name
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.event import EventKind, Outcome, Progress, Result
 from gputui.domain.operation import (
@@ -260,9 +260,10 @@ class Executor:
             GputuiError: it cannot be made again, nor is there another one of the same service in its place.
         """
         self._event("operation", "waiting", "somebody took the new container away; it is made again", one)
+        spec = next(operation.do.spec for operation in one.task.operations if isinstance(operation.do, Create))
         hands = self._hands(one, unit)
         one.parts.new = self._patience.insist(
-            lambda: put_in_place(self._engine, _lasting_spec(one), one.parts.new), hands.tell
+            lambda: put_in_place(self._engine, spec.named(lasting_name(spec.name)), one.parts.new), hands.tell
         )
         return one.parts.new
 
@@ -370,12 +371,6 @@ class Executor:
             abandoned=unit.failed.is_set,
             cancelled=self._cancelled,
         )
-
-
-def _lasting_spec(one: Running) -> ContainerSpec:
-    """What it makes, under the name that it has in the end."""
-    spec = next(operation.do.spec for operation in one.task.operations if isinstance(operation.do, Create))
-    return spec.named(lasting_name(spec.name))
 
 
 def _why(error: Exception) -> str:

@@ -158,11 +158,8 @@ def confirm_gpus(engine: Engine, source: GpuSource, gpus: tuple[Gpu, ...], ref: 
         raise NotWell(
             f"drift: it was to get GPU {wanted} ({', '.join(expected.nodes) or 'no node'}); inside is {inside}"
         )
+    pids = frozenset(engine.pids(ref) or ())
     lists = process_lists(source, gpus)
-    every = [process for processes in lists.values() for process in processes or ()]
-    # The engine is asked for pids only where the kernel does not tell of which container each process is.
-    told = any(one.container_id == ref for one in every) and all(one.container_id is not None for one in every)
-    pids = frozenset() if told else frozenset(engine.pids(ref) or ())
 
     def is_its(process: GpuProcess) -> bool:
         return process.pid in pids or process.container_id == ref

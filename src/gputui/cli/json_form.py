@@ -287,24 +287,24 @@ def history(revisions: tuple[Assignments, ...], applies: tuple[ApplyRecord, ...]
     """`history --json`."""
     return versioned(
         {
-            "revisions": [
-                {
-                    "revision": one.revision,
-                    "saved_at": one.saved_at,
-                    "author": one.author,
-                    "reason": one.reason,
-                    "assignments": {
-                        name: {"gpus": list(item.gpus), "enabled": item.enabled, "adopted": item.adopted}
-                        for item, name in zip(
-                            one.items, told_apart([item.key for item in one.items]).values(), strict=True
-                        )
-                    },
-                }
-                for one in revisions
-            ],
+            "revisions": [_revision(one) for one in revisions],
             "applies": [apply(one) for one in applies],
         }
     )
+
+
+def _revision(one: Assignments) -> dict[str, Any]:
+    names = told_apart([item.key for item in one.items])
+    return {
+        "revision": one.revision,
+        "saved_at": one.saved_at,
+        "author": one.author,
+        "reason": one.reason,
+        "assignments": {
+            names[item.key]: {"gpus": list(item.gpus), "enabled": item.enabled, "adopted": item.adopted}
+            for item in one.items
+        },
+    }
 
 
 def apply(one: ApplyRecord) -> dict[str, Any]:

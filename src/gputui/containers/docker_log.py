@@ -1,7 +1,8 @@
 """A container's log as the engine sends it, over a client of docker-py."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import docker.errors
@@ -34,13 +35,7 @@ def log_stream(client: Any, ref: str, window: LogWindow, timeout_s: int) -> Iter
     url = f"{client.base_url}/v{client.api_version}/containers/{ref}/logs"
     request = client.prepare_request(requests.Request("GET", url, params=parameters))
     settings = client.merge_environment_settings(request.url, {}, True, None, None)
-    if not client.base_url.startswith("http+docker://ssh"):  # whose pools are of another kind
-        _speak("HTTP/1.0", client, request, settings)
-    response = client.send(request, timeout=(timeout_s, None), **settings)
-    if response.status_code == UPGRADE_REQUIRED:
-        response.close()
-        _speak("HTTP/1.1", client, request, settings)
-        response = client.send(request, timeout=(timeout_s, None), **settings)
+    response = _answer(client, request, settings, timeout_s)
     try:
         response.raise_for_status()
     except requests.exceptions.HTTPError as error:
@@ -51,6 +46,21 @@ def log_stream(client: Any, ref: str, window: LogWindow, timeout_s: int) -> Iter
     frames = (framed(TERMINAL, chunk) for chunk in chunks) if terminal else chunks
     stream: Iterator[bytes] = docker.types.CancellableStream(frames, response)
     return stream
+
+
+def _answer(
+    client: Any, request: requests.PreparedRequest, settings: Mapping[str, Any], timeout_s: int
+) -> requests.Response:
+    send: Callable[[], requests.Response] = partial(client.send, request, timeout=(timeout_s, None), **settings)
+    if client.base_url.startswith("http+docker://ssh"):  # whose pools are of another kind
+        return send()
+    _speak("HTTP/1.0", client, request, settings)
+    response = send()
+    if response.status_code != UPGRADE_REQUIRED:
+        return response
+    response.close()
+    _speak("HTTP/1.1", client, request, settings)
+    return send()
 
 
 def _unchunked(raw: Any) -> Iterator[bytes]:

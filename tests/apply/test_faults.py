@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gputui.apply import operations, patience, witness
+from gputui.apply import guardian, operations, patience, witness
 from gputui.apply.executor import Executor
 from gputui.containers.simulated_engine import SimulatedEngine
 from gputui.domain.container import ContainerSpec
@@ -73,16 +73,16 @@ def server() -> SimulatedEngine:
     )
 
 
-def move(engine: SimulatedEngine) -> Transaction:
+def move(engine: SimulatedEngine, key: ServiceKey = KEY) -> Transaction:
     """With nothing to settle, so that the number of calls does not depend on the clock."""
     old = engine.inspect("svc")
     step = Step(
-        action="recreate", service=KEY, name="svc", cause="moved", container_id=old.id,
+        action="recreate", service=key, name="svc", cause="moved", container_id=old.id,
         view=container_view(HOST, [HOST[1].uuid]),
     )  # fmt: skip
     plan = Plan(revision=1, steps=(step,))
     ground = Ground(spec=engine.spec("svc"), running=True)
-    return make_transaction(plan, {KEY: ground}, None, terms(settle_s=0))
+    return make_transaction(plan, {key: ground}, None, terms(settle_s=0))
 
 
 def terms(settle_s: float) -> Terms:
@@ -312,3 +312,72 @@ def test_two_applies_cannot_begin_at_the_same_time(tmp_path: Path) -> None:
     applies.begin(move(engine))
     with pytest.raises(Conflict, match="alice is applying revision 1"):
         applies.begin(move(engine))
+
+
+OF_COMPOSE = ServiceKey("host", "stack", "svc")
+
+
+def guarded(tmp_path: Path, engine: SimulatedEngine, fault: Callable[[int, str], str | None]) -> tuple[str, list[str]]:
+    """An apply whose container somebody takes away as it ends; its result, and what is told from then on."""
+    applies = Applies(Database(tmp_path / "state.sqlite3"))
+    number = applies.begin(move(engine, OF_COMPOSE))
+    source = SimulatedSource(engine._scenario, engine.claims)
+    executor = Executor(FaultyEngine(engine, fault), source, applies, number)
+    result = executor.run()
+    told = len(applies.events(number))
+    engine.remove("svc")
+    executor.guard()
+    return result, [event.text for event in applies.events(number)[told:]]
+
+
+@pytest.fixture
+def _short_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guardian, "LOOK_S", 0.001)
+    monkeypatch.setattr(guardian, "GUARD_S", 0.02)
+    monkeypatch.setattr(guardian, "REPLACED_S", 0.01)
+
+
+@pytest.mark.usefixtures("_short_guard")
+def test_what_was_made_comes_back_where_compose_takes_it_away_at_the_end(tmp_path: Path) -> None:
+    engine = server()
+    result, told = guarded(tmp_path, engine, lambda _n, _name: None)
+    assert result == "done"
+    assert told == ["somebody took the new container away; it is brought back"]
+    assert_whole(engine, result)
+
+
+@pytest.mark.usefixtures("_short_guard")
+def test_what_was_put_back_comes_back_where_compose_takes_it_away_at_the_end(tmp_path: Path) -> None:
+    engine = server()
+    result, told = guarded(tmp_path, engine, refusing_once("device_nodes"))
+    assert result == "rolled_back"
+    assert told == ["somebody took the old container away; it is brought back"]
+    assert_whole(engine, result)
+
+
+@pytest.mark.usefixtures("_short_guard")
+def test_what_cannot_be_brought_back_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = server()
+    create = engine.create
+
+    def create_only_the_first(spec: ContainerSpec) -> str:
+        if spec.name == "svc":
+            raise EngineError("create: no such image: image:1")
+        return create(spec)
+
+    monkeypatch.setattr(engine, "create", create_only_the_first)
+    _, told = guarded(tmp_path, engine, lambda _n, _name: None)
+    assert told == [
+        "somebody took the new container away; it is brought back",
+        "it could not be brought back: create: no such image: image:1",
+    ]
+    assert engine.containers() == ()
+
+
+def refusing_once(name: str) -> Callable[[int, str], str | None]:
+    left = [name]
+
+    def fault(_number: int, called: str) -> str | None:
+        return "refused" if called in left and left.pop() else None
+
+    return fault

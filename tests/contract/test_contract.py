@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from gputui.containers.container_events import ContainerEvent, events_in
 from gputui.domain.errors import EngineError, NotFound
 from gputui.domain.log import LogWindow
+from gputui.domain.moments import moment
 from tests.contract.conftest import Pair
 
 
@@ -105,15 +107,23 @@ def test_a_log_is_followed_as_it_grows_and_can_be_closed(pair: Pair) -> None:
     assert not reader.is_alive()
 
 
-def test_something_that_happens_is_told(pair: Pair) -> None:
-    events = pair.engine.events()
-    seen: list[bytes] = []
-    reader = threading.Thread(target=lambda: seen.extend(events))
+def test_what_happens_to_containers_is_told(pair: Pair) -> None:
+    stream = pair.engine.events()
+    seen: list[ContainerEvent] = []
+    reader = threading.Thread(target=lambda: seen.extend(events_in(stream)))
     reader.start()
     time.sleep(0.1)
-    pair.engine.create(pair.spec("one", None))
-    assert eventually(lambda: len(seen) >= 1)
-    events.close()
+    identity = pair.engine.create(pair.spec("one", None))
+    pair.engine.start(identity)
+    pair.engine.stop(identity, 10)
+    assert eventually(lambda: any(event.action == "die" for event in seen))
+    created, kill = (next(event for event in seen if event.action == action) for action in ("create", "kill"))
+    assert {event.container_id for event in seen} == {identity}
+    assert created.attributes["name"] == "one"
+    stopped = pair.engine.inspect(identity)
+    assert kill.stops(stopped)
+    assert kill.at >= (moment(stopped.started_at or "") or 0) > 0
+    stream.close()
     reader.join(5)
     assert not reader.is_alive()
 

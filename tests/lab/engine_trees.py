@@ -21,7 +21,13 @@ from tests.lab.hook import devices
 DOCKER = ("docker.io", "ca-certificates")
 PODMAN = ("podman", "crun", "netavark", "aardvark-dns", "nftables")
 COMMON = ("iptables", "procps", "python3-minimal", "busybox-static")
-PACKAGES = {"bookworm": (*COMMON, *PODMAN), "trixie": (*COMMON, *DOCKER, *PODMAN), "sid": (*COMMON, *DOCKER, *PODMAN)}
+MONITORS = ("nvtop",)
+"""What `bench/` sets beside gputui."""
+PACKAGES = {
+    "bookworm": (*COMMON, *PODMAN),
+    "trixie": (*COMMON, *DOCKER, *PODMAN, *MONITORS),
+    "sid": (*COMMON, *DOCKER, *PODMAN),
+}
 KIND = "nvidia.com/gpu"
 
 

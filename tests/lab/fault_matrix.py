@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import sqlite3
@@ -39,10 +40,14 @@ SERVICES = 3
 GPUS_A_SLOT = 4
 SLOTS = 3
 
-AT_REQUEST = ("cut before", "cut after", "500", "kill", "disk", "compose", "hangup", "daemon")
+AT_REQUEST = ("cut before", "cut after", "500", "kill", "disk", "compose", "compose killed", "hangup", "daemon")
 """What can happen at a request: it is cut before it is forwarded or after it was carried out, answered with 500, the
-apply is killed, the disk of the state is full, somebody runs `docker compose up -d`, the screen that began the apply
-gets SIGHUP, the daemon is stopped and started again."""
+apply is killed, the disk of the state is full, somebody runs `docker compose up -d`, which may be killed in the middle,
+the screen that began the apply gets SIGHUP, the daemon is stopped and started again."""
+
+BESIDE = ("compose", "compose killed")
+HALF_MADE = re.compile(r"/[0-9a-f]{12}_(.+)")
+"""What `docker compose up` calls the container that is to replace another one, until that is removed."""
 
 AT_START = ("refused", "exits", "exits later", "unhealthy", "oom")
 """What can happen to a new container: the hook refuses it, it ends at once or after 5 s, never becomes healthy, or is
@@ -166,11 +171,14 @@ class Slot:
             timeout=120, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def compose(self, *arguments: str) -> None:
+    def compose(self, *arguments: str, limit_s: float = 120.0) -> None:
+        """Run it, and kill it where it takes longer."""
         command = [str(Path(sys.executable).with_name("docker-compose")), "-f", "compose.json", *arguments]
-        subprocess.run(
-            command, cwd=self.home, env=self.environment(proxied=False), check=False, capture_output=True, timeout=120
-        )
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                command, cwd=self.home, env=self.environment(proxied=False), check=False, capture_output=True,
+                timeout=limit_s,
+            )  # fmt: skip
 
     def containers(self) -> list[dict[str, Any]]:
         """All containers of this slot, by whatever name."""
@@ -284,8 +292,9 @@ class Slot:
                     return "cut before"
                 case "disk":
                     self._fill_disk()
-                case "compose":
-                    self._beside = threading.Thread(target=self.compose, args=("up", "-d"))
+                case "compose" | "compose killed":
+                    limit_s = 120.0 if case.how == "compose" else self.random.uniform(0.3, 3.0)
+                    self._beside = threading.Thread(target=self.compose, args=("up", "-d"), kwargs={"limit_s": limit_s})
                     self._beside.start()
                     time.sleep(self.random.choice((0.0, 0.3, 1.0, 2.0)))
                 case "daemon":
@@ -386,7 +395,7 @@ class Slot:
 
     def _judge(self, outcome: Outcome, before: dict[str, str], told: dict[str, Any]) -> None:
         wait_for("restarting containers settle", self._settled, 30)
-        found = self.containers()
+        found = [one for one in self.containers() if not self._is_half_made(outcome.case, one)]
         for name in self.names:
             self._judge_service(outcome, name, found, before, told["services"].get(name))
         if len(found) != len(self.names):
@@ -398,6 +407,12 @@ class Slot:
         has_code = not outcome.recovered_by and outcome.case.how not in ("hangup", "killed at")
         if has_code and expected not in (None, outcome.code):
             outcome.faults.append(f"exit code {outcome.code}, history says {told['result']}")
+
+    def _is_half_made(self, case: Case, one: dict[str, Any]) -> bool:
+        """What a `docker compose up` that failed leaves by itself, and its next one clears up."""
+        made = HALF_MADE.fullmatch(one["Name"])
+        is_ours = any(label.startswith("io.gputui.") for label in one["Config"]["Labels"])
+        return case.how in BESIDE and made is not None and one["State"]["Status"] == "created" and not is_ours
 
     def _settled(self) -> bool:
         return all(one["State"]["Status"] not in ("restarting", "removing") for one in self.containers())
@@ -427,7 +442,7 @@ class Slot:
             wrong(f"it has {sorted(nodes)}, not nvidia{gpu}")
         for place in ("data", "anonymous"):
             # Compose renews what nobody names, where it makes a container from nothing.
-            renewed = outcome.case.how == "compose" and place == "anonymous"
+            renewed = outcome.case.how in BESIDE and place == "anonymous"
             if not renewed and self.inside(one["Id"], "cat", f"/{place}/mark").strip() != name:
                 wrong(f"/{place} lost its content")
         if one["HostConfig"]["RestartPolicy"]["Name"] != "unless-stopped":
@@ -437,7 +452,7 @@ class Slot:
             answer = self.inside(one["Id"], "nslookup", alias, "127.0.0.11")
             if "can't resolve" in answer or answer.count("Address") < 2:
                 wrong(f"{alias} does not resolve: {answer[-200:]}")
-        if outcome.case.how == "compose":
+        if outcome.case.how in BESIDE:
             return
         if told is not None and is_new != (told == "done"):
             wrong(f"history says {told}; it runs on its {'new' if is_new else 'old'} GPU")

@@ -12,7 +12,7 @@ from gputui.apply.patience import Patience
 from gputui.apply.unit import Running, Unit, ready, units_of
 from gputui.apply.witness import Abandoned, missing_gpus, within
 from gputui.containers.engine import Engine
-from gputui.domain.container import lasting_name
+from gputui.domain.container import ContainerSpec, lasting_name
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.event import EventKind, Outcome, Progress, Result
 from gputui.domain.operation import (
@@ -100,6 +100,7 @@ class Executor:
 
     def take_back(self) -> Result:
         """Finish an apply that was cut off: what was not committed is taken back."""
+        self._guardian.begin()
         outcomes: dict[str, Outcome] = {}
         left: list[str] = []
         for unit in reversed(self._units):
@@ -254,32 +255,50 @@ class Executor:
                 self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
 
     def _revive(self, one: Running, unit: Unit) -> str:
-        """Somebody took the new container away: it is made again from its spec, under its own name; its id.
+        """Somebody took the new container away: it runs again, made again from its spec, under its own name; its id.
 
         Raises:
             GputuiError: it cannot be made again, nor is there another one of the same service in its place.
         """
-        self._event("operation", "waiting", "somebody took the new container away; it is made again", one)
+        self._event("operation", "waiting", "somebody took the new container away; it is brought back", one)
         spec = next(operation.do.spec for operation in one.task.operations if isinstance(operation.do, Create))
-        hands = self._hands(one, unit)
-        one.parts.new = self._patience.insist(
-            lambda: put_in_place(self._engine, spec.named(lasting_name(spec.name)), one.parts.new), hands.tell
-        )
+        one.parts.new = self._in_place(spec.named(lasting_name(spec.name)), one.parts.new, one, unit)
         return one.parts.new
 
+    def _revive_old(self, one: Running, unit: Unit) -> str:
+        """The same for the old container, which had been put back."""
+        self._event("undo", "waiting", "somebody took the old container away; it is brought back", one)
+        assert one.task.old_spec is not None
+        one.parts.old = self._in_place(one.task.old_spec, one.parts.old, one, unit)
+        return one.parts.old
+
+    def _in_place(self, spec: ContainerSpec, present: str | None, one: Running, unit: Unit) -> str:
+        return self._patience.insist(lambda: put_in_place(self._engine, spec, present), self._hands(one, unit).tell)
+
     def guard(self) -> None:
-        """Look for a while after what was made of Compose services, for a `docker compose up` that runs beside may be
-        about to take it away. Whoever removes another container means it."""
-        made = {
-            one.parts.new: partial(self._revive, one, unit)
-            for unit in self._units
-            if unit.committed
-            for one in unit.tasks
-            if one.parts.new is not None and one.task.step.service.project
-        }
-        if made:
-            self._guardian.guard(made)
+        """Look for a while after what was made of Compose services, and after what was put back, for a `docker compose
+        up` that runs beside may be about to take it away. Whoever removes another container means it."""
+        watched: dict[str, Callable[[], str]] = {}
+        for unit in self._units:
+            for one in unit.tasks:
+                ref = one.parts.new if unit.committed else one.parts.old if one.is_put_back else None
+                if ref is not None and one.task.step.service.project:
+                    watched[ref] = partial(self._bring_back, one, unit)
+        if watched:
+            self._guardian.guard(watched)
         self._guardian.close()
+
+    def _bring_back(self, one: Running, unit: Unit) -> str:
+        """Somebody took away what the apply left running: it runs again, or nothing of it is left; its id.
+
+        Raises:
+            GputuiError: it cannot be made again.
+        """
+        try:
+            return self._revive(one, unit) if unit.committed else self._revive_old(one, unit)
+        except GputuiError as error:
+            self._event("operation", "failed", f"it could not be brought back: {_why(error)}", one)
+            raise
 
     # --- taking back ----------------------------------------------------------------------------------------------
 

@@ -303,7 +303,11 @@ def _put_back(undo: PutBack, parts: Parts, old_spec: ContainerSpec | None, hands
 
 def put_in_place(engine: Engine, spec: ContainerSpec, present: str | None) -> str:
     """A container of this spec runs: the `present` one if it is there, one of the same service that has its name, or
-    one that is made; its id."""
+    one that is made; its id.
+
+    Raises:
+        GputuiError: none can be made to run; nothing is left of the try.
+    """
     for ref in (present, spec.name) if present else (spec.name,):
         try:
             found = engine.inspect(ref)
@@ -311,9 +315,17 @@ def put_in_place(engine: Engine, spec: ContainerSpec, present: str | None) -> st
             continue
         if found.id == present or _is_same_service(found, spec):
             engine.start(found.id)
+            # Compose up to 1.29 renames a container that it is about to replace.
+            with suppress(EngineError):
+                _rename(engine, found.id, spec.name)
             return found.id
-    made = _made_again(spec, engine)
-    engine.start(made)
+    made = engine.create(spec)
+    try:
+        _connect(engine, made, spec)
+        engine.start(made)
+    except EngineError:
+        engine.remove(made)
+        raise
     return made
 
 
@@ -337,7 +349,11 @@ def _made_again(spec: ContainerSpec | None, engine: Engine) -> str:
         if not _is_same_service(found, spec):
             raise
         made = found.id
-    for network, endpoint in spec.networks.items():
-        if network not in engine.networks_of(made):
-            engine.connect(made, network, endpoint)
+    _connect(engine, made, spec)
     return made
+
+
+def _connect(engine: Engine, ref: str, spec: ContainerSpec) -> None:
+    for network, endpoint in spec.networks.items():
+        if network not in engine.networks_of(ref):
+            engine.connect(ref, network, endpoint)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gputui.apply.operations import Parts
 from gputui.domain.event import Outcome
+from gputui.domain.operation import PutBack
 from gputui.domain.plan import Task, Transaction
 from gputui.project.applies import JournalEntry
 
@@ -30,6 +31,11 @@ class Running:
         """Something of it could not be taken back, or there is no way to (a restart)."""
         irreversible = bool(self.task.operations) and not any(operation.undo for operation in self.task.operations)
         return bool(self.begun - self.undone) or irreversible
+
+    @property
+    def is_put_back(self) -> bool:
+        """Its old container, which had been stopped, was made to run again."""
+        return any(isinstance(self.task.operations[place].undo, PutBack) for place in self.undone)
 
 
 @dataclass(slots=True)

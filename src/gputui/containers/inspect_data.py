@@ -62,6 +62,8 @@ def container_from(data: Mapping[str, Any]) -> Container:
         addresses=_addresses(data, host),
         shares_with=_shares_with(host),
         has_healthcheck=_has_healthcheck(config),
+        stop_signal=str(config.get("StopSignal") or ""),
+        stop_timeout_s=config.get("StopTimeout"),
     )
 
 

@@ -2,12 +2,14 @@
 
 import copy
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 from gputui.containers.inspect_data import container_from, spec_from
@@ -64,7 +66,7 @@ class SimulatedEngine:
         self._clock = clock
         self._speed = speed
         self._changed = threading.Condition(threading.RLock())
-        self._changes = 0
+        self._events: list[bytes] = []
         self._containers: dict[str, _Simulated] = {}
         self._templates = {one.name: one for one in scenario.containers}
         self._gpus = [one.gpu for one in scenario.gpus]
@@ -76,7 +78,7 @@ class SimulatedEngine:
                 self._run(made, clock() - UPTIME_S)
 
     def _add(self, name: str, body: Mapping[str, Any], template: SimulatedContainer) -> _Simulated:
-        identity = hashlib.sha256(f"{name} {len(self._containers)} {self._changes}".encode()).hexdigest()
+        identity = hashlib.sha256(f"{name} {len(self._containers)} {len(self._events)}".encode()).hexdigest()
         config = copy.deepcopy(dict(body))
         host = config.pop("HostConfig", {})
         networking = config.pop("NetworkingConfig", {})
@@ -95,12 +97,16 @@ class SimulatedEngine:
             },
         )
         self._containers[identity] = made
-        self._note_change()
+        self._note(made, "create")
         return made
 
-    def _note_change(self) -> None:
+    def _note(self, one: _Simulated, action: str, **told: str) -> None:
+        """Tell it to whoever follows the events, as Docker does."""
+        attributes = {**(one.data["Config"].get("Labels") or {}), "name": one.data["Name"].lstrip("/"), **told}
+        actor = {"ID": one.data["Id"], "Attributes": attributes}
+        event = {"Type": "container", "Action": action, "Actor": actor, "timeNano": int(self._clock() * 10**9)}
         with self._changed:
-            self._changes += 1
+            self._events.append(json.dumps(event).encode() + b"\n")
             self._changed.notify_all()
 
     def _find(self, ref: str) -> _Simulated:
@@ -140,7 +146,7 @@ class SimulatedEngine:
         one.started, one.ended = at, None
         self._pid += 7
         one.pid = self._pid
-        self._note_change()
+        self._note(one, "start")
 
     def _named(self, names: Sequence[str]) -> list[Gpu]:
         found: list[Gpu] = []
@@ -167,7 +173,7 @@ class SimulatedEngine:
         """What the processes of running containers hold. Every GPU asks for it, so it is counted ten times a second at
         most."""
         with self._changed:
-            moment = (self._changes, int(self._clock() * 10))
+            moment = (len(self._events), int(self._clock() * 10))
             if self._counted is None or self._counted[0] != moment:
                 self._counted = (moment, self._claims())
             return self._counted[1]
@@ -259,8 +265,9 @@ class SimulatedEngine:
             one = self._find(ref)
             if one.started is not None and one.ended is None:
                 one.past_log = self._log(one)
+                self._note(one, "kill", signal=str(SIGTERM.value))
                 one.ended = self._clock()
-                self._note_change()
+                self._note(one, "die")
 
     def restart(self, ref: str, timeout_s: int) -> None:
         """Stop and start it."""
@@ -274,13 +281,14 @@ class SimulatedEngine:
             if any(other is not one and other.data["Name"] == f"/{name}" for other in self._containers.values()):
                 raise EngineError(f"rename: Conflict. The container name {name} is already in use")
             one.data["Name"] = f"/{name}"
-            self._note_change()
+            self._note(one, "rename")
 
     def remove(self, ref: str) -> None:
         """Remove it."""
         with self._changed:
-            del self._containers[self._find(ref).data["Id"]]
-            self._note_change()
+            one = self._find(ref)
+            del self._containers[one.data["Id"]]
+            self._note(one, "destroy")
 
     def set_restart_policy(self, ref: str, policy: Mapping[str, Any]) -> None:
         """Change the restart policy."""
@@ -408,18 +416,17 @@ class SimulatedEngine:
         raise Refusal(f"{name} is simulated: there is no shell in it", "leave --demo")
 
     def events(self) -> "SimulatedStream":
-        """A chunk whenever something happened to a container."""
+        """What happens to containers from now on."""
         with self._changed:
-            seen = self._changes
+            seen = len(self._events)
 
         def chunks(closed: threading.Event) -> Iterator[bytes]:
             place = seen
             while not closed.is_set():
                 with self._changed:
-                    self._changed.wait_for(lambda before=place: self._changes != before, timeout=0.2)  # type: ignore[misc]
-                    happened, place = self._changes != place, self._changes
-                if happened:
-                    yield b"{}"
+                    self._changed.wait_for(lambda before=place: len(self._events) > before, timeout=0.2)  # type: ignore[misc]
+                    new, place = self._events[place:], len(self._events)
+                yield from new
 
         return SimulatedStream(chunks)
 

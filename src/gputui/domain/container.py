@@ -117,6 +117,7 @@ class Container:
     `unedited` is the launch without the budget and the changed arguments that gputui gave it.
     `device_nodes` are GPUs' nodes that it was given one by one (`--device`), or that Podman put in for a CDI name.
     `addresses` are its own on its networks, or the host's where it uses that.
+    `stop_signal` and `stop_timeout_s`: what it asks to be stopped with, where it does not leave that to the engine.
     `gpu_environment` holds the variables of `GPU_VARIABLES` only, so that no secret travels with a snapshot.
     """
 
@@ -146,6 +147,8 @@ class Container:
     addresses: tuple[str, ...] = ()
     shares_with: tuple[str, ...] = ()
     has_healthcheck: bool = False
+    stop_signal: str = ""
+    stop_timeout_s: int | None = None
 
     @property
     def command(self) -> tuple[str, ...]:

@@ -1,0 +1,59 @@
+"""What an engine tells of its containers as it happens (`GET /events`)."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from signal import SIGKILL, SIGTERM, Signals
+
+from gputui.domain.container import Container
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEvent:
+    """Something that happened to a container. `at` is the engine's time in seconds since 1970, `signal` what it was
+    sent, where that is told; `attributes` are its labels and what the action is about."""
+
+    action: str
+    container_id: str
+    at: float = 0.0
+    signal: int | None = None
+    attributes: Mapping[str, str]
+
+    def stops(self, container: Container) -> bool:
+        """Whether it is a signal that ends the container, as far as is known."""
+        return self.action == "kill" and self.signal in (None, SIGKILL, signal_number(container.stop_signal) or SIGTERM)
+
+
+def signal_number(name: str) -> int | None:
+    """The number of a signal as engines write it (`15`, `TERM`, `SIGTERM`); None where it is none."""
+    if name.isdecimal():
+        return int(name)
+    try:
+        return Signals[name if name.startswith("SIG") else f"SIG{name}"]
+    except KeyError:
+        return None
+
+
+def events_in(chunks: Iterable[bytes]) -> Iterator[ContainerEvent]:
+    """The events of a stream, one JSON object a line however it was cut; what is none is left out."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            with suppress(ValueError, TypeError, AttributeError):
+                yield _event(json.loads(line))
+
+
+def _event(data: Mapping[str, object]) -> ContainerEvent:
+    actor = data["Actor"] if isinstance(data.get("Actor"), dict) else {}
+    assert isinstance(actor, dict)
+    attributes = {str(key): str(value) for key, value in (actor.get("Attributes") or {}).items()}
+    at = float(str(data.get("timeNano") or 0)) / 10**9 or float(str(data.get("time") or 0))
+    return ContainerEvent(
+        action=str(data.get("Action") or ""),
+        container_id=str(actor.get("ID") or ""),
+        at=at,
+        signal=signal_number(attributes.get("signal", "")),
+        attributes=attributes,
+    )

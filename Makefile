@@ -24,8 +24,9 @@ unit: $(VENV)/.dev
 screenshots: $(VENV)/.dev
 	$(BIN)/python scripts/screenshots.py
 
-bench: $(VENV)/.dev
-	$(BIN)/python bench/screen.py
+bench: $(VENV)/.dev $(VENV)/.peers
+	@scripts/lab-packages
+	PYTHONPATH=. $(BIN)/python bench/screen.py $(ARGS)
 
 bench-placement: $(VENV)/.dev
 	PYTHONPATH=. $(BIN)/python bench/placement.py
@@ -54,6 +55,7 @@ engine-matrix: $(VENV)/.dev
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml --group test --group bench --group lint --group build -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url --group pyproject.toml:peers -o bench/requirements.txt
 
 $(VENV)/bin/python:
 	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/make-venv
@@ -67,6 +69,11 @@ $(VENV)/.dev: $(VENV)/bin/python requirements-dev.txt pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@cd $(VENV)/lib/python3*/site-packages && echo "$(CURDIR)/src" > gputui-checkout.pth
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.peers: $(VENV)/bin/python bench/requirements.txt
+	$(BIN)/python -m venv $(VENV)/peers
+	$(VENV)/peers/bin/pip install -q --disable-pip-version-check --require-hashes -r bench/requirements.txt
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .cache

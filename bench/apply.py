@@ -5,57 +5,15 @@ does not look whether a container came up or which GPUs it has, nor keep the old
 """
 
 import fcntl
-import json
-import os
-import shutil
 import statistics
-import subprocess
-import sys
-import time
 from datetime import datetime
-from pathlib import Path
 
+from bench.server import prepared, run
 from tests.conftest import installation
 from tests.lab.conftest import Lab, opened_lab
-from tests.lab.driver import StandInGpu, uuid_of
-from tests.lab.engine import GROUP, USER, as_user
 
 SERVICES = 8
-GPUS = 8
 ROUNDS = 5
-
-
-def compose_text(services: int) -> str:
-    """As many services, one GPU each, in turn."""
-
-    def body(gpu: int) -> dict[str, object]:
-        request = {"driver": "nvidia", "device_ids": [uuid_of(gpu)], "capabilities": ["gpu"]}
-        return {
-            "image": "workload:1",
-            "stop_grace_period": "5s",
-            "deploy": {"resources": {"reservations": {"devices": [request]}}},
-        }
-
-    return json.dumps({"name": "bench", "services": {f"s{one}": body(one % GPUS) for one in range(services)}})
-
-
-def prepared(lab: Lab, services: int) -> tuple[Path, list[str]]:
-    """The folder of a Compose project that runs, and the command that brought it up."""
-    lab.driver.gpus = [StandInGpu(index, uuid_of(index)) for index in range(GPUS)]
-    lab.driver.write()
-    base = lab.folder / "bench"
-    lab.state, lab.home, folder = base / "state", base / "home", base / "home" / "bench"
-    for path in (base, lab.state, lab.home, folder):
-        path.mkdir()
-        os.chown(path, USER, GROUP)
-    (folder / "compose.json").write_text(compose_text(services))
-    compose = lab.folder / "bin" / "docker-compose"
-    package = next(Path(sys.executable).parents[1].glob("lib/python3*/site-packages/compose"))
-    shutil.copy(max((one for one in package.rglob("*") if one.is_file()), key=lambda one: one.stat().st_size), compose)
-    compose.chmod(0o755)
-    up = [str(compose), "-f", "compose.json", "up", "-d"]
-    run(lab, folder, up)
-    return folder, up
 
 
 def carried_out_s(lab: Lab) -> float:
@@ -63,19 +21,6 @@ def carried_out_s(lab: Lab) -> float:
     newest = lab.json("history")["applies"][0]
     began, ended = (datetime.fromisoformat(newest[name]) for name in ("started_at", "ended_at"))
     return (ended - began).total_seconds()
-
-
-def run(lab: Lab, folder: Path, command: list[str]) -> float:
-    path = f"{lab.folder / 'bin'}:{lab.environment()['PATH']}"
-    began = time.monotonic()
-    done = subprocess.run(
-        as_user(command), cwd=folder, env={**lab.environment(), "PATH": path},
-        capture_output=True, text=True, check=False,
-        stdin=subprocess.DEVNULL, timeout=300,
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"{command}: {done.returncode} {done.stdout[-2000:]} {done.stderr[-2000:]}")
-    return time.monotonic() - began
 
 
 def await_lock(lab: Lab) -> None:

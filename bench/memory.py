@@ -2,8 +2,8 @@
 
 import os
 
-from bench.apply import prepared
 from bench.pty_run import measure
+from bench.server import prepared
 from tests.conftest import installation
 from tests.lab.conftest import opened_lab
 

@@ -1,50 +1,32 @@
-"""The screen beside other monitors on a pty: the same stand-in NVML, 8 GPUs with moving values, 1 s, 200×50.
+"""The screen beside other monitors on a pty: 8 GPUs with moving values, a real engine with 20 services, 1 s, 200×50.
 
     python bench/screen.py [ROUNDS]
 
-It reports ratios to nvitop and judges nothing: clocks differ from machine to machine. nvtop is measured where it is
-installed. gputui runs without an engine there, as nvitop does; then on simulated servers with services, whose
-simulation its process carries too.
+It reports ratios to nvitop and judges nothing: clocks differ from machine to machine. Each sees all that it can see of
+the same server; gputui also without the engine, as nvitop is, and a larger simulated server, whose simulation its
+process carries too.
 """
 
 import math
 import os
-import shutil
 import statistics
 import sys
-import tempfile
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from bench.peers import SEES_GPUS, Program, peers
 from bench.pty_run import Measured, measure
-from tests.lab.driver import Driver, StandInGpu, build_library, uuid_of
+from bench.server import moving, prepared
+from tests.conftest import installation
+from tests.lab.conftest import Lab, opened_lab
 
-GPUS = 8
+SERVICES = 20
 SETTLE_S, WINDOW_S = 4.0, 20.0
 
 
-def move(driver: Driver, stop: threading.Event) -> None:
-    """Every value of every GPU changes every second, as on a busy server."""
-    while not stop.wait(1.0):
-        now = time.time()
-        driver.gpus = [
-            StandInGpu(
-                index, uuid_of(index), util=int(50 + 45 * math.sin(now / 3 + index)),
-                base=int(40_000 + 9_000 * math.sin(now / 7 + index)), temp=int(60 + 9 * math.sin(now / 5 + index)),
-                power=int(400_000 + 250_000 * math.sin(now / 3 + index)), clock=1980 - index,
-            )
-            for index in range(GPUS)
-        ]  # fmt: skip
-        driver.write()
-
-
-def server(gpus: int, instances: int, services: int) -> str:
+def simulated(gpus: int, instances: int, services: int) -> str:
     """A simulated server: so many GPUs, each cut into so many instances, and services on them."""
     listed: list[dict[str, object]] = []
     for index in range(gpus):
@@ -67,58 +49,42 @@ def server(gpus: int, instances: int, services: int) -> str:
     return yaml.safe_dump(body)
 
 
-def programs(folder: Path) -> dict[str, list[str]]:
-    """What is measured, by its name; the first is what the others are set beside."""
-    bin_folder = Path(sys.executable).parent
-    ours = [sys.executable, "-m", "gputui", "--interval", "1"]
-    found = {
-        "nvitop": [str(bin_folder / "nvitop"), "--monitor", "full", "--interval", "1"],
-        "gputui": ours,
+def programs(lab: Lab, folder: Path) -> dict[str, Program]:
+    """What is measured, by its name: the peers, then gputui on the same server, without its engine, and on a simulated
+    server that is larger."""
+    gputui = str(lab.bin / "gputui")
+    large = lab.folder / "large.yaml"
+    large.write_text(simulated(16, 7, 200))
+    return {
+        **peers(lab.folder),
+        "gputui, 20 services": Program((gputui, "--file", str(folder / "compose.json")), SEES_GPUS, key=b"j"),
+        "gputui, no engine": Program(("env", f"DOCKER_HOST=unix://{lab.folder}/none.sock", gputui), SEES_GPUS),
+        "gputui, 16×7 MIG, 200": Program((gputui, f"--demo={large}"), SEES_GPUS, key=b"j"),
     }
-    for name, gpus, instances, services in (("gputui, 20 services", 8, 0, 20), ("gputui, 16×7 MIG, 200", 16, 7, 200)):
-        path = folder / f"{services}.yaml"
-        path.write_text(server(gpus, instances, services))
-        found[name] = [*ours, f"--demo={path}"]
-    found["gpustat"] = [str(bin_folder / "gpustat"), "-i", "1"]
-    nvtop = shutil.which("nvtop")
-    if nvtop:
-        found["nvtop"] = [nvtop, "-d", "10"]
-    return found
 
 
 def main() -> None:
     """Run all in turn and print the table."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        build_library(folder)
-        driver = Driver(folder, [StandInGpu(index, uuid_of(index)) for index in range(GPUS)])
-        driver.strangers = [(str(index), os.getpid(), 1000 + index) for index in range(GPUS)]
-        driver.write()
-        os.environ["LD_LIBRARY_PATH"] = str(folder)
-        os.environ["DOCKER_HOST"] = f"unix://{folder}/none.sock"
-        os.environ["GPUTUI_STATE_DIR"] = str(folder / "state")
-        os.environ["XDG_STATE_HOME"] = str(folder / "xdg")
-        stop = threading.Event()
-        mover = threading.Thread(target=move, args=(driver, stop))
-        mover.start()
-        commands = programs(folder)
-        results: dict[str, list[Measured]] = {name: [] for name in commands}
-        try:
+    results: dict[str, list[Measured]] = {}
+    with installation() as binaries, opened_lab(binaries) as lab:
+        folder, _ = prepared(lab, SERVICES)
+        os.environ.update(lab.environment())
+        measured = programs(lab, folder)
+        with moving(lab.driver):
             for _ in range(rounds):
-                for program, command in commands.items():
-                    keys = b"j" if program.startswith("gputui,") else b""  # without services it moves nothing
-                    results[program].append(measure(command, b"H100", settle_s=SETTLE_S, window_s=WINDOW_S, key=keys))
-        finally:
-            stop.set()
-            mover.join()
+                for name, program in measured.items():
+                    found = measure(
+                        program.command, program.first_text, settle_s=SETTLE_S, window_s=WINDOW_S, key=program.key
+                    )
+                    results.setdefault(name, []).append(found)
     report(results)
 
 
 def report(results: Mapping[str, Sequence[Measured]]) -> None:
     """Medians, and each as a ratio of nvitop's."""
     peer = results["nvitop"]
-    print(f"{'':24}{'first GPU, s':>18}{'CPU, %':>18}{'memory, MiB':>18}{'bytes/s':>18}{'key p95, ms':>12}")
+    print(f"{'':24}{'first seen, s':>18}{'CPU, %':>18}{'memory, MiB':>18}{'bytes/s':>18}{'key p95, ms':>12}")
     for name, runs in results.items():
         cells = []
         for value in (_first, _cpu, _memory, _bytes):

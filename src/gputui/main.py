@@ -75,13 +75,13 @@ def _with_room(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
 
 
 def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
-    from gputui.cli import backup, change, show, suggest  # noqa: PLC0415 - the screen needs none of it
-
     if arguments.verb is None:
         from gputui.app.app import run_app  # noqa: PLC0415 - a verb must not wait for Textual
 
         _collect_garbage()
         return run_app(room, arguments, packaged("themes"))
+    from gputui.cli import backup, change, show, suggest  # noqa: PLC0415 - the screen needs none of it
+
     _collect_garbage()
     verbs = {
         **dict.fromkeys(SHOWS, show.show),

@@ -1,13 +1,17 @@
 """The tables under the cards."""
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from rich.text import Text
+from textual.widgets import DataTable
 
 from gputui.app.columns import Row
+from gputui.app.widgets import row_table
 from gputui.app.widgets.row_table import RowTable
 from gputui.control.local import LocalControlRoom
-from tests.app.conftest import app_of
+from tests.app.conftest import app_of, screen_text
 from tests.app.piloting import SIZE
 
 
@@ -25,3 +29,44 @@ async def test_values_that_move_for_long_take_no_more_memory(room: LocalControlR
             table.show([changed(row, str(number)) for row in rows])
             await pilot.pause()
         assert len(table._cell_render_cache) <= 3 * cells
+        assert len(table._rendered) <= row_table.KEPT_CELLS
+
+
+async def test_of_a_row_that_changes_only_the_changed_cell_is_rendered_again(
+    room: LocalControlRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        table = app.screen.query("ServiceTable").only_one(RowTable)
+        monkeypatch.setattr(table, "show_services", lambda _snapshot: None)  # nothing moves but what is moved here
+        first, *others = table._rows
+        await pilot.pause(0.2)
+        rendered: list[tuple[int, int]] = []
+        real = DataTable._render_cell
+
+        def noted(self: DataTable[Text], row: int, column: int, *rest: Any) -> Any:
+            if row >= 0:
+                rendered.append((row, column))
+            return real(self, row, column, *rest)
+
+        monkeypatch.setattr(DataTable, "_render_cell", noted)
+        table.show([replace(first, cells={**first.cells, "STATE": Text("another state")}), *others])
+        await pilot.pause(0.2)
+        assert rendered == [(0, list(table.columns).index("STATE"))]  # type: ignore[arg-type]
+        assert "another state" in screen_text(app)
+
+
+async def test_other_colours_reach_every_cell(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        table = app.screen.query("ServiceTable").only_one(RowTable)
+
+        def backgrounds() -> list[set[str]]:
+            lines = [table.render_line(y) for y in range(1, len(table._rows) + 1)]
+            return [{str(part.style.bgcolor) for part in line if part.style and part.text.strip()} for line in lines]
+
+        await pilot.pause()
+        before = backgrounds()
+        app.theme = "gputui-light"
+        await pilot.pause()
+        assert all(not one & other for one, other in zip(before, backgrounds(), strict=True))

@@ -17,7 +17,8 @@ PAUSE_S = 0.3
 
 
 class EngineWatch:
-    """Lists the containers every two seconds, and sooner when the engine reports that something happened."""
+    """Lists the containers every two seconds, and sooner when the engine reports that something happened. `changed` is
+    called when what it saw is not what it was."""
 
     def __init__(self, engine: Engine, changed: Callable[[], None], connected: Callable[[EngineStatus], None]) -> None:
         self._engine = engine
@@ -36,9 +37,13 @@ class EngineWatch:
         threading.Thread(target=self._run, name="engine", daemon=True).start()
 
     def _run(self) -> None:
+        told = None
         while not self._stop.is_set():
             self._look()
-            self._changed()
+            seen = (self.status, self.containers)
+            if seen != told:
+                told = seen
+                self._changed()
             self.first_answer.set()
             self._stop.wait(PAUSE_S)
             self._poke.wait(POLL_S - PAUSE_S)

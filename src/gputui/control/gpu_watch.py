@@ -20,8 +20,13 @@ SLOW_AFTER_S = 5.0
 """Seconds after which a first look that has not ended is said to hang."""
 
 
+TICK_S = 2.0
+"""What somebody else did to the files or the state is seen after so many seconds, however seldom GPUs are read."""
+
+
 class GpuWatch:
-    """Looks for GPUs once and on demand, and has each read by a thread of its own."""
+    """Looks for GPUs once and on demand, and has each read by a thread of its own. `changed` is called when GPUs were
+    found, and regularly."""
 
     def __init__(self, source: GpuSource, interval_s: float, changed: Callable[[], None]) -> None:
         self._source = source
@@ -60,7 +65,7 @@ class GpuWatch:
             pause = min(2 * pause, LAYOUT_PAUSE_S) if same else LAYOUT_EVERY_S
 
     def _tick(self) -> None:
-        while not self._stop.wait(self._interval_s):
+        while not self._stop.wait(min(self._interval_s, TICK_S)):
             self._changed()
 
     def _look_again(self) -> None:

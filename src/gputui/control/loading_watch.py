@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from gputui.containers.engine import Engine
 from gputui.diagnosis.loading import loading_of
 from gputui.domain.loading import Loading
+from gputui.domain.moments import moment
 from gputui.domain.text import clean_log_line
 
 EVERY_S = 2.0
-SILENT_LOOKS = 150
-"""After so many looks (five minutes) without a word on the matter it is not looked at again: not everything loads."""
+SILENT_SHARE = 0.1
+"""One that has not said a word on the matter is looked at again when it has run longer by this share: not everything
+loads, and what does says so soon."""
 LINES = 60
 """The end of a log in which the last word on the matter stands; a progress bar is one line."""
 
@@ -24,7 +26,7 @@ class LoadingWatch:
         self._told = told
         self._wanted: frozenset[str] = frozenset()
         self._seen: Mapping[str, Loading] = {}
-        self._silent: dict[str, int] = {}
+        self._looked: dict[str, float] = {}
         self._wake = threading.Event()
         self._stop = False
 
@@ -52,15 +54,16 @@ class LoadingWatch:
         while not self._stop:
             self._wake.wait(None if not self._wanted else EVERY_S)
             self._wake.clear()
-            before, wanted = self._seen, self._wanted
-            self._silent = {run: count for run, count in self._silent.items() if run in wanted}
+            before, wanted, now = self._seen, self._wanted, time.time()
+            self._looked = {run: at for run, at in self._looked.items() if run in wanted}
             found = {}
             for run in wanted:
-                ready = run in before and before[run].phase == "ready"
-                loading = before[run] if ready else self._look(run) if self._silent.get(run, 0) < SILENT_LOOKS else None
+                loading = before.get(run)
+                if is_due(run, loading, self._looked.get(run), now):
+                    self._looked[run] = now
+                    loading = self._look(run)
                 if loading is not None:
                     found[run] = loading
-                self._silent[run] = 0 if loading else self._silent.get(run, 0) + 1
             self._seen = found
             if self._seen != before:
                 self._told()
@@ -72,3 +75,11 @@ class LoadingWatch:
         except Exception:  # an answer that no engine should give must not end the watching
             return None
         return loading_of([clean_log_line(line) for line in lines])
+
+
+def is_due(run: str, loading: Loading | None, looked: float | None, now: float) -> bool:
+    """Whether a log that was last looked at then (seconds since 1970) is to be looked at again."""
+    if loading is not None:
+        return loading.phase != "ready"
+    started = moment(run.partition(" ")[2])
+    return looked is None or started is None or now - looked >= SILENT_SHARE * (looked - started)

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 from textual import on
+from textual.coordinate import Coordinate
 from textual.message import Message
 from textual.widgets import DataTable
 
@@ -11,6 +14,11 @@ from gputui.app.columns import Column, Row, columns_for, sorted_rows
 from gputui.app.keymap import ROWS
 from gputui.app.matching import filter_of
 from gputui.app.screens.pick import Pick
+
+Lines = list[list[Segment]]
+
+KEPT_CELLS = 2000
+"""So many rendered cells are kept, about 3 MB."""
 
 
 class RowTable(DataTable[Text], inherit_bindings=False):
@@ -42,6 +50,7 @@ class RowTable(DataTable[Text], inherit_bindings=False):
         self.chosen: frozenset[str] | None = None
         self.sort_column: str | None = None
         self.descending = False
+        self._rendered: dict[tuple[object, ...], tuple[Text, Lines]] = {}
 
     def on_resize(self) -> None:
         """Columns of fixed width for the room there is: measuring them anew costs at every change."""
@@ -84,16 +93,48 @@ class RowTable(DataTable[Text], inherit_bindings=False):
             if _looks_different(row.cells[column.title], self._shown[key].cells[column.title])
         ]
         if changed:
-            self._forget_renders()
+            self._forget_rows()
         for key, title in changed:
             self.update_cell(key, title, wanted[key].cells[title])
         self._shown = wanted
 
-    def _forget_renders(self) -> None:
+    def _forget_rows(self) -> None:
         """A cell that changes makes Textual render every cell anew; what it rendered before it would keep, up to 10 000
         cells or 15 MB, and never use."""
         for cache in (self._line_cache, self._row_render_cache, self._row_renderable_cache, self._cell_render_cache):
             cache.clear()
+
+    def _clear_caches(self) -> None:
+        super()._clear_caches()
+        self._rendered.clear()
+
+    def notify_style_update(self) -> None:
+        """Other colours."""
+        self._rendered.clear()
+        super().notify_style_update()
+
+    def _render_cell(
+        self,
+        row_index: int,
+        column_index: int,
+        base_style: Style,
+        width: int,
+        cursor: bool = False,
+        hover: bool = False,
+    ) -> Lines:
+        """As Textual renders it; one that is the same as before is not rendered again when another one changed."""
+        if row_index < 0 or column_index < 0:
+            return super()._render_cell(row_index, column_index, base_style, width, cursor, hover)
+        cell = self.get_cell_at(Coordinate(row_index, column_index))
+        shown = (cursor, hover, self.show_cursor, self._show_hover_cursor, self._pseudo_class_state)
+        key = (row_index, column_index, base_style, width, shown)
+        rendered = self._rendered.get(key)
+        if rendered is None or rendered[0] is not cell:
+            if len(self._rendered) >= KEPT_CELLS:
+                self._rendered.clear()
+            rendered = (cell, super()._render_cell(row_index, column_index, base_style, width, cursor, hover))
+            self._rendered[key] = rendered
+        return rendered[1]
 
     def _rebuild(self, wanted: dict[str, Row], selected: str | None) -> None:
         place = self.cursor_row

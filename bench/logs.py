@@ -13,7 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from bench.pty_run import cpu_s, measure
+from bench.pty_run import LETTERS, cpu_s, measure
 from tests.conftest import installation
 from tests.lab.conftest import Lab, opened_lab
 from tests.lab.driver import uuid_of
@@ -81,7 +81,7 @@ def main() -> None:
         os.environ.update(environment)
         command = [str(lab.bin / "gputui")]
         short, long = (
-            measure(command, b"flood", settle_s=5, window_s=seconds, key=b"j", first_keys=b"l\x1b")
+            measure(command, b"flood", settle_s=5, window_s=seconds, keys=LETTERS, first_keys=b"l\x1b")
             for seconds in (5.0, 60.0)
         )
         print(f"memory after 10 s      {short.memory_mib:9.1f} MiB, after 65 s {long.memory_mib:.1f} MiB")

@@ -5,19 +5,20 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.pty_run import ARROWS, LETTERS
 from tests.lab.engine_trees import tree
 
 SEES_GPUS = b"H100"
-SEES_SERVICES = b"bench-s7"
+SEES_SERVICES = b"bench-s0-1"
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One to be measured. `key` moves in its list, and is typed to see how soon something is drawn."""
+    """One to be measured. `keys` move in its list, down and up, and are typed to see how soon something is drawn."""
 
     command: tuple[str, ...]
     first_text: bytes
-    key: bytes = b""
+    keys: tuple[bytes, bytes] | None = None
 
 
 def peers(driver: Path) -> dict[str, Program]:
@@ -29,8 +30,8 @@ def peers(driver: Path) -> dict[str, Program]:
         "nvitop": Program((str(environment / "nvitop"), "--monitor", "full", "--interval", "1"), SEES_GPUS),
         "nvtop": Program((*_nvtop(driver), "-d", "10"), SEES_GPUS),
         "gpustat": Program((str(environment / "gpustat"), "-i", "1"), SEES_GPUS),
-        "lazydocker": Program((str(apart / "lazydocker"),), SEES_SERVICES, key=b"j"),
-        "dtop (Textual)": Program((str(apart / "dtop"),), SEES_SERVICES, key=b"j"),
+        "lazydocker": Program((str(apart / "lazydocker"),), SEES_SERVICES, LETTERS),
+        "dtop (Textual)": Program((str(apart / "dtop"),), SEES_SERVICES, ARROWS),
     }
 
 

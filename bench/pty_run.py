@@ -30,6 +30,7 @@ class Measured:
 
 
 KEYS = 40
+LETTERS, ARROWS = (b"j", b"k"), (b"\x1b[B", b"\x1b[A")
 
 
 def measure(
@@ -38,11 +39,11 @@ def measure(
     *,
     settle_s: float,
     window_s: float,
-    key: bytes = b"",
+    keys: tuple[bytes, bytes] | None = None,
     first_keys: bytes = b"",
 ) -> Measured:
-    """Start the program, let it settle, type `first_keys`, then count CPU and bytes for a while; then press the key
-    some times.
+    """Start the program, let it settle, type `first_keys`, then count CPU and bytes for a while; then press the keys in
+    turn, there and back again, so that each changes what is seen.
 
     CPU and memory are those of the whole process tree, from /proc. Questions of the program to the terminal (cursor
     position, device attributes, synchronized output) are answered as a terminal does.
@@ -85,11 +86,10 @@ def measure(
     lasted = time.monotonic() - start
     cpu_percent, memory = 100 * (cpu_s(pid) - cpu) / lasted, _memory_mib(pid)
     paints = []
-    for number in range(KEYS if key else 0):
+    for key in (keys or ()) * (KEYS // 2):
         read_until(time.monotonic() + 0.1)
         pressed = time.monotonic()
-        # There and back again, so that each key changes what is seen.
-        os.write(terminal, key if number % 2 == 0 else b"k")
+        os.write(terminal, key)
         if select.select([terminal], [], [], 2.0)[0]:
             paints.append(1000 * (time.monotonic() - pressed))
     p95 = sorted(paints)[int(0.95 * (len(paints) - 1))] if paints else None

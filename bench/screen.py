@@ -1,84 +1,71 @@
-"""The screen beside other monitors on a pty: 8 GPUs with moving values, a real engine with 20 services, 1 s, 200×50.
+"""The screen beside other monitors on a pty, on real engines with stand-in GPUs whose values all move: 1 s, 200×50.
 
     python bench/screen.py [ROUNDS]
 
-It reports ratios to nvitop and judges nothing: clocks differ from machine to machine. Each sees all that it can see of
-the same server; gputui also without the engine, as nvitop is, and a larger simulated server, whose simulation its
-process carries too.
+8 GPUs with 20 services, beside the peers; each sees all that it can see of the server, gputui also without the engine,
+as nvitop is. Then 16 GPUs in 112 MIG instances with 200 services. It judges nothing: clocks differ from machine to
+machine.
 """
 
 import math
 import os
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from bench.peers import SEES_GPUS, Program, peers
-from bench.pty_run import Measured, measure
-from bench.server import moving, prepared
+from bench.pty_run import LETTERS, Measured, measure
+from bench.server import Gpus, moving, prepared
 from tests.conftest import installation
 from tests.lab.conftest import Lab, opened_lab
 
-SERVICES = 20
 SETTLE_S, WINDOW_S = 4.0, 20.0
-
-
-def simulated(gpus: int, instances: int, services: int) -> str:
-    """A simulated server: so many GPUs, each cut into so many instances, and services on them."""
-    listed: list[dict[str, object]] = []
-    for index in range(gpus):
-        uuid = f"GPU-{index:08d}-0000-4000-8000-{index:012d}"
-        bus = f"00000000:{16 + index:02X}:00.0"
-        gpu = {"uuid": uuid, "index": index, "minor": index, "name": "NVIDIA H100 80GB HBM3", "pci_bus_id": bus,
-               "compute_capability": "9.0", "memory_total_mib": 81559, "mig_enabled": instances > 0}  # fmt: skip
-        listed.append({"gpu": gpu, "reserved_mib": 551, "power_limit_w": 700})
-        for place in range(instances):
-            part = {**gpu, "uuid": f"MIG-{index:04d}{place:04d}-0000-4000-8000-000000000000", "parent_uuid": uuid,
-                    "mig_index": place, "mig_enabled": False, "memory_total_mib": 9728, "minor": None}  # fmt: skip
-            listed.append({"gpu": part, "reserved_mib": 10, "power_limit_w": 700})
-    usable = [one["gpu"]["uuid"] for one in listed if not one["gpu"]["mig_enabled"]]  # type: ignore[index]
-    containers = [
-        {"name": f"svc-{number:03d}", "image": "vllm/vllm-openai:v0.11.0", "command": ["--model", f"org/m-{number}"],
-         "gpus": [usable[number % len(usable)]], "memory_mib": 3000, "load_s": 1, "utilization_percent": 20}
-        for number in range(services)
-    ]  # fmt: skip
-    body = {"title": "bench", "host": "bench", "driver_version": "580", "gpus": listed, "containers": containers}
-    return yaml.safe_dump(body)
-
-
-def programs(lab: Lab, folder: Path) -> dict[str, Program]:
-    """What is measured, by its name: the peers, then gputui on the same server, without its engine, and on a simulated
-    server that is larger."""
-    gputui = str(lab.bin / "gputui")
-    large = lab.folder / "large.yaml"
-    large.write_text(simulated(16, 7, 200))
-    return {
-        **peers(lab.folder),
-        "gputui, 20 services": Program((gputui, "--file", str(folder / "compose.json")), SEES_GPUS, key=b"j"),
-        "gputui, no engine": Program(("env", f"DOCKER_HOST=unix://{lab.folder}/none.sock", gputui), SEES_GPUS),
-        "gputui, 16×7 MIG, 200": Program((gputui, f"--demo={large}"), SEES_GPUS, key=b"j"),
-    }
+USUAL, LARGE = Gpus(8), Gpus(16, instances=7)
+SERVICES, MANY = 20, 200
 
 
 def main() -> None:
     """Run all in turn and print the table."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    with installation() as binaries:
+        results = on_server(binaries, USUAL, SERVICES, rounds, beside_peers)
+        results |= on_server(binaries, LARGE, MANY, rounds, alone)
+    report(results)
+
+
+def beside_peers(lab: Lab, gputui: Program) -> dict[str, Program]:
+    """The peers, then gputui with and without the engine."""
+    no_engine = ("env", f"DOCKER_HOST=unix://{lab.folder}/none.sock", gputui.command[0])
+    return {
+        **peers(lab.folder),
+        f"gputui, {SERVICES} services": gputui,
+        "gputui, no engine": Program(no_engine, SEES_GPUS),
+    }
+
+
+def alone(_lab: Lab, gputui: Program) -> dict[str, Program]:
+    """Nothing beside it: no peer sees services and instances."""
+    return {f"gputui, {MANY} services": gputui}
+
+
+def on_server(
+    binaries: Path, gpus: Gpus, services: int, rounds: int, programs: Callable[[Lab, Program], dict[str, Program]]
+) -> dict[str, list[Measured]]:
+    """What was measured on a server with so many services, by program."""
     results: dict[str, list[Measured]] = {}
-    with installation() as binaries, opened_lab(binaries) as lab:
-        folder, _ = prepared(lab, SERVICES)
+    with opened_lab(binaries) as lab:
+        folder, _ = prepared(lab, services, gpus)
         os.environ.update(lab.environment())
-        measured = programs(lab, folder)
-        with moving(lab.driver):
+        command = (str(lab.bin / "gputui"), "--file", str(folder / "compose.json"))
+        with moving(lab.driver, gpus):
             for _ in range(rounds):
-                for name, program in measured.items():
+                for name, program in programs(lab, Program(command, SEES_GPUS, LETTERS)).items():
                     found = measure(
-                        program.command, program.first_text, settle_s=SETTLE_S, window_s=WINDOW_S, key=program.key
+                        program.command, program.first_text, settle_s=SETTLE_S, window_s=WINDOW_S, keys=program.keys
                     )
                     results.setdefault(name, []).append(found)
-    report(results)
+    return results
 
 
 def report(results: Mapping[str, Sequence[Measured]]) -> None:

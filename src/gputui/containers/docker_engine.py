@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gputui.containers.capabilities import capabilities_of, is_podman
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
+from gputui.containers.list_line import ListLine, list_line
 from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec, EngineInfo, Layer
 from gputui.domain.errors import EngineError, GputuiError, NotFound, Refusal, Unreachable, UsageError
 from gputui.domain.log import LogWindow
@@ -51,7 +52,7 @@ class DockerEngine:
         self._connecting = threading.Lock()
         self._connected: DockerConnection | None = None
         self._ensuring = threading.Lock()
-        self._inspected: dict[str, tuple[object, Container]] = {}
+        self._inspected: dict[str, tuple[ListLine, Container]] = {}
 
     @property
     def _connection(self) -> "DockerConnection":
@@ -116,18 +117,17 @@ class DockerEngine:
         self._connection.call("remove", lambda client: client.remove_container(ref, force=True, v=True))
 
     def containers(self) -> tuple[Container, ...]:
-        """All containers; one is inspected again only when its line of the list changed."""
+        """All containers; one is inspected again only when its line of the list tells more than that time passed."""
         listed = self._connection.call("list containers", lambda client: client.containers(all=True))
-        found: dict[str, tuple[object, Container]] = {}
-        for line in listed:
-            mark = (line.get("State"), line.get("Status"), line.get("Names"))
-            known = self._inspected.get(line["Id"])
-            if known is None or known[0] != mark:
+        found: dict[str, tuple[ListLine, Container]] = {}
+        for one in listed:
+            line, known = list_line(one), self._inspected.get(one["Id"])
+            if known is None or not line.is_older(known[0]):
                 try:
-                    known = (mark, self.inspect(line["Id"]))
+                    known = (line, self.inspect(one["Id"]))
                 except NotFound:
                     continue  # it went away in between
-            found[line["Id"]] = known
+            found[one["Id"]] = (line, known[1])
         self._inspected = found
         return tuple(container for _, container in found.values())
 

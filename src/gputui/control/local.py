@@ -38,7 +38,7 @@ from gputui.gpus.process_signal import send_signal
 from gputui.gpus.source import GpuSource
 from gputui.planning.findings.find_all import find_all
 from gputui.planning.mechanism import default_choice
-from gputui.planning.memory import memory_of
+from gputui.planning.memory import memory_of_all
 from gputui.planning.plan import lifecycle_plan, make_plan
 from gputui.planning.run_command import shown_body
 from gputui.planning.start_time import start_s
@@ -152,7 +152,7 @@ class LocalControlRoom:
         sampler, draft = self._sampler, self._drafting.draft
         readings = sampler.readings
         services = sampler.services(draft.current)
-        memory = tuple(memory_of(reading, services) for reading in readings)
+        memory = memory_of_all(readings, services)
         last = self._saving.apply
         notes = (sampler.note, *self._saving.notes, self._fault)
         return Snapshot(

@@ -22,12 +22,9 @@ def drift(
     """In words. Device nodes decide; a process on another GPU is wrong; no process yet is no drift."""
     if container is None or requested is None:
         return ()
-    labels = labels_by_uuid(gpus)
-    found = [
-        f"a process of it runs on GPU {labels.get(uuid, uuid)}, which it was not given"
-        for uuid in on
-        if uuid not in requested
-    ]
+    strays = [uuid for uuid in on if uuid not in requested]
+    labels = labels_by_uuid(gpus) if strays else {}
+    found = [f"a process of it runs on GPU {labels.get(uuid, uuid)}, which it was not given" for uuid in strays]
     if inside is not None and inside.nodes is not None:
         expected = None if container.sees_all_devices else _expected_nodes(requested, gpus)
         if expected is not None and inside.nodes != expected:

@@ -10,9 +10,11 @@ from gputui.planning.mechanism import present_mechanism
 def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:
     """The GPU that `name` means: index, `parent:instance`, UUID or an unambiguous start of one, or a CDI name."""
     name = name.strip().removeprefix("nvidia.com/gpu=").removeprefix("nvidia.com/mig=")
-    for gpu in gpus:
-        if name in (gpu.label, gpu.uuid):
-            return gpu
+    exact = next((gpu for gpu in gpus if gpu.uuid == name), None) or next(
+        (gpu for gpu in gpus if gpu.label == name), None
+    )
+    if exact is not None:
+        return exact
     prefixed = [gpu for gpu in gpus if name.startswith(("GPU-", "MIG-")) and gpu.uuid.startswith(name)]
     return prefixed[0] if len(prefixed) == 1 and len(name) > 4 else None
 
@@ -32,8 +34,9 @@ def requested_gpus(container: Container, gpus: Sequence[Gpu]) -> tuple[str, ...]
     ids = _requested_ids(container, gpus)
     if ids is None:
         return None
-    by_uuid = {gpu.uuid: gpu for gpu in gpus}
-    ranked = sorted(dict.fromkeys(ids), key=lambda uuid: by_uuid[uuid].pci_order if uuid in by_uuid else ("~", 0, 0))
+    asked = dict.fromkeys(ids)
+    order_of = {gpu.uuid: gpu.pci_order for gpu in gpus if gpu.uuid in asked}
+    ranked = sorted(asked, key=lambda uuid: order_of.get(uuid, ("~", 0, 0)))
     ours = [uuid for uuid in container.labels.get(LABEL_GPUS, "").split(",") if uuid]
     if set(ours) == set(ranked):
         return tuple(ours)
@@ -45,18 +48,18 @@ def requested_gpus(container: Container, gpus: Sequence[Gpu]) -> tuple[str, ...]
 
 
 def _requested_ids(container: Container, gpus: Sequence[Gpu]) -> list[str] | None:
-    whole = [gpu.uuid for gpu in gpus if gpu.assignable]
     request = container.gpu_request
     if request is not None:
         if request.device_ids:
-            return _resolve(request.device_ids, gpus, whole)
+            return _resolve(request.device_ids, gpus)
+        whole = _assignable(gpus)
         # The engine takes the first N of a count; which these are only its driver knows, so more than "all" is unknown.
         return whole if request.count == -1 or request.count >= len(whole) else None
     if container.runtime == "nvidia":
         names = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES", "void")
         if names in ("", "void", "none"):
             return []
-        return _resolve(names.split(","), gpus, whole)
+        return _resolve(names.split(","), gpus)
     # Podman does not tell what was asked for: what it put in does, and our label before the first start.
     labelled = [uuid for uuid in container.labels.get(LABEL_GPUS, "").split(",") if uuid]
     if not container.device_nodes or _nodes_of(labelled, gpus) == set(container.device_nodes):
@@ -71,11 +74,15 @@ def _nodes_of(uuids: Sequence[str], gpus: Sequence[Gpu]) -> set[str]:
     return {node for gpu in found if (node := device_node(gpu, by_uuid))}
 
 
-def _resolve(names: Iterable[str], gpus: Sequence[Gpu], whole: list[str]) -> list[str]:
+def _assignable(gpus: Sequence[Gpu]) -> list[str]:
+    return [gpu.uuid for gpu in gpus if gpu.assignable]
+
+
+def _resolve(names: Iterable[str], gpus: Sequence[Gpu]) -> list[str]:
     found: list[str] = []
     for name in names:
         if name in ("all", "nvidia.com/gpu=all"):
-            return whole
+            return _assignable(gpus)
         gpu = find_gpu(gpus, name)
         found.append(gpu.uuid if gpu else name)
     return found

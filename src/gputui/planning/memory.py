@@ -71,8 +71,17 @@ def _takes_what_is_free(service: Service, reading: Reading) -> bool:
     return service.requirement.rule is not None and service.requirement.rule.of != "total"
 
 
+def memory_of_all(readings: Sequence[Reading], services: Sequence[Service]) -> tuple[GpuMemory, ...]:
+    """How each GPU's memory is shared."""
+    by_gpu: dict[str, list[Service]] = {}
+    for service in services:
+        for uuid in {*service.assigned, *service.running_on}:
+            by_gpu.setdefault(uuid, []).append(service)
+    return tuple(memory_of(reading, by_gpu.get(reading.gpu.uuid, ())) for reading in readings)
+
+
 def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
-    """How one GPU's memory is shared.
+    """How one GPU's memory is shared; `services` that neither are to run on it nor do may be left out.
 
     A service's own present memory counts as free for itself. What is used beyond all services' processes is foreign,
     be it other people's processes or memory that no listed process accounts for.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from gputui.planning.backends.backend import Backend
 from gputui.planning.backends.elastic import GENERIC, PYTORCH
@@ -33,6 +34,7 @@ _BESIDE = re.compile(r"exporter|router|gateway|proxy|dashboard|metrics|benchmark
 """Programs that are named after an engine and are none."""
 
 
+@lru_cache(maxsize=512)
 def told_by_image(image: str) -> str | None:
     """The backend that the image's name stands for, None where it stands for none. The tag says nothing, and of a long
     path only the end; `pytorch` is what many are built on."""

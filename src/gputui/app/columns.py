@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from rich.text import Text
 
@@ -24,6 +25,13 @@ class Column:
 
 
 SortKey = float | str
+
+
+@lru_cache(maxsize=4096)
+def cell(text: str, style: str = "") -> Text:
+    """What a row shows in a column: the same object for the same text, so that what did not change is seen at once. Not
+    to be changed."""
+    return Text(text, style=style)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.text import Text
-
 from gputui.app.ages import duration_text
-from gputui.app.columns import Column, Row
+from gputui.app.columns import Column, Row, cell
 from gputui.app.gpu_detail import unaccounted_mib
 from gputui.domain.gpu import GpuProcess, Reading
 from gputui.domain.snapshot import Snapshot
@@ -94,22 +92,22 @@ def _total(owner: str, own: Sequence[Held]) -> Row:
         "GPU": gpus, "PID": f"{len(own)}×", "USER": "" if own[0].service else owner, "SM %": "", "GiB": _sum_text(own),
         "SERVICE": owner if own[0].service else "–", "CONTAINER": "", "AGE": "", "COMMAND": f"all of this {kind}",
     }  # fmt: skip
-    return Row(key=f"all {kind} {owner}", cells={name: Text(text, style="bold") for name, text in texts.items()})
+    return Row(key=f"all {kind} {owner}", cells={name: cell(text, "bold") for name, text in texts.items()})
 
 
 def _row(one: Held, indent: str) -> Row:
     process, gpu = one.process, one.reading.gpu
     age = None if process.started_at is None else time.time() - process.started_at
     cells = {
-        "GPU": Text(indent + gpu.label),
-        "PID": Text(str(process.pid)),
-        "USER": Text(process.user or "?"),
-        "SM %": Text("n/a" if process.sm_percent is None else str(process.sm_percent)),
-        "GiB": Text(gib(process.memory_mib)),
-        "SERVICE": Text(one.service or "foreign", style="" if one.service else "dim"),
-        "CONTAINER": Text(one.container or "–", style="dim"),
-        "AGE": Text("n/a" if age is None else duration_text(age)),
-        "COMMAND": Text(process.command or "?"),
+        "GPU": cell(indent + gpu.label),
+        "PID": cell(str(process.pid)),
+        "USER": cell(process.user or "?"),
+        "SM %": cell("n/a" if process.sm_percent is None else str(process.sm_percent)),
+        "GiB": cell(gib(process.memory_mib)),
+        "SERVICE": cell(one.service or "foreign", "" if one.service else "dim"),
+        "CONTAINER": cell(one.container or "–", "dim"),
+        "AGE": cell("n/a" if age is None else duration_text(age)),
+        "COMMAND": cell(process.command or "?"),
     }
     sort: dict[str, float | str | None] = {
         "GPU": gpu.index + (gpu.mig_index or 0) / 100, "PID": process.pid, "SM %": process.sm_percent,

@@ -11,7 +11,9 @@ from gputui.domain.moments import moment
 from gputui.domain.text import clean_log_line
 
 EVERY_S = 2.0
-SILENT_SHARE = 0.1
+AT_ONCE = 10
+"""So many logs that said nothing yet are read at one look: after a boot a hundred containers are young."""
+SILENT_SHARE = 0.2
 """One that has not said a word on the matter is looked at again when it has run longer by this share: not everything
 loads, and what does says so soon."""
 LINES = 60
@@ -56,12 +58,11 @@ class LoadingWatch:
             self._wake.clear()
             before, wanted, now = self._seen, self._wanted, time.time()
             self._looked = {run: at for run, at in self._looked.items() if run in wanted}
-            found = {}
-            for run in wanted:
-                loading = before.get(run)
-                if is_due(run, loading, self._looked.get(run), now):
-                    self._looked[run] = now
-                    loading = self._look(run)
+            found = {run: loading for run, loading in before.items() if run in wanted}
+            for run in due(wanted, before, self._looked, now):
+                self._looked[run] = now
+                loading = self._look(run)
+                found.pop(run, None)
                 if loading is not None:
                     found[run] = loading
             self._seen = found
@@ -77,9 +78,22 @@ class LoadingWatch:
         return loading_of([clean_log_line(line) for line in lines])
 
 
-def is_due(run: str, loading: Loading | None, looked: float | None, now: float) -> bool:
-    """Whether a log that was last looked at then (seconds since 1970) is to be looked at again."""
-    if loading is not None:
-        return loading.phase != "ready"
-    started = moment(run.partition(" ")[2])
+def due(wanted: Iterable[str], seen: Mapping[str, Loading], looked: Mapping[str, float], now: float) -> tuple[str, ...]:
+    """The runs whose logs are to be read now; `looked` is when they were read last, in seconds since 1970.
+
+    What loads is read every time. Of what has said nothing yet, those that were never read come first, then the
+    youngest.
+    """
+    loading = [run for run, one in seen.items() if run in wanted and one.phase != "ready"]
+    silent = [run for run in wanted if run not in seen and _is_due(run, looked.get(run), now)]
+    silent.sort(key=lambda run: (run in looked, -(_started(run) or now), run))
+    return (*loading, *silent[:AT_ONCE])
+
+
+def _is_due(run: str, looked: float | None, now: float) -> bool:
+    started = _started(run)
     return looked is None or started is None or now - looked >= SILENT_SHARE * (looked - started)
+
+
+def _started(run: str) -> float | None:
+    return moment(run.partition(" ")[2])

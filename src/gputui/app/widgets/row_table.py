@@ -220,4 +220,4 @@ class RowTable(DataTable[Text], inherit_bindings=False):
 
 def _looks_different(cell: Text, other: Text) -> bool:
     """Rich's texts are equal whatever their own style."""
-    return cell != other or cell.style != other.style
+    return cell is not other and (cell != other or cell.style != other.style)

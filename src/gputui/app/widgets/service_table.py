@@ -5,7 +5,7 @@ import time
 from rich.text import Text
 
 from gputui.app.ages import age_text
-from gputui.app.columns import Row
+from gputui.app.columns import Row, cell
 from gputui.app.service_columns import COLUMNS
 from gputui.app.widgets.row_table import RowTable
 from gputui.domain.finding import Finding
@@ -106,22 +106,22 @@ def _row(
     held, busy = _holds(service, snapshot.readings)
     up = container.started_at if container and container.running else None
     cells = {
-        " ": Text("●" if marked else "", style="bold"),
-        "SERVICE": Text(service.name + (" *" if edited else ""), style="bold" if edited else dim),
-        "PROJECT": Text(service.key.project or "–", style=dim),
-        "BACKEND": Text(service.backend, style=dim),
-        "MODEL": Text(_short_model(service.model), style=dim),
-        "NEEDS/GPU": Text(amount, style=dim),
-        "BUDGET": Text(gib(service.budget_mib) if service.budget_mib is not None else "–", style=dim),
-        "PRIO": Text(str(service.priority), style=dim),
-        "GPUS": Text(gpus, style=change),
-        "ON": Text(_labels(service.running_on, labels), style=dim),
-        "SM %": Text("–" if busy is None else str(busy), style=dim),
-        "HELD": Text("–" if held is None else gib(held), style=dim),
-        "UP": Text(age_text(up, time.time()) if up else "–", style=dim),
-        "RESTARTS": Text(str(container.restart_count) if container else "–", style=dim),
-        "PORTS": Text(_ports(service), style=dim),
-        "IMAGE": Text(service.image, style=dim),
+        " ": cell("●" if marked else "", "bold"),
+        "SERVICE": cell(service.name + (" *" if edited else ""), "bold" if edited else dim),
+        "PROJECT": cell(service.key.project or "–", dim),
+        "BACKEND": cell(service.backend, dim),
+        "MODEL": cell(_short_model(service.model), dim),
+        "NEEDS/GPU": cell(amount, dim),
+        "BUDGET": cell(gib(service.budget_mib) if service.budget_mib is not None else "–", dim),
+        "PRIO": cell(str(service.priority), dim),
+        "GPUS": cell(gpus, change),
+        "ON": cell(_labels(service.running_on, labels), dim),
+        "SM %": cell("–" if busy is None else str(busy), dim),
+        "HELD": cell("–" if held is None else gib(held), dim),
+        "UP": cell(age_text(up, time.time()) if up else "–", dim),
+        "RESTARTS": cell(str(container.restart_count) if container else "–", dim),
+        "PORTS": cell(_ports(service), dim),
+        "IMAGE": cell(service.image, dim),
         "STATE": _state(service, snapshot, worst),
     }
     sort = {
@@ -164,7 +164,7 @@ def _short_model(model: str | None) -> str:
 def _state(service: Service, snapshot: Snapshot, worst: Finding | None) -> Text:
     if worst is not None and worst.severity in ("refusal", "error", "warning"):
         mark = "▲" if worst.severity == "warning" else "✗"
-        return Text(f"{mark} {_in_short(worst.code, service, snapshot)}", style="bold")
+        return cell(f"{mark} {_in_short(worst.code, service, snapshot)}", "bold")
     container = service.container
     words = [service.state]
     if container is not None and container.health:
@@ -177,7 +177,7 @@ def _state(service: Service, snapshot: Snapshot, worst: Finding | None) -> Text:
         words.append("drift")
     if service.origin == "found" and not service.adopted:
         words.append("found")
-    return Text(", ".join(words), style="" if service.enabled else "dim")
+    return cell(", ".join(words), "" if service.enabled else "dim")
 
 
 def _in_short(code: str, service: Service, snapshot: Snapshot) -> str:

@@ -42,11 +42,14 @@ def test_what_is_no_event_is_passed_over(line: bytes) -> None:
 @pytest.mark.parametrize(
     ("signal", "asked", "stops"),
     [
-        (15, "", True), (9, "", True), (None, "", True), (1, "", False), (10, "SIGUSR1", True), (15, "USR1", False),
-        (3, "SIGQUIT", True), (28, "28", True), (15, "nonsense", True),
+        (15, "", True), (9, "", True), (2, "", True), (None, "", True), (None, "SIGUSR1", True), (1, "", False),
+        (10, "", False), (10, "SIGUSR1", True), (1, "SIGUSR1", False), (15, "USR1", True), (3, "SIGQUIT", True),
+        (28, "28", True), (37, "SIGRTMIN+3", True),
     ],
 )  # fmt: skip
-def test_a_container_is_stopped_by_the_signal_that_it_asks_for(signal: int | None, asked: str, *, stops: bool) -> None:
+def test_a_container_is_stopped_by_what_it_asks_for_and_by_what_ends_most(
+    signal: int | None, asked: str, *, stops: bool
+) -> None:
     container = Container(id="1" * 64, name="svc", image="image:1", stop_signal=asked)
     assert kill(signal).stops(container) == stops
 

@@ -55,8 +55,20 @@ def test_a_clock_that_is_behind_the_engines_hides_nothing() -> None:
 def test_of_many_that_say_nothing_the_youngest_come_first_and_few_at_once() -> None:
     runs = [run_of(f"c{age}", age) for age in range(100, 150)]
     assert due(runs, {}, {}, NOW) == tuple(runs[:AT_ONCE])
-    read = dict.fromkeys(runs[:AT_ONCE], NOW - 1000)
+    read = dict.fromkeys(runs[:AT_ONCE], NOW - 60)
     assert due(runs, {}, read, NOW) == tuple(runs[AT_ONCE : 2 * AT_ONCE])
+
+
+def test_none_of_many_waits_for_ever() -> None:
+    runs = [run_of(f"c{age}", age) for age in range(20, 120)]
+    looked = dict.fromkeys(runs, NOW)
+    longest = 0.0
+    for number in range(1, 100):
+        now = NOW + number * EVERY_S
+        for run in due(runs, {}, looked, now):
+            longest, looked[run] = max(longest, now - looked[run]), now
+    assert len(runs) / AT_ONCE * EVERY_S <= longest <= 60
+    assert min(looked.values()) > NOW
 
 
 def test_what_loads_is_read_however_much_there_is() -> None:

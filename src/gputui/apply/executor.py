@@ -7,12 +7,12 @@ from contextlib import suppress
 from functools import partial
 
 from gputui.apply.guardian import Guardian
-from gputui.apply.operations import Hands, await_release, perform, put_in_place, take_back
+from gputui.apply.operations import Hands, await_release, in_place, perform, start_in_place, take_back
 from gputui.apply.patience import Patience
 from gputui.apply.unit import Running, Unit, ready, units_of
 from gputui.apply.witness import Abandoned, missing_gpus, within
 from gputui.containers.engine import Engine
-from gputui.domain.container import ContainerSpec, lasting_name
+from gputui.domain.container import lasting_name
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.event import EventKind, Outcome, Progress, Result
 from gputui.domain.operation import (
@@ -262,18 +262,19 @@ class Executor:
         """
         self._event("operation", "waiting", "somebody took the new container away; it is brought back", one)
         spec = next(operation.do.spec for operation in one.task.operations if isinstance(operation.do, Create))
-        one.parts.new = self._in_place(spec.named(lasting_name(spec.name)), one.parts.new, one, unit)
+        spec, tell = spec.named(lasting_name(spec.name)), self._hands(one, unit).tell
+        one.parts.new = self._patience.insist(partial(in_place, self._engine, spec, one.parts.new), tell)
+        self._patience.insist(partial(start_in_place, self._engine, one.parts.new, spec.name), tell)
         return one.parts.new
 
     def _revive_old(self, one: Running, unit: Unit) -> str:
         """The same for the old container, which had been put back."""
         self._event("undo", "waiting", "somebody took the old container away; it is brought back", one)
         assert one.task.old_spec is not None
-        one.parts.old = self._in_place(one.task.old_spec, one.parts.old, one, unit)
+        spec, tell = one.task.old_spec.named(lasting_name(one.task.old_spec.name)), self._hands(one, unit).tell
+        one.parts.old = self._patience.insist(partial(in_place, self._engine, spec, one.parts.old), tell)
+        self._patience.insist(partial(start_in_place, self._engine, one.parts.old, spec.name), tell)
         return one.parts.old
-
-    def _in_place(self, spec: ContainerSpec, present: str | None, one: Running, unit: Unit) -> str:
-        return self._patience.insist(lambda: put_in_place(self._engine, spec, present), self._hands(one, unit).tell)
 
     def guard(self) -> None:
         """Look for a while after what was made of Compose services, and after what was put back, for a `docker compose
@@ -289,10 +290,10 @@ class Executor:
         self._guardian.close()
 
     def _bring_back(self, one: Running, unit: Unit) -> str:
-        """Somebody took away what the apply left running: it runs again, or nothing of it is left; its id.
+        """Somebody took away what the apply left running: it runs again; its id.
 
         Raises:
-            GputuiError: it cannot be made again.
+            GputuiError: it cannot be made again, or does not start.
         """
         try:
             return self._revive(one, unit) if unit.committed else self._revive_old(one, unit)

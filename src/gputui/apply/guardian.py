@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
+from typing import Literal
 
 from gputui.containers.container_events import ContainerEvent, events_in
 from gputui.containers.engine import Engine, Stream
@@ -19,6 +20,8 @@ from gputui.domain.moments import moment
 LOOK_S = 0.3
 GUARD_S = 1.5
 """How long a container is looked after once the apply has ended."""
+GUARD_LIMIT_S = 90.0
+"""How long at most, whatever others do: the next apply waits for it."""
 STOP_TIMEOUT_S = 10
 """How long engines let a container that does not say so take to stop, before they kill it."""
 STOP_GRACE_S = 20.0
@@ -27,9 +30,14 @@ REVIVALS = 3
 """How often one container is brought back."""
 REPLACED_S = 3.0
 """How long one that was taken away is waited for to be replaced by whoever took it."""
+AT_WORK_S = 60.0
+"""So near to a stop, a container of the same project that somebody makes tells that `docker compose up` did it."""
 
 PROJECT = "com.docker.compose.project"
 ONE_OFF = "com.docker.compose.oneoff"
+
+Look = Literal["well", "being stopped", "stopped", "ended", "gone"]
+"""What a container is found to be: `stopped` by somebody, or `ended` by itself."""
 
 
 class Guardian:
@@ -37,9 +45,8 @@ class Guardian:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._kills: dict[str, list[ContainerEvent]] = {}
-        self._changing: set[str] = set()
-        """The Compose projects of which somebody else makes containers."""
+        self._kills: dict[str, list[tuple[ContainerEvent, float]]] = {}
+        self._made: list[ContainerEvent] = []
         self._stream: Stream | None = None
 
     def begin(self) -> None:
@@ -54,12 +61,10 @@ class Guardian:
             return
         for event in events_in(stream):
             if event.action == "kill":
-                self._kills.setdefault(event.container_id, []).append(event)
-            if event.action == "create" and LABEL_APPLY not in event.attributes:
-                project = event.attributes.get(PROJECT)
-                # `docker compose run` replaces nothing.
-                if project and event.attributes.get(ONE_OFF) != "True":
-                    self._changing.add(project)
+                self._kills.setdefault(event.container_id, []).append((event, time.monotonic()))
+            # `docker compose run` replaces nothing.
+            if event.action == "create" and event.attributes.get(ONE_OFF) != "True":
+                self._made.append(event)
 
     def close(self) -> None:
         """Stop listening."""
@@ -69,27 +74,9 @@ class Guardian:
     def is_well(self, ref: str) -> bool:
         """Whether the container is still there and runs, and nobody is stopping it; waits for what is being stopped.
         What the engine does not tell is taken for well."""
-        began = time.monotonic()
-        while True:
-            try:
-                container = self._engine.inspect(ref)
-            except NotFound:
-                return False
-            except GputuiError:
-                return True
-            if not container.running:
-                return False
-            if not self._is_killed(container):
-                return True
-            if time.monotonic() - began > (container.stop_timeout_s or STOP_TIMEOUT_S) + STOP_GRACE_S:
-                self._kills.pop(container.id, None)  # it heeds no signal
-                return True
+        while (look := self._look(ref)) == "being stopped":
             time.sleep(LOOK_S)
-
-    def _is_killed(self, container: Container) -> bool:
-        """Whether somebody stopped it since it was started: a daemon that comes back starts what it stopped."""
-        started = moment(container.started_at or "") or 0.0
-        return any(kill.at >= started and kill.stops(container) for kill in self._kills.get(container.id, ()))
+        return look == "well"
 
     def guard(self, containers: Mapping[str, Callable[[], str]]) -> None:
         """Look after containers (by id) for a while; one that is taken away is brought back by its function, which
@@ -97,44 +84,70 @@ class Guardian:
 
         One that somebody stops once the apply has ended stays so, unless a `docker compose up` is seen to be at work.
         """
-        watched = dict(containers)
+        watched, ours = dict(containers), set(containers)
         revivals = dict.fromkeys(containers.values(), REVIVALS)
         # Whoever stopped it before the apply had ended did not mean what the apply made.
-        stopped_before = {ref for ref in watched if not self.is_well(ref)}
+        stopped_before = {ref for ref in watched if self._look(ref) in ("being stopped", "stopped")}
         taken: dict[str, float] = {}
-        until = time.monotonic() + GUARD_S
-        while watched and time.monotonic() < until:
+        began = time.monotonic()
+        until, limit = began + GUARD_S, began + GUARD_LIMIT_S
+        while watched and (now := time.monotonic()) < until:
             for ref, bring_back in list(watched.items()):
-                if self.is_well(ref) or not self._was_taken(ref):
+                look = self._look(ref)
+                if look in ("well", "ended"):
                     taken.pop(ref, None)
                     continue
+                if look == "being stopped":
+                    until = min(max(until, now + GUARD_S), limit)
+                    continue
                 # Whoever took it away may be putting another one in its place.
-                since = taken.setdefault(ref, time.monotonic())
-                until = max(until, since + REPLACED_S + GUARD_S)
-                if time.monotonic() - since < REPLACED_S:
+                since = taken.setdefault(ref, now)
+                until = min(max(until, since + REPLACED_S + GUARD_S), limit)
+                if now < min(since, limit - 2 * REPLACED_S) + REPLACED_S:
                     continue
                 del watched[ref], taken[ref]
-                if revivals[bring_back] and self._comes_back(ref, stopped_before):
+                if not revivals[bring_back]:
+                    continue
+                if look == "gone" or ref in stopped_before or self._is_replaced_by_compose(ref, ours):
                     revivals[bring_back] -= 1
+                    stopped_before.discard(ref)
                     with suppress(GputuiError):
-                        watched[bring_back()] = bring_back
+                        back = bring_back()
+                        watched[back] = bring_back
+                        ours.add(back)
             time.sleep(LOOK_S)
 
-    def _comes_back(self, ref: str, stopped_before: Set[str]) -> bool:
-        """Whether one that somebody stopped or removed is to be brought back."""
+    def _look(self, ref: str) -> Look:
         try:
             container = self._engine.inspect(ref)
         except NotFound:
-            return True
+            return "gone"
         except GputuiError:
-            return False
-        return ref in stopped_before or container.labels.get(PROJECT) in self._changing
+            return "well"
+        kill = self._kill_of(container)
+        if not container.running:
+            return "stopped" if kill else "ended"
+        patience_s = (container.stop_timeout_s or STOP_TIMEOUT_S) + STOP_GRACE_S
+        return "being stopped" if kill and time.monotonic() - kill[1] <= patience_s else "well"
 
-    def _was_taken(self, ref: str) -> bool:
-        """Whether it is gone, or somebody stopped it; one that ended by itself was not taken."""
+    def _kill_of(self, container: Container) -> tuple[ContainerEvent, float] | None:
+        """Who stopped it since it was started, and when that was heard: a daemon that comes back starts what it
+        stopped."""
+        started = moment(container.started_at or "") or 0.0
+        kills = self._kills.get(container.id, ())
+        return next((one for one in kills if one[0].at >= started and one[0].stops(container)), None)
+
+    def _is_replaced_by_compose(self, ref: str, ours: Set[str]) -> bool:
+        """Whether somebody made a container of its project about when it was stopped, as `docker compose up` does."""
         try:
-            return self._is_killed(self._engine.inspect(ref))
-        except NotFound:
-            return True
+            container = self._engine.inspect(ref)
         except GputuiError:
             return False
+        kill, project = self._kill_of(container), container.labels.get(PROJECT)
+        return kill is not None and any(
+            event.attributes.get(PROJECT) == project
+            and event.container_id not in ours
+            and LABEL_APPLY not in event.attributes
+            and abs(event.at - kill[0].at) <= AT_WORK_S
+            for event in list(self._made)
+        )

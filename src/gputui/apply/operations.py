@@ -280,6 +280,7 @@ def _put_back(undo: PutBack, parts: Parts, old_spec: ContainerSpec | None, hands
         old = engine.inspect(parts.of("old"))
         if old.name != lasting_name(old.name) and _replaced(engine, old, lasting_name(old.name), parts):
             engine.remove(old.id)
+            parts.old = None
             return "somebody else started one in its place, which is left as it is"
     for _ in range(PUT_BACK_TRIES):
         try:
@@ -301,12 +302,12 @@ def _put_back(undo: PutBack, parts: Parts, old_spec: ContainerSpec | None, hands
     raise GputuiError(f"the old container does not stay up after {PUT_BACK_TRIES} starts")
 
 
-def put_in_place(engine: Engine, spec: ContainerSpec, present: str | None) -> str:
-    """A container of this spec runs: the `present` one if it is there, one of the same service that has its name, or
-    one that is made; its id.
+def in_place(engine: Engine, spec: ContainerSpec, present: str | None) -> str:
+    """The `present` container if it is there, one of the same service that has its name, or one that is made from the
+    spec; its id. It may not run yet.
 
     Raises:
-        GputuiError: none can be made to run; nothing is left of the try.
+        GputuiError: there is none, and none can be made; what could not be connected to its networks is gone again.
     """
     for ref in (present, spec.name) if present else (spec.name,):
         try:
@@ -314,19 +315,28 @@ def put_in_place(engine: Engine, spec: ContainerSpec, present: str | None) -> st
         except NotFound:
             continue
         if found.id == present or _is_same_service(found, spec):
-            engine.start(found.id)
-            # Compose up to 1.29 renames a container that it is about to replace.
-            with suppress(EngineError):
-                _rename(engine, found.id, spec.name)
+            if found.state == "created":  # by a try that was cut off, before it had its networks
+                _connect(engine, found.id, spec)
             return found.id
     made = engine.create(spec)
     try:
         _connect(engine, made, spec)
-        engine.start(made)
     except EngineError:
         engine.remove(made)
         raise
     return made
+
+
+def start_in_place(engine: Engine, ref: str, name: str) -> None:
+    """It runs, under this name where that is free.
+
+    Raises:
+        GputuiError: it cannot be started.
+    """
+    engine.start(ref)
+    # Compose up to 1.29 renames a container that it is about to replace.
+    with suppress(EngineError):
+        _rename(engine, ref, name)
 
 
 def _is_same_service(found: Container, spec: ContainerSpec) -> bool:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from signal import SIGKILL, SIGTERM, Signals
+from signal import SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
 
 from gputui.domain.container import Container
 
@@ -21,8 +21,11 @@ class ContainerEvent:
     attributes: Mapping[str, str]
 
     def stops(self, container: Container) -> bool:
-        """Whether it is a signal that ends the container, as far as is known."""
-        return self.action == "kill" and self.signal in (None, SIGKILL, signal_number(container.stop_signal) or SIGTERM)
+        """Whether it is a signal that ends the container, as far as is known: what it asks for, or what ends most."""
+        asked = signal_number(container.stop_signal)
+        if self.signal is None or (container.stop_signal and asked is None):  # such as SIGRTMIN+3
+            return self.action == "kill"
+        return self.action == "kill" and self.signal in (asked, SIGKILL, SIGTERM, SIGINT, SIGQUIT)
 
 
 def signal_number(name: str) -> int | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gputui.containers.capabilities import capabilities_of, is_podman
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
-from gputui.containers.list_line import ListLine, list_line
+from gputui.containers.list_line import YOUNG_S, ListLine, list_line
 from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec, EngineInfo, Layer
 from gputui.domain.errors import EngineError, GputuiError, NotFound, Refusal, Unreachable, UsageError
 from gputui.domain.log import LogWindow
@@ -53,6 +53,7 @@ class DockerEngine:
         self._connected: DockerConnection | None = None
         self._ensuring = threading.Lock()
         self._inspected: dict[str, tuple[ListLine, Container]] = {}
+        self._listed_at = 0.0
 
     @property
     def _connection(self) -> "DockerConnection":
@@ -119,16 +120,17 @@ class DockerEngine:
     def containers(self) -> tuple[Container, ...]:
         """All containers; one is inspected again only when its line of the list tells more than that time passed."""
         listed = self._connection.call("list containers", lambda client: client.containers(all=True))
+        before = self._inspected if time.monotonic() - self._listed_at < YOUNG_S / 2 else {}
         found: dict[str, tuple[ListLine, Container]] = {}
         for one in listed:
-            line, known = list_line(one), self._inspected.get(one["Id"])
+            line, known = list_line(one), before.get(one["Id"])
             if known is None or not line.is_older(known[0]):
                 try:
                     known = (line, self.inspect(one["Id"]))
                 except NotFound:
                     continue  # it went away in between
             found[one["Id"]] = (line, known[1])
-        self._inspected = found
+        self._inspected, self._listed_at = found, time.monotonic()
         return tuple(container for _, container in found.values())
 
     def inspect(self, ref: str) -> Container:

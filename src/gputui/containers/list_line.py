@@ -10,7 +10,7 @@ _AGE = re.compile(r"Less than a second|About an? (minute|hour)|(\d+) (second|min
 """How Docker and Podman write a duration (`HumanDuration` of docker/go-units)."""
 
 YOUNG_S = 60
-"""Of one that is younger, a restart since the last look may not be seen by its age."""
+"""Of one that is younger a restart since the last look may not be seen by its age, nor after as long without a look."""
 
 
 @dataclass(frozen=True, slots=True)

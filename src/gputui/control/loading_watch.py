@@ -81,19 +81,24 @@ class LoadingWatch:
 def due(wanted: Iterable[str], seen: Mapping[str, Loading], looked: Mapping[str, float], now: float) -> tuple[str, ...]:
     """The runs whose logs are to be read now; `looked` is when they were read last, in seconds since 1970.
 
-    What loads is read every time. Of what has said nothing yet, those that were never read come first, then the
-    youngest.
+    What loads is read every time. Of what has said nothing yet, those that were never read come first, the youngest
+    before all, then those that have waited longest for their age.
     """
     loading = [run for run, one in seen.items() if run in wanted and one.phase != "ready"]
-    silent = [run for run in wanted if run not in seen and _is_due(run, looked.get(run), now)]
-    silent.sort(key=lambda run: (run in looked, -(_started(run) or now), run))
+    never = sorted(
+        (run for run in wanted if run not in seen and run not in looked), key=lambda run: -_started(run, now)
+    )
+    waiting = {run: _waiting(run, at, now) for run, at in looked.items() if run in wanted and run not in seen}
+    silent = [*never, *sorted((run for run in waiting if waiting[run] >= 1), key=lambda run: -waiting[run])]
     return (*loading, *silent[:AT_ONCE])
 
 
-def _is_due(run: str, looked: float | None, now: float) -> bool:
-    started = _started(run)
-    return looked is None or started is None or now - looked >= SILENT_SHARE * (looked - started)
+def _waiting(run: str, looked: float, now: float) -> float:
+    """For how long it has not been read, as a part of how long it need not be."""
+    return (now - looked) / max(EVERY_S, SILENT_SHARE * (looked - _started(run, looked)))
 
 
-def _started(run: str) -> float | None:
-    return moment(run.partition(" ")[2])
+def _started(run: str, otherwise: float) -> float:
+    """When it started, in seconds since 1970."""
+    started = moment(run.partition(" ")[2])
+    return otherwise if started is None else started

@@ -171,14 +171,16 @@ class Slot:
             timeout=120, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def compose(self, *arguments: str, limit_s: float = 120.0) -> None:
-        """Run it, and kill it where it takes longer."""
+    def compose(self, *arguments: str, limit_s: float = 120.0) -> str:
+        """Run it, and kill it where it takes longer; what it says."""
         command = [str(Path(sys.executable).with_name("docker-compose")), "-f", "compose.json", *arguments]
         with suppress(subprocess.TimeoutExpired):
-            subprocess.run(
+            done = subprocess.run(
                 command, cwd=self.home, env=self.environment(proxied=False), check=False, capture_output=True,
-                timeout=limit_s,
+                text=True, timeout=limit_s,
             )  # fmt: skip
+            return done.stderr
+        return "it was killed"
 
     def containers(self) -> list[dict[str, Any]]:
         """All containers of this slot, by whatever name."""
@@ -201,9 +203,10 @@ class Slot:
                 client.remove_container(one["Id"], force=True, v=True)
         self._fresh_state()
         (self.home / "compose.json").write_text(self.compose_text(case))
-        self.compose("up", "-d")
+        said = self.compose("up", "-d")
         found = {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in self.containers()}
-        assert set(found) == set(self.names), f"{self.project}: {sorted(found)}"
+        assert set(found) == set(self.names), f"{self.project}: {sorted(found)}: {said[-600:]}"
+        assert all(one["State"]["Running"] for one in found.values()), said[-600:]
         for name, one in found.items():
             self.inside(one["Id"], "sh", "-c", f"echo {name} >/data/mark; echo {name} >/anonymous/mark; echo ok")
             nodes = self.nodes(one["Id"])

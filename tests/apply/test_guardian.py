@@ -10,11 +10,12 @@ from gputui.apply import guardian
 from gputui.apply.guardian import Guardian
 from gputui.apply.operations import in_place, start_in_place
 from gputui.containers.simulated_engine import SimulatedEngine, SimulatedStream
+from gputui.domain import compose_labels
 from gputui.domain.container import LABEL_APPLY, Container, ContainerSpec
 from gputui.domain.errors import EngineError, Unreachable
 from gputui.domain.scenario import Scenario
 
-OF_COMPOSE = {"com.docker.compose.project": "stack", "com.docker.compose.service": "svc"}
+OF_COMPOSE = {compose_labels.PROJECT: "stack", compose_labels.SERVICE: "svc"}
 SPEC = ContainerSpec(
     name="stack-svc-1", body={"Image": "image:1", "Labels": {**OF_COMPOSE, LABEL_APPLY: "token"}, "HostConfig": {}}
 )
@@ -160,8 +161,8 @@ def test_one_that_compose_stopped_and_did_not_replace_runs_again(engine: HeardEn
 @pytest.mark.parametrize(
     "labels",
     [
-        {"com.docker.compose.project": "other"},
-        {**OF_COMPOSE, guardian.ONE_OFF: "True"},
+        {compose_labels.PROJECT: "other"},
+        {**OF_COMPOSE, compose_labels.ONE_OFF: "True"},
         {**OF_COMPOSE, LABEL_APPLY: "token"},
     ],
 )

@@ -120,7 +120,8 @@ from gputui.apply.operations import Hands, Parts, perform
 from gputui.apply.patience import Patience
 from gputui.containers.docker_engine import DockerEngine
 from gputui.control.compose_marks import NOBODYS
-from gputui.domain.container import LABEL_CONFIG_HASH, ContainerSpec
+from gputui.domain import compose_labels
+from gputui.domain.container import ContainerSpec
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import ServiceKey
 from gputui.planning.container_view import container_view
@@ -130,7 +131,7 @@ from gputui.project.compose_file import read_project
 engine = DockerEngine(sys.argv[1])
 project = read_project([Path("compose.yml")])
 terms = Terms(operator="alice", reason="r", token="t", settle_s=0, health_limit_s=1)
-marks = {LABEL_CONFIG_HASH: NOBODYS}
+marks = {compose_labels.CONFIG_HASH: NOBODYS}
 waiting = list(project.services)
 made = set()
 while waiting:

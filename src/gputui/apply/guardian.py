@@ -13,6 +13,7 @@ from typing import Literal
 
 from gputui.containers.container_events import ContainerEvent, events_in
 from gputui.containers.engine import Engine, Stream
+from gputui.domain import compose_labels
 from gputui.domain.container import LABEL_APPLY, Container
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.moments import moment
@@ -32,9 +33,6 @@ REPLACED_S = 3.0
 """How long one that was taken away is waited for to be replaced by whoever took it."""
 AT_WORK_S = 60.0
 """So near to a stop, a container of the same project that somebody makes tells that `docker compose up` did it."""
-
-PROJECT = "com.docker.compose.project"
-ONE_OFF = "com.docker.compose.oneoff"
 
 Look = Literal["well", "being stopped", "stopped", "ended", "gone"]
 """What a container is found to be: `stopped` by somebody, or `ended` by itself."""
@@ -63,7 +61,7 @@ class Guardian:
             if event.action == "kill":
                 self._kills.setdefault(event.container_id, []).append((event, time.monotonic()))
             # `docker compose run` replaces nothing.
-            if event.action == "create" and event.attributes.get(ONE_OFF) != "True":
+            if event.action == "create" and event.attributes.get(compose_labels.ONE_OFF) != "True":
                 self._made.append(event)
 
     def close(self) -> None:
@@ -143,9 +141,9 @@ class Guardian:
             container = self._engine.inspect(ref)
         except GputuiError:
             return False
-        kill, project = self._kill_of(container), container.labels.get(PROJECT)
+        kill, project = self._kill_of(container), container.labels.get(compose_labels.PROJECT)
         return kill is not None and any(
-            event.attributes.get(PROJECT) == project
+            event.attributes.get(compose_labels.PROJECT) == project
             and event.container_id not in ours
             and LABEL_APPLY not in event.attributes
             and abs(event.at - kill[0].at) <= AT_WORK_S

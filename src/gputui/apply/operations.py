@@ -9,6 +9,7 @@ from functools import partial
 from gputui.apply.patience import Patience
 from gputui.apply.witness import NVML_LIMIT_S, NotWell, confirm_gpus, holders, stay_up, watch, within
 from gputui.containers.engine import Engine
+from gputui.domain import compose_labels
 from gputui.domain.container import LABEL_APPLY, Container, ContainerSpec, lasting_name
 from gputui.domain.errors import EngineError, GputuiError, NotFound
 from gputui.domain.gpu import Gpu
@@ -224,7 +225,7 @@ def _unaccounted(do: AwaitRelease, hands: Hands) -> dict[str, int]:
 
 
 PUT_BACK_TRIES = 3
-SAME_SERVICE = ("com.docker.compose.project", "com.docker.compose.service")
+SAME_SERVICE = (compose_labels.PROJECT, compose_labels.SERVICE)
 PUT_BACK_WATCH_S = 2.0
 
 

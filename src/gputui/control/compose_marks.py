@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gputui.containers.engine import Engine
+from gputui.domain import compose_labels
 from gputui.domain.compose import ComposeProject
-from gputui.domain.container import LABEL_CONFIG_HASH, LABEL_FILE, LABEL_IMAGE, ContainerSpec
+from gputui.domain.container import LABEL_FILE, ContainerSpec
 from gputui.domain.plan import Step
 from gputui.project.compose_command import config_hashes
 from gputui.project.generated_files import OVERRIDE_NAME
@@ -36,16 +37,16 @@ class ComposeMarks:
         if not step.service.project:
             return {}
         if self.project is None or step.service.project != self.project.name:
-            return {LABEL_CONFIG_HASH: NOBODYS, LABEL_FILE: None}
+            return {compose_labels.CONFIG_HASH: NOBODYS, LABEL_FILE: None}
         in_file = self.in_files.get(name)
         from_file = step.action == "create" or step.from_file
-        made_of = in_file if from_file else before.get(LABEL_FILE) or before.get(LABEL_CONFIG_HASH)
+        made_of = in_file if from_file else before.get(LABEL_FILE) or before.get(compose_labels.CONFIG_HASH)
         if in_file is None or made_of != in_file:
-            return {LABEL_CONFIG_HASH: NOBODYS, LABEL_FILE: None}
+            return {compose_labels.CONFIG_HASH: NOBODYS, LABEL_FILE: None}
         hashed = self.with_override.get(name, NOBODYS)
-        found: dict[str, str | None] = {LABEL_FILE: in_file, LABEL_CONFIG_HASH: hashed}
+        found: dict[str, str | None] = {LABEL_FILE: in_file, compose_labels.CONFIG_HASH: hashed}
         if from_file:
-            found[LABEL_IMAGE] = engine.image_id(str(spec.body.get("Image")))
+            found[compose_labels.IMAGE] = engine.image_id(str(spec.body.get("Image")))
         return found
 
 

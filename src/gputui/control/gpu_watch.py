@@ -18,8 +18,6 @@ LAYOUT_PAUSE_S = 160.0
 """The longest pause between looks for a GPU that stays lost: each initialises the driver anew."""
 SLOW_AFTER_S = 5.0
 """Seconds after which a first look that has not ended is said to hang."""
-
-
 TICK_S = 2.0
 """What somebody else did to the files or the state is seen after so many seconds, however seldom GPUs are read."""
 

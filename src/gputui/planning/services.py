@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from gputui.domain import compose_labels
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import ComposeProject, ComposeService
 from gputui.domain.container import LABEL_PROBE, Container, Inside, is_passing, lasting_name, sees_all_devices
@@ -31,20 +32,14 @@ from gputui.planning.model_path import ModelPlace, place_of
 from gputui.planning.peaks import peak_key
 from gputui.planning.requirement import Evidence, requirement
 
-COMPOSE_PROJECT = "com.docker.compose.project"
-COMPOSE_SERVICE = "com.docker.compose.service"
-COMPOSE_NUMBER = "com.docker.compose.container-number"
-COMPOSE_DEPENDS_ON = "com.docker.compose.depends_on"
-COMPOSE_ONEOFF = "com.docker.compose.oneoff"
-
 
 def key_of(container: Container, host: str) -> ServiceKey:
     """The service that a container belongs to, by its Compose labels, else its name."""
-    project = container.labels.get(COMPOSE_PROJECT, "")
-    name = container.labels.get(COMPOSE_SERVICE, "")
+    project = container.labels.get(compose_labels.PROJECT, "")
+    name = container.labels.get(compose_labels.SERVICE, "")
     if not project or not name:
         return ServiceKey(host, "", lasting_name(container.name))
-    number = container.labels.get(COMPOSE_NUMBER, "1")
+    number = container.labels.get(compose_labels.NUMBER, "1")
     return ServiceKey(host, project, name, int(number) if number.isdigit() else 1)
 
 
@@ -75,7 +70,7 @@ def join_services(world: World, assignments: Assignments) -> tuple[Service, ...]
     by_key: dict[ServiceKey, Container] = {}
     # While a service is recreated, its old or its new container stands for it where none has its name.
     for container in sorted(world.containers, key=lambda one: (is_passing(one.name), not one.running, one.created_at)):
-        if container.labels.get(COMPOSE_ONEOFF) != "True" and LABEL_PROBE not in container.labels:
+        if container.labels.get(compose_labels.ONE_OFF) != "True" and LABEL_PROBE not in container.labels:
             by_key.setdefault(key_of(container, host), container)
     by_name: dict[tuple[str, str], list[ServiceKey]] = {}
     for key in by_key:
@@ -197,7 +192,7 @@ def _host_config(declared: ComposeService | None) -> Mapping[str, Any]:
 
 def _depends_on(container: Container | None) -> tuple[str, ...]:
     """As Compose notes it in a label: `db:service_healthy:false,cache:service_started:true`."""
-    text = container.labels.get(COMPOSE_DEPENDS_ON, "") if container else ""
+    text = container.labels.get(compose_labels.DEPENDS_ON, "") if container else ""
     return tuple(part.partition(":")[0] for part in text.split(",") if part)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gputui.domain import compose_labels
 from gputui.domain.compose import ComposeProject, ComposeService
 
 _UNORDERED = {"Env", "Binds", "Mounts", "Aliases", "CapAdd", "CapDrop", "ExtraHosts", "Ulimits"}
@@ -45,6 +46,6 @@ def _plain(value: Any, name: str = "") -> Any:
     if isinstance(value, (list, tuple)):
         listed = [_plain(one) for one in value]
         return sorted(listed, key=str) if name in _UNORDERED else listed
-    if name == "com.docker.compose.depends_on":
+    if name == compose_labels.DEPENDS_ON:
         return ",".join(sorted(str(value).split(",")))
     return value

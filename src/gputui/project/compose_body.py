@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gputui.domain import compose_labels
 from gputui.domain.capabilities import CDI_KIND
 from gputui.domain.compose import Resource
 from gputui.domain.errors import UsageError
@@ -133,16 +134,16 @@ def _environment(entry: Located, context: Context) -> list[str]:
 def _labels(name: str, entry: Located, context: Context) -> dict[str, str]:
     return {
         **{key: value or "" for key, value in pairs(entry, "labels").items()},
-        "com.docker.compose.project": context.project,
-        "com.docker.compose.service": name,
-        "com.docker.compose.container-number": "1",
-        "com.docker.compose.oneoff": "False",
-        "com.docker.compose.depends_on": ",".join(
+        compose_labels.PROJECT: context.project,
+        compose_labels.SERVICE: name,
+        compose_labels.NUMBER: "1",
+        compose_labels.ONE_OFF: "False",
+        compose_labels.DEPENDS_ON: ",".join(
             f"{other}:{condition}:{'true' if restart else 'false'}"
             for other, (condition, restart) in dependencies(entry).items()
         ),
-        "com.docker.compose.project.working_dir": str(context.directory),
-        "com.docker.compose.project.config_files": ",".join(context.files),
+        compose_labels.WORKING_DIR: str(context.directory),
+        compose_labels.CONFIG_FILES: ",".join(context.files),
     }
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from gputui.domain import compose_labels
 from gputui.domain.compose import Resource
 from gputui.domain.errors import UsageError
 from gputui.domain.text import clean
@@ -31,7 +32,7 @@ def resources(whole: Located, section: str, project: str) -> dict[str, tuple[str
         name = str(named or (key if external else f"{project}_{key}"))
         labels = {
             **{label: value or "" for label, value in pairs(settings, "labels").items()},
-            "com.docker.compose.project": project,
+            compose_labels.PROJECT: project,
             f"com.docker.compose.{section.removesuffix('s')}": key,
         }
         body = _network(settings) if section == "networks" else _volume(settings)

@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gputui.cli.arguments import SHOWS, parse
 from gputui.containers.engine import Engine
 from gputui.control.compose_watch import ComposeWatch
 from gputui.control.local import LocalControlRoom
 from gputui.control.settings import Settings
-from gputui.control.store import Store
 from gputui.domain.errors import GputuiError
 from gputui.domain.event import Finish
 from gputui.domain.snapshot import EngineStatus
@@ -25,6 +25,9 @@ from gputui.project.default_compose_file import default_file
 from gputui.project.operator import operator
 from gputui.project.packaged_files import packaged
 from gputui.project.state_dir import StateDir, state_dir
+
+if TYPE_CHECKING:
+    from gputui.control.store import Store
 
 FIRST_LOOK_S = 15.0
 APPLYING = ("apply", "restart", "start", "stop", "rollback", "fallback")
@@ -120,11 +123,15 @@ def _compose_paths(arguments: argparse.Namespace) -> list[Path]:
 
 
 def _compose(arguments: argparse.Namespace) -> ComposeWatch:
-    return ComposeWatch(_compose_paths(arguments), arguments.project_name)
+    watch = ComposeWatch(_compose_paths(arguments), arguments.project_name)
+    # The screen shows the GPUs first, and what is wrong in a file as a note; one that is not there was mistyped.
+    if arguments.verb is not None or watch.is_missing:
+        watch.read()
+    return watch
 
 
 def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
-    from gputui.apply.process import Launcher, Order  # noqa: PLC0415
+    from gputui.apply.launcher import Launcher, Order  # noqa: PLC0415
     from gputui.containers.docker_engine import DockerEngine  # noqa: PLC0415 - a demonstration needs none
     from gputui.gpus.process_identity import in_container  # noqa: PLC0415
 
@@ -137,7 +144,7 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
     if arguments.verb in APPLYING and not arguments.readonly:
         launcher.stand_by()
 
-    def start_process(number: int, store: Store, how: Finish) -> None:
+    def start_process(number: int, store: "Store", how: Finish) -> None:
         process = launcher.launch(Order(apply_id=number, how=how, state_dir=store.directory))
         store.applies.claim(number, process.pid)
         # Somebody has to wait for it, or its pid would stay taken by a zombie.
@@ -200,6 +207,7 @@ def _engine_options(arguments: argparse.Namespace) -> list[str]:
 def _carry_out(arguments: argparse.Namespace) -> int:
     from gputui.apply.process import await_order, carry_out  # noqa: PLC0415
     from gputui.containers.docker_engine import PATIENT_TIMEOUT_S, DockerEngine  # noqa: PLC0415
+    from gputui.control.store import Store  # noqa: PLC0415
 
     engine = DockerEngine(arguments.host, arguments.context, timeout_s=PATIENT_TIMEOUT_S)
     source = _source(engine, arguments)
@@ -239,7 +247,7 @@ def demo_room(arguments: argparse.Namespace, directory: Path) -> LocalControlRoo
     engine = SimulatedEngine(scenario)
     source = SimulatedSource(scenario, engine.claims)
 
-    def start_thread(number: int, store: Store, how: Finish) -> None:
+    def start_thread(number: int, store: "Store", how: Finish) -> None:
         # The simulated engine lives in this process, so its applies do too.
         store.applies.claim(number, os.getpid())
         executor = Executor(engine, source, store.applies, number)

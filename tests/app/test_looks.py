@@ -1,6 +1,7 @@
 """What is drawn, as pure functions: graphs, cards, signs for poor terminals, themes, and what is worth telling."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -147,6 +148,27 @@ def test_there_are_themes_for_everybody_and_all_are_right() -> None:
     assert len(names) >= 8
     assert {DEFAULT, POOR, MONO, "gputui-light", "gputui-contrast", "gputui-colour-blind"} <= names
     assert any(not theme.dark for theme in themes)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("colour: red", "mine.yaml: colour: there is no such key"),
+        ("name: 3", "mine.yaml: name: a text is expected"),
+        ("accent: reddish", "mine.yaml: accent: reddish is no colour"),
+        ("dark: perhaps", "mine.yaml: dark: true or false is expected"),
+        ("- a", "mine.yaml: while parsing a block mapping"),
+    ],
+)
+def test_a_theme_that_is_wrong_is_left_out_and_told(tmp_path: Path, line: str, fault: str) -> None:
+    right = (packaged("themes") / "gputui-dark.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(f"{right}{line}\n")
+    assert read_themes(tmp_path) == ([], [fault])
+
+
+def test_a_theme_without_a_colour_is_left_out_and_told(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\n")
+    assert read_themes(tmp_path) == ([], ["mine.yaml: primary: it is missing"])
 
 
 @pytest.mark.parametrize(

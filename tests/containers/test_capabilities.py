@@ -17,7 +17,7 @@ RUNC: dict[str, Any] = {"runc": {}}
 @pytest.fixture(autouse=True)
 def _no_files_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "TOOLKIT_CONFIG", tmp_path / "config.toml")
-    monkeypatch.setattr(module, "DEFAULT_FOLDERS", (str(tmp_path / "cdi"),))
+    monkeypatch.setattr(module, "CDI_FOLDERS", (str(tmp_path / "cdi"),))
 
 
 def write_spec(folder: Path, name: str = "nvidia.yaml", kind: str = "nvidia.com/gpu") -> None:

@@ -6,8 +6,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
@@ -29,9 +27,23 @@ def choices_path() -> Path:
 def read_choices(path: Path) -> Choices:
     """What was kept; nothing, where it cannot be read."""
     try:
-        return TypeAdapter(Choices).validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
         return Choices()
+    columns = found.get("columns")
+    return Choices(
+        theme=_text(found.get("theme")),
+        cards=_text(found.get("cards")),
+        columns=tuple(map(str, columns)) if isinstance(columns, list) else None,
+        sort=_text(found.get("sort")),
+        descending=found.get("descending") is True,
+    )
+
+
+def _text(found: object) -> str | None:
+    return found if isinstance(found, str) else None
 
 
 def keep_choices(path: Path, choices: Choices) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
 from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
+
+from gputui.domain.text import clean
 
 DEFAULT = "gputui-dark"
 POOR = "gputui-ansi"
@@ -17,25 +18,10 @@ MONO = "gputui-mono"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class ThemeFile(BaseModel):
-    """The keys of a theme file; colours as Textual reads them (`#rrggbb`, `ansi_blue`...). `ansi`: they are the
-    terminal's own."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str
-    dark: bool = True
-    ansi: bool = False
-    primary: str
-    secondary: str
-    accent: str
-    foreground: str
-    background: str
-    surface: str
-    panel: str
-    success: str
-    warning: str
-    error: str
+COLOURS = (
+    "primary", "secondary", "accent", "foreground", "background", "surface", "panel", "success", "warning", "error",
+)  # fmt: skip
+SWITCHES = ("dark", "ansi")
 
 
 def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
@@ -44,20 +30,43 @@ def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
     faults: list[str] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
-            file = ThemeFile.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))
-            colours = file.model_dump(exclude={"name", "dark", "ansi"})
-            for key, value in colours.items():
-                try:
-                    Color.parse(value)
-                except ColorParseError:
-                    raise ValueError(f"{key}: {value} is no colour") from None
-            # What the terminal's own colours need besides is as Textual's themes of that kind have it.
-            like = BUILTIN_THEMES["ansi-dark" if file.dark else "ansi-light"]
-            variables = dict(like.variables) if file.ansi else {}
-            themes.append(Theme(name=file.name, dark=file.dark, ansi=file.ansi, variables=variables, **colours))
-        except (OSError, yaml.YAMLError, ValidationError, ValueError) as error:
-            faults.append(f"{path.name}: {str(error).splitlines()[0]}")
+            themes.append(_theme(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)))
+        except (OSError, yaml.YAMLError, ValueError) as error:
+            faults.append(f"{path.name}: {clean(str(error).splitlines()[0], 120)}")
     return themes, faults
+
+
+def _theme(found: object) -> Theme:
+    """A theme from the keys of its file: `name`, the colours as Textual reads them (`#rrggbb`, `ansi_blue`...), `dark`,
+    and `ansi` where they are the terminal's own.
+
+    It is checked by hand: with pydantic, which nothing else needs before the first picture, that would come later by a
+    fifth.
+
+    Raises:
+        ValueError: a key is missing, unknown or has a value that it cannot have.
+    """
+    if not isinstance(found, dict):
+        raise ValueError("a theme is keys with values")
+    unknown = next((key for key in found if key not in ("name", *COLOURS, *SWITCHES)), None)
+    if unknown is not None:
+        raise ValueError(f"{unknown}: there is no such key")
+    for key in ("name", *COLOURS):
+        if not isinstance(found.get(key), str):
+            raise ValueError(f"{key}: {'a text is expected' if key in found else 'it is missing'}")
+    for key in SWITCHES:
+        if not isinstance(found.get(key, True), bool):
+            raise ValueError(f"{key}: true or false is expected")
+    for key in COLOURS:
+        try:
+            Color.parse(found[key])
+        except ColorParseError:
+            raise ValueError(f"{key}: {found[key]} is no colour") from None
+    dark, ansi = found.get("dark", True), found.get("ansi", False)
+    # What the terminal's own colours need besides is as Textual's themes of that kind have it.
+    like = BUILTIN_THEMES["ansi-dark" if dark else "ansi-light"]
+    variables = dict(like.variables) if ansi else {}
+    return Theme(**{**found, "dark": dark, "ansi": ansi, "variables": variables})
 
 
 def default_theme(term: str, colorterm: str, *, no_color: bool) -> str:

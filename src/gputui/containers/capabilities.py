@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gputui.containers.cdi_specs import DEFAULT_FOLDERS, read_devices
 from gputui.domain.capabilities import CDI_KIND, Capabilities, CdiDevice
 from gputui.domain.text import clean
 
 PODMAN_WITH_GPUS = (5, 4)
 """The first Podman whose Docker-compatible API carries out device requests, for CDI names only (its release notes for
 5.4.0). Older ones, and any for the driver nvidia, start the container without a GPU and say nothing."""
+
+CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
+"""Where engines look unless told otherwise (CDI specification, "Locations")."""
 
 TOOLKIT_CONFIG = Path("/etc/nvidia-container-runtime/config.toml")
 
@@ -32,7 +34,7 @@ def capabilities_of(info: Mapping[str, Any], version: Mapping[str, Any], *, same
         return Capabilities(
             nvidia_driver=False,
             cdi=True,
-            cdi_devices=(read_devices(DEFAULT_FOLDERS) or ()) if same_host else None,
+            cdi_devices=(_described(CDI_FOLDERS) or ()) if same_host else None,
             # What it lists are names that it knows, not what is there, and it heeds none that a container asks for.
             runtimes=(),
             default_runtime=default_runtime,
@@ -63,12 +65,18 @@ def _cdi_devices(
 ) -> tuple[CdiDevice, ...] | None:
     """Those that the engine lists (Docker 28.3 and newer), else those of the specifications that it reads; the latter
     tell the device nodes, too."""
-    described = read_devices(folders) if same_host else None
+    described = _described(folders) if same_host else None
     if discovered is None:
         return described
     nodes = {device.name: device.nodes for device in described or ()}
     names = [clean(str(one.get("ID") or ""), 160) for one in discovered if one.get("Source") == "cdi"]
     return tuple(CdiDevice(name, nodes.get(name)) for name in names if name.startswith(f"{CDI_KIND}="))
+
+
+def _described(folders: Sequence[str]) -> tuple[CdiDevice, ...] | None:
+    from gputui.containers.cdi_specs import read_devices  # noqa: PLC0415 - the first picture must not wait for pydantic
+
+    return read_devices(folders)
 
 
 def _variable_counts(path: Path) -> bool | None:

@@ -10,8 +10,6 @@ from pydantic import BaseModel, Field, ValidationError
 from gputui.domain.capabilities import CDI_KIND, CdiDevice
 from gputui.domain.text import clean
 
-DEFAULT_FOLDERS = ("/etc/cdi", "/var/run/cdi")
-"""Where engines look unless told otherwise (CDI specification, "Locations")."""
 _SIZE_LIMIT = 8 * 2**20
 _GPU_NODE = re.compile(r"^/dev/nvidia\d+$")
 

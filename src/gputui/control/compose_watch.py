@@ -1,5 +1,6 @@
 """The Compose project, read again when one of its files changes."""
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,15 +10,32 @@ from gputui.project.file_mark import file_mark
 
 
 class ComposeWatch:
-    """The project that the given files describe, or none. A change that cannot be read leaves the one before."""
+    """The project that the given files describe, or none; it is read at the first look, unless somebody asks for it
+    before. A change that cannot be read leaves the project as it was."""
 
     def __init__(self, paths: Sequence[Path], project_name: str | None) -> None:
         self._paths = tuple(paths)
         self._name = project_name
-        self.project: ComposeProject | None = self._read() if self._paths else None
+        self.project: ComposeProject | None = None
         self.note: str | None = None
-        self._seen = self._marks()
+        self._seen: tuple[tuple[int, int] | None, ...] = ()
         self._agreed = False
+        self._looking = threading.Lock()
+
+    @property
+    def is_missing(self) -> bool:
+        """One of the files is not there."""
+        return None in self._marks()
+
+    def read(self) -> None:
+        """Read the files now.
+
+        Raises:
+            UsageError: they cannot be read; it says where.
+        """
+        self._seen = self._marks()
+        if self._paths:
+            self.project = self._read()
 
     def _read(self) -> ComposeProject:
         # Slow to import, and not needed where there is no file.
@@ -35,19 +53,20 @@ class ComposeWatch:
     def look(self) -> None:
         """Read the files again if they changed. Where `docker compose` is installed it is asked how it reads them, and
         what it says holds."""
-        marks = self._marks()
-        if marks != self._seen:
-            self._seen = marks
-            self._agreed = False
-            try:
-                self.project = self._read()
-                self.note = None
-            except GputuiError as error:
-                self.note = f"{error.what} (what was read before stays)"
-                return
-        if not self._agreed and self.project is not None:
-            self._agreed = True
-            self._agree(self.project)
+        with self._looking:
+            marks = self._marks()
+            if marks != self._seen:
+                self._seen = marks
+                self._agreed = False
+                try:
+                    self.project = self._read()
+                    self.note = None
+                except GputuiError as error:
+                    self.note = error.what + (" (what was read before stays)" if self.project else "")
+                    return
+            if not self._agreed and self.project is not None:
+                self._agreed = True
+                self._agree(self.project)
 
     def _agree(self, ours: ComposeProject) -> None:
         from gputui.project.compose_agreement import disagreements  # noqa: PLC0415

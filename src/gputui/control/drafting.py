@@ -17,7 +17,6 @@ from gputui.domain.units import parse_size
 from gputui.planning import edit
 from gputui.planning.given_gpus import find_gpu
 from gputui.planning.room_for import room_for
-from gputui.planning.suggestion import automatic, suggest
 
 NOT_SAVED = Assignments()
 ADOPTING = "say yes, or --yes, to adopt it: it is then recreated by plans, and put back if that fails"
@@ -107,6 +106,8 @@ class Drafting:
             return draft
         if gpus.strip().lower() == "auto":
             # What the others of the same edit were given counts.
+            from gputui.planning.suggestion import automatic  # noqa: PLC0415 - the first picture needs none
+
             found = automatic(service, self._sampler.services(draft.current), self._sampler.readings)
             return edit.with_suggestion(draft, "manual", {service.key: service}, [found])
         return edit.with_gpus(draft, service, edit.parse_gpus(gpus, self._sampler.gpus))
@@ -140,6 +141,8 @@ class Drafting:
 
     def suggest(self, strategy: StrategyName, reserve_mib: int, *, adopt: bool) -> Suggestion:
         """What a strategy would assign."""
+        from gputui.planning.suggestion import suggest  # noqa: PLC0415 - the first picture needs none
+
         with self._lock:
             services, readings = self.services(), self._sampler.readings
         return suggest(strategy, services, readings, reserve_mib=reserve_mib, adopt=adopt)

@@ -1,23 +1,23 @@
-"""The control room of this machine."""
+"""The control room of this machine.
+
+What only acts is imported when somebody acts: the first picture must not wait for it.
+"""
 
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gputui.containers.engine import Engine
-from gputui.control.applying import Applying
 from gputui.control.compose_watch import ComposeWatch
 from gputui.control.drafting import Drafting
-from gputui.control.falling_back import Replacement, replacements
 from gputui.control.log_feeds import LogFeeds
-from gputui.control.new_services import NewServices
 from gputui.control.sampler import Sampler
 from gputui.control.saving import Saving, fault_of
 from gputui.control.settings import Settings
-from gputui.diagnosis.doctor import checks
 from gputui.domain.assignment import Assignments
 from gputui.domain.capabilities import Choice, MechanismName
 from gputui.domain.check import Check
@@ -39,9 +39,11 @@ from gputui.gpus.source import GpuSource
 from gputui.planning.findings.find_all import find_all
 from gputui.planning.mechanism import default_choice
 from gputui.planning.memory import memory_of_all
-from gputui.planning.plan import lifecycle_plan, make_plan
-from gputui.planning.run_command import shown_body
-from gputui.planning.start_time import start_s
+
+if TYPE_CHECKING:
+    from gputui.control.applying import Applying
+    from gputui.control.falling_back import Replacement
+    from gputui.control.new_services import NewServices
 
 
 class LocalControlRoom:
@@ -68,9 +70,19 @@ class LocalControlRoom:
         )
         self._drafting = Drafting(self._sampler, settings, self._tell)
         self._saving = Saving(self._sampler, self._drafting, settings)
-        self._applying = Applying(engine, self._sampler, settings, self._saving.opened)
         self._logs = LogFeeds(engine)
-        self._new_services = NewServices(engine, self._sampler, settings)
+
+    @cached_property
+    def _applying(self) -> "Applying":
+        from gputui.control.applying import Applying  # noqa: PLC0415
+
+        return Applying(self._engine, self._sampler, self._settings, self._saving.opened)
+
+    @cached_property
+    def _new_services(self) -> "NewServices":
+        from gputui.control.new_services import NewServices  # noqa: PLC0415
+
+        return NewServices(self._engine, self._sampler, self._settings)
 
     # --- watching -------------------------------------------------------------------------------------------------
 
@@ -114,7 +126,8 @@ class LocalControlRoom:
         try:
             self._fault = None
             self._sampler.note_readings()
-            self._sampler.look_at_files()
+            if self._started == "all":
+                self._sampler.look_at_files()
             self._saving.look()
             snapshot = self.snapshot()
             applying = snapshot.apply is not None and snapshot.apply.under_way
@@ -202,6 +215,8 @@ class LocalControlRoom:
         """Look at everything that a container's GPU depends on."""
         with suppress(GputuiError):  # then it stays unknown, and is told so
             self._applying.find_out_driver()
+        from gputui.diagnosis.doctor import checks  # noqa: PLC0415
+
         try:
             choice: Choice | GputuiError = default_choice(self._sampler.access)
         except GputuiError as error:
@@ -284,6 +299,8 @@ class LocalControlRoom:
 
     def plan(self, only: Sequence[str] = (), *, refresh: bool = False) -> Plan:
         """What an apply of the draft would do."""
+        from gputui.planning.plan import make_plan  # noqa: PLC0415
+
         snapshot = self.snapshot()
         revision = snapshot.draft.saved.revision + (1 if snapshot.draft.changed else 0)
         if snapshot.engine.info is None:
@@ -301,6 +318,8 @@ class LocalControlRoom:
 
     def lifecycle_plan(self, names: Sequence[str], action: Literal["restart", "start", "stop"]) -> Plan:
         """What restarting, starting or stopping these services would do."""
+        from gputui.planning.plan import lifecycle_plan  # noqa: PLC0415
+
         snapshot = self.snapshot()
         gpus = snapshot.inventory.gpus
         revision = snapshot.draft.saved.revision
@@ -342,6 +361,8 @@ class LocalControlRoom:
 
     def usual_start_s(self, key: ServiceKey) -> float | None:
         """Seconds that this service usually takes until it serves."""
+        from gputui.planning.start_time import start_s  # noqa: PLC0415
+
         service = self._service(key)
         with suppress(GputuiError):
             seen = self._saving.opened().applies.start_times((service.name, service.key.full_name))
@@ -355,6 +376,8 @@ class LocalControlRoom:
 
     def spec_of(self, key: ServiceKey) -> str:
         """What the engine's create call would take for it."""
+        from gputui.planning.run_command import shown_body  # noqa: PLC0415
+
         return shown_body(self._applying.spec_of(self._service(key)))
 
     def shell_command(self, key: ServiceKey) -> tuple[str, ...]:
@@ -413,7 +436,9 @@ class LocalControlRoom:
         plan = self.plan([one.service.key.full_name for one in found])
         return self.apply(plan, FALLBACK + ", ".join(one.service.name for one in found))
 
-    def _replacements(self, policies: frozenset[Fallback]) -> tuple[Replacement, ...]:
+    def _replacements(self, policies: frozenset[Fallback]) -> tuple["Replacement", ...]:
+        from gputui.control.falling_back import replacements  # noqa: PLC0415
+
         self._saving.look()
         last = self._saving.apply
         if last is None or not last.missing:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gputui.control.drafting import NOT_SAVED, Drafting
 from gputui.control.sampler import Sampler
 from gputui.control.settings import Settings
-from gputui.control.store import Store
 from gputui.domain.assignment import Assignments
 from gputui.domain.errors import Conflict, GputuiError, Unreachable, UsageError
 from gputui.domain.event import ApplyRecord
@@ -19,7 +19,9 @@ from gputui.planning.merge import conflict_text
 from gputui.project.file_mark import file_mark
 from gputui.project.generated_files import ASSIGNMENTS_NAME
 from gputui.project.saved_files import edited
-from gputui.project.state_file import StateFile, latest, masked, read_assignments, read_file
+
+if TYPE_CHECKING:
+    from gputui.control.store import Store
 
 
 class Saving:
@@ -39,6 +41,8 @@ class Saving:
 
     def connected(self, status: EngineStatus) -> None:
         """Open the state of this engine. A save that was cut off is finished or taken back."""
+        from gputui.control.store import Store  # noqa: PLC0415 - the first picture must not wait for it
+
         directory = self._settings.state_dir(status)
         store = Store(directory.path)
         if not self._settings.readonly:
@@ -47,7 +51,7 @@ class Saving:
         self._not_shared = directory.not_shared
         self._drafting.follow(store.revisions.latest())
 
-    def opened(self) -> Store:
+    def opened(self) -> "Store":
         """The store.
 
         Raises:
@@ -125,6 +129,14 @@ class Saving:
 
     def take_in(self, path: Path, *, adopt: bool) -> tuple[str, ...]:
         """Bring an exported state back, or put what a file says into the draft; lines on what came of it."""
+        from gputui.project.state_file import (  # noqa: PLC0415 - only this needs it
+            StateFile,
+            latest,
+            masked,
+            read_assignments,
+            read_file,
+        )
+
         self._settings.check_writable()
         store, host = self.opened(), self._sampler.host
         self._drafting.follow(store.revisions.latest())

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from gputui.control.store import Store
 from gputui.domain.capabilities import MechanismName
 from gputui.domain.errors import Refusal
 from gputui.domain.event import Finish
 from gputui.domain.snapshot import EngineStatus
 from gputui.project.state_dir import StateDir
+
+if TYPE_CHECKING:
+    from gputui.control.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,7 @@ class Settings:
     path_aliases: Mapping[str, str] = field(default_factory=dict)
     mechanism: MechanismName | None = None
     state_dir: Callable[[EngineStatus], StateDir]
-    launch: Callable[[int, Store, Finish], None]
+    launch: Callable[[int, "Store", Finish], None]
 
     def check_writable(self) -> None:
         """Changing is allowed.

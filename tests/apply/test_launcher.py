@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gputui.apply.process import Launcher, Order
+from gputui.apply.launcher import Launcher, Order
 
 
 @pytest.fixture

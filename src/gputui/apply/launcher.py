@@ -1,0 +1,68 @@
+"""Starting an apply's process, and what it is told."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from gputui.domain.event import Finish
+from gputui.project.json_values import to_json
+
+VERB = "carry-out"
+"""The verb, not meant for people, that an apply process is started with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What an apply's process is told: which apply is its own, how it is to end it, and where it is on record."""
+
+    apply_id: int
+    how: Finish
+    state_dir: Path
+
+    @property
+    def log(self) -> Path:
+        """Where its process writes what is no event."""
+        return self.state_dir / f"apply-{self.apply_id}.log"
+
+
+class Launcher:
+    """Starts the processes of applies: in a session of their own, without this terminal, so that neither quitting nor
+    a lost connection reaches them. `options` say which engine they are about."""
+
+    def __init__(self, options: Sequence[str]) -> None:
+        self._command = [sys.executable, "-m", "gputui", *options, VERB]
+        self._standing_by: subprocess.Popen[bytes] | None = None
+
+    def stand_by(self) -> None:
+        """Start a process before its order is known, so that the apply need not wait until it is up. It ends by itself
+        when this process does."""
+        self._standing_by = self._started(subprocess.DEVNULL)
+
+    def launch(self, order: Order) -> subprocess.Popen[bytes]:
+        """The process that carries out this order."""
+        process, self._standing_by = self._standing_by, None
+        if process is not None and _told(process, order):
+            return process
+        with order.log.open("ab") as log:
+            process = self._started(log)
+        _told(process, order)  # one that is gone already is seen as an apply that was cut off, with its log
+        return process
+
+    def _started(self, log: IO[bytes] | int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd="/", start_new_session=True
+        )
+
+
+def _told(process: subprocess.Popen[bytes], order: Order) -> bool:
+    """Whether the process was there to be told."""
+    assert process.stdin is not None
+    try:
+        with process.stdin as pipe:
+            pipe.write(to_json(order).encode() + b"\n")
+    except OSError:
+        return False
+    return process.poll() is None

@@ -5,7 +5,6 @@ import gc
 import os
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -59,6 +58,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return _carry_out(arguments)
     if arguments.demo is None:
         return _with_room(_real_room(arguments), arguments)
+    import tempfile  # noqa: PLC0415
+
     with tempfile.TemporaryDirectory(prefix="gputui-demo-", ignore_cleanup_errors=True) as state:
         code = _with_room(demo_room(arguments, Path(state)), arguments)
     if code == 0 and arguments.verb in ("assign", "import", "rollback"):

@@ -15,9 +15,10 @@ from gputui.containers.simulated_engine import SimulatedEngine
 from gputui.domain.container import ContainerSpec
 from gputui.domain.errors import Conflict, EngineError, Unreachable
 from gputui.domain.operation import PutBack
-from gputui.domain.plan import Plan, Step, Transaction
+from gputui.domain.plan import Plan, Step
 from gputui.domain.scenario import Scenario, SimulatedContainer, SimulatedGpu
 from gputui.domain.service import ServiceKey
+from gputui.domain.transaction import Transaction
 from gputui.gpus.simulated_source import SimulatedSource
 from gputui.planning.container_view import container_view
 from gputui.planning.operations import Ground, Terms, make_transaction

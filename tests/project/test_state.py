@@ -9,8 +9,8 @@ import yaml
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.errors import UsageError
-from gputui.domain.plan import Transaction
 from gputui.domain.service import ServiceKey
+from gputui.domain.transaction import Transaction
 from gputui.planning.container_view import container_view
 from gputui.project.applies import Applies, JournalEntry, NewEvent
 from gputui.project.compose_file import read_project

@@ -9,8 +9,9 @@ import yaml
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.errors import GputuiError, UsageError
-from gputui.domain.plan import Step, Transaction
+from gputui.domain.plan import Step
 from gputui.domain.service import Edit, ServiceKey
+from gputui.domain.transaction import Transaction
 from gputui.project.applies import Applies
 from gputui.project.database import Database
 from gputui.project.generated_files import assignments_text

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from gputui.apply.operations import Parts
 from gputui.domain.event import Outcome
 from gputui.domain.operation import PutBack
-from gputui.domain.plan import Task, Transaction
+from gputui.domain.transaction import Task, Transaction
 from gputui.project.applies import JournalEntry
 
 

@@ -1,7 +1,6 @@
 """What an engine can do for GPUs, by what it says of itself and by files of the host that it runs on."""
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,6 +80,8 @@ def _described(folders: Sequence[str]) -> tuple[CdiDevice, ...] | None:
 
 def _variable_counts(path: Path) -> bool | None:
     """The toolkit's setting; it is on where the file does not say (toolkit's config.toml, commented out there)."""
+    import tomllib  # noqa: PLC0415 - the first picture must not wait for it
+
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):

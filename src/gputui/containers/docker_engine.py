@@ -2,7 +2,6 @@
 
 import base64
 import json
-import secrets
 import shutil
 import threading
 import time
@@ -10,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from gputui.containers.capabilities import capabilities_of, is_podman
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
@@ -98,7 +98,7 @@ class DockerEngine:
         host = {"DeviceRequests": [request], "NetworkMode": "none"}
         body = {"Image": image, "Cmd": ["true"], "Labels": {LABEL_PROBE: "1"}, "HostConfig": host}
         try:
-            self.run_once(ContainerSpec(name=f"gputui-probe-{secrets.token_hex(6)}", body=body), limit_s=0.0)
+            self.run_once(ContainerSpec(name=f"gputui-probe-{uuid4().hex[:12]}", body=body), limit_s=0.0)
         except EngineError as error:
             if "could not select device driver" in error.what:
                 return False

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from gputui.domain.errors import GputuiError
 from gputui.domain.event import ApplyRecord
-from gputui.domain.gpu import Reading
+from gputui.domain.gpu import Reading, labels_of
 from gputui.domain.service import Fallback, Service
 from gputui.domain.suggestion import SuggestedAssignment
-from gputui.planning.plan import labels_of
 from gputui.planning.suggestion import automatic
 
 

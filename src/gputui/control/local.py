@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from gputui.containers.engine import Engine
@@ -361,6 +360,8 @@ class LocalControlRoom:
 
     def usual_start_s(self, key: ServiceKey) -> float | None:
         """Seconds that this service usually takes until it serves."""
+        from statistics import median  # noqa: PLC0415
+
         from gputui.planning.start_time import start_s  # noqa: PLC0415
 
         service = self._service(key)

@@ -1,9 +1,9 @@
 """Asks the driver through a container that gets all GPUs for a moment, for a gputui that cannot ask it itself."""
 
-import secrets
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from uuid import uuid4
 
 from gputui.containers.engine import Engine
 from gputui.domain.capabilities import HostAccess, MechanismName
@@ -40,7 +40,7 @@ class ProbeContainer:
             access = HostAccess(capabilities=can, asked=self._mechanism)
             images = [self._image] if self._image else probe_images(containers, self._engine.images())
             for image in images:
-                spec = probe_spec(access, image, arguments, f"gputui-probe-{secrets.token_hex(6)}")
+                spec = probe_spec(access, image, arguments, f"gputui-probe-{uuid4().hex[:12]}")
                 with suppress(EngineError):
                     told = self._engine.run_once(spec, LIMIT_S).decode(errors="replace")
                     self._image = image

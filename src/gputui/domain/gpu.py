@@ -1,6 +1,6 @@
 """A GPU, its reading, and the processes on it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,3 +131,9 @@ class GpuInventory:
 def labels_by_uuid(gpus: Iterable[Gpu]) -> dict[str, str]:
     """The labels that people know GPUs by, by UUID."""
     return {gpu.uuid: gpu.label for gpu in gpus}
+
+
+def labels_of(uuids: Sequence[str], gpus: Sequence[Gpu]) -> str:
+    """GPUs as a person reads them: `0,2`, or `none`."""
+    names = labels_by_uuid(gpus)
+    return ",".join(names.get(uuid, uuid[:12]) for uuid in uuids) or "none"

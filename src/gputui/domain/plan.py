@@ -1,12 +1,11 @@
-"""What will be done: steps, each a list of operations with their undo."""
+"""What is to be done: one step per service."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from gputui.domain.capabilities import MechanismName
-from gputui.domain.container import ContainerSpec, Layer
+from gputui.domain.container import Layer
 from gputui.domain.finding import Finding
-from gputui.domain.operation import Operation
 from gputui.domain.service import Edit, ServiceKey
 
 StepAction = Literal["create", "recreate", "start", "stop", "restart", "none"]
@@ -81,26 +80,3 @@ class Plan:
     def doing(self) -> tuple[Step, ...]:
         """The steps that do something."""
         return tuple(step for step in self.steps if step.action != "none")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """A step with its operations, ready to be carried out; `old_id` is the container it starts from, `after` are the
-    numbers of the tasks that come before it."""
-
-    step: Step
-    operations: tuple[Operation, ...]
-    after: tuple[int, ...] = ()
-    old_id: str | None = None
-    old_spec: ContainerSpec | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transaction:
-    """What an apply process is handed: everything is decided here, nothing while it is carried out."""
-
-    revision: int
-    operator: str
-    reason: str
-    tasks: tuple[Task, ...]
-    token: str

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from gputui.domain.assignment import Assignment, Draft
-from gputui.domain.gpu import Gpu
+from gputui.domain.gpu import Gpu, labels_of
 from gputui.domain.service import told_apart
-from gputui.planning.plan import labels_of
 from gputui.planning.spec_edit import edits_text, gib_down
 
 

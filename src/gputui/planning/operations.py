@@ -32,8 +32,9 @@ from gputui.domain.operation import (
     Stop,
     Watch,
 )
-from gputui.domain.plan import ContainerView, Plan, Step, Task, Transaction
+from gputui.domain.plan import ContainerView, Plan, Step
 from gputui.domain.service import ServiceKey
+from gputui.domain.transaction import Task, Transaction
 from gputui.planning.spec_edit import with_edits, with_gpus, with_image, with_labels, with_token
 
 STOP_TIMEOUT_S = 30

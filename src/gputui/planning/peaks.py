@@ -1,6 +1,5 @@
 """Which observations are worth remembering."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -23,6 +22,8 @@ NOTABLE_PART = 0.01
 @lru_cache(maxsize=4096)
 def digest(launch: Launch) -> str:
     """What stands for the arguments of a launch; settings by environment are arguments too."""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
+
     mounts = (f"{mount.source}:{mount.target}" for mount in launch.mounts)
     settings = (f"{name}={value}" for name, value in launch.settings)
     text = "\x00".join((*launch.words, "", *settings, "", *mounts))

@@ -8,7 +8,7 @@ from gputui.domain.capabilities import MECHANISM_TITLES, NOTHING_KNOWN, HostAcce
 from gputui.domain.container import LABEL_BUDGET, LABEL_EDITS, Container
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.finding import Finding
-from gputui.domain.gpu import Gpu, labels_by_uuid
+from gputui.domain.gpu import Gpu, labels_of
 from gputui.domain.plan import ContainerView, Plan, Step, StepAction
 from gputui.domain.service import Service, ServiceKey, called
 from gputui.domain.text import mask_secret
@@ -218,12 +218,6 @@ def _action(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> tuple[
     if service.running:
         return "none", "as assigned"
     return "start", f"enabled and {service.state}"
-
-
-def labels_of(uuids: Sequence[str], gpus: Sequence[Gpu]) -> str:
-    """GPUs as a person reads them: `0,2`, or `none`."""
-    names = labels_by_uuid(gpus)
-    return ",".join(names.get(uuid, uuid[:12]) for uuid in uuids) or "none"
 
 
 def _changes(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> list[str]:

@@ -1,7 +1,6 @@
 """A container's spec with another view of its GPUs, another budget, or changed arguments; all else as it was."""
 
 import copy
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -128,6 +127,8 @@ def edits_mark(edits: Sequence[Edit]) -> str:
     """The edits as a label remembers them: short, and without their values, which may be secrets."""
     if not edits:
         return ""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
+
     text = json.dumps([[edit.argument, edit.value] for edit in edits])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -12,8 +12,9 @@ from gputui.domain.errors import Conflict, UsageError
 from gputui.domain.event import ApplyEvent, ApplyRecord, EventKind, Progress, Result
 from gputui.domain.moments import moment
 from gputui.domain.operation import WATCH_TEXT
-from gputui.domain.plan import Step, Transaction
+from gputui.domain.plan import Step
 from gputui.domain.service import ServiceKey
+from gputui.domain.transaction import Transaction
 from gputui.project.clock import now, seconds_since
 from gputui.project.database import Database
 from gputui.project.json_values import from_json, to_json

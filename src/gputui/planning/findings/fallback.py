@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from gputui.domain.event import FALLBACK, ApplyRecord
 from gputui.domain.finding import Finding
-from gputui.domain.gpu import Gpu
+from gputui.domain.gpu import Gpu, labels_of
 from gputui.domain.service import Service
 from gputui.planning.findings.about import about
-from gputui.planning.plan import labels_of
 
 _FIXES = {
     "never": "assign it another GPU; x-gputui.fallback of its Compose file may do so by itself",

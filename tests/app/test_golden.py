@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from gputui.app.app import GputuiApp
 from gputui.app.screens.new_service import NewServiceForm
 from gputui.control.store import Store
-from gputui.domain.operation import WATCH_TEXT
+from gputui.domain.event import WATCH_TEXT
 from gputui.project.applies import NewEvent
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import press_and_adopt, shows

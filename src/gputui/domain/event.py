@@ -15,6 +15,9 @@ Outcome = Literal["done", "rolled_back", "failed", "not begun"]
 EventKind = Literal["apply", "step", "operation", "undo", "log", "result"]
 Progress = Literal["started", "done", "failed", "waiting"]
 
+WATCH_TEXT = "watch it come up"
+"""What the operation is called that waits for a service to serve: by it the time is found that this took."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyEvent:

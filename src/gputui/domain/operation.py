@@ -16,9 +16,6 @@ Phase = Literal["prepare", "release", "launch", "clear"]
 """`prepare`: the new container is made, nothing is touched. `release`: the old one lets go of its GPUs and its name.
 `launch`: the new one is started and seen to be well. `clear`: the old one is removed; nothing can fail it any more."""
 
-WATCH_TEXT = "watch it come up"
-"""What the operation is called that waits for a service to serve: by it the time is found that this took."""
-
 PHASES: tuple[Phase, ...] = ("prepare", "release", "launch", "clear")
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from gputui.domain.compose import ComposeProject
 from gputui.domain.container import ContainerSpec, lasting_name
 from gputui.domain.errors import Refusal
+from gputui.domain.event import WATCH_TEXT
 from gputui.domain.operation import (
-    WATCH_TEXT,
     Action,
     AwaitRelease,
     CheckRequest,

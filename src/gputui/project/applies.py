@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from gputui.domain.errors import Conflict, UsageError
-from gputui.domain.event import ApplyEvent, ApplyRecord, EventKind, Progress, Result
+from gputui.domain.event import WATCH_TEXT, ApplyEvent, ApplyRecord, EventKind, Progress, Result
 from gputui.domain.moments import moment
-from gputui.domain.operation import WATCH_TEXT
 from gputui.domain.plan import Step
 from gputui.domain.service import ServiceKey
 from gputui.domain.transaction import Transaction

@@ -17,9 +17,8 @@ from gputui.app.keymap import LAUNCH
 from gputui.app.widgets.log_pane import LogPane
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
-from gputui.domain.event import ApplyEvent, ApplyRecord
+from gputui.domain.event import WATCH_TEXT, ApplyEvent, ApplyRecord
 from gputui.domain.moments import moment
-from gputui.domain.operation import WATCH_TEXT
 from gputui.domain.service import Service
 
 POLL_S = 0.25

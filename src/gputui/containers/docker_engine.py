@@ -3,8 +3,10 @@
 import base64
 import json
 import shutil
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +39,13 @@ GO_MODE_DIRECTORY = 1 << 31
 """`fs.ModeDir` of Go's io/fs, in which the engine writes modes."""
 
 
+def _guess_no_character_sets() -> None:
+    """Nobody here asks requests what an answer's character set may be. It does without what it would guess with (its
+    release notes for 2.32.0), which takes 3 MB."""
+    sys.modules.setdefault("charset_normalizer", None)  # type: ignore[arg-type]
+    warnings.filterwarnings("ignore", message="Unable to find acceptable character detection")
+
+
 class DockerEngine:
     """Implements `Engine` over a connection to one.
 
@@ -60,6 +69,7 @@ class DockerEngine:
         """Made at the first call, for to import docker-py takes as long as to draw the GPUs."""
         with self._connecting:
             if self._connected is None:
+                _guess_no_character_sets()
                 from gputui.containers.docker_connection import DockerConnection  # noqa: PLC0415
 
                 self._connected = DockerConnection(self._host, self._context, self._timeout_s)

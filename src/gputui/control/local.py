@@ -284,7 +284,9 @@ class LocalControlRoom:
 
     def export_state(self) -> str:
         """The whole state as one text."""
-        return self._saving.opened().export(self._sampler.host)
+        from gputui.project.state_file import export_state  # noqa: PLC0415
+
+        return export_state(self._saving.opened().database, self._sampler.host)
 
     def take_in(self, path: str, *, adopt: bool) -> tuple[str, ...]:
         """Bring an exported state back, or put what a file says into the draft."""

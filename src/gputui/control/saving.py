@@ -131,10 +131,12 @@ class Saving:
         """Bring an exported state back, or put what a file says into the draft; lines on what came of it."""
         from gputui.project.state_file import (  # noqa: PLC0415 - only this needs it
             StateFile,
+            is_empty,
             latest,
             masked,
             read_assignments,
             read_file,
+            restore,
         )
 
         self._settings.check_writable()
@@ -142,8 +144,8 @@ class Saving:
         self._drafting.follow(store.revisions.latest())
         found = read_file(path)
         if isinstance(found, StateFile):
-            if store.is_empty():
-                store.restore(found, host)
+            if is_empty(store.database):
+                restore(store.database, found, host)
                 self._drafting.follow(store.revisions.latest())
                 number = len(found.tables.get("revisions", []))
                 return (f"restored {number} revisions of {clean(found.host, 60)}", *masked(found))

@@ -27,7 +27,6 @@ from gputui.project.generated_files import (
 from gputui.project.peaks import Peaks
 from gputui.project.revisions import Revisions, revision_after
 from gputui.project.saved_files import SavedFiles
-from gputui.project.state_file import StateFile, export_state, is_empty, restore
 
 
 class Store:
@@ -35,27 +34,15 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._database = Database(directory / "state.sqlite3")
-        self.revisions = Revisions(self._database)
-        self.applies = Applies(self._database)
-        self.peaks = Peaks(self._database)
-        self.files = SavedFiles(self._database, directory)
-
-    def export(self, host: str) -> str:
-        """All of it as one text."""
-        return export_state(self._database, host)
-
-    def is_empty(self) -> bool:
-        """Whether nothing was saved or applied yet."""
-        return is_empty(self._database)
-
-    def restore(self, state: StateFile, host: str) -> None:
-        """Bring an exported state back."""
-        restore(self._database, state, host)
+        self.database = Database(directory / "state.sqlite3")
+        self.revisions = Revisions(self.database)
+        self.applies = Applies(self.database)
+        self.peaks = Peaks(self.database)
+        self.files = SavedFiles(self.database, directory)
 
     def version(self) -> int:
         """Changes whenever anybody changes the state."""
-        return self._database.version()
+        return self.database.version()
 
     def save(
         self,

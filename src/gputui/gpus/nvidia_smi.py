@@ -6,13 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
 from gputui.domain.errors import GputuiError, Unreachable
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
 from gputui.domain.gpu_details import GpuDetails, LinkTraffic
 from gputui.domain.text import clean
 from gputui.gpus.process_identity import identify
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 Run = Callable[[Sequence[str]], str]
 """Runs `nvidia-smi` with these arguments; its output. Raises `Unreachable` where that cannot be done."""
@@ -51,6 +54,8 @@ def parse(report: str, listing: str, taken_at: float) -> Seen:
     Raises:
         Unreachable: it is none.
     """
+    from xml.etree import ElementTree  # noqa: PLC0415 - where NVML answers nobody needs it
+
     # Of a GPU that fell off the bus a line of plain text tells before the report begins.
     start = report.find("<?xml")
     if start < 0:
@@ -77,7 +82,7 @@ def _instances(listing: str) -> dict[tuple[int, int], str]:
     return found
 
 
-def _gpu(index: int, element: ElementTree.Element, uuids: Mapping[tuple[int, int], str], at: float) -> list[Reading]:
+def _gpu(index: int, element: "Element", uuids: Mapping[tuple[int, int], str], at: float) -> list[Reading]:
     uuid = _text(element, "uuid")
     if uuid is None:
         gpu = Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU", present=False)
@@ -129,7 +134,7 @@ def _gpu(index: int, element: ElementTree.Element, uuids: Mapping[tuple[int, int
     return found
 
 
-def _details(element: ElementTree.Element, at: float) -> GpuDetails:
+def _details(element: "Element", at: float) -> GpuDetails:
     errors = "ecc_errors/volatile/"
     uncorrected = [_whole(element, errors + name) for name in ("sram_uncorrectable", "dram_uncorrectable")]
     known = [one for one in uncorrected if one is not None]
@@ -163,11 +168,11 @@ def _whole_of(text: str | None) -> int | None:
     return int(digits) if digits.isdigit() else None
 
 
-def _switch(element: ElementTree.Element, path: str) -> bool | None:
+def _switch(element: "Element", path: str) -> bool | None:
     return {"Enabled": True, "Yes": True, "Disabled": False, "No": False}.get(_text(element, path) or "")
 
 
-def _memory(gpu: Gpu, element: ElementTree.Element, at: float) -> Reading:
+def _memory(gpu: Gpu, element: "Element", at: float) -> Reading:
     return Reading(
         gpu=gpu,
         taken_at=at,
@@ -183,19 +188,19 @@ def _power(*names: str) -> list[str]:
     return [f"{folder}/{name}" for name in names for folder in ("gpu_power_readings", "power_readings")]
 
 
-def _reasons(element: ElementTree.Element) -> tuple[str, ...]:
+def _reasons(element: "Element") -> tuple[str, ...]:
     listed = [*element.findall("clocks_event_reasons/*"), *element.findall("clocks_throttle_reasons/*")]
     active = [one.tag.partition("_reason_")[2] for one in listed if (one.text or "").strip() == "Active"]
     return tuple(dict.fromkeys(_REASONS[name] for name in active if name in _REASONS))
 
 
-def _lists_processes(element: ElementTree.Element) -> bool:
+def _lists_processes(element: "Element") -> bool:
     """Where they cannot be listed there is no list, or N/A stands in its place."""
     found = element.find("processes")
     return found is not None and (found.text or "").strip() != "N/A"
 
 
-def _processes(elements: Sequence[ElementTree.Element]) -> tuple[GpuProcess, ...]:
+def _processes(elements: Sequence["Element"]) -> tuple[GpuProcess, ...]:
     found: dict[int, int | None] = {}
     for element in elements:
         pid = _whole(element, "pid")
@@ -204,23 +209,23 @@ def _processes(elements: Sequence[ElementTree.Element]) -> tuple[GpuProcess, ...
     return tuple(identify(GpuProcess(pid=pid, memory_mib=memory)) for pid, memory in sorted(found.items()))
 
 
-def _text(element: ElementTree.Element, path: str) -> str | None:
+def _text(element: "Element", path: str) -> str | None:
     found = element.find(path)
     text = clean((found.text or "").strip(), 120) if found is not None else ""
     return None if text in ("", "N/A", "[N/A]", "Unknown Error", "Not Supported", "ERR!") else text
 
 
-def _value(element: ElementTree.Element, path: str) -> float | None:
+def _value(element: "Element", path: str) -> float | None:
     match = _NUMBER.match(_text(element, path) or "")
     return float(match[0]) if match else None
 
 
-def _whole(element: ElementTree.Element, path: str) -> int | None:
+def _whole(element: "Element", path: str) -> int | None:
     value = _value(element, path)
     return None if value is None else int(value)
 
 
-def _first(element: ElementTree.Element, paths: Sequence[str]) -> float | None:
+def _first(element: "Element", paths: Sequence[str]) -> float | None:
     return next((value for path in paths if (value := _value(element, path)) is not None), None)
 
 

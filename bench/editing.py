@@ -64,7 +64,7 @@ def _world() -> World:
 
 
 def _recompute(world: World, draft: Draft) -> int:
-    services = join_services(world, draft.current)
+    services = join_services(world, draft.current).services
     memory = [memory_of(reading, services) for reading in world.readings]
     return len(find_all(services, world.gpus, world.readings, memory))
 
@@ -82,7 +82,7 @@ def main() -> None:
     saved = Assignments(revision=1, items=tuple(sorted(items, key=lambda item: item.key)))
     draft = Draft(saved=saved, current=saved)
     _recompute(world, draft)
-    services = join_services(world, saved)
+    services = join_services(world, saved).services
     times, copies, found = [], [], 0
     for number in range(edits):
         began = time.perf_counter()

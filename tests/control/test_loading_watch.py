@@ -67,7 +67,7 @@ def test_none_of_many_waits_for_ever() -> None:
         now = NOW + number * EVERY_S
         for run in due(runs, {}, looked, now):
             longest, looked[run] = max(longest, now - looked[run]), now
-    assert len(runs) / AT_ONCE * EVERY_S <= longest <= 60
+    assert len(runs) / AT_ONCE * EVERY_S <= longest <= 90
     assert min(looked.values()) > NOW
 
 

@@ -229,13 +229,15 @@ def row(view: CardView, width: int, name_width: int) -> Line:
 def overview(views: Sequence[CardView], width: int) -> list[Line]:
     """All GPUs in as few lines as fit, a word for each: label, memory, how busy, and what is wrong."""
     lines: list[Line] = []
-    line: list[Run] = [Run(" ")]
+    line, taken = [Run(" ")], 1
     for view in views:
-        cell = _word(view)
-        if width_of(line) + width_of(cell) > width and len(line) > 1:
+        word = _word(view)
+        size = width_of(word)
+        if taken + size > width and len(line) > 1:
             lines.append(fit(line, width))
-            line = [Run(" ")]
-        line += cell
+            line, taken = [Run(" ")], 1
+        line += word
+        taken += size
     return [*lines, fit(line, width)]
 
 

@@ -11,7 +11,7 @@ from gputui.domain.moments import moment
 from gputui.domain.text import clean_log_line
 
 EVERY_S = 2.0
-AT_ONCE = 10
+AT_ONCE = 5
 """So many logs that said nothing yet are read at one look: after a boot a hundred containers are young."""
 SILENT_SHARE = 0.2
 """One that has not said a word on the matter is looked at again when it has run longer by this share: not everything

@@ -298,11 +298,11 @@ class LocalControlRoom:
 
     # --- planning and applying ------------------------------------------------------------------------------------
 
-    def plan(self, only: Sequence[str] = (), *, refresh: bool = False) -> Plan:
+    def plan(self, only: Sequence[str] = (), *, refresh: bool = False, seen: Snapshot | None = None) -> Plan:
         """What an apply of the draft would do."""
         from gputui.planning.plan import make_plan  # noqa: PLC0415
 
-        snapshot = self.snapshot()
+        snapshot = seen or self.snapshot()
         revision = snapshot.draft.saved.revision + (1 if snapshot.draft.changed else 0)
         if snapshot.engine.info is None:
             return Plan(revision=revision)  # what runs is not known

@@ -123,8 +123,9 @@ class ControlRoom(Protocol):
         """
         ...
 
-    def plan(self, only: Sequence[str] = (), *, refresh: bool = False) -> Plan:
-        """What an apply of the draft would do; `refresh`: also to what differs from its Compose file."""
+    def plan(self, only: Sequence[str] = (), *, refresh: bool = False, seen: Snapshot | None = None) -> Plan:
+        """What an apply of the draft would do, now or as it was `seen`; `refresh`: also to what differs from its
+        Compose file."""
         ...
 
     def look_inside(self, limit_s: float) -> None:

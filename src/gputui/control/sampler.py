@@ -23,7 +23,14 @@ from gputui.domain.service import Service
 from gputui.domain.snapshot import EngineStatus
 from gputui.gpus.source import GpuSource
 from gputui.planning.peaks import new_peaks
-from gputui.planning.services import World, join_services, wanted_inside, wanted_loading, wanted_places
+from gputui.planning.services import (
+    NOTHING_JOINED,
+    World,
+    join_services,
+    wanted_inside,
+    wanted_loading,
+    wanted_places,
+)
 
 
 class Sampler:
@@ -60,6 +67,7 @@ class Sampler:
         self._inside = InsideWatch(engine, told)
         self._loading = LoadingWatch(engine, told)
         self._peaks: Mapping[PeakKey, int] = {}
+        self._joined = NOTHING_JOINED
 
     def start_gpus(self) -> None:
         """Begin with the GPUs alone."""
@@ -186,7 +194,8 @@ class Sampler:
             inside=self._inside.seen(),
             loading=self._loading.seen(),
         )
-        return join_services(world, assignments)
+        self._joined = join_services(world, assignments, self._joined)
+        return self._joined.services
 
     def _path_aliases(self) -> Mapping[str, str]:
         return {**(self.project.path_aliases if self.project else {}), **self._aliases}

@@ -60,12 +60,69 @@ class World:
     loading: Mapping[str, Loading] = field(default_factory=dict)
 
 
-def join_services(world: World, assignments: Assignments) -> tuple[Service, ...]:
-    """Every service that uses GPUs, by project and name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every service is joined with."""
+
+    gpus: Sequence[Gpu]
+    reserved_mib: Mapping[str, int | None]
+    path_aliases: Mapping[str, str]
+    files: Mapping[ModelPlace, ModelFiles]
+    peaks: Mapping[PeakKey, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What one service is joined from. `holds` is the memory of its processes by GPU."""
+
+    key: ServiceKey
+    declared: ComposeService | None
+    container: Container | None
+    saved: Assignment | None
+    holds: Mapping[str, int | None]
+    inside: Inside | None
+    loading: Loading | None
+    shares_name: bool
+    around: Surroundings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """The services by project and name, and what each was made of."""
+
+    services: tuple[Service, ...] = ()
+    made: Mapping[ServiceKey, tuple[Parts, Service]] = field(default_factory=dict)
+    around: Surroundings | None = None
+
+
+NOTHING_JOINED = Joined()
+
+
+def join_services(world: World, assignments: Assignments, before: Joined = NOTHING_JOINED) -> Joined:
+    """Every service that uses GPUs.
 
     A service without a saved assignment is assigned what its container was asked for, else what its Compose file
-    says, else nothing.
+    says, else nothing. One that is made of the same as `before` is taken from there: every second most of them are.
     """
+    around = Surroundings(
+        gpus=world.gpus,
+        reserved_mib={one.gpu.uuid: one.memory_reserved_mib for one in world.readings},
+        path_aliases=world.path_aliases,
+        files=world.files,
+        peaks=world.peaks,
+    )
+    if around == before.around:
+        around = before.around  # so that to compare it with itself, for every service, takes no time
+    all_parts = _all_parts(world, assignments, around)
+    made: dict[ServiceKey, tuple[Parts, Service]] = {}
+    for parts in all_parts:
+        known = before.made.get(parts.key)
+        made[parts.key] = known if known is not None and known[0] == parts else (parts, _service(parts))
+    services = tuple(made[key][1] for key in sorted(made))
+    return Joined(services=services, made=made, around=around)
+
+
+def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> list[Parts]:
     host, project = world.host, world.project
     by_key: dict[ServiceKey, Container] = {}
     # While a service is recreated, its old or its new container stands for it where none has its name.
@@ -77,38 +134,42 @@ def join_services(world: World, assignments: Assignments) -> tuple[Service, ...]
         by_name.setdefault((key.project, key.name), []).append(key)
     saved_by_key = {item.key: item for item in assignments.items}
     used = use_by_container(world.readings)
-    services: list[Service] = []
+    found: dict[ServiceKey, tuple[ComposeService | None, Container | None]] = {}
     named: set[ServiceKey] = set()
     for declared in project.services if project else ():
         assert project is not None
         for key in by_name.get((project.name, declared.name)) or [ServiceKey(host, project.name, declared.name)]:
             named.add(key)
-            found = by_key.get(key)
-            saved = saved_by_key.get(key)
-            if declared.uses_gpus or (found and uses_gpus(found)) or (saved and saved.gpus):
-                services.append(_service(key, declared, found, saved, world, used))
+            own, saved = by_key.get(key), saved_by_key.get(key)
+            if declared.uses_gpus or (own and uses_gpus(own)) or (saved and saved.gpus):
+                found[key] = (declared, own)
     for key, container in by_key.items():
         saved = saved_by_key.get(key)
         if key not in named and (uses_gpus(container) or container.id in used or (saved and saved.adopted)):
-            services.append(_service(key, None, container, saved, world, used))
-    names = told_apart([service.key for service in services])
-    services = [replace(one, shares_name=names[one.key] == one.key.full_name) for one in services]
-    return tuple(sorted(services, key=lambda service: service.key))
+            found[key] = (None, container)
+    names = told_apart(found)
+    return [
+        Parts(
+            key=key,
+            declared=declared,
+            container=container,
+            saved=saved_by_key.get(key),
+            holds=used.get(container.id, {}) if container else {},
+            inside=world.inside.get(container.run) if container else None,
+            loading=world.loading.get(container.run) if container and container.running else None,
+            shares_name=names[key] == key.full_name,
+            around=around,
+        )
+        for key, (declared, container) in found.items()
+    ]
 
 
-def _service(
-    key: ServiceKey,
-    declared: ComposeService | None,
-    container: Container | None,
-    saved: Assignment | None,
-    world: World,
-    used: Mapping[str, Mapping[str, int | None]],
-) -> Service:
-    gpus = world.gpus
+def _service(parts: Parts) -> Service:
+    declared, container, saved, around = parts.declared, parts.container, parts.saved, parts.around
+    gpus = around.gpus
     requested = requested_gpus(container, gpus) if container else None
     enabled = container.running or container.state == "restarting" if container else declared is not None
-    holds = used.get(container.id, {}) if container else {}
-    on = tuple(holds)
+    on = tuple(parts.holds)
     assigned = requested if requested is not None else declared_gpus(declared, gpus) or on
     adopted = saved if saved and saved.adopted else None
     if adopted:
@@ -119,18 +180,18 @@ def _service(
     backend = named((declared.backend if declared else None) or backend_of(image, line.words))
     model = (declared.model if declared else None) or model_of(line.words, launch.environment)
     serving = serving_of(backend.name, launch, len(assigned))
-    place = place_of(model, launch, world.path_aliases)
-    files = world.files.get(place)
-    total, usable = _totals(assigned, world)
+    place = place_of(model, launch, around.path_aliases)
+    files = around.files.get(place)
+    total, usable = _totals(assigned, around)
     budget = adopted.budget_mib if adopted else None
     told = budget_told(launch)
     declared_mib = declared.vram_mib if declared and declared.vram_mib is not None else told
-    seen = [memory for memory in holds.values() if memory is not None]
+    seen = [memory for memory in parts.holds.values() if memory is not None]
     # What was seen of it holds for the arguments that it runs with, not for edited ones.
     as_it_runs = container is not None and launch.words == container.launch.words
     memory_key = peak_key(image, launch, max(1, len(assigned)), total)
     return Service(
-        key=key,
+        key=parts.key,
         origin="compose" if declared else "found",
         adopted=adopted is not None,
         backend=backend.name,
@@ -151,7 +212,7 @@ def _service(
                 declared_mib=declared_mib,
                 model=model,
                 present_mib=max(seen, default=None) if as_it_runs else None,
-                peak_mib=_peak(memory_key, world.peaks, anywhere=backend.claim is None),
+                peak_mib=_peak(memory_key, around.peaks, anywhere=backend.claim is None),
             )
         ),
         launch=launch,
@@ -168,7 +229,7 @@ def _service(
         budget_mib=budget,
         budget_env=_budget_env(declared, backend),
         edits=adopted.edits if adopted else (),
-        drift=drift(container, requested, on, gpus, world.inside.get(container.run) if container else None),
+        drift=drift(container, requested, on, gpus, parts.inside),
         container=container,
         depends_on=declared.depends_on if declared else _depends_on(container),
         file_differences=file_differences(declared, container) if declared and container else (),
@@ -177,13 +238,9 @@ def _service(
         sees_all_devices=container.sees_all_devices if container else sees_all_devices(_host_config(declared)),
         privileged=container.privileged if container else bool(_host_config(declared).get("Privileged")),
         not_carried=declared.not_carried if declared else (),
-        loading=_loading(container, world),
+        loading=None if parts.loading is None or parts.loading.phase == "ready" else parts.loading,
+        shares_name=parts.shares_name,
     )
-
-
-def _loading(container: Container | None, world: World) -> Loading | None:
-    found = world.loading.get(container.run) if container and container.running else None
-    return found if found is None or found.phase != "ready" else None
 
 
 def _host_config(declared: ComposeService | None) -> Mapping[str, Any]:
@@ -253,16 +310,15 @@ def _peak(key: PeakKey | None, peaks: Mapping[PeakKey, int], *, anywhere: bool) 
     return max((mib for one, mib in peaks.items() if (one.image, one.arguments, one.gpus) == same), default=None)
 
 
-def _totals(assigned: Sequence[str], world: World) -> tuple[int | None, int | None]:
+def _totals(assigned: Sequence[str], around: Surroundings) -> tuple[int | None, int | None]:
     """The total of the GPUs that a service is assigned (the smallest of them; of one that has none yet, the largest GPU
     that it could get), and what of it is usable."""
-    sizes = [(gpu.memory_total_mib, gpu.uuid) for gpu in world.gpus if gpu.memory_total_mib is not None]
+    sizes = [(gpu.memory_total_mib, gpu.uuid) for gpu in around.gpus if gpu.memory_total_mib is not None]
     own = [one for one in sizes if one[1] in assigned]
     if not sizes:
         return None, None
     total, uuid = min(own) if own else max(sizes)
-    reserved = next((one.memory_reserved_mib for one in world.readings if one.gpu.uuid == uuid), None)
-    return total, total - (reserved or 0)
+    return total, total - (around.reserved_mib.get(uuid) or 0)
 
 
 LOADING_LIMIT_S = 3600.0

@@ -169,7 +169,7 @@ class MainScreen(Screen[None]):
         if snapshot.engine.info is None:
             pane.show_unknown(snapshot.engine)
         else:
-            pane.show(self._room.plan())
+            pane.show(self._room.plan(seen=snapshot))
 
     @on(Services.Selected)
     def _show_pane(self) -> None:

@@ -8,6 +8,7 @@ from rich.text import Text
 from textual import on
 from textual.coordinate import Coordinate
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import DataTable
 
 from gputui.app.columns import Column, Row, columns_for, sorted_rows
@@ -19,6 +20,8 @@ Lines = list[list[Segment]]
 
 KEPT_CELLS = 2000
 """So many rendered cells are kept, about 3 MB."""
+KEPT_LINES = 200
+"""So many rendered lines are kept: more than any terminal shows."""
 
 
 class RowTable(DataTable[Text], inherit_bindings=False):
@@ -51,6 +54,7 @@ class RowTable(DataTable[Text], inherit_bindings=False):
         self.sort_column: str | None = None
         self.descending = False
         self._rendered: dict[tuple[object, ...], tuple[Text, Lines]] = {}
+        self._lines: dict[int, tuple[tuple[object, ...], Row, Strip]] = {}
 
     def on_resize(self) -> None:
         """Columns of fixed width for the room there is: measuring them anew costs at every change."""
@@ -89,6 +93,7 @@ class RowTable(DataTable[Text], inherit_bindings=False):
         changed = [
             (key, column.title)
             for key, row in wanted.items()
+            if row is not self._shown[key]
             for column in self._fitting
             if _looks_different(row.cells[column.title], self._shown[key].cells[column.title])
         ]
@@ -106,12 +111,34 @@ class RowTable(DataTable[Text], inherit_bindings=False):
 
     def _clear_caches(self) -> None:
         super()._clear_caches()
-        self._rendered.clear()
+        self._forget_rendered()
 
     def notify_style_update(self) -> None:
         """Other colours."""
-        self._rendered.clear()
+        self._forget_rendered()
         super().notify_style_update()
+
+    def _forget_rendered(self) -> None:
+        self._rendered.clear()
+        self._lines.clear()
+
+    def _render_line(self, y: int, x1: int, x2: int, base_style: Style) -> Strip:
+        """As Textual renders it; the line of a row that is the same as before is not rendered again when another one
+        changed."""
+        index = y - self.header_height if self.show_header else y
+        if not self.is_valid_row_index(index):
+            return super()._render_line(y, x1, x2, base_style)
+        row = self._shown[str(self.coordinate_to_cell_key(Coordinate(index, 0)).row_key.value)]
+        marks = (
+            x1, x2, self.size.width, base_style, index == self.cursor_row, index == self.hover_row, self.show_cursor,
+            self._show_hover_cursor, self._pseudo_class_state,
+        )  # fmt: skip
+        kept = self._lines.get(index)
+        if kept is None or kept[0] != marks or kept[1] is not row:
+            if len(self._lines) >= KEPT_LINES:
+                self._lines.clear()
+            kept = self._lines[index] = (marks, row, super()._render_line(y, x1, x2, base_style))
+        return kept[2]
 
     def _render_cell(
         self,

@@ -1,6 +1,8 @@
 """The table: which service has which GPUs, wants which, and how it is."""
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.text import Text
 
@@ -8,8 +10,9 @@ from gputui.app.ages import age_text
 from gputui.app.columns import Row, cell
 from gputui.app.service_columns import COLUMNS
 from gputui.app.widgets.row_table import RowTable
+from gputui.domain.assignment import Assignment
 from gputui.domain.finding import Finding
-from gputui.domain.gpu import Reading, labels_by_uuid
+from gputui.domain.gpu import GpuProcess, Reading, labels_by_uuid
 from gputui.domain.service import Service, ServiceKey
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.units import gib
@@ -22,12 +25,14 @@ class ServiceTable(RowTable):
         super().__init__(COLUMNS)
         self.marked: frozenset[ServiceKey] = frozenset()
         self._snapshot: Snapshot | None = None
+        self._made: MadeRows = {}
 
     def show_services(self, snapshot: Snapshot) -> None:
         """Bring the rows in line with the snapshot."""
         self._snapshot = snapshot
         self.marked &= {service.key for service in snapshot.services}
-        self.show(service_rows(snapshot, self.marked))
+        self._made = service_rows(snapshot, self.marked, self._made)
+        self.show([row for _, row in self._made.values()])
 
     @property
     def selected(self) -> Service | None:
@@ -69,30 +74,68 @@ class ServiceTable(RowTable):
             self.show_services(self._snapshot)
 
 
-def service_rows(snapshot: Snapshot, marked: frozenset[ServiceKey] = frozenset()) -> list[Row]:
-    """A row for each service."""
-    labels = labels_by_uuid(snapshot.inventory.gpus)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowParts:
+    """All that the row of a service shows. `over_mib` is by how much the fullest of its GPUs would be too full."""
+
+    service: Service
+    saved: Assignment | None
+    labels: Mapping[str, str]
+    worst: Finding | None
+    edited: bool
+    marked: bool
+    held_mib: int | None
+    busy_percent: int | None
+    up: str
+    over_mib: int | None
+
+
+MadeRows = dict[ServiceKey, tuple[RowParts, Row]]
+
+
+def service_rows(snapshot: Snapshot, marked: frozenset[ServiceKey], before: MadeRows) -> MadeRows:
+    """A row for each service; one that shows the same as `before` is taken from there."""
+    labels: Mapping[str, str] = labels_by_uuid(snapshot.inventory.gpus)
+    known = next((parts.labels for parts, _ in before.values()), None)
+    labels = known if known == labels else labels  # the same object is compared at once
     changed = frozenset(snapshot.draft.changed)
+    saved = {item.key: item for item in snapshot.draft.saved.items}
     worst: dict[str, Finding] = {}
     for finding in snapshot.findings:
         if finding.service is not None:
             worst.setdefault(finding.service, finding)
-    return [
-        _row(service, snapshot, labels, worst.get(service.name), service.key in changed, service.key in marked)
-        for service in snapshot.services
-    ]
+    over = {one.uuid: -(one.free_after_mib or 0) for one in snapshot.memory if one.over}
+    use = _use(snapshot.readings)
+    now = time.time()
+    made: MadeRows = {}
+    for service in snapshot.services:
+        container = service.container
+        held, busy = use.get(container.id, (None, None)) if container else (None, None)
+        parts = RowParts(
+            service=service,
+            saved=saved.get(service.key),
+            labels=labels,
+            worst=worst.get(service.name),
+            edited=service.key in changed,
+            marked=service.key in marked,
+            held_mib=held,
+            busy_percent=busy,
+            up=age_text(container.started_at, now) if container and container.running and container.started_at else "–",
+            over_mib=max((over[uuid] for uuid in service.assigned if uuid in over), default=None),
+        )
+        one = before.get(service.key)
+        made[service.key] = one if one is not None and one[0] == parts else (parts, _row(parts))
+    return made
 
 
-def _labels(uuids: tuple[str, ...] | None, labels: dict[str, str]) -> str:
+def _labels(uuids: tuple[str, ...] | None, labels: Mapping[str, str]) -> str:
     if uuids is None:
         return "?"
     return ",".join(labels.get(uuid, f"{uuid[:8]}?") for uuid in uuids) or "–"
 
 
-def _row(
-    service: Service, snapshot: Snapshot, labels: dict[str, str], worst: Finding | None, edited: bool, marked: bool
-) -> Row:
-    saved = snapshot.draft.saved.of(service.key)
+def _row(parts: RowParts) -> Row:
+    service, saved, labels = parts.service, parts.saved, parts.labels
     now = _labels(service.requested, labels) if service.container else "–"
     wanted = _labels(service.assigned, labels)
     gpus = wanted if now == wanted else f"{now} → {wanted}"
@@ -101,13 +144,11 @@ def _row(
     if service.budget_mib is not None:
         amount = f"{gib(service.budget_mib)} budget"
     dim = "" if service.enabled else "dim"
-    change = "bold" if edited else ("italic" if saved and saved.adopted and now != wanted else dim)
-    container = service.container
-    held, busy = _holds(service, snapshot.readings)
-    up = container.started_at if container and container.running else None
+    change = "bold" if parts.edited else ("italic" if saved and saved.adopted and now != wanted else dim)
+    container, held, busy = service.container, parts.held_mib, parts.busy_percent
     cells = {
-        " ": cell("●" if marked else "", "bold"),
-        "SERVICE": cell(service.name + (" *" if edited else ""), "bold" if edited else dim),
+        " ": cell("●" if parts.marked else "", "bold"),
+        "SERVICE": cell(service.name + (" *" if parts.edited else ""), "bold" if parts.edited else dim),
         "PROJECT": cell(service.key.project or "–", dim),
         "BACKEND": cell(service.backend, dim),
         "MODEL": cell(_short_model(service.model), dim),
@@ -118,11 +159,11 @@ def _row(
         "ON": cell(_labels(service.running_on, labels), dim),
         "SM %": cell("–" if busy is None else str(busy), dim),
         "HELD": cell("–" if held is None else gib(held), dim),
-        "UP": cell(age_text(up, time.time()) if up else "–", dim),
+        "UP": cell(parts.up, dim),
         "RESTARTS": cell(str(container.restart_count) if container else "–", dim),
         "PORTS": cell(_ports(service), dim),
         "IMAGE": cell(service.image, dim),
-        "STATE": _state(service, snapshot, worst),
+        "STATE": _state(parts),
     }
     sort = {
         "NEEDS/GPU": service.budget_mib if service.budget_mib is not None else need.claim_mib,
@@ -130,25 +171,25 @@ def _row(
         "PRIO": service.priority,
         "SM %": busy,
         "HELD": held,
-        "UP": up,
+        "UP": container.started_at if container and container.running else None,
         "RESTARTS": container.restart_count if container else None,
     }
     return Row(key=str(service.key), cells=cells, sort=sort)
 
 
-def _holds(service: Service, readings: tuple[Reading, ...]) -> tuple[int | None, int | None]:
-    """The memory that its processes hold on all GPUs, and how busy they keep the busiest of them."""
-    if service.container is None or not service.running_on:
-        return None, None
-    held: list[int] = []
-    busy: list[int] = []
+def _use(readings: Sequence[Reading]) -> dict[str, tuple[int | None, int | None]]:
+    """By container id the memory that its processes hold on all GPUs, and how busy they keep the busiest of them."""
+    own: dict[str, list[GpuProcess]] = {}
     for reading in readings:
-        if reading.gpu.uuid not in service.running_on:
-            continue
-        own = [one for one in reading.processes or () if one.container_id == service.container.id]
-        held += [one.memory_mib for one in own if one.memory_mib is not None]
-        busy += [one.sm_percent for one in own if one.sm_percent is not None]
-    return (sum(held) if held else None), max(busy, default=None)
+        for process in reading.processes or ():
+            if process.container_id is not None:
+                own.setdefault(process.container_id, []).append(process)
+    found: dict[str, tuple[int | None, int | None]] = {}
+    for identity, processes in own.items():
+        held = [one.memory_mib for one in processes if one.memory_mib is not None]
+        busy = [one.sm_percent for one in processes if one.sm_percent is not None]
+        found[identity] = (sum(held) if held else None, max(busy, default=None))
+    return found
 
 
 def _ports(service: Service) -> str:
@@ -161,10 +202,11 @@ def _short_model(model: str | None) -> str:
     return (model or "–").rstrip("/").rpartition("/")[2][:40]
 
 
-def _state(service: Service, snapshot: Snapshot, worst: Finding | None) -> Text:
+def _state(parts: RowParts) -> Text:
+    service, worst = parts.service, parts.worst
     if worst is not None and worst.severity in ("refusal", "error", "warning"):
         mark = "▲" if worst.severity == "warning" else "✗"
-        return cell(f"{mark} {_in_short(worst.code, service, snapshot)}", "bold")
+        return cell(f"{mark} {_in_short(worst.code, parts.over_mib)}", "bold")
     container = service.container
     words = [service.state]
     if container is not None and container.health:
@@ -180,9 +222,7 @@ def _state(service: Service, snapshot: Snapshot, worst: Finding | None) -> Text:
     return cell(", ".join(words), "" if service.enabled else "dim")
 
 
-def _in_short(code: str, service: Service, snapshot: Snapshot) -> str:
-    over = [one for one in snapshot.memory if one.over and one.uuid in service.assigned]
-    if code in ("too-big", "sum-too-big", "foreign-memory") and over:
-        most = min(one.free_after_mib or 0 for one in over)
-        return f"over by {gib(-most)} GiB"
+def _in_short(code: str, over_mib: int | None) -> str:
+    if code in ("too-big", "sum-too-big", "foreign-memory") and over_mib is not None:
+        return f"over by {gib(over_mib)} GiB"
     return code.replace("-", " ")

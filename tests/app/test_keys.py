@@ -1,5 +1,7 @@
 """What each key does to services and the draft, seen in the control room and on the screen."""
 
+from pathlib import Path
+
 import pytest
 
 from gputui.app.app import GputuiApp
@@ -408,6 +410,22 @@ async def test_new_gpus_and_files_are_looked_for(room: LocalControlRoom, monkeyp
         await pilot.press("f5")
         await shows(pilot, "looking for GPUs")
         assert looked == ["yes"]
+
+
+async def test_what_is_wrong_in_a_compose_file_is_told_and_stays_among_the_findings(
+    open_room: Opening, tmp_path: Path
+) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("services:\n  llm: {image: vllm, gpus: all}\n")
+    app = app_of(open_room(files=[file]))
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await shows(pilot, "llm")
+        file.write_text("services:\n  llm: [1\n")
+        await shows(pilot, "compose.yaml:", "not YAML")
+        await pilot.press("f")
+        await shows(pilot, "▲ compose.yaml:3: not YAML", "(what was read before stays)")
+        file.write_text("services:\n  llm: {image: vllm}\n  more: {image: vllm, gpus: all}\n")
+        await shows(pilot, "more")
 
 
 async def test_a_fallback_that_nobody_needs_is_told(room: LocalControlRoom) -> None:

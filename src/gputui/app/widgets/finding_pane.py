@@ -48,9 +48,11 @@ class FindingPane(TablePane):
     def show(self, snapshot: Snapshot) -> None:
         """Take in new values."""
         labels = labels_by_uuid(snapshot.inventory.gpus)
-        self._findings = {f"{one.code} {one.service} {one.gpu} {one.text}": one for one in snapshot.findings}
+        notes = (Finding(code="note", severity="warning", text=note) for note in snapshot.notes)
+        findings = (*notes, *snapshot.findings)
+        self._findings = {f"{one.code} {one.service} {one.gpu} {one.text}": one for one in findings}
         rows = [_row(key, one, labels) for key, one in self._findings.items()]
-        counts = {name: sum(one.severity == name for one in snapshot.findings) for name in SEVERITIES}
+        counts = {name: sum(one.severity == name for one in findings) for name in SEVERITIES}
         head = " · ".join(f"{count} {name}" for name, count in counts.items() if count)
         self.show_rows(head or "nothing to say", rows)
         self._write_out()
@@ -58,7 +60,7 @@ class FindingPane(TablePane):
     @on(DataTable.RowHighlighted)
     def _write_out(self) -> None:
         finding = self._findings.get(self.table.selected_key or "")
-        text = "" if finding is None else f" {MARKS[finding.severity]} {finding.text}. {finding.fix}"
+        text = "" if finding is None else f" {MARKS[finding.severity]} {finding.text}. {finding.fix}".rstrip()
         foot = self.query_one(".pane-foot", Static)
         if foot.content != text:
             foot.update(text)

@@ -1,0 +1,77 @@
+"""The Compose project, read at the first look and again when one of its files changes."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gputui.control.compose_watch import ComposeWatch
+from gputui.domain.errors import UsageError
+from gputui.project import compose_command
+
+RIGHT = "services:\n  llm:\n    image: vllm\n    gpus: all\n"
+BROKEN = "services:\n  llm: [1\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_compose_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose_command, "compose_command", lambda: None)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "compose.yaml"
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+    os.utime(path, ns=(path.stat().st_mtime_ns, path.stat().st_mtime_ns + len(text)))
+
+
+def names(watch: ComposeWatch) -> list[str]:
+    return [service.name for service in watch.project.services] if watch.project else []
+
+
+def test_it_is_read_at_the_first_look(path: Path) -> None:
+    write(path, RIGHT)
+    watch = ComposeWatch((path,), None)
+    assert watch.project is None
+    watch.look()
+    assert names(watch) == ["llm"]
+
+
+def test_what_is_wrong_at_the_first_look_is_a_note_and_goes_when_it_is_mended(path: Path) -> None:
+    write(path, BROKEN)
+    watch = ComposeWatch((path,), None)
+    watch.look()
+    assert watch.note is not None
+    assert watch.note.startswith("compose.yaml:")
+    assert "what was read before" not in watch.note
+    write(path, RIGHT)
+    watch.look()
+    assert names(watch) == ["llm"]
+    assert not watch.note
+
+
+def test_a_change_that_cannot_be_read_leaves_the_project_as_it_was(path: Path) -> None:
+    write(path, RIGHT)
+    watch = ComposeWatch((path,), None)
+    watch.look()
+    write(path, BROKEN)
+    watch.look()
+    assert names(watch) == ["llm"]
+    assert watch.note is not None
+    assert watch.note.endswith("(what was read before stays)")
+
+
+def test_whoever_asks_for_it_at_once_is_told_what_is_wrong(path: Path) -> None:
+    write(path, BROKEN)
+    with pytest.raises(UsageError, match=r"compose\.yaml:"):
+        ComposeWatch((path,), None).read()
+
+
+def test_a_file_that_is_not_there_is_missing(path: Path) -> None:
+    assert ComposeWatch((path,), None).is_missing
+    write(path, RIGHT)
+    assert not ComposeWatch((path,), None).is_missing
+    assert not ComposeWatch((), None).is_missing

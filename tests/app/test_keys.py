@@ -20,6 +20,7 @@ from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import (
     SIZE,
     labels,
+    move_ai_rerank,
     press_and_adopt,
     save_second_revision,
     select,
@@ -426,6 +427,22 @@ async def test_what_is_wrong_in_a_compose_file_is_told_and_stays_among_the_findi
         await shows(pilot, "▲ compose.yaml:3: not YAML", "(what was read before stays)")
         file.write_text("services:\n  llm: {image: vllm}\n  more: {image: vllm, gpus: all}\n")
         await shows(pilot, "more")
+
+
+async def test_nothing_is_saved_while_the_compose_file_cannot_be_read(open_room: Opening, tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("services:\n  llm: [1\n")
+    room = open_room(files=[file])
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await move_ai_rerank(pilot, room)
+        await pilot.press("ctrl+s")
+        await shows(pilot, "is saved or applied until it is")
+        assert room.revisions() == ()
+        file.write_text("services:\n  llm: {image: vllm}\n")
+        await until(pilot, lambda: not room.snapshot().notes)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(room.revisions()) == 2)
 
 
 async def test_a_fallback_that_nobody_needs_is_told(room: LocalControlRoom) -> None:

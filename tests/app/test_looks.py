@@ -233,7 +233,7 @@ def test_what_is_worth_telling(room: LocalControlRoom) -> None:
     gone = replace(before, readings=(*before.readings[:3], lost, *before.readings[4:]))
     assert [one.text for one in happenings(before, gone)] == ["GPU 3 is lost: GPU is lost"]
     assert [one.text for one in happenings(gone, before)] == ["GPU 3 is back"]
-    noted = replace(before, notes=("compose.yaml:3: not YAML",))
+    noted = replace(before, compose_note="compose.yaml:3: not YAML")
     assert [one.text for one in happenings(before, noted)] == ["compose.yaml:3: not YAML"]
     assert happenings(noted, noted) == ()
     many = ended(before, *(one.name for one in before.services))

@@ -12,3 +12,13 @@ def test_a_verb_does_not_load_textual() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_first_picture_waits_for_neither_pydantic_nor_docker() -> None:
+    script = (
+        "import sys; import gputui.main, gputui.app.app;"
+        "late = ('pydantic', 'docker', 'requests', 'hashlib', 'gputui.control.store', 'gputui.control.applying');"
+        "assert not [name for name in late if name in sys.modules], sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gputui.control import compose_watch
 from gputui.control.compose_watch import ComposeWatch
-from gputui.domain.errors import UsageError
+from gputui.domain.errors import Refusal, UsageError
 from gputui.project import compose_command
 
 RIGHT = "services:\n  llm:\n    image: vllm\n    gpus: all\n"
@@ -62,6 +63,33 @@ def test_a_change_that_cannot_be_read_leaves_the_project_as_it_was(path: Path) -
     assert names(watch) == ["llm"]
     assert watch.note is not None
     assert watch.note.endswith("(what was read before stays)")
+
+
+def test_what_was_missing_elsewhere_is_looked_for_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose_watch, "AGAIN_S", 0.0)
+    write(path, "services:\n  llm: {image: 'vllm:${TAG:?}', gpus: all}\n")
+    watch = ComposeWatch((path,), None)
+    watch.look()
+    assert watch.note is not None
+    assert "TAG" in watch.note
+    (path.parent / ".env").write_text("TAG=1\n")
+    watch.look()
+    assert names(watch) == ["llm"]
+    assert not watch.note
+
+
+def test_nothing_may_be_done_as_if_there_were_no_file_until_it_is_read(path: Path) -> None:
+    write(path, BROKEN)
+    watch = ComposeWatch((path,), None)
+    with pytest.raises(Refusal, match="not read yet"):
+        watch.check_read()
+    watch.look()
+    with pytest.raises(Refusal, match="not YAML"):
+        watch.check_read()
+    write(path, RIGHT)
+    watch.look()
+    watch.check_read()
+    ComposeWatch((), None).check_read()
 
 
 def test_whoever_asks_for_it_at_once_is_told_what_is_wrong(path: Path) -> None:

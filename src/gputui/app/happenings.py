@@ -21,7 +21,8 @@ def happenings(before: Snapshot, after: Snapshot) -> tuple[Happening, ...]:
         name for one in (before, after) if one.apply is not None and one.apply.under_way for name in one.apply.services
     }
     services = [one for one in _services(before, after) if one.about not in touched]
-    notes = [Happening("warning", "files", note) for note in after.notes if note not in before.notes]
+    note = after.compose_note
+    notes = [Happening("warning", "Compose file", note)] if note and note != before.compose_note else []
     found = [*_gpus(before, after), *_engine(before, after), *notes, *_others(before, after), *_summed_up(services)]
     return tuple(found)
 

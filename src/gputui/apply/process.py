@@ -13,9 +13,10 @@ from gputui.apply.launcher import Order
 from gputui.containers.engine import Engine
 from gputui.domain.errors import Conflict, GputuiError
 from gputui.domain.event import Result
+from gputui.domain.transaction import Transaction
 from gputui.gpus.source import GpuSource
 from gputui.project.applies import Applies
-from gputui.project.json_values import from_json
+from gputui.project.json_values import from_json, prepare
 
 LOCK_LIMIT_S = 30.0
 
@@ -23,6 +24,7 @@ LOCK_LIMIT_S = 30.0
 def await_order() -> Order | None:
     """The order of this process, for which it waits; None where whoever started it needs it no more. What it writes
     goes to the log of its apply from then on."""
+    prepare(Order, Transaction)
     line = sys.stdin.readline()
     if not line.endswith("\n"):
         return None

@@ -51,6 +51,7 @@ class Applying:
     ) -> int:
         """Put the plan on record and start its process; its number."""
         self._settings.check_writable()
+        self._sampler.check_files()
         store = self._store()
         for finding in plan.obstacles:
             if finding.severity == "refusal" or not force:

@@ -1,12 +1,17 @@
 """The Compose project, read again when one of its files changes."""
 
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from gputui.domain.compose import ComposeProject
-from gputui.domain.errors import GputuiError
+from gputui.domain.errors import GputuiError, Refusal
+from gputui.domain.text import clean
 from gputui.project.file_mark import file_mark
+
+AGAIN_S = 5.0
+"""After so many seconds files that could not be read are tried again: what was missing may stand in another file."""
 
 
 class ComposeWatch:
@@ -20,6 +25,7 @@ class ComposeWatch:
         self.note: str | None = None
         self._seen: tuple[tuple[int, int] | None, ...] = ()
         self._agreed = False
+        self._failed_at: float | None = None
         self._looking = threading.Lock()
 
     @property
@@ -51,22 +57,38 @@ class ComposeWatch:
         self._seen = ()
 
     def look(self) -> None:
-        """Read the files again if they changed. Where `docker compose` is installed it is asked how it reads them, and
-        what it says holds."""
+        """Read the files again if they changed, or could not be read a while ago. Where `docker compose` is installed
+        it is asked how it reads them, and what it says holds."""
         with self._looking:
             marks = self._marks()
-            if marks != self._seen:
+            if marks != self._seen or (self._failed_at is not None and time.monotonic() - self._failed_at > AGAIN_S):
                 self._seen = marks
-                self._agreed = False
-                try:
-                    self.project = self._read()
-                    self.note = None
-                except GputuiError as error:
-                    self.note = error.what + (" (what was read before stays)" if self.project else "")
-                    return
-            if not self._agreed and self.project is not None:
-                self._agreed = True
-                self._agree(self.project)
+                self._try_to_read()
+            ours = None if self._agreed or self._failed_at is not None else self.project
+            self._agreed = self._agreed or ours is not None
+        if ours is not None:
+            self._agree(ours)  # it may take seconds, for which no other thread is to wait
+
+    def _try_to_read(self) -> None:
+        try:
+            self.project = self._read()
+        except Exception as error:  # whatever is in a file, the GPUs are to be seen
+            what = f"{error.what}; {error.fix}" if isinstance(error, GputuiError) else clean(repr(error), 200)
+            self.note = what + (" (what was read before stays)" if self.project else "")
+            self._failed_at = time.monotonic()
+        else:
+            self.note = None
+            self._failed_at = None
+            self._agreed = False
+
+    def check_read(self) -> None:
+        """Nothing may be written or carried out as if there were no Compose file, where there is one.
+
+        Raises:
+            Refusal: it could not be read yet.
+        """
+        if self._paths and self.project is None:
+            raise Refusal(self.note or "the Compose file is not read yet", "nothing is saved or applied until it is")
 
     def _agree(self, ours: ComposeProject) -> None:
         from gputui.project.compose_agreement import disagreements  # noqa: PLC0415
@@ -76,16 +98,19 @@ class ComposeWatch:
         found = canonical([str(path) for path in self._paths], self._name)
         if found is None:
             return
+        theirs, note = ours, None
         if isinstance(found, str):
-            self.note = f"docker compose refuses these files, which gputui reads: {found[:200]}"
-            return
-        try:
-            theirs = read_canonical(found, self._paths, self._name)
-        except GputuiError as error:
-            self.note = f"what docker compose makes of these files cannot be read: {error.what}"
-            return
+            note = f"docker compose refuses these files, which gputui reads: {found[:200]}"
+        else:
+            try:
+                theirs = read_canonical(found, self._paths, self._name)
+            except GputuiError as error:
+                note = f"what docker compose makes of these files cannot be read: {error.what}"
         different = disagreements(ours, theirs)
         if different:
-            self.project = theirs
             shown = ", ".join(different[:3]) + (f" and {len(different) - 3} more" if len(different) > 3 else "")
-            self.note = f"docker compose reads these files differently from gputui ({shown}); its reading is used"
+            note = f"docker compose reads these files differently from gputui ({shown}); its reading is used"
+        with self._looking:
+            if note is not None and self.project is ours:  # else they changed meanwhile
+                self.project = theirs if different else ours
+                self.note = note

@@ -122,8 +122,8 @@ class LocalControlRoom:
     def _changed(self) -> None:
         """Called by the watching threads, which must go on whatever a file or the state brings."""
         snapshot: Snapshot | None = None
+        fault: str | None = None
         try:
-            self._fault = None
             self._sampler.note_readings()
             if self._started == "all":
                 self._sampler.look_at_files()
@@ -140,8 +140,9 @@ class LocalControlRoom:
                 self._saving.remember(dict(raised))
                 snapshot = None  # more is known by now
         except Exception as error:
-            self._fault = fault_of(error)
+            fault = fault_of(error)
             snapshot = None
+        self._fault = fault
         self._tell(snapshot)
 
     def _tell(self, snapshot: Snapshot | None = None) -> None:
@@ -190,6 +191,7 @@ class LocalControlRoom:
             operator=self._settings.operator,
             project=sampler.project.name if sampler.project else "",
             notes=tuple(note for note in notes if note),
+            compose_note=sampler.note,
             simulated=self._settings.simulated,
             mechanism=self._mechanism(),
         )

@@ -47,6 +47,7 @@ class NewServices:
             UsageError: something of the service is wrong.
         """
         self._settings.check_writable()
+        self._sampler.check_files()
         project = self._sampler.project
         if project is None or not project.files:
             raise Refusal("there is no Compose file to write it into", "start gputui with --file COMPOSE")

@@ -172,6 +172,14 @@ class Sampler:
         """The Compose project."""
         return self._compose.project
 
+    def check_files(self) -> None:
+        """The Compose files were read, if there are any.
+
+        Raises:
+            Refusal: they could not be.
+        """
+        self._compose.check_read()
+
     @property
     def note(self) -> str | None:
         """What is wrong with its files now."""
@@ -194,8 +202,9 @@ class Sampler:
             inside=self._inside.seen(),
             loading=self._loading.seen(),
         )
-        self._joined = join_services(world, assignments, self._joined)
-        return self._joined.services
+        joined = join_services(world, assignments, self._joined)
+        self._joined = joined
+        return joined.services
 
     def _path_aliases(self) -> Mapping[str, str]:
         return {**(self.project.path_aliases if self.project else {}), **self._aliases}

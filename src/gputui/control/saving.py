@@ -109,6 +109,7 @@ class Saving:
     def _save(self, base: int, assignments: Assignments, reason: str) -> Assignments:
         """Save these assignments, which were made of the revision `base`, as the next one."""
         self._settings.check_writable()
+        self._sampler.check_files()
         saved = self.opened().save(
             base,
             assignments,
@@ -140,6 +141,7 @@ class Saving:
         )
 
         self._settings.check_writable()
+        self._sampler.check_files()
         store, host = self.opened(), self._sampler.host
         self._drafting.follow(store.revisions.latest())
         found = read_file(path)

@@ -41,5 +41,6 @@ class Snapshot:
     operator: str = ""
     project: str = ""
     notes: tuple[str, ...] = ()
+    compose_note: str | None = None
     simulated: bool = False
     mechanism: MechanismName | None = None

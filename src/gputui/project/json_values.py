@@ -16,6 +16,12 @@ def _adapter(kind: Any) -> "TypeAdapter[Any]":
     return TypeAdapter(kind)
 
 
+def prepare(*kinds: Any) -> None:
+    """Do now, while nobody waits for it, what the first value of each kind would wait for."""
+    for kind in kinds:
+        _adapter(kind)
+
+
 def to_json(value: object) -> str:
     """A frozen value as JSON text."""
     kind: Any = type(value)

@@ -49,7 +49,7 @@ class FindingPane(TablePane):
         """Take in new values."""
         labels = labels_by_uuid(snapshot.inventory.gpus)
         notes = (Finding(code="note", severity="warning", text=note) for note in snapshot.notes)
-        findings = (*notes, *snapshot.findings)
+        findings = sorted((*notes, *snapshot.findings), key=lambda one: SEVERITIES.index(one.severity))
         self._findings = {f"{one.code} {one.service} {one.gpu} {one.text}": one for one in findings}
         rows = [_row(key, one, labels) for key, one in self._findings.items()]
         counts = {name: sum(one.severity == name for one in findings) for name in SEVERITIES}

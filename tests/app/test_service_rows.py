@@ -1,0 +1,85 @@
+"""The rows of the service table: one that shows the same as before is taken from there, and no other."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from gputui.app.columns import Row
+from gputui.app.widgets.service_table import service_rows
+from gputui.control.local import LocalControlRoom
+from gputui.domain.assignment import Assignment, Assignments
+from gputui.domain.finding import Finding
+from gputui.domain.gpu import Reading
+from gputui.domain.service import ServiceKey
+from gputui.domain.snapshot import Snapshot
+
+NOBODY: frozenset[ServiceKey] = frozenset()
+
+
+def busier(reading: Reading) -> Reading:
+    processes = tuple(replace(one, memory_mib=77, sm_percent=9) for one in reading.processes or ())
+    return replace(reading, processes=processes)
+
+
+def edited(snapshot: Snapshot) -> Snapshot:
+    key = snapshot.services[0].key
+    draft = replace(snapshot.draft, current=Assignments(items=(Assignment(key=key, gpus=()),)))
+    return replace(snapshot, draft=draft)
+
+
+def unhealthy(snapshot: Snapshot) -> Snapshot:
+    first, *rest = snapshot.services
+    assert first.container is not None
+    return replace(snapshot, services=(replace(first, container=replace(first.container, health="unhealthy")), *rest))
+
+
+def warned(snapshot: Snapshot) -> Snapshot:
+    finding = Finding(code="too-big", severity="warning", text="", service=snapshot.services[0].name)
+    return replace(snapshot, findings=(finding,))
+
+
+def relabelled(snapshot: Snapshot) -> Snapshot:
+    gpus = tuple(replace(one, index=one.index + 8) for one in snapshot.inventory.gpus)
+    return replace(snapshot, inventory=replace(snapshot.inventory, gpus=gpus))
+
+
+CHANGES: tuple[Callable[[Snapshot], Snapshot], ...] = (
+    edited,
+    unhealthy,
+    warned,
+    relabelled,
+    lambda snapshot: replace(snapshot, readings=tuple(busier(one) for one in snapshot.readings)),
+    lambda snapshot: warned(
+        replace(snapshot, memory=tuple(replace(one, free_after_mib=-2048) for one in snapshot.memory))
+    ),
+    lambda snapshot: replace(snapshot, services=snapshot.services[1:]),
+)
+
+
+def looks(row: Row) -> list[tuple[str, str]]:
+    return [(cell.plain, str(cell.style)) for cell in row.cells.values()]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changed_is_seen_in_the_row(
+    room: LocalControlRoom, change: Callable[[Snapshot], Snapshot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
+    before = replace(room.snapshot(), findings=())
+    after = change(before)
+    made = service_rows(before, NOBODY, {})
+    kept = [row for _, row in service_rows(after, NOBODY, made).values()]
+    anew = [row for _, row in service_rows(after, NOBODY, {}).values()]
+    assert [looks(row) for row in kept] == [looks(row) for row in anew]
+    assert [row.sort for row in kept] == [row.sort for row in anew]
+    assert [looks(row) for row in kept] != [looks(row) for _, row in made.values()]
+
+
+def test_a_mark_is_seen_in_its_row_alone(room: LocalControlRoom) -> None:
+    snapshot = room.snapshot()
+    key = snapshot.services[2].key
+    made = service_rows(snapshot, NOBODY, {})
+    marked = service_rows(snapshot, frozenset((key,)), made)
+    assert [one for one in marked if marked[one][1] is not made[one][1]] == [key]
+    assert marked[key][1].cells[" "].plain == "●"

@@ -11,6 +11,7 @@ import math
 import os
 import statistics
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from tests.conftest import installation
 from tests.lab.conftest import Lab, opened_lab
 
 SETTLE_S, WINDOW_S = 4.0, 20.0
+GROWN_UP_S = 60.0
+"""Services of a server are older than this; those that are younger are looked at anew every two seconds, for a restart
+would not be seen by their age."""
 USUAL, LARGE = Gpus(8), Gpus(16, instances=7)
 SERVICES, MANY = 20, 200
 
@@ -58,6 +62,7 @@ def on_server(
         folder, _ = prepared(lab, services, gpus)
         os.environ.update(lab.environment())
         command = (str(lab.bin / "gputui"), "--file", str(folder / "compose.json"))
+        time.sleep(GROWN_UP_S)
         with moving(lab.driver, gpus):
             for _ in range(rounds):
                 for name, program in programs(lab, Program(command, SEES_GPUS, LETTERS)).items():

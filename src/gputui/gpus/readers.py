@@ -1,11 +1,12 @@
-"""One thread a GPU, so that a GPU whose driver hangs spoils its own reading and no other."""
+"""One thread a GPU, so that a GPU whose driver hangs spoils its own readings and those of its instances, no others."""
 
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
-from gputui.domain.gpu import Gpu, GpuProcess, Reading
+from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.gpu_details import GpuDetails
 from gputui.domain.text import clean
 from gputui.gpus.source import GpuSource
@@ -21,7 +22,7 @@ PROCESS_EVERY = 2
 
 
 class GpuReaders:
-    """Keeps the latest reading of every GPU."""
+    """Keeps the latest reading of every GPU and instance."""
 
     def __init__(self, source: GpuSource, gpus: Sequence[Gpu], interval_s: float) -> None:
         self._source = source
@@ -32,31 +33,40 @@ class GpuReaders:
         self._latest: dict[str, Reading] = {}
         self._whole: set[str] = set()
         self._began = time.time()
+        together: dict[int, list[Gpu]] = {}
         for gpu in self._gpus:
+            together.setdefault(gpu.index, []).append(gpu)
+        for index, own in together.items():
             # Daemon threads: one that hangs inside the driver cannot be ended and must not keep the program alive.
-            threading.Thread(target=self._run, args=(gpu,), name=f"gpu-{gpu.label}", daemon=True).start()
+            threading.Thread(target=self._run, args=(own,), name=f"gpu-{index}", daemon=True).start()
 
-    def _run(self, gpu: Gpu) -> None:
-        processes: tuple[GpuProcess, ...] | None = None
-        details: GpuDetails | None = None
-        tick = 0
+    def _run(self, gpus: Sequence[Gpu]) -> None:
+        """Read one GPU and its instances, which hang where it hangs, again and again."""
+        seen: dict[str, Reading] = {}
         due = time.monotonic()
-        while not self._stop.is_set():
-            try:
-                reading = self._source.read(gpu)
-                if reading.state == "ok" and tick % PROCESS_EVERY == 0:
-                    processes = self._source.processes(gpu)
-            except Exception as error:  # what no driver should answer must not end the readings of this GPU
-                reading = Reading(gpu=gpu, taken_at=time.time(), state="unknown", reason=clean(repr(error), 80))
-            reading = replace(reading, processes=processes if reading.state == "ok" else None, details=details)
-            self._keep(reading)
-            if reading.state == "ok" and tick % DETAILS_EVERY == 0:  # after it, for a card need not wait for them
-                details = self._details(gpu)
-                self._keep(replace(reading, details=details))
-            self._note_whole(gpu)
-            tick += 1
+        for tick in count():
+            for gpu in gpus:
+                seen[gpu.uuid] = self._read(gpu, seen.get(gpu.uuid), tick)
+                self._keep(seen[gpu.uuid])
+            for gpu in gpus:  # after all of them, for a card need not wait for details
+                reading = seen[gpu.uuid]
+                if reading.state == "ok" and tick % DETAILS_EVERY == 0:
+                    seen[gpu.uuid] = replace(reading, details=self._details(gpu))
+                    self._keep(seen[gpu.uuid])
+                self._note_whole(gpu)
             due = max(due + self._interval_s, time.monotonic())
-            self._stop.wait(due - time.monotonic())
+            if self._stop.wait(due - time.monotonic()):
+                return
+
+    def _read(self, gpu: Gpu, before: Reading | None, tick: int) -> Reading:
+        processes, details = (before.processes, before.details) if before else (None, None)
+        try:
+            reading = self._source.read(gpu)
+            if reading.state == "ok" and tick % PROCESS_EVERY == 0:
+                processes = self._source.processes(gpu)
+        except Exception as error:  # what no driver should answer must not end the readings of this GPU
+            reading = Reading(gpu=gpu, taken_at=time.time(), state="unknown", reason=clean(repr(error), 80))
+        return replace(reading, processes=processes if reading.state == "ok" else None, details=details)
 
     def _keep(self, reading: Reading) -> None:
         with self._fresh:

@@ -33,12 +33,12 @@ class GpuReaders:
         self._latest: dict[str, Reading] = {}
         self._whole: set[str] = set()
         self._began = time.time()
-        together: dict[int, list[Gpu]] = {}
-        for gpu in self._gpus:
-            together.setdefault(gpu.index, []).append(gpu)
-        for index, own in together.items():
+        together: dict[str, list[Gpu]] = {}
+        for gpu in self._gpus:  # not by index, which a GPU that is lost may have had before another one
+            together.setdefault(gpu.pci_bus_id or gpu.uuid, []).append(gpu)
+        for own in together.values():
             # Daemon threads: one that hangs inside the driver cannot be ended and must not keep the program alive.
-            threading.Thread(target=self._run, args=(own,), name=f"gpu-{index}", daemon=True).start()
+            threading.Thread(target=self._run, args=(own,), name=f"gpu-{own[0].index}", daemon=True).start()
 
     def _run(self, gpus: Sequence[Gpu]) -> None:
         """Read one GPU and its instances, which hang where it hangs, again and again."""

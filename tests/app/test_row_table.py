@@ -73,3 +73,24 @@ async def test_other_colours_reach_every_cell(room: LocalControlRoom) -> None:
         app.theme = "gputui-light"
         await pilot.pause()
         assert all(not one & other for one, other in zip(before, backgrounds(), strict=True))
+
+
+@pytest.mark.parametrize("keys", [("j",), ("tab",), (">",), ("j", "tab", "k"), ("space",), ("A",), ("G",)])
+async def test_lines_that_were_kept_are_as_they_would_be_rendered_anew(
+    room: LocalControlRoom, keys: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        table = app.screen.query("ServiceTable").only_one(RowTable)
+        monkeypatch.setattr(table, "show_services", lambda _snapshot: None)
+
+        def lines() -> list[list[tuple[str, str]]]:
+            return [[(part.text, str(part.style)) for part in table.render_line(y)] for y in range(table.size.height)]
+
+        await pilot.pause(0.2)
+        lines()
+        await pilot.press(*keys)
+        await pilot.pause(0.2)
+        kept = lines()
+        table._clear_caches()
+        assert kept == lines()

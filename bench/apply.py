@@ -16,13 +16,13 @@ from datetime import datetime
 from typing import Any
 
 from bench.server import prepared, run
+from gputui.domain import compose_labels
 from tests.conftest import installation
 from tests.lab.conftest import Lab, opened_lab
 from tests.lab.driver import StandInGpu, wait_for
 
 SERVICES = 8
 ROUNDS = 5
-SERVICE = "com.docker.compose.service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def moments(events: Sequence[dict[str, Any]], action: str, which: Callable[..., 
     found: dict[str, list[float]] = {}
     for event in list(events):
         if event["Action"] == action:
-            found.setdefault(event["Actor"]["Attributes"][SERVICE], []).append(event["timeNano"] / 10**9)
+            found.setdefault(event["Actor"]["Attributes"][compose_labels.SERVICE], []).append(event["timeNano"] / 10**9)
     return {service: which(times) for service, times in found.items()}
 
 

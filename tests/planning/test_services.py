@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gputui.domain import compose_labels
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.container import Container
 from gputui.domain.gpu import Gpu, GpuProcess
@@ -50,7 +51,7 @@ def worlds(draw: st.DrawFn) -> tuple[World, Assignments]:
     for name in draw(st.lists(st.sampled_from(NAMES), unique=True)):
         state = draw(st.sampled_from(["running", "exited"]))
         own = draw(st.sampled_from([(), GPUS[:1], GPUS]))
-        labels = draw(st.sampled_from([{}, {"com.docker.compose.project": "a", "com.docker.compose.service": "llm"}]))
+        labels = draw(st.sampled_from([{}, {compose_labels.PROJECT: "a", compose_labels.SERVICE: "llm"}]))
         made = container(name, *own, state=state, labels=labels, started_at=draw(st.sampled_from([None, "2026"])))
         containers.append(made)
         if draw(st.booleans()):

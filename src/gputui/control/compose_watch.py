@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gputui.domain.compose import ComposeProject
 from gputui.domain.errors import GputuiError, Refusal
@@ -91,26 +92,29 @@ class ComposeWatch:
             raise Refusal(self.note or "the Compose file is not read yet", "nothing is saved or applied until it is")
 
     def _agree(self, ours: ComposeProject) -> None:
-        from gputui.project.compose_agreement import disagreements  # noqa: PLC0415
         from gputui.project.compose_command import canonical  # noqa: PLC0415
-        from gputui.project.compose_file import read_canonical  # noqa: PLC0415
 
         found = canonical([str(path) for path in self._paths], self._name)
         if found is None:
             return
-        theirs, note = ours, None
-        if isinstance(found, str):
-            note = f"docker compose refuses these files, which gputui reads: {found[:200]}"
-        else:
-            try:
-                theirs = read_canonical(found, self._paths, self._name)
-            except GputuiError as error:
-                note = f"what docker compose makes of these files cannot be read: {error.what}"
-        different = disagreements(ours, theirs)
-        if different:
-            shown = ", ".join(different[:3]) + (f" and {len(different) - 3} more" if len(different) > 3 else "")
-            note = f"docker compose reads these files differently from gputui ({shown}); its reading is used"
+        holds, note = self._judged(ours, found)
         with self._looking:
             if note is not None and self.project is ours:  # else they changed meanwhile
-                self.project = theirs if different else ours
-                self.note = note
+                self.project, self.note = holds, note
+
+    def _judged(self, ours: ComposeProject, found: dict[str, Any] | str) -> tuple[ComposeProject, str | None]:
+        """The reading that holds, by what Compose says, and what is to be said of it."""
+        from gputui.project.compose_agreement import disagreements  # noqa: PLC0415
+        from gputui.project.compose_file import read_canonical  # noqa: PLC0415
+
+        if isinstance(found, str):
+            return ours, f"docker compose refuses these files, which gputui reads: {found[:200]}"
+        try:
+            theirs = read_canonical(found, self._paths, self._name)
+        except GputuiError as error:
+            return ours, f"what docker compose makes of these files cannot be read: {error.what}"
+        different = disagreements(ours, theirs)
+        if not different:
+            return ours, None
+        shown = ", ".join(different[:3]) + (f" and {len(different) - 3} more" if len(different) > 3 else "")
+        return theirs, f"docker compose reads these files differently from gputui ({shown}); its reading is used"

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from textual.pilot import Pilot
 
 from gputui.app.app import AppOptions, GputuiApp
 from gputui.cli.arguments import parse
+from gputui.control.local import LocalControlRoom
 from gputui.main import demo_room
 from gputui.project.packaged_files import packaged
 
@@ -57,11 +59,20 @@ PICTURES: tuple[tuple[str, str, tuple[int, int], str | None, Keys], ...] = (
 )  # fmt: skip
 
 
-async def take(name: str, scenario: str, size: tuple[int, int], theme: str | None, keys: Keys) -> None:
-    """One picture."""
+AGED_S = 240
+"""So long the servers run before the first picture: graphs of ten minutes are to have something to show."""
+
+
+def started(scenario: str) -> LocalControlRoom:
+    """A server of its own for a picture."""
     room = demo_room(parse([f"--demo={scenario}"]), Path(tempfile.mkdtemp()))
     room.start()
     room.wait_until_seen(10)
+    return room
+
+
+async def take(room: LocalControlRoom, name: str, size: tuple[int, int], theme: str | None, keys: Keys) -> None:
+    """One picture."""
     app = GputuiApp(room, AppOptions(themes=packaged("themes"), theme=theme))
     async with app.run_test(size=size) as pilot:
         await pilot.pause(2.5)
@@ -74,8 +85,10 @@ async def take(name: str, scenario: str, size: tuple[int, int], theme: str | Non
 def main() -> None:
     """All pictures."""
     FOLDER.mkdir(exist_ok=True)
-    for picture in PICTURES:
-        asyncio.run(take(*picture))
+    rooms = [started(scenario) for _, scenario, *_ in PICTURES]
+    time.sleep(AGED_S)
+    for room, (name, _, *how) in zip(rooms, PICTURES, strict=True):
+        asyncio.run(take(room, name, *how))
     os._exit(0)
 
 

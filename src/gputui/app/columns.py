@@ -15,13 +15,15 @@ GAP = 2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """A column: its title, its width in cells, and its `rank`: those of higher rank go first where there is little
-    room, those of rank 0 stay. `grows`: what room is left is its own. `extra`: only shown where somebody chose it."""
+    room, those of rank 0 stay. `grows`: what room is left is its own. `extra`: only shown where somebody chose it.
+    `numeric`: set to the right, as its cells are (`number`)."""
 
     title: str
     width: int
     rank: int = 0
     grows: bool = False
     extra: bool = False
+    numeric: bool = False
 
 
 SortKey = float | str
@@ -32,6 +34,12 @@ def cell(text: str, style: str = "") -> Text:
     """What a row shows in a column: the same object for the same text, so that what did not change is seen at once. Not
     to be changed."""
     return Text(text, style=style)
+
+
+@lru_cache(maxsize=4096)
+def number(text: str, style: str = "") -> Text:
+    """The same for what is set to the right, so that digits stand under digits."""
+    return Text(text, style=style, justify="right")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

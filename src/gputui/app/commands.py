@@ -45,7 +45,7 @@ class Commands:
         self._launching = False
 
     def _told(self, error: GputuiError) -> None:
-        self._person.tell(f"{error.what}. {error.fix}" if error.fix else error.what, "error")
+        self._person.tell(error.line, "error")
 
     async def edit(self, change: Callable[[bool], None]) -> None:
         """Make a change of the draft; `change` is told whether a found container may be adopted, which is asked."""
@@ -71,7 +71,7 @@ class Commands:
         try:
             self._room.check(_keys(services), typed)
         except GputuiError as error:
-            return f"{error.what}. {error.fix}" if error.fix else error.what
+            return error.line
         return ""
 
     async def toggle_enabled(self, services: Sequence[Service]) -> None:

@@ -100,8 +100,8 @@ def utilization(reading: Reading) -> str:
     return " n/a" if reading.utilization_percent is None else f"{reading.utilization_percent:3d}%"
 
 
-def holders(view: CardView) -> Line:
-    """Who has the memory: `ai-llm 43  alice 7.9  + ai-emb 22`."""
+def holders(view: CardView, width: int) -> Line:
+    """Who has the memory: `+ ai-emb 22  ai-llm 43  alice 7.9`; how many more there are, where not all fit."""
     memory = view.memory
     runs: list[Run] = []
     signs = {"service": "", "foreign": "", "planned": "+ ", "freed": "− "}
@@ -111,13 +111,21 @@ def holders(view: CardView) -> Line:
         name = share.name.partition(":")[0] if share.kind == "foreign" else share.name
         if share.kind == "foreign" and (share.mib or 0) < 100:
             continue  # what a driver keeps on an idle GPU is nobody's
-        if runs:
-            runs.append(Run("  "))
         runs.append(Run(f"{signs[share.kind]}{name} {_amount(share)}", styles[share]))
     if view.reading.gpu.mig_enabled:
         return (Run("cut into MIG instances", "dim"),)
     nobody = "processes n/a" if view.reading.processes is None else "idle"
-    return tuple(runs) or (Run(nobody, "dim"),)
+    return _as_many_as_fit(runs, width) if runs else (Run(nobody, "dim"),)
+
+
+def _as_many_as_fit(words: Sequence[Run], width: int) -> Line:
+    """The words two cells apart; those that do not fit whole are counted. The first is always there."""
+    for kept in range(len(words), 0, -1):
+        left = [Run(f"+{len(words) - kept}", "dim")] if kept < len(words) else []
+        line = [run for word in (*words[:kept], *left) for run in (Run("  "), word)][1:]
+        if width_of(line) <= width:
+            return tuple(line)
+    return tuple(words[:1])
 
 
 def _amount(share: MemoryShare) -> str:
@@ -142,8 +150,10 @@ def card(view: CardView, width: int) -> tuple[Line, ...]:
     title = title if len(title) <= room else title[: room - 1] + "…"
     dashes = max(1, width - 4 - len(title) - width_of((state,)))
     top = (Run("╭", frame), Run(title, "title"), Run("─" * dashes + " ", frame), state, Run(" ╮", frame))
-    bodies = _lost_lines(view) if reading.state in ("lost", "unknown") else _lines(view, inner)
-    bottom_text = _bottom(view)[: width - 4]
+    bodies = _lost_lines(view, inner) if reading.state in ("lost", "unknown") else _lines(view, inner)
+    bottom_text = _bottom(view)
+    if len(bottom_text) > width - 3:
+        bottom_text = bottom_text[: width - 5] + "… "
     bottom = (
         Run("╰", frame),
         Run("─" * (width - 2 - len(bottom_text)), frame),
@@ -183,17 +193,17 @@ def _lines(view: CardView, inner: int) -> tuple[Line, ...]:
         half = (room - 1) // 2
         memory = Run(_graph(view.filled, half), "service")
         graphs = (memory, Run(" " * (room - 2 * half)), Run(_graph(view.busy, half), "graph"), Run(f" {busy}"))
-    return ((*bar, Run(f" {numbers}")), (*graphs, Run(f" {watts}", "dim")), holders(view))
+    return ((*bar, Run(f" {numbers}")), (*graphs, Run(f" {watts}", "dim")), holders(view, inner))
 
 
 def _graph(values: Sequence[int | None], width: int) -> str:
     return blocks(values[-width:] if width else ()).rjust(width)
 
 
-def _lost_lines(view: CardView) -> tuple[Line, ...]:
+def _lost_lines(view: CardView, inner: int) -> tuple[Line, ...]:
     reading = view.reading
     reason = reading.reason or "waiting for its first reading"
-    planned = holders(view) if view.memory and view.memory.shares else ()
+    planned = holders(view, inner) if view.memory and view.memory.shares else ()
     return ((Run(reason, "lost" if reading.state == "lost" else "dim"),), (), planned)
 
 
@@ -211,19 +221,16 @@ def row(view: CardView, width: int, name_width: int) -> Line:
     bar_width = max(6, min(24, width // 6))
     stale = (Run(f" {reading.reason}", "lost"),) if reading.state == "stale" else ()
     degrees = temperature(reading)
-    return fit(
-        (
-            *head,
-            *memory_bar(view.memory, reading.memory_total_mib, bar_width),
-            Run(f" {amounts(reading):>6} {utilization(reading)} "),
-            Run(" " * (4 - width_of((degrees,)))),
-            degrees,
-            Run(f" {power(reading):>8}  ", "dim"),
-            *stale,
-            *holders(view),
-        ),
-        width,
+    values = (
+        *head,
+        *memory_bar(view.memory, reading.memory_total_mib, bar_width),
+        Run(f" {amounts(reading):>6} {utilization(reading)} "),
+        Run(" " * (4 - width_of((degrees,)))),
+        degrees,
+        Run(f" {power(reading):>8}  ", "dim"),
+        *stale,
     )
+    return fit((*values, *holders(view, width - width_of(values))), width)
 
 
 def overview(views: Sequence[CardView], width: int) -> list[Line]:

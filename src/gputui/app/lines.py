@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
+from textual.content import Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +24,14 @@ def width_of(line: Sequence[Run]) -> int:
 
 
 def fit(line: Sequence[Run], width: int) -> Line:
-    """The line cut or filled to exactly `width` cells."""
+    """The line filled to exactly `width` cells, or cut there with a sign of it."""
     fitted: list[Run] = []
     room = width
     for run in line:
         size = cell_len(run.text)
         if size > room:
             if room > 0:
-                fitted.append(Run(set_cell_size(run.text, room), run.style))
+                fitted.append(Run(set_cell_size(run.text, room - 1) + "…", run.style))
             room = 0
             break
         fitted.append(run)
@@ -38,3 +39,13 @@ def fit(line: Sequence[Run], width: int) -> Line:
     if room:
         fitted.append(Run(" " * room))
     return tuple(fitted)
+
+
+def hanging(lead: Run, text: Run, width: int) -> list[Line]:
+    """The text behind its lead, wrapped under itself."""
+    indent = cell_len(lead.text)
+    wrapped = Content(text.text).wrap(max(1, width - indent))
+    return [
+        (lead if number == 0 else Run(" " * indent, lead.style), Run(part.plain, text.style))
+        for number, part in enumerate(wrapped)
+    ]

@@ -65,8 +65,19 @@ def _theme(found: object) -> Theme:
     dark, ansi = found.get("dark", True), found.get("ansi", False)
     # What the terminal's own colours need besides is as Textual's themes of that kind have it.
     like = BUILTIN_THEMES["ansi-dark" if dark else "ansi-light"]
-    variables = dict(like.variables) if ansi else {}
+    variables = dict(like.variables) if ansi else _scrollbars(found)
     return Theme(**{**found, "dark": dark, "ansi": ansi, "variables": variables})
+
+
+def _scrollbars(found: dict[str, str]) -> dict[str, str]:
+    """What they run on is hardly seen; Textual's is darker than the background, which is black on a dark one."""
+    names = (
+        "scrollbar-background",
+        "scrollbar-background-hover",
+        "scrollbar-background-active",
+        "scrollbar-corner-color",
+    )
+    return dict.fromkeys(names, found["panel"])
 
 
 def default_theme(term: str, colorterm: str, *, no_color: bool) -> str:

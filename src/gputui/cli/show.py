@@ -169,7 +169,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """Each in one line, with its fix."""
     marks = {"refusal": "✗", "error": "✗", "warning": "▲", "info": "·"}
     for one in findings:
-        say(f" {marks[one.severity]} {one.severity}: {one.text}" + (f" — {one.fix}" if one.fix else ""))
+        say(f" {marks[one.severity]} {one.severity}: {one.line}")
 
 
 def _findings(snapshot: Snapshot) -> None:

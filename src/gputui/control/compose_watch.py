@@ -74,7 +74,7 @@ class ComposeWatch:
         try:
             self.project = self._read()
         except Exception as error:  # whatever is in a file, the GPUs are to be seen
-            what = f"{error.what}; {error.fix}" if isinstance(error, GputuiError) else clean(repr(error), 200)
+            what = error.line if isinstance(error, GputuiError) else clean(repr(error), 200)
             self.note = what + (" (what was read before stays)" if self.project else "")
             self._failed_at = time.monotonic()
         else:

@@ -13,6 +13,11 @@ class GputuiError(Exception):
         self.fix = clean(fix, 1000)
         super().__init__(self.what)
 
+    @property
+    def line(self) -> str:
+        """Both in one line."""
+        return f"{self.what} — {self.fix}" if self.fix else self.what
+
 
 class UsageError(GputuiError):
     """Bad usage or input; nothing was changed."""

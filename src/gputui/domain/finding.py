@@ -26,3 +26,8 @@ class Finding:
     service: str | None = None
     gpu: str | None = None
     edits: tuple[Edit, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """What was noticed and how to put it right, in one line."""
+        return f"{self.text} — {self.fix}" if self.fix else self.text

@@ -13,6 +13,7 @@ from textual.widgets import DataTable, Input, Static
 
 from gputui.app.gpu_card import short_name
 from gputui.app.widgets.focus_now import focus_now
+from gputui.app.widgets.styled_table import StyledTable
 from gputui.app.widgets.text_field import TextField
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.memory import GpuRoom
@@ -33,7 +34,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         Binding("down", "list", "list of GPUs", show=False),
     ]
 
-    listed = getters.query_one("#rooms", DataTable)
+    listed = getters.query_one("#rooms", StyledTable)
     typed = getters.query_one("#gpus", Input)
 
     def __init__(
@@ -65,7 +66,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         title = f"{first.name}: {amount}" if len(self._services) == 1 else f"{len(self._services)} services at once"
         with Vertical(classes="dialog wide-dialog fitting-dialog"):
             yield Static(title, classes="dialog-title", markup=False)
-            yield DataTable[Text](id="rooms", cursor_type="row", show_header=True)
+            yield StyledTable(id="rooms", cursor_type="row")
             yield Static("GPUs in order (0,2 · 4:1 · all · auto · none)", markup=False)
             yield TextField(before["gpus"], id="gpus", placeholder=empty)
             with Horizontal(classes="fields"):
@@ -81,8 +82,9 @@ class EditService(ModalScreen[TypedEdit | None]):
 
     def on_mount(self) -> None:
         """The list, with the cursor in the text."""
-        for title, width in (("", 1), ("GPU", 4), ("NAME", 22), ("LEFT WITH IT", 12), ("NOW FREE", 8), ("", 12)):
-            self.listed.add_column(title, width=width)
+        for title, width in (("", 1), ("GPU", 4), ("NAME", 22), ("LEFT WITH IT", 12), ("NOW FREE", 12), ("", 12)):
+            numeric = title in ("LEFT WITH IT", "NOW FREE")
+            self.listed.add_column(Text(title, justify="right" if numeric else "left"), width=width)
         self._list()
         focus_now(self.typed)
 
@@ -97,12 +99,14 @@ class EditService(ModalScreen[TypedEdit | None]):
                 continue  # it came after the snapshot that this dialog shows
             label = reading.gpu.label
             order = f"{chosen.index(label) + 1}" if label in chosen else ""
-            left = "n/a" if room.left_mib is None else f"{gib(room.left_mib)} GiB"
+            left, free = (
+                "n/a" if one is None else f"{gib(one)} GiB" for one in (room.left_mib, reading.memory_free_mib)
+            )
             word = room.state.upper() if room.state != "ok" else "fits" if room.fits else "does not fit"
-            style = "" if room.fits else "dim" if room.fits is None else "bold"
+            style = "" if room.fits else "dim" if room.fits is None else "error"
             self.listed.add_row(
-                Text(order, style="bold"), Text(label), Text(short_name(reading.gpu.name)), Text(left, justify="right"),
-                Text(gib(reading.memory_free_mib), justify="right"),
+                Text(order, style="bold"), Text(label), Text(short_name(reading.gpu.name)),
+                Text(left, style=style, justify="right"), Text(free, justify="right"),
                 Text("" if room.fits is None and room.state == "ok" else word, style=style), key=room.uuid,
             )  # fmt: skip
         self.listed.move_cursor(row=place, animate=False)

@@ -1,6 +1,5 @@
 """Every GPU with all its values, its last ten minutes, and its links."""
 
-from rich.text import Text
 from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, ScrollableContainer
@@ -8,7 +7,7 @@ from textual.screen import Screen
 from textual.widgets import DataTable
 
 from gputui.app.background import in_thread
-from gputui.app.columns import Column, Row
+from gputui.app.columns import Column, Row, cell, number
 from gputui.app.gpu_card import amounts, short_name
 from gputui.app.gpu_detail import detail_lines, topology_lines
 from gputui.app.keymap import GPUS
@@ -26,10 +25,10 @@ from gputui.domain.snapshot import Snapshot
 COLUMNS = (
     Column(title="GPU", width=5),
     Column(title="NAME", width=14, rank=4, grows=True),
-    Column(title="UTIL", width=5),
-    Column(title="GiB", width=7),
-    Column(title="TEMP", width=5, rank=2),
-    Column(title="POWER", width=6, rank=3),
+    Column(title="UTIL", width=5, numeric=True),
+    Column(title="GiB", width=7, numeric=True),
+    Column(title="TEMP", width=5, rank=2, numeric=True),
+    Column(title="POWER", width=6, rank=3, numeric=True),
     Column(title="STATE", width=8),
 )
 TRAFFIC_S = 2.0
@@ -137,13 +136,13 @@ def _row(reading: Reading) -> Row:
     state = reading.state if reading.state != "ok" else "unwell" if faults else "ok"
     indent = "" if gpu.parent_uuid is None else " "
     cells = {
-        "GPU": Text(indent + gpu.label),
-        "NAME": Text(short_name(gpu.name)),
-        "UTIL": Text("n/a" if reading.utilization_percent is None else f"{reading.utilization_percent}%"),
-        "GiB": Text(amounts(reading)),
-        "TEMP": Text("n/a" if reading.temperature_c is None else f"{reading.temperature_c}°"),
-        "POWER": Text("n/a" if reading.power_w is None else f"{reading.power_w:.0f}W"),
-        "STATE": Text(state, style="" if state == "ok" else "bold"),
+        "GPU": cell(indent + gpu.label),
+        "NAME": cell(short_name(gpu.name)),
+        "UTIL": number("n/a" if reading.utilization_percent is None else f"{reading.utilization_percent}%"),
+        "GiB": number(amounts(reading)),
+        "TEMP": number("n/a" if reading.temperature_c is None else f"{reading.temperature_c}°"),
+        "POWER": number("n/a" if reading.power_w is None else f"{reading.power_w:.0f}W"),
+        "STATE": cell(state, "" if state == "ok" else "error" if state == "lost" else "warning"),
     }
     sort = {
         "GPU": gpu.index + (gpu.mig_index + 1 if gpu.mig_index is not None else 0) / 100,

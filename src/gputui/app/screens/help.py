@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.table import Table
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
@@ -25,6 +27,8 @@ it gives GPUs.
 
 MIG instances are GPUs of their own, 1:0 and 1:1, one to a service; a GPU that is cut into them is given to nobody.\
 """
+
+KEY_WIDTH = 11
 
 ORDER = {identity: number for number, identity in enumerate(PLACE)}
 
@@ -85,16 +89,23 @@ class Help(Scrolled):
 
     def compose(self) -> ComposeResult:
         """The keys with what they do, and the ids by which they are remapped."""
-        lines: list[Content] = []
-        for name, bindings in self._keys_shown.items():
-            lines += [Content(""), Content.styled(f"Keys: {name}", "bold")]
-            for key, binding in bindings:
-                text = f"  {key:10} {binding.tooltip or binding.description}"
-                lines.append(Content(text) + Content.styled(f"   {binding.id}", "dim"))
-        lines += [Content(""), Content.styled("Other keys: `keys:` in the settings, by the ids on the right.", "dim")]
         with Vertical(classes="dialog wide-dialog"):
             yield Static("Help", classes="dialog-title", markup=False)
             with VerticalScroll(classes="reading"):
-                yield Static(Content("\n").join(lines[1:]))
+                for name, bindings in self._keys_shown.items():
+                    yield Static(Content.styled(f"Keys: {name}", "bold"))
+                    yield Static(_table(bindings), classes="key-table")
+                yield Static(Content.styled("Other keys: `keys:` in the settings, by the ids on the right.", "dim"))
                 yield Static("\n" + INTRODUCTION, markup=False)
             yield Static(" j k scroll    esc close ", classes="dialog-keys", markup=False)
+
+
+def _table(bindings: Iterable[tuple[str, Binding]]) -> Table:
+    """Key, what it does, and its id."""
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(min_width=KEY_WIDTH)
+    table.add_column(ratio=1)
+    table.add_column(style="dim", no_wrap=True)
+    for key, binding in bindings:
+        table.add_row(Text(f"  {key}"), Text(binding.tooltip or binding.description), Text(binding.id or ""))
+    return table

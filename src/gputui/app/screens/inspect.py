@@ -104,5 +104,5 @@ def service_text(service: Service, snapshot: Snapshot) -> str:
         ("not as its file says", ", ".join(service.file_differences) or "nothing"),
     ]
     lines = [f"{name:22} {text}" for name, text in rows]
-    said = [f"{one.severity}: {one.text}. {one.fix}" for one in snapshot.findings if one.service == service.name]
+    said = [f"{one.severity}: {one.line}" for one in snapshot.findings if one.service == service.name]
     return "\n".join([*lines, *(["", "findings:", *(f"  {one}" for one in said)] if said else [])])

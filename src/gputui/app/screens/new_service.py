@@ -109,7 +109,7 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
             self.problem.update(" ✗ command: a quotation mark is not closed")
             return
         except GputuiError as error:
-            self.problem.update(f" ✗ {error.what}. {error.fix}")
+            self.problem.update(f" ✗ {error.line}")
             return
         self.problem.update(" this would be written; ctrl+s writes it, esc goes back to the fields")
         self.query_one("#new-diff-text", Static).update("\n".join(self._edit.diff))

@@ -109,23 +109,29 @@ class Strategies(ModalScreen[Suggestion | None]):
     def _show_highlighted(self) -> None:
         suggestion = self._highlighted()
         if suggestion is not None:
-            self.detail.update(Content("\n".join(self._detail_lines(suggestion))))
+            self.detail.update(Content("\n").join(self._detail_lines(suggestion)))
 
     def _highlighted(self) -> Suggestion | None:
         names = list(STRATEGIES)
         row = self.table.cursor_row
         return self._found.get(names[row]) if 0 <= row < len(names) else None
 
-    def _detail_lines(self, one: Suggestion) -> list[str]:
+    def _detail_lines(self, one: Suggestion) -> list[Content]:
         """Each GPU under all strategies, with the highlighted one as a bar; then what that one would do."""
         bar = BAR if self.size.width >= WIDE else 0
         head = " ".join(f"{name:>9}" for name in self._found)
-        lines = [f" {'GPU':>4} {one.strategy[:bar]:{bar}} {head}  of GiB"]
+        lines = [Content.styled(f" {'GPU':>4} {one.strategy[:bar]:{bar}} {head}  of GiB", "bold")]
         for place, gpu in enumerate(one.gpus):
             others = [found.gpus[place] for found in self._found.values()]
             used = " ".join(f"{gib(other.planned_mib + other.foreign_mib):>9}" for other in others)
-            lines.append(f" {gpu.label:>4} {_bar(gpu, bar)} {used}  {gib(gpu.total_mib):>6}")
-        lines += ["", f" {one.strategy}: {STRATEGIES[one.strategy]}"]
+            lines.append(Content.assemble(f" {gpu.label:>4} ", _bar(gpu, bar), f" {used}  {gib(gpu.total_mib):>6}"))
+        return [
+            *lines,
+            *(Content.styled(text, "$warning" if text.startswith(" ▲") else "") for text in self._words(one)),
+        ]
+
+    def _words(self, one: Suggestion) -> list[str]:
+        lines = ["", f" {one.strategy}: {STRATEGIES[one.strategy]}"]
         for moved in one.assignments:
             budget = "" if moved.budget_mib is None else f", budget {moved.budget_mib * 10 // 1024 / 10:.1f} GiB"
             if moved.moved or moved.adjusted:
@@ -161,8 +167,10 @@ def _cells(one: Suggestion) -> tuple[str, ...]:
     return (str(one.moves), away, f"{len(one.assignments)}/{whole}", f"{fullest:.0%}", proved)
 
 
-def _bar(gpu: SuggestedGpu, width: int) -> str:
+def _bar(gpu: SuggestedGpu, width: int) -> Content:
     """Services, others' processes, and what is free."""
     planned = min(width, round(gpu.planned_mib * width / gpu.total_mib))
     foreign = min(width - planned, round(gpu.foreign_mib * width / gpu.total_mib))
-    return "█" * planned + "▓" * foreign + "░" * (width - planned - foreign)
+    free = width - planned - foreign
+    parts = (("█" * planned, "$primary"), ("▓" * foreign, "$foreground 70%"), ("░" * free, "$foreground 25%"))
+    return Content.assemble(*parts)

@@ -3,11 +3,9 @@
 import time
 from collections import deque
 
-from rich.text import Text
-
-from gputui.app.columns import Column, Row
+from gputui.app.columns import Column, Row, cell
 from gputui.app.happenings import Happening
-from gputui.app.widgets.finding_line import MARKS
+from gputui.app.widgets.finding_line import MARKS, MEANINGS
 from gputui.app.widgets.table_pane import TablePane
 
 KEPT = 500
@@ -31,11 +29,12 @@ class EventPane(TablePane):
     def add(self, happening: Happening) -> None:
         """One more."""
         self._count += 1
+        severity = _SEVERITY[happening.severity]
         cells = {
-            " ": Text(MARKS[_SEVERITY[happening.severity]]),
-            "WHEN": Text(time.strftime("%H:%M:%S")),
-            "ABOUT": Text(happening.about),
-            "WHAT": Text(happening.text),
+            " ": cell(MARKS[severity], MEANINGS[severity]),
+            "WHEN": cell(time.strftime("%H:%M:%S")),
+            "ABOUT": cell(happening.about),
+            "WHAT": cell(happening.text),
         }
         self._rows.appendleft(Row(key=str(self._count), cells=cells, sort={"WHEN": self._count}))
 

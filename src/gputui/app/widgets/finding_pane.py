@@ -1,14 +1,14 @@
 """Everything worth saying."""
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable
 
-from gputui.app.columns import Column, Row
+from gputui.app.columns import Column, Row, cell
 from gputui.app.keymap import FINDINGS
-from gputui.app.widgets.finding_line import MARKS
+from gputui.app.widgets.finding_line import MARKS, MEANINGS, marked
+from gputui.app.widgets.hanging_lines import HangingLines
 from gputui.app.widgets.table_pane import TablePane
 from gputui.domain.finding import SEVERITIES, Finding
 from gputui.domain.gpu import labels_by_uuid
@@ -43,7 +43,7 @@ class FindingPane(TablePane):
     def compose(self) -> ComposeResult:
         """The whole text of the selected one at the end."""
         yield from super().compose()
-        yield Static("", classes="pane-foot", markup=False)
+        yield HangingLines(most=3, classes="pane-foot")
 
     def show(self, snapshot: Snapshot) -> None:
         """Take in new values."""
@@ -60,10 +60,7 @@ class FindingPane(TablePane):
     @on(DataTable.RowHighlighted)
     def _write_out(self) -> None:
         finding = self._findings.get(self.table.selected_key or "")
-        text = "" if finding is None else f" {MARKS[finding.severity]} {finding.text}. {finding.fix}".rstrip()
-        foot = self.query_one(".pane-foot", Static)
-        if foot.content != text:
-            foot.update(text)
+        self.query_one(HangingLines).say([] if finding is None else [marked(finding)])
 
     @on(DataTable.RowSelected)
     def _row_entered(self, message: DataTable.RowSelected) -> None:
@@ -79,10 +76,10 @@ class FindingPane(TablePane):
 
 def _row(key: str, finding: Finding, labels: dict[str, str]) -> Row:
     cells = {
-        " ": Text(MARKS[finding.severity]),
-        "SERVICE": Text(finding.service or "–"),
-        "GPU": Text(labels.get(finding.gpu or "", "–")),
-        "FINDING": Text(finding.text),
-        "WHAT TO DO": Text(finding.fix),
+        " ": cell(MARKS[finding.severity], MEANINGS[finding.severity]),
+        "SERVICE": cell(finding.service or "–"),
+        "GPU": cell(labels.get(finding.gpu or "", "–")),
+        "FINDING": cell(finding.text),
+        "WHAT TO DO": cell(finding.fix),
     }
     return Row(key=key, cells=cells, sort={" ": SEVERITIES.index(finding.severity)})

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from rich.text import Text
 from textual import on, work
 from textual.message import Message
 from textual.widgets import DataTable
 
 from gputui.app.ages import clock_text, date_text
 from gputui.app.background import in_thread
-from gputui.app.columns import Column, Row
+from gputui.app.columns import Column, Row, cell
 from gputui.app.keymap import HISTORY
 from gputui.app.screens.reading import ReadingScreen
 from gputui.app.widgets.table_pane import TablePane
@@ -30,6 +29,12 @@ COLUMNS = (
     Column(title="RESULT", width=11),
     Column(title="WHY", width=30, grows=True),
 )
+
+
+def _style(result: str) -> str:
+    if result in ("failed", "cut off"):
+        return "error"
+    return "warning" if result == "rolled back" or "/" in result else ""
 
 
 class HistoryPane(TablePane):
@@ -101,7 +106,9 @@ class HistoryPane(TablePane):
     def _row(self, what: str, at: str, who: str, result: str, why: str) -> Row:
         marked = "●" if what == f"revision {self._marked}" else ""
         texts = {" ": marked, "WHAT": what, "WHEN": date_text(at), "BY": who, "RESULT": result, "WHY": why}
-        return Row(key=what, cells={name: Text(text) for name, text in texts.items()})
+        return Row(
+            key=what, cells={name: cell(text, _style(text) if name == "RESULT" else "") for name, text in texts.items()}
+        )
 
     def _selected(self) -> tuple[str, int] | None:
         kind, _, number = (self.table.selected_key or "").partition(" ")

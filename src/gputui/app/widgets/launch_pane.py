@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from rich.table import Table
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -183,12 +184,21 @@ def outcome_text(record: ApplyRecord) -> str:
     return RESULTS[record.result]
 
 
-def _line(event: ApplyEvent) -> Text:
+def _line(event: ApplyEvent) -> Table:
+    """The text wraps under itself, beside its time and its mark."""
     marks = {"started": "…", "done": "✓", "failed": "✗", "waiting": "…"}
     clock = clock_text(event.at)
     if event.kind == "log":
-        return Text(f"{clock}     │ {event.text}", style="dim")
+        return _beside(f"{clock}     │ ", event.text, "dim")
     indent = {"step": " ", "operation": "   ", "undo": "   ↩ "}.get(event.kind, "")
     named = f"{event.service}: " if event.service and event.kind in ("operation", "undo") else ""
     style = "bold" if event.kind in ("step", "result") or event.progress == "failed" else ""
-    return Text(f"{clock} {indent}{marks[event.progress]} {named}{event.text}", style=style)
+    return _beside(f"{clock} {indent}{marks[event.progress]} ", named + event.text, style)
+
+
+def _beside(lead: str, text: str, style: str) -> Table:
+    table = Table.grid()
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text(lead, style), Text(text, style))
+    return table

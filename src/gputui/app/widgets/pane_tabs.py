@@ -4,6 +4,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+HINTS = ("tab other half", "[ ] panes", "esc back")
+
 
 class PaneTabs(Static):
     """One line; a click on a name chooses it."""
@@ -18,10 +20,11 @@ class PaneTabs(Static):
     def __init__(self, panes: tuple[str, ...]) -> None:
         super().__init__("", markup=False)
         self._panes = panes
+        self._current = panes[0]
 
     def on_mount(self) -> None:
         """The first pane is shown at first."""
-        self.show(self._panes[0])
+        self.show(self._current)
 
     def show(self, current: str) -> None:
         """Mark the shown one."""
@@ -32,8 +35,20 @@ class PaneTabs(Static):
                 Content.styled(f"[{name}]", "bold $accent") if pane == current else Content.styled(f" {name} ", "dim")
             )
             parts.append(text.stylize(f"@click=choose('{pane}')"))
-        hint = Content.styled("   tab other half · [ ] panes · esc back", "dim")
-        self.update(Content(" ") + Content(" ").join(parts) + hint, layout=False)
+        tabs = Content(" ") + Content(" ").join(parts)
+        self._current = current
+        self.update(tabs + Content.styled(self._hint(self.size.width - tabs.cell_length), "dim"), layout=False)
+
+    def on_resize(self) -> None:
+        """Another width, another hint."""
+        self.show(self._current)
+
+    @staticmethod
+    def _hint(room: int) -> str:
+        """As many of the keys as fit whole."""
+        shown = [HINTS[: len(HINTS) - left] for left in range(len(HINTS))]
+        texts = ("   " + " · ".join(hints) for hints in shown)
+        return next((text for text in texts if len(text) <= room), "")
 
     def action_choose(self, pane: str) -> None:
         """Tell which one was clicked."""

@@ -43,7 +43,7 @@ class PlanPane(VerticalScroll, can_focus=True):
         if not plan.doing:
             lines.append(Content.styled(" nothing to do: what runs is what is assigned", "dim"))
         blocking = [one for one in plan.findings if one.severity in ("error", "refusal")]
-        lines += [Content.styled(f" ✗ {one.text}. {one.fix}", "$error") for one in blocking]
+        lines += [Content.styled(f" ✗ {one.line}", "$error") for one in blocking]
         self._draw(lines)
 
     def _draw(self, lines: list[Content]) -> None:

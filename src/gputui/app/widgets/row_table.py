@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import on
@@ -15,8 +14,7 @@ from gputui.app.columns import Column, Row, columns_for, sorted_rows
 from gputui.app.keymap import ROWS
 from gputui.app.matching import filter_of
 from gputui.app.screens.pick import Pick
-
-Lines = list[list[Segment]]
+from gputui.app.widgets.styled_table import Lines, StyledTable
 
 KEPT_CELLS = 2000
 """So many rendered cells are kept, about 3 MB."""
@@ -24,7 +22,7 @@ KEPT_LINES = 200
 """So many rendered lines are kept: more than any terminal shows."""
 
 
-class RowTable(DataTable[Text], inherit_bindings=False):
+class RowTable(StyledTable, inherit_bindings=False):
     """Cells change one by one, so that cursor and scrolling stay. What enter does is its owner's to say."""
 
     BINDINGS = [*ROWS]
@@ -71,7 +69,8 @@ class RowTable(DataTable[Text], inherit_bindings=False):
         self.clear(columns=True)
         self._shown = {}
         for column, title in titles:
-            self.add_column(title, width=column.width, key=column.title)
+            label = Text(title, justify="right" if column.numeric else "left")
+            self.add_column(label, width=column.width, key=column.title)
         self.show(self._rows, selected)
 
     def _title(self, column: Column) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from gputui.app.ages import age_text
-from gputui.app.columns import Row, cell
+from gputui.app.columns import Row, cell, number
 from gputui.app.service_columns import COLUMNS
 from gputui.app.widgets.row_table import RowTable
 from gputui.domain.assignment import Assignment
@@ -140,9 +140,9 @@ def _row(parts: RowParts) -> Row:
     wanted = _labels(service.assigned, labels)
     gpus = wanted if now == wanted else f"{now} → {wanted}"
     need = service.requirement
-    amount = f"{gib(need.claim_mib)} {need.source}" if need.claim_mib is not None else "unknown"
+    amount = f"{gib(need.claim_mib):>5} {need.source}" if need.claim_mib is not None else "unknown"
     if service.budget_mib is not None:
-        amount = f"{gib(service.budget_mib)} budget"
+        amount = f"{gib(service.budget_mib):>5} budget"
     dim = "" if service.enabled else "dim"
     change = "bold" if parts.edited else ("italic" if saved and saved.adopted and now != wanted else dim)
     container, held, busy = service.container, parts.held_mib, parts.busy_percent
@@ -153,14 +153,14 @@ def _row(parts: RowParts) -> Row:
         "BACKEND": cell(service.backend, dim),
         "MODEL": cell(_short_model(service.model), dim),
         "NEEDS/GPU": cell(amount, dim),
-        "BUDGET": cell(gib(service.budget_mib) if service.budget_mib is not None else "–", dim),
-        "PRIO": cell(str(service.priority), dim),
+        "BUDGET": number(gib(service.budget_mib) if service.budget_mib is not None else "–", dim),
+        "PRIO": number(str(service.priority), dim),
         "GPUS": cell(gpus, change),
         "ON": cell(_labels(service.running_on, labels), dim),
-        "SM %": cell("–" if busy is None else str(busy), dim),
-        "HELD": cell("–" if held is None else gib(held), dim),
-        "UP": cell(parts.up, dim),
-        "RESTARTS": cell(str(container.restart_count) if container else "–", dim),
+        "SM %": number("–" if busy is None else str(busy), dim),
+        "HELD": number("–" if held is None else gib(held), dim),
+        "UP": number(parts.up, dim),
+        "RESTARTS": number(str(container.restart_count) if container else "–", dim),
         "PORTS": cell(_ports(service), dim),
         "IMAGE": cell(service.image, dim),
         "STATE": _state(parts),
@@ -206,7 +206,7 @@ def _state(parts: RowParts) -> Text:
     service, worst = parts.service, parts.worst
     if worst is not None and worst.severity in ("refusal", "error", "warning"):
         mark = "▲" if worst.severity == "warning" else "✗"
-        return cell(f"{mark} {_in_short(worst.code, parts.over_mib)}", "bold")
+        return cell(f"{mark} {_in_short(worst.code, parts.over_mib)}", "warning" if mark == "▲" else "error")
     container = service.container
     words = [service.state]
     if container is not None and container.health:
@@ -219,7 +219,16 @@ def _state(parts: RowParts) -> Text:
         words.append("drift")
     if service.origin == "found" and not service.adopted:
         words.append("found")
-    return cell(", ".join(words), "" if service.enabled else "dim")
+    return cell(", ".join(words), _state_style(service))
+
+
+def _state_style(service: Service) -> str:
+    container = service.container
+    if not service.enabled:
+        return "dim"
+    if container is not None and (container.health == "unhealthy" or container.exit_code or container.state == "dead"):
+        return "error"
+    return "warning" if service.drift else ""
 
 
 def _in_short(code: str, over_mib: int | None) -> str:

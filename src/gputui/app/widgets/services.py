@@ -48,7 +48,7 @@ class Services(Vertical):
         yield ServiceTable()
         yield Static("", id="filter-note", markup=False)
         yield Prompt()
-        yield FindingLine(markup=False)
+        yield FindingLine()
 
     def show(self, snapshot: Snapshot) -> None:
         """Take in a new snapshot."""

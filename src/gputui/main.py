@@ -7,26 +7,25 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gputui.cli.arguments import SHOWS, parse
-from gputui.containers.engine import Engine
-from gputui.control.compose_watch import ComposeWatch
-from gputui.control.local import LocalControlRoom
-from gputui.control.settings import Settings
+from gputui.control.gpu_watch import GpuWatch
 from gputui.domain.errors import GputuiError
-from gputui.domain.event import Finish
-from gputui.domain.snapshot import EngineStatus
-from gputui.gpus.source import GpuSource
-from gputui.project.default_compose_file import default_file
-from gputui.project.operator import operator
-from gputui.project.packaged_files import packaged
-from gputui.project.state_dir import StateDir, state_dir
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # these come when the GPUs are being looked at already
+    from gputui.containers.docker_engine import DockerEngine
+    from gputui.containers.engine import Engine
+    from gputui.control.compose_watch import ComposeWatch
+    from gputui.control.local import LocalControlRoom
     from gputui.control.store import Store
+    from gputui.domain.event import Finish
+    from gputui.domain.snapshot import EngineStatus
+    from gputui.gpus.source import GpuSource
+    from gputui.project.state_dir import StateDir
 
 FIRST_LOOK_S = 15.0
 APPLYING = ("apply", "restart", "start", "stop", "rollback", "fallback")
@@ -57,33 +56,55 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.verb == "carry-out":
         return _carry_out(arguments)
     if arguments.demo is None:
-        return _with_room(_real_room(arguments), arguments)
+        return _serve(_real_server(arguments), arguments)
     import tempfile  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory(prefix="gputui-demo-", ignore_cleanup_errors=True) as state:
-        code = _with_room(demo_room(arguments, Path(state)), arguments)
+        code = _serve(_simulated_server(arguments, Path(state)), arguments)
     if code == 0 and arguments.verb in ("assign", "import", "rollback"):
         sys.stderr.write("gputui: simulated: nothing is kept after this command\n")
     return code
 
 
-def _with_room(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
-    if arguments.verb is None:
-        room.start_gpus()  # the screen starts the rest when these are drawn
-    else:
-        room.start()
-    try:
-        return _verb(room, arguments)
-    finally:
-        room.close()
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Its GPUs, which can be watched before the rest is even imported, and how the rest is put together."""
+
+    gpus: GpuWatch
+    room: Callable[[], "LocalControlRoom"]
 
 
-def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
-    if arguments.verb is None:
-        from gputui.app.app import run_app  # noqa: PLC0415 - a verb must not wait for Textual
+def _serve(server: Server, arguments: argparse.Namespace) -> int:
+    return _screen(server, arguments) if arguments.verb is None else _verb(server, arguments)
 
+
+def _screen(server: Server, arguments: argparse.Namespace) -> int:
+    from gputui.app.first_lines import FirstLines  # noqa: PLC0415 - a verb draws nothing
+
+    gpus = server.gpus
+    with FirstLines(_terminal()) as first:
+        gpus.on_change(lambda: first.draw(gpus.inventory(), gpus.readings()))
+        first.draw(gpus.inventory(), gpus.readings())
+        gpus.start()
+        from gputui.app.app import run_app  # noqa: PLC0415
+        from gputui.project.packaged_files import packaged  # noqa: PLC0415
+
+        room = server.room()
         _collect_garbage()
-        return run_app(room, arguments, packaged("themes"))
+        try:
+            return run_app(room, arguments, packaged("themes"), first.hand_over)
+        finally:
+            room.close()
+
+
+def _terminal() -> int | None:
+    is_there = os.environ.get("TERM", "dumb") != "dumb" and os.isatty(1) and os.isatty(2)
+    return 1 if is_there else None
+
+
+def _verb(server: Server, arguments: argparse.Namespace) -> int:
+    room = server.room()
+    room.start()
     from gputui.cli import backup, change, show, suggest  # noqa: PLC0415 - the screen needs none of it
 
     _collect_garbage()
@@ -106,7 +127,10 @@ def _verb(room: LocalControlRoom, arguments: argparse.Namespace) -> int:
         "export": backup.export,
         "import": backup.take_in,
     }
-    return verbs[arguments.verb](room, arguments)
+    try:
+        return verbs[arguments.verb](room, arguments)
+    finally:
+        room.close()
 
 
 def _collect_garbage() -> None:
@@ -116,6 +140,8 @@ def _collect_garbage() -> None:
 
 
 def _compose_paths(arguments: argparse.Namespace) -> list[Path]:
+    from gputui.project.default_compose_file import default_file  # noqa: PLC0415
+
     paths = [Path(name) for name in arguments.file]
     if not paths and arguments.demo is None:
         found = default_file(Path())
@@ -123,7 +149,9 @@ def _compose_paths(arguments: argparse.Namespace) -> list[Path]:
     return paths
 
 
-def _compose(arguments: argparse.Namespace) -> ComposeWatch:
+def _compose(arguments: argparse.Namespace) -> "ComposeWatch":
+    from gputui.control.compose_watch import ComposeWatch  # noqa: PLC0415
+
     watch = ComposeWatch(_compose_paths(arguments), arguments.project_name)
     # The screen shows the GPUs first, and what is wrong in a file as a note; one that is not there was mistyped.
     if arguments.verb is not None or watch.is_missing:
@@ -131,21 +159,30 @@ def _compose(arguments: argparse.Namespace) -> ComposeWatch:
     return watch
 
 
-def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
-    from gputui.apply.launcher import Launcher, Order  # noqa: PLC0415
+def _real_server(arguments: argparse.Namespace) -> Server:
     from gputui.containers.docker_engine import DockerEngine  # noqa: PLC0415 - a demonstration needs none
-    from gputui.gpus.process_identity import in_container  # noqa: PLC0415
 
     engine = DockerEngine(arguments.host, arguments.context)
+    gpus = GpuWatch(_source(engine, arguments), arguments.interval)
+    return Server(gpus, lambda: _real_room(gpus, engine, arguments))
 
-    def directory(status: EngineStatus) -> StateDir:
+
+def _real_room(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse.Namespace) -> "LocalControlRoom":
+    from gputui.apply.launcher import Launcher, Order  # noqa: PLC0415
+    from gputui.control.local import LocalControlRoom  # noqa: PLC0415
+    from gputui.control.settings import Settings  # noqa: PLC0415
+    from gputui.gpus.process_identity import in_container  # noqa: PLC0415
+    from gputui.project.operator import operator  # noqa: PLC0415
+    from gputui.project.state_dir import state_dir  # noqa: PLC0415
+
+    def directory(status: "EngineStatus") -> "StateDir":
         return state_dir(status.info.id if status.info else "", engine.socket)
 
     launcher = Launcher(_engine_options(arguments))
     if arguments.verb in APPLYING and not arguments.readonly:
         launcher.stand_by()
 
-    def start_process(number: int, store: "Store", how: Finish) -> None:
+    def start_process(number: int, store: "Store", how: "Finish") -> None:
         process = launcher.launch(Order(apply_id=number, how=how, state_dir=store.directory))
         store.applies.claim(number, process.pid)
         # Somebody has to wait for it, or its pid would stay taken by a zombie.
@@ -155,7 +192,6 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
         host=socket.gethostname(),
         named_by_engine=in_container(),
         operator=operator(),
-        interval_s=arguments.interval,
         settle_s=_seconds(arguments, "settle", 6.0),
         health_limit_s=_seconds(arguments, "health_limit", 1800.0),
         readonly=arguments.readonly,
@@ -164,10 +200,10 @@ def _real_room(arguments: argparse.Namespace) -> LocalControlRoom:
         state_dir=directory,
         launch=start_process,
     )
-    return LocalControlRoom(_source(engine, arguments), engine, _compose(arguments), settings)
+    return LocalControlRoom(gpus, engine, _compose(arguments), settings)
 
 
-def _source(engine: Engine, arguments: argparse.Namespace) -> GpuSource:
+def _source(engine: "Engine", arguments: argparse.Namespace) -> "GpuSource":
     """NVML, else what `nvidia-smi` says, here or in a container that gets all GPUs."""
     from gputui.containers.process_owners import owners_of_pids  # noqa: PLC0415
     from gputui.control.probe_container import EVERY_S, ProbeContainer  # noqa: PLC0415
@@ -226,7 +262,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
 
 def _fall_back(arguments: argparse.Namespace) -> None:
     """Services that say so get another GPU by themselves, whoever looks on."""
-    room = _real_room(arguments)
+    room = _real_server(arguments).room()
     room.start()
     try:
         room.wait_until_seen(FIRST_LOOK_S)
@@ -237,18 +273,28 @@ def _fall_back(arguments: argparse.Namespace) -> None:
         room.close()
 
 
-def demo_room(arguments: argparse.Namespace, directory: Path) -> LocalControlRoom:
+def demo_room(arguments: argparse.Namespace, directory: Path) -> "LocalControlRoom":
     """The control room of a simulated server, with its state in `directory`."""
-    from gputui.apply.executor import Executor  # noqa: PLC0415
+    return _simulated_server(arguments, directory).room()
+
+
+def _simulated_server(arguments: argparse.Namespace, directory: Path) -> Server:
     from gputui.containers.simulated_engine import SimulatedEngine  # noqa: PLC0415
+    from gputui.control.local import LocalControlRoom  # noqa: PLC0415
+    from gputui.control.settings import Settings  # noqa: PLC0415
     from gputui.gpus.simulated_source import SimulatedSource  # noqa: PLC0415
+    from gputui.project.operator import operator  # noqa: PLC0415
     from gputui.project.scenario_file import DEFAULT, read_scenario  # noqa: PLC0415
+    from gputui.project.state_dir import StateDir  # noqa: PLC0415
 
     scenario = read_scenario(arguments.demo or DEFAULT)
     engine = SimulatedEngine(scenario)
     source = SimulatedSource(scenario, engine.claims)
+    gpus = GpuWatch(source, arguments.interval)
 
-    def start_thread(number: int, store: "Store", how: Finish) -> None:
+    def start_thread(number: int, store: "Store", how: "Finish") -> None:
+        from gputui.apply.executor import Executor  # noqa: PLC0415
+
         # The simulated engine lives in this process, so its applies do too.
         store.applies.claim(number, os.getpid())
         executor = Executor(engine, source, store.applies, number)
@@ -258,7 +304,6 @@ def demo_room(arguments: argparse.Namespace, directory: Path) -> LocalControlRoo
     settings = Settings(
         host=scenario.host,
         operator=operator(),
-        interval_s=arguments.interval,
         settle_s=_seconds(arguments, "settle", 3.0),
         health_limit_s=_seconds(arguments, "health_limit", 1800.0),
         readonly=arguments.readonly,
@@ -268,4 +313,4 @@ def demo_room(arguments: argparse.Namespace, directory: Path) -> LocalControlRoo
         state_dir=lambda _status: StateDir(directory),
         launch=start_thread,
     )
-    return LocalControlRoom(source, engine, _compose(arguments), settings)
+    return Server(gpus, lambda: LocalControlRoom(gpus, engine, _compose(arguments), settings))

@@ -13,6 +13,7 @@ from gputui.app.app import AppOptions, GputuiApp
 from gputui.apply.executor import Executor
 from gputui.containers.simulated_engine import SimulatedEngine
 from gputui.control.compose_watch import ComposeWatch
+from gputui.control.gpu_watch import GpuWatch
 from gputui.control.local import LocalControlRoom
 from gputui.control.settings import Settings
 from gputui.control.store import Store
@@ -68,10 +69,10 @@ def open_room(tmp_path: Path) -> Iterator[Opening]:
         state = tmp_path / "room-state"
         state.mkdir(exist_ok=True)
         settings = Settings(
-            host=server.host, operator="alice", interval_s=0.25, settle_s=settle_s, readonly=readonly, simulated=True,
+            host=server.host, operator="alice", settle_s=settle_s, readonly=readonly, simulated=True,
             state_dir=lambda _status: StateDir(state), launch=launch,
         )  # fmt: skip
-        room = LocalControlRoom(source, engine, ComposeWatch(files, None), settings)
+        room = LocalControlRoom(GpuWatch(source, 0.25), engine, ComposeWatch(files, None), settings)
         room.start()
         room.wait_until_seen(10)
         rooms.append(room)

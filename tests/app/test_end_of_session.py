@@ -16,14 +16,14 @@ import pytest
 class Session:
     """gputui on a pseudo-terminal."""
 
-    def __init__(self, *command: str) -> None:
+    def __init__(self, *command: str, until: bytes = b"SERVICE") -> None:
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             os.execv(sys.executable, [sys.executable, *(command or ("-m", "gputui", "--demo"))])
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         self.raw = b""
-        self.read(20.0, until=b"H100")
+        self.read(20.0, until=until)
 
     def read(self, limit_s: float, until: bytes = b"\0never\0") -> None:
         end = time.monotonic() + limit_s
@@ -33,6 +33,9 @@ class Session:
                     self.raw += os.read(self.terminal, 65536)
                 except OSError:
                     return
+
+    def end(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
 
     def status(self, limit_s: float = 15.0) -> int:
         end = time.monotonic() + limit_s
@@ -52,7 +55,7 @@ def test_the_terminal_is_whole_again(how: str) -> None:
     if how == "q":
         os.write(session.terminal, b"q")
     else:
-        os.kill(session.pid, getattr(signal, how))
+        session.end(getattr(signal, how))
     session.read(10.0, until=b"\x1b[?1049l")
     session.read(1.0)
     assert b"\x1b[?1049l" in session.raw, "the screen of before is back"

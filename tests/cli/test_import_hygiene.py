@@ -23,3 +23,11 @@ def test_the_first_picture_waits_for_neither_pydantic_nor_docker() -> None:
         "late = ('pydantic', 'docker', 'requests', 'hashlib', 'gputui.control.store', 'gputui.control.applying');"
         "assert not [name for name in late if name in sys.modules], sys.modules"
     )
+
+
+def test_the_first_gpus_wait_for_neither_the_screen_nor_the_control_room() -> None:
+    run(
+        "import sys; import gputui.main, gputui.app.first_lines, gputui.gpus.nvml, gputui.containers.docker_engine;"
+        "late = ('textual', 'gputui.control.local', 'gputui.planning.services', 'yaml');"
+        "assert not [name for name in late if name in sys.modules], sys.modules"
+    )

@@ -9,6 +9,7 @@ import pytest
 
 from gputui.containers.simulated_engine import SimulatedEngine
 from gputui.control.compose_watch import ComposeWatch
+from gputui.control.gpu_watch import GpuWatch
 from gputui.control.local import LocalControlRoom
 from gputui.control.settings import Settings
 from gputui.domain.errors import Unreachable
@@ -46,12 +47,11 @@ def server(tmp_path: Path) -> Iterator[tuple[LocalControlRoom, AwayAtFirst]]:
     compose = tmp_path / "compose.yaml"
     compose.write_text(COMPOSE)
     settings = Settings(
-        host="3f2a9c", operator="alice", interval_s=0.25, settle_s=0.1, named_by_engine=True,
+        host="3f2a9c", operator="alice", settle_s=0.1, named_by_engine=True,
         state_dir=lambda _status: StateDir(tmp_path), launch=lambda *_: None,
     )  # fmt: skip
-    room = LocalControlRoom(
-        SimulatedSource(scenario, simulated.claims, time.time), engine, ComposeWatch((compose,), None), settings
-    )
+    gpus = GpuWatch(SimulatedSource(scenario, simulated.claims, time.time), 0.25)
+    room = LocalControlRoom(gpus, engine, ComposeWatch((compose,), None), settings)
     yield room, engine
     room.close()
 

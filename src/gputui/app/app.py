@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -237,8 +238,8 @@ def needs_ascii(preferences: Preferences, *, asked: bool) -> bool:
     return bool(said) and "utf" not in said.lower()
 
 
-def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path) -> int:
-    """Run the screen until it is left; the exit code.
+def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path, hand_over: Callable[[], None]) -> int:
+    """Run the screen until it is left; the exit code. `hand_over` is called when it is about to draw.
 
     Raises:
         UsageError: there is no such theme, no terminal, or the settings are wrong.
@@ -257,6 +258,7 @@ def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path) -> i
     app = GputuiApp(room, options)
     if term == "dumb" or not (os.isatty(1) and os.isatty(2)):
         raise UsageError("the screen needs a terminal", "use a verb instead, as in `gputui gpus`; see --help")
+    hand_over()
     app.run(mouse=preferences.mouse and not arguments.no_mouse)
     apply = room.snapshot().apply
     if apply is not None and apply.under_way:

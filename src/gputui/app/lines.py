@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
-from textual.content import Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +38,3 @@ def fit(line: Sequence[Run], width: int) -> Line:
     if room:
         fitted.append(Run(" " * room))
     return tuple(fitted)
-
-
-def hanging(lead: Run, text: Run, width: int) -> list[Line]:
-    """The text behind its lead, wrapped under itself."""
-    indent = cell_len(lead.text)
-    wrapped = Content(text.text).wrap(max(1, width - indent))
-    return [
-        (lead if number == 0 else Run(" " * indent, lead.style), Run(part.plain, text.style))
-        for number, part in enumerate(wrapped)
-    ]

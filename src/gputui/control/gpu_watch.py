@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from gputui.domain.gpu import GpuInventory, Reading
+from gputui.domain.gpu_details import LinkTraffic
 from gputui.gpus.readers import GpuReaders
 from gputui.gpus.source import GpuSource
 
@@ -23,22 +24,33 @@ TICK_S = 2.0
 
 
 class GpuWatch:
-    """Looks for GPUs once and on demand, and has each read by a thread of its own. `changed` is called when GPUs were
-    found, and regularly."""
+    """Looks for GPUs once and on demand, and has each read by a thread of its own."""
 
-    def __init__(self, source: GpuSource, interval_s: float, changed: Callable[[], None]) -> None:
+    def __init__(self, source: GpuSource, interval_s: float) -> None:
         self._source = source
         self._interval_s = interval_s
-        self._changed = changed
+        self._listeners: list[Callable[[], None]] = []
         self._stop = threading.Event()
         self._look = threading.Event()
         self._readers: GpuReaders | None = None
         self._inventory: GpuInventory | None = None
         self._began = time.monotonic()
+        self._started = False
         self.first_look = threading.Event()
 
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call the listener when GPUs were found, and regularly, from a thread of the watch."""
+        self._listeners.append(listener)
+
+    def _changed(self) -> None:
+        for listener in self._listeners:
+            listener()
+
     def start(self) -> None:
-        """Begin."""
+        """Begin; no second time."""
+        if self._started:
+            return
+        self._started = True
         self._began = time.monotonic()
         threading.Thread(target=self._run, name="gpu-inventory", daemon=True).start()
         threading.Thread(target=self._tick, name="gpu-tick", daemon=True).start()
@@ -90,6 +102,11 @@ class GpuWatch:
     def readings(self) -> tuple[Reading, ...]:
         """The latest readings."""
         return self._readers.latest() if self._readers else ()
+
+    def traffic(self, uuid: str) -> LinkTraffic | None:
+        """What goes over a GPU's links now; it takes a moment to measure."""
+        gpu = next((one for one in self.inventory().gpus if one.uuid == uuid), None)
+        return self._source.traffic(gpu) if gpu else None
 
     def wait(self, limit_s: float) -> None:
         """Wait until there is an inventory and every GPU was read, at most `limit_s`."""

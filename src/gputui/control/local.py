@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from gputui.containers.engine import Engine
 from gputui.control.compose_watch import ComposeWatch
 from gputui.control.drafting import Drafting
+from gputui.control.gpu_watch import GpuWatch
 from gputui.control.log_feeds import LogFeeds
 from gputui.control.sampler import Sampler
 from gputui.control.saving import Saving, fault_of
@@ -34,7 +35,6 @@ from gputui.domain.snapshot import EngineStatus, Snapshot
 from gputui.domain.suggestion import StrategyName, Suggestion
 from gputui.domain.text import clean_log_line
 from gputui.gpus.process_signal import send_signal
-from gputui.gpus.source import GpuSource
 from gputui.planning.findings.find_all import find_all
 from gputui.planning.mechanism import default_choice
 from gputui.planning.memory import memory_of_all
@@ -46,21 +46,20 @@ if TYPE_CHECKING:
 
 
 class LocalControlRoom:
-    """Implements `ControlRoom` over a source of readings, an engine and a Compose project."""
+    """Implements `ControlRoom` over a watch of the GPUs, which may have begun, an engine and a Compose project."""
 
-    def __init__(self, source: GpuSource, engine: Engine, compose: ComposeWatch, settings: Settings) -> None:
+    def __init__(self, gpus: GpuWatch, engine: Engine, compose: ComposeWatch, settings: Settings) -> None:
         self._settings = settings
         self._engine = engine
-        self._started: Literal["", "gpus", "all"] = ""
+        self._started = False
         self._listeners: list[Callable[[Snapshot], None]] = []
         self._fault: str | None = None
         self._sampler = Sampler(
-            source,
+            gpus,
             engine,
             compose,
             host=settings.host,
             named_by_engine=settings.named_by_engine,
-            interval_s=settings.interval_s,
             path_aliases=settings.path_aliases,
             mechanism=settings.mechanism,
             changed=self._changed,
@@ -70,6 +69,7 @@ class LocalControlRoom:
         self._drafting = Drafting(self._sampler, settings, self._tell)
         self._saving = Saving(self._sampler, self._drafting, settings)
         self._logs = LogFeeds(engine)
+        gpus.on_change(self._changed)  # now that all is there: the watch may have begun
 
     @cached_property
     def _applying(self) -> "Applying":
@@ -85,18 +85,11 @@ class LocalControlRoom:
 
     # --- watching -------------------------------------------------------------------------------------------------
 
-    def start_gpus(self) -> None:
-        """Begin to watch the GPUs, which can be seen long before the engine's client is even imported."""
-        if not self._started:
-            self._started = "gpus"
-            self._sampler.start_gpus()
-
     def start(self) -> None:
-        """Begin to watch all; no second time."""
-        self.start_gpus()
-        if self._started == "gpus":
-            self._started = "all"
-            self._sampler.start_rest()
+        """Begin to watch; no second time."""
+        if not self._started:
+            self._started = True
+            self._sampler.start()
 
     def wait_until_seen(self, limit_s: float, *, engine: bool = True) -> Snapshot:
         """Wait for the first readings and the engine's first answer."""
@@ -125,7 +118,7 @@ class LocalControlRoom:
         fault: str | None = None
         try:
             self._sampler.note_readings()
-            if self._started == "all":
+            if self._started:
                 self._sampler.look_at_files()
             self._saving.look()
             snapshot = self.snapshot()

@@ -21,7 +21,6 @@ from gputui.domain.gpu_history import GpuHistory
 from gputui.domain.peak import PeakKey
 from gputui.domain.service import Service
 from gputui.domain.snapshot import EngineStatus
-from gputui.gpus.source import GpuSource
 from gputui.planning.peaks import new_peaks
 from gputui.planning.services import (
     NOTHING_JOINED,
@@ -39,13 +38,12 @@ class Sampler:
 
     def __init__(
         self,
-        source: GpuSource,
+        gpus: GpuWatch,
         engine: Engine,
         compose: ComposeWatch,
         *,
         host: str,
         named_by_engine: bool,
-        interval_s: float,
         path_aliases: Mapping[str, str],
         mechanism: MechanismName | None,
         changed: Callable[[], None],
@@ -59,8 +57,7 @@ class Sampler:
         self._aliases = path_aliases
         self._mechanism = mechanism
         self._compose = compose
-        self._source = source
-        self._gpu_watch = GpuWatch(source, interval_s, changed)
+        self._gpu_watch = gpus
         self._history = ReadingHistory()
         self._engine_watch = EngineWatch(engine, changed, self._learn_host)
         self._models = ModelWatch(told)
@@ -69,12 +66,9 @@ class Sampler:
         self._peaks: Mapping[PeakKey, int] = {}
         self._joined = NOTHING_JOINED
 
-    def start_gpus(self) -> None:
-        """Begin with the GPUs alone."""
+    def start(self) -> None:
+        """Begin."""
         self._gpu_watch.start()
-
-    def start_rest(self) -> None:
-        """Begin with all else."""
         self._engine_watch.start()
         self._models.start()
         self._inside.start()
@@ -144,8 +138,7 @@ class Sampler:
 
     def traffic(self, uuid: str) -> LinkTraffic | None:
         """What goes over a GPU's links now; it takes a moment to measure."""
-        gpu = next((one for one in self.gpus if one.uuid == uuid), None)
-        return self._source.traffic(gpu) if gpu else None
+        return self._gpu_watch.traffic(uuid)
 
     @property
     def engine(self) -> EngineStatus:

@@ -22,7 +22,6 @@ class Settings:
     host: str
     named_by_engine: bool = False
     operator: str
-    interval_s: float = 1.0
     settle_s: float = 6.0
     health_limit_s: float = 1800.0
     readonly: bool = False

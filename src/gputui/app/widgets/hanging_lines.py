@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+from textual.content import Content
 from textual.geometry import Size
 
-from gputui.app.lines import Line, Run, hanging
+from gputui.app.lines import Line, Run
 from gputui.app.widgets.drawn_lines import DrawnLines
 
 Marked = tuple[Run, Run]
@@ -41,9 +43,19 @@ class HangingLines(DrawnLines):
     def _wrapped(self, width: int) -> list[Line]:
         if width <= 0:
             return []
-        lines = [line for mark, text in self._said for line in hanging(mark, text, width)]
+        lines = [line for mark, text in self._said for line in _hanging(mark, text, width)]
         if len(lines) <= self._most:
             return lines
         *first, last = lines[self._most - 1]
         cut = Run(last.text.rstrip()[: width - sum(len(run.text) for run in first) - 1] + "…", last.style)
         return [*lines[: self._most - 1], (*first, cut)]
+
+
+def _hanging(lead: Run, text: Run, width: int) -> list[Line]:
+    """The text behind its lead, wrapped under itself."""
+    indent = cell_len(lead.text)
+    wrapped = Content(text.text).wrap(max(1, width - indent))
+    return [
+        (lead if number == 0 else Run(" " * indent, lead.style), Run(part.plain, text.style))
+        for number, part in enumerate(wrapped)
+    ]

@@ -231,7 +231,7 @@ def test_what_is_worth_telling(room: LocalControlRoom) -> None:
     assert [one.text for one in happenings(before, ended(before, "ai-asr"))] == ["ai-asr ended with code 137"]
     lost = replace(before.readings[3], state="lost", reason="GPU is lost")
     gone = replace(before, readings=(*before.readings[:3], lost, *before.readings[4:]))
-    assert [one.text for one in happenings(before, gone)] == ["GPU 3 is lost: GPU is lost"]
+    assert [one.text for one in happenings(before, gone)] == ["GPU 3 is lost"]
     assert [one.text for one in happenings(gone, before)] == ["GPU 3 is back"]
     noted = replace(before, compose_note="compose.yaml:3: not YAML")
     assert [one.text for one in happenings(before, noted)] == ["compose.yaml:3: not YAML"]

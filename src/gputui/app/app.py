@@ -22,7 +22,7 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
-from textual.filter import LineFilter
+from textual.filter import DimFilter, LineFilter
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -50,6 +50,8 @@ EXIT_LIMIT_S = 3.0
 LEAVE_LIMIT_S = 10.0
 """How long the last bytes wait at most for a terminal that takes nothing."""
 CATCH_UP_S = 0.1
+_DIMMED = DimFilter(0.72)
+"""Of dim text: Textual's own 0.5 leaves less contrast than WCAG asks of text (4.5) in most themes."""
 CRASHED = (
     "gputui: ended by an error of its own, above; services are as they were, and an apply that runs goes on",
     "gputui: start it again, and please report these lines",
@@ -128,7 +130,8 @@ class GputuiApp(App[None]):
 
     def get_line_filters(self) -> list[LineFilter]:
         """Textual's own, or no colour at all; ASCII signs where nothing else can be shown; then the fence."""
-        filters: list[LineFilter] = [NoColour()] if self.theme == MONO else [*super().get_line_filters()]
+        own = [_DIMMED if isinstance(one, DimFilter) else one for one in super().get_line_filters()]
+        filters: list[LineFilter] = [NoColour()] if self.theme == MONO else own
         signs = [AsciiSigns()] if self._options.ascii else []
         return [*filters, *signs, ControlCharacterFence()]
 

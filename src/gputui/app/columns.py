@@ -1,7 +1,7 @@
 """Columns and rows of tables: which columns fit, and in which order the rows stand. No widget."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from rich.text import Text
@@ -15,8 +15,8 @@ GAP = 2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """A column: its title, its width in cells, and its `rank`: those of higher rank go first where there is little
-    room, those of rank 0 stay. `grows`: what room is left is its own. `extra`: only shown where somebody chose it.
-    `numeric`: set to the right, as its cells are (`number`)."""
+    room, those of rank 0 stay. `grows`: what room is left is its own, up to `widest`. `extra`: only shown where
+    somebody chose it. `numeric`: set to the right, as its cells are (`number`)."""
 
     title: str
     width: int
@@ -24,6 +24,7 @@ class Column:
     grows: bool = False
     extra: bool = False
     numeric: bool = False
+    widest: int | None = None
 
 
 SortKey = float | str
@@ -33,13 +34,13 @@ SortKey = float | str
 def cell(text: str, style: str = "") -> Text:
     """What a row shows in a column: the same object for the same text, so that what did not change is seen at once. Not
     to be changed."""
-    return Text(text, style=style)
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 @lru_cache(maxsize=4096)
 def number(text: str, style: str = "") -> Text:
     """The same for what is set to the right, so that digits stand under digits."""
-    return Text(text, style=style, justify="right")
+    return Text(text, style=style, justify="right", no_wrap=True, overflow="ellipsis")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +71,12 @@ def columns_for(columns: Sequence[Column], chosen: frozenset[str] | None, width:
             shown = [one for one in columns if one in (*shown, extra)]
     spare = max(0, width - taken())
     growing = [one for one in shown if one.grows]
-    return tuple(
-        Column(title=one.title, width=one.width + spare // len(growing)) if one in growing else one for one in shown
-    )
+    return tuple(_grown(one, spare // len(growing)) if one in growing else one for one in shown)
+
+
+def _grown(column: Column, cells: int) -> Column:
+    wanted = column.width + cells
+    return replace(column, width=wanted if column.widest is None else min(wanted, column.widest))
 
 
 def sorted_rows(rows: Sequence[Row], column: str | None, *, descending: bool) -> list[Row]:

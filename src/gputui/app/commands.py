@@ -1,12 +1,13 @@
 """What the keys do: calls to the control room, with their questions and their errors. It knows no widget."""
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gputui.app.ages import duration_text
+from textual.content import Content
+
 from gputui.app.background import in_thread
+from gputui.app.plan_words import describe, downtime
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer, Refusal
 from gputui.domain.event import cut_off_text
@@ -29,8 +30,8 @@ class Person:
     answers (key and text; the key, or None for none of them), `tell` the outcome, `launched` when an apply has begun,
     and `run` a program that takes the terminal."""
 
-    ask: Callable[[str, str, str], Awaitable[bool]]
-    choose: Callable[[str, str, Sequence[tuple[str, str]]], Awaitable[str | None]]
+    ask: Callable[[str, str | Content, str], Awaitable[bool]]
+    choose: Callable[[str, str | Content, Sequence[tuple[str, str]]], Awaitable[str | None]]
     tell: Callable[[str, Severity], None]
     launched: Callable[[int], None]
     run: Callable[[Sequence[str]], None]
@@ -343,39 +344,3 @@ def _is_same(plan: Plan, confirmed: Plan) -> bool:
         return replace(step, diff=(), layer=None, command="", down_s=None)
 
     return [plain(step) for step in plan.doing] == [plain(step) for step in confirmed.doing]
-
-
-def downtime(plan: Plan) -> str:
-    """What is away while the plan is carried out; empty where nothing is."""
-    away = [step.name for step in plan.doing if step.action in ("recreate", "restart", "stop")]
-    lasting = [step.name for step in plan.doing if step.action == "stop"]
-    known = [step.down_s for step in plan.doing if step.action in ("recreate", "restart") and step.down_s]
-    if not away:
-        return ""
-    if lasting == away:
-        return f"{', '.join(away)} will stop."
-    usual = f", about {duration_text(sum(known))} in all by what is known of their models" if known else ""
-    return f"{', '.join(away)} will be away until the new start answers{usual}."
-
-
-_UUID = re.compile(r"\b((?:GPU|MIG)-[0-9a-f]{8})-[0-9a-f-]{27}\b")
-
-
-def short_uuids(text: str) -> str:
-    """With GPUs by the first part of their UUIDs, which tells them apart."""
-    return _UUID.sub(r"\1…", text)
-
-
-def describe(plan: Plan) -> str:
-    """The steps of a plan with all that changes, and the findings that speak against it."""
-    lines = [f" {downtime(plan)}"] if downtime(plan) else []
-    for number, step in enumerate(plan.doing, start=1):
-        others = [one.name for one in plan.doing if one.unit == step.unit and one is not step]
-        together = f" (stopped and started together with {', '.join(others)})" if others else ""
-        lines.append(f" {number} {step.action} {step.name}: {step.cause}{together}")
-        lines += [f"     {short_uuids(line)}" for line in step.diff]
-        if step.command:
-            lines.append(f"     as {step.command}")
-    lines += [f" ▲ {one.text}" for one in plan.findings if one.severity == "warning"]
-    lines += [f" ✗ {one.text}" for one in plan.findings if one.severity in ("error", "refusal")]
-    return "\n".join(lines)

@@ -14,8 +14,12 @@ SHARES = {
     "service": ("█", "service"),
     "foreign": ("▓", "foreign"),
     "freed": ("▚", "freed"),
+    "expected": ("▒", "service"),
     "planned": ("▒", "planned"),
 }
+
+THEIRS = ("service", "expected")
+"""The kinds of shares of services that run."""
 
 HOT_C = 85
 """Degrees from which a temperature is drawn as a warning where the GPU does not tell where it slows down."""
@@ -43,9 +47,12 @@ def short_name(name: str) -> str:
 
 def styles_of(memory: GpuMemory) -> dict[MemoryShare, str]:
     """The style of each share, in the bar and where it is named; services take turns so that they can be told apart."""
-    services = [share for share in memory.shares if share.kind == "service"]
-    styles = {share: SHARES[share.kind][1] for share in memory.shares}
-    return {**styles, **dict.fromkeys(services[1::2], "service-other")}
+    services = list(dict.fromkeys(share.name for share in memory.shares if share.kind in THEIRS))
+    others = frozenset(services[1::2])
+    return {
+        share: "service-other" if share.kind in THEIRS and share.name in others else SHARES[share.kind][1]
+        for share in memory.shares
+    }
 
 
 def memory_bar(memory: GpuMemory | None, total_mib: int | None, width: int) -> Line:
@@ -53,7 +60,7 @@ def memory_bar(memory: GpuMemory | None, total_mib: int | None, width: int) -> L
     if not total_mib or memory is None or width <= 0:
         return (Run("·" * max(0, width), "dim"),)
     cells: list[Run] = []
-    order = ("service", "foreign", "freed", "planned")
+    order = ("service", "expected", "foreign", "freed", "planned")
     shares = sorted(memory.shares, key=lambda share: order.index(share.kind))
     filled, done = 0, 0
     styles = styles_of(memory)
@@ -74,8 +81,9 @@ def amounts(reading: Reading) -> str:
     """`52/80`: GiB used of all."""
     if reading.memory_total_mib is None:
         return "n/a"
-    used = "?" if reading.memory_used_mib is None else str(round(reading.memory_used_mib / 1024))
-    return f"{used}/{round(reading.memory_total_mib / 1024)}"
+    form = ".1f" if reading.memory_total_mib < 10 * 1024 else ".0f"
+    used = "?" if reading.memory_used_mib is None else format(reading.memory_used_mib / 1024, form)
+    return f"{used}/{reading.memory_total_mib / 1024:{form}}"
 
 
 def temperature(reading: Reading) -> Run:
@@ -104,14 +112,23 @@ def holders(view: CardView, width: int) -> Line:
     """Who has the memory: `+ ai-emb 22  ai-llm 43  alice 7.9`; how many more there are, where not all fit."""
     memory = view.memory
     runs: list[Run] = []
-    signs = {"service": "", "foreign": "", "planned": "+ ", "freed": "− "}
-    order = ("planned", "freed", "service", "foreign")
+    signs = {"service": "", "expected": "", "foreign": "", "planned": "+ ", "freed": "− "}
+    order = ("planned", "freed", "service", "expected", "foreign")
+    taken = {share.name: share.mib for share in memory.shares if share.kind == "service"} if memory else {}
+    expected = {share.name: share.mib for share in memory.shares if share.kind == "expected"} if memory else {}
     styles = styles_of(memory) if memory else {}
     for share in sorted(styles, key=lambda one: order.index(one.kind)):
         name = share.name.partition(":")[0] if share.kind == "foreign" else share.name
         if share.kind == "foreign" and (share.mib or 0) < 100:
             continue  # what a driver keeps on an idle GPU is nobody's
-        runs.append(Run(f"{signs[share.kind]}{name} {_amount(share)}", styles[share]))
+        if share.kind == "expected" and name in taken:
+            continue  # told beside what it has
+        amount = _amount(share.mib)
+        if share.kind in THEIRS and name in expected:
+            have = taken.get(name, 0)
+            rest = expected[name]
+            amount = f"{_amount(have)} of {_amount(None if have is None or rest is None else have + rest)}"
+        runs.append(Run(f"{signs[share.kind]}{name} {amount}", styles[share]))
     if view.reading.gpu.mig_enabled:
         return (Run("cut into MIG instances", "dim"),)
     nobody = "processes n/a" if view.reading.processes is None else "idle"
@@ -128,10 +145,10 @@ def _as_many_as_fit(words: Sequence[Run], width: int) -> Line:
     return tuple(words[:1])
 
 
-def _amount(share: MemoryShare) -> str:
-    if share.mib is None:
+def _amount(mib: int | None) -> str:
+    if mib is None:
         return "?"
-    return gib(share.mib) if share.mib < 10 * 1024 else str(round(share.mib / 1024))
+    return gib(mib) if 0 < mib < 10 * 1024 else str(round(mib / 1024))
 
 
 def _edge(left: str, middle: Sequence[Run], right: str, frame: str) -> Line:
@@ -203,8 +220,11 @@ def _graph(values: Sequence[int | None], width: int) -> str:
 def _lost_lines(view: CardView, inner: int) -> tuple[Line, ...]:
     reading = view.reading
     reason = reading.reason or "waiting for its first reading"
-    planned = holders(view, inner) if view.memory and view.memory.shares else ()
-    return ((Run(reason, "lost" if reading.state == "lost" else "dim"),), (), planned)
+    return ((Run(reason, "lost" if reading.state == "lost" else "dim"),), (), _planned(view, inner))
+
+
+def _planned(view: CardView, width: int) -> Line:
+    return holders(view, width) if view.memory and view.memory.shares else ()
 
 
 def row(view: CardView, width: int, name_width: int) -> Line:
@@ -217,10 +237,13 @@ def row(view: CardView, width: int, name_width: int) -> Line:
         Run(short_name(reading.gpu.name)[:name_width].ljust(name_width) + " ", "title"),
     )
     if reading.state in ("lost", "unknown"):
-        return fit((*head, Run(f"{reading.state.upper()} ", "lost"), Run(reading.reason or "", "dim")), width)
+        said = (*head, Run(f"{reading.state.upper()} ", "lost"), Run(f"{reading.reason or ''}  ", "dim"))
+        return fit((*said, *_planned(view, width - width_of(said))), width)
     bar_width = max(6, min(24, width // 6))
     stale = (Run(f" {reading.reason}", "lost"),) if reading.state == "stale" else ()
     degrees = temperature(reading)
+    note = _bottom(view).strip()
+    grave = note.startswith("▲") and not stale
     values = (
         *head,
         *memory_bar(view.memory, reading.memory_total_mib, bar_width),
@@ -229,21 +252,25 @@ def row(view: CardView, width: int, name_width: int) -> Line:
         degrees,
         Run(f" {power(reading):>8}  ", "dim"),
         *stale,
+        *((Run(f"{note.removeprefix('▲ ')}  ", "warning"),) if grave else ()),
     )
-    return fit((*values, *holders(view, width - width_of(values))), width)
+    line = (*values, *holders(view, width - width_of(values)))
+    light = (Run("  "), Run(note, "warning"))
+    fits = not grave and not stale and width_of((*line, *light)) <= width
+    return fit((*line, *light) if fits else line, width)
 
 
 def overview(views: Sequence[CardView], width: int) -> list[Line]:
     """All GPUs in as few lines as fit, a word for each: label, memory, how busy, and what is wrong."""
     lines: list[Line] = []
     line, taken = [Run(" ")], 1
-    for view in views:
-        word = _word(view)
-        size = width_of(word)
+    words = [_word(view) for view in views]
+    size = max((width_of(word) for word in words), default=0)
+    for word in words:
         if taken + size > width and len(line) > 1:
             lines.append(fit(line, width))
             line, taken = [Run(" ")], 1
-        line += word
+        line += fit(word, size)
         taken += size
     return [*lines, fit(line, width)]
 

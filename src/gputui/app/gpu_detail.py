@@ -14,12 +14,12 @@ from gputui.domain.memory import GpuMemory, MemoryShare
 from gputui.domain.units import gib
 
 LABEL = 15
-SHARE_WORDS = {"service": "", "foreign": "", "planned": "planned ", "freed": "to be freed "}
+SHARE_WORDS = {"service": "", "expected": "expected ", "foreign": "", "planned": "planned ", "freed": "to be freed "}
 GRAPHS: tuple[tuple[str, Value, str], ...] = (
     ("utilisation", lambda one: one.utilization_percent, "graph"),
     ("memory", lambda one: one.memory_percent, "service"),
-    ("power", lambda one: one.power_percent, "planned"),
-    ("temperature", lambda one: one.temperature_c, "warning"),
+    ("power", lambda one: one.power_percent, "service-other"),
+    ("temperature", lambda one: one.temperature_c, "foreign"),
 )
 
 
@@ -194,7 +194,7 @@ def topology_lines(gpus: Sequence[Gpu], links: Sequence[GpuLink], width: int) ->
     lines: list[Line] = [
         (
             Run(f" {'':6}", "dim"),
-            *(Run(f"{'GPU' + gpu.label:>6}", "title") for gpu in whole),
+            *(Run(f"{'GPU' + gpu.label:>7}", "title") for gpu in whole),
             Run("   NUMA  ISLAND", "dim"),
         )
     ]
@@ -204,11 +204,11 @@ def topology_lines(gpus: Sequence[Gpu], links: Sequence[GpuLink], width: int) ->
             link = link_between(links, one.uuid, other.uuid)
             text = "X" if one is other else link.text if link else "?"
             style = "dim" if one is other else "graph" if link and link.kind == "NVLink" else "text"
-            cells.append(Run(f"{text:>6}", style))
+            cells.append(Run(f"{text:>7}", style))
         cells.append(Run(f"{_or(one.numa_node):>7}  {one.island or '–'}"))
         lines.append(tuple(cells))
     words: Mapping[str, str] = {
-        "NV#": "# NVLinks", "PIX": "one PCIe bridge", "PXB": "several PCIe bridges", "PHB": "the host's PCIe bridge",
+        "NV18": "18 NVLinks", "PIX": "one PCIe bridge", "PXB": "several PCIe bridges", "PHB": "the host's PCIe bridge",
         "NODE": "one NUMA node", "SYS": "between NUMA nodes", "?": "not known",
     }  # fmt: skip
     lines += [(), *((Run(f"  {name:5} ", "title"), Run(word, "dim")) for name, word in words.items())]

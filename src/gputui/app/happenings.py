@@ -49,12 +49,17 @@ def _gpus(before: Snapshot, after: Snapshot) -> list[Happening]:
                 found.append(Happening("information", label, f"{label} is there: {now.gpu.name}"))
             continue
         if now.state == "lost" and then.state != "lost":
-            found.append(Happening("error", label, f"{label} is lost: {now.reason}"))
+            found.append(Happening("error", label, f"{label} is lost{_because(now.reason)}"))
         elif then.state == "lost" and now.state == "ok":
             found.append(Happening("information", label, f"{label} is back"))
         new = set(now.details.faults if now.details else ()) - set(then.details.faults if then.details else ())
         found += [Happening("error", label, f"{label}: {fault}") for fault in sorted(new)] if then.details else []
     return found
+
+
+def _because(reason: str | None) -> str:
+    """The driver's own words, where they say more than that it is lost."""
+    return "" if reason is None or reason.lower() == "gpu is lost" else f": {reason}"
 
 
 def _engine(before: Snapshot, after: Snapshot) -> list[Happening]:

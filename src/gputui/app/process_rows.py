@@ -17,7 +17,7 @@ COLUMNS = (
     Column(title="USER", width=10, rank=2),
     Column(title="SM %", width=4, rank=4, numeric=True),
     Column(title="GiB", width=6, numeric=True),
-    Column(title="SERVICE", width=16, rank=1, grows=True),
+    Column(title="SERVICE", width=16, rank=1, grows=True, widest=40),
     Column(title="CONTAINER", width=16, rank=6),
     Column(title="AGE", width=7, rank=5, numeric=True),
     Column(title="COMMAND", width=20, rank=3, grows=True),
@@ -126,7 +126,7 @@ def totals(snapshot: Snapshot, processes: Sequence[Held]) -> str:
     parts = [f"{name} {_sum_text(own)}" for name, own in sorted(owners.items(), key=lambda pair: -_sum(pair[1]))]
     gaps = [(one.gpu.label, unaccounted_mib(one)) for one in snapshot.readings if not one.gpu.mig_enabled]
     unlisted = [one.gpu.label for one in snapshot.readings if one.state == "ok" and one.processes is None]
-    text = " · ".join(parts) or "no process"
+    text = f"GiB held: {' · '.join(parts)}" if parts else "no process"
     shown = [f"{gib(gap)} on {label}" for label, gap in gaps if gap is not None and gap >= 52]
     text += f"   held by no listed process: {', '.join(shown)}" if shown else ""
     return text + (f"   cannot be listed on GPU {', '.join(unlisted)}" if unlisted else "")

@@ -137,3 +137,27 @@ def labels_of(uuids: Sequence[str], gpus: Sequence[Gpu]) -> str:
     """GPUs as a person reads them: `0,2`, or `none`."""
     names = labels_by_uuid(gpus)
     return ",".join(names.get(uuid, uuid[:12]) for uuid in uuids) or "none"
+
+
+def in_runs(labels: Sequence[str]) -> str:
+    """Labels in their order, three and more that follow each other as a run: `5,8-15`."""
+    runs: list[list[str]] = []
+    for label in labels:
+        last = runs[-1][-1] if runs else ""
+        follows = label.isdigit() and last.isdigit() and int(label) == int(last) + 1
+        runs[-1].append(label) if follows else runs.append([label])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(run) for run in runs)
+
+
+MOST_GPUS = 1000
+"""Above it a run is a mistake."""
+
+
+def out_of_runs(text: str) -> list[str]:
+    """What stands between the commas, with `4-7` as the four that it means."""
+    names: list[str] = []
+    for name in (part.strip() for part in text.split(",")):
+        first, dash, last = name.partition("-")
+        is_run = bool(dash) and first.isdigit() and last.isdigit() and int(first) < int(last) < MOST_GPUS
+        names += [str(number) for number in range(int(first), int(last) + 1)] if is_run else [name]
+    return names

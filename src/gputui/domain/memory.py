@@ -5,13 +5,13 @@ from typing import Literal
 
 from gputui.domain.gpu import GpuState
 
-ShareKind = Literal["service", "foreign", "planned", "freed"]
+ShareKind = Literal["service", "expected", "foreign", "planned", "freed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryShare:
-    """Memory of one holder: a `service` that has and keeps it, `foreign` processes, a service that the draft adds
-    (`planned`) or takes away (`freed`)."""
+    """Memory of one holder: a `service` that has and keeps it, what a service that runs there has still to take
+    (`expected`), `foreign` processes, a service that the draft adds (`planned`) or takes away (`freed`)."""
 
     kind: ShareKind
     name: str

@@ -94,8 +94,9 @@ class SimulatedSource:
         busy = min(100, sum(load.utilization_percent for load in loads) + STRANGERS_PERCENT * len(strangers))
         wave = math.sin(now / 3.7 + gpu.index * 1.3) + math.sin(now / 1.1 + gpu.index)
         utilization = max(0, min(100, round(busy + 6 * wave))) if busy else 0
-        used = sum(load.memory_mib for load in loads) + sum(one.memory_mib for one in strangers)
+        used = self._held(gpu.uuid)
         total = gpu.memory_total_mib or 0
+        used += sum(self._held(one.gpu.uuid) for one in self._scenario.gpus if one.gpu.parent_uuid == gpu.uuid)
         used = min(used, total - simulated.reserved_mib)
         limit = simulated.power_limit_w
         whole = gpu.mig_index is None and not gpu.mig_enabled
@@ -113,6 +114,11 @@ class SimulatedSource:
             clock_sm_mhz=(1980 if utilization else 345) if gpu.mig_index is None else None,
             throttle_reasons=("power cap",) if whole and utilization > 97 else (),
         )
+
+    def _held(self, uuid: str) -> int:
+        """MiB that its processes hold."""
+        strangers = sum(one.memory_mib for one in self._scenario.processes if one.gpu == uuid)
+        return strangers + sum(load.memory_mib for load in self._loads() if load.gpu == uuid)
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
         """Containers' processes and other people's."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gputui.domain.assignment import Assignment, Assignments, Draft
 from gputui.domain.errors import Refusal, UsageError
-from gputui.domain.gpu import Gpu
+from gputui.domain.gpu import Gpu, out_of_runs
 from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.suggestion import SuggestedAssignment
 from gputui.domain.text import clean
@@ -33,7 +33,7 @@ def needs_adoption(service: Service) -> bool:
 
 
 def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    """The UUIDs that `0,2`, `GPU-uuid…`, `all` (the whole ones) or `none` mean, in that order.
+    """The UUIDs that `0,2`, `4-7`, `GPU-uuid…`, `all` (the whole ones) or `none` mean, in that order.
 
     Raises:
         UsageError: no such GPU, or one named twice.
@@ -44,7 +44,7 @@ def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
     if text.strip().lower() == "all":
         return tuple(gpu.uuid for gpu in gpus if gpu.assignable and gpu.parent_uuid is None)
     chosen: list[Gpu] = []
-    for name in text.split(","):
+    for name in out_of_runs(text):
         gpu = find_gpu(gpus, name)
         if gpu is None:
             known = ", ".join(one.label for one in gpus) or "none"

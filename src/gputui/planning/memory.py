@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gputui.domain.gpu import GpuProcess, Reading
-from gputui.domain.memory import GpuMemory, MemoryShare
+from gputui.domain.memory import GpuMemory, MemoryShare, ShareKind
 from gputui.domain.service import Service, ServiceKey
 from gputui.planning.requirement import claim_by
 
@@ -101,11 +101,12 @@ def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
             need = needs[service.key]
             planned.append(need if need is not None else held)
             if held is None:
-                shares.append(MemoryShare(kind="planned", name=service.name, mib=need))
+                kind: ShareKind = "expected" if _is_there(service, uuid) else "planned"
+                shares.append(MemoryShare(kind=kind, name=service.name, mib=need))
                 continue
             shares.append(MemoryShare(kind="service", name=service.name, mib=held))
             if need is not None and need > held:
-                shares.append(MemoryShare(kind="planned", name=service.name, mib=need - held))
+                shares.append(MemoryShare(kind="expected", name=service.name, mib=need - held))
         elif held is not None:
             shares.append(MemoryShare(kind="freed", name=service.name, mib=held))
     if foreign is not None:
@@ -123,6 +124,11 @@ def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
         free_after_mib=free_after if complete or over else None,
         over=over,
     )
+
+
+def _is_there(service: Service, uuid: str) -> bool:
+    """Its container runs and was given this GPU, be it that it has taken nothing yet."""
+    return service.running and uuid in (*service.running_on, *(service.requested or ()))
 
 
 def held_memory(reading: Reading, services: Sequence[Service]) -> dict[ServiceKey, int]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -14,14 +15,14 @@ class Choose(ModalScreen[str | None]):
     """Answers with the key that was pressed; `esc` answers with nothing. What is long is scrolled."""
 
     BINDINGS = [
-        Binding("escape,q", "dismiss(None)", "later", id="choose.later"),
+        Binding("escape,q", "dismiss(None)", "cancel", id="choose.cancel"),
         Binding("down", "scroll(1)", "down", show=False),
         Binding("up", "scroll(-1)", "up", show=False),
         Binding("pagedown,space", "scroll(12)", "page down", show=False),
         Binding("pageup", "scroll(-12)", "page up", show=False),
     ]
 
-    def __init__(self, question: str, details: str, choices: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, question: str, details: str | Content, choices: Sequence[tuple[str, str]]) -> None:
         super().__init__()
         self._question = question
         self._details = details
@@ -33,8 +34,21 @@ class Choose(ModalScreen[str | None]):
             yield Static(self._question, classes="dialog-title", markup=False)
             with VerticalScroll(classes="choose-details", can_focus=False):
                 yield Static(self._details, markup=False)
-            keys = "    ".join(f"{key} {text}" for key, text in (*self._choices, ("esc", "later")))
-            yield Static(f" {keys} ", classes="dialog-keys", markup=False)
+            yield Static(classes="dialog-keys", markup=False)
+
+    def on_mount(self) -> None:
+        """The keys, with those to scroll where there is more than is seen."""
+        self._show_keys()
+        self.call_after_refresh(self._show_keys)
+
+    def on_resize(self) -> None:
+        """There may be more that is not seen."""
+        self.call_after_refresh(self._show_keys)
+
+    def _show_keys(self) -> None:
+        more = [("↑↓", "more")] if self.query_one(VerticalScroll).max_scroll_y > 0 else []
+        keys = "    ".join(f"{key} {text}" for key, text in (*self._choices, ("esc", "cancel"), *more))
+        self.query_one(".dialog-keys", Static).update(f" {keys} ")
 
     def action_scroll(self, rows: int) -> None:
         """So many rows."""

@@ -3,6 +3,7 @@
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -15,7 +16,7 @@ class Confirm(ModalScreen[bool]):
         Binding("n,escape,q", "answer(False)", "no", id="confirm.no"),
     ]
 
-    def __init__(self, question: str, details: str = "", yes: str = "yes") -> None:
+    def __init__(self, question: str, details: str | Content = "", yes: str = "yes") -> None:
         super().__init__()
         self._question = question
         self._details = details

@@ -15,7 +15,7 @@ from gputui.app.gpu_card import short_name
 from gputui.app.widgets.focus_now import focus_now
 from gputui.app.widgets.styled_table import StyledTable
 from gputui.app.widgets.text_field import TextField
-from gputui.domain.gpu import labels_by_uuid
+from gputui.domain.gpu import labels_by_uuid, out_of_runs
 from gputui.domain.memory import GpuRoom
 from gputui.domain.service import Service, TypedEdit
 from gputui.domain.snapshot import Snapshot
@@ -67,7 +67,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         with Vertical(classes="dialog wide-dialog fitting-dialog"):
             yield Static(title, classes="dialog-title", markup=False)
             yield StyledTable(id="rooms", cursor_type="row")
-            yield Static("GPUs in order (0,2 · 4:1 · all · auto · none)", markup=False)
+            yield Static("GPUs in order (0,2 · 4-7 · 4:1 · all · auto · none)", markup=False)
             yield TextField(before["gpus"], id="gpus", placeholder=empty)
             with Horizontal(classes="fields"):
                 with Vertical():
@@ -115,7 +115,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         text = self.typed.value.strip().lower()
         if text == "all":
             return [self._labels[one.uuid] for one in self._rooms]
-        return [word.strip() for word in text.split(",") if word.strip()]
+        return [name for name in out_of_runs(text) if name]
 
     @on(Input.Changed, "#gpus")
     def _typed_otherwise(self) -> None:

@@ -16,6 +16,7 @@ from gputui.app.screens.help import Help, groups
 from gputui.app.widgets.drawn_lines import DrawnLines
 from gputui.app.widgets.key_bar import KeyBar
 from gputui.app.widgets.row_table import RowTable
+from gputui.app.widgets.status_bar import StatusBar
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
 from gputui.domain.gpu import Reading
@@ -37,15 +38,19 @@ TRAFFIC_S = 2.0
 class Gpus(Screen[None]):
     """A list on the left, the selected GPU on the right; or how they reach each other."""
 
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-middle"), (150, "-wide")]
     BINDINGS = [*GPUS]
     AUTO_FOCUS = "RowTable"
 
     table = getters.query_one(RowTable)
     detail = getters.query_one(DrawnLines)
+    status = getters.query_one(StatusBar)
 
-    def __init__(self, room: ControlRoom, snapshot: Snapshot, uuid: str | None = None) -> None:
+    def __init__(
+        self, room: ControlRoom, snapshot: Snapshot, uuid: str | None = None, *, readonly: bool = False
+    ) -> None:
         super().__init__()
+        self._readonly = readonly
         self._room = room
         self._snapshot = snapshot
         self._wanted = uuid
@@ -54,6 +59,7 @@ class Gpus(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """The list, the detail, the keys."""
+        yield StatusBar(readonly=self._readonly)
         with Horizontal(id="gpu-halves"):
             yield RowTable(COLUMNS, id="gpu-list")
             with ScrollableContainer(id="gpu-detail", can_focus=False):
@@ -70,6 +76,7 @@ class Gpus(Screen[None]):
     def show(self, snapshot: Snapshot) -> None:
         """Take in a new snapshot."""
         self._snapshot = snapshot
+        self.status.show(snapshot)
         self.table.show([_row(reading) for reading in snapshot.readings])
         self._show_detail()
 

@@ -92,11 +92,11 @@ class Help(Scrolled):
         with Vertical(classes="dialog wide-dialog"):
             yield Static("Help", classes="dialog-title", markup=False)
             with VerticalScroll(classes="reading"):
+                yield Static(INTRODUCTION + "\n", markup=False)
                 for name, bindings in self._keys_shown.items():
                     yield Static(Content.styled(f"Keys: {name}", "bold"))
                     yield Static(_table(bindings), classes="key-table")
                 yield Static(Content.styled("Other keys: `keys:` in the settings, by the ids on the right.", "dim"))
-                yield Static("\n" + INTRODUCTION, markup=False)
             yield Static(" j k scroll    esc close ", classes="dialog-keys", markup=False)
 
 

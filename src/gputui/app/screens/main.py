@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Sequence
 
 from textual import getters, on, work
 from textual.app import ComposeResult, SuspendNotSupported
+from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
@@ -22,7 +23,7 @@ from gputui.app.screens.strategies import Strategies
 from gputui.app.widgets.event_pane import EventPane
 from gputui.app.widgets.finding_pane import FindingPane
 from gputui.app.widgets.focus_now import focus_now
-from gputui.app.widgets.gpu_cards import LOOKS, CardsLook, GpuCards
+from gputui.app.widgets.gpu_cards import LOOKS, GpuCards
 from gputui.app.widgets.history_pane import HistoryPane
 from gputui.app.widgets.key_bar import KeyBar
 from gputui.app.widgets.launch_pane import LaunchPane, outcome_text
@@ -213,10 +214,12 @@ class MainScreen(Screen[None]):
 
     # --- talking to the person ------------------------------------------------------------------------------------
 
-    def _ask(self, question: str, details: str, yes: str) -> Awaitable[bool]:
+    def _ask(self, question: str, details: str | Content, yes: str) -> Awaitable[bool]:
         return self.app.push_screen_wait(Confirm(question, details, yes))
 
-    def _choose(self, question: str, details: str, choices: Sequence[tuple[str, str]]) -> Awaitable[str | None]:
+    def _choose(
+        self, question: str, details: str | Content, choices: Sequence[tuple[str, str]]
+    ) -> Awaitable[str | None]:
         return self.app.push_screen_wait(Choose(question, details, choices))
 
     def _tell(self, text: str, severity: Severity) -> None:
@@ -225,7 +228,8 @@ class MainScreen(Screen[None]):
         self._toast(text, severity)
 
     def _toast(self, text: str, severity: Severity) -> None:
-        self.notify(text, severity=severity, markup=False, timeout=10 if severity == "error" else 4)
+        sign = {"error": "✗ ", "warning": "▲ "}.get(severity, "")
+        self.notify(sign + text, severity=severity, markup=False, timeout=10 if severity == "error" else 4)
 
     def _launched(self, number: int) -> None:
         self.launch.follow(number)
@@ -325,6 +329,7 @@ class MainScreen(Screen[None]):
     def _show(self, pane: str) -> None:
         self.panes.current = pane
         self.tabs.show(pane)
+        self.set_class(pane == "findings", "-findings-shown")
         self._planned = None
         self._show_pane()
 
@@ -380,8 +385,7 @@ class MainScreen(Screen[None]):
 
     def action_cards(self) -> None:
         """The next way to show GPUs."""
-        look: CardsLook = LOOKS[(LOOKS.index(self.cards.look) + 1) % len(LOOKS)]
-        self.cards.choose(look)
+        look = self.cards.choose_next()
         self.app.keep(cards=look)  # type: ignore[attr-defined]
         self._tell(f"GPUs: {look}", "information")
 
@@ -391,7 +395,7 @@ class MainScreen(Screen[None]):
 
     def _show_gpus(self, uuid: str | None) -> None:
         if self._snapshot is not None and self._snapshot.readings:
-            self.app.push_screen(Gpus(self._room, self._snapshot, uuid))
+            self.app.push_screen(Gpus(self._room, self._snapshot, uuid, readonly=self._readonly))
         else:
             self._tell("there is no GPU to look at", "information")
 

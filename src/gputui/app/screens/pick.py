@@ -37,7 +37,7 @@ class Pick(ModalScreen[frozenset[str] | None]):
             yield Static(" space choose    enter take over    esc leave ", classes="dialog-keys", markup=False)
 
     def _line(self, name: str) -> str:
-        return f"{'●' if name in self._chosen else '○'} {name}"
+        return f"[{'x' if name in self._chosen else ' '}] {name}"
 
     def action_turn(self) -> None:
         """Choose the highlighted one, or not."""

@@ -27,10 +27,10 @@ class ReadingScreen(Scrolled):
         with Vertical(classes="dialog wide-dialog"):
             yield Static(self._title_text, classes="dialog-title", markup=False)
             yield Log(classes="reading", highlight=False)
-            yield Static(" j k scroll    esc back ", classes="dialog-keys", markup=False)
+            yield Static(" j k ← → scroll    esc back ", classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
         """Only the lines that are seen are drawn: a kept log has ten thousand."""
         log = self.query_one(Log)
         log.auto_scroll = False
-        log.write_lines(self._text.splitlines())
+        log.write_lines(line or " " for line in self._text.splitlines())

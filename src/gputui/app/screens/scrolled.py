@@ -21,8 +21,14 @@ class Scrolled(ModalScreen[None]):
         Binding("k,up", "scroll(-1)", "up", show=False),
         Binding("pagedown,space", "scroll(15)", "page down", show=False),
         Binding("pageup", "scroll(-15)", "page up", show=False),
+        Binding("right", "aside(8)", "to the right", show=False),
+        Binding("left", "aside(-8)", "to the left", show=False),
     ]
 
     def action_scroll(self, rows: int) -> None:
         """So many rows."""
         self.query_one(self.SCROLLED).scroll_relative(y=rows, animate=False)
+
+    def action_aside(self, columns: int) -> None:
+        """So many columns, where lines are longer than the dialog."""
+        self.query_one(self.SCROLLED).scroll_relative(x=columns, animate=False)

@@ -20,7 +20,7 @@ RESERVES_MIB = (0, 512, 1024, 2048, 4096, 8192)
 BAR = 20
 WIDE = 100
 """Columns of the terminal from which there is room for a bar."""
-COLUMNS = (("STRATEGY", 10), ("MOVES", 5), ("AWAY", 8), ("PLACED", 7), ("FULLEST", 7), ("", 6))
+COLUMNS = (("STRATEGY", 10), ("MOVES", 5), ("AWAY", 8), ("PLACED", 7), ("FULLEST", 7), ("", 11))
 
 
 class Strategies(ModalScreen[Suggestion | None]):
@@ -56,8 +56,7 @@ class Strategies(ModalScreen[Suggestion | None]):
             yield DataTable(id="strategies", cursor_type="row")
             with VerticalScroll(id="strategy-scroll"):
                 yield Static("", id="strategy-detail", markup=False)
-            keys = " enter take over   + - reserve   f found too   tab scroll   esc leave "
-            yield Static(keys, classes="dialog-keys", markup=False)
+            yield Static(classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
         """Begin to ask."""
@@ -91,6 +90,9 @@ class Strategies(ModalScreen[Suggestion | None]):
     async def _ask(self) -> None:
         self._found = {}
         found = "found containers too" if self._adopt else "found containers stay"
+        found_key = "f leave found" if self._adopt else "f found too"
+        keys = f" enter take over   + - reserve   {found_key}   tab scroll   esc leave "
+        self.query_one(".dialog-keys", Static).update(keys)
         self.title_line.update(Content(f"Strategies    reserve {gib(self._reserve)} GiB on every GPU    {found}"))
         for name in STRATEGIES:
             try:
@@ -123,8 +125,8 @@ class Strategies(ModalScreen[Suggestion | None]):
         lines = [Content.styled(f" {'GPU':>4} {one.strategy[:bar]:{bar}} {head}  of GiB", "bold")]
         for place, gpu in enumerate(one.gpus):
             others = [found.gpus[place] for found in self._found.values()]
-            used = " ".join(f"{gib(other.planned_mib + other.foreign_mib):>9}" for other in others)
-            lines.append(Content.assemble(f" {gpu.label:>4} ", _bar(gpu, bar), f" {used}  {gib(gpu.total_mib):>6}"))
+            used = Content(" ").join(_used(other) for other in others)
+            lines.append(Content.assemble(f" {gpu.label:>4} ", _bar(gpu, bar), " ", used, f"  {gib(gpu.total_mib):>6}"))
         return [
             *lines,
             *(Content.styled(text, "$warning" if text.startswith(" ▲") else "") for text in self._words(one)),
@@ -163,8 +165,13 @@ def _cells(one: Suggestion) -> tuple[str, ...]:
     away = "–" if one.down_s is None else f"≈{max(1, round(one.down_s / 60))} min"
     whole = len(one.assignments) + len(one.unplaced)
     fullest = max(((gpu.total_mib - gpu.free_after_mib) / gpu.total_mib for gpu in one.gpus), default=0.0)
-    proved = "proved" if one.proved_best else ""
+    proved = "proved best" if one.proved_best else ""
     return (str(one.moves), away, f"{len(one.assignments)}/{whole}", f"{fullest:.0%}", proved)
+
+
+def _used(gpu: SuggestedGpu) -> Content:
+    style = "bold $error" if gpu.free_after_mib < 0 else ""
+    return Content.styled(f"{gib(gpu.planned_mib + gpu.foreign_mib):>9}", style)
 
 
 def _bar(gpu: SuggestedGpu, width: int) -> Content:
@@ -172,5 +179,5 @@ def _bar(gpu: SuggestedGpu, width: int) -> Content:
     planned = min(width, round(gpu.planned_mib * width / gpu.total_mib))
     foreign = min(width - planned, round(gpu.foreign_mib * width / gpu.total_mib))
     free = width - planned - foreign
-    parts = (("█" * planned, "$primary"), ("▓" * foreign, "$foreground 70%"), ("░" * free, "$foreground 25%"))
+    parts = (("█" * planned, "$primary"), ("▓" * foreign, "$foreground 80%"), ("░" * free, "$foreground 40%"))
     return Content.assemble(*parts)

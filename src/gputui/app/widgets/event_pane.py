@@ -5,7 +5,7 @@ from collections import deque
 
 from gputui.app.columns import Column, Row, cell
 from gputui.app.happenings import Happening
-from gputui.app.widgets.finding_line import MARKS, MEANINGS
+from gputui.app.severity import CELLS, MARKS
 from gputui.app.widgets.table_pane import TablePane
 
 KEPT = 500
@@ -31,7 +31,7 @@ class EventPane(TablePane):
         self._count += 1
         severity = _SEVERITY[happening.severity]
         cells = {
-            " ": cell(MARKS[severity], MEANINGS[severity]),
+            " ": cell(MARKS[severity], CELLS[severity]),
             "WHEN": cell(time.strftime("%H:%M:%S")),
             "ABOUT": cell(happening.about),
             "WHAT": cell(happening.text),

@@ -1,20 +1,16 @@
 """The findings of the selected service, under the table."""
 
 from gputui.app.lines import Run
+from gputui.app.severity import MARKS, RUNS
 from gputui.app.widgets.hanging_lines import HangingLines, Marked
-from gputui.domain.finding import Finding
+from gputui.domain.finding import SEVERITIES, Finding
 from gputui.domain.service import Service
 from gputui.domain.snapshot import Snapshot
 
-MARKS = {"refusal": "✗", "error": "✗", "warning": "▲", "info": "·"}
-MEANINGS = {"refusal": "error", "error": "error", "warning": "warning", "info": ""}
-"""The style of a cell with such a mark."""
-STYLES = {"refusal": "lost", "error": "lost", "warning": "planned", "info": "dim"}
-"""The style of a line with such a mark."""
-
 
 class FindingLine(HangingLines):
-    """At most two findings with their fix, those that only inform left out; empty when there is nothing to say."""
+    """At most two findings with their fix, those that only inform left out; empty when there is nothing to say. What is
+    said of others is said to be so."""
 
     def __init__(self) -> None:
         super().__init__(most=4)
@@ -25,19 +21,19 @@ class FindingLine(HangingLines):
         if snapshot.engine.info is None and not snapshot.engine.pending:
             text = f"monitoring only: {snapshot.engine.reason}"
             text += f" — {snapshot.engine.fix}" if snapshot.engine.fix else ""
-            lines.append((Run(" ▲ ", "planned"), Run(text, "planned")))
-        if service is not None:
-            grave = (one for one in snapshot.findings if one.severity != "info")
-            found = [one for one in grave if one.service == service.name]
-            taken = next((one for one in snapshot.findings if one.service == service.name and one.edits), None)
-            lines += [marked(one, " (F does it)" if one is taken else "") for one in found[: 2 - len(lines)]]
-        if not lines:
-            rest = [one for one in snapshot.findings if one.severity in ("warning", "error", "refusal")]
-            lines += [marked(one) for one in rest[:1]]
+            lines.append((Run(" ▲ ", "planned"), (Run(text, "planned"),)))
+        grave = [one for one in snapshot.findings if one.severity != "info"]
+        own = [one for one in grave if service is not None and one.service == service.name]
+        taken = next((one for one in snapshot.findings if service and one.service == service.name and one.edits), None)
+        lines += [marked(one, " (F does it)" if one is taken else "") for one in own[: 2 - len(lines)]]
+        if not lines and grave:
+            worst = min(grave, key=lambda one: SEVERITIES.index(one.severity))
+            mark, words = marked(worst, f" ({len(grave) - 1} more: f)" if len(grave) > 1 else "")
+            lines.append((mark, words if service is None else (Run("elsewhere: ", "dim"), *words)))
         self.say(lines)
 
 
 def marked(finding: Finding, more: str = "") -> Marked:
     """The finding and its fix, behind the mark of how grave it is."""
-    style = STYLES[finding.severity]
-    return Run(f" {MARKS[finding.severity]} ", style), Run(f"{finding.line}{more}", style)
+    style = RUNS[finding.severity]
+    return Run(f" {MARKS[finding.severity]} ", style), (Run(f"{finding.line}{more}", style),)

@@ -7,7 +7,8 @@ from textual.widgets import DataTable
 
 from gputui.app.columns import Column, Row, cell
 from gputui.app.keymap import FINDINGS
-from gputui.app.widgets.finding_line import MARKS, MEANINGS, marked
+from gputui.app.severity import CELLS, MARKS
+from gputui.app.widgets.finding_line import marked
 from gputui.app.widgets.hanging_lines import HangingLines
 from gputui.app.widgets.table_pane import TablePane
 from gputui.domain.finding import SEVERITIES, Finding
@@ -53,7 +54,7 @@ class FindingPane(TablePane):
         self._findings = {f"{one.code} {one.service} {one.gpu} {one.text}": one for one in findings}
         rows = [_row(key, one, labels) for key, one in self._findings.items()]
         counts = {name: sum(one.severity == name for one in findings) for name in SEVERITIES}
-        head = " · ".join(f"{count} {name}" for name, count in counts.items() if count)
+        head = " · ".join(_counted(count, name) for name, count in counts.items() if count)
         self.show_rows(head or "nothing to say", rows)
         self._write_out()
 
@@ -74,9 +75,13 @@ class FindingPane(TablePane):
             self.post_message(self.Chosen(finding.service, finding.gpu))
 
 
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}s" if count > 1 and name != "info" else f"{count} {name}"
+
+
 def _row(key: str, finding: Finding, labels: dict[str, str]) -> Row:
     cells = {
-        " ": cell(MARKS[finding.severity], MEANINGS[finding.severity]),
+        " ": cell(MARKS[finding.severity], CELLS[finding.severity]),
         "SERVICE": cell(finding.service or "–"),
         "GPU": cell(labels.get(finding.gpu or "", "–")),
         "FINDING": cell(finding.text),

@@ -54,11 +54,14 @@ class GpuCards(DrawnLines):
         filled = resampled(history, lambda one: one.memory_percent, PERIODS)
         return replace(view, busy=tuple(busy), filled=tuple(filled))
 
-    def choose(self, look: CardsLook) -> None:
-        """Look so from now on."""
-        self.look = look
+    def choose_next(self) -> CardsLook:
+        """Look otherwise from now on: as the next one that is not what is seen already."""
+        seen, place = self._fitting(self.size.width), LOOKS.index(self.look)
+        later = [LOOKS[(place + step) % len(LOOKS)] for step in range(1, len(LOOKS))]
+        self.look = next(look for look in later if look != seen or look == "auto")
         self.draw(self._laid_out(self.size.width))
         self.refresh(layout=True)
+        return self.look
 
     def _columns(self, width: int) -> int:
         """As few rows as fit, evenly filled."""
@@ -91,10 +94,11 @@ class GpuCards(DrawnLines):
             names = max(len(short_name(view.reading.gpu.name)) for view in self._views)
             return [row(view, width, min(names, 24)) for view in self._views]
         columns = self._columns(width)
-        size = width // columns
+        size, wider = divmod(width, columns)
         lines: list[Line] = []
         for first in range(0, len(self._views), columns):
-            cards = [card(view, size) for view in self._views[first : first + columns]]
+            row_of_cards = self._views[first : first + columns]
+            cards = [card(view, size + (place < wider)) for place, view in enumerate(row_of_cards)]
             for number in range(CARD_HEIGHT):
                 whole: list[Run] = [run for one in cards for run in one[number]]
                 lines.append(fit(whole, width))
@@ -105,7 +109,7 @@ class GpuCards(DrawnLines):
             return [(Run(" Looking for GPUs…", "dim"),), ()]
         fix = self._inventory.fix
         return [
-            (Run(" No GPUs detected", "lost"), Run(f": {self._inventory.reason}")),
+            (Run(" No GPUs detected", "lost"), Run(f": {self._inventory.reason or 'the driver lists none'}")),
             (Run(f" {fix}. F5 looks again." if fix else " F5 looks again.", "dim"),),
         ]
 

@@ -6,17 +6,17 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.geometry import Size
 
-from gputui.app.lines import Line, Run
+from gputui.app.lines import Line, Run, width_of
 from gputui.app.widgets.drawn_lines import DrawnLines
 
-Marked = tuple[Run, Run]
+Marked = tuple[Run, Line]
 """A mark and its sentence."""
 
 
 class HangingLines(DrawnLines):
-    """As high as its sentences are at its width, up to `most` lines."""
+    """As high as its sentences are at its width, up to `most` lines where it has a bound."""
 
-    def __init__(self, most: int, **options: str) -> None:
+    def __init__(self, most: int | None = None, **options: str) -> None:
         super().__init__(**options)
         self._most = most
         self._said: tuple[Marked, ...] = ()
@@ -43,19 +43,24 @@ class HangingLines(DrawnLines):
     def _wrapped(self, width: int) -> list[Line]:
         if width <= 0:
             return []
-        lines = [line for mark, text in self._said for line in _hanging(mark, text, width)]
-        if len(lines) <= self._most:
+        lines = [line for mark, text in self._said for line in hanging(mark, text, width - 1)]
+        if self._most is None or len(lines) <= self._most:
             return lines
         *first, last = lines[self._most - 1]
-        cut = Run(last.text.rstrip()[: width - sum(len(run.text) for run in first) - 1] + "…", last.style)
+        cut = Run(last.text.rstrip()[: width - width_of(first) - 1] + "…", last.style)
         return [*lines[: self._most - 1], (*first, cut)]
 
 
-def _hanging(lead: Run, text: Run, width: int) -> list[Line]:
+def hanging(lead: Run, text: Line, width: int) -> list[Line]:
     """The text behind its lead, wrapped under itself."""
     indent = cell_len(lead.text)
-    wrapped = Content(text.text).wrap(max(1, width - indent))
+    whole = Content.assemble(*((run.text, run.style) for run in text))
+    below = Run(" " * indent, lead.style)
     return [
-        (lead if number == 0 else Run(" " * indent, lead.style), Run(part.plain, text.style))
-        for number, part in enumerate(wrapped)
+        (lead if number == 0 else below, *_runs(part)) for number, part in enumerate(whole.wrap(max(1, width - indent)))
     ]
+
+
+def _runs(part: Content) -> Line:
+    """Its spans, which do not overlap, as runs."""
+    return tuple(Run(part.plain[one.start : one.end], str(one.style)) for one in part.spans) or (Run(part.plain),)

@@ -1,6 +1,6 @@
 """Revisions and applies."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from textual import on, work
 from textual.message import Message
@@ -16,7 +16,7 @@ from gputui.control.room import ControlRoom
 from gputui.domain.assignment import Assignments
 from gputui.domain.assignment_difference import assignment_text, revision_difference
 from gputui.domain.errors import GputuiError
-from gputui.domain.event import ApplyRecord
+from gputui.domain.event import ApplyEvent, ApplyRecord
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.service import told_apart
 from gputui.domain.snapshot import Snapshot
@@ -29,6 +29,12 @@ COLUMNS = (
     Column(title="RESULT", width=11),
     Column(title="WHY", width=30, grows=True),
 )
+
+
+def _told_once(events: Sequence[ApplyEvent]) -> list[ApplyEvent]:
+    """Without the beginnings of what has ended."""
+    ended = {(one.kind, one.service, one.text) for one in events if one.progress in ("done", "failed")}
+    return [one for one in events if one.progress != "started" or (one.kind, one.service, one.text) not in ended]
 
 
 def _style(result: str) -> str:
@@ -98,7 +104,9 @@ class HistoryPane(TablePane):
             )
             rows.append((record.started_at, row))
         rows.sort(key=lambda one: one[0], reverse=True)
-        head = f"revisions: {len(self._revisions)}, applies: {len(self._applies)}" if rows else "nothing was saved yet"
+        head = "nothing was saved yet: ^s saves"
+        if rows:
+            head = f"revisions: {len(self._revisions)}, applies: {len(self._applies)}"
         if self._marked is not None:
             head += f"   revision {self._marked} is marked: space on another compares them"
         self.show_rows(head, [row for _, row in rows])
@@ -153,14 +161,17 @@ class HistoryPane(TablePane):
 
     def _apply_text(self, number: int) -> str:
         record = self._room.record(number)
-        events = self._room.events(number)
+        events = _told_once(self._room.events(number))
         lines = [
             f"revision {record.revision}, by {record.operator}: {record.reason}",
             f"from {date_text(record.started_at)} to {date_text(record.ended_at)}: {record.result.replace('_', ' ')}",
             *([record.message] if record.message else []),
             *(f"  {name}: {outcome.replace('_', ' ')}" for name, outcome in record.services.items()),
             "",
-            *(f"{clock_text(one.at)}  {one.service or '':16} {one.progress:8} {one.text}" for one in events),
+            *(
+                f"{clock_text(one.at)}  {one.service or '':16} {one.progress:8} {one.text}"
+                for one in _told_once(events)
+            ),
         ]
         for name, log in self._room.kept_logs(number).items():
             lines += ["", f"the last lines of the old container of {name}:", *(f"  │ {line}" for line in log)]

@@ -61,10 +61,10 @@ class LaunchPane(Vertical, can_focus=True):
 
     def compose(self) -> ComposeResult:
         """A title, how far the model is, the events, and beside them the log of the container that is launched."""
-        yield Static(" no apply yet", classes="launch-title", markup=False)
+        yield Static(" no apply yet: a saves the draft and carries the plan out", classes="launch-title", markup=False)
         yield Static("", id="launch-progress", markup=False)
         with Horizontal():
-            log = RichLog(max_lines=KEPT_LINES, wrap=True, markup=False, highlight=False)
+            log = RichLog(max_lines=KEPT_LINES, min_width=1, wrap=True, markup=False, highlight=False)
             log.can_focus = False
             yield log
             yield LogPane(self._room)
@@ -173,7 +173,9 @@ class LaunchPane(Vertical, can_focus=True):
             self.post_message(self.Ended(record))
         state = self._current if record.result == "running" else outcome_text(record)
         title = f" apply {record.id} of {record.operator}, revision {record.revision}: {state}"
-        self.query_one(".launch-title", Static).update(title + (f" — {record.message}" if record.message else ""))
+        shown = self.query_one(".launch-title", Static)
+        shown.set_class(record.result in ("failed", "rolled_back"), "-failed")
+        shown.update(title + (f" — {record.message}" if record.message else ""))
 
 
 def outcome_text(record: ApplyRecord) -> str:

@@ -2,12 +2,12 @@
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.content import Content
-from textual.widgets import Static
 
 from gputui.app.ages import duration_text
-from gputui.app.commands import short_uuids
-from gputui.domain.plan import Plan
+from gputui.app.lines import Run
+from gputui.app.plan_words import short_uuids
+from gputui.app.widgets.hanging_lines import HangingLines, Marked
+from gputui.domain.plan import Plan, Step
 from gputui.domain.snapshot import EngineStatus
 
 
@@ -16,38 +16,33 @@ class PlanPane(VerticalScroll, can_focus=True):
 
     def compose(self) -> ComposeResult:
         """One text."""
-        yield Static("", markup=False)
+        yield HangingLines()
 
     def show_unknown(self, engine: EngineStatus) -> None:
         """Without the engine nobody can tell what an apply would do."""
-        self._draw([Content.styled(f" {engine.reason or 'no container engine'}: what runs is not known", "dim")])
+        self._say([_dim(f"{engine.reason or 'no container engine'}: what runs is not known")])
 
     def show(self, plan: Plan) -> None:
         """Take in a new plan."""
-        lines: list[Content] = []
-        for number, step in enumerate(plan.doing, start=1):
-            visible = (
-                f" · CUDA_VISIBLE_DEVICES={step.view.cuda_visible_devices}" if step.view and step.view.gpus else ""
-            )
-            away = step.action in ("recreate", "restart") and step.down_s is not None
-            down = f" · about {duration_text(step.down_s or 0)} away" if away else ""
-            lines.append(
-                Content.from_markup(
-                    " $number [b]$what[/b]  $why",
-                    number=str(number),
-                    what=f"{step.action} {step.name}",
-                    why=step.cause + down + visible,
-                )
-            )
-            lines += [Content.styled(f"     {short_uuids(line)}", "dim") for line in step.diff]
-        if not plan.doing:
-            lines.append(Content.styled(" nothing to do: what runs is what is assigned", "dim"))
         blocking = [one for one in plan.findings if one.severity in ("error", "refusal")]
-        lines += [Content.styled(f" ✗ {one.line}", "$error") for one in blocking]
-        self._draw(lines)
+        lines: list[Marked] = [(Run(" ✗ ", "lost"), (Run(one.line, "lost"),)) for one in blocking]
+        for number, step in enumerate(plan.doing, start=1):
+            lines.append((Run(f" {number} "), (Run(f"{step.action} {step.name}", "title"), Run(f"  {_why(step)}"))))
+            lines += [(Run("     "), (Run(short_uuids(line), "dim"),)) for line in step.diff]
+        if not plan.doing:
+            lines.append(_dim("nothing to do: what runs is what is assigned"))
+        self._say(lines)
 
-    def _draw(self, lines: list[Content]) -> None:
-        content = Content("\n").join(lines)
-        text = self.query_one(Static)
-        if content != text.content:
-            text.update(content)
+    def _say(self, lines: list[Marked]) -> None:
+        self.query_one(HangingLines).say(lines)
+
+
+def _dim(text: str) -> Marked:
+    return Run(" "), (Run(text, "dim"),)
+
+
+def _why(step: Step) -> str:
+    away = step.action in ("recreate", "restart") and step.down_s is not None
+    down = f" · about {duration_text(step.down_s or 0)} away" if away else ""
+    visible = f" · CUDA_VISIBLE_DEVICES={step.view.cuda_visible_devices}" if step.view and step.view.gpus else ""
+    return step.cause + down + visible

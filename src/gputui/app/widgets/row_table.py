@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import DataTable
 
-from gputui.app.columns import Column, Row, columns_for, sorted_rows
+from gputui.app.columns import Column, Row, cell, columns_for, number, sorted_rows
 from gputui.app.keymap import ROWS
 from gputui.app.matching import filter_of
 from gputui.app.screens.pick import Pick
@@ -69,7 +69,7 @@ class RowTable(StyledTable, inherit_bindings=False):
         self.clear(columns=True)
         self._shown = {}
         for column, title in titles:
-            label = Text(title, justify="right" if column.numeric else "left")
+            label = number(title) if column.numeric else cell(title)
             self.add_column(label, width=column.width, key=column.title)
         self.show(self._rows, selected)
 

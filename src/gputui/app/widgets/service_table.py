@@ -12,7 +12,7 @@ from gputui.app.service_columns import COLUMNS
 from gputui.app.widgets.row_table import RowTable
 from gputui.domain.assignment import Assignment
 from gputui.domain.finding import Finding
-from gputui.domain.gpu import GpuProcess, Reading, labels_by_uuid
+from gputui.domain.gpu import GpuProcess, Reading, in_runs, labels_by_uuid
 from gputui.domain.service import Service, ServiceKey
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.units import gib
@@ -131,7 +131,7 @@ def service_rows(snapshot: Snapshot, marked: frozenset[ServiceKey], before: Made
 def _labels(uuids: tuple[str, ...] | None, labels: Mapping[str, str]) -> str:
     if uuids is None:
         return "?"
-    return ",".join(labels.get(uuid, f"{uuid[:8]}?") for uuid in uuids) or "–"
+    return in_runs([labels.get(uuid, f"{uuid[:8]}?") for uuid in uuids]) or "–"
 
 
 def _row(parts: RowParts) -> Row:
@@ -147,7 +147,7 @@ def _row(parts: RowParts) -> Row:
     change = "bold" if parts.edited else ("italic" if saved and saved.adopted and now != wanted else dim)
     container, held, busy = service.container, parts.held_mib, parts.busy_percent
     cells = {
-        " ": cell("●" if parts.marked else "", "bold"),
+        " ": cell("●" if parts.marked else "", "accent"),
         "SERVICE": cell(service.name + (" *" if parts.edited else ""), "bold" if parts.edited else dim),
         "PROJECT": cell(service.key.project or "–", dim),
         "BACKEND": cell(service.backend, dim),
@@ -206,7 +206,10 @@ def _state(parts: RowParts) -> Text:
     service, worst = parts.service, parts.worst
     if worst is not None and worst.severity in ("refusal", "error", "warning"):
         mark = "▲" if worst.severity == "warning" else "✗"
-        return cell(f"{mark} {_in_short(worst.code, parts.over_mib)}", "warning" if mark == "▲" else "error")
+        text = f"{mark} {_in_short(worst.code, parts.over_mib)}"
+        # That it runs goes without saying; anything else does not.
+        text += "" if service.state == "running" else f", {service.state}"
+        return cell(text, "warning" if mark == "▲" else "error")
     container = service.container
     words = [service.state]
     if container is not None and container.health:
@@ -234,4 +237,4 @@ def _state_style(service: Service) -> str:
 def _in_short(code: str, over_mib: int | None) -> str:
     if code in ("too-big", "sum-too-big", "foreign-memory") and over_mib is not None:
         return f"over by {gib(over_mib)} GiB"
-    return code.replace("-", " ")
+    return code.replace("-", " ").replace("gpu", "GPU")

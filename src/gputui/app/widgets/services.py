@@ -54,6 +54,7 @@ class Services(Vertical):
         """Take in a new snapshot."""
         self._snapshot = snapshot
         self.table.show_services(snapshot)
+        self._note()
         self.finding.show(snapshot, self.selected)
 
     @property
@@ -91,14 +92,21 @@ class Services(Vertical):
 
     def _filter(self, text: str) -> None:
         self.table.set_filter(text)
-        self._note_filter()
+        self._note()
 
-    def _note_filter(self) -> None:
-        """What is hidden is said to be so."""
-        note, text = self.query_one("#filter-note", Static), self.table.filter_text
-        count = len(self.table.shown_keys)
-        note.display = bool(text)
-        note.update(f" only with “{text}”: {count or 'none'} of {len(self.listed)} services · esc shows all")
+    def _note(self) -> None:
+        """What is hidden is said to be so, and that keys mean other services than the one under the cursor."""
+        text, marks, count = self.table.filter_text, len(self.table.marked), len(self.table.shown_keys)
+        parts = [f"{marks} marked: keys mean {'it' if marks == 1 else 'these'} · esc unmarks"] if marks else []
+        if text:
+            shown = f"only with “{text}”: {count or 'none'} of {len(self.listed)} services"
+            parts.append(f"{shown} · esc shows all")
+        elif not self.listed and self._snapshot is not None and self._snapshot.engine.info is not None:
+            parts.append("no services: n writes one, --file COMPOSE reads a Compose file")
+        note, said = self.query_one("#filter-note", Static), "   ".join(parts)
+        if note.content != f" {said}":
+            note.display = bool(said)
+            note.update(f" {said}")
 
     @on(Prompt.Done)
     def _typed_all(self, message: Prompt.Done) -> None:
@@ -112,17 +120,21 @@ class Services(Vertical):
         if self.table.filter_text:
             self._filter("")
             return True
-        return self.table.unmark()
+        had = self.table.unmark()
+        self._note()
+        return had
 
     # --- keys -----------------------------------------------------------------------------------------------------
 
     def action_mark(self) -> None:
         """Mark the selected service."""
         self.table.mark()
+        self._note()
 
     def action_mark_all(self) -> None:
         """Mark all that are shown."""
         self.table.mark_all()
+        self._note()
 
     @work(group="command")
     async def action_toggle_gpu(self, label: str) -> None:

@@ -8,7 +8,7 @@ from textual.widgets import DataTable
 
 Lines = list[list[Segment]]
 
-MEANINGS = ("warning", "error")
+MEANINGS = ("warning", "error", "accent")
 """Styles that a cell may have besides Rich's own; their colours are the theme's."""
 PLAIN_WEIGHT = Style(dim=False)
 
@@ -21,6 +21,7 @@ class StyledTable(DataTable[Text]):
     StyledTable {
         & > .cell--warning { color: $warning; }
         & > .cell--error { color: $error; }
+        & > .cell--accent { color: $accent; }
     }
     """
 

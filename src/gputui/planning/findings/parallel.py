@@ -210,7 +210,7 @@ def even_memory(service: Service, own: Sequence[Gpu], memory: Sequence[GpuMemory
             others = sum(
                 part.mib or 0
                 for part in one.shares
-                if part.kind in ("foreign", "service", "planned") and part.name != service.name
+                if part.kind in ("foreign", "service", "expected", "planned") and part.name != service.name
             )
             free[one.uuid] = one.usable_mib - others
     if len(free) < 2:

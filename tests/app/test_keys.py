@@ -477,3 +477,63 @@ async def test_a_theme_is_seen_while_it_is_chosen_and_left_as_it_was(room: Local
         await until(pilot, lambda: app.theme == "gputui-light")
         await pilot.press("escape")
         await until(pilot, lambda: app.theme == "gputui-dark")
+
+
+async def test_marks_are_told_with_what_they_mean(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("space")
+        await shows(pilot, "1 marked: keys mean it · esc unmarks")
+        await pilot.press("space")
+        await shows(pilot, "2 marked: keys mean these · esc unmarks")
+        await pilot.press("escape")
+        await shows_no(pilot, "marked: keys")
+
+
+async def test_what_speaks_against_an_apply_stands_before_its_steps(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await select(pilot, room, "ai-rerank")
+        await press_and_adopt(pilot, "1")
+        await shows(pilot, "over by")
+        await pilot.press("a")
+        await shows(pilot, "Carry this out?")
+        text = screen_text(app)
+        assert text.index("▲ ai-rerank needs") < text.index("1 recreate ai-rerank")
+        await shows(pilot, "↑↓ more")
+
+
+async def test_a_finding_about_another_service_is_said_to_be_elsewhere(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "ai-rerank")
+        await press_and_adopt(pilot, "1")
+        await shows(pilot, "▲ ai-rerank needs")
+        await select(pilot, room, "notebook")
+        await shows(pilot, "▲ elsewhere: ai-rerank needs")
+
+
+async def test_gpus_are_typed_as_a_run(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "notebook")
+        await pilot.press("enter")
+        await shows(pilot, "GPUs in order")
+        await pilot.press("end", "ctrl+u", *"2-4")
+        await press_and_adopt(pilot, "enter")
+        await shows(pilot, "7 → 2-4")
+
+
+async def test_each_press_changes_how_the_gpus_look(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        looks = {gpu_lines(app)}
+        for _ in range(2):
+            await pilot.press("c")
+            await pilot.pause(0.2)
+            assert gpu_lines(app) not in looks
+            looks.add(gpu_lines(app))
+
+
+def gpu_lines(app: GputuiApp) -> int:
+    return app.screen.query("GpuCards").only_one().size.height

@@ -12,18 +12,20 @@ from textual.color import Color
 
 from gputui.app.ages import age_text, duration_text
 from gputui.app.ascii_signs import ascii_text
-from gputui.app.columns import Column, Row, columns_for, sorted_rows
-from gputui.app.gpu_card import CardView, card, overview, row
+from gputui.app.columns import Column, Row, cell, columns_for, number, sorted_rows
+from gputui.app.gpu_card import CardView, card, holders, overview, row
 from gputui.app.gpu_detail import detail_lines, topology_lines, unaccounted_mib
 from gputui.app.graphs import blocks, braille, resampled
 from gputui.app.happenings import happenings
-from gputui.app.lines import width_of
+from gputui.app.lines import Run, fit, width_of
 from gputui.app.no_colour import NoColour
 from gputui.app.theme_file import DEFAULT, MONO, POOR, default_theme, read_themes
+from gputui.app.widgets.hanging_lines import hanging
 from gputui.control.local import LocalControlRoom
 from gputui.domain.gpu import Gpu, GpuProcess, GpuState, Reading
 from gputui.domain.gpu_details import GpuDetails, GpuLink, LinkTraffic, Xid
 from gputui.domain.gpu_history import GpuHistory, Moment
+from gputui.domain.memory import GpuMemory, MemoryShare, ShareKind
 from gputui.domain.snapshot import Snapshot
 from gputui.project.packaged_files import packaged
 
@@ -250,3 +252,58 @@ def test_an_apply_tells_of_its_own_services_and_the_rest_is_told_beside_it(room:
     before = replace(room.snapshot(), apply=apply)
     told = happenings(before, ended(before, "ai-asr", "ai-emb"))
     assert [one.about for one in told] == ["ai-emb"]
+
+
+def shares(*given: tuple[ShareKind, str, int]) -> CardView:
+    held = tuple(MemoryShare(kind=kind, name=name, mib=gib * 1024) for kind, name, gib in given)
+    return CardView(reading=READING, memory=GpuMemory(uuid="GPU-1", usable_mib=81000, shares=held))
+
+
+def test_a_legend_shows_whole_names_and_counts_the_rest() -> None:
+    view = shares(("service", "ai-llm", 43), ("service", "ai-emb", 20), ("foreign", "alice: python 7", 12))
+    assert text_of(holders(view, 40)) == "ai-llm 43  ai-emb 20  alice 12"
+    assert text_of(holders(view, 26)) == "ai-llm 43  ai-emb 20  +1"
+    assert text_of(holders(view, 20)) == "ai-llm 43  +2"
+    assert text_of(holders(view, 3)) == "ai-llm 43", "cut where the card ends"
+
+
+def test_a_service_that_loads_shows_what_it_has_of_what_it_will_take() -> None:
+    view = shares(("service", "ai-llm", 12), ("expected", "ai-llm", 30), ("expected", "ai-emb", 20))
+    assert text_of(holders(view, 60)) == "ai-llm 12 of 42  ai-emb 0 of 20"
+
+
+@given(st.integers(12, 60))
+def test_what_is_wrong_never_leaves_the_frame_of_a_card(width: int) -> None:
+    details = GpuDetails(taken_at=0.0, remap_pending=True)
+    lines = card(CardView(reading=replace(READING, details=details), memory=None), width)
+    assert {width_of(line) for line in lines} == {width}
+    assert text_of(lines[-1]).endswith("╯")
+
+
+def test_a_row_shows_what_is_wrong_before_who_is_there() -> None:
+    details = GpuDetails(taken_at=0.0, remap_pending=True)
+    view = replace(shares(("service", "ai-llm", 43)), reading=replace(READING, details=details))
+    text = text_of(row(view, 120, 10))
+    assert text.index("rows wait for a reset") < text.index("ai-llm 43")
+
+
+def test_a_cut_line_says_so() -> None:
+    assert text_of(fit((Run("0123456789"),), 5)) == "0123…"
+    assert text_of(fit((Run("01"),), 5)) == "01   "
+
+
+def test_a_sentence_hangs_under_itself_in_its_styles() -> None:
+    lines = hanging(Run(" ▲ "), (Run("one two", "title"), Run(" three four", "dim")), 12)
+    assert [text_of(line) for line in lines] == [" ▲ one two", "   three", "   four"]
+    assert [run.style for run in lines[0]] == ["text", "title"]
+    assert [run.style for run in lines[2]] == ["text", "dim"]
+
+
+def test_a_column_does_not_grow_beyond_what_can_be_read() -> None:
+    columns = (Column(title="A", width=10, grows=True, widest=20), Column(title="B", width=10, grows=True))
+    assert [one.width for one in columns_for(columns, None, 124)] == [20, 60]
+
+
+def test_cells_that_are_cut_say_so() -> None:
+    assert cell("long").overflow == number("7").overflow == "ellipsis"
+    assert number("7").justify == "right"

@@ -67,6 +67,16 @@ def test_a_move_shows_what_it_adds_and_what_it_frees() -> None:
     assert (here.free_after_mib, there.free_after_mib) == (80 * GIB, 50 * GIB)
 
 
+def test_what_a_running_service_has_still_to_take_is_expected_and_no_part_of_a_draft() -> None:
+    starting = service("a", G0, need=30 * GIB)
+    assert starting.container is not None
+    nothing_yet = memory_of(reading(G0), [starting])
+    assert [(share.kind, share.mib) for share in nothing_yet.shares] == [("expected", 30 * GIB)]
+    part = memory_of(reading(G0, process(1, 10 * GIB, container=starting.container.id)), [starting])
+    assert [(share.kind, share.mib) for share in part.shares] == [("service", 10 * GIB), ("expected", 20 * GIB)]
+    assert nothing_yet.free_after_mib == part.free_after_mib == 50 * GIB
+
+
 def test_what_is_unknown_is_not_taken_for_nothing() -> None:
     memory = memory_of(reading(G0), [service("a", G0)])
     assert memory.free_after_mib is None

@@ -16,10 +16,13 @@ from gputui.app.keymap import CONTEXTS, PLACE, is_one_of_digits
 from gputui.app.screens.scrolled import TO_THE_ENDS, Scrolled
 
 INTRODUCTION = """\
-The cards show each GPU: its memory by holder (█ services, ▓ other people, ▒ what your draft adds, ▚ what it frees), \
-how busy it was in the last ten minutes, its power. The table shows which service has which GPUs: asked for → \
-assigned, and ON where it is seen. Press digits to move the selected service, read the warning, look at the plan, \
-apply it. Nothing is lost: the old container is kept until the new one runs on its GPUs, and comes back if it does not.
+The cards show each GPU: its memory by holder (█ services, ▒ what they have still to take or your draft adds, ▓ other \
+people, ▚ what your draft frees), how busy it was in the last ten minutes, its power. The table shows which service \
+has which GPUs: asked for → assigned, and ON where it is seen. Press digits to move the selected service, read the \
+warning, look at the plan, apply it. Nothing is lost: the old container is kept until the new one runs on its GPUs, and comes \
+back if it does not.
+
+found: a container runs with GPUs that gputui was not told of; the first change asks whether it may be changed.
 
 drift: a container does not have the GPUs it was asked for; restarting it gives them to it again. `gputui doctor` \
 looks at all that a container's GPU depends on: the driver, the engine, and the way (nvidia, cdi, runtime) in which \

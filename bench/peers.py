@@ -14,11 +14,13 @@ SEES_SERVICES = b"bench-s0-1"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One to be measured. `keys` move in its list, down and up, and are typed to see how soon something is drawn."""
+    """One to be measured. `keys` move in its list, down and up, and are typed to see how soon something is drawn. By
+    `whole_text` its whole screen is known, where it draws something before."""
 
     command: tuple[str, ...]
     first_text: bytes
     keys: tuple[bytes, bytes] | None = None
+    whole_text: bytes | None = None
 
 
 def peers(driver: Path) -> dict[str, Program]:

@@ -19,14 +19,16 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one run took; `first_s` is the time from exec to the text that was waited for, `paint_p95_ms` the time from
-    a key to what is drawn next, which nineteen of twenty keys take at most."""
+    """What one run took; `first_s` is the time from exec to the text that was waited for, `whole_s` that to the text by
+    which the whole screen is known, `paint_p95_ms` the time from a key to what is drawn next, which nineteen of twenty
+    keys take at most."""
 
     first_s: float | None
     cpu_percent: float
     memory_mib: float
     bytes_per_s: float
     paint_p95_ms: float | None = None
+    whole_s: float | None = None
 
 
 KEYS = 40
@@ -41,6 +43,7 @@ def measure(
     window_s: float,
     keys: tuple[bytes, bytes] | None = None,
     first_keys: bytes = b"",
+    whole_text: bytes | None = None,
 ) -> Measured:
     """Start the program, let it settle, type `first_keys`, then count CPU and bytes for a while; then press the keys in
     turn, there and back again, so that each changes what is seen.
@@ -54,11 +57,11 @@ def measure(
         os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
         os.execvp(command[0], list(command))
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
-    first: float | None = None
+    at: dict[bytes, float | None] = {text: None for text in (first_text, whole_text) if text is not None}
     seen = b""
 
     def read_until(moment: float) -> int:
-        nonlocal first, seen
+        nonlocal seen
         count = 0
         while (left := moment - time.monotonic()) > 0:
             ready, _, _ = select.select([terminal], [], [], left)
@@ -70,10 +73,11 @@ def measure(
                 break
             count += len(chunk)
             _answer(terminal, chunk)
-            if first is None:
+            missing = [text for text, when in at.items() if when is None]
+            if missing:
                 seen = (seen + chunk)[-200_000:]
-                if first_text in _plain(seen):
-                    first = time.monotonic() - began
+                plain = _plain(seen)
+                at.update({text: time.monotonic() - began for text in missing if text in plain})
         return count
 
     read_until(began + settle_s)
@@ -93,7 +97,7 @@ def measure(
         if select.select([terminal], [], [], 2.0)[0]:
             paints.append(1000 * (time.monotonic() - pressed))
     p95 = sorted(paints)[int(0.95 * (len(paints) - 1))] if paints else None
-    result = Measured(first, cpu_percent, memory, count / lasted, p95)
+    result = Measured(at[first_text], cpu_percent, memory, count / lasted, p95, at[whole_text] if whole_text else None)
     os.kill(pid, signal.SIGTERM)
     until = time.monotonic() + 3
     while time.monotonic() < until and os.waitpid(pid, os.WNOHANG) == (0, 0):

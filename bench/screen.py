@@ -27,6 +27,8 @@ GROWN_UP_S = 60.0
 would not be seen by their age."""
 USUAL, LARGE = Gpus(8), Gpus(16, instances=7)
 SERVICES, MANY = 20, 200
+WHOLE = b"[Plan]"
+"""What the screen of gputui has and its first lines have not."""
 
 
 def main() -> None:
@@ -44,7 +46,7 @@ def beside_peers(lab: Lab, gputui: Program) -> dict[str, Program]:
     return {
         **peers(lab.folder),
         f"gputui, {SERVICES} services": gputui,
-        "gputui, no engine": Program(no_engine, SEES_GPUS),
+        "gputui, no engine": Program(no_engine, SEES_GPUS, whole_text=WHOLE),
     }
 
 
@@ -63,12 +65,14 @@ def on_server(
         os.environ.update(lab.environment())
         command = (str(lab.bin / "gputui"), "--file", str(folder / "compose.json"))
         time.sleep(GROWN_UP_S)
+        gputui = Program(command, SEES_GPUS, LETTERS, WHOLE)
         with moving(lab.driver, gpus):
             for _ in range(rounds):
-                for name, program in programs(lab, Program(command, SEES_GPUS, LETTERS)).items():
+                for name, program in programs(lab, gputui).items():
                     found = measure(
-                        program.command, program.first_text, settle_s=SETTLE_S, window_s=WINDOW_S, keys=program.keys
-                    )
+                        program.command, program.first_text, settle_s=SETTLE_S, window_s=WINDOW_S, keys=program.keys,
+                        whole_text=program.whole_text,
+                    )  # fmt: skip
                     results.setdefault(name, []).append(found)
     return results
 
@@ -85,6 +89,8 @@ def report(results: Mapping[str, Sequence[Measured]]) -> None:
             cells.append(f"{mine:9.2f} {ratio:>8}")
         paint = [one.paint_p95_ms for one in runs if one.paint_p95_ms is not None]
         last = f"{statistics.median(paint):12.0f}" if paint else ""
+        whole = [one.whole_s for one in runs if one.whole_s is not None]
+        last += f"   whole screen {statistics.median(whole):.2f} s" if whole else ""
         print(f"{name:24}" + "".join(cells) + last)
 
 

@@ -19,8 +19,8 @@ INTRODUCTION = """\
 The cards show each GPU: its memory by holder (█ services, ▒ what they have still to take or your draft adds, ▓ other \
 people, ▚ what your draft frees), how busy it was in the last ten minutes, its power. The table shows which service \
 has which GPUs: asked for → assigned, and ON where it is seen. Press digits to move the selected service, read the \
-warning, look at the plan, apply it. Nothing is lost: the old container is kept until the new one runs on its GPUs, and comes \
-back if it does not.
+warning, look at the plan, apply it. Nothing is lost: the old container is kept until the new one runs on its GPUs, \
+and comes back if it does not.
 
 found: a container runs with GPUs that gputui was not told of; the first change asks whether it may be changed.
 

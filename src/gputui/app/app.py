@@ -20,6 +20,7 @@ from rich.text import Text
 from textual import work
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App
+from textual.binding import Binding
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import DimFilter, LineFilter
@@ -134,6 +135,11 @@ class GputuiApp(App[None]):
         filters: list[LineFilter] = [NoColour()] if self.theme == MONO else own
         signs = [AsciiSigns()] if self._options.ascii else []
         return [*filters, *signs, ControlCharacterFence()]
+
+    def get_key_display(self, binding: Binding) -> str:
+        """As Textual names it; by its word where the sign for it cannot be shown."""
+        shown = super().get_key_display(binding)
+        return "enter" if self._options.ascii and shown == "⏎" else shown
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         """Write only the cells that change."""

@@ -115,7 +115,7 @@ def _graph(title: str, history: GpuHistory, value: Value, style: str, width: int
     unit = "°" if title == "temperature" else "%"
     lines: list[Line] = []
     for number, row in enumerate(rows):
-        head = title if number == 0 else "10 min" if number == height - 1 else ""
+        head = title if number == 0 else "10 min" if number == 1 else ""
         tail = f" {latest:3d}{unit}" if number == 0 else ""
         lines.append((Run(f" {head:{LABEL}}", "dim"), Run(row, style), Run(tail)))
     return lines

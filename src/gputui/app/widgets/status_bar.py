@@ -54,7 +54,7 @@ def _going_on(snapshot: Snapshot) -> list[Part]:
         text = f"{apply.operator} is applying" if apply.alive else "an apply was cut off: ctrl+z takes it back"
         parts.append((text, "bold $warning"))
     waiting = sum(one.code == "not-applied" for one in snapshot.findings)
-    if waiting and not (apply is not None and apply.under_way):
+    if waiting and not unsaved and not (apply is not None and apply.under_way):
         parts.append((f"{waiting} saved, not applied", "$warning"))
     return parts
 

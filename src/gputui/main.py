@@ -79,12 +79,13 @@ def _serve(server: Server, arguments: argparse.Namespace) -> int:
 
 
 def _screen(server: Server, arguments: argparse.Namespace) -> int:
-    from gputui.app.first_lines import FirstLines  # noqa: PLC0415 - a verb draws nothing
+    from gputui.app.first_lines import FirstLines, terminal  # noqa: PLC0415 - a verb draws nothing
 
     gpus = server.gpus
-    with FirstLines(_terminal()) as first:
-        gpus.on_change(lambda: first.draw(gpus.inventory(), gpus.readings()))
-        first.draw(gpus.inventory(), gpus.readings())
+    title = "gputui" if arguments.demo is None else "gputui  SIMULATED"
+    with FirstLines(terminal(), title, lambda: (gpus.inventory(), gpus.readings())) as first:
+        gpus.on_change(first.draw)
+        first.draw()
         gpus.start()
         from gputui.app.app import run_app  # noqa: PLC0415
         from gputui.project.packaged_files import packaged  # noqa: PLC0415
@@ -95,11 +96,6 @@ def _screen(server: Server, arguments: argparse.Namespace) -> int:
             return run_app(room, arguments, packaged("themes"), first.hand_over)
         finally:
             room.close()
-
-
-def _terminal() -> int | None:
-    is_there = os.environ.get("TERM", "dumb") != "dumb" and os.isatty(1) and os.isatty(2)
-    return 1 if is_there else None
 
 
 def _verb(server: Server, arguments: argparse.Namespace) -> int:

@@ -1,11 +1,20 @@
 """The GPUs are seen before the screen is even loaded, and the terminal is whole if it never comes."""
 
+import fcntl
+import os
+import pty
 import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
-from gputui.app.first_lines import first_lines
+from gputui.app.first_lines import FirstLines, first_lines
 from gputui.domain.gpu import Gpu, GpuInventory, Reading
 from tests.app.test_end_of_session import Session
 
@@ -30,17 +39,17 @@ main()
 
 
 def test_a_gpu_is_a_line_of_its_values() -> None:
-    _, line = first_lines(GpuInventory(gpus=(GPU,)), [READING])
+    (line,) = first_lines(GpuInventory(gpus=(GPU,)), [READING])
     assert line.split() == ["0", "H100", "80GB", "51/80", "GiB", "93%", "61", "C", "412/700W"]
 
 
 def test_a_lost_gpu_says_why() -> None:
-    _, line = first_lines(GpuInventory(gpus=(GPU,)), [replace(READING, state="lost", reason="Xid 79")])
+    (line,) = first_lines(GpuInventory(gpus=(GPU,)), [replace(READING, state="lost", reason="Xid 79")])
     assert line.split()[3:] == ["LOST", "Xid", "79"]
 
 
 def test_without_gpus_it_is_said_why() -> None:
-    _, line = first_lines(GpuInventory(reason="looking for GPUs"), [])
+    (line,) = first_lines(GpuInventory(reason="looking for GPUs"), [])
     assert line == " looking for GPUs"
 
 
@@ -58,3 +67,65 @@ def test_ended_before_the_screen_is_there_the_terminal_is_whole(how: str) -> Non
     session.read(10.0, until=b"\x1b[?1049l")
     assert session.raw.endswith(b"\x1b[?25h\x1b[?1049l")
     assert session.status() == 0
+
+
+INTERRUPTED = """
+import sys
+import textual.app
+def broken(self, *rest, **more):
+    raise {what}
+textual.app.App._init_mode = textual.app.App.run_async = broken
+from gputui.__main__ import main
+sys.argv = ["gputui", "--demo"]
+main()
+"""
+
+
+@pytest.mark.parametrize(("what", "code"), [("KeyboardInterrupt", 130), ("RuntimeError('it is broken')", 1)])
+def test_a_screen_that_fails_before_it_has_the_terminal_leaves_it_whole(what: str, code: int) -> None:
+    session = Session("-c", INTERRUPTED.format(what=what), until=b"\x1b[?1049l")
+    assert session.raw.count(b"\x1b[?1049h") == session.raw.count(b"\x1b[?1049l") == 1
+    assert b"\x1b[?25h" in session.raw
+    assert session.status() == code
+
+
+def test_a_terminal_that_takes_nothing_does_not_keep_it_alive() -> None:
+    reader, terminal = pty.openpty()
+    fill(terminal)
+    script = SCREEN_FAILS.format(seconds=60)
+    environment = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=terminal, stderr=terminal, env=environment) as process:
+        time.sleep(2.0)
+        process.terminate()
+        assert process.wait(10) in (0, -signal.SIGTERM)
+    os.close(reader)
+    os.close(terminal)
+
+
+def fill(terminal: int) -> None:
+    os.set_blocking(terminal, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(terminal, b"x" * 64)
+    os.set_blocking(terminal, True)
+
+
+def test_keys_are_not_echoed_over_the_lines() -> None:
+    session = Session("-c", SCREEN_FAILS.format(seconds=3), until=b"H100")
+    os.write(session.terminal, b"zzz")
+    session.read(10.0, until=b"it is broken")
+    assert b"zzz" not in session.raw
+    assert session.status() == 1
+
+
+def test_a_name_with_control_characters_cannot_move_the_cursor() -> None:
+    reader, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    hostile = replace(READING, gpu=replace(GPU, name="H100\x1b[2J\x9b31m\x07"))
+    with FirstLines(terminal, "gputui", lambda: (GpuInventory(gpus=(GPU,)), [hostile])) as first:
+        first.draw()
+        raw = os.read(reader, 65536)
+    assert b"H100" in raw
+    assert b"[2J" not in raw and b"\x07" not in raw and b"\x9b" not in raw
+    os.close(reader)
+    os.close(terminal)

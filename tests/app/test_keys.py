@@ -527,13 +527,49 @@ async def test_gpus_are_typed_as_a_run(room: LocalControlRoom) -> None:
 async def test_each_press_changes_how_the_gpus_look(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
-        looks = {gpu_lines(app)}
-        for _ in range(2):
+        looks = [gpu_lines(app)]
+        for _ in range(6):
             await pilot.press("c")
             await pilot.pause(0.2)
-            assert gpu_lines(app) not in looks
-            looks.add(gpu_lines(app))
+            assert gpu_lines(app) != looks[-1]
+            looks.append(gpu_lines(app))
+        assert len(set(looks)) == 3, "cards, rows, one line"
 
 
 def gpu_lines(app: GputuiApp) -> int:
     return app.screen.query("GpuCards").only_one().size.height
+
+
+async def test_a_service_is_found_by_a_gpu_within_a_run(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "notebook")
+        await pilot.press("enter")
+        await shows(pilot, "GPUs in order")
+        await pilot.press("end", "ctrl+u", *"2-4")
+        await press_and_adopt(pilot, "enter")
+        await shows(pilot, "7 → 2-4")
+        await pilot.press("slash", *"[^,]3 4", "enter")
+        await shows(pilot, "1 of 6 services")
+
+
+async def test_the_gpu_picker_fits_the_smallest_screen(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("enter")
+        await shows(pilot, "GPUs in order", "does not fit")
+        assert not app.screen.query_one("#rooms").show_horizontal_scrollbar
+
+
+async def test_a_finding_is_not_told_twice_where_all_are_listed(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "ai-rerank")
+        await press_and_adopt(pilot, "1")
+        await shows(pilot, "▲ ai-rerank needs")
+        line = app.screen.query("FindingLine").only_one()
+        assert line.region.height
+        await pilot.press("f")
+        await until(pilot, lambda: not line.region.height)
+        await pilot.press("p")
+        await until(pilot, lambda: bool(line.region.height))

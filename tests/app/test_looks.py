@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 
 from gputui.app.ages import age_text, duration_text
 from gputui.app.ascii_signs import ascii_text
-from gputui.app.columns import Column, Row, cell, columns_for, number, sorted_rows
+from gputui.app.columns import Column, Row, cell, columns_for, placed, sorted_rows
 from gputui.app.gpu_card import CardView, card, holders, overview, row
 from gputui.app.gpu_detail import detail_lines, topology_lines, unaccounted_mib
 from gputui.app.graphs import blocks, braille, resampled
@@ -21,7 +23,9 @@ from gputui.app.lines import Run, fit, width_of
 from gputui.app.no_colour import NoColour
 from gputui.app.theme_file import DEFAULT, MONO, POOR, default_theme, read_themes
 from gputui.app.widgets.hanging_lines import hanging
+from gputui.app.widgets.history_pane import told_once
 from gputui.control.local import LocalControlRoom
+from gputui.domain.event import ApplyEvent, Progress
 from gputui.domain.gpu import Gpu, GpuProcess, GpuState, Reading
 from gputui.domain.gpu_details import GpuDetails, GpuLink, LinkTraffic, Xid
 from gputui.domain.gpu_history import GpuHistory, Moment
@@ -30,6 +34,7 @@ from gputui.domain.snapshot import Snapshot
 from gputui.project.packaged_files import packaged
 
 GPU = Gpu(uuid="GPU-1", index=0, name="NVIDIA H100 80GB HBM3", memory_total_mib=81559)
+CONSOLE = Console(width=80)
 READING = Reading(gpu=GPU, taken_at=0.0, memory_total_mib=81559, memory_used_mib=4000, processes=())
 
 
@@ -304,6 +309,50 @@ def test_a_column_does_not_grow_beyond_what_can_be_read() -> None:
     assert [one.width for one in columns_for(columns, None, 124)] == [20, 60]
 
 
-def test_cells_that_are_cut_say_so() -> None:
-    assert cell("long").overflow == number("7").overflow == "ellipsis"
-    assert number("7").justify == "right"
+@given(st.text(st.characters(categories=["L", "N", "P"]), min_size=1), st.integers(1, 40))
+def test_a_cell_that_is_cut_says_so(text: str, width: int) -> None:
+    options = CONSOLE.options.update(width=width)
+    (line,) = CONSOLE.render_lines(cell(text), options, pad=False)
+    shown = "".join(segment.text for segment in line)
+    assert shown == text if cell_len(text) <= width else shown.endswith("…")
+
+
+def test_digits_stand_under_digits_in_a_numeric_column() -> None:
+    column = Column(title="GiB", width=6, numeric=True)
+    assert [placed(cell(text), column).justify for text in ("7", "140.0")] == ["right", "right"]
+    assert placed(cell("7"), Column(title="GPU", width=6)) is cell("7")
+
+
+def test_of_a_service_whose_processes_cannot_be_seen_it_is_not_said_that_it_has_nothing() -> None:
+    view = shares(("expected", "ai-llm", 43))
+    assert text_of(holders(replace(view, reading=replace(READING, processes=None)), 40)) == "ai-llm ? of 43"
+
+
+PART = st.tuples(st.text(st.characters(categories=["L", "Zs"])), st.sampled_from(["", "title", "dim"]))
+
+
+@given(st.lists(PART, max_size=6), st.integers(5, 40))
+def test_no_letter_is_lost_by_wrapping(parts: list[tuple[str, str]], width: int) -> None:
+    lines = hanging(Run(" ▲ "), tuple(Run(text, style) for text, style in parts), width)
+    shown = "".join(text_of(line[1:]) for line in lines)
+    assert "".join(shown.split()) == "".join("".join(text for text, _ in parts).split())
+    assert all(width_of(line) <= width for line in lines)
+
+
+def event(number: int, progress: Progress, text: str, service: str = "a") -> ApplyEvent:
+    return ApplyEvent(number=number, at="", kind="operation", progress=progress, text=text, service=service)
+
+
+def test_a_beginning_is_left_out_where_its_end_follows() -> None:
+    begun, done = event(1, "started", "start it"), event(2, "done", "start it: it runs")
+    assert told_once([begun, done]) == [done]
+
+
+def test_a_beginning_that_was_cut_off_is_told_beside_the_one_that_ended() -> None:
+    cut_off, again, done = event(1, "started", "stop"), event(2, "started", "stop"), event(3, "done", "stop")
+    assert told_once([cut_off, again, done]) == [cut_off, done]
+
+
+def test_another_service_between_does_not_hide_an_end() -> None:
+    events = [event(1, "started", "stop"), event(2, "started", "stop", "b"), event(3, "done", "stop")]
+    assert told_once(events) == events[1:]

@@ -25,6 +25,6 @@ def test_what_is_written_so_is_read_as_it_was(labels: list[str]) -> None:
     assert out_of_runs(in_runs(labels)) == labels
 
 
-@pytest.mark.parametrize("name", ["GPU-1a2b", "7-4", "4-4", "-3", "0-99999999999", "1:0-1:3"])
+@pytest.mark.parametrize("name", ["GPU-1a2b", "7-4", "4-4", "-3", "0-99999999999", "1:0-1:3", "1-²", "1-" + "9" * 5000])
 def test_what_is_no_run_stays_a_name(name: str) -> None:
     assert out_of_runs(name) == [name]

@@ -32,6 +32,7 @@ from gputui.app.cell_diff import CellGrid
 from gputui.app.choices import Choices, choices_path, keep_choices, read_choices
 from gputui.app.crash import crash_lines
 from gputui.app.fence import ControlCharacterFence
+from gputui.app.first_lines import terminal
 from gputui.app.messages import SnapshotArrived
 from gputui.app.no_colour import NoColour
 from gputui.app.own_folder import own_folder
@@ -62,7 +63,7 @@ CRASHED = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppOptions:
     """How the screen is to be: `theme` was asked for, `suits` is one that suits the terminal. `choices_path` None keeps
-    no choices."""
+    no choices; `hand_over` is called when the terminal is about to be taken."""
 
     themes: Path
     theme: str | None = None
@@ -71,6 +72,7 @@ class AppOptions:
     ascii: bool = False
     preferences: Preferences = field(default_factory=Preferences)
     choices_path: Path | None = None
+    hand_over: Callable[[], None] = lambda: None
 
 
 class GputuiApp(App[None]):
@@ -188,6 +190,10 @@ class GputuiApp(App[None]):
         options = self._options
         return MainScreen(self._room, options.preferences, self._choices, readonly=options.readonly)
 
+    def on_load(self) -> None:
+        """All is read that could be wrong, and the terminal is taken next."""
+        self._options.hand_over()
+
     def on_mount(self) -> None:
         """Listen to the room and to signals that end a session."""
         self._room.on_change(self._arrived)
@@ -248,7 +254,7 @@ def needs_ascii(preferences: Preferences, *, asked: bool) -> bool:
 
 
 def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path, hand_over: Callable[[], None]) -> int:
-    """Run the screen until it is left; the exit code. `hand_over` is called when it is about to draw.
+    """Run the screen until it is left; the exit code. `hand_over` is called just before it takes the terminal.
 
     Raises:
         UsageError: there is no such theme, no terminal, or the settings are wrong.
@@ -263,11 +269,11 @@ def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path, hand
         ascii=needs_ascii(preferences, asked=arguments.ascii),
         preferences=preferences,
         choices_path=choices_path(),
+        hand_over=hand_over,
     )
     app = GputuiApp(room, options)
-    if term == "dumb" or not (os.isatty(1) and os.isatty(2)):
+    if terminal() is None:
         raise UsageError("the screen needs a terminal", "use a verb instead, as in `gputui gpus`; see --help")
-    hand_over()
     app.run(mouse=preferences.mouse and not arguments.no_mouse)
     apply = room.snapshot().apply
     if apply is not None and apply.under_way:

@@ -16,7 +16,7 @@ GAP = 2
 class Column:
     """A column: its title, its width in cells, and its `rank`: those of higher rank go first where there is little
     room, those of rank 0 stay. `grows`: what room is left is its own, up to `widest`. `extra`: only shown where
-    somebody chose it. `numeric`: set to the right, as its cells are (`number`)."""
+    somebody chose it. `numeric`: set to the right."""
 
     title: str
     width: int
@@ -38,23 +38,29 @@ def cell(text: str, style: str = "") -> Text:
 
 
 @lru_cache(maxsize=4096)
-def number(text: str, style: str = "") -> Text:
-    """The same for what is set to the right, so that digits stand under digits."""
+def _to_the_right(text: str, style: str) -> Text:
     return Text(text, style=style, justify="right", no_wrap=True, overflow="ellipsis")
+
+
+def placed(text: Text, column: Column) -> Text:
+    """The text as it stands in this column: digits under digits where it is numeric."""
+    return _to_the_right(text.plain, str(text.style)) if column.numeric else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a row shows, by the column's title, and by what it is sorted there (else by the text)."""
+    """What a row shows, by the column's title, and by what it is sorted there (else by the text). `more` is found by a
+    filter, too."""
 
     key: str
     cells: Mapping[str, Text]
     sort: Mapping[str, SortKey | None] = field(default_factory=dict)
+    more: str = ""
 
     @property
     def words(self) -> str:
         """All of its text."""
-        return " ".join(cell.plain for cell in self.cells.values())
+        return " ".join([*(cell.plain for cell in self.cells.values()), self.more])
 
 
 def columns_for(columns: Sequence[Column], chosen: frozenset[str] | None, width: int) -> tuple[Column, ...]:

@@ -125,9 +125,9 @@ def holders(view: CardView, width: int) -> Line:
             continue  # told beside what it has
         amount = _amount(share.mib)
         if share.kind in THEIRS and name in expected:
-            have = taken.get(name, 0)
+            have = taken.get(name, None if view.reading.processes is None else 0)
             rest = expected[name]
-            amount = f"{_amount(have)} of {_amount(None if have is None or rest is None else have + rest)}"
+            amount = f"{_amount(have)} of {_amount(None if rest is None else (have or 0) + rest)}"
         runs.append(Run(f"{signs[share.kind]}{name} {amount}", styles[share]))
     if view.reading.gpu.mig_enabled:
         return (Run("cut into MIG instances", "dim"),)
@@ -168,7 +168,8 @@ def card(view: CardView, width: int) -> tuple[Line, ...]:
     dashes = max(1, width - 4 - len(title) - width_of((state,)))
     top = (Run("╭", frame), Run(title, "title"), Run("─" * dashes + " ", frame), state, Run(" ╮", frame))
     bodies = _lost_lines(view, inner) if reading.state in ("lost", "unknown") else _lines(view, inner)
-    bottom_text = _bottom(view)
+    note, grave = _note(view)
+    bottom_text = f" {'▲ ' if grave else ''}{note} " if note else ""
     if len(bottom_text) > width - 3:
         bottom_text = bottom_text[: width - 5] + "… "
     bottom = (
@@ -184,18 +185,19 @@ def card(view: CardView, width: int) -> tuple[Line, ...]:
     )
 
 
-def _bottom(view: CardView) -> str:
+def _note(view: CardView) -> tuple[str, bool]:
+    """The gravest thing to say of it, and whether that speaks against using it."""
     memory, reading = view.memory, view.reading
     if view.warning and memory is not None and memory.free_after_mib is not None and memory.free_after_mib < 0:
-        return f" ▲ over by {gib(-memory.free_after_mib)} GiB "
+        return f"over by {gib(-memory.free_after_mib)} GiB", True
     if reading.state == "stale":
-        return f" {reading.reason} "
+        return reading.reason or "", False
     details = reading.details
     if details and details.faults:
-        return f" ▲ {details.faults[0]} "
+        return details.faults[0], True
     if reading.throttle_reasons:
-        return f" {reading.throttle_reasons[0]} "
-    return f" {details.limits[0]} " if details and details.limits else ""
+        return reading.throttle_reasons[0], False
+    return (details.limits[0], False) if details and details.limits else ("", False)
 
 
 def _lines(view: CardView, inner: int) -> tuple[Line, ...]:
@@ -220,10 +222,10 @@ def _graph(values: Sequence[int | None], width: int) -> str:
 def _lost_lines(view: CardView, inner: int) -> tuple[Line, ...]:
     reading = view.reading
     reason = reading.reason or "waiting for its first reading"
-    return ((Run(reason, "lost" if reading.state == "lost" else "dim"),), (), _planned(view, inner))
+    return ((Run(reason, "lost" if reading.state == "lost" else "dim"),), (), _known_holders(view, inner))
 
 
-def _planned(view: CardView, width: int) -> Line:
+def _known_holders(view: CardView, width: int) -> Line:
     return holders(view, width) if view.memory and view.memory.shares else ()
 
 
@@ -238,12 +240,12 @@ def row(view: CardView, width: int, name_width: int) -> Line:
     )
     if reading.state in ("lost", "unknown"):
         said = (*head, Run(f"{reading.state.upper()} ", "lost"), Run(f"{reading.reason or ''}  ", "dim"))
-        return fit((*said, *_planned(view, width - width_of(said))), width)
+        return fit((*said, *_known_holders(view, width - width_of(said))), width)
     bar_width = max(6, min(24, width // 6))
     stale = (Run(f" {reading.reason}", "lost"),) if reading.state == "stale" else ()
     degrees = temperature(reading)
-    note = _bottom(view).strip()
-    grave = note.startswith("▲") and not stale
+    note, grave = _note(view)
+    grave = grave and not stale
     values = (
         *head,
         *memory_bar(view.memory, reading.memory_total_mib, bar_width),
@@ -252,7 +254,7 @@ def row(view: CardView, width: int, name_width: int) -> Line:
         degrees,
         Run(f" {power(reading):>8}  ", "dim"),
         *stale,
-        *((Run(f"{note.removeprefix('▲ ')}  ", "warning"),) if grave else ()),
+        *((Run(f"{note}  ", "warning"),) if grave else ()),
     )
     line = (*values, *holders(view, width - width_of(values)))
     light = (Run("  "), Run(note, "warning"))

@@ -5,7 +5,7 @@ import re
 from textual.content import Content
 
 from gputui.app.ages import duration_text
-from gputui.app.severity import MARKS
+from gputui.domain.finding import MARKS
 from gputui.domain.plan import Plan
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gputui.app.ages import duration_text
-from gputui.app.columns import Column, Row, cell, number
+from gputui.app.columns import Column, Row, cell
 from gputui.app.gpu_detail import unaccounted_mib
 from gputui.domain.gpu import GpuProcess, Reading
 from gputui.domain.snapshot import Snapshot
@@ -22,7 +22,6 @@ COLUMNS = (
     Column(title="AGE", width=7, rank=5, numeric=True),
     Column(title="COMMAND", width=20, rank=3, grows=True),
 )
-NUMERIC = frozenset(one.title for one in COLUMNS if one.numeric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,7 @@ def _total(owner: str, own: Sequence[Held]) -> Row:
         "GPU": gpus, "PID": f"{len(own)}×", "USER": "" if own[0].service else owner, "SM %": "", "GiB": _sum_text(own),
         "SERVICE": owner if own[0].service else "–", "CONTAINER": "", "AGE": "", "COMMAND": f"all of this {kind}",
     }  # fmt: skip
-    cells = {name: (number if name in NUMERIC else cell)(text, "bold") for name, text in texts.items()}
-    return Row(key=f"all {kind} {owner}", cells=cells)
+    return Row(key=f"all {kind} {owner}", cells={name: cell(text, "bold") for name, text in texts.items()})
 
 
 def _row(one: Held, indent: str) -> Row:
@@ -102,13 +100,13 @@ def _row(one: Held, indent: str) -> Row:
     age = None if process.started_at is None else time.time() - process.started_at
     cells = {
         "GPU": cell(indent + gpu.label),
-        "PID": number(str(process.pid)),
+        "PID": cell(str(process.pid)),
         "USER": cell(process.user or "?"),
-        "SM %": number("n/a" if process.sm_percent is None else str(process.sm_percent)),
-        "GiB": number(gib(process.memory_mib)),
+        "SM %": cell("n/a" if process.sm_percent is None else str(process.sm_percent)),
+        "GiB": cell(gib(process.memory_mib)),
         "SERVICE": cell(one.service or "foreign", "" if one.service else "dim"),
         "CONTAINER": cell(one.container or "–", "dim"),
-        "AGE": number("n/a" if age is None else duration_text(age)),
+        "AGE": cell("n/a" if age is None else duration_text(age)),
         "COMMAND": cell(process.command or "?"),
     }
     sort: dict[str, float | str | None] = {

@@ -1,7 +1,6 @@
-"""How grave something is: the same sign and the same style wherever it is told."""
+"""How grave something is: the same style wherever it is told, beside the sign (`domain.finding.MARKS`)."""
 
-MARKS = {"refusal": "✗", "error": "✗", "warning": "▲", "info": "·"}
 CELLS = {"refusal": "error", "error": "error", "warning": "warning", "info": ""}
 """The style of a cell in a table."""
-RUNS = {"refusal": "lost", "error": "lost", "warning": "planned", "info": "dim"}
+RUNS = {"refusal": "lost", "error": "lost", "warning": "finding", "info": "dim"}
 """The style of a run in a line."""

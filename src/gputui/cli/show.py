@@ -10,7 +10,7 @@ from typing import Any
 from gputui.cli import json_form
 from gputui.cli.output import say
 from gputui.control.room import ControlRoom
-from gputui.domain.finding import Finding
+from gputui.domain.finding import MARKS, Finding
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.log import LogLine, LogWindow
 from gputui.domain.service import Service, called
@@ -167,9 +167,8 @@ def _processes(snapshot: Snapshot) -> None:
 
 def print_findings(findings: Sequence[Finding]) -> None:
     """Each in one line, with its fix."""
-    marks = {"refusal": "✗", "error": "✗", "warning": "▲", "info": "·"}
     for one in findings:
-        say(f" {marks[one.severity]} {one.severity}: {one.line}")
+        say(f" {MARKS[one.severity]} {one.severity}: {one.line}")
 
 
 def _findings(snapshot: Snapshot) -> None:

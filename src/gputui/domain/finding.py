@@ -9,6 +9,9 @@ Severity = Literal["refusal", "error", "warning", "info"]
 
 SEVERITIES: tuple[Severity, ...] = ("refusal", "error", "warning", "info")
 
+MARKS = {"refusal": "✗", "error": "✗", "warning": "▲", "info": "·"}
+"""The sign of each, on the screen and on the command line."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:

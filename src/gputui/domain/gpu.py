@@ -1,5 +1,6 @@
 """A GPU, its reading, and the processes on it."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -144,20 +145,19 @@ def in_runs(labels: Sequence[str]) -> str:
     runs: list[list[str]] = []
     for label in labels:
         last = runs[-1][-1] if runs else ""
-        follows = label.isdigit() and last.isdigit() and int(label) == int(last) + 1
+        follows = last.isdecimal() and label == str(int(last) + 1)
         runs[-1].append(label) if follows else runs.append([label])
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(run) for run in runs)
 
 
-MOST_GPUS = 1000
-"""Above it a run is a mistake."""
+_RUN = re.compile(r"([0-9]{1,3})-([0-9]{1,3})")
 
 
 def out_of_runs(text: str) -> list[str]:
     """What stands between the commas, with `4-7` as the four that it means."""
     names: list[str] = []
     for name in (part.strip() for part in text.split(",")):
-        first, dash, last = name.partition("-")
-        is_run = bool(dash) and first.isdigit() and last.isdigit() and int(first) < int(last) < MOST_GPUS
-        names += [str(number) for number in range(int(first), int(last) + 1)] if is_run else [name]
+        run = _RUN.fullmatch(name)
+        first, last = (int(run[1]), int(run[2])) if run else (0, 0)
+        names += [str(number) for number in range(first, last + 1)] if first < last else [name]
     return names

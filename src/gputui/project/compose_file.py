@@ -12,6 +12,7 @@ from gputui.domain.capabilities import CDI_KIND, MechanismName
 from gputui.domain.compose import ComposeProject, ComposeService
 from gputui.domain.container import asks_for_gpus
 from gputui.domain.errors import UsageError
+from gputui.domain.gpu import out_of_runs
 from gputui.domain.launch import launch_of
 from gputui.domain.text import clean
 from gputui.domain.units import parse_size
@@ -229,7 +230,7 @@ def _requests(entry: Located) -> list[Any]:
 def _wanted_gpus(entry: Located, extension: Extension) -> tuple[tuple[str, ...], int | None]:
     """The GPUs by name, else their number: of x-gputui, else `gpus:`, else the reservation."""
     if extension.gpus is not None:
-        names = extension.gpus if isinstance(extension.gpus, list) else str(extension.gpus).split(",")
+        names = extension.gpus if isinstance(extension.gpus, list) else out_of_runs(str(extension.gpus))
         return _named(tuple(str(name).strip() for name in names), entry["x-gputui"].where("gpus")), None
     if entry.get("gpus") == "all":
         return ("all",), None

@@ -82,7 +82,7 @@ class EditService(ModalScreen[TypedEdit | None]):
 
     def on_mount(self) -> None:
         """The list, with the cursor in the text."""
-        for title, width in (("", 1), ("GPU", 4), ("NAME", 22), ("LEFT WITH IT", 12), ("NOW FREE", 12), ("", 12)):
+        for title, width in (("", 1), ("GPU", 4), ("NAME", 16), ("LEFT WITH IT", 12), ("NOW FREE", 9), ("", 12)):
             numeric = title in ("LEFT WITH IT", "NOW FREE")
             self.listed.add_column(Text(title, justify="right" if numeric else "left"), width=width)
         self._list()

@@ -7,7 +7,7 @@ from textual.screen import Screen
 from textual.widgets import DataTable
 
 from gputui.app.background import in_thread
-from gputui.app.columns import Column, Row, cell, number
+from gputui.app.columns import Column, Row, cell
 from gputui.app.gpu_card import amounts, short_name
 from gputui.app.gpu_detail import detail_lines, topology_lines
 from gputui.app.keymap import GPUS
@@ -145,10 +145,10 @@ def _row(reading: Reading) -> Row:
     cells = {
         "GPU": cell(indent + gpu.label),
         "NAME": cell(short_name(gpu.name)),
-        "UTIL": number("n/a" if reading.utilization_percent is None else f"{reading.utilization_percent}%"),
-        "GiB": number(amounts(reading)),
-        "TEMP": number("n/a" if reading.temperature_c is None else f"{reading.temperature_c}°"),
-        "POWER": number("n/a" if reading.power_w is None else f"{reading.power_w:.0f}W"),
+        "UTIL": cell("n/a" if reading.utilization_percent is None else f"{reading.utilization_percent}%"),
+        "GiB": cell(amounts(reading)),
+        "TEMP": cell("n/a" if reading.temperature_c is None else f"{reading.temperature_c}°"),
+        "POWER": cell("n/a" if reading.power_w is None else f"{reading.power_w:.0f}W"),
         "STATE": cell(state, "" if state == "ok" else "error" if state == "lost" else "warning"),
     }
     sort = {

@@ -127,24 +127,21 @@ class Strategies(ModalScreen[Suggestion | None]):
             others = [found.gpus[place] for found in self._found.values()]
             used = Content(" ").join(_used(other) for other in others)
             lines.append(Content.assemble(f" {gpu.label:>4} ", _bar(gpu, bar), " ", used, f"  {gib(gpu.total_mib):>6}"))
-        return [
-            *lines,
-            *(Content.styled(text, "$warning" if text.startswith(" ▲") else "") for text in self._words(one)),
-        ]
+        return [*lines, *self._words(one)]
 
-    def _words(self, one: Suggestion) -> list[str]:
-        lines = ["", f" {one.strategy}: {STRATEGIES[one.strategy]}"]
+    def _words(self, one: Suggestion) -> list[Content]:
+        lines = [Content(""), Content(f" {one.strategy}: {STRATEGIES[one.strategy]}")]
         for moved in one.assignments:
             budget = "" if moved.budget_mib is None else f", budget {moved.budget_mib * 10 // 1024 / 10:.1f} GiB"
             if moved.moved or moved.adjusted:
                 here = self._labels(self._assigned.get(moved.service, ()))
-                lines.append(f" {moved.name}: {here} → {self._labels(moved.gpus)}{budget}")
+                lines.append(Content(f" {moved.name}: {here} → {self._labels(moved.gpus)}{budget}"))
         for left in one.unplaced:
             end = "" if left.stays else "; taking this disables it"
-            lines.append(f" ▲ no place for {left.name}: {left.reason}{end}")
-        lines += [f" · {note}" for note in one.notes]
+            lines.append(Content.styled(f" ▲ no place for {left.name}: {left.reason}{end}", "$warning"))
+        lines += [Content(f" · {note}") for note in one.notes]
         if one.strategy != "manual" and not one.moves and not one.unplaced:
-            lines.append(" everything is where it would put it")
+            lines.append(Content(" everything is where it would put it"))
         return lines
 
     def _labels(self, uuids: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ from gputui.app.lines import Line
 
 STYLES = (
     "text", "dim", "frame", "over", "lost", "title", "warning", "graph", "service", "service-other", "foreign",
-    "planned", "freed", "free",
+    "planned", "freed", "free", "finding",
 )  # fmt: skip
 """The names of styles that a run may have; the colours stand in `lines.tcss`."""
 

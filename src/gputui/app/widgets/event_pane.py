@@ -5,8 +5,9 @@ from collections import deque
 
 from gputui.app.columns import Column, Row, cell
 from gputui.app.happenings import Happening
-from gputui.app.severity import CELLS, MARKS
+from gputui.app.severity import CELLS
 from gputui.app.widgets.table_pane import TablePane
+from gputui.domain.finding import MARKS
 
 KEPT = 500
 COLUMNS = (

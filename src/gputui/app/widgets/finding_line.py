@@ -1,9 +1,9 @@
 """The findings of the selected service, under the table."""
 
 from gputui.app.lines import Run
-from gputui.app.severity import MARKS, RUNS
+from gputui.app.severity import RUNS
 from gputui.app.widgets.hanging_lines import HangingLines, Marked
-from gputui.domain.finding import SEVERITIES, Finding
+from gputui.domain.finding import MARKS, SEVERITIES, Finding
 from gputui.domain.service import Service
 from gputui.domain.snapshot import Snapshot
 
@@ -21,7 +21,7 @@ class FindingLine(HangingLines):
         if snapshot.engine.info is None and not snapshot.engine.pending:
             text = f"monitoring only: {snapshot.engine.reason}"
             text += f" — {snapshot.engine.fix}" if snapshot.engine.fix else ""
-            lines.append((Run(" ▲ ", "planned"), (Run(text, "planned"),)))
+            lines.append((Run(" ▲ ", "finding"), (Run(text, "finding"),)))
         grave = [one for one in snapshot.findings if one.severity != "info"]
         own = [one for one in grave if service is not None and one.service == service.name]
         taken = next((one for one in snapshot.findings if service and one.service == service.name and one.edits), None)

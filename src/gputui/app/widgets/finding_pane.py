@@ -7,11 +7,11 @@ from textual.widgets import DataTable
 
 from gputui.app.columns import Column, Row, cell
 from gputui.app.keymap import FINDINGS
-from gputui.app.severity import CELLS, MARKS
+from gputui.app.severity import CELLS
 from gputui.app.widgets.finding_line import marked
 from gputui.app.widgets.hanging_lines import HangingLines
 from gputui.app.widgets.table_pane import TablePane
-from gputui.domain.finding import SEVERITIES, Finding
+from gputui.domain.finding import MARKS, SEVERITIES, Finding
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.snapshot import Snapshot
 

@@ -31,10 +31,17 @@ COLUMNS = (
 )
 
 
-def _told_once(events: Sequence[ApplyEvent]) -> list[ApplyEvent]:
-    """Without the beginnings of what has ended."""
-    ended = {(one.kind, one.service, one.text) for one in events if one.progress in ("done", "failed")}
-    return [one for one in events if one.progress != "started" or (one.kind, one.service, one.text) not in ended]
+def told_once(events: Sequence[ApplyEvent]) -> list[ApplyEvent]:
+    """Without a beginning whose end is the next thing that was told of its kind and service."""
+    left: list[ApplyEvent] = []
+    nexts: dict[tuple[str, str | None], ApplyEvent] = {}
+    for one in reversed(events):
+        after = nexts.get((one.kind, one.service))
+        ended = after is not None and after.progress in ("done", "failed") and after.text.startswith(one.text)
+        if not (one.progress == "started" and ended):
+            left.append(one)
+        nexts[one.kind, one.service] = one
+    return left[::-1]
 
 
 def _style(result: str) -> str:
@@ -161,17 +168,14 @@ class HistoryPane(TablePane):
 
     def _apply_text(self, number: int) -> str:
         record = self._room.record(number)
-        events = _told_once(self._room.events(number))
+        events = told_once(self._room.events(number))
         lines = [
             f"revision {record.revision}, by {record.operator}: {record.reason}",
             f"from {date_text(record.started_at)} to {date_text(record.ended_at)}: {record.result.replace('_', ' ')}",
             *([record.message] if record.message else []),
             *(f"  {name}: {outcome.replace('_', ' ')}" for name, outcome in record.services.items()),
             "",
-            *(
-                f"{clock_text(one.at)}  {one.service or '':16} {one.progress:8} {one.text}"
-                for one in _told_once(events)
-            ),
+            *(f"{clock_text(one.at)}  {one.service or '':16} {one.progress:8} {one.text}" for one in events),
         ]
         for name, log in self._room.kept_logs(number).items():
             lines += ["", f"the last lines of the old container of {name}:", *(f"  │ {line}" for line in log)]

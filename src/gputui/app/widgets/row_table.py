@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import DataTable
 
-from gputui.app.columns import Column, Row, cell, columns_for, number, sorted_rows
+from gputui.app.columns import Column, Row, cell, columns_for, placed, sorted_rows
 from gputui.app.keymap import ROWS
 from gputui.app.matching import filter_of
 from gputui.app.screens.pick import Pick
@@ -69,7 +69,7 @@ class RowTable(StyledTable, inherit_bindings=False):
         self.clear(columns=True)
         self._shown = {}
         for column, title in titles:
-            label = number(title) if column.numeric else cell(title)
+            label = placed(cell(title), column)
             self.add_column(label, width=column.width, key=column.title)
         self.show(self._rows, selected)
 
@@ -90,7 +90,7 @@ class RowTable(StyledTable, inherit_bindings=False):
             self._rebuild(wanted, selected or self.selected_key)
             return
         changed = [
-            (key, column.title)
+            (key, column)
             for key, row in wanted.items()
             if row is not self._shown[key]
             for column in self._fitting
@@ -98,8 +98,8 @@ class RowTable(StyledTable, inherit_bindings=False):
         ]
         if changed:
             self._forget_rows()
-        for key, title in changed:
-            self.update_cell(key, title, wanted[key].cells[title])
+        for key, column in changed:
+            self.update_cell(key, column.title, placed(wanted[key].cells[column.title], column))
         self._shown = wanted
 
     def _forget_rows(self) -> None:
@@ -167,7 +167,7 @@ class RowTable(StyledTable, inherit_bindings=False):
         scrolled = self.scroll_y
         self.clear()
         for key, row in wanted.items():
-            self.add_row(*(row.cells[column.title] for column in self._fitting), key=key)
+            self.add_row(*(placed(row.cells[column.title], column) for column in self._fitting), key=key)
         self._shown = wanted
         # At once, or the row that the cursor is on for a moment would be taken for the person's choice.
         if selected is not None and selected in wanted:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from gputui.app.ages import age_text
-from gputui.app.columns import Row, cell, number
+from gputui.app.columns import Row, cell
 from gputui.app.service_columns import COLUMNS
 from gputui.app.widgets.row_table import RowTable
 from gputui.domain.assignment import Assignment
@@ -153,14 +153,14 @@ def _row(parts: RowParts) -> Row:
         "BACKEND": cell(service.backend, dim),
         "MODEL": cell(_short_model(service.model), dim),
         "NEEDS/GPU": cell(amount, dim),
-        "BUDGET": number(gib(service.budget_mib) if service.budget_mib is not None else "–", dim),
-        "PRIO": number(str(service.priority), dim),
+        "BUDGET": cell(gib(service.budget_mib) if service.budget_mib is not None else "–", dim),
+        "PRIO": cell(str(service.priority), dim),
         "GPUS": cell(gpus, change),
         "ON": cell(_labels(service.running_on, labels), dim),
-        "SM %": number("–" if busy is None else str(busy), dim),
-        "HELD": number("–" if held is None else gib(held), dim),
-        "UP": number(parts.up, dim),
-        "RESTARTS": number(str(container.restart_count) if container else "–", dim),
+        "SM %": cell("–" if busy is None else str(busy), dim),
+        "HELD": cell("–" if held is None else gib(held), dim),
+        "UP": cell(parts.up, dim),
+        "RESTARTS": cell(str(container.restart_count) if container else "–", dim),
         "PORTS": cell(_ports(service), dim),
         "IMAGE": cell(service.image, dim),
         "STATE": _state(parts),
@@ -174,7 +174,12 @@ def _row(parts: RowParts) -> Row:
         "UP": container.started_at if container and container.running else None,
         "RESTARTS": container.restart_count if container else None,
     }
-    return Row(key=str(service.key), cells=cells, sort=sort)
+    return Row(key=str(service.key), cells=cells, sort=sort, more=_each(service, labels))
+
+
+def _each(service: Service, labels: Mapping[str, str]) -> str:
+    """Every GPU by its label, to be found where the table shows a run."""
+    return " ".join(labels.get(uuid, "") for uuid in dict.fromkeys((*service.assigned, *(service.requested or ()))))
 
 
 def _use(readings: Sequence[Reading]) -> dict[str, tuple[int | None, int | None]]:

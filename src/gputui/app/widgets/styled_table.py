@@ -14,7 +14,7 @@ PLAIN_WEIGHT = Style(dim=False)
 
 
 class StyledTable(DataTable[Text]):
-    """What is dim is not so in the row under the cursor, whose background would swallow it, and no colour is."""
+    """In the row under the cursor nothing is dim and nothing has a colour: its background would swallow that."""
 
     COMPONENT_CLASSES = {f"cell--{name}" for name in MEANINGS}
     DEFAULT_CSS = """

@@ -160,6 +160,7 @@ async def test_the_look(open_room: Opening, monkeypatch: pytest.MonkeyPatch, sta
     monkeypatch.setattr("gputui.gpus.readers.STALE_AFTER_S", float("inf"))  # the clock of the simulation stands still
     monkeypatch.setattr("gputui.control.new_services.NewServices.free_port", lambda *_: 8000)
     monkeypatch.setattr("gputui.project.applies.now", lambda: "2023-11-14T22:12:38+00:00")  # 42 s before
+    monkeypatch.setattr("gputui.project.applies.STARTING_S", float("inf"))  # it is on record before it is claimed
     scenario, keys = STATES[state]
     room = open_room(scenario, now=NOW, carry_out=half_of_it)
     pictures: dict[str, str] = {}

@@ -86,7 +86,7 @@ def test_it_is_asked_for_and_answered_on_the_screen(lab: Lab) -> None:
     assert lab.gputui(*file, "apply", "--yes", "--settle", "0.5").returncode == 4
     terminal = Terminal(lab.command(*file), lab.environment())
     try:
-        terminal.expect("gpu gone at start")
+        terminal.expect("GPU gone at start")
         terminal.keys("b")
         terminal.expect("Assign and apply this?")
         terminal.keys("y")

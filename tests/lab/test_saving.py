@@ -163,7 +163,7 @@ from gputui.domain.errors import Conflict
 from gputui.domain.service import TypedEdit
 from gputui import main
 arguments = parse(sys.argv[1:])
-room = main._real_room(arguments)
+room = main._real_server(arguments).room()
 room.start()
 snapshot = room.wait_until_seen(15)
 one = next(service for service in snapshot.services if service.name == "one")

@@ -43,11 +43,6 @@ def why_no_lab() -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """There is one lab: its tests run one after another, and first, for they take longest; the others beside them."""
-    items.sort(key=lambda item: item.get_closest_marker("lab") is None)
-    for item in items:
-        if item.get_closest_marker("lab"):
-            item.add_marker(pytest.mark.xdist_group("lab"))
     reason = why_no_lab()
     if reason is None:
         return

@@ -59,6 +59,8 @@ def test_the_terminal_is_whole_again(how: str) -> None:
     session.read(10.0, until=b"\x1b[?1049l")
     session.read(1.0)
     assert b"\x1b[?1049l" in session.raw, "the screen of before is back"
+    cleared, left = session.raw.index(b"\x1b[0m\x1b[2J\x1b[H"), session.raw.index(b"\x1b[?1049l")
+    assert cleared < left, "a terminal without a second screen shows nothing of it"
     assert b"\x1b[?1003l" in session.raw, "the mouse is let go"
     assert b"\x1b[?25h" in session.raw, "the cursor is shown"
     assert session.status() == 0

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
@@ -71,8 +72,9 @@ def test_ended_before_the_screen_is_there_the_terminal_is_whole(how: str) -> Non
             raw += os.read(reader, 65536)
         process.send_signal(getattr(signal, how))
         assert process.wait(10) == 0
-    raw += os.read(reader, 65536)
-    assert raw.endswith(b"\x1b[?25h\x1b[?1049l")
+    while select.select([reader], [], [], 1.0)[0]:
+        raw += os.read(reader, 65536)
+    assert raw.endswith(b"\x1b[2J\x1b[H\x1b[?25h\x1b[?1049l")
     assert termios.tcgetattr(terminal) == before
     os.close(reader)
     os.close(terminal)

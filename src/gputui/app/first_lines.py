@@ -15,7 +15,7 @@ from gputui.domain.gpu import GpuInventory, Reading
 from gputui.domain.text import clean
 
 OPEN = "\x1b[?1049h\x1b[?25l"
-LEAVE = "\x1b[?25h\x1b[?1049l"
+LEAVE = "\x1b[2J\x1b[H\x1b[?25h\x1b[?1049l"
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 BLOCKED_S = 0.5
 """How long it waits at most for a terminal that takes nothing."""
@@ -78,6 +78,7 @@ class FirstLines:
     def _end(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self._is_ours = False
+        self._lock.acquire(timeout=BLOCKED_S)  # what is being drawn comes before what leaves
         self._set(self._before)
         self._write(LEAVE, BLOCKED_S)
         os._exit(0)

@@ -8,6 +8,9 @@ output (DEC mode 2026), else one."""
 MOST_WAITING = 15
 """Writes that may wait of any kind: bells, titles, notifications. Textual lets thirty wait and then waits itself, so
 that no key and no signal would count any more."""
+CLEARED = "\x1b[0m\x1b[2J\x1b[H"
+"""For terminals without a second screen, such as mosh and the Linux console, where the picture would stay and be
+written over; on others it is not seen."""
 
 
 class TerminalDriver(LinuxDriver):
@@ -31,5 +34,6 @@ class TerminalDriver(LinuxDriver):
     def stop_application_mode(self) -> None:
         """Leave the terminal as it was."""
         self._leaving = True
+        self.write(CLEARED)
         super().stop_application_mode()
         self._leaving = False

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gputui.app.app import needs_ascii
 from gputui.app.choices import Choices, choices_path, keep_choices, read_choices
 from gputui.app.preferences import Preferences, read_preferences
 from gputui.app.preferences_file import parse_preferences, preferences_schema
@@ -78,3 +79,21 @@ def test_choices_are_kept_and_a_broken_file_is_no_error(tmp_path: Path, monkeypa
     for broken in ("{", "[]", '{"theme": 3, "columns": "MODEL"}'):
         choices_path().write_text(broken)
         assert read_choices(choices_path()) == Choices()
+
+
+@pytest.mark.parametrize(("term", "lang", "set_to", "asked", "needed"), [
+    ("xterm-256color", "de_DE.UTF-8", None, False, False),
+    ("xterm-256color", "", None, False, False),
+    ("xterm-256color", "C", None, False, True),
+    ("linux", "C.UTF-8", None, False, True),
+    ("linux", "C.UTF-8", False, False, False),
+    ("xterm-256color", "C.UTF-8", False, True, True),
+])  # fmt: skip
+def test_ascii_is_taken_where_nothing_else_can_be_shown_unless_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, term: str, lang: str, set_to: bool | None, asked: bool, needed: bool
+) -> None:
+    for name in ("LC_ALL", "LC_CTYPE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("LANG", lang)
+    assert needs_ascii(Preferences(ascii=set_to), asked=asked) is needed

@@ -245,9 +245,11 @@ def _end_within(limit_s: float, code: int) -> None:
 
 
 def needs_ascii(preferences: Preferences, *, asked: bool) -> bool:
-    """Whether only ASCII can be shown: as asked or set, else where the locale has nothing else."""
+    """Whether only ASCII can be shown: as asked or set, else where the locale or the terminal has nothing else."""
     if asked or preferences.ascii is not None:
         return asked or bool(preferences.ascii)
+    if os.environ.get("TERM") == "linux":
+        return True  # the font that the kernel's console begins with lacks most of the signs (GIO_UNIMAP)
     # Of what the person's locale says: Python itself takes the locale C for UTF-8.
     said = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), "")
     return bool(said) and "utf" not in said.lower()

@@ -53,7 +53,7 @@ class Preferences:
     theme: str | None = None
     """The theme by its name; `gputui --theme` overrides it."""
     ascii: bool | None = None
-    """Only ASCII signs; by default where the locale is not UTF-8."""
+    """Only ASCII signs; by default where the locale is not UTF-8 and on the Linux console."""
     mouse: bool = True
     """Take the mouse; without it the terminal can select text."""
     cards: Literal["auto", "cards", "rows", "line"] = "auto"

@@ -76,7 +76,9 @@ class Lab:
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def nodes(self, ref: str) -> set[str]:
-        return {name for name in self.inside(ref, "ls", "/dev").split() if name.startswith("nvidia")}
+        # There is always something in /dev; a busy engine now and then loses all that an exec printed.
+        listed = next((names for _ in range(5) if (names := self.inside(ref, "ls", "/dev").split())), [])
+        return {name for name in listed if name.startswith("nvidia")}
 
     def gpus_of(self, ref: str) -> set[str]:
         """The GPUs on which NVML lists the container's processes: asked of the kernel, not of gputui."""

@@ -573,3 +573,21 @@ async def test_a_finding_is_not_told_twice_where_all_are_listed(room: LocalContr
         await until(pilot, lambda: not line.region.height)
         await pilot.press("p")
         await until(pilot, lambda: bool(line.region.height))
+
+
+async def test_a_screenful_of_rows_is_one_key(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        table = app.screen.query("ServiceTable").only_one(RowTable)
+        await pilot.press("g", "pagedown")
+        await until(pilot, lambda: table.cursor_row > 0)
+        await pilot.press("pageup")
+        await until(pilot, lambda: table.cursor_row == 0)
+
+
+async def test_a_digit_without_a_gpu_is_told(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await select(pilot, room, "ai-asr")
+        await pilot.press("8", "ctrl+l")
+        await shows(pilot, "there is no GPU")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,59 @@ def test_a_service_is_moved_applied_and_its_logs_are_read(terminal: Terminal) ->
     terminal.expect("recreate ai-rerank")
     terminal.keys("Escape", "Escape", "q")
     terminal.expect("EXIT=0")
+
+
+def gone(what: str) -> Callable[[str], bool]:
+    return lambda text: what not in text
+
+
+def walk(terminal: Terminal, *steps: tuple[list[str], str | Callable[[str], bool]]) -> None:
+    """Type these keys, and see this on the screen, one after the other."""
+    for keys, shown in steps:
+        terminal.keys(*keys)
+        terminal.expect(shown, 20)
+
+
+def test_services_and_tables_by_every_other_key(terminal: Terminal) -> None:
+    walk(
+        terminal,
+        (["Space"], "1 marked: keys mean it"), (["Space"], "2 marked"), (["*"], "6 marked"),
+        (["Escape"], gone("marked")),
+        (["."], "SERVICE ▲"), (["\\;"], "SERVICE ▼"), ([","], gone("SERVICE ▼")),
+        (["/", "v", "i", "s", "Enter"], "1 of 6 services"), (["Escape"], gone("1 of 6")),
+        (["G", "g", "k", "j", "PPage", "NPage"], "ai-asr"),
+        (["z"], gone("[Plan]")), (["z"], "[Plan]"), (["Tab", "z"], gone("SERVICE")), (["z"], "SERVICE"),
+        (["Tab", "]"], "[Launch]"), (["["], "[Plan]"), (["Escape", "c"], gone("╭ 0 H100")), (["c"], gone("700W")),
+        (["c"], "╭ 0 H100"), (["F5"], "looking for GPUs"),
+        (["C-l"], "╭ 0 H100"), (["F"], "no finding about"), (["e"], "there is no"), (["b"], "nothing"),
+    )  # fmt: skip
+
+
+def test_a_draft_and_lifecycle_by_every_other_key(terminal: Terminal) -> None:
+    walk(
+        terminal,
+        (["g", *["j"] * 4, "d"], "may it be changed"), (["y"], "1 unsaved"), (["u"], gone("unsaved")),
+        (["U"], "1 unsaved"), (["C-s"], gone("unsaved")), (["r"], "Restart ai-rerank?"),
+        (["n"], gone("Restart ai-rerank?")), (["x"], "Stop ai-rerank?"),
+        (["n"], gone("Stop ai-rerank?")), (["C-z"], "Go back to"), (["n"], gone("Go back to")),
+        (["h"], "revision 1"), (["Space"], "is marked: space on another"),
+        (["Escape", "h", "R"], "Go back to revision"),
+        (["n"], gone("Go back")), (["Escape", "o", "K"], "Send which signal?"), (["Escape"], gone("Send which")),
+        (["Escape", "f", "Escape", "m"], "UUID"), (["C-d", "C-u", "T", ">", "<"], "NV18"), (["T"], "UUID"),
+        (["?"], "Keys: GPUs"), (["Escape", "Escape"], "SERVICE"),
+    )  # fmt: skip
+
+
+def test_logs_by_every_other_key(terminal: Terminal, tmp_path: Path) -> None:
+    walk(
+        terminal,
+        (["g", "j", "l"], "200 OK"), (["t", "t", "w", "w", "J", "J"], "200 OK"), (["m"], "— "), (["k"], "paused"),
+        (["f"], gone("paused")), (["g"], "paused"), (["G"], gone("paused")), (["Right", "Left", "j"], "200 OK"),
+        (["+", "Escape", "j", "l", "."], "log of ai-emb"), ([",", "M"], "merged"), (["M"], gone("merged")),
+        (["-"], lambda text: text.count("log of ") == 1), (["1", "0"], "200 OK"), (["S"], "written"), (["y"], "copy"),
+        (["/", "c", "h", "a", "t", "Enter"], "with “chat”"), (["n", "N"], "paused"),
+    )  # fmt: skip
+    assert list(tmp_path.rglob("*.log"))
 
 
 def test_settings_that_are_wrong_are_one_line_and_no_screen(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from gputui.app.preferences import Preferences
 from gputui.app.theme_file import MONO
 from gputui.app.widgets.logs import Logs
 from gputui.control.local import LocalControlRoom
-from gputui.domain.log import LogLine
+from gputui.domain.log import LogBatch, LogLine
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import SIZE, move_ai_rerank, select, service, shows, shows_no, until
 
@@ -67,6 +67,41 @@ async def test_search_goes_from_match_to_match_around_the_ends(room: LocalContro
         await shows(pilot, "1 of 2")
         await pilot.press("slash", *"nowhere", "enter")
         await shows(pilot, "no line has")
+
+
+class SlowToCome:
+    """A log of which nothing comes until it is let."""
+
+    def __init__(self, room: LocalControlRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.let = False
+        read = room.read_log
+        monkeypatch.setattr(room, "read_log", lambda feed: read(feed) if self.let else LogBatch())
+
+
+async def test_what_is_searched_before_the_log_came_is_found_when_it_comes(
+    room: LocalControlRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = SlowToCome(room, monkeypatch)
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await select(pilot, room, "ai-llm")
+        await pilot.press("l", "l", "slash", *"shards", "enter")
+        await shows(pilot, "no line came yet")
+        slow.let = True
+        await shows(pilot, "shards 62%", "2 of 2")
+
+
+async def test_a_log_that_did_not_come_yet_is_no_file(
+    room: LocalControlRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    SlowToCome(room, monkeypatch)
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await select(pilot, room, "ai-llm")
+        await pilot.press("l", "l", "S")
+        await shows(pilot, "there is no line to write")
+    assert not list(tmp_path.glob("*.log"))
 
 
 async def test_a_filter_shows_only_what_has_it_and_the_inverse_the_rest(room: LocalControlRoom) -> None:

@@ -71,6 +71,11 @@ class LogPane(Vertical):
         """The service's name."""
         return self._service.name if self._service else "no service"
 
+    @property
+    def unread(self) -> bool:
+        """Whether it is being read and no line of it came yet."""
+        return self._feed is not None and not any(entry.source for entry in self.buffer.entries)
+
     def follow(self, service: Service | None) -> None:
         """Follow this service's present container; nothing happens where that is being done already."""
         container = service.container if service else None

@@ -44,6 +44,8 @@ class Logs(Vertical, can_focus=True):
         self._room = room
         self._preferences = preferences
         self._search = ""
+        self._searched_unread: LogPane | None = None
+        """Where a text was searched before any line of the log had come."""
         self._merged: LogPane | None = None
         self._selected: Service | None = None
         self._place = 0
@@ -95,6 +97,10 @@ class Logs(Vertical, can_focus=True):
             # As they come: what is there stays where it is.
             self._merged.buffer.add(message.pane.name_shown, message.lines)
             self._merged.changed()
+        if message.pane is self._searched_unread:
+            self._searched_unread = None
+            if message.pane is self.current:
+                self.action_match(-1)
 
     # --- several --------------------------------------------------------------------------------------------------
 
@@ -192,6 +198,10 @@ class Logs(Vertical, can_focus=True):
         """The next line with what was searched, or the one before; around the ends."""
         view = self.current.view
         places = view.buffer.matches(self._search)
+        if not places and self._search and self.current.unread:
+            self._searched_unread = self.current
+            self.notify("no line came yet; it is searched when they come", markup=False)
+            return
         if not places:
             self.notify(f"no line has “{self._search}”" if self._search else "nothing was searched yet", markup=False)
             return
@@ -313,6 +323,9 @@ class Logs(Vertical, can_focus=True):
         """Write what is shown to a file in the present directory, which only its owner may read."""
         name = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in self.current.name_shown)
         path = Path.cwd() / f"{name}-{datetime.now():%Y%m%d-%H%M%S}.log"
+        if not self.current.view.buffer.shown:
+            self.notify("there is no line to write", severity="warning", markup=False)
+            return
         text = self._text()
 
         def write() -> None:

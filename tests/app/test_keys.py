@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 
 from gputui.app.app import GputuiApp
 from gputui.app.keymap import CONTEXTS
@@ -513,15 +514,20 @@ async def test_a_finding_about_another_service_is_said_to_be_elsewhere(room: Loc
         await shows(pilot, "▲ elsewhere: ai-rerank needs")
 
 
+async def type_gpus(pilot: Pilot[None], room: LocalControlRoom, gpus: str) -> None:
+    """For the notebook, which has GPU 7."""
+    await select(pilot, room, "notebook")
+    await pilot.press("enter")
+    await shows(pilot, "GPUs in order")
+    await pilot.press("end", "ctrl+u", *gpus)
+    await press_and_adopt(pilot, "enter")
+    await shows(pilot, f"7 → {gpus}")
+
+
 async def test_gpus_are_typed_as_a_run(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
-        await select(pilot, room, "notebook")
-        await pilot.press("enter")
-        await shows(pilot, "GPUs in order")
-        await pilot.press("end", "ctrl+u", *"2-4")
-        await press_and_adopt(pilot, "enter")
-        await shows(pilot, "7 → 2-4")
+        await type_gpus(pilot, room, "2-4")
 
 
 async def test_each_press_changes_how_the_gpus_look(room: LocalControlRoom) -> None:
@@ -543,12 +549,7 @@ def gpu_lines(app: GputuiApp) -> int:
 async def test_a_service_is_found_by_a_gpu_within_a_run(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
-        await select(pilot, room, "notebook")
-        await pilot.press("enter")
-        await shows(pilot, "GPUs in order")
-        await pilot.press("end", "ctrl+u", *"2-4")
-        await press_and_adopt(pilot, "enter")
-        await shows(pilot, "7 → 2-4")
+        await type_gpus(pilot, room, "2-4")
         await pilot.press("slash", *"[^,]3 4", "enter")
         await shows(pilot, "1 of 6 services")
 
@@ -573,16 +574,6 @@ async def test_a_finding_is_not_told_twice_where_all_are_listed(room: LocalContr
         await until(pilot, lambda: not line.region.height)
         await pilot.press("p")
         await until(pilot, lambda: bool(line.region.height))
-
-
-async def test_a_screenful_of_rows_is_one_key(room: LocalControlRoom) -> None:
-    app = app_of(room)
-    async with app.run_test(size=SIZE) as pilot:
-        table = app.screen.query("ServiceTable").only_one(RowTable)
-        await pilot.press("g", "pagedown")
-        await until(pilot, lambda: table.cursor_row > 0)
-        await pilot.press("pageup")
-        await until(pilot, lambda: table.cursor_row == 0)
 
 
 async def test_a_digit_without_a_gpu_is_told(room: LocalControlRoom) -> None:

@@ -15,7 +15,10 @@ from gputui.domain.gpu import GpuInventory, Reading
 from gputui.domain.text import clean
 
 OPEN = "\x1b[?1049h\x1b[?25l"
-LEAVE = "\x1b[2J\x1b[H\x1b[?25h\x1b[?1049l"
+CLEARED = "\x1b[0m\x1b[2J\x1b[H"
+"""For terminals without a second screen, such as mosh and the Linux console, where the picture would stay and be
+written over; on others it is not seen."""
+LEAVE = f"{CLEARED}\x1b[?25h\x1b[?1049l"
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 BLOCKED_S = 0.5
 """How long it waits at most for a terminal that takes nothing."""

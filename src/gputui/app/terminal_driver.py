@@ -2,15 +2,14 @@
 
 from textual.drivers.linux_driver import LinuxDriver
 
+from gputui.app.first_lines import CLEARED
+
 WAITING_WRITES = 6
 """Writes that may wait before frames are dropped; a frame is three of them where the terminal knows synchronized
 output (DEC mode 2026), else one."""
 MOST_WAITING = 15
 """Writes that may wait of any kind: bells, titles, notifications. Textual lets thirty wait and then waits itself, so
 that no key and no signal would count any more."""
-CLEARED = "\x1b[0m\x1b[2J\x1b[H"
-"""For terminals without a second screen, such as mosh and the Linux console, where the picture would stay and be
-written over; on others it is not seen."""
 
 
 class TerminalDriver(LinuxDriver):

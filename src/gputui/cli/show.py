@@ -15,6 +15,7 @@ from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.log import LogLine, LogWindow
 from gputui.domain.service import Service, called
 from gputui.domain.snapshot import Snapshot
+from gputui.domain.text import with_fix
 from gputui.domain.units import gib
 
 FIRST_LOOK_S = 6.0
@@ -256,10 +257,7 @@ def doctor(room: ControlRoom, arguments: argparse.Namespace) -> int:
         marks = {"ok": "✓", "warning": "▲", "error": "✗", "unknown": "?"}
         width = max(len(check.name) for check in found)
         for check in found:
-            say(
-                f" {marks[check.state]} {check.name.ljust(width)}  {check.text}"
-                + (f" — {check.fix}" if check.fix else "")
-            )
+            say(f" {marks[check.state]} {check.name.ljust(width)}  {with_fix(check.text, check.fix)}")
     return 1 if any(check.state == "error" for check in found) else 0
 
 

@@ -1,6 +1,6 @@
 """Errors that a person gets to read: what happened in one line, what to do in another."""
 
-from gputui.domain.text import clean
+from gputui.domain.text import clean, with_fix
 
 
 class GputuiError(Exception):
@@ -16,7 +16,7 @@ class GputuiError(Exception):
     @property
     def line(self) -> str:
         """Both in one line."""
-        return f"{self.what} — {self.fix}" if self.fix else self.what
+        return with_fix(self.what, self.fix)
 
 
 class UsageError(GputuiError):

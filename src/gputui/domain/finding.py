@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gputui.domain.service import Edit
+from gputui.domain.text import with_fix
 
 Severity = Literal["refusal", "error", "warning", "info"]
 
@@ -33,4 +34,4 @@ class Finding:
     @property
     def line(self) -> str:
         """What was noticed and how to put it right, in one line."""
-        return f"{self.text} — {self.fix}" if self.fix else self.text
+        return with_fix(self.text, self.fix)

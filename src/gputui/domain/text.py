@@ -42,6 +42,11 @@ def clean(text: str, limit: int = LINE_LIMIT) -> str:
     return _CONTROL.sub(_picture, text.replace("\t", " ").replace("\r\n", " ").replace("\n", " "))
 
 
+def with_fix(what: str, fix: str | None) -> str:
+    """What is wrong and how to put it right, in one line."""
+    return f"{what} — {fix}" if fix else what
+
+
 def clean_log_line(raw: bytes) -> str:
     """A log line as text: invalid UTF-8 replaced, tabs expanded, and of a progress bar only its last state."""
     head = raw[: LINE_LIMIT * 4] if b"\r" not in raw else raw

@@ -6,6 +6,7 @@ from gputui.app.widgets.hanging_lines import HangingLines, Marked
 from gputui.domain.finding import MARKS, SEVERITIES, Finding
 from gputui.domain.service import Service
 from gputui.domain.snapshot import Snapshot
+from gputui.domain.text import with_fix
 
 
 class FindingLine(HangingLines):
@@ -19,8 +20,7 @@ class FindingLine(HangingLines):
         """Take in new values."""
         lines: list[Marked] = []
         if snapshot.engine.info is None and not snapshot.engine.pending:
-            text = f"monitoring only: {snapshot.engine.reason}"
-            text += f" — {snapshot.engine.fix}" if snapshot.engine.fix else ""
+            text = with_fix(f"monitoring only: {snapshot.engine.reason}", snapshot.engine.fix)
             lines.append((Run(" ▲ ", "finding"), (Run(text, "finding"),)))
         grave = [one for one in snapshot.findings if one.severity != "info"]
         own = [one for one in grave if service is not None and one.service == service.name]

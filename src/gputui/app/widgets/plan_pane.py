@@ -6,6 +6,7 @@ from textual.containers import VerticalScroll
 from gputui.app.ages import duration_text
 from gputui.app.lines import Run
 from gputui.app.plan_words import short_uuids
+from gputui.app.widgets.finding_line import marked
 from gputui.app.widgets.hanging_lines import HangingLines, Marked
 from gputui.domain.plan import Plan, Step
 from gputui.domain.snapshot import EngineStatus
@@ -25,7 +26,7 @@ class PlanPane(VerticalScroll, can_focus=True):
     def show(self, plan: Plan) -> None:
         """Take in a new plan."""
         blocking = [one for one in plan.findings if one.severity in ("error", "refusal")]
-        lines: list[Marked] = [(Run(" ✗ ", "lost"), (Run(one.line, "lost"),)) for one in blocking]
+        lines = [marked(one) for one in blocking]
         for number, step in enumerate(plan.doing, start=1):
             lines.append((Run(f" {number} "), (Run(f"{step.action} {step.name}", "title"), Run(f"  {_why(step)}"))))
             lines += [(Run("     "), (Run(short_uuids(line), "dim"),)) for line in step.diff]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -39,6 +40,24 @@ main()
 """The screen takes so long to load, and then cannot be."""
 
 
+@pytest.fixture
+def ends() -> Iterator[tuple[int, int]]:
+    """A terminal of 24 rows and 80 columns: where what is written is read, and the terminal itself."""
+    reader, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    yield reader, terminal
+    os.close(reader)
+    os.close(terminal)
+
+
+def read_until(reader: int, what: bytes) -> bytes:
+    """A terminal's reader gets what was written in pieces of any size."""
+    raw = b""
+    while what not in raw and select.select([reader], [], [], 20.0)[0]:
+        raw += os.read(reader, 65536)
+    return raw
+
+
 def test_a_gpu_is_a_line_of_its_values() -> None:
     (line,) = first_lines(GpuInventory(gpus=(GPU,)), [READING])
     assert line.split() == ["0", "H100", "80GB", "51/80", "GiB", "93%", "61", "C", "412/700W"]
@@ -62,22 +81,15 @@ def test_gpus_are_drawn_before_the_screen_and_one_that_fails_leaves_the_terminal
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP"])
-def test_ended_before_the_screen_is_there_the_terminal_is_whole(how: str) -> None:
-    reader, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+def test_ended_before_the_screen_is_there_the_terminal_is_whole(how: str, ends: tuple[int, int]) -> None:
+    reader, terminal = ends
     before = termios.tcgetattr(terminal)
     with started(SCREEN_FAILS.format(seconds=60), terminal) as process:
-        raw = os.read(reader, 65536)
-        while b"H100" not in raw:
-            raw += os.read(reader, 65536)
+        read_until(reader, b"H100")
         process.send_signal(getattr(signal, how))
         assert process.wait(10) == 0
-    while select.select([reader], [], [], 1.0)[0]:
-        raw += os.read(reader, 65536)
-    assert raw.endswith(b"\x1b[2J\x1b[H\x1b[?25h\x1b[?1049l")
+    assert read_until(reader, b"\x1b[?1049l").endswith(b"\x1b[2J\x1b[H\x1b[?25h\x1b[?1049l")
     assert termios.tcgetattr(terminal) == before
-    os.close(reader)
-    os.close(terminal)
 
 
 def started(script: str, terminal: int) -> "subprocess.Popen[bytes]":
@@ -107,15 +119,13 @@ def test_a_screen_that_fails_before_it_has_the_terminal_leaves_it_whole(what: st
     assert session.status() == code
 
 
-def test_a_terminal_that_takes_nothing_does_not_keep_it_alive() -> None:
-    reader, terminal = pty.openpty()
+def test_a_terminal_that_takes_nothing_does_not_keep_it_alive(ends: tuple[int, int]) -> None:
+    _, terminal = ends
     fill(terminal)
     with started(SCREEN_FAILS.format(seconds=60), terminal) as process:
         time.sleep(2.0)
         process.terminate()
         assert process.wait(10) in (0, -signal.SIGTERM)
-    os.close(reader)
-    os.close(terminal)
 
 
 def fill(terminal: int) -> None:
@@ -134,14 +144,11 @@ def test_keys_are_not_echoed_over_the_lines() -> None:
     assert session.status() == 1
 
 
-def test_a_name_with_control_characters_cannot_move_the_cursor() -> None:
-    reader, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+def test_a_name_with_control_characters_cannot_move_the_cursor(ends: tuple[int, int]) -> None:
+    reader, terminal = ends
     hostile = replace(READING, gpu=replace(GPU, name="H100\x1b[2J\x9b31m\x07"))
     with FirstLines(terminal, "gputui", lambda: (GpuInventory(gpus=(GPU,)), [hostile])) as first:
         first.draw()
-        raw = os.read(reader, 65536)
+        raw = read_until(reader, b"\x1b[J")
     assert b"H100" in raw
     assert b"[2J" not in raw and b"\x07" not in raw and b"\x9b" not in raw
-    os.close(reader)
-    os.close(terminal)

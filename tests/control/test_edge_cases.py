@@ -51,6 +51,16 @@ def test_container_restart_fails_and_the_old_one_is_back(open_room: Opening) -> 
     assert room.revisions()[1].reason == "as found", "and there is a revision to go back to"
 
 
+def test_a_plan_names_the_revision_that_it_is_going_to_be(open_room: Opening) -> None:  # noqa: F811
+    room = open_room()
+    rerank = next(one.key for one in room.snapshot().services if one.name == "ai-rerank")
+    for gpus in ("3", "6"):
+        room.edit([rerank], TypedEdit(gpus=gpus), adopt=True)
+        planned = room.plan().revision
+        assert room.save("move it").revision == planned
+    assert room.plan().revision == planned
+
+
 def test_config_file_write_fails_and_nothing_is_saved(tmp_path: Path) -> None:
     store = Store(tmp_path)
     project = ComposeProject(name="ai", files=("/nonexistent/compose.yml",), directory="/nonexistent")

@@ -298,14 +298,13 @@ class LocalControlRoom:
         from gputui.planning.plan import make_plan  # noqa: PLC0415
 
         snapshot = seen or self.snapshot()
-        revision = snapshot.draft.saved.revision + (1 if snapshot.draft.changed else 0)
         if snapshot.engine.info is None:
-            return Plan(revision=revision)  # what runs is not known
+            return Plan(revision=snapshot.draft.revision)  # what runs is not known
         return make_plan(
             snapshot.services,
             snapshot.inventory.gpus,
             snapshot.findings,
-            revision=revision,
+            revision=snapshot.draft.revision,
             only=only,
             refresh=refresh,
             containers=self._sampler.containers,

@@ -5,6 +5,10 @@ from dataclasses import dataclass, replace
 from gputui.domain.service import Edit, ServiceKey
 
 
+AS_FOUND = 1
+"""The first revision: what was found before anything was saved."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """A service's GPUs in the operator's order (UUIDs).
@@ -66,6 +70,11 @@ class Draft:
         saved = {item.key: item for item in self.saved.items}
         current = {item.key: item for item in self.current.items}
         return tuple(sorted(key for key in saved.keys() | current.keys() if saved.get(key) != current.get(key)))
+
+    @property
+    def revision(self) -> int:
+        """The saved one, or that which the draft is going to be; what was found is saved before the first."""
+        return max(self.saved.revision, AS_FOUND) + 1 if self.changed else self.saved.revision
 
     def edited(self, assignment: Assignment) -> "Draft":
         """With this assignment; the draft before it can be come back to."""

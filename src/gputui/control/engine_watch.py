@@ -12,7 +12,7 @@ from gputui.domain.text import clean
 from gputui.planning.mechanism import with_evidence
 
 POLL_S = 2.0
-PAUSE_S = 0.3
+PAUSE_S = 1.0
 """From one look to the next, however much happens: an apply alone makes a hundred events."""
 
 

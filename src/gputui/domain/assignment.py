@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 from gputui.domain.service import Edit, ServiceKey
 
-
 AS_FOUND = 1
 """The first revision: what was found before anything was saved."""
 

@@ -1,6 +1,7 @@
 """The state database: one SQLite file, the truth about assignments and applies."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -56,6 +57,8 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # Threads that wait for SQLite's own lock sleep between their tries, and longer each time.
+        self._writer = threading.RLock()
         with suppress(OSError):
             if not path.exists():
                 path.touch(mode=0o660)
@@ -108,7 +111,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A connection inside a transaction that is committed at the end, or rolled back by an exception."""
-        with self._errors(), closing(self._connect()) as connection:
+        with self._writer, self._errors(), closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection

@@ -7,6 +7,8 @@ from gputui.domain.container import GPU_VARIABLES, ContainerSpec
 from gputui.domain.text import clean, mask_command, mask_secret
 
 OWN_LABELS = "io.gputui."
+OF_THE_CLIENT = ("AttachStdin", "AttachStdout", "AttachStderr")
+"""What `docker run` itself was to be connected to, which is nothing of the container."""
 _SHOWN = 120
 
 
@@ -39,7 +41,7 @@ def kept(spec: ContainerSpec) -> str:
 
 
 def _fields(spec: ContainerSpec) -> dict[str, Any]:
-    body = dict(spec.body)
+    body = {name: value for name, value in spec.body.items() if name not in OF_THE_CLIENT}
     host = dict(body.pop("HostConfig", None) or {})
     host.pop("DeviceRequests", None)
     networking = body.pop("NetworkingConfig", None) or {}

@@ -504,6 +504,24 @@ async def test_what_speaks_against_an_apply_stands_before_its_steps(room: LocalC
         await shows(pilot, "↑↓ more")
 
 
+async def test_a_service_is_made_anew_as_its_compose_file_says(open_room: Opening, tmp_path: Path) -> None:
+    path = tmp_path / "compose.yaml"
+    path.write_text("name: ai\nservices:\n  ai-rerank:\n    image: ai/rerank:3\n")
+    room = open_room(files=[path])
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await select(pilot, room, "notebook")
+        await pilot.press("R")
+        await shows(pilot, "nothing to do: what runs is what the Compose")
+        await shows(pilot, "ai-rerank is not what its Compose file says: image — R, or")
+        await select(pilot, room, "ai-rerank")
+        await pilot.press("R")
+        await shows(pilot, "Carry this out?", "ai/rerank:2", "ai/rerank:3")
+        await pilot.press("y")
+        await shows(pilot, "✓ done")
+        await until(pilot, lambda: getattr(service(room, "ai-rerank").container, "image", "") == "ai/rerank:3")
+
+
 async def test_a_finding_about_another_service_is_said_to_be_elsewhere(room: LocalControlRoom) -> None:
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:

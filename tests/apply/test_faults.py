@@ -74,15 +74,16 @@ def server() -> SimulatedEngine:
     )
 
 
-def move(engine: SimulatedEngine, key: ServiceKey = KEY) -> Transaction:
-    """With nothing to settle, so that the number of calls does not depend on the clock."""
-    old = engine.inspect("svc")
+def move(engine: SimulatedEngine, key: ServiceKey = KEY, file: ContainerSpec | None = None) -> Transaction:
+    """With nothing to settle, so that the number of calls does not depend on the clock; made anew of what is in the
+    `file`, if that is given."""
     step = Step(
-        action="recreate", service=key, name="svc", cause="moved", container_id=old.id,
+        action="recreate", service=key, name="svc", cause="moved", container_id=engine.inspect("svc").id,
         view=container_view(HOST, [HOST[1].uuid]),
     )  # fmt: skip
     plan = Plan(revision=1, steps=(step,))
-    ground = Ground(spec=engine.spec("svc"), running=True)
+    old = engine.spec("svc")
+    ground = Ground(spec=file or old, old=old, running=True)
     return make_transaction(plan, {key: ground}, None, terms(settle_s=0))
 
 
@@ -255,6 +256,23 @@ def test_a_new_container_that_goes_at_the_last_moment_does_not_cost_the_old_one(
     result, _, _, _ = carry_out(tmp_path, engine, move(engine), fault)
     assert result == "rolled_back"
     assert engine.inspect("svc").id == identity
+    assert_whole(engine, result)
+
+
+def test_what_is_made_of_its_file_is_put_back_as_it_was_where_the_old_container_is_gone(tmp_path: Path) -> None:
+    engine = server()
+    identity = engine.inspect("svc").id
+    file = ContainerSpec(name="svc", body={"Image": "image:2", "HostConfig": {}})
+
+    def fault(_number: int, name: str) -> str | None:
+        if name != "start" or identity not in {one.id for one in engine.containers()}:
+            return None
+        engine.remove(identity)
+        return "refused"
+
+    result, _, _, _ = carry_out(tmp_path, engine, move(engine, file=file), fault)
+    assert result == "rolled_back"
+    assert engine.inspect("svc").image == "image:1"
     assert_whole(engine, result)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from gputui.domain.container import LABEL_BUDGET
 from gputui.domain.errors import UsageError
-from gputui.domain.finding import Finding
+from gputui.domain.finding import DIFFERS, Finding
 from gputui.domain.plan import Plan
 from gputui.domain.service import Edit, Service
 from gputui.planning.plan import lifecycle_plan, make_plan
@@ -93,3 +93,18 @@ def test_restart_and_stop_by_name() -> None:
     assert actions(plan) == [("restart", "a")]
     again = lifecycle_plan([service("a", container=container("a", state="exited"))], HOST, ["a"], "stop", revision=1)
     assert actions(again) == []
+
+
+def test_what_a_file_says_otherwise_is_told_and_taken_in_when_that_is_asked_for() -> None:
+    differing = service("a", HOST[0], file_differences=("image",))
+    finding = Finding(severity="info", code=DIFFERS, text="a is not what its Compose file says", service="a")
+    told = plan_of(differing, findings=(finding,))
+    assert (actions(told), told.untaken) == ([], (finding,))
+    taken = make_plan([differing], HOST, (finding,), revision=1, refresh=True)
+    assert (actions(taken), taken.untaken) == ([("recreate", "a")], ())
+
+
+def test_services_that_nobody_adopted_are_made_of_their_file_only_by_name() -> None:
+    found = service("a", HOST[0], file_differences=("image",), adopted=False)
+    assert actions(make_plan([found], HOST, (), revision=1, refresh=True)) == []
+    assert actions(make_plan([found], HOST, (), revision=1, refresh=True, only=["a"])) == [("recreate", "a")]

@@ -8,7 +8,7 @@ from gputui.domain.container import ContainerSpec
 from gputui.domain.service import Edit
 from gputui.planning.argument_edit import with_argument
 from gputui.planning.container_view import container_view
-from gputui.planning.spec_edit import gib_down, with_edits, with_gpus
+from gputui.planning.spec_edit import gib_down, with_edits, with_gpus, with_volumes_of
 from tests.builders import gpu
 
 HOST = [gpu(index) for index in range(4)]
@@ -138,3 +138,29 @@ def test_arguments_change_where_they_stand_and_in_their_form() -> None:
     without = with_edits(edited, budget_mib=None, budget_env="X", edits=())
     assert without.body["Cmd"] == BODY["Cmd"], "taking an edit back restores what was there"
     assert without.body["Labels"] == BODY["Labels"]
+
+
+def volume(target: str, source: str | None = None) -> dict[str, Any]:
+    return {"Type": "volume", "Target": target, "ReadOnly": False} | ({"Source": source} if source else {})
+
+
+def mounts_made_of(host: dict[str, Any]) -> list[dict[str, Any]]:
+    """By a file that says this, in the place of a container with unnamed volumes at /asked, which it asked for, and at
+    /data, which its image has."""
+    body = {"Volumes": {"/data": {}}, "HostConfig": {"Mounts": [volume("/asked", "1a"), volume("/data", "2b")]}}
+    old = ContainerSpec(name="old", body=body)
+    return list(with_volumes_of(ContainerSpec(name="a", body={"HostConfig": host}), old).body["HostConfig"]["Mounts"])
+
+
+def test_volumes_without_a_name_are_those_of_the_container_before() -> None:
+    assert mounts_made_of({"Mounts": [volume("/asked")]}) == [volume("/asked", "1a"), volume("/data", "2b")]
+
+
+def test_a_volume_that_the_file_asks_for_no_more_is_not_kept() -> None:
+    assert mounts_made_of({}) == [volume("/data", "2b")]
+
+
+def test_what_the_file_says_of_a_place_counts_before_what_was_there() -> None:
+    assert mounts_made_of({"Binds": ["named:/data:rw"]}) == []
+    assert mounts_made_of({"Mounts": [volume("/data", "named")]}) == [volume("/data", "named")]
+    assert mounts_made_of({"Tmpfs": {"/data": ""}}) == []

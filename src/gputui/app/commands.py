@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from textual.content import Content
@@ -146,18 +147,22 @@ class Commands:
 
     async def apply(self) -> None:
         """Show all that would change, ask, save, and carry the plan out."""
+        await self._apply(self._room.plan, "what runs is what is assigned")
+
+    async def refresh(self, services: Sequence[Service]) -> None:
+        """The same, for these services as their Compose file says by now."""
+        names = [one.key.full_name for one in services]
+        await self._apply(lambda: self._room.plan(names, refresh=True), "what runs is what the Compose file says")
+
+    async def _apply(self, make_plan: Callable[[], Plan], nothing: str) -> None:
         if await self.finish_cut_off():
             return
         try:
             await in_thread(self._room.find_out)
-        except GputuiError as error:
-            self._told(error)
-            return
-        plan = self._room.plan()
-        if not plan.doing:
-            self._person.tell("nothing to do: what runs is what is assigned", "information")
-            return
-        try:
+            plan = make_plan()
+            if not plan.doing:
+                self._person.tell(f"nothing to do: {nothing}", "information")
+                return
             plan = await in_thread(lambda: self._room.preview(plan))
         except GputuiError as error:
             self._told(error)
@@ -175,7 +180,8 @@ class Commands:
         if choice is None:
             return
         layers = frozenset(step.service for step in plan.doing if choice == "k" and step.name in losing)
-        await self._launch(lambda: self._saved_plan(plan), "applied on the screen", layers, force=forced)
+        saved_plan = partial(self._saved_plan, make_plan, plan)
+        await self._launch(saved_plan, "applied on the screen", layers, force=forced)
 
     async def finish_cut_off(self) -> bool:
         """Whether there is an apply that was cut off; then it is asked what to do with it, and that is begun."""
@@ -198,14 +204,14 @@ class Commands:
             self._person.launched(number)
         return True
 
-    def _saved_plan(self, confirmed: Plan) -> Plan:
+    def _saved_plan(self, make_plan: Callable[[], Plan], confirmed: Plan) -> Plan:
         """The draft is saved, and what was confirmed is still what would be done.
 
         Raises:
             Conflict: something changed meanwhile.
         """
         self._room.save("edited on the screen")
-        plan = self._room.plan()
+        plan = make_plan()
         if not _is_same(plan, confirmed):
             raise Conflict("what is to be done changed while you looked", "look at the plan again, then apply")
         return plan

@@ -45,6 +45,7 @@ SERVICES: list[Binding] = [
     _key("F", "take_fix", "take fix", "draft.fix", "change the arguments as the finding under the table proposes"),
     _key("r", "lifecycle('restart')", "restart", "service.restart", "restart the service", show=True),
     _key("x", "stop_or_start", "stop/start", "service.stop", "stop the service, or start it"),
+    _key("R", "take_file", "refresh", "service.refresh", "make the service anew as its Compose file says by now"),
     _key("e", "shell", "shell", "service.shell", "a shell in the service's container"),
     _key("i", "inspect", "inspect", "service.inspect", "all that is known of the service"),
 ]
@@ -173,6 +174,6 @@ def is_one_of_digits(identity: str) -> bool:
 
 CHANGES = frozenset((
     "toggle_gpu", "edit", "strategies", "take_fix", "toggle_enabled", "undo", "redo", "save", "apply", "lifecycle",
-    "stop_or_start", "roll_back", "fall_back", "shell", "new_service", "signal", "cancel",
+    "stop_or_start", "take_file", "roll_back", "fall_back", "shell", "new_service", "signal", "cancel",
 ))  # fmt: skip
 """The actions that a person who may only look does not have."""

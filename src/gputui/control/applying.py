@@ -24,7 +24,7 @@ from gputui.planning.operations import Ground, Terms, make_transaction, new_spec
 from gputui.planning.run_command import run_command
 from gputui.planning.serving_address import loading_s, serving_probe
 from gputui.planning.spec_diff import kept, spec_diff
-from gputui.planning.spec_edit import with_namespaces
+from gputui.planning.spec_edit import with_namespaces, with_volumes_of
 
 RUNNING = ("running", "restarting", "paused")
 AT_ONCE = 8
@@ -108,11 +108,11 @@ class Applying:
         if step.action != "recreate" or step.view is None or step.container_id is None:
             return step
         ground = self._ground(step, service)
-        before = self._engine.spec(step.container_id) if step.from_file else ground.spec
         after = new_spec(step, ground.spec, revision=revision, operator=self._settings.operator, token="")
         layer = self._engine.layer(step.container_id)
         lost = layer_line(layer)
-        diff = (*step.diff, *spec_diff(before, after), kept(after), *((lost,) if lost else ()))
+        changes = spec_diff(ground.old, after) if ground.old else ()
+        diff = (*step.diff, *changes, kept(after), *((lost,) if lost else ()))
         return replace(step, diff=diff, layer=layer, command=run_command(after, self._program()))
 
     def _program(self) -> str:
@@ -163,7 +163,8 @@ class Applying:
             if step.action in ("create", "recreate"):
                 ground = replace(ground, labels=marks.labels(step, ground.spec, self._engine))
             if step.shares:
-                ground = replace(ground, spec=with_namespaces(ground.spec, names))
+                old = with_namespaces(ground.old, names) if ground.old else None
+                ground = replace(ground, spec=with_namespaces(ground.spec, names), old=old)
             if step.service in keep_layers and step.action == "recreate":
                 ground = replace(ground, layer_image=f"gputui/{_image_name(step.name)}:{token}")
             grounds[step.service] = ground
@@ -175,16 +176,17 @@ class Applying:
         if step.container_id is None:
             return Ground(spec=self.spec_from_file(step.service), probe=probe, loading_s=loading)
         container = self._engine.inspect(step.container_id)
-        spec = self._engine.spec(step.container_id)
+        spec = old = self._engine.spec(step.container_id)
         if step.from_file:
-            spec = replace(self.spec_from_file(step.service), name=spec.name)
+            spec = with_volumes_of(replace(self.spec_from_file(step.service), name=old.name), old)
         if probe is not None:
             # What does not answer from here now will not do so afterwards either, and is judged by running alone.
             proven = container.running and self._engine.socket is not None and answers(container, probe)
             probe = HttpProbe(port=probe.port, path=probe.path, proven=True) if proven else None
         return Ground(
-            spec=spec, running=container.state in RUNNING, steady=container.running, probe=probe, loading_s=loading
-        )
+            spec=spec, old=old, running=container.state in RUNNING, steady=container.running, probe=probe,
+            loading_s=loading,
+        )  # fmt: skip
 
     def spec_from_file(self, key: ServiceKey) -> ContainerSpec:
         """The spec of a service as its Compose file has it.

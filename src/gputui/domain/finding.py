@@ -13,6 +13,9 @@ SEVERITIES: tuple[Severity, ...] = ("refusal", "error", "warning", "info")
 MARKS = {"refusal": "✗", "error": "✗", "warning": "▲", "info": "·"}
 """The sign of each, on the screen and on the command line."""
 
+DIFFERS = "differs-from-file"
+"""The code of what a Compose file says otherwise than a container is."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:

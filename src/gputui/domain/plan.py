@@ -5,7 +5,7 @@ from typing import Literal
 
 from gputui.domain.capabilities import MechanismName
 from gputui.domain.container import Layer
-from gputui.domain.finding import Finding
+from gputui.domain.finding import DIFFERS, Finding
 from gputui.domain.service import Edit, ServiceKey
 
 StepAction = Literal["create", "recreate", "start", "stop", "restart", "none"]
@@ -75,6 +75,11 @@ class Plan:
         doing = {step.name for step in self.doing}
         grave = (one for one in self.findings if one.severity in ("error", "refusal"))
         return tuple(one for one in grave if one.service is None or one.service in doing)
+
+    @property
+    def untaken(self) -> tuple[Finding, ...]:
+        """What Compose files say by now and the plan leaves as it runs."""
+        return tuple(one for one in self.findings if one.code == DIFFERS)
 
     @property
     def doing(self) -> tuple[Step, ...]:

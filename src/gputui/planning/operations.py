@@ -45,8 +45,8 @@ UNDO_STOP_TIMEOUT_S = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What a step starts from: the spec of its present container, or, for one that is created, that of its Compose
-    file.
+    """What a step starts from. `spec` is what a new container is made of: that of the present one, or what the Compose
+    file says; `old` makes the present container again, if there is one.
 
     `running`: the container counts as running; `steady`: without being restarted again and again. `probe` is where it
     answers once it serves, `loading_s` how long it may take until then. `layer_image`: what it wrote outside its
@@ -55,6 +55,7 @@ class Ground:
     """
 
     spec: ContainerSpec
+    old: ContainerSpec | None = None
     running: bool = False
     steady: bool = True
     probe: HttpProbe | None = None
@@ -94,7 +95,7 @@ def make_transaction(
                 operations=_operations(step, ground, plan.revision, project, terms),
                 after=tuple(places[key] for key in step.after if key in places),
                 old_id=step.container_id,
-                old_spec=ground.spec if ground and step.container_id else None,
+                old_spec=ground.old if ground else None,
             )
         )
     return Transaction(
@@ -105,7 +106,7 @@ def make_transaction(
 def _operations(
     step: Step, ground: Ground | None, revision: int, project: ComposeProject | None, terms: Terms
 ) -> tuple[Operation, ...]:
-    old = ground.spec if ground else None
+    old = ground.old if ground else None
     if step.action == "stop":
         stop = Stop(part="old", timeout_s=_stop_timeout(old))
         back = PutBack(steady=ground.steady if ground else True)
@@ -128,7 +129,8 @@ def _operations(
     )
     if step.action == "create":
         return (*_ensured(new, project), *_made(new, step.view, "prepare", terms), *_launched(step, ground, terms))
-    return _recreated(step, ground, new, terms)
+    ensured = _ensured(new, project) if step.from_file else ()
+    return (*ensured, *_recreated(step, ground, new, terms))
 
 
 def new_spec(step: Step, spec: ContainerSpec, *, revision: int, operator: str, token: str) -> ContainerSpec:
@@ -212,9 +214,9 @@ def _ensured(spec: ContainerSpec, project: ComposeProject | None) -> tuple[Opera
 def _recreated(step: Step, ground: Ground, new: ContainerSpec, terms: Terms) -> tuple[Operation, ...]:
     """The new container is made beside the old one, takes its place, and only when it is seen to run with its GPUs
     the old one goes. GPU memory cannot be held twice, so the old one is stopped before the new one starts."""
-    assert step.view is not None and step.container_id is not None
-    old, short = ground.spec, step.container_id[:12]
-    name = lasting_name(old.name)  # a suffix that was left behind is not stacked on
+    assert step.view is not None and step.container_id is not None and ground.old is not None
+    short = step.container_id[:12]
+    name = lasting_name(ground.old.name)  # a suffix that was left behind is not stacked on
     new_name, old_name = f"{name}.new-{short}", f"{name}.old-{short}"
     operations: list[Operation] = []
     if ground.layer_image:
@@ -226,7 +228,7 @@ def _recreated(step: Step, ground: Ground, new: ContainerSpec, terms: Terms) -> 
     phase: Phase = "launch" if step.shares else "prepare"
     made = _made(new.named(name if step.shares else new_name), step.view, phase, terms)
     operations += () if step.shares else made
-    operations += _released(ground, old_name, name, step.holds)
+    operations += _released(ground, ground.old, old_name, name, step.holds)
     if step.shares:
         operations += made
     else:
@@ -241,9 +243,8 @@ def _recreated(step: Step, ground: Ground, new: ContainerSpec, terms: Terms) -> 
     return tuple(operations)
 
 
-def _released(ground: Ground, old_name: str, name: str, holds: tuple[str, ...]) -> list[Operation]:
+def _released(ground: Ground, old: ContainerSpec, old_name: str, name: str, holds: tuple[str, ...]) -> list[Operation]:
     """The old container has let go of its GPUs and of its name."""
-    old = ground.spec
     operations = []
     if ground.running:
         stop = Stop(part="old", timeout_s=_stop_timeout(old))

@@ -7,7 +7,7 @@ from typing import Literal
 from gputui.domain.capabilities import MECHANISM_TITLES, NOTHING_KNOWN, HostAccess
 from gputui.domain.container import LABEL_BUDGET, LABEL_EDITS, Container
 from gputui.domain.errors import GputuiError, UsageError
-from gputui.domain.finding import Finding
+from gputui.domain.finding import DIFFERS, Finding
 from gputui.domain.gpu import Gpu, labels_of
 from gputui.domain.plan import ContainerView, Plan, Step, StepAction
 from gputui.domain.service import Service, ServiceKey, called
@@ -49,8 +49,7 @@ def make_plan(
                 steps[service.key] = _refreshed(steps[service.key], service, gpus, access)
     steps = _with_dependants(steps, services, gpus, access)
     chosen = [service for service in services if service.key in steps]
-    names = {service.name for service in chosen if service.adopted or service.container is None}
-    relevant = tuple(one for one in findings if one.service in names or one.service is None)
+    relevant = _relevant(findings, chosen, steps)
     relevant += cut_off([one for one in steps.values() if one.action == "recreate"], services, containers, relevant)
     made = {key for key, step in steps.items() if step.action in ("create", "recreate") and step.view is None}
     known = {(one.code, one.service) for one in relevant}
@@ -129,6 +128,17 @@ def _step(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> Step:
         holds=_holds(service),
         depends_on=_dependencies(service),
         down_s=start_s(service),
+    )
+
+
+def _relevant(
+    findings: Sequence[Finding], chosen: Sequence[Service], steps: Mapping[ServiceKey, Step]
+) -> tuple[Finding, ...]:
+    """What is said of services that are gputui's or are to be made; and of each that stays other than its file says."""
+    ours = {service.name for service in chosen if service.adopted or service.container is None}
+    stays = {service.name for service in chosen if not steps[service.key].from_file}
+    return tuple(
+        one for one in findings if one.service is None or one.service in (stays if one.code == DIFFERS else ours)
     )
 
 

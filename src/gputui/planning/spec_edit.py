@@ -148,6 +148,24 @@ def with_namespaces(spec: ContainerSpec, names: Mapping[str, str]) -> ContainerS
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
 
 
+def with_volumes_of(spec: ContainerSpec, old: ContainerSpec) -> ContainerSpec:
+    """The spec of a Compose file with the volumes without a name that the container has which it replaces, as Compose
+    keeps them: where the file asks for one, and where the image has one and the file says nothing of that place."""
+    body = copy.deepcopy(dict(spec.body))
+    host = body.setdefault("HostConfig", {})
+    before = (old.body.get("HostConfig") or {}).get("Mounts") or []
+    present = {mount["Target"]: mount for mount in before if mount.get("Type") == "volume" and mount.get("Source")}
+    mounts = list(host.get("Mounts") or [])
+    for place, mount in enumerate(mounts):
+        if mount.get("Type") == "volume" and not mount.get("Source") and mount["Target"] in present:
+            mounts[place] = {**mount, "Source": present[mount["Target"]]["Source"]}
+    said = {str(bind).split(":")[1] for bind in host.get("Binds") or []}
+    said |= {str(mount.get("Target")) for mount in mounts} | set(host.get("Tmpfs") or {})
+    mounts += [present[place] for place in old.body.get("Volumes") or {} if place in present and place not in said]
+    host["Mounts"] = mounts
+    return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
+
+
 def with_image(spec: ContainerSpec, image: str) -> ContainerSpec:
     """The spec with another image."""
     return ContainerSpec(name=spec.name, body={**spec.body, "Image": image}, networks=spec.networks)

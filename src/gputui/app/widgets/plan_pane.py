@@ -32,7 +32,7 @@ class PlanPane(VerticalScroll, can_focus=True):
             lines += [(Run("     "), (Run(short_uuids(line), "dim"),)) for line in step.diff]
         if not plan.doing:
             lines.append(_dim("nothing to do: what runs is what is assigned"))
-        self._say(lines)
+        self._say([*lines, *(marked(one) for one in plan.untaken)])
 
     def _say(self, lines: list[Marked]) -> None:
         self.query_one(HangingLines).say(lines)

@@ -184,6 +184,12 @@ class Services(Vertical):
             self.action_lifecycle("stop" if any(one.running for one in self.table.targets) else "start")
 
     @work(group="command")
+    async def action_take_file(self) -> None:
+        """Make them anew as their Compose file says."""
+        if self.table.targets:
+            await self._commands.refresh(self.table.targets)
+
+    @work(group="command")
     async def action_shell(self) -> None:
         """A shell in the service's container."""
         if self.selected is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gputui.domain.container import Container
-from gputui.domain.finding import Finding, Severity
+from gputui.domain.finding import DIFFERS, Finding, Severity
 from gputui.domain.plan import Step
 from gputui.domain.service import Service
 from gputui.planning.findings.about import about
@@ -51,8 +51,10 @@ def differs_from_file(services: Sequence[Service]) -> list[Finding]:
     for service in services:
         if service.file_differences:
             text = f"{service.name} is not what its Compose file says: {', '.join(service.file_differences)}"
-            fix = f"`gputui apply --refresh {service.name}` makes it anew from the file; otherwise it stays as it runs"
-            found.append(about(service, "differs-from-file", "info", text, fix))
+            fix = (
+                f"R, or `gputui apply --refresh {service.name}`, makes it anew from the file; it stays as it runs else"
+            )
+            found.append(about(service, DIFFERS, "info", text, fix))
     return found
 
 

@@ -16,7 +16,6 @@ from uuid import uuid4
 from gputui.containers.capabilities import capabilities_of, is_podman
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
 from gputui.containers.list_line import YOUNG_S, ListLine, list_line
-from gputui.containers.outside_look import names_in_dev
 from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec, EngineInfo, Layer
 from gputui.domain.errors import EngineError, GputuiError, NotFound, Refusal, Unreachable, UsageError
 from gputui.domain.log import LogWindow
@@ -302,25 +301,15 @@ class DockerEngine:
             return
 
     def device_nodes(self, ref: str) -> frozenset[str] | None:
-        """The nodes in its /dev, looked at from outside where that is allowed, else as a process inside lists them."""
-        names = self._dev_from_outside(ref) or self._dev_from_inside(ref)
-        return names and frozenset(f"/dev/{name}" for name in names if GPU_NODE.match(name))
+        """The nodes that `ls /dev` lists inside; an ordinary user cannot look from outside."""
 
-    def _dev_from_outside(self, ref: str) -> frozenset[str] | None:
-        try:
-            container = self.inspect(ref)
-        except EngineError:
-            return None
-        return None if container.pid is None else names_in_dev(container.id, container.pid)
-
-    def _dev_from_inside(self, ref: str) -> frozenset[str] | None:
         for _ in range(EXEC_TRIES):
             code, output = self._exec(ref, ["ls", "/dev"])
             if code != 0:
                 return None
             names = output.decode(errors="replace").split()
             if names:  # there is always something in /dev; Docker 20.10 now and then loses all that was printed
-                return frozenset(names)
+                return frozenset(f"/dev/{name}" for name in names if GPU_NODE.match(name))
         return None
 
     def driver_fault(self, ref: str) -> str | None:

@@ -65,6 +65,15 @@ def test_the_past_is_cut_into_equal_parts_that_move_rarely() -> None:
     assert resampled(later, lambda one: one.utilization_percent, 10, span_s=100.0)[-7:-1] == parts[-6:]
 
 
+@pytest.mark.parametrize("width", [27, 40, 120])
+def test_the_card_of_a_mig_instance_says_where_the_rest_is_told(width: int) -> None:
+    instance = replace(GPU, uuid="MIG-1", instance=2, parent_uuid=GPU.uuid)
+    lines = card(CardView(reading=replace(READING, gpu=instance), memory=None), width)
+    assert {width_of(line) for line in lines} == {width}
+    assert "n/a" not in text_of(lines[0]) + text_of(lines[2])
+    assert "load, heat, watts: GPU" in text_of(lines[2])
+
+
 @pytest.mark.parametrize("width", [27, 40, 60, 120])
 @pytest.mark.parametrize("state", ["ok", "stale", "lost", "unknown"])
 def test_a_card_keeps_to_its_width_whatever_is_known(width: int, state: GpuState) -> None:

@@ -30,7 +30,7 @@ def test_every_scenario_is_a_whole_server_with_nothing_to_do(scenario: str) -> N
 
 
 def test_the_workstation_is_that_of_its_design() -> None:
-    gpus = as_json("--demo=workstation", "gpus")["gpus"]
+    gpus = as_json("--demo", "workstation", "gpus")["gpus"]
     assert [(one["name"], one["memory_total_mib"]) for one in gpus] == [
         ("NVIDIA RTX A5500", 24564),
         ("NVIDIA RTX A400", 4094),

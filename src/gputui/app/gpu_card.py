@@ -160,13 +160,17 @@ def card(view: CardView, width: int) -> tuple[Line, ...]:
     reading = view.reading
     frame = "lost" if reading.state == "lost" else "over" if view.warning else "frame"
     inner = width - 4
-    state = temperature(reading) if reading.state == "ok" else Run(reading.state.upper(), "lost")
     unified = "unified memory " if reading.gpu.unified_memory else ""
     title = f" {reading.gpu.label} {short_name(reading.gpu.name)} {unified}"
-    room = max(4, width - 4 - width_of((state,)) - 3)
+    corner: Line = (Run("─╮", frame),)
+    if reading.state != "ok":
+        corner = (Run(" ", frame), Run(reading.state.upper(), "lost"), Run(" ╮", frame))
+    elif not _is_part(reading):
+        corner = (Run(" ", frame), temperature(reading), Run(" ╮", frame))
+    room = max(4, width - 2 - width_of(corner))
     title = title if len(title) <= room else title[: room - 1] + "…"
-    dashes = max(1, width - 4 - len(title) - width_of((state,)))
-    top = (Run("╭", frame), Run(title, "title"), Run("─" * dashes + " ", frame), state, Run(" ╮", frame))
+    dashes = max(1, width - 1 - len(title) - width_of(corner))
+    top = (Run("╭", frame), Run(title, "title"), Run("─" * dashes, frame), *corner)
     bodies = _lost_lines(view, inner) if reading.state in ("lost", "unknown") else _lines(view, inner)
     note, grave = _note(view)
     bottom_text = f" {'▲ ' if grave else ''}{note} " if note else ""
@@ -204,6 +208,15 @@ def _lines(view: CardView, inner: int) -> tuple[Line, ...]:
     reading = view.reading
     numbers = amounts(reading).rjust(6)
     bar = memory_bar(view.memory, reading.memory_total_mib, inner - len(numbers) - 1)
+    return ((*bar, Run(f" {numbers}")), _history(view, inner), holders(view, inner))
+
+
+def _history(view: CardView, inner: int) -> Line:
+    """How busy it was, and, where there is room or nothing else is told, how full its memory was."""
+    reading = view.reading
+    if _is_part(reading):
+        told = f"load, heat, watts: GPU {reading.gpu.label.partition(':')[0]}"
+        return (Run(_graph(view.filled, max(0, inner - len(told) - 1)), "service"), Run(f" {told}", "dim"))
     watts = power(reading).rjust(8)
     busy = utilization(reading)
     room = max(0, inner - len(busy) - len(watts) - 2)
@@ -212,7 +225,12 @@ def _lines(view: CardView, inner: int) -> tuple[Line, ...]:
         half = (room - 1) // 2
         memory = Run(_graph(view.filled, half), "service")
         graphs = (memory, Run(" " * (room - 2 * half)), Run(_graph(view.busy, half), "graph"), Run(f" {busy}"))
-    return ((*bar, Run(f" {numbers}")), (*graphs, Run(f" {watts}", "dim")), holders(view, inner))
+    return (*graphs, Run(f" {watts}", "dim"))
+
+
+def _is_part(reading: Reading) -> bool:
+    """Whether it is a MIG instance, of which NVML tells the memory alone."""
+    return reading.gpu.parent_uuid is not None and reading.utilization_percent is None
 
 
 def _graph(values: Sequence[int | None], width: int) -> str:

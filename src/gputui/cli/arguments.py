@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 from gputui import __version__
@@ -16,6 +16,8 @@ SHOWS = ("gpus", "services", "processes", "findings", "status")
 class _Parser(argparse.ArgumentParser):
     """Errors in two lines: what, and what to do."""
 
+    verbs: Collection[str] = ()
+
     def error(self, message: str) -> NoReturn:
         message = message.replace(", 'carry-out'", "")  # a verb that is not meant for people
         sys.stderr.write(f"gputui: {message}\ngputui: see `{self.prog} --help`\n")
@@ -24,9 +26,8 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The parsed command line; exits with 2 where it is wrong."""
-    # `--demo` takes a value only with "=", so that a verb may follow it.
-    words = ["--demo=" if word == "--demo" else word for word in arguments]
     parser = _parser()
+    words = _with_scenario(arguments, parser.verbs)
     asked = os.environ.get("GPUTUI_MECHANISM")
     if asked and asked not in MECHANISMS:
         parser.error(f"GPUTUI_MECHANISM={asked!r} is none of {', '.join(MECHANISMS)}")
@@ -35,7 +36,20 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parsed
 
 
-def _parser() -> argparse.ArgumentParser:
+def _with_scenario(arguments: Sequence[str], verbs: Collection[str]) -> list[str]:
+    """`--demo` has a value where what follows it is neither an option nor a verb."""
+    words: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--demo":
+            is_named = rest and not rest[0].startswith("-") and rest[0] not in verbs
+            word = f"--demo={rest.pop(0) if is_named else ''}"
+        words.append(word)
+    return words
+
+
+def _parser() -> _Parser:
     parser = _Parser(
         prog="gputui",
         description="See every GPU of a shared server live, move services between GPUs, and apply it safely. "
@@ -55,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=MECHANISMS,
         help="how containers get their GPUs, whatever else would be chosen (also GPUTUI_MECHANISM)",
     )
-    add("--demo", metavar="SCENARIO", help="a simulated server; --demo=NAME chooses which")
+    add("--demo", metavar="[SCENARIO]", help="a simulated server: h100-server, workstation, mixed-server, or a file")
     add("--readonly", action="store_true", help="only look")
     add("--theme", metavar="N", help="the screen's theme")
     add("--ascii", action="store_true", help="only ASCII signs on the screen")
@@ -64,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
     _add_shows(verbs)
     _add_changes(verbs)
+    parser.verbs = verbs.choices
     return parser
 
 

@@ -512,7 +512,7 @@ async def test_a_service_is_made_anew_as_its_compose_file_says(open_room: Openin
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await select(pilot, room, "notebook")
         await pilot.press("R")
-        await shows(pilot, "nothing to do: what runs is what the Compose")
+        await shows(pilot, "nothing to do: notebook")
         await shows(pilot, "ai-rerank is not what its Compose file says: image — R, or")
         await select(pilot, room, "ai-rerank")
         await pilot.press("R")

@@ -67,11 +67,11 @@ def test_the_past_is_cut_into_equal_parts_that_move_rarely() -> None:
 
 @pytest.mark.parametrize("width", [27, 40, 120])
 def test_the_card_of_a_mig_instance_says_where_the_rest_is_told(width: int) -> None:
-    instance = replace(GPU, uuid="MIG-1", instance=2, parent_uuid=GPU.uuid)
+    instance = replace(GPU, uuid="MIG-1", mig_index=2, parent_uuid=GPU.uuid)
     lines = card(CardView(reading=replace(READING, gpu=instance), memory=None), width)
     assert {width_of(line) for line in lines} == {width}
     assert "n/a" not in text_of(lines[0]) + text_of(lines[2])
-    assert "load, heat, watts: GPU" in text_of(lines[2])
+    assert "load and heat: GPU 0" in text_of(lines[2])
 
 
 @pytest.mark.parametrize("width", [27, 40, 60, 120])

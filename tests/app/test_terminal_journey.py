@@ -98,7 +98,7 @@ def test_services_and_tables_by_every_other_key(terminal: Terminal) -> None:
         (["z"], gone("[Plan]")), (["z"], "[Plan]"), (["Tab", "z"], gone("SERVICE")), (["z"], "SERVICE"),
         (["Tab", "]"], "[Launch]"), (["["], "[Plan]"), (["Escape", "c"], gone("╭ 0 H100")), (["c"], gone("700W")),
         (["c"], "╭ 0 H100"), (["F5"], "looking for GPUs"),
-        (["C-l"], "╭ 0 H100"), (["F"], "no finding about"), (["R"], "what the Compose"),
+        (["C-l"], "╭ 0 H100"), (["F"], "no finding about"), (["R"], "no Compose"),
         (["e"], "there is no"), (["b"], "nothing"),
     )  # fmt: skip
 

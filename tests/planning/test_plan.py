@@ -1,12 +1,15 @@
 """The plan: what is done, why, and in which order."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from gputui.domain.container import LABEL_BUDGET
 from gputui.domain.errors import UsageError
 from gputui.domain.finding import DIFFERS, Finding
 from gputui.domain.plan import Plan
-from gputui.domain.service import Edit, Service
+from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.planning.plan import lifecycle_plan, make_plan
 from tests.builders import container, gpu, service
 
@@ -108,3 +111,26 @@ def test_services_that_nobody_adopted_are_made_of_their_file_only_by_name() -> N
     found = service("a", HOST[0], file_differences=("image",), adopted=False)
     assert actions(make_plan([found], HOST, (), revision=1, refresh=True)) == []
     assert actions(make_plan([found], HOST, (), revision=1, refresh=True, only=["a"])) == [("recreate", "a")]
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"not_carried": ("build",)}, "build"),
+        ({"key": ServiceKey("host", "ai", "a", 2)}, "one of several"),
+        ({"enabled": False, "container": container("a", HOST[0], state="exited")}, "not enabled"),
+        ({"file_differences": (), "origin": "compose"}, "as its Compose file says"),
+    ],
+)
+def test_what_cannot_be_made_of_its_file_says_why(values: dict[str, Any], why: str) -> None:
+    one = service("a", HOST[0], **{"file_differences": ("image",), **values})
+    plan = make_plan([one], HOST, (), revision=1, refresh=True, only=[one.key.full_name])
+    assert actions(plan) == []
+    assert why in plan.steps[0].cause
+
+
+def test_a_found_container_that_could_not_be_put_back_is_not_made_anew_of_its_file() -> None:
+    running = replace(container("a", HOST[0]), auto_remove=True)
+    found = service("a", HOST[0], file_differences=("image",), adopted=False, container=running)
+    plan = make_plan([found], HOST, (), revision=1, refresh=True, only=["a"])
+    assert [one.code for one in plan.obstacles] == ["auto-remove"]

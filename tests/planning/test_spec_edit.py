@@ -144,16 +144,28 @@ def volume(target: str, source: str | None = None) -> dict[str, Any]:
     return {"Type": "volume", "Target": target, "ReadOnly": False} | ({"Source": source} if source else {})
 
 
-def mounts_made_of(host: dict[str, Any]) -> list[dict[str, Any]]:
+def mounts_made_of(host: dict[str, Any], image: tuple[str, ...] = (), **old: Any) -> list[dict[str, Any]]:
     """By a file that says this, in the place of a container with unnamed volumes at /asked, which it asked for, and at
     /data, which its image has."""
-    body = {"Volumes": {"/data": {}}, "HostConfig": {"Mounts": [volume("/asked", "1a"), volume("/data", "2b")]}}
-    old = ContainerSpec(name="old", body=body)
-    return list(with_volumes_of(ContainerSpec(name="a", body={"HostConfig": host}), old).body["HostConfig"]["Mounts"])
+    body = {"Volumes": {"/data": {}}, "HostConfig": {"Mounts": [volume("/asked", "1a"), volume("/data", "2b")]}, **old}
+    spec, before = ContainerSpec(name="a", body={"HostConfig": host}), ContainerSpec(name="old", body=body)
+    return list(with_volumes_of(spec, before, image).body["HostConfig"]["Mounts"])
 
 
 def test_volumes_without_a_name_are_those_of_the_container_before() -> None:
-    assert mounts_made_of({"Mounts": [volume("/asked")]}) == [volume("/asked", "1a"), volume("/data", "2b")]
+    assert mounts_made_of({"Mounts": [volume("/asked/")]}) == [volume("/asked", "1a"), volume("/data", "2b")]
+
+
+def test_podman_and_compose_1_have_them_among_the_binds() -> None:
+    old = {"Volumes": None, "HostConfig": {"Binds": ["1a:/asked:rw", "2b:/data:ro"]}}
+    made = mounts_made_of({"Mounts": [volume("/asked")]}, ("/data",), **old)
+    assert made == [volume("/asked", "1a"), {**volume("/data", "2b"), "ReadOnly": True}]
+
+
+def test_a_place_that_the_new_image_has_a_volume_for_keeps_what_was_there() -> None:
+    assert mounts_made_of({}, ("/asked/",)) == [volume("/asked", "1a"), volume("/data", "2b")]
+    named = {"HostConfig": {"Binds": ["cache:/cache"]}}
+    assert mounts_made_of({}, ("/cache",), **named) == [volume("/cache", "cache")]
 
 
 def test_a_volume_that_the_file_asks_for_no_more_is_not_kept() -> None:
@@ -161,6 +173,6 @@ def test_a_volume_that_the_file_asks_for_no_more_is_not_kept() -> None:
 
 
 def test_what_the_file_says_of_a_place_counts_before_what_was_there() -> None:
-    assert mounts_made_of({"Binds": ["named:/data:rw"]}) == []
+    assert mounts_made_of({"Binds": ["named:/data/:rw"]}) == []
     assert mounts_made_of({"Mounts": [volume("/data", "named")]}) == [volume("/data", "named")]
     assert mounts_made_of({"Tmpfs": {"/data": ""}}) == []

@@ -147,21 +147,25 @@ class Commands:
 
     async def apply(self) -> None:
         """Show all that would change, ask, save, and carry the plan out."""
-        await self._apply(self._room.plan, "what runs is what is assigned")
+        await self._apply(self._room.plan, lambda _: "what runs is what is assigned")
 
     async def refresh(self, services: Sequence[Service]) -> None:
         """The same, for these services as their Compose file says by now."""
+        if set(self._room.snapshot().draft.changed) - set(_keys(services)):
+            # They would be saved with it, and nobody saw them in what was confirmed.
+            self._person.tell("other services have edits: save them (^s), or take them back (u)", "warning")
+            return
         names = [one.key.full_name for one in services]
-        await self._apply(lambda: self._room.plan(names, refresh=True), "what runs is what the Compose file says")
+        await self._apply(lambda: self._room.plan(names, refresh=True), _causes)
 
-    async def _apply(self, make_plan: Callable[[], Plan], nothing: str) -> None:
+    async def _apply(self, make_plan: Callable[[], Plan], nothing: Callable[[Plan], str]) -> None:
         if await self.finish_cut_off():
             return
         try:
-            await in_thread(self._room.find_out)
+            await in_thread(lambda: self._room.find_out(make_plan()))
             plan = make_plan()
             if not plan.doing:
-                self._person.tell(f"nothing to do: {nothing}", "information")
+                self._person.tell(f"nothing to do: {nothing(plan)}", "information")
                 return
             plan = await in_thread(lambda: self._room.preview(plan))
         except GputuiError as error:
@@ -171,7 +175,8 @@ class Commands:
         if refused is not None:
             self._told(Refusal(refused.text, refused.fix))
             return
-        losing = frozenset(one.service for one in plan.findings if one.code == "writable-layer")
+        kept = {step.name for step in plan.doing if step.keeps_layer}
+        losing = frozenset(one.service for one in plan.findings if one.code == "writable-layer" and one.service in kept)
         # What speaks against it does not stop who says so by another key.
         forced = bool(plan.obstacles)
         choices = [("f", "apply in spite of the errors") if forced else ("y", "apply")]
@@ -262,7 +267,7 @@ class Commands:
             if not await self._person.ask(f"Go back to {which}?", "It is saved as a new one.", "roll back"):
                 return
             saved = await in_thread(lambda: self._room.roll_back(revision))
-            await in_thread(self._room.find_out)
+            await in_thread(lambda: self._room.find_out(self._room.plan()))
         except GputuiError as error:
             self._told(error)
             return
@@ -341,6 +346,10 @@ class Commands:
 
 def _keys(services: Sequence[Service]) -> list[ServiceKey]:
     return [service.key for service in services]
+
+
+def _causes(plan: Plan) -> str:
+    return "; ".join(f"{step.name}: {step.cause}" for step in plan.steps)
 
 
 def _is_same(plan: Plan, confirmed: Plan) -> bool:

@@ -215,7 +215,7 @@ def _history(view: CardView, inner: int) -> Line:
     """How busy it was, and, where there is room or nothing else is told, how full its memory was."""
     reading = view.reading
     if _is_part(reading):
-        told = f"load, heat, watts: GPU {reading.gpu.label.partition(':')[0]}"
+        told = f"load and heat: GPU {reading.gpu.label.partition(':')[0]}"
         return (Run(_graph(view.filled, max(0, inner - len(told) - 1)), "service"), Run(f" {told}", "dim"))
     watts = power(reading).rjust(8)
     busy = utilization(reading)

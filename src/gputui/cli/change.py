@@ -120,13 +120,18 @@ def _argument(text: str) -> tuple[str, str]:
 def plan(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`plan [SERVICE…]`."""
     _seen(room)
-    room.find_out()
-    found = room.preview(room.plan(arguments.service, refresh=arguments.refresh))
+    found = room.preview(_planned(room, arguments))
     if arguments.json:
         print(json.dumps(json_form.plan(found)), flush=True)
     else:
         print_plan(found)
     return 1 if any(one.severity in ("error", "refusal") for one in found.findings) else 0
+
+
+def _planned(room: ControlRoom, arguments: argparse.Namespace) -> Plan:
+    """The plan that is asked for, with all that it needs to know."""
+    room.find_out(room.plan(arguments.service, refresh=arguments.refresh))
+    return room.plan(arguments.service, refresh=arguments.refresh)
 
 
 def print_plan(found: Plan) -> None:
@@ -148,13 +153,12 @@ def apply(room: ControlRoom, arguments: argparse.Namespace) -> int:
     if arguments.resume:
         return _finish(room, arguments, "go on")
     _ready(room)
-    room.find_out()
-    plain = room.plan(arguments.service, refresh=arguments.refresh)
+    plain = _planned(room, arguments)
     kept = frozenset(called(snapshot.services, name).key for name in arguments.keep_layer)
-    stays = kept - {step.service for step in plain.doing if step.action == "recreate"}
+    stays = kept - {step.service for step in plain.doing if step.keeps_layer}
     if stays:
         names = ", ".join(sorted(key.short_name for key in stays))
-        raise UsageError(f"--keep-layer {names}: is not made anew by this plan", "see `gputui plan`")
+        raise UsageError(f"--keep-layer {names}: is not made anew of its container by this plan", "see `gputui plan`")
     return _carry_out(room, room.preview(plain), arguments, "apply", keep_layers=kept)
 
 
@@ -243,7 +247,7 @@ def roll_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
     if not ask(f"Go back to {which}?", yes=arguments.yes):
         return 2
     saved = room.roll_back(arguments.revision)
-    room.find_out()
+    room.find_out(room.plan())
     return _carry_out(room, room.plan(), arguments, saved.reason, asked=True)
 
 
@@ -263,7 +267,9 @@ def _carry_out(
                 flush=True,
             )
         else:
-            say("nothing to do")
+            named = getattr(arguments, "service", ()) or ()
+            causes = "; ".join(f"{step.name}: {step.cause}" for step in found.steps) if named else ""
+            say(f"nothing to do: {causes}" if causes else "nothing to do")
         return 0
     if not arguments.json:
         print_plan(found)

@@ -288,6 +288,14 @@ class DockerEngine:
             return None
         return str(found["Id"]) if found.get("Id") else None
 
+    def image_volumes(self, image: str) -> frozenset[str]:
+        """The places of its volumes."""
+        try:
+            found = self._connection.call("inspect image", lambda client: client.inspect_image(image))
+        except EngineError:
+            return frozenset()
+        return frozenset((found.get("Config") or {}).get("Volumes") or {})
+
     def commit_image(self, ref: str, image: str) -> None:
         """Keep its file system as an image; the container is held still meanwhile."""
         name, _, tag = image.partition(":")

@@ -115,6 +115,10 @@ class Engine(Protocol):
         """The id of an image; None where it is not there."""
         ...
 
+    def image_volumes(self, image: str) -> frozenset[str]:
+        """The places in a container for which an image asks a volume; none where it is not there."""
+        ...
+
     def commit_image(self, ref: str, image: str) -> None:
         """Keep its file system as an image of this name. May take time."""
         ...

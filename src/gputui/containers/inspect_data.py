@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Mapping
+from posixpath import normpath
 from typing import Any
 
 from gputui.domain.container import (
@@ -153,8 +154,8 @@ def spec_from(data: Mapping[str, Any], *, image_moved: bool) -> ContainerSpec:
 
 
 def _volumes_to_keep(data: Mapping[str, Any], host: Mapping[str, Any]) -> list[dict[str, Any]]:
-    named = {str(bind).split(":")[1] for bind in host.get("Binds") or []}
-    named |= {str(mount.get("Target")) for mount in host.get("Mounts") or []}
+    named = {normpath(str(bind).split(":")[1]) for bind in host.get("Binds") or []}
+    named |= {normpath(str(mount.get("Target"))) for mount in host.get("Mounts") or []}
     return [
         {
             "Type": "volume",

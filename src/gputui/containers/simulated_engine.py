@@ -331,6 +331,11 @@ class SimulatedEngine:
         del image
         return None
 
+    def image_volumes(self, image: str) -> frozenset[str]:
+        """Images are not simulated."""
+        del image
+        return frozenset()
+
     def commit_image(self, ref: str, image: str) -> None:
         """Images are not simulated."""
         del image

@@ -178,7 +178,8 @@ class Applying:
         container = self._engine.inspect(step.container_id)
         spec = old = self._engine.spec(step.container_id)
         if step.from_file:
-            spec = with_volumes_of(replace(self.spec_from_file(step.service), name=old.name), old)
+            spec = replace(self.spec_from_file(step.service), name=old.name)
+            spec = with_volumes_of(spec, old, self._engine.image_volumes(str(spec.body.get("Image"))))
         if probe is not None:
             # What does not answer from here now will not do so afterwards either, and is judged by running alone.
             proven = container.running and self._engine.socket is not None and answers(container, probe)

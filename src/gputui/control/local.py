@@ -321,11 +321,11 @@ class LocalControlRoom:
         containers = self._sampler.containers
         return lifecycle_plan(snapshot.services, gpus, names, action, revision=revision, containers=containers)
 
-    def find_out(self) -> None:
+    def find_out(self, plan: Plan) -> None:
         """Find out what a plan needs to know of the engine and what it does not tell."""
         if self._sampler.access.capabilities.nvidia_driver is not None:
             return
-        made = [step for step in self.plan().doing if step.action in ("create", "recreate")]
+        made = [step for step in plan.doing if step.action in ("create", "recreate")]
         if any(step.view is not None and step.view.mechanism == "nvidia" for step in made):
             with suppress(EngineError):  # then it stays unknown, and the start will tell
                 self._applying.find_out_driver()

@@ -136,9 +136,9 @@ class ControlRoom(Protocol):
         """Look at everything that a container's GPU depends on. It may take a moment."""
         ...
 
-    def find_out(self) -> None:
-        """Find out what the plan needs to know of the engine and what it does not tell by itself; to be called before
-        a plan is shown that may be carried out. It may take a moment."""
+    def find_out(self, plan: Plan) -> None:
+        """Find out what this plan needs to know of the engine and what it does not tell by itself; then it has to be
+        made again. To be called before a plan is shown that may be carried out. It may take a moment."""
         ...
 
     def preview(self, plan: Plan) -> Plan:

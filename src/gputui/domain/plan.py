@@ -60,6 +60,12 @@ class Step:
     unit: int = 0
     after: tuple[ServiceKey, ...] = ()
 
+    @property
+    def keeps_layer(self) -> bool:
+        """Whether what its container wrote outside its volumes can be kept as an image. One that is made of its file
+        gets the image that the file says."""
+        return self.action == "recreate" and not self.from_file
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:

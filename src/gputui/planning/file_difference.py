@@ -4,6 +4,11 @@ from gputui.domain.compose import ComposeService
 from gputui.domain.container import GPU_VARIABLES, Container
 from gputui.domain.launch import Launch
 
+COMPARED = (
+    "image", "command", "environment", "volumes of host directories", "ports", "shm_size", "ipc", "healthcheck",
+)  # fmt: skip
+"""In which keys."""
+
 
 def file_differences(declared: ComposeService, container: Container) -> tuple[str, ...]:
     """What differs, in the file's words. Only what the file says is held against the container: what it leaves open is

@@ -15,7 +15,7 @@ from gputui.domain.text import mask_secret
 from gputui.planning.budget import all_edits
 from gputui.planning.container_view import container_view, view_of
 from gputui.planning.findings.mechanism import cannot_be_given
-from gputui.planning.findings.ownership import cut_off, not_ours, shares_with
+from gputui.planning.findings.ownership import cut_off, not_ours, refresh_obstacle, shares_with
 from gputui.planning.given_gpus import uses_gpus
 from gputui.planning.mechanism import present_mechanism
 from gputui.planning.order import in_order
@@ -50,6 +50,8 @@ def make_plan(
     steps = _with_dependants(steps, services, gpus, access)
     chosen = [service for service in services if service.key in steps]
     relevant = _relevant(findings, chosen, steps)
+    taken = [one for one in chosen if not one.adopted and steps[one.key].from_file]
+    relevant += tuple(not_ours([replace(one, adopted=True) for one in taken]))
     relevant += cut_off([one for one in steps.values() if one.action == "recreate"], services, containers, relevant)
     made = {key for key, step in steps.items() if step.action in ("create", "recreate") and step.view is None}
     known = {(one.code, one.service) for one in relevant}
@@ -135,8 +137,9 @@ def _relevant(
     findings: Sequence[Finding], chosen: Sequence[Service], steps: Mapping[ServiceKey, Step]
 ) -> tuple[Finding, ...]:
     """What is said of services that are gputui's or are to be made; and of each that stays other than its file says."""
-    ours = {service.name for service in chosen if service.adopted or service.container is None}
-    stays = {service.name for service in chosen if not steps[service.key].from_file}
+    taken = {service.name for service in chosen if steps[service.key].from_file}
+    ours = taken | {service.name for service in chosen if service.adopted or service.container is None}
+    stays = {service.name for service in chosen} - taken
     return tuple(
         one for one in findings if one.service is None or one.service in (stays if one.code == DIFFERS else ours)
     )
@@ -153,9 +156,9 @@ def _dependencies(service: Service) -> tuple[ServiceKey, ...]:
 
 def _refreshed(step: Step, service: Service, gpus: Sequence[Gpu], access: HostAccess) -> Step:
     """The step that also takes in what its Compose file says by now."""
-    container = service.container
-    if container is None or not service.file_differences or not service.enabled or service.not_carried:
-        return step
+    obstacle = refresh_obstacle(service)
+    if obstacle is not None:
+        return replace(step, cause=f"{step.cause}; {obstacle}") if step.action == "none" else step
     if step.action not in ("recreate", "none", "start"):
         return step
     cause = f"differs from its Compose file: {', '.join(service.file_differences)}"

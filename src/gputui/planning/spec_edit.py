@@ -2,7 +2,8 @@
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from posixpath import normpath
 from typing import Any
 
 from gputui.domain.container import (
@@ -148,22 +149,43 @@ def with_namespaces(spec: ContainerSpec, names: Mapping[str, str]) -> ContainerS
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
 
 
-def with_volumes_of(spec: ContainerSpec, old: ContainerSpec) -> ContainerSpec:
-    """The spec of a Compose file with the volumes without a name that the container has which it replaces, as Compose
-    keeps them: where the file asks for one, and where the image has one and the file says nothing of that place."""
+def with_volumes_of(spec: ContainerSpec, old: ContainerSpec, image_volumes: Collection[str]) -> ContainerSpec:
+    """The spec of a Compose file with what the container that it replaces has in place of volumes without a name.
+
+    As Compose does it (`buildContainerMountOptions` in its `pkg/compose/create.go`): where the file asks for such a
+    volume, and where the image has one (`image_volumes`) and the file says nothing of that place. Where only the old
+    image had one it is kept, too, for data that is there is not given up for a guess.
+    """
     body = copy.deepcopy(dict(spec.body))
     host = body.setdefault("HostConfig", {})
-    before = (old.body.get("HostConfig") or {}).get("Mounts") or []
-    present = {mount["Target"]: mount for mount in before if mount.get("Type") == "volume" and mount.get("Source")}
+    present = _mounted(old)
     mounts = list(host.get("Mounts") or [])
-    for place, mount in enumerate(mounts):
-        if mount.get("Type") == "volume" and not mount.get("Source") and mount["Target"] in present:
-            mounts[place] = {**mount, "Source": present[mount["Target"]]["Source"]}
-    said = {str(bind).split(":")[1] for bind in host.get("Binds") or []}
-    said |= {str(mount.get("Target")) for mount in mounts} | set(host.get("Tmpfs") or {})
-    mounts += [present[place] for place in old.body.get("Volumes") or {} if place in present and place not in said]
-    host["Mounts"] = mounts
+    for number, mount in enumerate(mounts):
+        before = present.get(normpath(str(mount.get("Target"))))
+        if mount.get("Type") == "volume" and not mount.get("Source") and before is not None:
+            mounts[number] = before
+    said = {normpath(str(bind).split(":")[1]) for bind in host.get("Binds") or []}
+    said |= {normpath(str(place)) for place in (*(mount.get("Target") for mount in mounts), *(host.get("Tmpfs") or {}))}
+    asked = {normpath(place) for place in (*image_volumes, *(old.body.get("Volumes") or {}))}
+    host["Mounts"] = [*mounts, *(present[place] for place in sorted(asked - said) if place in present)]
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
+
+
+def _mounted(spec: ContainerSpec) -> dict[str, dict[str, Any]]:
+    """What a container's spec mounts, but for memory, by its place. Docker writes volumes without a name into `Mounts`,
+    Podman and Compose 1 into `Binds`."""
+    host = spec.body.get("HostConfig") or {}
+    found = {
+        normpath(str(mount["Target"])): dict(mount)
+        for mount in host.get("Mounts") or []
+        if mount.get("Type") in ("volume", "bind") and mount.get("Source")
+    }
+    for bind in host.get("Binds") or []:
+        source, place, options = (*str(bind).split(":"), "")[:3]
+        kind = "bind" if source.startswith("/") else "volume"
+        read_only = "ro" in options.split(",")
+        found[normpath(place)] = {"Type": kind, "Source": source, "Target": normpath(place), "ReadOnly": read_only}
+    return found
 
 
 def with_image(spec: ContainerSpec, image: str) -> ContainerSpec:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 from gputui.domain.compose import Resource
@@ -41,7 +42,7 @@ def storage(entry: Located, volumes: Named, host: dict[str, Any]) -> list[str]:
         if not target:
             where = entry.where("volumes")
             raise UsageError(f"{where}: a volume without a place in the container", "write source:target")
-        _place(entry, long, target, volumes, binds, mounts)
+        _place(entry, long, normpath(target), volumes, binds, mounts)
     host["Binds"] = binds
     host["Mounts"] = mounts
     return left

@@ -50,6 +50,7 @@ _MIGRATIONS = (
 """Each brings the schema one version further; the version is SQLite's user_version."""
 
 BUSY_MS = 10_000
+TURN_S = 1.0
 
 
 class Database:
@@ -57,7 +58,8 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Threads that wait for SQLite's own lock sleep between their tries, and longer each time.
+        # Threads that wait for SQLite's own lock, which is the one that counts, sleep between their tries, and longer
+        # each time.
         self._writer = threading.RLock()
         with suppress(OSError):
             if not path.exists():
@@ -111,7 +113,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A connection inside a transaction that is committed at the end, or rolled back by an exception."""
-        with self._writer, self._errors(), closing(self._connect()) as connection:
+        with self._turn(), self._errors(), closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -119,6 +121,16 @@ class Database:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One thread of this process after the other, as long as none of them is held up."""
+        taken = self._writer.acquire(timeout=TURN_S)
+        try:
+            yield
+        finally:
+            if taken:
+                self._writer.release()
 
     def version(self) -> int:
         """A number that changes with every change by anybody, cheap to ask for."""

@@ -19,7 +19,7 @@ from gputui.app.widgets.prompt import Prompt
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
 from gputui.domain.log import LogWindow
-from gputui.domain.service import Service
+from gputui.domain.service import Service, ServiceKey
 from gputui.domain.snapshot import Snapshot
 
 MOST_PANES = 4
@@ -44,8 +44,8 @@ class Logs(Vertical, can_focus=True):
         self._room = room
         self._preferences = preferences
         self._search = ""
-        self._searched_unread: LogPane | None = None
-        """Where a text was searched before any line of the log had come."""
+        self._searched_unread: tuple[LogPane, ServiceKey | None, str] | None = None
+        """The pane, its service, and the text that was searched there before any line had come."""
         self._merged: LogPane | None = None
         self._selected: Service | None = None
         self._place = 0
@@ -97,10 +97,10 @@ class Logs(Vertical, can_focus=True):
             # As they come: what is there stays where it is.
             self._merged.buffer.add(message.pane.name_shown, message.lines)
             self._merged.changed()
-        if message.pane is self._searched_unread:
+        searched = (message.pane, message.pane.key, self._search)
+        if message.pane is self.current and searched == self._searched_unread:
             self._searched_unread = None
-            if message.pane is self.current:
-                self.action_match(-1)
+            self.action_match(-1)
 
     # --- several --------------------------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class Logs(Vertical, can_focus=True):
         view = self.current.view
         places = view.buffer.matches(self._search)
         if not places and self._search and self.current.unread:
-            self._searched_unread = self.current
+            self._searched_unread = (self.current, self.current.key, self._search)
             self.notify("no line came yet; it is searched when they come", markup=False)
             return
         if not places:

@@ -6,6 +6,7 @@ from gputui.domain.container import Container
 from gputui.domain.finding import DIFFERS, Finding, Severity
 from gputui.domain.plan import Step
 from gputui.domain.service import Service
+from gputui.planning.file_difference import COMPARED
 from gputui.planning.findings.about import about
 
 
@@ -51,11 +52,26 @@ def differs_from_file(services: Sequence[Service]) -> list[Finding]:
     for service in services:
         if service.file_differences:
             text = f"{service.name} is not what its Compose file says: {', '.join(service.file_differences)}"
-            fix = (
-                f"R, or `gputui apply --refresh {service.name}`, makes it anew from the file; it stays as it runs else"
-            )
+            obstacle = refresh_obstacle(service)
+            command = f"`gputui apply --refresh {service.name}`"
+            fix = f"R, or {command}, makes it anew from the file; it stays as it runs else"
+            fix = fix if obstacle is None else f"gputui cannot make it anew from the file: {obstacle}"
             found.append(about(service, DIFFERS, "info", text, fix))
     return found
+
+
+def refresh_obstacle(service: Service) -> str | None:
+    """Why a service cannot be made anew as its Compose file says, or need not be; None where it can."""
+    if service.container is None:
+        return "it has no container yet"
+    if service.not_carried:
+        return f"gputui cannot carry the key {', '.join(service.not_carried)}; `docker compose up -d` can"
+    if service.file_differences and service.key.replica != 1:
+        return "it is one of several, of which the file describes the first; `docker compose up -d` makes them anew"
+    if service.file_differences:
+        return None if service.enabled else "it is not enabled"
+    same = f"it is as its Compose file says in {', '.join(COMPARED)}"
+    return same if service.origin == "compose" else "no Compose file has it"
 
 
 def shares_with(service: Service, provider: Service) -> bool:

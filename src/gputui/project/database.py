@@ -51,6 +51,7 @@ _MIGRATIONS = (
 
 BUSY_MS = 10_000
 TURN_S = 1.0
+"""Seconds that a thread waits at most for the others of its process."""
 
 
 class Database:

@@ -2,7 +2,8 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from gputui.apply import guardian, operations, patience, witness
 from gputui.apply.executor import Executor
 from gputui.containers.simulated_engine import SimulatedEngine
+from gputui.domain import compose_labels
 from gputui.domain.container import ContainerSpec
-from gputui.domain.errors import Conflict, EngineError, Unreachable
+from gputui.domain.errors import Conflict, EngineError, GputuiError, Unreachable
 from gputui.domain.operation import PutBack
 from gputui.domain.plan import Plan, Step
 from gputui.domain.scenario import Scenario, SimulatedContainer, SimulatedGpu
@@ -22,7 +24,7 @@ from gputui.domain.transaction import Transaction
 from gputui.gpus.simulated_source import SimulatedSource
 from gputui.planning.container_view import container_view
 from gputui.planning.operations import Ground, Terms, make_transaction
-from gputui.project.applies import Applies
+from gputui.project.applies import Applies, JournalEntry, NewEvent
 from gputui.project.database import Database
 from tests.builders import gpu
 
@@ -66,9 +68,11 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "PUT_BACK_WATCH_S", 0.01)
 
 
-def server() -> SimulatedEngine:
+def server(labels: Mapping[str, str] | None = None) -> SimulatedEngine:
     cards = tuple(SimulatedGpu(gpu=one, reserved_mib=0, power_limit_w=1) for one in HOST)
-    running = SimulatedContainer(name="svc", image="image:1", gpus=(HOST[0].uuid,), memory_mib=100, load_s=0)
+    running = SimulatedContainer(
+        name="svc", image="image:1", gpus=(HOST[0].uuid,), memory_mib=100, load_s=0, labels=labels or {}
+    )
     return SimulatedEngine(
         Scenario(name="s", title="s", host="host", driver_version="1", gpus=cards, containers=(running,))
     )
@@ -197,6 +201,44 @@ def test_a_journal_that_cannot_be_written_brings_the_old_one_back(
     result, _, _, _ = carry_out(tmp_path, engine, move(engine), lambda _n, _name: None)
     assert result == "rolled_back"
     assert_whole(engine, result)
+
+
+@pytest.mark.parametrize("how", ["go on", "take back"])
+def test_an_undo_that_could_not_be_written_down_costs_no_service_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """SQLite may tell of a commit that failed, for the disk is full, and it is found carried out all the same."""
+    engine = server({compose_labels.PROJECT: "stack", compose_labels.SERVICE: "svc"})
+    identity = engine.inspect("svc").id
+    transaction = move(engine, OF_COMPOSE)
+    is_full: list[bool] = []
+    real = Database.writing
+
+    @contextmanager
+    def writing(self: Database) -> Iterator[sqlite3.Connection]:
+        if any(is_full):
+            raise GputuiError("database or disk is full")
+        with real(self) as connection:
+            yield connection
+
+    def note(self: Applies, apply_id: int, entry: JournalEntry, event: NewEvent | None = None) -> None:
+        real_note(self, apply_id, entry, event)
+        if entry.state == "done" and event is not None and event.text.startswith("confirm its GPUs"):
+            is_full.append(True)
+            raise GputuiError("database or disk is full")
+
+    real_note = Applies.note
+    monkeypatch.setattr(Database, "writing", writing)
+    monkeypatch.setattr(Applies, "note", note)
+    applies = Applies(Database(tmp_path / "state.sqlite3"))
+    number = applies.begin(transaction)
+    source = SimulatedSource(engine._scenario, engine.claims)
+    with pytest.raises(GputuiError, match="full"):
+        Executor(engine, source, applies, number).run()
+    assert engine.inspect("svc").id == identity, "it was taken back"
+    is_full[:] = [False]
+    again = Executor(engine, source, applies, number)
+    assert_whole(engine, again.run() if how == "go on" else again.take_back())
 
 
 def test_what_cannot_be_cleared_up_does_not_take_back_a_service_that_is_well(tmp_path: Path) -> None:

@@ -263,7 +263,8 @@ class Executor:
         self._event("operation", "waiting", "somebody took the new container away; it is brought back", one)
         spec = next(operation.do.spec for operation in one.task.operations if isinstance(operation.do, Create))
         spec, tell = spec.named(lasting_name(spec.name)), self._hands(one, unit).tell
-        one.parts.new = self._patience.insist(partial(in_place, self._engine, spec, one.parts.new), tell)
+        made = partial(in_place, self._engine, spec, one.parts.new, one.parts.old)
+        one.parts.new = self._patience.insist(made, tell)
         self._patience.insist(partial(start_in_place, self._engine, one.parts.new, spec.name), tell)
         return one.parts.new
 

@@ -56,10 +56,10 @@ class Parts:
         """The id of one of them.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none. What is taken for both is the old one, and never removed as the new one.
         """
         ref = self.old if part == "old" else self.new
-        if ref is None:
+        if ref is None or (part == "new" and ref == self.old):
             raise NotFound(f"there is no {part} container")
         return ref
 
@@ -303,18 +303,21 @@ def _put_back(undo: PutBack, parts: Parts, old_spec: ContainerSpec | None, hands
     raise GputuiError(f"the old container does not stay up after {PUT_BACK_TRIES} starts")
 
 
-def in_place(engine: Engine, spec: ContainerSpec, present: str | None) -> str:
+def in_place(engine: Engine, spec: ContainerSpec, present: str | None, replaced: str | None = None) -> str:
     """The `present` container if it is there, one of the same service that has its name, or one that is made from the
     spec; its id. It may not run yet.
 
     Raises:
-        GputuiError: there is none, and none can be made; what could not be connected to its networks is gone again.
+        GputuiError: there is none, and none can be made; what could not be connected to its networks is gone again. Or
+            the container that was `replaced` has its place again: an undo was carried out and not written down.
     """
     for ref in (present, spec.name) if present else (spec.name,):
         try:
             found = engine.inspect(ref)
         except NotFound:
             continue
+        if found.id == replaced:
+            raise EngineError(f"the old container is in the place of {spec.name} again")
         if found.id == present or _is_same_service(found, spec):
             if found.state == "created":  # by a try that was cut off, before it had its networks
                 _connect(engine, found.id, spec)

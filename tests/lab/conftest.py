@@ -152,6 +152,17 @@ def give_folders(lab: Lab, name: str) -> None:
         os.chown(path, USER, GROUP)
 
 
+def compose_file(lab: Lab, text: str) -> Path:
+    """A Compose file of the project `ai` that the user has."""
+    folder = lab.home / "ai"
+    folder.mkdir()
+    path = folder / "compose.yml"
+    path.write_text(text)
+    for one in (folder, path):
+        os.chown(one, USER, GROUP)
+    return path
+
+
 def await_applies(folder: Path) -> None:
     """An apply looks after what it made for a while after its end; what is taken away meanwhile it brings back."""
 

@@ -1,14 +1,12 @@
 """Services of a Compose file, created and moved on the real engine."""
 
-import os
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.lab.conftest import Lab
+from tests.lab.conftest import Lab, compose_file
 from tests.lab.driver import uuid_of
-from tests.lab.engine import GROUP, USER
 
 pytestmark = pytest.mark.lab
 
@@ -34,13 +32,7 @@ volumes: {cache: {}}
 
 @pytest.fixture
 def compose(lab: Lab) -> Path:
-    folder = lab.home / "ai"
-    folder.mkdir()
-    path = folder / "compose.yml"
-    path.write_text(COMPOSE)
-    for one in (folder, path):
-        os.chown(one, USER, GROUP)
-    return path
+    return compose_file(lab, COMPOSE)
 
 
 def test_services_of_a_file_are_created_and_moved(lab: Lab, compose: Path) -> None:

@@ -1,13 +1,11 @@
 """`--refresh`: a container is made anew as its changed Compose file says, and loses nothing by it."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import Lab
+from tests.lab.conftest import Lab, compose_file
 from tests.lab.driver import uuid_of
-from tests.lab.engine import GROUP, USER
 
 pytestmark = pytest.mark.lab
 
@@ -37,12 +35,7 @@ networks: {back: {}}
 @pytest.fixture
 def file(lab: Lab) -> Path:
     """The file as it is by now, of a service that was made before it was changed."""
-    folder = lab.home / "ai"
-    folder.mkdir()
-    path = folder / "compose.yml"
-    path.write_text(BEFORE)
-    for one in (folder, path):
-        os.chown(one, USER, GROUP)
+    path = compose_file(lab, BEFORE)
     applied = lab.gputui("--file", str(path), "apply", "--yes", "--settle", "0.5")
     assert applied.returncode == 0, applied.stderr
     for place in ("/cache", "/scratch"):

@@ -156,7 +156,7 @@ class Commands:
             self._person.tell("other services have edits: save them (^s), or take them back (u)", "warning")
             return
         names = [one.key.full_name for one in services]
-        await self._apply(lambda: self._room.plan(names, refresh=True), _causes)
+        await self._apply(lambda: self._room.plan(names, refresh=True), lambda plan: plan.causes)
 
     async def _apply(self, make_plan: Callable[[], Plan], nothing: Callable[[Plan], str]) -> None:
         if await self.finish_cut_off():
@@ -346,10 +346,6 @@ class Commands:
 
 def _keys(services: Sequence[Service]) -> list[ServiceKey]:
     return [service.key for service in services]
-
-
-def _causes(plan: Plan) -> str:
-    return "; ".join(f"{step.name}: {step.cause}" for step in plan.steps)
 
 
 def _is_same(plan: Plan, confirmed: Plan) -> bool:

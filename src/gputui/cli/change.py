@@ -267,9 +267,8 @@ def _carry_out(
                 flush=True,
             )
         else:
-            named = getattr(arguments, "service", ()) or ()
-            causes = "; ".join(f"{step.name}: {step.cause}" for step in found.steps) if named else ""
-            say(f"nothing to do: {causes}" if causes else "nothing to do")
+            named = getattr(arguments, "service", ()) and found.steps
+            say(f"nothing to do: {found.causes}" if named else "nothing to do")
         return 0
     if not arguments.json:
         print_plan(found)

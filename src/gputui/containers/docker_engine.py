@@ -152,12 +152,7 @@ class DockerEngine:
     def spec(self, ref: str) -> ContainerSpec:
         """The spec that makes the same container again."""
         data = self._connection.call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
-        try:
-            image = self._connection.call("inspect image", lambda client: client.inspect_image(data["Config"]["Image"]))
-            moved = image.get("Id") != data.get("Image")
-        except EngineError:
-            moved = True
-        return spec_from(data, image_moved=moved)
+        return spec_from(data, image_moved=self.image_id(data["Config"]["Image"]) != data.get("Image"))
 
     def create(self, spec: ContainerSpec) -> str:
         """Create a container; its id."""
@@ -282,19 +277,18 @@ class DockerEngine:
 
     def image_id(self, image: str) -> str | None:
         """The id of an image."""
-        try:
-            found = self._connection.call("inspect image", lambda client: client.inspect_image(image))
-        except EngineError:
-            return None
-        return str(found["Id"]) if found.get("Id") else None
+        return str(self._image(image).get("Id") or "") or None
 
     def image_volumes(self, image: str) -> frozenset[str]:
         """The places of its volumes."""
+        return frozenset((self._image(image).get("Config") or {}).get("Volumes") or {})
+
+    def _image(self, image: str) -> Mapping[str, Any]:
+        """What inspect tells of an image; nothing where it is not there."""
         try:
-            found = self._connection.call("inspect image", lambda client: client.inspect_image(image))
+            return dict(self._connection.call("inspect image", lambda client: client.inspect_image(image)))
         except EngineError:
-            return frozenset()
-        return frozenset((found.get("Config") or {}).get("Volumes") or {})
+            return {}
 
     def commit_image(self, ref: str, image: str) -> None:
         """Keep its file system as an image; the container is held still meanwhile."""

@@ -83,6 +83,11 @@ class Plan:
         return tuple(one for one in grave if one.service is None or one.service in doing)
 
     @property
+    def causes(self) -> str:
+        """Why each step is as it is, as one line."""
+        return "; ".join(f"{step.name}: {step.cause}" for step in self.steps)
+
+    @property
     def untaken(self) -> tuple[Finding, ...]:
         """What Compose files say by now and the plan leaves as it runs."""
         return tuple(one for one in self.findings if one.code == DIFFERS)

@@ -93,7 +93,7 @@ def test_services_and_tables_by_every_other_key(terminal: Terminal) -> None:
         (["Space"], "1 marked: keys mean it"), (["Space"], "2 marked"), (["*"], "6 marked"),
         (["Escape"], gone("marked")),
         (["."], "SERVICE ▲"), (["\\;"], "SERVICE ▼"), ([","], gone("SERVICE ▼")),
-        (["/", "v", "i", "s", "Enter"], "1 of 6 services"), (["Escape"], gone("1 of 6")),
+        (["/"], "⏎ take"), (["v", "i", "s", "Enter"], "1 of 6 services"), (["Escape"], gone("1 of 6")),
         (["G", "g", "k", "j", "PPage", "NPage"], "ai-asr"),
         (["z"], gone("[Plan]")), (["z"], "[Plan]"), (["Tab", "z"], gone("SERVICE")), (["z"], "SERVICE"),
         (["Tab", "]"], "[Launch]"), (["["], "[Plan]"), (["Escape", "c"], gone("╭ 0 H100")), (["c"], gone("700W")),
@@ -126,7 +126,7 @@ def test_logs_by_every_other_key(terminal: Terminal, tmp_path: Path) -> None:
         (["+", "Escape", "j", "l", "."], "log of ai-emb"), ([",", "M"], "merged"), (["M"], gone("merged")),
         (["-"], lambda text: text.count("log of ") == 1), (["1"], "all of it"),
         (["0"], lambda text: "all of it" not in text and "200 OK" in text), (["S"], "written"), (["y"], "copy"),
-        (["/", "c", "h", "a", "t", "Enter"], "with “chat”"), (["n", "N"], "paused"),
+        (["/"], "⏎ take"), (["c", "h", "a", "t", "Enter"], "with “chat”"), (["n", "N"], "paused"),
     )  # fmt: skip
     assert list(tmp_path.rglob("*.log"))
 

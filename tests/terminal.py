@@ -42,6 +42,10 @@ class Terminal:
         """The screen as it stands."""
         return self._tmux("capture-pane", "-p", "-t", "t")
 
+    def burst(self, *keys: str) -> None:
+        """Type keys so that they come in one piece, as a slow line brings them."""
+        self._tmux("send-keys", "-t", "t", *keys)
+
     def expect(self, what: str | Callable[[str], bool], limit_s: float = 60.0, *, pause_s: float = 0.1) -> str:
         """Wait until the screen has this text (or the condition holds); the screen then."""
         until = time.monotonic() + limit_s

@@ -58,13 +58,9 @@ def test_a_service_is_moved_applied_and_its_logs_are_read(terminal: Terminal) ->
     terminal.expect("✓ done", 60)
     terminal.keys("l")
     terminal.expect("200 OK", 30)
-    terminal.keys("/")
-    terminal.type("chat")
-    terminal.keys("Enter")
+    terminal.burst("/", *"chat", "Enter")
     terminal.expect("paused")
-    terminal.keys("&")
-    terminal.type("!chat")
-    terminal.keys("Enter")
+    terminal.burst("&", *"!chat", "Enter")
     terminal.expect("only !chat")
     terminal.keys("p")
     terminal.expect("the end of the container that was replaced")
@@ -74,6 +70,16 @@ def test_a_service_is_moved_applied_and_its_logs_are_read(terminal: Terminal) ->
     terminal.expect("recreate ai-rerank")
     terminal.keys("Escape", "Escape", "q")
     terminal.expect("EXIT=0")
+
+
+def test_keys_that_come_in_one_piece_count_where_they_lead(terminal: Terminal) -> None:
+    for keys, shown in (
+        ("/ v i s Enter i", "docker run"), ("q o K i", "simulated processes take"),
+        ("? q C-p s t r a t e g Enter", "Strategies  "), ("q", gone("Strategies  ")), ("Tab Escape", gone("1 of 6")),
+        ("g j j j j 6 y", "2 → 2,6"), ("n w e b 2", "web2"),
+    ):  # fmt: skip
+        terminal.burst(*keys.split())
+        terminal.expect(shown, 20)
 
 
 def gone(what: str) -> Callable[[str], bool]:

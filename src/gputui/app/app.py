@@ -23,6 +23,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.events import Event, Key, Paste
 from textual.filter import DimFilter, LineFilter
 from textual.screen import Screen
 from textual.timer import Timer
@@ -43,6 +44,7 @@ from gputui.app.screens.main import MainScreen
 from gputui.app.screens.themes import Themes
 from gputui.app.terminal_driver import TerminalDriver
 from gputui.app.theme_file import DEFAULT, MONO, default_theme, read_themes
+from gputui.app.type_ahead import TypeAhead
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import UsageError
 from gputui.domain.snapshot import Snapshot
@@ -92,6 +94,7 @@ class GputuiApp(App[None]):
         self.animation_level = "none"
         self._cells = CellGrid()
         self._catching_up: Timer | None = None
+        self._typed = TypeAhead(self, super().on_event)
         themes, self._theme_faults = read_themes(options.themes)
         more, faults = read_themes(own_folder() / "themes")
         self._theme_faults += faults
@@ -193,6 +196,13 @@ class GputuiApp(App[None]):
     def on_load(self) -> None:
         """All is read that could be wrong, and the terminal is taken next."""
         self._options.hand_over()
+
+    async def on_event(self, event: Event) -> None:
+        """What is typed is handed on one by one."""
+        if isinstance(event, (Key, Paste)) and not event.is_forwarded:
+            await self._typed.take(event)
+        else:
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         """Listen to the room and to signals that end a session."""

@@ -27,7 +27,7 @@ class Strategies(ModalScreen[Suggestion | None]):
     """Ends with the suggestion that was chosen; nothing is changed by looking."""
 
     BINDINGS = [
-        Binding("escape", "cancel", "cancel", id="strategies.cancel"),
+        Binding("escape,q", "cancel", "cancel", id="strategies.cancel"),
         Binding("plus,equals_sign", "reserve(1)", "more reserve", id="strategies.more"),
         Binding("minus", "reserve(-1)", "less reserve", id="strategies.less"),
         Binding("j", "cursor(1)", "down", id="strategies.down"),

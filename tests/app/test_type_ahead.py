@@ -1,0 +1,102 @@
+"""Keys that come in one piece, as a slow line brings them: each counts where the one before it led."""
+
+import asyncio
+import time
+
+import pytest
+from textual.events import Event, Key, Paste
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from gputui.app import type_ahead
+from gputui.app.app import GputuiApp
+from gputui.app.screens.inspect import Inspect
+from gputui.app.type_ahead import TypeAhead
+from gputui.control.local import LocalControlRoom
+from tests.app.conftest import app_of
+from tests.app.piloting import SIZE, labels, select, shows, until
+
+
+def at_once(pilot: Pilot[None], *keys: str | Paste) -> None:
+    """All of this is there before the app looks at the first of it."""
+    for key in keys:
+        named = {"/": "slash", "&": "ampersand"}.get(str(key), key)
+        event = key if isinstance(key, Paste) else Key(str(named), key if len(key) == 1 else None)
+        pilot.app.post_message(event)
+
+
+async def test_a_filter_comes_with_the_key_that_asks_for_it(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        at_once(pilot, "/", *"vis", "enter", "i")
+        await until(pilot, lambda: isinstance(app.screen, Inspect))
+        await shows(pilot, "ai-vision")
+
+
+async def test_a_search_goes_into_the_pane_that_its_first_key_opened(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "ai-emb")
+        at_once(pilot, "l", "/", *"chat", "enter", "&", *"chat", "enter")
+        await shows(pilot, "with “chat”", "only chat")
+
+
+async def test_an_answer_comes_with_the_key_that_makes_the_question(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "ai-rerank")
+        at_once(pilot, "5", "y", "0", "u", "U", "6")
+        await until(pilot, lambda: labels(room, "ai-rerank") == ["2", "5", "0", "6"])
+
+
+async def test_a_dialog_is_filled_in_and_taken_in_one_piece(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await select(pilot, room, "ai-rerank")
+        at_once(pilot, "enter", *["backspace"] * 3, *"6,7", "enter", "y", "u", "U")
+        await until(pilot, lambda: labels(room, "ai-rerank") == ["6", "7"])
+
+
+async def test_a_paste_keeps_its_place_among_the_keys(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        at_once(pilot, "/", "a", Paste("i-vi"), "s", "enter")
+        await shows(pilot, "“ai-vis”", "1 of 6 services")
+
+
+async def test_the_keys_of_one_piece_are_taken_in_their_order(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    text = "abcdefghijklmnopqrstuvwxyz0123456789" * 3
+    async with app.run_test(size=SIZE) as pilot:
+        at_once(pilot, "/", *text)
+        await until(pilot, lambda: isinstance(app.focused, Input) and app.focused.value == text)
+
+
+async def test_a_screen_that_never_rests_holds_no_key_for_long(
+    room: LocalControlRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type_ahead, "LONGEST_S", 0.05)
+    app = app_of(room)
+    handed: list[tuple[Event, float]] = []
+
+    async def hand_on(event: Event) -> None:
+        handed.append((event, time.monotonic()))
+
+    async with app.run_test(size=SIZE) as pilot:
+        typed = TypeAhead(app, hand_on)
+        busy = app.run_worker(_never_rest(app))
+        first, second = Key("a", "a"), Key("b", "b")
+        began = time.monotonic()
+        await typed.take(first)
+        await typed.take(second)
+        assert not handed
+        await until(pilot, lambda: len(handed) == 2)
+        busy.cancel()
+    assert [event for event, _ in handed] == [first, second]
+    assert handed[0][1] - began >= 0.05
+
+
+async def _never_rest(app: GputuiApp) -> None:
+    while True:
+        app.screen.call_later(lambda: None)
+        await asyncio.sleep(0)

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ class LabEngine:
         return "\n".join((self.folder / "dockerd.log").read_text(errors="replace").splitlines()[-5:])
 
     def stop(self) -> None:
-        """Stop the daemon and whatever it started."""
+        """Stop the daemon, and end whatever it started."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -160,6 +161,18 @@ class LabEngine:
             self._daemon.kill()
             self._daemon.wait()
         self._daemon = None
+        self._end_what_is_left()
+
+    def _end_what_is_left(self) -> None:
+        """A container that was being started when its daemon stopped may live on, and hold its GPU, unknown to the next
+        daemon: that finds its state gone, which is cleared before it starts."""
+        shims = {
+            pid for pid, _, command in _processes() if "containerd-shim" in command and f"{self.folder}/" in command
+        }
+        for pid, parent, _ in _processes():
+            if pid in shims or parent in shims:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     @property
     def pid(self) -> int:
@@ -232,6 +245,15 @@ class LabEngine:
         for container in client.containers.list(all=True):
             container.remove(force=True)
         client.networks.prune()
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    """The pid, the parent's pid and the command line of every process."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                after_name = (entry / "stat").read_text().rpartition(")")[2].split()
+                yield int(entry.name), int(after_name[1]), (entry / "cmdline").read_text(errors="replace")
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -9,11 +9,14 @@ from textual.app import App
 from textual.events import Event
 from textual.worker import WorkerState
 
-QUIET_ROUNDS = 4
-"""Rounds of the event loop in which nothing waits, until what a key asked for is there: what a dialog answers, and a
-task that begins, take one or two without any message."""
+QUIET_LOOKS = 4
+"""Looks, a round of the event loop apart, that find nothing waiting, until what a key asked for is there: the answer of
+a dialog reaches who asked, and a task begins, a round or two later without any message."""
+QUICK_LOOKS = 50
+PAUSE_S = 0.005
+"""Between looks, when the quick ones have not sufficed."""
 LONGEST_S = 1.0
-"""How long a key is held back at most, where something else never rests."""
+"""How long a key is held back at most for the one before it, where something else never rests."""
 
 
 class TypeAhead:
@@ -27,32 +30,35 @@ class TypeAhead:
         self._app = app
         self._hand_on = hand_on
         self._held: deque[Event] = deque()
+        self._looking = False
+        self._looks = 0
         self._quiet = 0
         self._since = 0.0
 
     async def take(self, event: Event) -> None:
         """Hand it on, now or when its turn comes."""
-        if self._held:
-            self._held.append(event)
-        elif self._is_at_rest():
-            await self._hand_on(event)
-        else:
-            self._held.append(event)
-            self._begin()
+        self._held.append(event)
+        if not self._looking:
+            await self._hand_on_next()
 
-    def _begin(self) -> None:
-        self._quiet, self._since = 0, time.monotonic()
+    async def _hand_on_next(self) -> None:
+        self._looking, self._looks, self._quiet, self._since = True, 0, 0, time.monotonic()
         self._app.call_later(self._look)
+        await self._hand_on(self._held.popleft())
 
     async def _look(self) -> None:
         await asyncio.sleep(0)
+        self._looks += 1
         self._quiet = self._quiet + 1 if self._is_at_rest() else 0
-        if self._quiet < QUIET_ROUNDS and time.monotonic() - self._since < LONGEST_S:
-            self._app.call_later(self._look)
-            return
-        await self._hand_on(self._held.popleft())
-        if self._held:
-            self._begin()
+        if self._quiet < QUIET_LOOKS and time.monotonic() - self._since < LONGEST_S:
+            if self._looks < QUICK_LOOKS:
+                self._app.call_later(self._look)
+            else:
+                self._app.set_timer(PAUSE_S, self._look)
+        elif self._held:
+            await self._hand_on_next()
+        else:
+            self._looking = False
 
     def _is_at_rest(self) -> bool:
         """Whether no message waits, nothing on the screen is half there, and no task has still to begin."""

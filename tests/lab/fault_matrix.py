@@ -54,6 +54,8 @@ AT_START = ("refused", "exits", "exits later", "unhealthy", "oom")
 killed for memory."""
 
 KILLS = 200
+MOST_RESTARTS = 20
+"""Of the engine in a whole run, to be rid of ghosts."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class Outcome:
     lost: int = 0
     leftovers: int = 0
     said: str = ""
+
+
+class GhostListed(Exception):
+    """The engine lists a container that it knows nothing of any more, and Compose fails on it. This engine may do so
+    after two removals at the same time, until it is started again."""
 
 
 class Slot:
@@ -182,16 +189,19 @@ class Slot:
             return done.stderr
         return "it was killed"
 
-    def containers(self) -> list[dict[str, Any]]:
-        """All containers of this slot, by whatever name."""
+    def listed(self) -> set[str]:
+        """The ids of all containers of this slot, by whatever name."""
         client = self.lab.engine.client().api
         found = client.containers(all=True, filters={"label": f"com.docker.compose.project={self.project}"})
         named = [one for one in client.containers(all=True) if any(self.project in name for name in one["Names"])]
+        return {one["Id"] for one in (*found, *named)}
+
+    def containers(self) -> list[dict[str, Any]]:
+        """All containers of this slot, by whatever name."""
         inspected = []
-        for identity in {one["Id"] for one in (*found, *named)}:
-            # This engine may go on listing what it knows nothing of any more, after two removals at the same time.
-            with suppress(docker.errors.NotFound):
-                inspected.append(client.inspect_container(identity))
+        for identity in self.listed():
+            with suppress(docker.errors.NotFound):  # a ghost
+                inspected.append(self.lab.engine.client().api.inspect_container(identity))
         return inspected
 
     def set_up(self, case: Case | None) -> dict[str, str]:
@@ -201,6 +211,8 @@ class Slot:
         for one in self.containers():
             with suppress(Exception):
                 client.remove_container(one["Id"], force=True, v=True)
+        if self.listed() and not self.containers():
+            raise GhostListed
         self._fresh_state()
         (self.home / "compose.json").write_text(self.compose_text(case))
         said = self.compose("up", "-d")
@@ -476,15 +488,23 @@ def run_cases(
     """Run the cases, several at a time; those that stop the daemon by themselves, at the end."""
     outcomes: list[Outcome] = []
     lock = threading.Lock()
+    haunted, restarts = threading.Event(), 0
+
+    def has_time() -> bool:
+        return until is None or time.monotonic() < until
 
     def work(slot: Slot, waiting: "queue.SimpleQueue[Case]") -> None:
-        while until is None or time.monotonic() < until:
+        while has_time() and not haunted.is_set():
             try:
                 case = waiting.get_nowait()
             except queue.Empty:
                 return
             try:
                 outcome = slot.run(case)
+            except GhostListed:
+                waiting.put(case)
+                haunted.set()
+                return
             except Exception as error:  # a case that cannot be judged is a case that failed
                 outcome = Outcome(case, 0.0, faults=[f"{type(error).__name__}: {str(error)[:300]}"])
             with lock:
@@ -496,11 +516,17 @@ def run_cases(
         for case in cases:
             if (case.how != "daemon") == shared:
                 waiting.put(case)
-        threads = [threading.Thread(target=work, args=(slot, waiting)) for slot in (slots if shared else slots[:1])]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        while has_time() and not waiting.empty():
+            threads = [threading.Thread(target=work, args=(slot, waiting)) for slot in (slots if shared else slots[:1])]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            if haunted.is_set():
+                restarts += 1
+                assert restarts <= MOST_RESTARTS, "the engine goes on listing what it knows nothing of"
+                slots[0].lab.engine.restart()
+                haunted.clear()
     return outcomes
 
 

@@ -155,7 +155,7 @@ def give_folders(lab: Lab, name: str) -> None:
 def compose_file(lab: Lab, text: str) -> Path:
     """A Compose file of the project `ai` that the user has."""
     folder = lab.home / "ai"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     path = folder / "compose.yml"
     path.write_text(text)
     for one in (folder, path):

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import Lab
+from tests.lab.conftest import Lab, compose_file
 from tests.lab.driver import uuid_of
-from tests.lab.engine import GROUP, USER
 from tests.terminal import Terminal
 
 pytestmark = pytest.mark.lab
@@ -25,12 +24,7 @@ services:
 
 def project(lab: Lab, policy: str) -> tuple[str, str]:
     """The service runs on GPU 0 and is assigned GPU 1, which the driver does not know any more."""
-    folder = lab.home / "ai"
-    folder.mkdir()
-    (folder / "compose.yml").write_text(COMPOSE % (uuid_of(0), policy))
-    for path in (folder, folder / "compose.yml"):
-        os.chown(path, USER, GROUP)
-    file = ("--file", str(folder / "compose.yml"))
+    file = ("--file", str(compose_file(lab, COMPOSE % (uuid_of(0), policy))))
     assert lab.gputui(*file, "apply", "--yes", "--settle", "0.5").returncode == 0
     lab.loaded("ai-llm-1")
     assert lab.gputui(*file, "assign", "llm", "--gpus", "1", "--yes").returncode == 0

@@ -1,16 +1,14 @@
 """What a service needs and where it should go, on the real engine and through the real NVML binding."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.lab.conftest import Lab
+from tests.lab.conftest import Lab, compose_file
 from tests.lab.driver import StandInGpu, uuid_of
-from tests.lab.engine import GROUP, USER
 from tests.weights.files import write_safetensors
 
 pytestmark = pytest.mark.lab
@@ -34,13 +32,7 @@ MODEL = {
 
 
 def project(lab: Lab, text: str) -> tuple[str, ...]:
-    folder = lab.home / "ai"
-    folder.mkdir(exist_ok=True)
-    path = folder / "compose.yml"
-    path.write_text(text)
-    for one in (folder, path):
-        os.chown(one, USER, GROUP)
-    return ("--file", str(path))
+    return ("--file", str(compose_file(lab, text)))
 
 
 def requirement(lab: Lab, file: tuple[str, ...], name: str) -> dict[str, Any]:

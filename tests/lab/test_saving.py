@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.lab.conftest import Lab
+from tests.lab.conftest import Lab, compose_file
 from tests.lab.driver import uuid_of
 from tests.lab.engine import GROUP, USER, as_user
 
@@ -32,12 +32,7 @@ WRITES = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlink
 
 @pytest.fixture
 def project(lab: Lab) -> Path:
-    folder = lab.home / "ai"
-    folder.mkdir()
-    (folder / "compose.yml").write_text(COMPOSE % (uuid_of(0), uuid_of(1)))
-    for path in (folder, folder / "compose.yml"):
-        os.chown(path, USER, GROUP)
-    return folder
+    return compose_file(lab, COMPOSE % (uuid_of(0), uuid_of(1))).parent
 
 
 def assign(folder: Path, service: str, gpu: int) -> list[str]:

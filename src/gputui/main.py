@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import logging
 import os
 import socket
 import sys
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from gputui.cli.arguments import SHOWS, parse
 from gputui.control.gpu_watch import GpuWatch
+from gputui.domain.crash import UNEXPECTED, unexpected
 from gputui.domain.errors import GputuiError
+from gputui.project.log_file import start_log
 
 if TYPE_CHECKING:  # these come when the GPUs are being looked at already
     from gputui.containers.docker_engine import DockerEngine
@@ -35,6 +38,7 @@ APPLYING = ("apply", "restart", "start", "stop", "rollback", "fallback")
 def main(arguments: Sequence[str] | None = None) -> None:
     """The `gputui` command."""
     parsed = parse(sys.argv[1:] if arguments is None else arguments)
+    parsed.log = str(start_log(debug=parsed.debug))
     try:
         code = _run(parsed)
         sys.stdout.flush()
@@ -47,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader left; what Python would write at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except Exception as error:  # a defect: where it was stands in the log, and no value of somebody's in the terminal
+        logging.getLogger(__name__).error("ended by an unexpected error", exc_info=error)
+        sys.stderr.write(unexpected(error, parsed.log))
+        code = UNEXPECTED
     sys.stderr.flush()
     # A thread that hangs inside the driver or the engine must not keep the program alive.
     os._exit(code)
@@ -223,7 +231,7 @@ def _seconds(arguments: argparse.Namespace, name: str, otherwise: float) -> floa
 
 
 def _engine_options(arguments: argparse.Namespace) -> list[str]:
-    options = []
+    options = ["--debug"] if arguments.debug else []
     if arguments.host:
         options += ["--host", arguments.host]
     if arguments.context:

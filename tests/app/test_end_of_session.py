@@ -9,6 +9,7 @@ import struct
 import sys
 import termios
 import time
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,12 @@ class Session:
         raise AssertionError("the process is still there")
 
 
+@pytest.fixture
+def log_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("GPUTUI_STATE_DIR", str(tmp_path))
+    return tmp_path / f"log-{os.getuid()}.txt"
+
+
 @pytest.mark.parametrize("how", ["q", "SIGTERM", "SIGHUP"])
 def test_the_terminal_is_whole_again(how: str) -> None:
     session = Session()
@@ -70,29 +77,47 @@ def test_the_terminal_is_whole_again(how: str) -> None:
 CRASH = """
 import sys
 import gputui.app.app
-def crash(self):
+def crash(self, *_):
     token = "s3cret"
     try:
         raise ValueError("HF_TOKEN=" + token)
     except ValueError as error:
         raise AttributeError("hostile \\x1b]0;title\\x07 " + str(len(token))) from error
-gputui.app.app.GputuiApp.action_repaint = crash
+gputui.app.app.GputuiApp.%s = crash
 from gputui.__main__ import main
 sys.argv = ["gputui", "--demo"]
 main()
 """
 
 
-def test_an_error_of_its_own_leaves_the_terminal_whole_and_tells_no_secret() -> None:
-    session = Session("-c", CRASH)
+def test_a_command_that_fails_ends_itself_only_and_is_written_down(log_file: Path) -> None:
+    session = Session("-c", CRASH % "action_repaint")
     os.write(session.terminal, b"\x0c")
-    session.read(10.0, until=b"please report these lines")
+    session.read(10.0, until=b"unexpected error")
+    os.write(session.terminal, b"?")
+    session.read(10.0, until=b"esc")
+    os.write(session.terminal, b"\x1b")
+    session.read(1.0)
+    os.write(session.terminal, b"q")
+    session.read(1.0)
+    assert session.status() == 0
+    text = log_file.read_text()
+    assert "AttributeError: hostile" in text and "ValueError (its message is left out" in text
+    assert "\x1b" not in text and "s3cret" not in text
+    assert log_file.stat().st_mode & 0o777 == 0o600
+    os.close(session.terminal)
+
+
+def test_an_error_of_its_own_leaves_the_terminal_whole_and_tells_no_secret(log_file: Path) -> None:
+    session = Session("-c", CRASH % "on_mount")
+    session.read(10.0, until=b"please report it")
     session.read(0.5)
-    assert session.status() == 1
+    assert session.status() == 70
     after = session.raw.partition(b"\x1b[?1049l")[2]
     assert b"\x1b[?25h" in session.raw
-    assert b"AttributeError: hostile" in after and b"ValueError (its message is left out" in after
+    assert b"AttributeError" in after and str(log_file).encode() in after.replace(b"\r\n", b"")
     assert b"\x1b]0;" not in after and b"s3cret" not in after
+    assert "ValueError (its message is left out" in log_file.read_text()
     os.close(session.terminal)
 
 

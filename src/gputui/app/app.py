@@ -2,11 +2,13 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,19 +21,21 @@ from rich.console import RenderableType
 from rich.text import Text
 from textual import work
 from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.actions import ActionParseResult
 from textual.app import App
 from textual.binding import Binding
+from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Event, Key, Paste
 from textual.filter import DimFilter, LineFilter
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.worker import WorkerFailed
 
 from gputui.app.ascii_signs import AsciiSigns
 from gputui.app.cell_diff import CellGrid
 from gputui.app.choices import Choices, choices_path, keep_choices, read_choices
-from gputui.app.crash import crash_lines
 from gputui.app.fence import ControlCharacterFence
 from gputui.app.first_lines import terminal
 from gputui.app.messages import SnapshotArrived
@@ -46,6 +50,7 @@ from gputui.app.terminal_driver import TerminalDriver
 from gputui.app.theme_file import DEFAULT, MONO, default_theme, read_themes
 from gputui.app.type_ahead import TypeAhead
 from gputui.control.room import ControlRoom
+from gputui.domain.crash import UNEXPECTED, place_of, unexpected
 from gputui.domain.errors import UsageError
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import clean
@@ -54,18 +59,17 @@ EXIT_LIMIT_S = 3.0
 LEAVE_LIMIT_S = 10.0
 """How long the last bytes wait at most for a terminal that takes nothing."""
 CATCH_UP_S = 0.1
+REPORT_AGAIN_S = 60.0
+"""After so long the same error is shown again."""
 _DIMMED = DimFilter(0.72)
 """Of dim text: Textual's own 0.5 leaves less contrast than WCAG asks of text (4.5) in most themes."""
-CRASHED = (
-    "gputui: ended by an error of its own, above; services are as they were, and an apply that runs goes on",
-    "gputui: start it again, and please report these lines",
-)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppOptions:
     """How the screen is to be: `theme` was asked for, `suits` is one that suits the terminal. `choices_path` None keeps
-    no choices; `hand_over` is called when the terminal is about to be taken."""
+    no choices; `log` is where errors are written down; `hand_over` is called when the terminal is about to be taken."""
 
     themes: Path
     theme: str | None = None
@@ -74,6 +78,7 @@ class AppOptions:
     ascii: bool = False
     preferences: Preferences = field(default_factory=Preferences)
     choices_path: Path | None = None
+    log: str = "gputui's log"
     hand_over: Callable[[], None] = lambda: None
 
 
@@ -93,6 +98,7 @@ class GputuiApp(App[None]):
         self._choices = read_choices(options.choices_path) if options.choices_path else Choices()
         self.animation_level = "none"
         self._cells = CellGrid()
+        self._reported: dict[str, float] = {}
         self._catching_up: Timer | None = None
         self._typed = TypeAhead(self, super().on_event)
         themes, self._theme_faults = read_themes(options.themes)
@@ -216,12 +222,44 @@ class GputuiApp(App[None]):
         for fault in self._theme_faults:
             self.notify(f"theme left out: {fault}", severity="warning", markup=False)
 
+    async def run_action(
+        self,
+        action: "str | ActionParseResult",
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Do what a key means; a command that fails ends itself only."""
+        try:
+            return await super().run_action(action, default_namespace, namespaces)
+        except Exception as error:  # whatever it is, the GPUs are to be seen
+            self.report(error)
+            return True
+
+    def report(self, error: Exception) -> None:
+        """A defect that need not end the screen: it is logged, and said once a minute."""
+        if self.is_headless:  # a test is to fail
+            super()._handle_exception(error)
+            return
+        _log.error("an error on the screen", exc_info=error)
+        text = place_of(error)
+        if time.monotonic() - self._reported.get(text, float("-inf")) > REPORT_AGAIN_S:
+            self._reported[text] = time.monotonic()
+            self.notify(f"unexpected error: {text}; see {self._options.log}", severity="error", markup=False)
+
+    def _handle_exception(self, error: Exception) -> None:
+        if isinstance(error, WorkerFailed) and isinstance(error.error, Exception):
+            self.report(error.error)
+            return
+        super()._handle_exception(error)
+        self._return_code = UNEXPECTED
+
     def _fatal_error(self) -> None:
         """A defect of ours: say where, but not with which values, as Textual would."""
-        if not self._exit_renderables:
-            lines = crash_lines(sys.exc_info()[1])
-            self._exit_renderables.append(Text("\n".join((*lines, *CRASHED)), overflow="fold"))
-        self._bound_leaving(1)
+        error = sys.exc_info()[1]
+        if not self._exit_renderables and error is not None:
+            _log.error("the screen was ended by an unexpected error", exc_info=error)
+            self._exit_renderables.append(Text(unexpected(error, self._options.log).rstrip(), overflow="fold"))
+        self._bound_leaving(UNEXPECTED)
         self._close_messages_no_wait()
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
@@ -245,7 +283,10 @@ class GputuiApp(App[None]):
         """Hand it to the screens that show snapshots, whatever dialog lies over them."""
         for screen in self.screen_stack:
             if isinstance(screen, (MainScreen, Gpus)) and screen.is_mounted:
-                screen.show(message.snapshot)
+                try:
+                    screen.show(message.snapshot)
+                except Exception as error:  # the next snapshot may be drawn
+                    self.report(error)
 
 
 def _end_within(limit_s: float, code: int) -> None:
@@ -281,6 +322,7 @@ def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path, hand
         ascii=needs_ascii(preferences, asked=arguments.ascii),
         preferences=preferences,
         choices_path=choices_path(),
+        log=arguments.log,
         hand_over=hand_over,
     )
     app = GputuiApp(room, options)

@@ -14,6 +14,7 @@ from gputui.app.keymap import CONTEXTS, PLACE
 from gputui.app.preferences import TAILS, Preferences
 from gputui.app.service_columns import COLUMN_TITLES
 from gputui.domain.errors import UsageError
+from gputui.domain.outside import whole_number
 from gputui.domain.text import clean
 
 
@@ -94,8 +95,9 @@ def _line_of(tree: Any, place: Sequence[str]) -> int:
     for part in place:
         if isinstance(node, yaml.MappingNode):
             pair = next((one for one in node.value if one[0].value == part), None)
-        elif isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
-            pair = (node.value[int(part)], node.value[int(part)])
+        elif isinstance(node, yaml.SequenceNode):
+            number = whole_number(part, least=0, most=len(node.value) - 1)
+            pair = None if number is None else (node.value[number], node.value[number])
         else:
             pair = None
         if pair is None:

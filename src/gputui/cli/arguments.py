@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from gputui import __version__
 from gputui.domain.capabilities import MECHANISMS
+from gputui.domain.outside import real_number
 from gputui.domain.suggestion import STRATEGIES
 
 SHOWS = ("gpus", "services", "processes", "findings", "status")
@@ -55,7 +56,7 @@ def _parser() -> _Parser:
         description="See every GPU of a shared server live, move services between GPUs, and apply it safely. "
         "Without a verb the screen starts.",
         epilog="Exit codes: 0 done; 1 findings of severity error, or unhealthy; 2 bad usage or input; 3 engine or NVML "
-        "out of reach; 4 apply failed and was rolled back; 5 apply failed and needs a person.",
+        "out of reach; 4 apply failed and was rolled back; 5 apply failed and needs a person; 70 a defect in gputui.",
     )
     parser.add_argument("--version", action="version", version=f"gputui {__version__}")
     add = parser.add_argument
@@ -74,6 +75,7 @@ def _parser() -> _Parser:
     add("--theme", metavar="N", help="the screen's theme")
     add("--ascii", action="store_true", help="only ASCII signs on the screen")
     add("--no-mouse", action="store_true", help="leave the mouse to the terminal, so that it can select text")
+    add("--debug", action="store_true", help="write all that gputui logs into its log file")
     add("--interval", type=_interval, default=1.0, metavar="S", help="seconds between readings (default 1)")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
     _add_shows(verbs)
@@ -83,21 +85,15 @@ def _parser() -> _Parser:
 
 
 def _interval(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
+    value = real_number(text) or 0.0
     if not 0.25 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.25 to 3600")
     return value
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 86400:
+    value = real_number(text)
+    if value is None or not 0 <= value <= 86400:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to 86400")
     return value
 

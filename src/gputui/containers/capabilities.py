@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gputui.domain.capabilities import CDI_KIND, Capabilities, CdiDevice
+from gputui.domain.outside import whole_number
 from gputui.domain.text import clean
 
 PODMAN_WITH_GPUS = (5, 4)
@@ -56,7 +57,7 @@ def capabilities_of(info: Mapping[str, Any], version: Mapping[str, Any], *, same
 
 
 def _number(version: Any) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", str(version))[:2])
+    return tuple(whole_number(part) or 0 for part in re.findall(r"[0-9]+", str(version))[:2])
 
 
 def _cdi_devices(

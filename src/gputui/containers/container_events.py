@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from signal import SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
 
 from gputui.domain.container import Container
+from gputui.domain.outside import real_number, whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,9 @@ class ContainerEvent:
 
 def signal_number(name: str) -> int | None:
     """The number of a signal as engines write it (`15`, `TERM`, `SIGTERM`); None where it is none."""
-    if name.isdecimal():
-        return int(name)
+    number = whole_number(name, least=0, most=1000)
+    if number is not None:
+        return number
     try:
         return Signals[name if name.startswith("SIG") else f"SIG{name}"]
     except KeyError:
@@ -52,7 +54,8 @@ def _event(data: Mapping[str, object]) -> ContainerEvent:
     actor = data["Actor"] if isinstance(data.get("Actor"), dict) else {}
     assert isinstance(actor, dict)
     attributes = {str(key): str(value) for key, value in (actor.get("Attributes") or {}).items()}
-    at = float(str(data.get("timeNano") or 0)) / 10**9 or float(str(data.get("time") or 0))
+    nanoseconds, seconds = whole_number(data.get("timeNano")), real_number(data.get("time"))
+    at = nanoseconds / 10**9 if nanoseconds else seconds or 0.0
     return ContainerEvent(
         action=str(data.get("Action") or ""),
         container_id=str(actor.get("ID") or ""),

@@ -4,15 +4,19 @@ import logging
 import os
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import docker
 import docker.errors
+import docker.tls
 import requests.exceptions
 import urllib3.exceptions
 
 from gputui.containers.docker_log import log_stream
+from gputui.containers.engine_address import EngineAddress
+from gputui.containers.ssh_socket import SshSocket
 from gputui.domain.errors import EngineError, NotFound, Unreachable
 from gputui.domain.log import LogWindow
 from gputui.domain.text import clean
@@ -21,8 +25,6 @@ T = TypeVar("T")
 
 # A docker.APIClient; its published types lack the raw calls, which alone can express all of a container.
 Client = Any
-
-DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 
 # A pool that is full is no news to a person, and its warning would be drawn over the screen.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -34,20 +36,21 @@ _FAILURES = (
     OSError,
     struct.error,  # a log whose connection broke in the middle of a frame's header
     ValueError,
+    Unreachable,  # by ssh
 )
 
 
 class DockerConnection:
-    """The engine that the docker command would use: `host`, else `context`, else DOCKER_HOST, else the current context.
+    """The engine at an address.
 
     It connects at the first call, and again after the engine was away. Each call raises `Unreachable` where the engine
     does not answer, `NotFound` where it does not know what is named, and `EngineError` where it refuses.
     """
 
-    def __init__(self, host: str | None, context: str | None, timeout_s: int) -> None:
+    def __init__(self, address: EngineAddress, timeout_s: int) -> None:
         self._timeout_s = timeout_s
-        self._host = host
-        self._context = context
+        self._address = address
+        self._ssh: SshSocket | None = None
         self._version = "auto"
         self._idle: list[Client] = []
         self._told: Mapping[str, Any] | None = None
@@ -57,14 +60,29 @@ class DockerConnection:
         stream, has one to itself. Only the first one asks the engine for its version."""
         version, timeout = self._version, self._timeout_s
         client: Client
-        if self._host:
-            client = docker.APIClient(base_url=self._host, version=version, timeout=timeout)
-        elif self._context:
-            client = docker.DockerClient.from_context(self._context, version=version, timeout=timeout).api
+        if self._address.from_environment and not self._address.url.startswith("ssh://"):
+            environment = {**os.environ, "DOCKER_HOST": self._address.url}
+            client = docker.DockerClient.from_env(version=version, timeout=timeout, environment=environment).api
         else:
-            client = docker.DockerClient.from_env(version=version, timeout=timeout).api
+            client = docker.APIClient(base_url=self._url(), version=version, timeout=timeout, tls=self._tls())
         self._version = str(client.api_version)
         return client
+
+    def _url(self) -> str:
+        if not self._address.url.startswith("ssh://"):
+            return self._address.url
+        self._ssh = self._ssh or SshSocket(self._address.url)
+        return f"unix://{self._ssh.connected()}"
+
+    def _tls(self) -> "docker.tls.TLSConfig | bool":
+        folder = self._address.certificates
+        if folder is None:
+            return False
+        files = {
+            kind: str(folder / f"{kind}.pem") for kind in ("ca", "cert", "key") if (folder / f"{kind}.pem").is_file()
+        }
+        pair = (files["cert"], files["key"]) if files.keys() >= {"cert", "key"} else None
+        return docker.tls.TLSConfig(client_cert=pair, ca_cert=files.get("ca"), verify=self._address.verify)
 
     def call(self, what: str, call: Callable[[Client], T]) -> T:
         """What the call returns; `what` names it where it fails."""
@@ -91,22 +109,19 @@ class DockerConnection:
         return told
 
     def _borrowed(self) -> Client:
-        try:
+        with suppress(IndexError):
             return self._idle.pop()
-        except IndexError:
-            return self._connect()
+        return self._connect()
 
     def _unreachable(self, error: Exception) -> Unreachable:
-        if "ontext" in type(error).__name__:
-            return Unreachable(
-                f"the docker context {self._context or ''} cannot be used: {clean(str(error), 120)}",
-                "see `docker context ls`",
-            )
-        socket = self.socket
+        if isinstance(error, Unreachable):
+            return error
+        socket = self._address.socket
         if socket is None:
             return Unreachable(
-                f"the container engine at {self._host or os.environ.get('DOCKER_HOST')} does not answer",
-                "check its address",
+                f"the container engine at {clean(self._address.url, 120)} ({self._address.source}) does not answer: "
+                f"{clean(_cause(error), 160)}",
+                "check its address, and whether it can be reached from here",
             )
         if _is_missing(socket):
             return Unreachable(
@@ -127,19 +142,8 @@ class DockerConnection:
         """Let go of the connections; the next call makes a new one."""
         while self._idle:
             self._idle.pop().close()
-
-    @property
-    def socket(self) -> Path | None:
-        """The Unix socket, where the engine is reached by one."""
-        address = self._host or (None if self._context else os.environ.get("DOCKER_HOST"))
-        if address is None:
-            try:
-                context = docker.ContextAPI.get_context(self._context)
-                address = context.Host if context else None
-            except _FAILURES:
-                address = None
-        address = address or DEFAULT_SOCKET
-        return Path(address.removeprefix("unix://")) if address.startswith("unix://") else None
+        if self._ssh is not None:
+            self._ssh.close()
 
     def stream(self, what: str, call: Callable[[Client], Any]) -> "DockerStream":
         """A stream, on a client of its own."""
@@ -185,6 +189,13 @@ class DockerStream:
             self._stream.close()
         except (*_FAILURES, AttributeError):  # docker-py looks into a response that may just have ended
             return
+
+
+def _cause(error: BaseException) -> str:
+    """The first of the errors that led to this one, which is the one that says something."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return f"{type(error).__name__}: {error}"
 
 
 def _explanation(error: docker.errors.APIError) -> str:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from gputui.containers.capabilities import capabilities_of, is_podman
+from gputui.containers.engine_address import engine_address
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
 from gputui.containers.list_line import YOUNG_S, ListLine, list_line
 from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec, EngineInfo, Layer
-from gputui.domain.errors import EngineError, GputuiError, NotFound, Refusal, Unreachable, UsageError
+from gputui.domain.errors import EngineError, GputuiError, NotFound, Refusal, Unreachable
 from gputui.domain.log import LogWindow
+from gputui.domain.outside import mapping, whole_number
 from gputui.domain.text import clean
 
 if TYPE_CHECKING:
@@ -50,13 +52,12 @@ class DockerEngine:
     """Implements `Engine` over a connection to one.
 
     Raises:
-        UsageError: host and context are both given.
+        UsageError: host and context are both given, or the context does not exist.
     """
 
     def __init__(self, host: str | None = None, context: str | None = None, timeout_s: int = CALL_TIMEOUT_S) -> None:
-        if host and context:
-            raise UsageError("--host and --context both name an engine", "give one of them")
-        self._host, self._context = host, context
+        self._address = engine_address(host, context)
+        self._context = context
         self._timeout_s = timeout_s
         self._connecting = threading.Lock()
         self._connected: DockerConnection | None = None
@@ -72,7 +73,7 @@ class DockerEngine:
                 _guess_no_character_sets()
                 from gputui.containers.docker_connection import DockerConnection  # noqa: PLC0415
 
-                self._connected = DockerConnection(self._host, self._context, self._timeout_s)
+                self._connected = DockerConnection(self._address, self._timeout_s)
             return self._connected
 
     def close(self) -> None:
@@ -83,7 +84,7 @@ class DockerEngine:
     @property
     def socket(self) -> Path | None:
         """The Unix socket, where the engine is reached by one."""
-        return self._connection.socket
+        return self._address.socket
 
     def info(self) -> EngineInfo:
         """Which engine this is."""
@@ -120,7 +121,7 @@ class DockerEngine:
         filters = {"label": LABEL_PROBE}
         listed = self._connection.call("list containers", lambda client: client.containers(all=True, filters=filters))
         for line in listed:
-            if time.time() - int(line.get("Created") or 0) > PROBE_LEFT_S:
+            if time.time() - (whole_number(line.get("Created")) or 0) > PROBE_LEFT_S:
                 with suppress(EngineError):  # somebody else was faster
                     self._discard(str(line["Id"]))
 
@@ -129,7 +130,11 @@ class DockerEngine:
 
     def containers(self) -> tuple[Container, ...]:
         """All containers; one is inspected again only when its line of the list tells more than that time passed."""
-        listed = self._connection.call("list containers", lambda client: client.containers(all=True))
+        listed = [
+            line
+            for line in self._connection.call("list containers", lambda client: client.containers(all=True))
+            if mapping(line).get("Id")
+        ]
         before = self._inspected if time.monotonic() - self._listed_at < YOUNG_S / 2 else {}
         found: dict[str, tuple[ListLine, Container]] = {}
         for one in listed:
@@ -232,8 +237,8 @@ class DockerEngine:
         paths = [str(change["Path"]) for change in changes if change.get("Kind") in (0, 1)]
         sizes = [(path, self._size_of(ref, path)) for path in _leaves(paths)[:LAYER_PATHS]]
         largest = sorted(((clean(path, 200), size) for path, size in sizes if size), key=lambda one: -one[1])
-        size = data.get("SizeRw")
-        return Layer(size_bytes=None if size is None else int(size), largest=tuple(largest[:LARGEST]))
+        size = whole_number(data.get("SizeRw"), least=0)
+        return Layer(size_bytes=size, largest=tuple(largest[:LARGEST]))
 
     def _size_of(self, ref: str, path: str) -> int:
         """Bytes of a file in a container; 0 for what is no file, or is gone."""
@@ -242,7 +247,8 @@ class DockerEngine:
             response = client.head(client._url("/containers/{0}/archive", ref), params={"path": path}, timeout=20)
             header = response.headers.get("X-Docker-Container-Path-Stat")
             found = json.loads(base64.b64decode(header)) if header else {}
-            return 0 if int(found.get("mode", 0)) & GO_MODE_DIRECTORY else int(found.get("size", 0))
+            mode, size = (whole_number(found.get(key), least=0) or 0 for key in ("mode", "size"))
+            return 0 if mode & GO_MODE_DIRECTORY else size
 
         try:
             return self._connection.call("measure", call)
@@ -346,7 +352,8 @@ class DockerEngine:
             return None
         titles = [str(title) for title in top.get("Titles") or []]
         place = next((titles.index(title) for title in ("PID", "HPID") if title in titles), 1)
-        return tuple(int(row[place]) for row in top.get("Processes") or [] if str(row[place]).isdigit())
+        rows = [row for row in top.get("Processes") or [] if len(row) > place]
+        return tuple(pid for row in rows if (pid := whole_number(row[place], least=1)) is not None)
 
     def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
         """The last lines that it wrote."""
@@ -370,8 +377,8 @@ class DockerEngine:
             options = ["--context", self._context]
         elif self.socket is not None:
             options = ["--host", f"unix://{self.socket}"]
-        elif self._host:
-            options = ["--host", self._host]
+        else:
+            options = ["--host", self._address.url]
         shell = "command -v bash >/dev/null && exec bash || exec sh"
         return (program, *options, "exec", "--interactive", "--tty", ref, "sh", "-c", shell)
 

@@ -16,8 +16,9 @@ from gputui.domain.container import (
     PublishedPort,
     sees_all_devices,
 )
-from gputui.domain.launch import Launch, launch_of, mounts_listed
+from gputui.domain.launch import Launch, launch_of, mounts_listed, variables_in
 from gputui.domain.original import Original, with_variables
+from gputui.domain.outside import mapping, sequence, whole_number
 from gputui.domain.text import clean
 
 _HEALTH: dict[str, Health] = {"starting": "starting", "healthy": "healthy", "unhealthy": "unhealthy"}
@@ -28,12 +29,12 @@ GPU_NODE = re.compile(r"^nvidia\d+$")
 
 def container_from(data: Mapping[str, Any]) -> Container:
     """The container that inspect describes, with every text made safe."""
-    config, host, state = data.get("Config") or {}, data.get("HostConfig") or {}, data.get("State") or {}
+    config, host, state = (mapping(data.get(key)) for key in ("Config", "HostConfig", "State"))
     started = state.get("StartedAt")
-    health = (state.get("Health") or {}).get("Status")
-    variables = dict(line.partition("=")[::2] for line in config.get("Env") or [])
+    health = mapping(state.get("Health")).get("Status")
+    variables = variables_in(config.get("Env"))
     return Container(
-        id=data["Id"],
+        id=str(data["Id"]),
         name=clean(str(data.get("Name", "")).lstrip("/"), 200),
         image=clean(str(config.get("Image") or data.get("Image") or ""), 300),
         created_at=str(data.get("Created") or ""),
@@ -41,18 +42,20 @@ def container_from(data: Mapping[str, Any]) -> Container:
         unedited=_unedited(config, host, data),
         state=str(state.get("Status") or "created"),
         health=_HEALTH.get(str(health)),
-        exit_code=state.get("ExitCode") if state.get("Status") in ("exited", "dead", "restarting") else None,
+        exit_code=whole_number(state.get("ExitCode"))
+        if state.get("Status") in ("exited", "dead", "restarting")
+        else None,
         error=clean(str(state.get("Error") or ""), 600),
-        restart_count=int(data.get("RestartCount") or 0),
+        restart_count=whole_number(data.get("RestartCount")) or 0,
         started_at=None if started in (None, "", _NEVER) else str(started),
-        pid=state.get("Pid") or None,
+        pid=whole_number(state.get("Pid"), least=1),
         labels={
             clean(str(key), 200): clean(str(value), 600)
-            for key, value in (config.get("Labels") or {}).items()
+            for key, value in mapping(config.get("Labels")).items()
             if key != LABEL_ORIGINAL  # it holds a whole command line, which may hold secrets
         },
         gpu_environment={name: clean(variables[name], 600) for name in GPU_VARIABLES if name in variables},
-        device_requests=tuple(_request(request) for request in host.get("DeviceRequests") or []),
+        device_requests=tuple(_request(request) for request in sequence(host.get("DeviceRequests"))),
         device_nodes=_device_nodes(host),
         runtime=str(host.get("Runtime") or ""),
         sees_all_devices=sees_all_devices(host),
@@ -64,60 +67,63 @@ def container_from(data: Mapping[str, Any]) -> Container:
         shares_with=_shares_with(host),
         has_healthcheck=_has_healthcheck(config),
         stop_signal=str(config.get("StopSignal") or ""),
-        stop_timeout_s=config.get("StopTimeout"),
+        stop_timeout_s=whole_number(config.get("StopTimeout"), least=0),
     )
 
 
 def _unedited(config: Mapping[str, Any], host: Mapping[str, Any], data: Mapping[str, Any]) -> Launch | None:
-    original = Original.parse((config.get("Labels") or {}).get(LABEL_ORIGINAL))
+    original = Original.parse(mapping(config.get("Labels")).get(LABEL_ORIGINAL))
     if original is None:
         return None
-    environment = with_variables(config.get("Env") or [], original.variables)
+    environment = with_variables(sequence(config.get("Env")), original.variables)
     return launch_of({**config, "Cmd": original.command, "Env": environment}, host, mounts_listed(data) or None)
 
 
 def _shares_with(host: Mapping[str, Any]) -> tuple[str, ...]:
     modes = [str(host.get(key) or "") for key in ("NetworkMode", "IpcMode", "PidMode")]
     named = [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
-    return (*named, *(str(one).partition(":")[0] for one in host.get("VolumesFrom") or []))
+    return (*named, *(str(one).partition(":")[0] for one in sequence(host.get("VolumesFrom"))))
 
 
 def _published(data: Mapping[str, Any]) -> tuple[PublishedPort, ...]:
     found = []
-    for name, bindings in ((data.get("NetworkSettings") or {}).get("Ports") or {}).items():
+    for name, bindings in mapping(mapping(data.get("NetworkSettings")).get("Ports")).items():
         port, _, protocol = str(name).partition("/")
-        for binding in bindings or []:
-            outside = str(binding.get("HostPort") or "")
-            if port.isdigit() and outside.isdigit():
+        for binding in map(mapping, sequence(bindings)):
+            inside, outside = (whole_number(one, least=1, most=65535) for one in (port, binding.get("HostPort")))
+            if inside is not None and outside is not None:
                 address = clean(str(binding.get("HostIp") or ""), 60)
-                found.append(PublishedPort(int(port), clean(protocol, 10), address, int(outside)))
+                found.append(PublishedPort(inside, clean(protocol, 10), address, outside))
     return tuple(found)
 
 
 def _addresses(data: Mapping[str, Any], host: Mapping[str, Any]) -> tuple[str, ...]:
     if host.get("NetworkMode") == "host":
         return ("127.0.0.1",)
-    networks = ((data.get("NetworkSettings") or {}).get("Networks") or {}).values()
-    return tuple(clean(str(one["IPAddress"]), 60) for one in networks if one and one.get("IPAddress"))
+    networks = map(mapping, mapping(mapping(data.get("NetworkSettings")).get("Networks")).values())
+    return tuple(clean(str(one["IPAddress"]), 60) for one in networks if one.get("IPAddress"))
 
 
-def _request(data: Mapping[str, Any]) -> DeviceRequest:
+def _request(found: object) -> DeviceRequest:
+    data = mapping(found)
     return DeviceRequest(
         driver=clean(str(data.get("Driver") or ""), 60),
-        count=int(data.get("Count") or 0),
-        device_ids=tuple(clean(str(name), 120) for name in data.get("DeviceIDs") or []),
-        capabilities=tuple(tuple(str(name) for name in group) for group in data.get("Capabilities") or []),
-        options=dict(data.get("Options") or {}),
+        count=whole_number(data.get("Count")) or 0,
+        device_ids=tuple(clean(str(name), 120) for name in sequence(data.get("DeviceIDs"))),
+        capabilities=tuple(
+            tuple(str(name) for name in sequence(group)) for group in sequence(data.get("Capabilities"))
+        ),
+        options={str(name): str(value) for name, value in mapping(data.get("Options")).items()},
     )
 
 
 def _device_nodes(host: Mapping[str, Any]) -> tuple[str, ...]:
-    paths = [str(device.get("PathInContainer") or "") for device in host.get("Devices") or []]
+    paths = [str(mapping(device).get("PathInContainer") or "") for device in sequence(host.get("Devices"))]
     return tuple(clean(path, 60) for path in paths if GPU_NODE.match(path.removeprefix("/dev/")))
 
 
 def _has_healthcheck(config: Mapping[str, Any]) -> bool:
-    test = (config.get("Healthcheck") or {}).get("Test") or []
+    test = sequence(mapping(config.get("Healthcheck")).get("Test"))
     return bool(test) and test[0] != "NONE"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _UNITS_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2592000, "year": 31536000}
-_AGE = re.compile(r"Less than a second|About an? (minute|hour)|(\d+) (second|minute|hour|day|week|month|year)s?")
+_AGE = re.compile(r"Less than a second|About an? (minute|hour)|([0-9]{1,9}) (second|minute|hour|day|week|month|year)s?")
 """How Docker and Podman write a duration (`HumanDuration` of docker/go-units)."""
 
 YOUNG_S = 60

@@ -1,19 +1,23 @@
 """Keeps the list of containers, and reconnects by itself when the engine was away."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gputui.containers.engine import Engine, Stream
+from gputui.control.watcher import Watcher
 from gputui.domain.container import Container
 from gputui.domain.errors import GputuiError
 from gputui.domain.snapshot import EngineStatus
-from gputui.domain.text import clean
+from gputui.domain.watch_fault import WatchFault
 from gputui.planning.mechanism import with_evidence
 
 POLL_S = 2.0
 PAUSE_S = 1.0
 """From one look to the next, however much happens: an apply alone makes a hundred events."""
+
+_log = logging.getLogger(__name__)
 
 
 class EngineWatch:
@@ -24,52 +28,57 @@ class EngineWatch:
         self._engine = engine
         self._changed = changed
         self._connected = connected
-        self._stop = threading.Event()
-        self._poke = threading.Event()
+        self._watcher = Watcher("containers", self._look, least_pause_s=PAUSE_S)
         self._learning = threading.Lock()
         self._events: Stream | None = None
+        self._seen: object = None
         self.status = EngineStatus(reason="connecting to the container engine", pending=True)
         self.containers: tuple[Container, ...] = ()
+        """As they were when the engine answered last."""
         self.first_answer = threading.Event()
+
+    @property
+    def fault(self) -> WatchFault | None:
+        """Why the containers cannot be watched, other than that the engine does not answer."""
+        return self._watcher.fault
 
     def start(self) -> None:
         """Begin."""
-        threading.Thread(target=self._run, name="engine", daemon=True).start()
+        self._watcher.start()
 
-    def _run(self) -> None:
-        told = None
-        while not self._stop.is_set():
-            self._look()
-            seen = (self.status, self.containers)
-            if seen != told:
-                told = seen
-                self._changed()
-            self.first_answer.set()
-            self._stop.wait(PAUSE_S)
-            self._poke.wait(POLL_S - PAUSE_S)
-            self._poke.clear()
-
-    def _look(self) -> None:
+    def _look(self) -> float:
         try:
-            found: EngineStatus | None = None
-            if self.status.info is None:
-                found = EngineStatus(info=self._engine.info())
-                self._connected(found)
-            self.containers = self._engine.containers()
-            # Only now: an engine that counts as connected while its containers are not known has none of them.
-            if found is not None:
-                self.status = found
-            self._learn_from(self.containers)
-            if self._events is None:
-                self._follow_events()
+            self._ask()
         except GputuiError as error:
             self._lost(error.what, error.fix)
-        except Exception as error:  # an answer that no engine should give must not end the watching
-            self._lost(f"the engine gave an answer that is not understood: {clean(repr(error), 200)}", "")
+        except Exception:
+            self._lost("the engine gave an answer that gputui does not understand", "see gputui's log")
+            raise
+        finally:
+            seen = (self.status, self.containers)
+            if seen != self._seen:
+                self._seen = seen
+                self._changed()
+            self.first_answer.set()
+        return POLL_S
+
+    def _ask(self) -> None:
+        status: EngineStatus | None = None
+        if self.status.info is None:
+            status = EngineStatus(info=self._engine.info())
+            self._connected(status)
+        self.containers = self._engine.containers()
+        # Only now: an engine that counts as connected while its containers are not known has none of them.
+        if status is not None:
+            self.status = status
+        self._learn_from(self.containers)
+        if self._events is None:
+            self._follow_events()
 
     def _lost(self, reason: str, fix: str) -> None:
+        """What was seen last stays, for what cannot be seen may run as before."""
         self.status = EngineStatus(reason=reason, fix=fix)
-        self.containers = ()
+        self.containers = tuple(replace(one, is_last_seen=True) for one in self.containers)
         self._events = None
 
     def _follow_events(self) -> None:
@@ -79,7 +88,9 @@ class EngineWatch:
         def follow() -> None:
             try:
                 for _ in events:
-                    self._poke.set()
+                    self._watcher.wake()
+            except Exception as error:  # the list of containers is asked for every other second all the same
+                _log.warning("the engine's events cannot be followed", exc_info=error)
             finally:
                 if self._events is events:
                     self._events = None
@@ -100,11 +111,10 @@ class EngineWatch:
 
     def look_now(self) -> None:
         """List the containers again soon."""
-        self._poke.set()
+        self._watcher.wake()
 
     def close(self) -> None:
         """Stop."""
-        self._stop.set()
-        self._poke.set()
+        self._watcher.close()
         if self._events is not None:
             self._events.close()

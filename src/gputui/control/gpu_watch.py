@@ -4,8 +4,10 @@ import threading
 import time
 from collections.abc import Callable
 
+from gputui.control.watcher import Watcher
 from gputui.domain.gpu import GpuInventory, Reading
 from gputui.domain.gpu_details import LinkTraffic
+from gputui.domain.watch_fault import WatchFault
 from gputui.gpus.readers import GpuReaders
 from gputui.gpus.source import GpuSource
 
@@ -30,8 +32,11 @@ class GpuWatch:
         self._source = source
         self._interval_s = interval_s
         self._listeners: list[Callable[[], None]] = []
-        self._stop = threading.Event()
-        self._look = threading.Event()
+        self._layout_watch = Watcher("GPU inventory", self._look)
+        self._tick_watch = Watcher("ticks", self._tick)
+        self._pause_s = LAYOUT_EVERY_S
+        self._asked = True
+        self._ticked = False
         self._readers: GpuReaders | None = None
         self._inventory: GpuInventory | None = None
         self._began = time.monotonic()
@@ -52,31 +57,31 @@ class GpuWatch:
             return
         self._started = True
         self._began = time.monotonic()
-        threading.Thread(target=self._run, name="gpu-inventory", daemon=True).start()
-        threading.Thread(target=self._tick, name="gpu-tick", daemon=True).start()
+        self._layout_watch.start()
+        self._tick_watch.start()
 
-    def _run(self) -> None:
-        """Look for GPUs; a thread of its own, for the driver may hang. Between looks that somebody asks for it sees by
-        itself that something changed, less often where looking again did not help."""
-        self._look_again()
-        self._changed()
-        pause = LAYOUT_EVERY_S
-        while True:
-            asked = self._look.wait(pause)
-            if self._stop.is_set():
-                return
-            self._look.clear()
-            if not asked and not self._source.has_changed():
-                continue
+    @property
+    def faults(self) -> tuple[WatchFault, ...]:
+        """What cannot be watched at the moment."""
+        return tuple(one.fault for one in (self._layout_watch, self._tick_watch) if one.fault is not None)
+
+    def _look(self) -> float:
+        """Look for GPUs where somebody asks for it or something changed; less often where looking again did not help.
+        A thread of its own does it, for the driver may hang."""
+        asked, self._asked = self._asked, False
+        if asked or self._source.has_changed():
             before = self._inventory
             self._look_again()
             self._changed()
             same = not asked and self._inventory == before
-            pause = min(2 * pause, LAYOUT_PAUSE_S) if same else LAYOUT_EVERY_S
+            self._pause_s = min(2 * self._pause_s, LAYOUT_PAUSE_S) if same else LAYOUT_EVERY_S
+        return self._pause_s
 
-    def _tick(self) -> None:
-        while not self._stop.wait(min(self._interval_s, TICK_S)):
+    def _tick(self) -> float:
+        if self._ticked:  # the first look at the GPUs tells by itself
             self._changed()
+        self._ticked = True
+        return min(self._interval_s, TICK_S)
 
     def _look_again(self) -> None:
         """The cards stay as they are until the GPUs that were found have been read."""
@@ -91,7 +96,8 @@ class GpuWatch:
 
     def rescan(self) -> None:
         """Look for GPUs again soon."""
-        self._look.set()
+        self._asked = True
+        self._layout_watch.wake()
 
     def inventory(self) -> GpuInventory:
         """What was found at the last look."""
@@ -115,7 +121,7 @@ class GpuWatch:
 
     def close(self) -> None:
         """Stop."""
-        self._stop.set()
-        self._look.set()
+        self._layout_watch.close()
+        self._tick_watch.close()
         if self._readers is not None:
             self._readers.close()

@@ -1,16 +1,21 @@
 """Reads how far services are that start, from the ends of their logs."""
 
-import threading
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 
 from gputui.containers.engine import Engine
+from gputui.control.watcher import Watcher
 from gputui.diagnosis.loading import loading_of
+from gputui.domain.errors import GputuiError
 from gputui.domain.loading import Loading
 from gputui.domain.moments import moment
 from gputui.domain.text import clean_log_line
+from gputui.domain.watch_fault import WatchFault
 
 EVERY_S = 2.0
+PAUSE_S = 0.2
+"""From one look to the next, however often it is asked for."""
 AT_ONCE = 5
 """So many logs that said nothing yet are read at one look: after a boot a hundred containers are young."""
 SILENT_SHARE = 0.2
@@ -18,6 +23,8 @@ SILENT_SHARE = 0.2
 loads, and what does says so soon."""
 LINES = 60
 """The end of a log in which the last word on the matter stands; a progress bar is one line."""
+
+_log = logging.getLogger(__name__)
 
 
 class LoadingWatch:
@@ -29,51 +36,54 @@ class LoadingWatch:
         self._wanted: frozenset[str] = frozenset()
         self._seen: Mapping[str, Loading] = {}
         self._looked: dict[str, float] = {}
-        self._wake = threading.Event()
-        self._stop = False
+        self._watcher = Watcher("logs of starting services", self._look, least_pause_s=PAUSE_S)
 
     def start(self) -> None:
         """Begin."""
-        threading.Thread(target=self._run, name="loading", daemon=True).start()
+        self._watcher.start()
+
+    @property
+    def fault(self) -> WatchFault | None:
+        """Why it cannot be read how far services are."""
+        return self._watcher.fault
 
     def close(self) -> None:
         """Stop."""
-        self._stop = True
-        self._wake.set()
+        self._watcher.close()
 
     def want(self, runs: Iterable[str]) -> None:
         """Look at these from now on. One that is ready is not looked at again."""
         wanted = frozenset(runs)
         if wanted - self._wanted:
-            self._wake.set()
+            self._watcher.wake()
         self._wanted = wanted
 
     def seen(self) -> Mapping[str, Loading]:
         """What is known, by run."""
         return self._seen
 
-    def _run(self) -> None:
-        while not self._stop:
-            self._wake.wait(None if not self._wanted else EVERY_S)
-            self._wake.clear()
-            before, wanted, now = self._seen, self._wanted, time.time()
-            self._looked = {run: at for run, at in self._looked.items() if run in wanted}
-            found = {run: loading for run, loading in before.items() if run in wanted}
-            for run in due(wanted, before, self._looked, now):
-                self._looked[run] = now
-                loading = self._look(run)
-                found.pop(run, None)
-                if loading is not None:
-                    found[run] = loading
-            self._seen = found
-            if self._seen != before:
-                self._told()
-            time.sleep(0.2)  # however often it is asked for
+    def _look(self) -> float | None:
+        before, wanted, now = self._seen, self._wanted, time.time()
+        self._looked = {run: at for run, at in self._looked.items() if run in wanted}
+        found = {run: loading for run, loading in before.items() if run in wanted}
+        for run in due(wanted, before, self._looked, now):
+            self._looked[run] = now
+            loading = self._loading(run)
+            found.pop(run, None)
+            if loading is not None:
+                found[run] = loading
+        self._seen = found
+        if self._seen != before:
+            self._told()
+        return EVERY_S if wanted else None
 
-    def _look(self, run: str) -> Loading | None:
+    def _loading(self, run: str) -> Loading | None:
         try:
             lines = self._engine.last_log(run.partition(" ")[0], LINES)
-        except Exception:  # an answer that no engine should give must not end the watching
+        except GputuiError:
+            return None
+        except Exception as error:  # one log that is not understood must not hide the others
+            _log.warning("the log of container %s cannot be read", run[:12], exc_info=error)
             return None
         return loading_of([clean_log_line(line) for line in lines])
 

@@ -3,9 +3,11 @@
 What only acts is imported when somebody acts: the first picture must not wait for it.
 """
 
+import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,11 +18,12 @@ from gputui.control.drafting import Drafting
 from gputui.control.gpu_watch import GpuWatch
 from gputui.control.log_feeds import LogFeeds
 from gputui.control.sampler import Sampler
-from gputui.control.saving import Saving, fault_of
+from gputui.control.saving import Saving
 from gputui.control.settings import Settings
 from gputui.domain.assignment import Assignments
 from gputui.domain.capabilities import Choice, MechanismName
 from gputui.domain.check import Check
+from gputui.domain.crash import place_of
 from gputui.domain.errors import EngineError, GputuiError, Refusal, UsageError
 from gputui.domain.event import FALLBACK, ApplyEvent, ApplyRecord, Finish
 from gputui.domain.gpu import ProcessSignal
@@ -34,6 +37,7 @@ from gputui.domain.service import Fallback, Service, ServiceKey, TypedEdit
 from gputui.domain.snapshot import EngineStatus, Snapshot
 from gputui.domain.suggestion import StrategyName, Suggestion
 from gputui.domain.text import clean_log_line
+from gputui.domain.watch_fault import WatchFault
 from gputui.gpus.process_signal import send_signal
 from gputui.planning.findings.find_all import find_all
 from gputui.planning.mechanism import default_choice
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
     from gputui.control.falling_back import Replacement
     from gputui.control.new_services import NewServices
 
+_log = logging.getLogger(__name__)
+
 
 class LocalControlRoom:
     """Implements `ControlRoom` over a watch of the GPUs, which may have begun, an engine and a Compose project."""
@@ -53,7 +59,9 @@ class LocalControlRoom:
         self._engine = engine
         self._started = False
         self._listeners: list[Callable[[Snapshot], None]] = []
-        self._fault: str | None = None
+        self._note: str | None = None
+        self._fault: WatchFault | None = None
+        self._last: Snapshot | None = None
         self._sampler = Sampler(
             gpus,
             engine,
@@ -113,9 +121,8 @@ class LocalControlRoom:
         self._saving.connected(status)
 
     def _changed(self) -> None:
-        """Called by the watching threads, which must go on whatever a file or the state brings."""
+        """Called by the watching threads, which must go on whatever a file, the state or a defect brings."""
         snapshot: Snapshot | None = None
-        fault: str | None = None
         try:
             self._sampler.note_readings()
             if self._started:
@@ -131,19 +138,51 @@ class LocalControlRoom:
             raised = self._sampler.look_at_models(snapshot.services)
             if raised:
                 self._saving.remember(dict(raised))
-                snapshot = None  # more is known by now
+                snapshot = None  # more is known now
+        except GputuiError as error:
+            self._note, snapshot = error.what, None
         except Exception as error:
-            fault = fault_of(error)
-            snapshot = None
-        self._fault = fault
+            self._note_fault(error)
+            snapshot = self._stale()
+        else:
+            self._note = self._fault = None
         self._tell(snapshot)
+
+    def _note_fault(self, error: Exception) -> None:
+        since = self._fault.since if self._fault else time.time()
+        if self._fault is None:  # the same every second would drown what else there is
+            _log.error("no new snapshot can be made", exc_info=error)
+        self._fault = WatchFault("services", since, place_of(error))
+
+    def _stale(self) -> Snapshot | None:
+        """What was known last, with what can still be told: the readings, and that the rest is old."""
+        if self._last is None:
+            return None
+        sampler = self._sampler
+        return replace(
+            self._last,
+            inventory=sampler.inventory,
+            readings=sampler.readings,
+            engine=sampler.engine,
+            watch_faults=self._watch_faults(),
+        )
 
     def _tell(self, snapshot: Snapshot | None = None) -> None:
         """Tell the listeners what is known now, which may just have been put together."""
-        if self._listeners:
+        if not self._listeners:
+            return
+        try:
             snapshot = snapshot or self.snapshot()
+        except Exception as error:
+            self._note_fault(error)
+            snapshot = self._stale()
+        if snapshot is not None:
             for listener in self._listeners:
                 listener(snapshot)
+
+    def _watch_faults(self) -> tuple[WatchFault, ...]:
+        own = (self._fault,) if self._fault else ()
+        return (*own, *self._sampler.faults)
 
     def on_change(self, listener: Callable[[Snapshot], None]) -> None:
         """Call the listener with every new snapshot."""
@@ -160,8 +199,9 @@ class LocalControlRoom:
         services = sampler.services(draft.current)
         memory = memory_of_all(readings, services)
         last = self._saving.apply
-        notes = (sampler.note, *self._saving.notes, self._fault)
-        return Snapshot(
+        faults = self._watch_faults()
+        notes = (sampler.note, *self._saving.notes, self._note, *(fault.text for fault in faults))
+        snapshot = Snapshot(
             host=self._sampler.host,
             taken_at=time.time(),
             inventory=sampler.inventory,
@@ -187,7 +227,10 @@ class LocalControlRoom:
             compose_note=sampler.note,
             simulated=self._settings.simulated,
             mechanism=self._mechanism(),
+            watch_faults=faults,
         )
+        self._last = snapshot
+        return snapshot
 
     def history(self, uuid: str) -> GpuHistory:
         """The last ten minutes of one GPU."""

@@ -1,5 +1,6 @@
 """Reads the files of models, on threads of their own: they may lie on a disk that hangs."""
 
+import logging
 import os
 import threading
 import time
@@ -8,8 +9,10 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from gputui.control.watcher import Watcher
 from gputui.domain.model import ModelFiles
 from gputui.domain.text import clean
+from gputui.domain.watch_fault import WatchFault
 from gputui.planning.model_path import ModelPlace
 
 LOOK_AGAIN_S = 30.0
@@ -18,6 +21,8 @@ MOST_REMEMBERED = 500
 """Models whose files are not read again while they stay as they are."""
 PATIENCE_S = 5.0
 """Seconds after which a look that has not ended counts as not to be waited for."""
+
+_log = logging.getLogger(__name__)
 
 
 class ModelWatch:
@@ -31,19 +36,22 @@ class ModelWatch:
         self._looking: set[ModelPlace] = set()
         self._differs = False
         self._marks: dict[Path, tuple[object, ModelFiles]] = {}
-        self._wake = threading.Event()
-        self._stop = False
+        self._watcher = Watcher("model files", self._look_at_all)
         self._idle = threading.Event()
         self._idle.set()
 
     def start(self) -> None:
         """Begin."""
-        threading.Thread(target=self._run, name="models", daemon=True).start()
+        self._watcher.start()
+
+    @property
+    def fault(self) -> WatchFault | None:
+        """Why model files cannot be looked at."""
+        return self._watcher.fault
 
     def close(self) -> None:
         """Stop."""
-        self._stop = True
-        self._wake.set()
+        self._watcher.close()
 
     def want(self, places: Iterable[ModelPlace]) -> None:
         """Look at these places from now on."""
@@ -52,11 +60,11 @@ class ModelWatch:
             new, self._wanted = wanted - self._wanted, wanted
             if new:
                 self._idle.clear()
-                self._wake.set()
+                self._watcher.wake()
 
     def look_now(self) -> None:
         """Look again at once."""
-        self._wake.set()
+        self._watcher.wake()
 
     def files(self) -> Mapping[ModelPlace, ModelFiles]:
         """What is known."""
@@ -66,23 +74,22 @@ class ModelWatch:
         """Wait until every place that is wanted was looked at, at most `limit_s`."""
         self._idle.wait(limit_s)
 
-    def _run(self) -> None:
-        while not self._stop:
-            self._wake.clear()
-            wanted = self._wanted
-            with self._lock:
-                self._known = {place: files for place, files in self._known.items() if place in wanted}
-            looks = [self._start_look(place) for place in wanted if place not in self._looking]
-            end = time.monotonic() + PATIENCE_S
-            while any(look.is_alive() for look in looks) and time.monotonic() < end and not self._wake.wait(0.02):
-                pass
-            with self._lock:
-                if wanted == self._wanted:
-                    self._idle.set()
-                differs, self._differs = self._differs, False
-            if differs:
-                self._changed()
-            self._wake.wait(LOOK_AGAIN_S)
+    def _look_at_all(self) -> float:
+        wanted = self._wanted
+        with self._lock:
+            self._known = {place: files for place, files in self._known.items() if place in wanted}
+        looks = [self._start_look(place) for place in wanted if place not in self._looking]
+        end = time.monotonic() + PATIENCE_S
+        woken = self._watcher.woken
+        while any(look.is_alive() for look in looks) and time.monotonic() < end and not woken.wait(0.02):
+            pass
+        with self._lock:
+            if wanted == self._wanted:
+                self._idle.set()
+            differs, self._differs = self._differs, False
+        if differs:
+            self._changed()
+        return LOOK_AGAIN_S
 
     def _start_look(self, place: ModelPlace) -> threading.Thread:
         """A thread for each place: one on a disk that hangs must not hold up the others."""
@@ -95,6 +102,7 @@ class ModelWatch:
         try:
             found = self._look(place)
         except Exception as error:  # whatever a file brings, the others are looked at
+            _log.error("a model's files cannot be read", exc_info=error)
             found = ModelFiles(path=place.paths[0], unread=clean(repr(error), 200))
         with self._lock:
             before = self._known.get(place)

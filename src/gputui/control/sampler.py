@@ -21,6 +21,7 @@ from gputui.domain.gpu_history import GpuHistory
 from gputui.domain.peak import PeakKey
 from gputui.domain.service import Service
 from gputui.domain.snapshot import EngineStatus
+from gputui.domain.watch_fault import WatchFault
 from gputui.planning.peaks import new_peaks
 from gputui.planning.services import (
     NOTHING_JOINED,
@@ -65,6 +66,12 @@ class Sampler:
         self._loading = LoadingWatch(engine, told)
         self._peaks: Mapping[PeakKey, int] = {}
         self._joined = NOTHING_JOINED
+
+    @property
+    def faults(self) -> tuple[WatchFault, ...]:
+        """What cannot be watched at the moment."""
+        watches = (self._engine_watch, self._models, self._inside, self._loading)
+        return (*self._gpu_watch.faults, *(one.fault for one in watches if one.fault is not None))
 
     def start(self) -> None:
         """Begin."""

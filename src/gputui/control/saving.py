@@ -9,7 +9,7 @@ from gputui.control.drafting import NOT_SAVED, Drafting
 from gputui.control.sampler import Sampler
 from gputui.control.settings import Settings
 from gputui.domain.assignment import Assignments
-from gputui.domain.errors import Conflict, GputuiError, Unreachable, UsageError
+from gputui.domain.errors import Conflict, Unreachable, UsageError
 from gputui.domain.event import ApplyRecord
 from gputui.domain.gpu import Gpu
 from gputui.domain.peak import PeakKey
@@ -174,11 +174,6 @@ class Saving:
             # What was adopted since stays so: it is to be carried back to where it was found.
             assignments = assignments.having(replace(before, adopted=item.adopted) if before else item)
         return self._save(newest.revision, assignments, f"rollback to revision {revision}")
-
-
-def fault_of(error: Exception) -> str:
-    """What went wrong, as a note."""
-    return error.what if isinstance(error, GputuiError) else repr(error)[:200]
 
 
 def _edited_by_hand(name: str) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from gputui.domain.loading import Loading, Phase
+from gputui.domain.outside import whole_number
 
 # What each line says, as the programs write it: vLLM (model_loader, gpu_model_runner, api_server), SGLang
 # (model_runner, http_server), TGI (text_generation_launcher), llama.cpp (server), TensorRT-LLM, Transformers (tqdm).
@@ -28,6 +29,6 @@ def loading_of(lines: Sequence[str]) -> Loading | None:
         for pattern, phase in _RULES:
             match = pattern.search(line)
             if match:
-                percent = int(match[1]) if pattern.groups and match[1] else None
+                percent = whole_number(match[1]) if pattern.groups else None
                 return Loading(phase, None if percent is None else min(100, percent))
     return None

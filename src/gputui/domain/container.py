@@ -115,6 +115,7 @@ class Container:
     `device_nodes` are GPUs' nodes that it was given one by one (`--device`), or that Podman put in for a CDI name.
     `addresses` are its own on its networks, or the host's where it uses that.
     `stop_signal` and `stop_timeout_s`: what it asks to be stopped with, where it does not leave that to the engine.
+    `is_last_seen`: the engine does not answer now, so that this is how it was when it did.
     `gpu_environment` holds the variables of `GPU_VARIABLES` only, so that no secret travels with a snapshot.
     """
 
@@ -146,6 +147,7 @@ class Container:
     has_healthcheck: bool = False
     stop_signal: str = ""
     stop_timeout_s: int | None = None
+    is_last_seen: bool = False
 
     @property
     def command(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gputui.domain.gpu_details import GpuDetails, GpuLink
+from gputui.domain.outside import whole_number
 
 ProcessSignal = Literal["TERM", "INT", "KILL"]
 
@@ -145,7 +146,8 @@ def in_runs(labels: Sequence[str]) -> str:
     runs: list[list[str]] = []
     for label in labels:
         last = runs[-1][-1] if runs else ""
-        follows = last.isdecimal() and label == str(int(last) + 1)
+        number = whole_number(last, least=0)
+        follows = number is not None and label == str(number + 1)
         runs[-1].append(label) if follows else runs.append([label])
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(run) for run in runs)
 

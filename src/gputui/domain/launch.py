@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gputui.domain.outside import mapping, sequence, whole_number
 from gputui.domain.text import SECRET, clean, mask_command, mask_script
 
 _SETTINGS = re.compile(
@@ -65,11 +66,11 @@ DEFAULT_SHM_MIB = 64
 def launch_of(config: Mapping[str, Any], host: Mapping[str, Any], mounts: tuple[Mount, ...] | None = None) -> Launch:
     """The launch that `Config` and `HostConfig` describe; `mounts` as the engine lists them, where there is a
     container already."""
-    words = [str(word) for word in [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]]
-    pairs = [str(line).partition("=")[::2] for line in config.get("Env") or []]
-    settings = {clean(name, 80): clean(value, 1000) for name, value in pairs if _SETTINGS.match(name)}
+    words = [str(word) for key in ("Entrypoint", "Cmd") for word in _words(config.get(key))]
+    pairs = variables_in(config.get("Env"))
+    settings = {clean(name, 80): clean(value, 1000) for name, value in pairs.items() if _SETTINGS.match(name)}
     allowed = {name: value for name, value in settings.items() if not SECRET.search(name)}
-    shm = host.get("ShmSize")
+    shm = whole_number(host.get("ShmSize"), least=1)
     ipc = str(host.get("IpcMode") or "")
     start, allows = _health(config.get("Healthcheck"))
     return Launch(
@@ -77,12 +78,22 @@ def launch_of(config: Mapping[str, Any], host: Mapping[str, Any], mounts: tuple[
         settings=tuple(sorted(allowed.items())),
         mounts=_mounts(host) if mounts is None else mounts,
         working_directory=clean(str(config.get("WorkingDir") or ""), 300),
-        shm_mib=int(shm) // 2**20 if isinstance(shm, int) and shm > 0 else DEFAULT_SHM_MIB,
+        shm_mib=shm // 2**20 if shm else DEFAULT_SHM_MIB,
         shares_ipc=ipc == "host" or ipc.startswith("container:"),
         start_period_s=start,
         health_allows_s=allows,
         ports=_ports(host),
     )
+
+
+def variables_in(lines: object) -> dict[str, str]:
+    """The variables in a list of `NAME=value`; the last of a name counts."""
+    return dict(str(line).partition("=")[::2] for line in sequence(lines))
+
+
+def _words(value: object) -> Sequence[Any]:
+    """A command as inspect has it; Podman and old engines write one that is a single text."""
+    return (value,) if isinstance(value, str) else sequence(value)
 
 
 def _shown(words: list[str]) -> tuple[str, ...]:
@@ -109,23 +120,23 @@ def _health(found: Any) -> tuple[float | None, float | None]:
     """The start period, and how long failures are borne after it (retries × interval; 3 × 30 s unless said)."""
     if not isinstance(found, Mapping):
         return None, None
-    test = found.get("Test") or []
+    test = sequence(found.get("Test"))
     if not test or test[0] == "NONE":
         return None, None
-    interval = (found.get("Interval") or 0) / 1e9 or 30.0
-    return (found.get("StartPeriod") or 0) / 1e9, (found.get("Retries") or 3) * interval
+    interval, start, retries = (whole_number(found.get(key), least=0) for key in ("Interval", "StartPeriod", "Retries"))
+    return (start or 0) / 1e9, (retries or 3) * ((interval or 0) / 1e9 or 30.0)
 
 
 def _mounts(host: Mapping[str, Any]) -> tuple[Mount, ...]:
     found = []
-    for bind in host.get("Binds") or []:
+    for bind in sequence(host.get("Binds")):
         source, colon, rest = str(bind).partition(":")
         if colon:
             target = rest.partition(":")[0]
             found.append(_mount(source, target, is_volume=not source.startswith("/")))
     found += [
         _mount(str(mount["Source"]), str(mount["Target"]), is_volume=mount["Type"] == "volume")
-        for mount in host.get("Mounts") or []
+        for mount in map(mapping, sequence(host.get("Mounts")))
         if mount.get("Type") in ("bind", "volume") and mount.get("Source") and mount.get("Target")
     ]
     return tuple(found)
@@ -139,17 +150,17 @@ def mounts_listed(data: Mapping[str, Any]) -> tuple[Mount, ...]:
     """The mounts of a container as inspect lists them: for volumes too with their directory on the host."""
     return tuple(
         _mount(str(one["Source"]), str(one["Destination"]), is_volume=False)
-        for one in data.get("Mounts") or []
+        for one in map(mapping, sequence(data.get("Mounts")))
         if one.get("Source") and one.get("Destination")
     )
 
 
 def _ports(host: Mapping[str, Any]) -> tuple[tuple[str, int, str], ...]:
     found = []
-    for name, bindings in (host.get("PortBindings") or {}).items():
+    for name, bindings in mapping(host.get("PortBindings")).items():
         protocol = str(name).partition("/")[2] or "tcp"
-        for binding in bindings or []:
-            port = str((binding or {}).get("HostPort") or "")
-            if port.isdigit() and 0 < int(port) < 65536:
-                found.append((clean(str(binding.get("HostIp") or ""), 60), int(port), clean(protocol, 10)))
+        for binding in sequence(bindings):
+            port = whole_number(mapping(binding).get("HostPort"), least=1, most=65535)
+            if port is not None:
+                found.append((clean(str(mapping(binding).get("HostIp") or ""), 60), port, clean(protocol, 10)))
     return tuple(found)

@@ -156,8 +156,10 @@ class Service:
 
     @property
     def state(self) -> str:
-        """The container's state, or `not created`."""
-        return self.container.state if self.container else "not created"
+        """The container's state, or `not created`; what the engine does not tell now is as it was last seen."""
+        if self.container is None:
+            return "not created"
+        return f"last seen {self.container.state}" if self.container.is_last_seen else self.container.state
 
     @property
     def running(self) -> bool:

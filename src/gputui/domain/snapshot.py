@@ -10,6 +10,7 @@ from gputui.domain.finding import Finding
 from gputui.domain.gpu import GpuInventory, Reading
 from gputui.domain.memory import GpuMemory
 from gputui.domain.service import Service
+from gputui.domain.watch_fault import WatchFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,8 @@ class EngineStatus:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What is seen (`inventory`, `readings`, `engine`), what is wanted (`draft`) and what follows from both.
-    `mechanism` is how a new container would get its GPUs; None where the engine has no way."""
+    `mechanism` is how a new container would get its GPUs; None where the engine has no way. `watch_faults` say what
+    cannot be watched now, so that what is shown of it is old."""
 
     host: str
     taken_at: float
@@ -44,3 +46,4 @@ class Snapshot:
     compose_note: str | None = None
     simulated: bool = False
     mechanism: MechanismName | None = None
+    watch_faults: tuple[WatchFault, ...] = ()

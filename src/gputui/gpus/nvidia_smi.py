@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gputui.domain.errors import GputuiError, Unreachable
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
 from gputui.domain.gpu_details import GpuDetails, LinkTraffic
+from gputui.domain.outside import real_number, whole_number
 from gputui.domain.text import clean
 from gputui.gpus.process_identity import identify
 
@@ -164,8 +165,7 @@ def _details(element: "Element", at: float) -> GpuDetails:
 
 
 def _whole_of(text: str | None) -> int | None:
-    digits = (text or "").removesuffix("x")
-    return int(digits) if digits.isdigit() else None
+    return whole_number((text or "").removesuffix("x"), least=0)
 
 
 def _switch(element: "Element", path: str) -> bool | None:
@@ -217,7 +217,7 @@ def _text(element: "Element", path: str) -> str | None:
 
 def _value(element: "Element", path: str) -> float | None:
     match = _NUMBER.match(_text(element, path) or "")
-    return float(match[0]) if match else None
+    return real_number(match[0]) if match else None
 
 
 def _whole(element: "Element", path: str) -> int | None:

@@ -66,6 +66,13 @@ def _code(error: pynvml.NVMLError) -> int:
     return int(error.value)
 
 
+def _driver_version() -> str:
+    try:
+        return clean(str(pynvml.nvmlSystemGetDriverVersion()), 40)
+    except UnicodeDecodeError:
+        return "unknown"
+
+
 class NvmlSource:
     """Readings from NVML. It is initialised on the first look for GPUs and stays so: without persistence mode each
     initialisation wakes the GPUs, which takes more than a second."""
@@ -93,7 +100,7 @@ class NvmlSource:
                 pynvml.nvmlInit()
                 self._started = True
                 count = pynvml.nvmlDeviceGetCount()
-                driver = clean(pynvml.nvmlSystemGetDriverVersion(), 40)
+                driver = _driver_version()
             except pynvml.NVMLError as error:
                 self._layout = ()
                 reason, fix = _NO_GPUS.get(
@@ -125,7 +132,7 @@ class NvmlSource:
         try:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             uuid = str(pynvml.nvmlDeviceGetUUID(handle))
-        except pynvml.NVMLError:
+        except (pynvml.NVMLError, UnicodeDecodeError):
             # It fell off the bus: show it, under the identity that it had where we saw it before.
             known = next((gpu for gpu in self._known if gpu.index == index and gpu.mig_index is None), None)
             return [replace(known or Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU"), present=False)]
@@ -225,6 +232,8 @@ class NvmlSource:
                 raise
             if _code(error) in _NEVER:
                 self._unsupported.add(asked)
+            return None
+        except UnicodeDecodeError:  # a name that no driver should have
             return None
 
     def read(self, gpu: Gpu) -> Reading:

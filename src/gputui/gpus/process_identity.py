@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from gputui.domain.gpu import GpuProcess
+from gputui.domain.outside import whole_number
 from gputui.domain.text import clean, mask_command
 
 _PROC = Path("/proc")
@@ -61,7 +62,7 @@ def _boot_time() -> int | None:
         lines = (_PROC / "stat").read_text().splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) for line in lines if line.startswith("btime ")), None)
+    return next((whole_number(line.removeprefix("btime ")) for line in lines if line.startswith("btime ")), None)
 
 
 def start_time(pid: int) -> int | None:

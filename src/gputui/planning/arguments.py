@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gputui.domain.launch import script_place
+from gputui.domain.outside import real_number
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
 _SERVER = re.compile(r"vllm|sglang|trtllm|text-generation|llama-server|llama\.cpp|torchrun|accelerate|python|\.sh$")
@@ -180,8 +181,5 @@ def whole_number(text: str) -> int | None:
 
 def fraction(text: str) -> float | None:
     """A number between 0 and 1; anything else, NaN among it, is None."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 0 < value <= 1 else None
+    value = real_number(text)
+    return value if value is not None and 0 < value <= 1 else None

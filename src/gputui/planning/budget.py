@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from gputui.domain.gpu import Gpu
 from gputui.domain.launch import Launch
+from gputui.domain.outside import real_number
 from gputui.domain.service import Edit, Service
 from gputui.planning.backends.registry import named
 
@@ -12,11 +13,8 @@ DEFAULT_VARIABLE = "VRAM_BUDGET_GB"
 
 def budget_told(launch: Launch) -> int | None:
     """The VRAM budget in MiB that a container is told by its environment: it may take that much."""
-    try:
-        gib = float(launch.environment.get(DEFAULT_VARIABLE, ""))
-    except ValueError:
-        return None
-    return int(gib * 1024) if 0.001 <= gib < 100_000 else None
+    gib = real_number(launch.environment.get(DEFAULT_VARIABLE, ""))
+    return int(gib * 1024) if gib is not None and 0.001 <= gib < 100_000 else None
 
 
 def all_edits(service: Service, gpus: Sequence[Gpu]) -> tuple[Edit, ...]:

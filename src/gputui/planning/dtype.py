@@ -1,13 +1,15 @@
 """Which types of numbers a GPU computes with."""
 
 from gputui.domain.gpu import Gpu
+from gputui.domain.outside import whole_number
 from gputui.domain.service import Service
 
 
 def capability(gpu: Gpu) -> tuple[int, int] | None:
     """The compute capability as numbers."""
     major, _, minor = (gpu.compute_capability or "").partition(".")
-    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+    numbers = (whole_number(major, least=0, most=999), whole_number(minor, least=0, most=999))
+    return None if numbers[0] is None or numbers[1] is None else (numbers[0], numbers[1])
 
 
 def cannot_run(service: Service, gpu: Gpu) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from gputui.domain.container import LABEL_GPUS, LABEL_ORDER, Container
 from gputui.domain.gpu import Gpu, Reading, device_node
+from gputui.domain.outside import whole_number
 from gputui.planning.mechanism import present_mechanism
 
 
@@ -41,7 +42,7 @@ def requested_gpus(container: Container, gpus: Sequence[Gpu]) -> tuple[str, ...]
     if set(ours) == set(ranked):
         return tuple(ours)
     order = container.labels.get(LABEL_ORDER) or container.gpu_environment.get("CUDA_VISIBLE_DEVICES", "")
-    places = [int(part) for part in order.split(",") if part.strip().isdigit()]
+    places = [place for part in order.split(",") if (place := whole_number(part)) is not None]
     if sorted(places) == list(range(len(ranked))):
         return tuple(ranked[place] for place in places)
     return tuple(ranked)

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
+from gputui.domain.outside import real_number, whole_number
+
 _PARAMETERS = re.compile(r"(?<![A-Za-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bBmM])(?![A-Za-z0-9])")
 
 # Bytes of one parameter, by what names say; the first that is found counts. GGUF mixes: llama.cpp tools/quantize.
@@ -63,7 +65,7 @@ def weights_by_name(name: str) -> int | None:
     found = _PARAMETERS.search(name.rsplit("/", 1)[-1].replace("_", "-")) or _PARAMETERS.search(name)
     if found is None:
         return None
-    count = float(found[2]) * (1e9 if found[3] in "bB" else 1e6) * int(found[1] or 1)
+    count = (real_number(found[2]) or 0.0) * (1e9 if found[3] in "bB" else 1e6) * (whole_number(found[1] or 1) or 0)
     if not 1e6 <= count <= 1e13:
         return None
     lower = name.lower().replace("-", "_")

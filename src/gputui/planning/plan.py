@@ -9,6 +9,7 @@ from gputui.domain.container import LABEL_BUDGET, LABEL_EDITS, Container
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.finding import DIFFERS, Finding
 from gputui.domain.gpu import Gpu, labels_of
+from gputui.domain.outside import whole_number
 from gputui.domain.plan import ContainerView, Plan, Step, StepAction
 from gputui.domain.service import Service, ServiceKey, called
 from gputui.domain.text import mask_secret
@@ -255,7 +256,8 @@ def _changes(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> list[
 
 
 def _budget(mib: str | None) -> str:
-    return f"{gib_down(int(mib))} GiB" if mib and mib.isdigit() else "none"
+    known = whole_number(mib, least=1)
+    return f"{gib_down(known)} GiB" if known else "none"
 
 
 def _diff(service: Service, view: ContainerView, gpus: Sequence[Gpu]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from gputui.domain.launch import Launch
 from gputui.domain.loading import Loading
 from gputui.domain.model import ModelFiles
 from gputui.domain.moments import moment
+from gputui.domain.outside import whole_number
 from gputui.domain.peak import PeakKey
 from gputui.domain.service import Edit, Service, ServiceKey, told_apart
 from gputui.domain.serving import Serving
@@ -40,7 +41,7 @@ def key_of(container: Container, host: str) -> ServiceKey:
     if not project or not name:
         return ServiceKey(host, "", lasting_name(container.name))
     number = container.labels.get(compose_labels.NUMBER, "1")
-    return ServiceKey(host, project, name, int(number) if number.isdigit() else 1)
+    return ServiceKey(host, project, name, whole_number(number, least=1) or 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from gputui.app.widgets.styled_table import StyledTable
 from gputui.app.widgets.text_field import TextField
 from gputui.domain.gpu import labels_by_uuid, out_of_runs
 from gputui.domain.memory import GpuRoom
+from gputui.domain.outside import whole_number
 from gputui.domain.service import Service, TypedEdit
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.units import gib
@@ -133,7 +134,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         if event.key == "space" and self.listed.row_count:
             uuid = self.listed.coordinate_to_cell_key(self.listed.cursor_coordinate).row_key.value
             label = self._labels.get(uuid or "")
-        elif event.character and event.character.isdigit():
+        elif whole_number(event.character) is not None:
             label = event.character if event.character in self._labels.values() else None
         elif event.key in ("j", "k"):
             self.listed.action_cursor_down() if event.key == "j" else self.listed.action_cursor_up()

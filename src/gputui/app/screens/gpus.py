@@ -10,6 +10,7 @@ from gputui.app.background import in_thread
 from gputui.app.columns import Column, Row, cell
 from gputui.app.gpu_card import amounts, short_name
 from gputui.app.gpu_detail import detail_lines, topology_lines
+from gputui.app.guarded import Guarded
 from gputui.app.keymap import GPUS
 from gputui.app.lines import width_of
 from gputui.app.screens.help import Help, groups
@@ -35,7 +36,7 @@ COLUMNS = (
 TRAFFIC_S = 2.0
 
 
-class Gpus(Screen[None]):
+class Gpus(Guarded, Screen[None]):
     """A list on the left, the selected GPU on the right; or how they reach each other."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-middle"), (150, "-wide")]

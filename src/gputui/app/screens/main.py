@@ -11,6 +11,7 @@ from textual.widgets import ContentSwitcher
 
 from gputui.app.choices import Choices
 from gputui.app.commands import Commands, Person, Severity
+from gputui.app.guarded import Guarded
 from gputui.app.happenings import Happening, happenings
 from gputui.app.keymap import CHANGES, MAIN
 from gputui.app.preferences import Preferences
@@ -54,7 +55,7 @@ APPLY_DONE = "the apply is done"
 KEPT_TEXTS = (APPLY_DONE,)
 
 
-class MainScreen(Screen[None]):
+class MainScreen(Guarded, Screen[None]):
     """Shows snapshots, and hands keys over to the commands."""
 
     AUTO_FOCUS = "ServiceTable"

@@ -18,6 +18,7 @@ from gputui.domain.assignment_difference import assignment_text, revision_differ
 from gputui.domain.errors import GputuiError
 from gputui.domain.event import ApplyEvent, ApplyRecord
 from gputui.domain.gpu import labels_by_uuid
+from gputui.domain.outside import whole_number
 from gputui.domain.service import told_apart
 from gputui.domain.snapshot import Snapshot
 
@@ -127,7 +128,8 @@ class HistoryPane(TablePane):
 
     def _selected(self) -> tuple[str, int] | None:
         kind, _, number = (self.table.selected_key or "").partition(" ")
-        return (kind, int(number)) if number.isdigit() else None
+        shown = whole_number(number, least=0)
+        return None if shown is None else (kind, shown)
 
     @on(DataTable.RowSelected)
     def _row_entered(self, message: DataTable.RowSelected) -> None:

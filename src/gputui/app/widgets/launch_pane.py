@@ -14,6 +14,7 @@ from textual.widgets import RichLog, Static
 from gputui.app.ages import clock_text, duration_text
 from gputui.app.background import in_thread
 from gputui.app.commands import Commands
+from gputui.app.guarded import Guarded
 from gputui.app.keymap import LAUNCH
 from gputui.app.widgets.log_pane import LogPane
 from gputui.control.room import ControlRoom
@@ -33,7 +34,7 @@ RESULTS = {
 }
 
 
-class LaunchPane(Vertical, can_focus=True):
+class LaunchPane(Guarded, Vertical, can_focus=True):
     """Follows one apply's events."""
 
     BINDINGS = [*LAUNCH]

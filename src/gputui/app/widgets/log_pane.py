@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from gputui.app.background import in_thread
+from gputui.app.guarded import Guarded
 from gputui.app.log_buffer import LogBuffer
 from gputui.app.widgets.log_view import LogView
 from gputui.control.room import ControlRoom
@@ -22,7 +23,7 @@ AGAIN_S = 2.0
 """After how long a log that ended is asked for again."""
 
 
-class LogPane(Vertical):
+class LogPane(Guarded, Vertical):
     """Follows the log of the service that it is given; a new container of it is followed from its first line."""
 
     class Grew(Message):

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from gputui.app.background import in_thread
+from gputui.app.guarded import Guarded
 from gputui.app.keymap import LOGS
 from gputui.app.log_buffer import merged
 from gputui.app.preferences import Preferences
@@ -31,7 +32,7 @@ COPY_LIMIT = 74_994
 """Bytes that terminals take of a copied text (xterm's limit for OSC 52, less its encoding)."""
 
 
-class Logs(Vertical, can_focus=True):
+class Logs(Guarded, Vertical, can_focus=True):
     """The pane that has the cursor is the `current` one: keys are for it."""
 
     BINDINGS = [*LOGS]

@@ -4,6 +4,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
 from gputui.app.ages import duration_text
+from gputui.app.guarded import Guarded
 from gputui.app.lines import Run
 from gputui.app.plan_words import short_uuids
 from gputui.app.widgets.finding_line import marked
@@ -12,7 +13,7 @@ from gputui.domain.plan import Plan, Step
 from gputui.domain.snapshot import EngineStatus
 
 
-class PlanPane(VerticalScroll, can_focus=True):
+class PlanPane(Guarded, VerticalScroll, can_focus=True):
     """The steps of the plan with their causes, and what changes in each container."""
 
     def compose(self) -> ComposeResult:

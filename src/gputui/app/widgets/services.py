@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.widgets import DataTable, Static
 
 from gputui.app.commands import Commands
+from gputui.app.guarded import Guarded
 from gputui.app.keymap import SERVICES
 from gputui.app.screens.edit_service import EditService
 from gputui.app.screens.inspect import Inspect
@@ -24,7 +25,7 @@ from gputui.domain.service import Service, TypedEdit
 from gputui.domain.snapshot import Snapshot
 
 
-class Services(Vertical):
+class Services(Guarded, Vertical):
     """Hands what a person does to services over to the commands; where some are marked, it is done to all of them."""
 
     BINDINGS = [*SERVICES]

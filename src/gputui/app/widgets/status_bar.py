@@ -46,6 +46,10 @@ class StatusBar(Static):
 def _going_on(snapshot: Snapshot) -> list[Part]:
     """What is going on comes before what is always so: the end is cut off on a narrow screen."""
     parts: list[Part] = []
+    if snapshot.watch_faults:
+        at = time.strftime("%H:%M:%S", time.localtime(min(fault.since for fault in snapshot.watch_faults)))
+        names = ", ".join(fault.name for fault in snapshot.watch_faults)
+        parts.append((f"{names}: failing since {at}, values are old", "bold $error"))
     unsaved = len(snapshot.draft.changed)
     if unsaved:
         parts.append((f"{unsaved} unsaved", "bold $warning"))

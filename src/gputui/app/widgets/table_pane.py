@@ -8,12 +8,13 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from gputui.app.columns import Column, Row
+from gputui.app.guarded import Guarded
 from gputui.app.widgets.focus_now import focus_now
 from gputui.app.widgets.prompt import Prompt
 from gputui.app.widgets.row_table import RowTable
 
 
-class TablePane(Vertical):
+class TablePane(Guarded, Vertical):
     """What its kinds have in common; each has its own columns and keys."""
 
     table = getters.query_one(RowTable)

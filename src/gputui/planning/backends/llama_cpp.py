@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gputui.domain.outside import real_number
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine, read_options
 from gputui.planning.backends.backend import Backend, Question, Reader
@@ -69,13 +70,10 @@ def _split(read: Reader) -> tuple[float, ...]:
     text = read.text("--tensor-split")
     if text is None:
         return ()
-    parts = [part.strip() for part in text.replace("/", ",").split(",")]
-    try:
-        shares = [float(part) for part in parts]
-    except ValueError:
-        shares = []
+    parts = [real_number(part) for part in text.replace("/", ",").split(",")]
+    shares = [part for part in parts if part is not None and part >= 0]
     whole = sum(shares)
-    if not shares or not 0 < whole < float("inf") or any(not share >= 0 for share in shares):
+    if len(shares) != len(parts) or not 0 < whole < float("inf"):
         read.invalid.append(f"--tensor-split {text[:40]} is no list of shares")
         return ()
     return tuple(share / whole for share in shares)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from gputui.domain.errors import GputuiError
 from gputui.project.log_file import start_log
 
 if TYPE_CHECKING:  # these come when the GPUs are being looked at already
+    from gputui.compose.files import ComposeFiles
     from gputui.containers.docker_engine import DockerEngine
     from gputui.containers.engine import Engine
     from gputui.control.compose_watch import ComposeWatch
@@ -143,20 +144,18 @@ def _collect_garbage() -> None:
     gc.enable()
 
 
-def _compose_paths(arguments: argparse.Namespace) -> list[Path]:
-    from gputui.project.default_compose_file import default_file  # noqa: PLC0415
+def _compose_files(arguments: argparse.Namespace) -> "ComposeFiles":
+    from gputui.compose.files import ComposeFiles, compose_files  # noqa: PLC0415
 
-    paths = [Path(name) for name in arguments.file]
-    if not paths and arguments.demo is None:
-        found = default_file(Path())
-        paths = [found] if found else []
-    return paths
+    if arguments.demo is not None and not arguments.file:
+        return ComposeFiles()
+    return compose_files(arguments.file, Path(), os.environ)
 
 
-def _compose(arguments: argparse.Namespace) -> "ComposeWatch":
+def _compose(files: "ComposeFiles", arguments: argparse.Namespace) -> "ComposeWatch":
     from gputui.control.compose_watch import ComposeWatch  # noqa: PLC0415
 
-    watch = ComposeWatch(_compose_paths(arguments), arguments.project_name)
+    watch = ComposeWatch(files, arguments.project_name)
     # The screen shows the GPUs first, and what is wrong in a file as a note; one that is not there was mistyped.
     if arguments.verb is not None or watch.is_missing:
         watch.read()
@@ -204,7 +203,7 @@ def _real_room(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse.Names
         state_dir=directory,
         launch=start_process,
     )
-    return LocalControlRoom(gpus, engine, _compose(arguments), settings)
+    return LocalControlRoom(gpus, engine, _compose(_compose_files(arguments), arguments), settings)
 
 
 def _source(engine: "Engine", arguments: argparse.Namespace) -> "GpuSource":
@@ -236,7 +235,7 @@ def _engine_options(arguments: argparse.Namespace) -> list[str]:
         options += ["--host", arguments.host]
     if arguments.context:
         options += ["--context", arguments.context]
-    for path in _compose_paths(arguments):
+    for path in _compose_files(arguments).paths:
         options += ["--file", str(path.absolute())]
     if arguments.mechanism:
         options += ["--mechanism", arguments.mechanism]
@@ -317,4 +316,29 @@ def _simulated_server(arguments: argparse.Namespace, directory: Path) -> Server:
         state_dir=lambda _status: StateDir(directory),
         launch=start_thread,
     )
-    return Server(gpus, lambda: LocalControlRoom(gpus, engine, _compose(arguments), settings))
+
+    def room() -> LocalControlRoom:
+        files = _copied(_compose_files(arguments), directory)
+        return LocalControlRoom(gpus, engine, _compose(files, arguments), settings)
+
+    return Server(gpus, room)
+
+
+def _copied(files: "ComposeFiles", directory: Path) -> "ComposeFiles":
+    """The Compose files of a demonstration, which may be edited: copies, beside links to what stands beside them."""
+    if not files.paths or any(not path.is_file() for path in files.paths):
+        return files
+    import shutil  # noqa: PLC0415
+
+    copies: dict[Path, Path] = {}
+    for number, folder in enumerate(dict.fromkeys(path.absolute().parent for path in files.paths)):
+        copy = directory / f"compose-{number}" / folder.name
+        copy.mkdir(parents=True)
+        for beside in folder.iterdir():
+            (copy / beside.name).symlink_to(beside)
+        copies[folder] = copy
+    paths = [copies[path.absolute().parent] / path.name for path in files.paths]
+    for original, path in zip(files.paths, paths, strict=True):
+        path.unlink()
+        shutil.copyfile(original, path)
+    return replace(files, paths=tuple(paths))

@@ -11,6 +11,7 @@ import pytest
 
 from gputui.app.app import AppOptions, GputuiApp
 from gputui.apply.executor import Executor
+from gputui.compose.files import ComposeFiles
 from gputui.containers.simulated_engine import SimulatedEngine
 from gputui.control.compose_watch import ComposeWatch
 from gputui.control.gpu_watch import GpuWatch
@@ -72,7 +73,8 @@ def open_room(tmp_path: Path) -> Iterator[Opening]:
             host=server.host, operator="alice", settle_s=settle_s, readonly=readonly, simulated=True,
             state_dir=lambda _status: StateDir(state), launch=launch,
         )  # fmt: skip
-        room = LocalControlRoom(GpuWatch(source, 0.25), engine, ComposeWatch(files, None), settings)
+        compose = ComposeWatch(ComposeFiles(tuple(files)), None)
+        room = LocalControlRoom(GpuWatch(source, 0.25), engine, compose, settings)
         room.start()
         room.wait_until_seen(10)
         rooms.append(room)

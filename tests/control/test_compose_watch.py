@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from gputui.compose import docker_compose
+from gputui.compose.files import ComposeFiles
 from gputui.control import compose_watch
 from gputui.control.compose_watch import ComposeWatch
 from gputui.domain.errors import Refusal, UsageError
-from gputui.project import compose_command
 
 RIGHT = "services:\n  llm:\n    image: vllm\n    gpus: all\n"
 BROKEN = "services:\n  llm: [1\n"
@@ -16,7 +17,7 @@ BROKEN = "services:\n  llm: [1\n"
 
 @pytest.fixture(autouse=True)
 def _no_compose_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compose_command, "compose_command", lambda: None)
+    monkeypatch.setattr(docker_compose, "compose_command", lambda: None)
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def names(watch: ComposeWatch) -> list[str]:
 
 def test_it_is_read_at_the_first_look(path: Path) -> None:
     write(path, RIGHT)
-    watch = ComposeWatch((path,), None)
+    watch = ComposeWatch(ComposeFiles((path,)), None)
     assert watch.project is None
     watch.look()
     assert names(watch) == ["llm"]
@@ -43,7 +44,7 @@ def test_it_is_read_at_the_first_look(path: Path) -> None:
 
 def test_what_is_wrong_at_the_first_look_is_a_note_and_goes_when_it_is_mended(path: Path) -> None:
     write(path, BROKEN)
-    watch = ComposeWatch((path,), None)
+    watch = ComposeWatch(ComposeFiles((path,)), None)
     watch.look()
     assert watch.note is not None
     assert watch.note.startswith("compose.yaml:")
@@ -56,7 +57,7 @@ def test_what_is_wrong_at_the_first_look_is_a_note_and_goes_when_it_is_mended(pa
 
 def test_a_change_that_cannot_be_read_leaves_the_project_as_it_was(path: Path) -> None:
     write(path, RIGHT)
-    watch = ComposeWatch((path,), None)
+    watch = ComposeWatch(ComposeFiles((path,)), None)
     watch.look()
     write(path, BROKEN)
     watch.look()
@@ -68,7 +69,7 @@ def test_a_change_that_cannot_be_read_leaves_the_project_as_it_was(path: Path) -
 def test_what_was_missing_elsewhere_is_looked_for_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compose_watch, "AGAIN_S", 0.0)
     write(path, "services:\n  llm: {image: 'vllm:${TAG:?}', gpus: all}\n")
-    watch = ComposeWatch((path,), None)
+    watch = ComposeWatch(ComposeFiles((path,)), None)
     watch.look()
     assert watch.note is not None
     assert "TAG" in watch.note
@@ -80,7 +81,7 @@ def test_what_was_missing_elsewhere_is_looked_for_again(path: Path, monkeypatch:
 
 def test_nothing_may_be_done_as_if_there_were_no_file_until_it_is_read(path: Path) -> None:
     write(path, BROKEN)
-    watch = ComposeWatch((path,), None)
+    watch = ComposeWatch(ComposeFiles((path,)), None)
     with pytest.raises(Refusal, match="not read yet"):
         watch.check_read()
     watch.look()
@@ -89,17 +90,17 @@ def test_nothing_may_be_done_as_if_there_were_no_file_until_it_is_read(path: Pat
     write(path, RIGHT)
     watch.look()
     watch.check_read()
-    ComposeWatch((), None).check_read()
+    ComposeWatch(ComposeFiles(), None).check_read()
 
 
 def test_whoever_asks_for_it_at_once_is_told_what_is_wrong(path: Path) -> None:
     write(path, BROKEN)
     with pytest.raises(UsageError, match=r"compose\.yaml:"):
-        ComposeWatch((path,), None).read()
+        ComposeWatch(ComposeFiles((path,)), None).read()
 
 
 def test_a_file_that_is_not_there_is_missing(path: Path) -> None:
-    assert ComposeWatch((path,), None).is_missing
+    assert ComposeWatch(ComposeFiles((path,)), None).is_missing
     write(path, RIGHT)
-    assert not ComposeWatch((path,), None).is_missing
-    assert not ComposeWatch((), None).is_missing
+    assert not ComposeWatch(ComposeFiles((path,)), None).is_missing
+    assert not ComposeWatch(ComposeFiles(), None).is_missing

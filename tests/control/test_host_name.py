@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gputui.compose.files import ComposeFiles
 from gputui.containers.simulated_engine import SimulatedEngine
 from gputui.control.compose_watch import ComposeWatch
 from gputui.control.gpu_watch import GpuWatch
@@ -51,7 +52,7 @@ def server(tmp_path: Path) -> Iterator[tuple[LocalControlRoom, AwayAtFirst]]:
         state_dir=lambda _status: StateDir(tmp_path), launch=lambda *_: None,
     )  # fmt: skip
     gpus = GpuWatch(SimulatedSource(scenario, simulated.claims, time.time), 0.25)
-    room = LocalControlRoom(gpus, engine, ComposeWatch((compose,), None), settings)
+    room = LocalControlRoom(gpus, engine, ComposeWatch(ComposeFiles((compose,)), None), settings)
     yield room, engine
     room.close()
 

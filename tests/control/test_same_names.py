@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gputui.compose.generated import assignments_text
 from gputui.control.local import LocalControlRoom
 from gputui.domain.assignment import Assignments
 from gputui.domain.assignment_difference import revision_difference
 from gputui.domain.errors import UsageError
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.service import Service, TypedEdit, called
-from gputui.project.generated_files import assignments_text
 from gputui.project.packaged_files import packaged
 from gputui.project.state_file import read_assignments
 from tests.app.conftest import Opening, open_room  # noqa: F401 - a fixture

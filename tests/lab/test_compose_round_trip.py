@@ -126,10 +126,11 @@ from gputui.domain.plan import Plan, Step
 from gputui.domain.service import ServiceKey
 from gputui.planning.container_view import container_view
 from gputui.planning.operations import Ground, Terms, make_transaction
-from gputui.project.compose_file import read_project
+from gputui.compose.files import ComposeFiles
+from gputui.compose.reading import read_project
 
 engine = DockerEngine(sys.argv[1])
-project = read_project([Path("compose.yml")])
+project = read_project(ComposeFiles((Path("compose.yml"),)))
 terms = Terms(operator="alice", reason="r", token="t", settle_s=0, health_limit_s=1)
 marks = {compose_labels.CONFIG_HASH: NOBODYS}
 waiting = list(project.services)

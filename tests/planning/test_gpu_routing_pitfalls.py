@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from gputui.compose.files import ComposeFiles
+from gputui.compose.reading import read_project
 from gputui.domain.container import ContainerSpec
 from gputui.domain.errors import UsageError
 from gputui.domain.serving import Serving
 from gputui.planning.container_view import container_view
 from gputui.planning.findings.find_all import find_all
 from gputui.planning.spec_edit import with_gpus
-from gputui.project.compose_file import read_project
 from tests.builders import gpu, reading, service
 
 HOST = [gpu(index) for index in range(8)]
@@ -38,7 +39,7 @@ def made(folder: Path, *indices: int) -> tuple[dict[str, str], list[dict[str, ob
     """The variables and device requests of the service when it is given these GPUs."""
 
     (folder / "compose.yaml").write_text(COMMON)
-    one = read_project([folder / "compose.yaml"]).service("llm")
+    one = read_project(ComposeFiles((folder / "compose.yaml",))).service("llm")
     assert one is not None
     assert one.gpus == ("all",), "a request for the driver nvidia is one for GPUs, whatever capabilities it names"
     view = container_view(HOST, [HOST[index].uuid for index in indices])
@@ -85,4 +86,4 @@ def test_pitfall_5_count_and_device_ids_are_refused_with_the_line(tmp_path: Path
         COMMON.replace("count: all", "count: 2\n              device_ids: ['0', '1']")
     )
     with pytest.raises(UsageError, match=r"compose.yaml:\d+: .*count and device_ids exclude each other"):
-        read_project([tmp_path / "compose.yaml"])
+        read_project(ComposeFiles((tmp_path / "compose.yaml",)))

@@ -276,8 +276,9 @@ def test_count_and_device_ids_together_are_refused_with_the_line(tmp_path: objec
     """See the reading of Compose files; here only that nothing else hides it."""
     from pathlib import Path
 
+    from gputui.compose.files import ComposeFiles
+    from gputui.compose.reading import read_project
     from gputui.domain.errors import UsageError
-    from gputui.project.compose_file import read_project
 
     assert isinstance(tmp_path, Path)
     path = tmp_path / "compose.yaml"
@@ -287,7 +288,7 @@ def test_count_and_device_ids_together_are_refused_with_the_line(tmp_path: objec
         f"        reservations:\n          devices: {devices}\n"
     )
     with pytest.raises(UsageError, match="count and device_ids exclude each other"):
-        read_project([path])
+        read_project(ComposeFiles((path,)))
 
 
 # --- a 70B deployment -------------------------------------------------------------------------------------------------

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gputui.compose.files import ComposeFiles
+from gputui.compose.generated import Overridden, assignments_text, override_text
+from gputui.compose.reading import read_project
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.errors import UsageError
 from gputui.domain.service import ServiceKey
 from gputui.domain.transaction import Transaction
 from gputui.planning.container_view import container_view
 from gputui.project.applies import Applies, JournalEntry, NewEvent
-from gputui.project.compose_file import read_project
 from gputui.project.database import Database
-from gputui.project.generated_files import Overridden, assignments_text, override_text
 from gputui.project.revisions import Revisions, revision_after
 from gputui.project.state_dir import state_dir
 from tests.builders import gpu
@@ -102,7 +103,7 @@ def test_a_database_of_a_newer_gputui_is_refused(database: Database) -> None:
 def test_the_override_replaces_what_the_compose_file_asks_for(tmp_path: Path) -> None:
     compose = tmp_path / "compose.yml"
     compose.write_text("services: {llm: {image: x, gpus: all, environment: {A: b}}}")
-    project = read_project([compose], "ai")
+    project = read_project(ComposeFiles((compose,)), "ai")
     (item,) = assigned(2, 0).items
     view = container_view(HOST, item.gpus)
     command = ["serve", "--name", "a$b"]
@@ -111,15 +112,15 @@ def test_the_override_replaces_what_the_compose_file_asks_for(tmp_path: Path) ->
     assert "- a$$b" in text, "or Compose would put a variable in"
     override = tmp_path / "over.yml"
     override.write_text(text)
-    (llm,) = read_project([compose, override], "ai").services
+    (llm,) = read_project(ComposeFiles((compose, override)), "ai").services
     assert llm.gpus == (HOST[2].uuid, HOST[0].uuid)
     assert llm.gpu_count is None
     assert llm.body["Env"] == [
         "A=b",
-        f"NVIDIA_VISIBLE_DEVICES={HOST[2].uuid},{HOST[0].uuid}",
-        "CUDA_VISIBLE_DEVICES=1,0",
-        "CUDA_DEVICE_ORDER=PCI_BUS_ID",
         "BUDGET=3.5",
+        "CUDA_DEVICE_ORDER=PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES=1,0",
+        f"NVIDIA_VISIBLE_DEVICES={HOST[2].uuid},{HOST[0].uuid}",
     ]
 
 

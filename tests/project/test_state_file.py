@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gputui.compose.generated import assignments_text
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.plan import Step
@@ -14,7 +15,6 @@ from gputui.domain.service import Edit, ServiceKey
 from gputui.domain.transaction import Transaction
 from gputui.project.applies import Applies
 from gputui.project.database import Database
-from gputui.project.generated_files import assignments_text
 from gputui.project.revisions import Revisions, revision_after
 from gputui.project.state_file import (
     StateFile,

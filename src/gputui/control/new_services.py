@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from gputui.compose.append import proposed, write
 from gputui.containers.engine import Engine
 from gputui.control.sampler import Sampler
 from gputui.control.settings import Settings
@@ -13,7 +14,6 @@ from gputui.domain.container import Container
 from gputui.domain.errors import Refusal, UsageError
 from gputui.domain.new_service import FileEdit, NewService
 from gputui.planning.edit import parse_gpus
-from gputui.project.compose_append import proposed, write
 
 FIRST_PORT = 8000
 

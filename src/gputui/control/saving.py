@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gputui.compose.generated import ASSIGNMENTS_NAME
 from gputui.control.drafting import NOT_SAVED, Drafting
 from gputui.control.sampler import Sampler
 from gputui.control.settings import Settings
@@ -17,7 +18,6 @@ from gputui.domain.snapshot import EngineStatus
 from gputui.domain.text import clean
 from gputui.planning.merge import conflict_text
 from gputui.project.file_mark import file_mark
-from gputui.project.generated_files import ASSIGNMENTS_NAME
 from gputui.project.saved_files import edited
 
 if TYPE_CHECKING:

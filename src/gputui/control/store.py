@@ -4,6 +4,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from gputui.compose.generated import (
+    ASSIGNMENTS_NAME,
+    OVERRIDE_NAME,
+    Overridden,
+    assignments_text,
+    override_text,
+)
 from gputui.domain.assignment import Assignments
 from gputui.domain.capabilities import HostAccess
 from gputui.domain.compose import ComposeProject, ComposeService
@@ -17,13 +24,6 @@ from gputui.planning.edit import current_assignment
 from gputui.planning.spec_edit import gib_down
 from gputui.project.applies import Applies
 from gputui.project.database import Database
-from gputui.project.generated_files import (
-    ASSIGNMENTS_NAME,
-    OVERRIDE_NAME,
-    Overridden,
-    assignments_text,
-    override_text,
-)
 from gputui.project.peaks import Peaks
 from gputui.project.revisions import Revisions, revision_after
 from gputui.project.saved_files import SavedFiles

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gputui.domain.capabilities import MechanismName
+from gputui.domain.gpu_variables import Contradiction
 from gputui.domain.launch import Launch
 from gputui.domain.service import Fallback
 
@@ -14,7 +15,9 @@ class ComposeService:
     """One service of a Compose file.
 
     `gpus` are the GPUs that the file names, as it writes them (index, UUID or `all`); `gpu_count` is the number it
-    asks for instead; `contradiction` what it says twice and differently about them. `has_budget`: its VRAM budget may
+    asks for instead; `gpus_by_image`: the runtime nvidia gives those that the image's own variable names;
+    `capabilities` are asked of the driver beside `gpu`; `contradiction` is what the file says twice and differently
+    about them. `replicas` is how many containers it asks for. `has_budget`: its VRAM budget may
     be adjusted, for the file names the variable that it is told by. `body` and `networks` are those of a
     `ContainerSpec` without GPUs. `not_carried` names the keys that gputui cannot carry: they block creating this
     service.
@@ -26,6 +29,8 @@ class ComposeService:
     uses_gpus: bool = False
     gpus: tuple[str, ...] = ()
     gpu_count: int | None = None
+    gpus_by_image: bool = False
+    capabilities: tuple[str, ...] = ()
     backend: str | None = None
     model: str | None = None
     vram_mib: int | None = None
@@ -36,7 +41,8 @@ class ComposeService:
     isolate: bool = False
     has_budget: bool = False
     budget_env: str = "VRAM_BUDGET_GB"
-    contradiction: str | None = None
+    contradiction: Contradiction | None = None
+    replicas: int = 1
     launch: Launch = field(default_factory=Launch)
     body: Mapping[str, Any] = field(default_factory=dict)
     networks: Mapping[str, Any] = field(default_factory=dict)
@@ -57,13 +63,15 @@ class Resource:
 class ComposeProject:
     """A Compose project: its name, its files, and its services.
 
-    `networks` and `volumes` are those that the project owns; external ones are not among them. `path_aliases` are
+    `is_named`: somebody named its files; else Compose finds them by itself. `networks` and `volumes` are those that the
+    project owns; external ones are not among them. `path_aliases` are
     beginnings of paths that mean the same place.
     """
 
     name: str
     files: tuple[str, ...]
     directory: str
+    is_named: bool = True
     services: tuple[ComposeService, ...] = ()
     networks: tuple[Resource, ...] = ()
     volumes: tuple[Resource, ...] = ()

@@ -152,6 +152,9 @@ def in_runs(labels: Sequence[str]) -> str:
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(run) for run in runs)
 
 
+GPU_NODE_PATH = re.compile(r"^/dev/nvidia[0-9]{1,3}$")
+"""The device node of a whole GPU."""
+
 _RUN = re.compile(r"([0-9]{1,3})-([0-9]{1,3})")
 
 

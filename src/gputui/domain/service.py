@@ -8,6 +8,7 @@ from typing import Literal
 from gputui.domain.capabilities import MechanismName
 from gputui.domain.container import Container
 from gputui.domain.errors import UsageError
+from gputui.domain.gpu_variables import Contradiction
 from gputui.domain.launch import Launch
 from gputui.domain.loading import Loading
 from gputui.domain.model import ModelFiles
@@ -124,7 +125,7 @@ class Service:
     declared_mib: int | None = None
     unmounted: str | None = None
     smallest_gpu_mib: int | None = None
-    contradiction: str | None = None
+    contradiction: Contradiction | None = None
     priority: int = 0
     priority_set: int | None = None
     isolate: bool = False

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from gputui.domain.finding import Finding
+from gputui.domain.finding import Finding, Severity
 from gputui.domain.gpu import Gpu, labels_by_uuid
 from gputui.domain.launch import DEFAULT_SHM_MIB
 from gputui.domain.service import Service
@@ -28,8 +28,12 @@ def contradictory(service: Service) -> list[Finding]:
     # Of one that is edited here, what is assigned is written into both.
     if service.contradiction is None or service.adopted:
         return []
-    text = f"{service.name}: {service.contradiction}"
-    return [about(service, "visible-devices", "error", text, "take the variable away: the request alone decides")]
+    text = f"{service.name}: {service.contradiction.text}"
+    if service.contradiction.kind == "several-requests":
+        return [about(service, "several-requests", "warning", text, "keep one request, with !override in a later file")]
+    # What the request overrides does no harm; what hides GPUs from the program does.
+    severity: Severity = "error" if service.contradiction.kind == "hidden" else "warning"
+    return [about(service, "visible-devices", severity, text, "take the variable away: the request alone decides")]
 
 
 def shared_memory(service: Service) -> list[Finding]:

@@ -1,0 +1,93 @@
+"""Asking `docker compose`, where it is installed: how it reads files, and the hashes by which it knows containers."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gputui.domain.text import clean
+
+LIMIT_S = 10.0
+"""It takes a tenth of a second."""
+_PLUGINS = (
+    Path.home() / ".docker/cli-plugins",
+    Path("/usr/local/lib/docker/cli-plugins"),
+    Path("/usr/local/libexec/docker/cli-plugins"),
+    Path("/usr/lib/docker/cli-plugins"),
+    Path("/usr/libexec/docker/cli-plugins"),
+)
+
+
+@cache
+def compose_command() -> tuple[str, ...] | None:
+    """The command, None where there is none: the plugin, or the program of its own."""
+    for folder in _PLUGINS:
+        if os.access(folder / "docker-compose", os.X_OK):
+            return (str(folder / "docker-compose"),)
+    program = shutil.which("docker-compose")
+    return None if program is None else (program,)
+
+
+class Question:
+    """`docker compose config`, running: it takes a tenth of a second, in which other things can be done."""
+
+    def __init__(self, words: Sequence[str], project: str | None, environment: Mapping[str, str] | None = None) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        command = compose_command()
+        if command is None:
+            return
+        named = ["-p", project] if project else []
+        try:
+            self._process = subprocess.Popen(
+                [*command, *words, *named, "config", "--format", "json"], stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                env=None if environment is None else dict(environment),
+            )  # fmt: skip
+        except OSError:
+            return
+
+    def answer(self) -> dict[str, Any] | str | None:
+        """The project; the message where the files are refused; None where it cannot be asked."""
+        if self._process is None:
+            return None
+        try:
+            out, err = self._process.communicate(timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            return None
+        # Every dollar is printed twice, in keys and values alike. Some that wrap the program lose its exit code.
+        try:
+            found = json.loads(out.replace("$$", "$")) if self._process.returncode == 0 and out.strip() else None
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict):
+            return found
+        lines = [line.strip() for line in err.splitlines() if line.strip() and "level=warning" not in line]
+        # A program that does not know `config --format json` (1.x) says nothing of the files.
+        if any("unknown flag" in line or "unknown option" in line.lower() for line in lines):
+            return None
+        return clean(" ".join(lines[-3:]), 400) or "it says nothing of the reason"
+
+
+def config_hashes(files: Sequence[str], project: str | None) -> dict[str, str]:
+    """For each service the label by which `docker compose up` sees that nothing changed; empty where it cannot be
+    asked."""
+    command = compose_command()
+    if command is None or not files:
+        return {}
+    named = [word for file in files for word in ("-f", file)]
+    named += ["-p", project] if project else []
+    try:
+        done = subprocess.run(
+            [*command, *named, "config", "--hash", "*"],
+            capture_output=True, text=True, errors="replace", timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    pairs = (line.split() for line in done.stdout.splitlines()) if done.returncode == 0 else iter(())
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}

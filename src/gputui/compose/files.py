@@ -1,0 +1,109 @@
+"""Which Compose files are meant, and which variables they are read with: by Compose's own rules."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gputui.domain.errors import UsageError
+from gputui.domain.text import clean
+
+DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+"""In the order in which Compose looks for them (compose-go, cli/options.go)."""
+OVERRIDE_NAMES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+_OPTIONAL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeFiles:
+    """The files of a project, later ones over earlier ones. `named`: somebody named them, with --file."""
+
+    paths: tuple[Path, ...] = ()
+    named: bool = True
+
+    @property
+    def directory(self) -> Path:
+        """The project's directory, which is that of the first file."""
+        return self.paths[0].absolute().parent
+
+    def words(self) -> list[str]:
+        """The options by which `docker compose` reads the same files."""
+        return [word for path in self.paths for word in ("-f", str(path))] if self.named else []
+
+
+def compose_files(named: Sequence[str], directory: Path, environment: Mapping[str, str]) -> ComposeFiles:
+    """The files that are named, else those of COMPOSE_FILE, else a default one of this directory or one above it, with
+    its override; none where there is none to be seen."""
+    if named:
+        return ComposeFiles(tuple(Path(name) for name in named))
+    try:
+        listed = _from_variable(directory, environment)
+        if listed:
+            return ComposeFiles(tuple(directory / name for name in listed), named=False)
+        for folder in (directory.absolute(), *directory.absolute().parents):
+            first = next((folder / name for name in DEFAULT_NAMES if (folder / name).is_file()), None)
+            if first is not None:
+                over = next((folder / name for name in OVERRIDE_NAMES if (folder / name).is_file()), None)
+                return ComposeFiles((first, over) if over else (first,), named=False)
+    except OSError:
+        return ComposeFiles()
+    return ComposeFiles()
+
+
+def _from_variable(directory: Path, environment: Mapping[str, str]) -> list[str]:
+    if "COMPOSE_FILE" in environment:
+        variables = environment
+    elif (directory / ".env").is_file():
+        from gputui.compose.env_file import read_env_file  # noqa: PLC0415 - most folders have none
+
+        variables = {**read_env_file(directory / ".env", environment, required=False, where=".env"), **environment}
+    else:
+        return []
+    listed = variables.get("COMPOSE_FILE", "")
+    return [name for name in listed.split(variables.get("COMPOSE_PATH_SEPARATOR") or os.pathsep) if name]
+
+
+def variables_of(files: ComposeFiles, environment: Mapping[str, str]) -> dict[str, str]:
+    """What may be written as `${NAME}`: the environment's before those of `.env` files.
+
+    Raises:
+        UsageError: such a file cannot be read.
+    """
+    from gputui.compose.env_file import read_env_file  # noqa: PLC0415 - the first picture must not wait for it
+
+    if environment.get("COMPOSE_ENV_FILES"):
+        paths = [(Path(name), True) for name in environment["COMPOSE_ENV_FILES"].split(",") if name]
+    elif environment.get("COMPOSE_DISABLE_ENV_FILE", "").lower() in ("1", "true"):
+        paths = []
+    else:
+        folders = [files.directory] if files.named else [Path.cwd(), files.directory]
+        paths = [(folder / ".env", False) for folder in dict.fromkeys(folders)]
+    found = dict(environment)
+    for path, required in paths:
+        found = {**read_env_file(path, found, required=required, where=path.name), **found}
+    return found
+
+
+def usable_name(name: str) -> str:
+    """A project's name with what Compose leaves out of it left out."""
+    return re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-")
+
+
+def checked_name(name: str, where: str) -> str:
+    """A project's name that was given as one.
+
+    Raises:
+        UsageError: Compose does not take it.
+    """
+    if not _OPTIONAL_NAME.fullmatch(name):
+        raise UsageError(
+            f"{where}: “{clean(name, 60)}” is no name of a project",
+            "use lower-case letters, digits, - and _, and begin with a letter or digit",
+        )
+    return name

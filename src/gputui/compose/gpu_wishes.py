@@ -1,0 +1,141 @@
+"""Which GPUs a service of a Compose file asks for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gputui.compose.document import Place
+from gputui.compose.extension import Extension
+from gputui.compose.gpu_requests import is_cdi_gpu
+from gputui.compose.writers import NVIDIA_DRIVERS
+from gputui.domain.capabilities import CDI_KIND, MechanismName
+from gputui.domain.container import asks_for_gpus
+from gputui.domain.gpu import GPU_NODE_PATH, out_of_runs
+from gputui.domain.gpu_variables import Contradiction, variables_against
+from gputui.domain.text import clean
+from gputui.domain.units import parse_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuWish:
+    """The GPUs by name, else their number. `by_image`: the runtime nvidia gives what the image's own variable says.
+    `capabilities`: what is asked of the driver beside `gpu`. `requests`: how many requests for GPUs there are, of which
+    the engine's driver heeds the last one."""
+
+    gpus: tuple[str, ...] = ()
+    count: int | None = None
+    by_image: bool = False
+    capabilities: tuple[str, ...] = ()
+    requests: int = 0
+
+    @property
+    def is_any(self) -> bool:
+        """It asks for GPUs at all."""
+        return bool(self.gpus) or self.count is not None or self.by_image
+
+
+def gpu_wish(entry: Mapping[str, Any], extension: Extension, place: Place) -> GpuWish:
+    """What the service asks for: in x-gputui, else `gpus:` and the reservation, else its variable or its devices.
+
+    Raises:
+        UsageError: a GPU is named twice.
+    """
+    requests = _nvidia_requests(entry)
+    capabilities = _capabilities(requests)
+    if extension.gpus is not None:
+        listed = extension.gpus if isinstance(extension.gpus, list) else out_of_runs(str(extension.gpus))
+        at = place.of(entry, "x-gputui").of(entry["x-gputui"], "gpus")
+        return GpuWish(gpus=_named([str(name).strip() for name in listed], at), capabilities=capabilities)
+    if requests:
+        # Each request makes the daemon append a variable, and the hook heeds the last one.
+        request = requests[-1]
+        at = place.of(entry, "gpus" if entry.get("gpus") else "deploy")
+        ids, count = request.get("device_ids"), request.get("count")
+        wish: dict[str, Any] = {"capabilities": capabilities, "requests": len(requests)}
+        if ids:
+            names = [part.strip() for name in ids for part in str(name).split(",")]
+            return GpuWish(gpus=_named(names, at), **wish)
+        return GpuWish(gpus=("all",), **wish) if count in (None, -1) else GpuWish(count=count, **wish)
+    by_cdi = [str(one["source"]) for one in entry.get("devices") or [] if is_cdi_gpu(str(one["source"]))]
+    nodes = [str(one["source"]) for one in entry.get("devices") or [] if GPU_NODE_PATH.match(str(one["source"]))]
+    if by_cdi or nodes:
+        return GpuWish(gpus=_named([*by_cdi, *nodes], place.of(entry, "devices")))
+    if entry.get("runtime") == "nvidia":
+        variable = (entry.get("environment") or {}).get("NVIDIA_VISIBLE_DEVICES")
+        return GpuWish(by_image=True) if variable is None else GpuWish(gpus=_visible(variable))
+    return GpuWish()
+
+
+def _nvidia_requests(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Compose sends those of the reservation, then those of `gpus:`."""
+    asked = [one for one in entry.get("gpus") or [] if (one.get("driver") or "") in NVIDIA_DRIVERS]
+    return [*(one for one in _reserved(entry) if _asks_for_gpus(one)), *asked]
+
+
+def _reserved(entry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    resources = (entry.get("deploy") or {}).get("resources") or {}
+    listed: Sequence[Mapping[str, Any]] = (resources.get("reservations") or {}).get("devices") or []
+    return listed
+
+
+def _asks_for_gpus(request: Mapping[str, Any]) -> bool:
+    names = [str(name) for name in request.get("device_ids") or []]
+    return asks_for_gpus(str(request.get("driver") or ""), [request.get("capabilities") or []], names)
+
+
+def _capabilities(requests: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    named = [str(name) for request in requests[-1:] for name in request.get("capabilities") or []]
+    return tuple(dict.fromkeys(clean(name, 40) for name in named if name not in ("gpu", "nvidia")))
+
+
+def _visible(value: str) -> tuple[str, ...]:
+    """With `runtime: nvidia` and without a request, the variable decides."""
+    listed = [part.strip().removeprefix(f"{CDI_KIND}=") for part in value.split(",")]
+    return tuple(clean(part, 120) for part in listed if part not in ("", "none", "void"))
+
+
+def _named(names: Sequence[str], place: Place) -> tuple[str, ...]:
+    found = tuple(clean(name, 120).removeprefix(f"{CDI_KIND}=") for name in names if name not in ("", "none"))
+    if len(set(found)) != len(found):
+        raise place.refuses("the same GPU is named twice", "name each GPU once")
+    return found
+
+
+def written_mechanism(entry: Mapping[str, Any]) -> MechanismName | None:
+    """The GPU injection that the file asks for in Compose's own words."""
+    drivers = {str(one.get("driver") or "") for one in (*(entry.get("gpus") or []), *_reserved(entry))}
+    by_cdi = any(is_cdi_gpu(str(one["source"])) for one in entry.get("devices") or [])
+    if "cdi" in drivers or (not drivers and by_cdi):
+        return "cdi"
+    return "runtime" if not drivers and entry.get("runtime") == "nvidia" else None
+
+
+def vram_of(entry: Mapping[str, Any], extension: Extension, place: Place) -> int | None:
+    """What the service needs on each GPU, in MiB, where the file says so.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    if extension.vram is not None:
+        at = place.of(entry, "x-gputui").of(entry["x-gputui"], "vram")
+        return parse_size(str(extension.vram), where=str(at))
+    for request in (*(entry.get("gpus") or []), *_reserved(entry)):
+        size = (request.get("options") or {}).get("vram")
+        if size is not None:
+            return parse_size(str(size), where=f"{place.of(entry, 'deploy')}: options: vram")
+    return None
+
+
+def contradiction(entry: Mapping[str, Any], wish: GpuWish, place: Place) -> Contradiction | None:
+    """What the file says twice and differently of a service's GPUs, with its line."""
+    environment = entry.get("environment") or {}
+    variables = {name: value for name, value in environment.items() if value is not None}
+    found = variables_against(variables, wish.gpus, wish.count)
+    if found is not None:
+        return replace(found, text=f"{place.of(entry, 'environment')}: {found.text}")
+    if wish.requests > 1:
+        at = place.of(entry, "deploy" if _reserved(entry) else "gpus")
+        counts = clean(",".join(wish.gpus) or f"{wish.count} of them", 60)
+        text = f"{at}: of {wish.requests} requests for GPUs the last one counts ({counts})"
+        return Contradiction("several-requests", text)
+    return None

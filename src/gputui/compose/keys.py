@@ -1,0 +1,248 @@
+"""The keys of a service: how each is written, how two files' values are merged, and what becomes of it on the engine.
+
+One row a key. What stands in no row, and what has no writer, gputui does not support: it is named, and blocks only that
+the service is created from its file. By the Compose specification, and by what `docker compose config` makes of each.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gputui.compose import mounts, networks, ports
+from gputui.compose.document import Located, Place, places
+from gputui.compose.gpu_requests import devices, gpus
+from gputui.compose.merging import (
+    Merge,
+    added,
+    appended,
+    by_target,
+    deep,
+    later,
+    merged_deploy,
+    merged_healthcheck,
+    merged_networks,
+    merged_pairs,
+    same_driver,
+)
+from gputui.compose.service_shapes import (
+    HOOK,
+    blkio,
+    build,
+    command,
+    depends_on,
+    deploy,
+    env_file,
+    exposed,
+    extra_hosts,
+    group,
+    healthcheck,
+    label_file,
+    listed,
+    logging,
+    tmpfs,
+    ulimits,
+)
+from gputui.compose.shapes import (
+    Shape,
+    anything,
+    boolean,
+    by_name,
+    duration,
+    number,
+    one_of,
+    pairs,
+    record,
+    sequence,
+    size,
+    text,
+    text_pairs,
+    texts,
+    whole,
+)
+from gputui.compose.writers import (
+    Writer,
+    into_body,
+    into_host,
+    size_into_host,
+    write_blkio,
+    write_capabilities,
+    write_cpus,
+    write_deploy,
+    write_devices,
+    write_environment,
+    write_expose,
+    write_extra_hosts,
+    write_gpus,
+    write_grace,
+    write_grants,
+    write_healthcheck,
+    write_logging,
+    write_namespace,
+    write_ports,
+    write_restart,
+    write_security_opt,
+    write_tmpfs,
+    write_ulimits,
+    write_volumes,
+    write_volumes_from,
+)
+from gputui.domain.text import clean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key of a service. `keeps_nothing`: false, 0 and an empty value are printed, where Compose leaves others out.
+    `write` None: gputui does not support it. `is_read`: it is no part of the container, or read elsewhere."""
+
+    shape: Shape
+    merge: Merge = deep
+    write: Writer | None = None
+    is_read: bool = False
+    keeps_nothing: bool = False
+
+
+def _read(shape: Shape, merge: Merge = deep, *, keeps_nothing: bool = False) -> Key:
+    return Key(shape=shape, merge=merge, is_read=True, keeps_nothing=keeps_nothing)
+
+
+SERVICE_KEYS: dict[str, Key] = {
+    "annotations": Key(shape=text_pairs, merge=merged_pairs, write=into_host("Annotations")),
+    "attach": _read(boolean, keeps_nothing=True),
+    "blkio_config": Key(shape=blkio, write=write_blkio),
+    "build": _read(build),
+    "cap_add": Key(shape=sequence(text, unique=True), merge=appended, write=write_capabilities("CapAdd")),
+    "cap_drop": Key(shape=sequence(text, unique=True), merge=appended, write=write_capabilities("CapDrop")),
+    "cgroup": Key(shape=one_of("host", "private"), write=into_host("CgroupnsMode")),
+    "cgroup_parent": Key(shape=text, write=into_host("CgroupParent")),
+    "command": Key(shape=command, merge=later, write=into_body("Cmd"), keeps_nothing=True),
+    "configs": Key(shape=mounts.grants(None), merge=by_target, write=write_grants("configs")),
+    "container_name": _read(text),
+    "cpu_count": Key(shape=whole(0), write=into_host("CpuCount")),
+    "cpu_percent": Key(shape=number, write=into_host("CpuPercent")),
+    "cpu_period": Key(shape=whole(), write=into_host("CpuPeriod")),
+    "cpu_quota": Key(shape=whole(), write=into_host("CpuQuota")),
+    "cpu_rt_period": Key(shape=whole(), write=into_host("CpuRealtimePeriod")),
+    "cpu_rt_runtime": Key(shape=whole(), write=into_host("CpuRealtimeRuntime")),
+    "cpu_shares": Key(shape=whole(), write=into_host("CpuShares")),
+    "cpus": Key(shape=number, write=write_cpus),
+    "cpuset": Key(shape=text, write=into_host("CpusetCpus")),
+    "credential_spec": Key(shape=record({"config": text, "file": text, "registry": text})),
+    "depends_on": _read(depends_on),
+    "deploy": Key(shape=deploy, merge=merged_deploy, write=write_deploy, keeps_nothing=True),
+    "develop": _read(anything, keeps_nothing=True),
+    "device_cgroup_rules": Key(shape=texts, merge=appended, write=into_host("DeviceCgroupRules")),
+    "devices": Key(shape=devices, merge=by_target, write=write_devices),
+    "dns": Key(shape=listed, merge=appended, write=into_host("Dns")),
+    "dns_opt": Key(shape=listed, merge=appended, write=into_host("DnsOptions")),
+    "dns_search": Key(shape=listed, merge=appended, write=into_host("DnsSearch")),
+    "domainname": Key(shape=text, write=into_body("Domainname")),
+    "entrypoint": Key(shape=command, merge=later, write=into_body("Entrypoint"), keeps_nothing=True),
+    "env_file": _read(env_file, merge=lambda base, over: list({one["path"]: one for one in [*base, *over]}.values())),
+    "environment": Key(shape=pairs, merge=merged_pairs, write=write_environment),
+    "expose": Key(shape=sequence(exposed, unique=True), merge=appended, write=write_expose),
+    "external_links": Key(shape=sequence(text, distinct=True), merge=added),
+    "extra_hosts": Key(shape=extra_hosts, merge=appended, write=write_extra_hosts),
+    "gpus": Key(shape=gpus, merge=added, write=write_gpus),
+    "group_add": Key(shape=sequence(group, distinct=True), merge=added, write=into_host("GroupAdd")),
+    "healthcheck": Key(shape=healthcheck, merge=merged_healthcheck, write=write_healthcheck, keeps_nothing=True),
+    "hostname": Key(shape=text, write=into_body("Hostname")),
+    "image": Key(shape=text, write=into_body("Image")),
+    "init": Key(shape=boolean, write=into_host("Init"), keeps_nothing=True),
+    "ipc": Key(shape=text, write=write_namespace("IpcMode")),
+    "isolation": Key(shape=text, write=into_host("Isolation")),
+    "label_file": _read(label_file, merge=appended),
+    "labels": _read(text_pairs, merge=merged_pairs),
+    "links": Key(shape=sequence(text, unique=True), merge=appended),
+    "logging": Key(shape=logging, merge=same_driver, write=write_logging, keeps_nothing=True),
+    "mac_address": Key(shape=text, write=into_body("MacAddress")),
+    "mem_limit": Key(shape=size, write=size_into_host("Memory")),
+    "mem_reservation": Key(shape=size, write=size_into_host("MemoryReservation")),
+    "mem_swappiness": Key(shape=size, write=size_into_host("MemorySwappiness")),
+    "memswap_limit": Key(shape=size, write=size_into_host("MemorySwap")),
+    "models": Key(shape=by_name(anything, bare=True)),
+    "network_mode": Key(shape=text, write=write_namespace("NetworkMode")),
+    "networks": _read(networks.service_networks, merge=merged_networks, keeps_nothing=True),
+    "oom_kill_disable": Key(shape=boolean, write=into_host("OomKillDisable")),
+    "oom_score_adj": Key(shape=whole(-1000, 1000), write=into_host("OomScoreAdj")),
+    "pid": Key(shape=text, write=write_namespace("PidMode")),
+    "pids_limit": Key(shape=whole(), write=into_host("PidsLimit")),
+    "platform": _read(text),
+    "ports": Key(shape=ports.ports, merge=lambda base, over: ports.unique_ports([*base, *over]), write=write_ports),
+    "post_start": Key(shape=sequence(HOOK), merge=added),
+    "pre_stop": Key(shape=sequence(HOOK), merge=added),
+    "privileged": Key(shape=boolean, write=into_host("Privileged")),
+    "profiles": _read(sequence(text, unique=True), merge=appended),
+    "provider": Key(shape=anything),
+    "pull_policy": _read(lambda value, place: "missing" if value == "if_not_present" else text(value, place)),
+    "pull_refresh_after": _read(lambda _value, _place: None),
+    "read_only": Key(shape=boolean, write=into_host("ReadonlyRootfs")),
+    "restart": Key(shape=text, write=write_restart),
+    "runtime": Key(shape=text, write=into_host("Runtime")),
+    "scale": _read(whole(0), keeps_nothing=True),
+    "secrets": Key(shape=mounts.grants("/run/secrets/"), merge=by_target, write=write_grants("secrets")),
+    "security_opt": Key(shape=sequence(text, distinct=True), merge=added, write=write_security_opt),
+    "shm_size": Key(shape=size, write=size_into_host("ShmSize")),
+    "stdin_open": Key(shape=boolean, write=into_body("OpenStdin")),
+    "stop_grace_period": Key(shape=duration, write=write_grace, keeps_nothing=True),
+    "stop_signal": Key(shape=text, write=into_body("StopSignal")),
+    "storage_opt": Key(shape=text_pairs, write=into_host("StorageOpt")),
+    "sysctls": Key(shape=text_pairs, merge=merged_pairs, write=into_host("Sysctls")),
+    "tmpfs": Key(shape=tmpfs, merge=appended, write=write_tmpfs),
+    "tty": Key(shape=boolean, write=into_body("Tty")),
+    "ulimits": Key(shape=ulimits, merge=merged_pairs, write=write_ulimits),
+    "use_api_socket": Key(shape=boolean),
+    "user": Key(shape=text, write=into_body("User")),
+    "userns_mode": Key(shape=text, write=into_host("UsernsMode")),
+    "uts": Key(shape=text, write=into_host("UTSMode")),
+    "volumes": Key(shape=mounts.mounts, merge=by_target, write=write_volumes),
+    "volumes_from": Key(shape=sequence(text, distinct=True), merge=added, write=write_volumes_from),
+    "working_dir": Key(shape=text, write=into_body("WorkingDir")),
+}
+
+
+def canonical_service(entry: Located, place: Place) -> Located:
+    """A service of one file with each value in its canonical form; a key that is not known stays as it is.
+
+    Raises:
+        UsageError: a value is none that its key may have.
+    """
+    made = Located(entry.file)
+    for key, value, at in places(entry, place):
+        known = SERVICE_KEYS.get(key)
+        made[key] = value if known is None or value is None else known.shape(value, at)
+        made.take_place(entry, key)
+    return made
+
+
+def merged_service(base: Located, over: Located) -> Located:
+    """What two files say of a service, or a service and the one that it extends."""
+    made = Located(over.file)
+    for source in (base, over):
+        for key in source:
+            before, after = base.get(key), over.get(key)
+            known = SERVICE_KEYS.get(key)
+            if key not in over or (after is None and not (known and known.merge is later)):
+                made[key] = before
+            elif before is None:
+                made[key] = after
+            else:
+                made[key] = known.merge(before, after) if known else deep(before, after)
+            made.take_place(source, key)
+    return made
+
+
+def printed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A service without what Compose leaves out: false, 0 and what is empty."""
+    made = {}
+    for key, value in entry.items():
+        known = SERVICE_KEYS.get(key)
+        if value is None or (not value and not (known and known.keeps_nothing) and not key.startswith("x-")):
+            continue
+        made[key] = value
+    return made
+
+
+def unsupported_keys(entry: Mapping[str, Any]) -> list[str]:
+    """The keys of a service that cannot be written into a create call."""
+    known = ((key, SERVICE_KEYS.get(key)) for key in entry if not key.startswith("x-"))
+    return [clean(key, 60) for key, row in known if row is None or (row.write is None and not row.is_read)]

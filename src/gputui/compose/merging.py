@@ -1,0 +1,91 @@
+"""What two Compose files, or a service and the one that it extends, say together: a rule for each kind of value."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gputui.compose import mounts
+from gputui.compose.document import Located
+from gputui.compose.shapes import (
+    unrepeated,
+)
+
+Merge = Callable[[Any, Any], Any]
+"""Two files' canonical values of a key → the value that they have together."""
+
+
+def later(_base: Any, over: Any) -> Any:
+    """The later file's."""
+    return over
+
+
+def deep(base: Any, over: Any) -> Any:
+    """Mappings key by key, else the later file's."""
+    if over is None:
+        return base
+    if not isinstance(base, Located) or not isinstance(over, Located):
+        if isinstance(base, dict) and isinstance(over, dict):
+            return {**base, **{key: deep(base.get(key), value) for key, value in over.items()}}
+        return over
+    made = Located(base.file)
+    for source in (base, over):
+        for key in source:
+            made[key] = deep(base.get(key), over.get(key))
+            made.take_place(source, key)
+    return made
+
+
+def appended(base: list[Any], over: list[Any]) -> list[Any]:
+    """The later file's after the earlier one's; what is the same stands once."""
+    return unrepeated([*base, *over])
+
+
+def added(base: list[Any], over: list[Any]) -> list[Any]:
+    """The later file's after the earlier one's."""
+    return [*base, *over]
+
+
+def by_target(base: list[Any], over: list[Any]) -> list[Any]:
+    """A later entry takes the place of an earlier one with the same target."""
+    return mounts.unique_targets([*base, *over])
+
+
+def same_driver(base: Any, over: Any) -> Any:
+    """Logging of one driver is merged; another driver's replaces it."""
+    drivers = {one.get("driver") for one in (base, over)} - {None}
+    return deep(base, over) if len(drivers) <= 1 else over
+
+
+def merged_healthcheck(base: Any, over: Any) -> Any:
+    """Key by key, but the test as a whole."""
+    made = deep(base, over)
+    return Located(over.file, {**made, "test": over["test"]}) if "test" in over else made
+
+
+def merged_deploy(base: Any, over: Any) -> Any:
+    """Key by key; requests for devices one after the other."""
+    made = deep(base, over)
+    lists = [reserved(one) for one in (base, over)]
+    if all(lists):
+        made["resources"]["reservations"]["devices"] = [one for listed in lists for one in listed]
+    return made
+
+
+def merged_networks(base: Any, over: Any) -> Any:
+    """Key by key; aliases one after the other."""
+    made = deep(base, over)
+    for name in made:
+        lists = [(one.get(name) or {}).get("aliases") or [] for one in (base, over)]
+        if all(lists):
+            made[name]["aliases"] = appended(*lists)
+    return made
+
+
+def reserved(deploy: Mapping[str, Any]) -> list[Any]:
+    """The requests for devices of a reservation."""
+    found = ((deploy.get("resources") or {}).get("reservations") or {}).get("devices") or []
+    return list(found)
+
+
+def merged_pairs(base: Any, over: Any) -> Any:
+    """Name by name."""
+    return {**base, **over}

@@ -1,0 +1,281 @@
+"""Compose files as one canonical model: that of `docker compose config`, read without it.
+
+Files are merged, `include` and `extends` followed, variables put in, paths made absolute, and every value brought into
+its canonical form (`keys.py`). By the Compose specification, and by what compose-go 2.9 does.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gputui.compose import networks
+from gputui.compose.completion import completed, fill_environment
+from gputui.compose.document import Located, Place, Reset, forget, load, places, without_tags
+from gputui.compose.env_file import read_env_file
+from gputui.compose.files import ComposeFiles, checked_name, usable_name, variables_of
+from gputui.compose.interpolation import interpolated, substituted
+from gputui.compose.keys import SERVICE_KEYS, canonical_service, merged_service
+from gputui.compose.merging import deep
+from gputui.compose.mounts import absolute_path
+from gputui.compose.shapes import mapping, text
+from gputui.domain.errors import UsageError
+from gputui.domain.text import clean
+
+SECTIONS = ("services", "networks", "volumes", "configs", "secrets", "models")
+TOP_LEVEL = {*SECTIONS, "version", "name", "include"}
+_SHAPES = {
+    "networks": networks.network,
+    "volumes": networks.volume,
+    "configs": networks.file_grant,
+    "secrets": networks.file_grant,
+}
+_DEPTH = 20
+"""Files within files, services over services; more of them are a circle."""
+
+
+def read_model(files: ComposeFiles, project_name: str | None, environment: Mapping[str, str]) -> Located:
+    """The project that these files describe together, with the line of every key.
+
+    Raises:
+        UsageError: a file cannot be read, or says something that is wrong; file, line and key are named.
+    """
+    variables = variables_of(files, environment)
+    name = _name_of(files, project_name, variables)
+    reader = _Reader({**variables, "COMPOSE_PROJECT_NAME": name})
+    whole = reader.model(files.paths, files.directory)
+    whole["name"] = name
+    return completed(whole, name, reader.variables)
+
+
+def _name_of(files: ComposeFiles, project_name: str | None, variables: Mapping[str, str]) -> str:
+    if project_name:
+        return checked_name(project_name, "--project-name")
+    if variables.get("COMPOSE_PROJECT_NAME"):
+        return checked_name(variables["COMPOSE_PROJECT_NAME"], "COMPOSE_PROJECT_NAME")
+    written = ""
+    for path in files.paths:
+        for document in load(path):
+            given = document.get("name")
+            if given is not None:
+                place = Place(path.name, document.where("name")[1], ("name",))
+                written = substituted(text(given, place), variables, place) or written
+    name = usable_name(written) or usable_name(files.directory.name)
+    if not name:
+        raise UsageError("the project has no usable name", "give one with --project-name")
+    return name
+
+
+class _Reader:
+    """Reads files with one set of variables."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+
+    def model(self, paths: Sequence[Path], directory: Path, depth: int = 0) -> Located:
+        """What these files say together; relative paths are taken from `directory`."""
+        if depth > _DEPTH:
+            raise UsageError(
+                f"{paths[0].name}: files that include or extend each other in a circle", "take one of them out"
+            )
+        whole = Located(paths[0].name)
+        for path in paths:
+            for document in load(path):
+                place = Place(path.name, directory=directory)
+                raw = interpolated(document, self.variables, place)
+                _check_top_level(raw, place)
+                whole = self._with_file(whole, raw, path, place, depth)
+        return whole
+
+    def _with_file(self, whole: Located, raw: Located, path: Path, place: Place, depth: int) -> Located:
+        services = raw.get("services")
+        canonical = Located(raw.file)
+        gone: list[tuple[str, ...]] = []
+        if services is not None:
+            canonical["services"] = Located(raw.file)
+            canonical.take_place(raw, "services")
+            at = place.of(raw, "services")
+            for name, written, here in places(mapping(services, at), at):
+                if isinstance(written, Reset):
+                    gone.append(("services", name))
+                    continue
+                is_first = name not in (whole.get("services") or {})
+                entry, removed = self._service(services, name, path, here, depth, is_first=is_first)
+                canonical["services"][name] = entry
+                canonical["services"].take_place(services, name)
+                gone += [("services", name, *one) for one in removed]
+        rest, removed = without_tags(Located(raw.file, {key: raw[key] for key in raw if key != "services"}))
+        gone += removed
+        for section, _, at in places(raw, place):
+            if section in rest and rest[section] is not None:
+                canonical[section] = _section(section, rest[section], at)
+                canonical.take_place(raw, section)
+        for one in gone:
+            forget(whole, one)
+        for entry in _includes(raw, place):
+            self._include(canonical, entry, place.of(raw, "include"), depth)
+        canonical.pop("include", None)
+        return _merged(whole, canonical)
+
+    def _service(
+        self, services: Mapping[str, Any], name: str, path: Path, place: Place, depth: int, *, is_first: bool
+    ) -> tuple[Located, list[tuple[str, ...]]]:
+        """A service in its canonical form, over the one that it extends, and what it takes away from other files."""
+        if depth > _DEPTH:
+            raise place.refuses("services that extend each other in a circle", "take one of them out")
+        entry, gone = without_tags(services[name])
+        if not isinstance(entry, Located):
+            raise place.refuses("a service is a mapping", "see its manual")
+        base = self._base(services, entry, path, place, depth) if "extends" in entry else None
+        if base is None and is_first:
+            check_nothing_empty(entry, place)
+        own = canonical_service(without_key(entry, "extends"), place)
+        if base is None:
+            return own, gone
+        for one in gone:
+            forget(base, one)
+        extends = entry["extends"]
+        from_file = isinstance(extends, Mapping) and extends.get("file")
+        if not from_file and base.get("gpus") == [{"count": -1}] and own.get("gpus"):
+            del base["gpus"]  # within a file `gpus: all` is a text still, which is replaced
+        return merged_service(base, own), gone
+
+    def _base(self, services: Mapping[str, Any], entry: Located, path: Path, place: Place, depth: int) -> Located:
+        at = place.of(entry, "extends")
+        settings = entry["extends"]
+        settings = {"service": settings} if isinstance(settings, str) else mapping(settings, at)
+        wanted = settings.get("service")
+        if not isinstance(wanted, str):
+            raise at.refuses("a service is expected", "name the service that is extended")
+        if settings.get("file"):
+            # Paths of a file that is extended are relative to where it lies.
+            path = Path(absolute_path(text(settings["file"], at), place))
+            directory = path.parent
+            raw = interpolated(load(path)[0], self.variables, Place(path.name, directory=directory))
+            services = mapping(raw.get("services"), Place(path.name, path=("services",)))
+            at = replace(at, directory=directory)
+        if wanted not in services:
+            raise at.refuses(f"there is no service {clean(wanted, 60)} in {path.name}", "name one that is there")
+        here = replace(at.of(services, wanted), file=path.name, path=("services", wanted, "extends"))
+        base, _ = self._service(services, wanted, path, here, depth + 1, is_first=True)
+        return copy.deepcopy(base)
+
+    def _include(self, whole: Located, entry: Any, place: Place, depth: int) -> None:
+        """Put another project into this file's, which has a directory and variables of its own. What both name must be
+        the same."""
+        settings = entry if isinstance(entry, Mapping) else {"path": entry}
+        named = settings.get("path") or []
+        listed = named if isinstance(named, list) else [named]
+        if not listed:
+            raise place.refuses("an include without a path", "name its file")
+        paths = [Path(absolute_path(text(one, place), place)) for one in listed]
+        own = settings.get("project_directory")
+        # Of a directory that is named Compose takes the parent (compose-go 2.9, `loader.Dir` in its include.go).
+        folder = Path(absolute_path(text(own, place), place)).parent if own else paths[0].parent
+        files = settings.get("env_file")
+        env_files = files if isinstance(files, list) else [files] if files else []
+        found: dict[str, str] = {}
+        for one in env_files:
+            path = Path(absolute_path(text(one, place), place))
+            found = {**found, **read_env_file(path, self.variables, required=True, where=place)}
+        if not env_files:
+            found = read_env_file(folder / ".env", self.variables, required=False, where=place)
+        reader = _Reader({**found, **self.variables})
+        included = reader.model(paths, folder, depth + 1)
+        for service in (included.get("services") or {}).values():
+            fill_environment(service, reader.variables, place)
+        for section in SECTIONS:
+            inner = included.get(section)
+            if not isinstance(inner, Located):
+                continue
+            outer = whole.setdefault(section, Located(whole.file))
+            for key, value in inner.items():
+                if key in outer and outer[key] != value:
+                    where = place.of(inner, key)
+                    raise where.refuses(f"included, but {clean(key, 60)} is in {whole.file} too", "rename one")
+                outer[key] = value
+                outer.take_place(inner, key)
+
+
+def without_key(entry: Located, key: str) -> Located:
+    """The mapping without one of its keys."""
+    made = Located(entry.file)
+    for name, value in entry.items():
+        if name != key:
+            made[name] = value
+            made.take_place(entry, name)
+    return made
+
+
+def _check_top_level(raw: Located, place: Place) -> None:
+    for key in raw:
+        if key not in TOP_LEVEL and not key.startswith("x-"):
+            known = ", ".join(sorted(TOP_LEVEL))
+            raise place.of(raw, key).refuses("not a key of a Compose file", f"known are {known} and x-…")
+
+
+def _includes(raw: Located, place: Place) -> list[Any]:
+    entries = raw.get("include") or []
+    if not isinstance(entries, list) or not all(isinstance(one, (str, Mapping)) for one in entries):
+        raise place.of(raw, "include").refuses("a list of files is expected", "see the Compose manual on include")
+    return entries
+
+
+def _section(section: str, value: Any, place: Place) -> Any:
+    shape = _SHAPES.get(section)
+    if shape is None:
+        return value
+    made = Located(place.file)
+    for key, inner, at in places(mapping(value, place), place):
+        entry = Located(place.file) if inner is None else networks.with_own_file(shape(inner, at), at)
+        others = [name for name in entry if name not in ("external", "name") and not name.startswith("x-")]
+        if section == "volumes" and entry.get("external") and others:
+            raise at.refuses(f"external and {others[0]} exclude each other", "keep one of them")
+        if entry.get("file"):
+            entry["file"] = absolute_path(entry["file"], at)
+        options = entry.get("driver_opts") or {}
+        if section == "volumes" and options.get("o") == "bind" and options.get("device"):
+            entry["driver_opts"] = {**options, "device": absolute_path(options["device"], at)}
+        made[key] = entry
+        made.take_place(value, key)
+    return made
+
+
+def _merged(base: Located, over: Located) -> Located:
+    made = Located(base.file)
+    for source in (base, over):
+        for section in source:
+            before, after = base.get(section), over.get(section)
+            if section == "services" and before is not None and after is not None:
+                made[section] = _merged_services(before, after)
+            elif before is None or after is None:
+                made[section] = before if after is None else after
+            else:
+                made[section] = deep(before, after)
+            made.take_place(source, section)
+    return made
+
+
+def _merged_services(base: Located, over: Located) -> Located:
+    made = Located(base.file)
+    for source in (base, over):
+        for name in source:
+            both = name in base and name in over
+            made[name] = merged_service(base[name], over[name]) if both else source[name]
+            made.take_place(source, name)
+    return made
+
+
+_MAY_BE_EMPTY = {"command", "entrypoint", "deploy", "develop", "pid"}
+
+
+def check_nothing_empty(entry: Located, place: Place) -> None:
+    """A key without a value says nothing, where no other file has one.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for key, value in entry.items():
+        if value is None and key in SERVICE_KEYS and key not in _MAY_BE_EMPTY:
+            raise place.of(entry, key).refuses("has no value", "write one, or take the key away")

@@ -1,0 +1,224 @@
+"""Volumes, tmpfs, secrets and configs of a service: how they are written, and how the engine takes them."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from posixpath import normpath
+from typing import Any
+
+from gputui.compose.document import Place
+from gputui.compose.scalars import shown, to_int
+from gputui.compose.shapes import boolean, record, size, text, text_pairs
+from gputui.domain.compose import Resource
+from gputui.domain.outside import whole_number
+from gputui.domain.text import clean
+
+Named = Mapping[str, tuple[str, Resource | None]]
+"""Keys of a file's networks or volumes: the engine's name, and what makes it (None for external ones)."""
+
+_BIND_KEYS = ("create_host_path", "propagation", "selinux")
+_PROPAGATION = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
+
+_BIND = record({"propagation": text, "create_host_path": boolean, "recursive": text, "selinux": text})
+
+
+def _bind(value: Any, place: Place) -> dict[str, Any]:
+    return {key: inner for key, inner in _BIND(value, place).items() if inner is not False}
+
+
+_LONG = record(
+    {
+        "type": text,
+        "source": text,
+        "target": text,
+        "read_only": boolean,
+        "consistency": text,
+        "bind": _bind,
+        "volume": record({"labels": text_pairs, "nocopy": boolean, "subpath": text}),
+        "tmpfs": record({"size": size, "mode": lambda value, place: to_int(value, place, least=0)}),
+        "image": record({"subpath": text}),
+    },
+    required=("type",),
+)
+
+
+def absolute_path(source: str, place: Place) -> str:
+    """A path of the host; `~` is the home of whoever runs this, and `..` is taken away without looking at links.
+
+    Raises:
+        UsageError: there is no such home.
+    """
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError:
+        raise place.refuses(f"{shown(source)} names no home directory", "write the whole path") from None
+    return normpath(place.directory / path)
+
+
+def mounts(value: Any, place: Place) -> list[dict[str, Any]]:
+    """Each as a mapping; of two with the same target the later one counts."""
+    if not isinstance(value, list):
+        raise place.refuses("a list is expected")
+    return unique_targets([_mount(one, place) for one in value])
+
+
+def unique_targets(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A later one takes the place of an earlier one with the same target."""
+    return list({str(one.get("target") or one.get("source")): one for one in listed}.values())
+
+
+def _mount(value: Any, place: Place) -> dict[str, Any]:
+    if isinstance(value, dict):
+        made = dict(_LONG(value, place))
+        if made["type"] == "bind":
+            made["source"] = absolute_path(made.get("source") or ".", place)
+    else:
+        made = _short(text(value, place), place)
+    if not made.get("target"):
+        raise place.refuses("a volume without a place in the container", "write source:target")
+    made["target"] = normpath(made["target"])
+    return {key: inner for key, inner in made.items() if inner not in (None, False, "")}
+
+
+_DRIVE = re.compile(r"[A-Za-z]:[^:]*")
+"""Of Windows; Compose takes a volume with a name of one letter for one."""
+
+
+def _short(written: str, place: Place) -> dict[str, Any]:
+    drive = _DRIVE.match(written)
+    parts = [drive[0], *written[drive.end() + 1 :].split(":")] if drive else written.split(":")
+    if parts[-1] == "" and drive:
+        parts.pop()
+    if len(parts) == 1:
+        return {"type": "volume", "target": written, **({"volume": {}} if len(written) > 2 else {})}
+    if drive:
+        return {"type": "bind", "source": parts[0], "target": parts[1], "bind": {"create_host_path": True}}
+    if len(parts) > 3 or not all(parts[:2]):
+        raise place.refuses(f"“{shown(written)}” is no volume", "write source:target or source:target:ro")
+    options = parts[2].split(",") if len(parts) > 2 else []
+    is_path = parts[0].startswith((".", "/", "~"))
+    made: dict[str, Any] = {"type": "bind" if is_path else "volume", "source": parts[0], "target": parts[1]}
+    bind: dict[str, Any] = {}
+    for option in options:
+        if option in _PROPAGATION:
+            bind["propagation"] = option
+        elif option in ("z", "Z"):
+            bind["selinux"] = option
+    if is_path:
+        made["source"] = parts[0] if parts[0].startswith("/") else absolute_path(parts[0], place)
+        made["bind"] = {"create_host_path": True, **bind}
+    else:
+        made["volume"] = {"nocopy": True} if "nocopy" in options else {}
+        made |= {"bind": bind} if bind else {}
+    return made | ({"read_only": True} if "ro" in options else {})
+
+
+def write_mounts(value: list[dict[str, Any]], volumes: Named, host: dict[str, Any], place: Place) -> list[str]:
+    """Fill `Binds` and `Mounts`; what of it gputui does not support.
+
+    Binds and named volumes without options of their own go into `Binds`, all else into `Mounts`, as Compose does it.
+
+    Raises:
+        UsageError: a volume is not declared.
+    """
+    unsupported: list[str] = []
+    for one in value:
+        options = ["ro" if one.get("read_only") else "rw"]
+        bind = one.get("bind") or {}
+        unsupported += [f"volumes.bind.{key}" for key in bind if key not in _BIND_KEYS]
+        options += [str(bind[key]) for key in ("selinux", "propagation") if bind.get(key)]
+        mount = {"Target": one["target"], "ReadOnly": bool(one.get("read_only"))}
+        match one["type"]:
+            case "bind" if bind.get("create_host_path"):
+                host["Binds"].append(f"{one['source']}:{one['target']}:{','.join(options)}")
+            case "bind":
+                propagation = bind.get("propagation")
+                settings = {"Propagation": propagation} if propagation else {}
+                host["Mounts"].append({"Type": "bind", "Source": one["source"], **mount, "BindOptions": settings})
+            case "tmpfs":
+                host["Mounts"].append(_tmpfs(one))
+            case "volume":
+                unsupported += _volume(one, volumes, options, host, place)
+            case kind:
+                unsupported.append(f"volumes.type {clean(str(kind), 40)}")
+    return unsupported
+
+
+def _tmpfs(one: Mapping[str, Any]) -> dict[str, Any]:
+    given = one.get("tmpfs") or {}
+    made = {"SizeBytes": whole_number(given.get("size")), "Mode": whole_number(given.get("mode"))}
+    options = {key: value for key, value in made.items() if value}
+    return {"Type": "tmpfs", "Target": one["target"], **({"TmpfsOptions": options} if options else {})}
+
+
+def _volume(
+    one: Mapping[str, Any], volumes: Named, options: list[str], host: dict[str, Any], place: Place
+) -> list[str]:
+    source, settings = one.get("source"), one.get("volume") or {}
+    if source and source not in volumes:
+        raise place.refuses(f"the volume {clean(source, 60)} is not declared", "add it to volumes:")
+    named = volumes[source][0] if source else ""
+    if named and not settings.get("nocopy"):
+        host["Binds"].append(f"{named}:{one['target']}:{','.join(options)}")
+    else:
+        mount = {"Type": "volume", "Target": one["target"], "ReadOnly": bool(one.get("read_only"))}
+        mount |= {"Source": named} if named else {}
+        nocopy = {"VolumeOptions": {"NoCopy": True}} if settings.get("nocopy") else {"VolumeOptions": {}}
+        host["Mounts"].append({**mount, **nocopy})
+    return [f"volumes.volume.{key}" for key in settings if key not in ("nocopy",)]
+
+
+def _mode(value: Any, place: Place) -> str:
+    """The rights of a file, in octal digits."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"0{value:o}"
+    try:
+        return f"0{int(text(value, place)[:12], 8):o}"
+    except ValueError:
+        raise place.refuses(f"“{shown(value)}” is no file mode", "write it like 0440") from None
+
+
+_GRANT = record(
+    {"source": text, "target": text, "uid": text, "gid": text, "mode": _mode},
+    required=("source",),
+)
+
+
+def grants(folder: str | None) -> Any:
+    """Secrets or configs of a service; without a target of their own they are in `folder`, where one is given."""
+
+    def shape(value: Any, place: Place) -> list[dict[str, Any]]:
+        if not isinstance(value, list):
+            raise place.refuses("a list is expected")
+        made = [dict(_GRANT(one, place)) if isinstance(one, dict) else {"source": text(one, place)} for one in value]
+        if folder is not None:
+            made = [{**one, "target": one.get("target") or folder + one["source"]} for one in made]
+        return unique_targets(made)
+
+    return shape
+
+
+def write_grants(
+    section: str, value: list[dict[str, Any]], declared: Mapping[str, Any], host: dict[str, Any], place: Place
+) -> list[str]:
+    """Mount the secrets or configs of a service that are files; the others gputui does not support.
+
+    Raises:
+        UsageError: one is not declared.
+    """
+    unsupported = []
+    folder = "/run/secrets/" if section == "secrets" else "/"
+    for one in value:
+        name = one["source"]
+        if name not in declared:
+            kind = section.removesuffix("s")
+            raise place.refuses(f"the {kind} {clean(name, 60)} is not declared", f"add it to {section}:")
+        settings = declared[name] or {}
+        if not settings.get("file"):
+            unsupported.append(f"{section}.{clean(name, 60)} (not a file)")
+            continue
+        target = str(one.get("target") or name)
+        target = target if target.startswith("/") else folder + target
+        mount = {"Type": "bind", "Source": str(settings["file"]), "Target": target, "ReadOnly": True}
+        host["Mounts"].append({**mount, "BindOptions": {}} if section == "secrets" else mount)
+    return unsupported

@@ -1,0 +1,143 @@
+"""A project's canonical form as its services, each ready for the engine's create call."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gputui.compose.document import Located, Place
+from gputui.compose.extension import Extension, ProjectExtension, extension_of
+from gputui.compose.files import ComposeFiles
+from gputui.compose.gpu_wishes import contradiction, gpu_wish, vram_of, written_mechanism
+from gputui.compose.keys import SERVICE_KEYS, unsupported_keys
+from gputui.compose.networks import endpoints, resources
+from gputui.compose.writers import Target
+from gputui.domain import compose_labels
+from gputui.domain.compose import ComposeProject, ComposeService
+from gputui.domain.launch import launch_of
+from gputui.domain.text import clean
+
+
+def project_of(whole: Located, files: ComposeFiles) -> ComposeProject:
+    """The project that a canonical form describes.
+
+    Raises:
+        UsageError: `x-gputui` says something that is wrong; file, line and key are named.
+    """
+    name = str(whole["name"])
+    first = files.paths[0].name
+    place = Place(first, directory=files.directory)
+    networks, volumes = resources(whole, "networks", name), resources(whole, "volumes", name)
+    services = whole.get("services") or Located(first)
+    containers = {key: str(entry.get("container_name") or f"{name}-{key}-1") for key, entry in services.items()}
+    paths = tuple(str(path.absolute()) for path in files.paths)
+    made = []
+    for key, entry in services.items():
+        at = place.of(whole, "services").of(services, key)
+        body: dict[str, Any] = {"AttachStdout": True, "AttachStderr": True}
+        target = Target(
+            name=key, body=body, host={"Binds": [], "Mounts": []}, place=at, volumes=volumes,
+            secrets=whole.get("secrets") or {}, configs=whole.get("configs") or {}, containers=containers,
+        )  # fmt: skip
+        further = _written(entry, target, networks)
+        body["Labels"] = _labels(key, entry, name, str(files.directory), paths)
+        made.append(_service(key, entry, target, further, at))
+    return ComposeProject(
+        name=name,
+        files=paths,
+        is_named=files.named,
+        directory=str(files.directory),
+        services=tuple(made),
+        networks=tuple(owned for _, owned in networks.values() if owned),
+        volumes=tuple(owned for _, owned in volumes.values() if owned),
+        path_aliases=extension_of(whole, ProjectExtension, place).path_aliases,
+    )
+
+
+def _written(entry: Located, target: Target, networks: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill the create body; the endpoints of further networks."""
+    place = target.place
+    target.unsupported.extend(unsupported_keys(entry))
+    if not entry.get("image"):
+        target.unsupported.append("build" if "build" in entry else "image (missing)")
+    if replicas_of(entry) > 1:
+        target.unsupported.append("scale" if "scale" in entry else "deploy.replicas")
+    target.body["HostConfig"] = target.host
+    for key, row in SERVICE_KEYS.items():
+        value = entry.get(key)
+        if value is None or row.write is None:
+            continue
+        at = place.of(entry, key)
+        row.write(value, _at(target, at))
+    if entry.get("network_mode") is not None or entry.get("provider"):
+        return {}
+    names = (target.containers[target.name], target.name)
+    joined = endpoints(entry.get("networks") or {"default": None}, names, networks, place.of(entry, "networks"))
+    primary, endpoint = joined[0]
+    target.host["NetworkMode"] = primary
+    target.body["NetworkingConfig"] = {"EndpointsConfig": {primary: endpoint}}
+    return dict(joined[1:])
+
+
+def _at(target: Target, place: Place) -> Target:
+    return Target(
+        name=target.name, body=target.body, host=target.host, place=place, volumes=target.volumes,
+        secrets=target.secrets, configs=target.configs, containers=target.containers, unsupported=target.unsupported,
+    )  # fmt: skip
+
+
+def replicas_of(entry: Mapping[str, Any]) -> int:
+    """How many containers of a service the file asks for."""
+    scale = entry.get("scale")
+    replicas = (entry.get("deploy") or {}).get("replicas") if scale is None else scale
+    return 1 if replicas is None else int(replicas)
+
+
+def _labels(
+    name: str, entry: Mapping[str, Any], project: str, directory: str, files: tuple[str, ...]
+) -> dict[str, str]:
+    dependencies = (entry.get("depends_on") or {}).items()
+    return {
+        **(entry.get("labels") or {}),
+        compose_labels.PROJECT: project,
+        compose_labels.SERVICE: name,
+        compose_labels.NUMBER: "1",
+        compose_labels.ONE_OFF: "False",
+        compose_labels.DEPENDS_ON: ",".join(
+            f"{other}:{settings['condition']}:{'true' if settings.get('restart') else 'false'}"
+            for other, settings in dependencies
+        ),
+        compose_labels.WORKING_DIR: directory,
+        compose_labels.CONFIG_FILES: ",".join(files),
+    }
+
+
+def _service(name: str, entry: Located, target: Target, further: Mapping[str, Any], place: Place) -> ComposeService:
+    extension = extension_of(entry, Extension, place)
+    wish = gpu_wish(entry, extension, place)
+    body = {key: value for key, value in target.body.items() if value is not None}
+    has_variable = any(str(line).partition("=")[0] == "VRAM_BUDGET_GB" for line in body.get("Env") or [])
+    return ComposeService(
+        name=clean(name, 100),
+        image=clean(str(entry.get("image") or ""), 300),
+        container_name=target.containers[name],
+        uses_gpus=wish.is_any or "x-gputui" in entry or entry.get("runtime") == "nvidia",
+        gpus=wish.gpus,
+        gpu_count=wish.count,
+        gpus_by_image=wish.by_image,
+        capabilities=wish.capabilities,
+        backend=extension.backend,
+        model=clean(extension.model, 200) if extension.model else None,
+        vram_mib=vram_of(entry, extension, place),
+        depends_on=tuple(clean(one, 100) for one in entry.get("depends_on") or {}),
+        fallback=extension.fallback,
+        mechanism=extension.mechanism or written_mechanism(entry),
+        priority=extension.priority or 0,
+        isolate=bool(extension.isolate),
+        has_budget=extension.budget_env is not None or has_variable,
+        budget_env=extension.budget_env or "VRAM_BUDGET_GB",
+        contradiction=contradiction(entry, wish, place),
+        replicas=replicas_of(entry),
+        launch=launch_of(body, body.get("HostConfig") or {}),
+        body=body,
+        networks=further,
+        not_carried=tuple(clean(key, 80) for key in target.unsupported),
+    )

@@ -1,0 +1,272 @@
+"""What becomes of a service's keys in the engine's create call."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gputui.compose import gpu_requests, mounts, ports
+from gputui.compose.document import Place
+from gputui.compose.mounts import absolute_path
+from gputui.compose.scalars import duration_ns
+from gputui.compose.shapes import (
+    unrepeated,
+)
+from gputui.domain.outside import real_number, whole_number
+from gputui.domain.text import clean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The create call that a service's keys are written into (`body`, `host` its HostConfig), and what they are read
+    with: the engine's names of the project's networks and volumes, its secrets and configs, the names of its services'
+    containers. `unsupported` collects what cannot be written."""
+
+    name: str
+    body: dict[str, Any]
+    host: dict[str, Any]
+    place: Place
+    volumes: mounts.Named
+    secrets: Mapping[str, Any]
+    configs: Mapping[str, Any]
+    containers: Mapping[str, str]
+    unsupported: list[str] = field(default_factory=list)
+
+
+Writer = Callable[[Any, Target], None]
+
+
+def into_body(name: str) -> Writer:
+    """As it is, under this name of the body."""
+
+    def write(value: Any, target: Target) -> None:
+        target.body[name] = value
+
+    return write
+
+
+def into_host(name: str) -> Writer:
+    """As it is, under this name of HostConfig."""
+
+    def write(value: Any, target: Target) -> None:
+        target.host[name] = value
+
+    return write
+
+
+def size_into_host(name: str) -> Writer:
+    """Bytes, under this name of HostConfig."""
+
+    def write(value: Any, target: Target) -> None:
+        number_of_bytes = whole_number(value)
+        if number_of_bytes:
+            target.host[name] = number_of_bytes
+
+    return write
+
+
+def write_environment(value: Mapping[str, str | None], target: Target) -> None:
+    """`NAME=value` lines."""
+    # A name alone takes the variable away that the image has.
+    target.body["Env"] = [name if one is None else f"{name}={one}" for name, one in value.items()]
+
+
+def write_healthcheck(value: Mapping[str, Any], target: Target) -> None:
+    """Durations are nanoseconds on the engine."""
+    if value.get("disable"):
+        target.body["Healthcheck"] = {"Test": ["NONE"]}
+        return
+    found: dict[str, Any] = {"Test": value.get("test")}
+    for key, name in (
+        ("interval", "Interval"), ("timeout", "Timeout"), ("start_period", "StartPeriod"),
+        ("start_interval", "StartInterval"),
+    ):  # fmt: skip
+        found[name] = None if value.get(key) is None else duration_ns(str(value[key]), target.place)
+    found["Retries"] = value.get("retries")
+    target.body["Healthcheck"] = {name: one for name, one in found.items() if one is not None}
+
+
+def write_restart(value: str, target: Target) -> None:
+    """The policy, with its number of tries."""
+    name, _, tries = value.partition(":")
+    target.host["RestartPolicy"] = {"Name": name, "MaximumRetryCount": whole_number(tries, least=0) or 0}
+
+
+def write_deploy(value: Mapping[str, Any], target: Target) -> None:
+    """The limits and the restart policy; GPUs are given elsewhere."""
+    policy = value.get("restart_policy")
+    if policy and "RestartPolicy" not in target.host:
+        names = {"none": "no", "on-failure": "on-failure", "any": "always"}
+        name = names.get(str(policy.get("condition") or "any"), "always")
+        target.host["RestartPolicy"] = {"Name": name, "MaximumRetryCount": policy.get("max_attempts") or 0}
+    resources = value.get("resources") or {}
+    limits, reserved = resources.get("limits") or {}, resources.get("reservations") or {}
+    if limits.get("memory") is not None:
+        target.host["Memory"] = whole_number(limits["memory"])
+    if limits.get("cpus") is not None:
+        write_cpus(limits["cpus"], target)
+    if limits.get("pids") is not None:
+        target.host["PidsLimit"] = whole_number(limits["pids"])
+    if reserved.get("memory") is not None:
+        target.host["MemoryReservation"] = whole_number(reserved["memory"])
+    for vendor in dict.fromkeys(str(one.get("driver") or "") for one in reserved.get("devices") or []):
+        refuse_other_vendor(vendor, target)
+
+
+NVIDIA_DRIVERS = ("", "nvidia", "cdi")
+
+
+def refuse_other_vendor(driver: str, target: Target) -> None:
+    """Another vendor's devices cannot be given."""
+    if driver not in NVIDIA_DRIVERS:
+        target.unsupported.append(f"devices (driver {clean(driver, 40)})")
+
+
+def write_gpus(value: list[Any], target: Target) -> None:
+    """GPUs are given elsewhere."""
+    for vendor in dict.fromkeys(str(one.get("driver") or "") for one in value):
+        refuse_other_vendor(vendor, target)
+
+
+def write_cpus(value: Any, target: Target) -> None:
+    """Processors, in billionths."""
+    count = real_number(value)
+    if count is not None:
+        target.host["NanoCpus"] = round(count * 10**9)
+
+
+def write_ulimits(value: Mapping[str, Any], target: Target) -> None:
+    """Each with soft and hard."""
+    limits = {name: one if isinstance(one, dict) else {"soft": one, "hard": one} for name, one in value.items()}
+    target.host["Ulimits"] = [
+        {"Name": name, "Soft": one.get("soft") or 0, "Hard": one.get("hard") or 0} for name, one in limits.items()
+    ]
+
+
+def write_extra_hosts(value: list[str], target: Target) -> None:
+    """`name:address` lines."""
+    target.host["ExtraHosts"] = [line.replace("=", ":", 1) for line in value]
+
+
+def write_capabilities(name: str) -> Writer:
+    """Capabilities, as the engine keeps them."""
+
+    def write(value: list[str], target: Target) -> None:
+        target.host[name] = sorted(unrepeated([capability(one) for one in value]))
+
+    return write
+
+
+def capability(name: str) -> str:
+    """A capability as the engine keeps it."""
+    name = name.upper()
+    return name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}"
+
+
+def write_tmpfs(value: list[str], target: Target) -> None:
+    """Options by place."""
+    target.host["Tmpfs"] = {one.partition(":")[0]: one.partition(":")[2] for one in value}
+
+
+def write_logging(value: Mapping[str, Any], target: Target) -> None:
+    """The driver and its options."""
+    if value:
+        target.host["LogConfig"] = {"Type": value.get("driver") or "", "Config": value.get("options") or {}}
+
+
+def write_grace(value: str, target: Target) -> None:
+    """Whole seconds."""
+    target.body["StopTimeout"] = max(0, duration_ns(value, target.place)) // 10**9
+
+
+SECCOMP_LIMIT = 2**20
+
+
+def write_security_opt(value: list[str], target: Target) -> None:
+    """A seccomp profile is sent as its content; its path is relative to the file."""
+    options = []
+    for one in value:
+        name, sign, profile = one.partition(":" if one.startswith("seccomp:") else "=")
+        if name != "seccomp" or not sign or profile in ("unconfined", "builtin"):
+            options.append(one)
+            continue
+        path = Path(absolute_path(profile, target.place))
+        try:
+            with path.open(encoding="utf-8") as stream:
+                content = stream.read(SECCOMP_LIMIT + 1)
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not text"
+            target.unsupported.append(f"security_opt {clean(profile, 80)} ({why})")
+            continue
+        options.append(f"seccomp={content}")
+    target.host["SecurityOpt"] = options
+
+
+def write_namespace(name: str) -> Writer:
+    """Another service's is named by its container."""
+
+    def write(value: str, target: Target) -> None:
+        kind, _, other = value.partition(":")
+        if kind == "service":
+            value = f"container:{target.containers.get(other, other)}"
+        target.host[name] = value
+
+    return write
+
+
+def write_volumes_from(value: list[str], target: Target) -> None:
+    """Other services are named by their containers."""
+    for one in value:
+        parts = one.split(":")
+        if parts[0] == "container":
+            target.host.setdefault("VolumesFrom", []).append(":".join(parts[1:]))
+        elif parts[0] in target.containers:
+            source = ":".join([target.containers[parts[0]], *parts[1:]])
+            target.host.setdefault("VolumesFrom", []).append(source)
+        else:
+            target.unsupported.append(f"volumes_from {clean(parts[0], 60)}")
+
+
+def write_expose(value: list[str], target: Target) -> None:
+    """Ports with their protocol."""
+    exposed = target.body.setdefault("ExposedPorts", {})
+    exposed |= {one if "/" in one else f"{one}/tcp": {} for one in value}
+
+
+def write_blkio(value: Mapping[str, Any], target: Target) -> None:
+    """Under the engine's names, rates as numbers."""
+    names = {"read": "Read", "write": "Write", "bps": "Bps", "iops": "IOps"}
+    for key, one in value.items():
+        if key == "weight":
+            target.host["BlkioWeight"] = one
+        elif key == "weight_device":
+            target.host["BlkioWeightDevice"] = list(one)
+        else:
+            _, kind, unit = key.split("_")
+            rates = [{"Path": item["Path"], "Rate": whole_number(item["Rate"]) or 0} for item in one]
+            target.host[f"BlkioDevice{names[kind]}{names[unit]}"] = rates
+
+
+def write_volumes(value: list[Any], target: Target) -> None:
+    """See `mounts.write_mounts`."""
+    target.unsupported.extend(mounts.write_mounts(value, target.volumes, target.host, target.place))
+
+
+def write_grants(section: str) -> Writer:
+    """See `mounts.write_grants`."""
+
+    def write(value: list[Any], target: Target) -> None:
+        declared = target.secrets if section == "secrets" else target.configs
+        target.unsupported.extend(mounts.write_grants(section, value, declared, target.host, target.place))
+
+    return write
+
+
+def write_ports(value: list[Any], target: Target) -> None:
+    """See `ports.write_ports`."""
+    ports.write_ports(value, target.body, target.host)
+
+
+def write_devices(value: list[Any], target: Target) -> None:
+    """See `gpu_requests.write_devices`."""
+    target.unsupported.extend(clean(one, 80) for one in gpu_requests.write_devices(value, target.host))

@@ -1,0 +1,74 @@
+"""What variables of a container say of its GPUs, against what it is given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gputui.domain.outside import whole_number
+from gputui.domain.text import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """What is said twice and differently of a container's GPUs: `overridden` is a variable that the request overrides,
+    `hidden` one that keeps GPUs from its programs, `several-requests` are requests of which one counts."""
+
+    kind: Literal["overridden", "hidden", "several-requests"]
+    text: str
+
+
+def variables_against(variables: Mapping[str, str], gpus: Sequence[str], count: int | None) -> Contradiction | None:
+    """What the environment says of GPUs against the request for them. Inside a container with n GPUs CUDA counts them
+    from 0 to n - 1, whatever they are called outside."""
+    number = len(gpus) if gpus and "all" not in gpus else count
+    visible = variables.get("NVIDIA_VISIBLE_DEVICES")
+    if visible is not None and (gpus or count is not None) and not _same_gpus(visible, gpus, count):
+        asked = ",".join(gpus) or ("all" if count == -1 else f"{count} of them")
+        text = f"NVIDIA_VISIBLE_DEVICES={clean(visible, 60)}, but the request counts, for GPUs {clean(asked, 60)}"
+        return Contradiction("overridden", text)
+    if not gpus and not count:
+        return None
+    fault = cuda_fault(variables.get("CUDA_VISIBLE_DEVICES"), number)
+    return None if fault is None else Contradiction("hidden", fault)
+
+
+def cuda_fault(value: str | None, number: int | None) -> str | None:
+    """Why CUDA_VISIBLE_DEVICES hides GPUs that a container has (`number` of them; None: not known). CUDA takes indices,
+    and beginnings of UUIDs; the first entry that is neither ends the list (CUDA C++ Programming Guide, "CUDA
+    Environment Variables")."""
+    if value is None:
+        return None
+    places = [part.strip() for part in value.split(",")]
+    shown = clean(value, 60)
+    if places[0] in ("", "-1") or places == ["none"]:
+        return f"CUDA_VISIBLE_DEVICES={shown} hides every GPU, but the request is for some"
+    if not _is_device(places[0]):
+        return f"CUDA_VISIBLE_DEVICES={shown} names no GPU that CUDA knows, so that none is seen"
+    numbers = [whole_number(part) for part in places]
+    if number and any(one is not None and one >= number for one in numbers):
+        return f"CUDA_VISIBLE_DEVICES={shown}, but inside the container {_inside(number)}"
+    return None
+
+
+def _is_device(written: str) -> bool:
+    return whole_number(written, least=0) is not None or written.upper().startswith(("GPU-", "MIG-"))
+
+
+def _same_gpus(visible: str, gpus: Sequence[str], count: int | None) -> bool:
+    """Whether the variable and the request may mean the same; of an index and a UUID that cannot be told here. `all`
+    beside a narrower request is overridden by it, and no contradiction."""
+    names = {part.strip() for part in visible.split(",") if part.strip()}
+    if names & {"none", "void"}:
+        return not gpus and not count
+    if "all" in names:
+        return True
+    if "all" in gpus or count == -1:
+        return False
+    if not gpus:
+        return len(names) == count
+    written_alike = {whole_number(name) is not None for name in (*names, *gpus)}
+    return names == set(gpus) if len(written_alike) == 1 else len(names) == len(gpus)
+
+
+def _inside(number: int) -> str:
+    return "its GPU is 0" if number == 1 else f"its {number} GPUs are 0 to {number - 1}"

@@ -231,17 +231,34 @@ def test_one_that_ended_by_itself_is_left_as_it_is(engine: HeardEngine) -> None:
     assert names(engine) == {SPEC.name: False}
 
 
-def test_it_is_not_brought_back_for_ever(engine: HeardEngine) -> None:
+def test_one_that_somebody_removes_after_the_end_stays_so(engine: HeardEngine) -> None:
     ref = made(engine)
+    guard(engine, ref, engine.heard_by(lambda: engine.stop(ref, 1), lambda: engine.remove(ref)))
+    assert names(engine) == {}
+
+
+def test_one_that_compose_removed_and_did_not_replace_is_made_again(engine: HeardEngine) -> None:
+    ref = made(engine)
+    compose = (lambda: engine.create(REPLACEMENT), lambda: engine.stop(ref, 1), lambda: engine.remove(ref))
+    guard(engine, ref, engine.heard_by(*compose))
+    assert names(engine) == {SPEC.name: True, REPLACEMENT.name: False}
+
+
+def test_it_is_not_brought_back_for_ever(engine: HeardEngine) -> None:
+    ref, by = made(engine), engine.heard_by()
     brought: list[str] = []
 
     def bring_back() -> str:
-        brought.append(brought_back(engine, None))
-        engine.remove(brought[-1])
+        engine.others_do(lambda: brought.append(brought_back(engine, None)))
+        takes_away(brought[-1])
         return brought[-1]
 
-    engine.remove(ref)
-    Guardian(engine).guard({ref: bring_back})
+    def takes_away(taken: str) -> None:
+        engine.others_do(lambda: engine.stop(taken, 1), lambda: engine.remove(taken))
+
+    engine.others_do(lambda: engine.create(REPLACEMENT))
+    takes_away(ref)
+    by.guard({ref: bring_back})
     assert len(brought) == guardian.REVIVALS
 
 

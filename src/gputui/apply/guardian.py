@@ -45,6 +45,7 @@ class Guardian:
         self._engine = engine
         self._kills: dict[str, list[tuple[ContainerEvent, float]]] = {}
         self._made: list[ContainerEvent] = []
+        self._projects: dict[str, str] = {}
         self._stream: Stream | None = None
 
     def begin(self) -> None:
@@ -60,6 +61,8 @@ class Guardian:
         for event in events_in(stream):
             if event.action == "kill":
                 self._kills.setdefault(event.container_id, []).append((event, time.monotonic()))
+            if event.action == "create":
+                self._projects[event.container_id] = event.attributes.get(compose_labels.PROJECT, "")
             # `docker compose run` replaces nothing.
             if event.action == "create" and event.attributes.get(compose_labels.ONE_OFF) != "True":
                 self._made.append(event)
@@ -80,12 +83,13 @@ class Guardian:
         """Look after containers (by id) for a while; one that is taken away is brought back by its function, which
         returns the id of the one to look after from then on.
 
-        One that somebody stops once the apply has ended stays so, unless a `docker compose up` is seen to be at work.
+        One that somebody stops or removes once the apply has ended stays so, unless a `docker compose up` is seen to be
+        at work: that makes a container of the same project.
         """
         watched, ours = dict(containers), set(containers)
         revivals = dict.fromkeys(containers.values(), REVIVALS)
-        # Whoever stopped it before the apply had ended did not mean what the apply made.
-        stopped_before = {ref for ref in watched if self._look(ref) in ("being stopped", "stopped")}
+        # Whoever took it away before the apply had ended did not mean what the apply made.
+        taken_before = {ref for ref in watched if self._look(ref) in ("being stopped", "stopped", "gone")}
         taken: dict[str, float] = {}
         began = time.monotonic()
         until, limit = began + GUARD_S, began + GUARD_LIMIT_S
@@ -106,9 +110,9 @@ class Guardian:
                 del watched[ref], taken[ref]
                 if not revivals[bring_back]:
                     continue
-                if look == "gone" or ref in stopped_before or self._is_replaced_by_compose(ref, ours):
+                if ref in taken_before or self._is_replaced_by_compose(ref, ours):
                     revivals[bring_back] -= 1
-                    stopped_before.discard(ref)
+                    taken_before.discard(ref)
                     with suppress(GputuiError):
                         back = bring_back()
                         watched[back] = bring_back
@@ -122,10 +126,12 @@ class Guardian:
             return "gone"
         except GputuiError:
             return "well"
+        self._projects[ref] = container.labels.get(compose_labels.PROJECT, "")
         kill = self._kill_of(container)
         if not container.running:
             return "stopped" if kill else "ended"
-        patience_s = (container.stop_timeout_s or STOP_TIMEOUT_S) + STOP_GRACE_S
+        asked = container.stop_timeout_s
+        patience_s = (STOP_TIMEOUT_S if asked is None else asked) + STOP_GRACE_S
         return "being stopped" if kill and time.monotonic() - kill[1] <= patience_s else "well"
 
     def _kill_of(self, container: Container) -> tuple[ContainerEvent, float] | None:
@@ -137,15 +143,12 @@ class Guardian:
 
     def _is_replaced_by_compose(self, ref: str, ours: Set[str]) -> bool:
         """Whether somebody made a container of its project about when it was stopped, as `docker compose up` does."""
-        try:
-            container = self._engine.inspect(ref)
-        except GputuiError:
-            return False
-        kill, project = self._kill_of(container), container.labels.get(compose_labels.PROJECT)
-        return kill is not None and any(
+        project, kills = self._projects.get(ref), self._kills.get(ref)
+        return bool(project and kills) and any(
             event.attributes.get(compose_labels.PROJECT) == project
             and event.container_id not in ours
             and LABEL_APPLY not in event.attributes
-            and abs(event.at - kill[0].at) <= AT_WORK_S
+            and abs(event.at - kill.at) <= AT_WORK_S
             for event in list(self._made)
+            for kill, _ in list(kills or ())
         )

@@ -258,7 +258,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
     os.environ["GPUTUI_STATE_DIR"] = str(order.state_dir)
     store = Store(order.state_dir)
     result = carry_out(engine, source, store.applies, order)
-    if result == "rolled_back" and store.applies.record(order.apply_id).missing:
+    if result in ("rolled_back", "failed") and store.applies.record(order.apply_id).missing:
         _fall_back(arguments)
     return {"done": 0, "rolled_back": 4}.get(result, 5)
 

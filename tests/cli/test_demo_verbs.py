@@ -108,6 +108,6 @@ def test_an_apply_on_the_simulated_server_streams_and_ends() -> None:
     assert done.returncode == 0
     assert lines[-1]["result"] == "done"
     assert [line["text"] for line in lines if line.get("kind") == "operation" and line["progress"] == "done"][:2] == [
-        "restart it",
-        "watch it come up",
+        "see that it could be started again",
+        "stop it",
     ]

@@ -21,9 +21,9 @@ def test_ids_may_be_indices_uuids_or_cdi_names() -> None:
     assert asked("2", UUIDS[0], "nvidia.com/gpu=1") == (UUIDS[0], UUIDS[1], UUIDS[2])
 
 
-def test_all_is_all_and_another_count_cannot_be_told() -> None:
+def test_all_is_all_and_another_count_is_the_first_ones() -> None:
     assert asked(count=-1) == tuple(UUIDS)
-    assert asked(count=2) is None
+    assert asked(count=2) == tuple(UUIDS[:2])
 
 
 def test_the_order_is_that_of_the_process() -> None:

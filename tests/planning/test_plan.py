@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gputui.domain.container import LABEL_BUDGET
+from gputui.domain.container import LABEL_BUDGET, LABEL_REVISION
 from gputui.domain.errors import UsageError
 from gputui.domain.finding import DIFFERS, Finding
 from gputui.domain.plan import Plan
@@ -59,7 +59,7 @@ def test_a_service_of_a_file_is_created() -> None:
 def test_budget_and_edits_recreate_once() -> None:
     budget = service("a", HOST[0], budget_mib=3584)
     assert [step.cause for step in plan_of(budget).doing] == ["budget none → 3.5 GiB"]
-    applied = container("a", HOST[0], labels={LABEL_BUDGET: "3584"})
+    applied = container("a", HOST[0], labels={LABEL_BUDGET: "3584", LABEL_REVISION: "1"})
     assert actions(plan_of(service("a", HOST[0], budget_mib=3584, container=applied))) == []
     edited = service("a", HOST[0], edits=(Edit(argument="--max-model-len", value="8192"),))
     assert [step.cause for step in plan_of(edited).doing] == ["edit --max-model-len=8192"]

@@ -21,10 +21,8 @@ from gputui.domain.operation import (
     CheckRequest,
     ConfirmGpus,
     Create,
-    KeepLog,
     Operation,
     Phase,
-    Remove,
     Start,
     Watch,
 )
@@ -125,7 +123,13 @@ class Executor:
         if result == "done" and self._cancelled():
             text = f"{self._cancelled()}, but too late: all of it was done"
         missing = {one.task.step.name: one.missing for unit in self._units for one in unit.tasks if one.missing}
-        self._applies.end(self._apply_id, result, outcomes, text, missing)
+        failures = {
+            one.task.step.name: f"{one.failure}{f': {one.last_line}' if one.last_line else ''}"
+            for unit in self._units
+            for one in unit.tasks
+            if one.failure
+        }
+        self._applies.end(self._apply_id, result, outcomes, text, missing, failures)
         return result
 
     # --- one unit -------------------------------------------------------------------------------------------------
@@ -208,12 +212,13 @@ class Executor:
 
     def _clear_up(self, unit: Unit) -> str | None:
         """Keep the old containers' logs and remove them; why it was not done, where a new one is not well any more."""
-        for kind in (KeepLog, Remove):
+        for turn in _clearing_turns(unit):
             lost = next((text for text in map(partial(self._lost, unit), unit.tasks) if text), None)
             if lost is not None:
                 return lost
-            for one in unit.tasks:
-                self._clear(unit, one, kind)
+            for one, place in turn:
+                if place not in one.done:
+                    self._clear(unit, one, place)
         return None
 
     def _lost(self, unit: Unit, one: Running) -> str | None:
@@ -232,27 +237,24 @@ class Executor:
             return one.failure
         return None
 
-    def _clear(self, unit: Unit, one: Running, kind: type) -> None:
-        hands = self._hands(one, unit)
-        for place, operation in enumerate(one.task.operations):
-            if operation.phase != "clear" or place in one.done or not isinstance(operation.do, kind):
-                continue
-            # What cannot be written down any more (a full disk) is done all the same.
-            with suppress(GputuiError):
-                self._note(one, place, "started")
-            text = operation.text
-            try:
-                self._patience.insist(partial(perform, operation.do, one.parts, hands), hands.tell)
-            except NotFound:
-                text = f"{text}: it is gone already"
-            except Exception as error:  # the service runs; what is left over is told
-                self._event("operation", "failed", f"{operation.text}: {_why(error)}", one)
-                if kind is Remove:
-                    self._left_over.append(f"{operation.text} ({_why(error)})")
-                continue
-            one.done.add(place)
-            with suppress(GputuiError):
-                self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
+    def _clear(self, unit: Unit, one: Running, place: int) -> None:
+        hands, operation = self._hands(one, unit), one.task.operations[place]
+        # What cannot be written down any more (a full disk) is done all the same.
+        with suppress(GputuiError):
+            self._note(one, place, "started")
+        text = operation.text
+        try:
+            self._patience.insist(partial(perform, operation.do, one.parts, hands), hands.tell)
+        except NotFound:
+            text = f"{text}: it is gone already"
+        except Exception as error:  # the service runs; what is left over is told
+            self._event("operation", "failed", f"{operation.text}: {_why(error)}", one)
+            if operation.leaves:
+                self._left_over.append(f"{operation.text} ({_why(error)})")
+            return
+        one.done.add(place)
+        with suppress(GputuiError):
+            self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
 
     def _revive(self, one: Running, unit: Unit) -> str:
         """Somebody took the new container away: it runs again, made again from its spec, under its own name; its id.
@@ -362,8 +364,10 @@ class Executor:
             lines = self._engine.last_log(ref, LOG_LINES_ON_FAILURE)
         except GputuiError:
             return
-        for line in lines:
-            self._event("log", "done", clean_log_line(line), one)
+        shown = [clean_log_line(line) for line in lines]
+        one.last_line = next((line for line in reversed(shown) if line.strip()), "")[:300]
+        for line in shown:
+            self._event("log", "done", line, one)
 
     # --- telling --------------------------------------------------------------------------------------------------
 
@@ -392,6 +396,21 @@ class Executor:
             abandoned=unit.failed.is_set,
             cancelled=self._cancelled,
         )
+
+
+def _clearing_turns(unit: Unit) -> list[list[tuple[Running, int]]]:
+    """The operations of the last phase, those that every task ends with at the end: no old container goes before all
+    else is done."""
+    listed = {
+        one.number: [place for place, operation in enumerate(one.task.operations) if operation.phase == "clear"]
+        for one in unit.tasks
+    }
+    most = max((len(places) for places in listed.values()), default=0)
+    turns = []
+    for turn in range(most):
+        ended = most - turn
+        turns.append([(one, listed[one.number][-ended]) for one in unit.tasks if len(listed[one.number]) >= ended])
+    return turns
 
 
 def _why(error: Exception) -> str:

@@ -10,13 +10,14 @@ from gputui.apply.patience import Patience
 from gputui.apply.witness import NVML_LIMIT_S, NotWell, confirm_gpus, holders, stay_up, watch, within
 from gputui.containers.engine import Engine
 from gputui.domain import compose_labels
-from gputui.domain.container import LABEL_APPLY, Container, ContainerSpec, lasting_name
+from gputui.domain.container import LABEL_APPLY, LIVING, Container, ContainerSpec, lasting_name
 from gputui.domain.errors import EngineError, GputuiError, NotFound
 from gputui.domain.gpu import Gpu
 from gputui.domain.operation import Action as Do
 from gputui.domain.operation import (
     AwaitRelease,
     CheckRequest,
+    CheckStart,
     CommitImage,
     ConfirmGpus,
     Connect,
@@ -26,6 +27,7 @@ from gputui.domain.operation import (
     KeepLog,
     Operation,
     Part,
+    Pause,
     PutBack,
     Remove,
     RemoveImage,
@@ -34,6 +36,8 @@ from gputui.domain.operation import (
     SetRestartPolicy,
     Start,
     Stop,
+    Unlink,
+    Unpause,
     Watch,
 )
 from gputui.gpus.source import GpuSource
@@ -79,7 +83,7 @@ class Hands:
     cancelled: Callable[[], str]
 
 
-def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912 - one branch a kind
+def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912, PLR0915 - one branch a kind
     """Do one operation; a line to read where there is more to say than that it was done.
 
     Raises:
@@ -120,6 +124,20 @@ def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912 
             engine.start(parts.of(do.part))
         case Restart():
             engine.restart(parts.of(do.part), do.timeout_s)
+        case Pause():
+            if engine.inspect(parts.of(do.part)).running:
+                engine.pause(parts.of(do.part))
+        case Unpause():
+            if engine.inspect(parts.of(do.part)).state == "paused":
+                engine.unpause(parts.of(do.part))
+        case CheckStart():
+            missing = engine.start_obstacles(parts.of(do.part))
+            if missing:
+                raise NotWell(f"it could not be started again: {'; '.join(missing)}")
+        case Unlink():
+            for name, alias in do.links:
+                with suppress(NotFound):
+                    engine.unlink(name, alias)
         case Watch():
             ref = parts.of(do.part)
             return watch(
@@ -149,7 +167,7 @@ def _rename(engine: Engine, ref: str, name: str) -> None:
 def _keep_stopped(engine: Engine, ref: str) -> None:
     """A container that was stopped may run again: one with the restart policy `always` comes back with its daemon."""
     with suppress(NotFound):
-        if engine.inspect(ref).state in ("running", "restarting", "paused"):
+        if engine.inspect(ref).state in LIVING:
             engine.stop(ref, AGAIN_STOP_S)
 
 

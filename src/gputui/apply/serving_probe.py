@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from http import HTTPStatus
 
 from gputui.domain.container import Container
 from gputui.domain.operation import HttpProbe
@@ -9,11 +10,19 @@ from gputui.domain.operation import HttpProbe
 ANSWER_LIMIT_S = 1.0
 
 
-def answers(container: Container, probe: HttpProbe) -> bool:
-    """Whether it answers on its port: where that is published, or at the container's own address.
+SERVING = (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+"""What says that it serves, or that it asks for a key. llama.cpp and TGI say 503 while they load, and what is not meant
+says 404."""
 
-    Any answer but a server's error counts, one that asks for a key too; llama.cpp and TGI say 503 while they load.
+
+def answers(container: Container, probe: HttpProbe, *, is_local: bool) -> bool:
+    """Whether it serves on its port, at its own address or where that is published on this machine.
+
+    Nothing is asked of an engine elsewhere (`is_local`), whose addresses are others' here, and of a container that uses
+    the host's network, where anything may have the port.
     """
+    if not is_local or container.uses_host_network:
+        return False
     return any(_serves(address, port, probe.path) for address, port in _addresses(container, probe.port))
 
 
@@ -33,7 +42,7 @@ def _serves(address: str, port: int, path: str) -> bool:
     with suppress(OSError, http.client.HTTPException):
         try:
             connection.request("GET", path)
-            return connection.getresponse().status < http.HTTPStatus.INTERNAL_SERVER_ERROR
+            return connection.getresponse().status in SERVING
         finally:
             connection.close()
     return False

@@ -23,6 +23,7 @@ class Running:
     begun: set[int] = field(default_factory=set)
     undone: set[int] = field(default_factory=set)
     failure: str | None = None
+    last_line: str = ""
     missing: tuple[str, ...] = ()
     launched: threading.Event = field(default_factory=threading.Event)
 

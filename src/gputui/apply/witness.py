@@ -52,14 +52,14 @@ def watch(
     abandoned: Callable[[], bool] = lambda: False,
     cancelled: Callable[[], str] = str,
 ) -> str | None:
-    """Return once the container is healthy, or answers, or, with neither to ask, has run for its time without a fall.
+    """Return once it is healthy, or has run for `settle_s` without a fall and answers, where it can be asked.
 
     Raises:
         NotWell: it ended, was restarted, became unhealthy, or came to none of this in its time.
         Abandoned: it is not needed any more.
     """
     began = told = time.monotonic()
-    asked = 0.0
+    asked, answered = 0.0, False
     first: Container | None = None
     while True:
         container = patience.call(lambda: engine.inspect(ref))
@@ -73,10 +73,11 @@ def watch(
             if container.health == "healthy":
                 return "healthy"
         elif how.probe is not None:
-            if time.monotonic() - asked >= PROBE_S:
+            if not answered and time.monotonic() - asked >= PROBE_S:
                 asked = time.monotonic()
-                if container.running and answers(container, how.probe):
-                    return f"it answers on port {how.probe.port}"
+                answered = container.running and answers(container, how.probe, is_local=engine.socket is not None)
+            if answered and waited >= how.settle_s:  # what dies after its first answer did not come up
+                return f"it answers on port {how.probe.port}"
             if not how.probe.proven and waited > max(how.loading_s, how.settle_s):
                 return f"it runs, but was not seen to answer on port {how.probe.port} yet"
         elif container.running and waited >= how.settle_s:

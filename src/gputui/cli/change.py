@@ -10,7 +10,7 @@ from gputui.cli import json_form
 from gputui.cli.output import say
 from gputui.cli.show import FIRST_LOOK_S, print_findings
 from gputui.control.room import ControlRoom
-from gputui.domain.errors import Conflict, NeedsAnswer, Unreachable, UsageError
+from gputui.domain.errors import Conflict, NeedsAnswer, Refusal, Unreachable, UsageError
 from gputui.domain.event import FALLBACK, HOW_TO_FINISH, ApplyEvent, ApplyRecord, Finish, Result, cut_off_text
 from gputui.domain.new_service import NewService
 from gputui.domain.plan import Plan
@@ -261,6 +261,9 @@ def _carry_out(
     keep_layers: frozenset[ServiceKey] = frozenset(),
 ) -> int:
     if not found.doing:
+        uncreatable = [one for one in found.findings if one.code == "key-not-carried" and one.severity == "error"]
+        if uncreatable:
+            raise Refusal("; ".join(one.text for one in uncreatable), uncreatable[0].fix)
         if arguments.json:
             print(
                 json.dumps(json_form.versioned({"result": "done", "services": {}, "message": "nothing to do"})),
@@ -283,7 +286,7 @@ FALLBACK_LIMIT_S = 20.0
 
 def _after(room: ControlRoom, record: ApplyRecord, arguments: argparse.Namespace) -> int:
     """The exit code of an apply; where a GPU was gone, that of the fallback that follows."""
-    if record.result != "rolled_back" or not record.missing:
+    if record.result not in ("rolled_back", "failed") or not record.missing:
         return EXIT[record.result]
     until = time.monotonic() + FALLBACK_LIMIT_S
     while time.monotonic() < until:

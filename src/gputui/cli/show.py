@@ -10,7 +10,7 @@ from typing import Any
 from gputui.cli import json_form
 from gputui.cli.output import say
 from gputui.control.room import ControlRoom
-from gputui.domain.finding import MARKS, Finding
+from gputui.domain.finding import MARKS, SEVERITIES, Finding
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.log import LogLine, LogWindow
 from gputui.domain.service import Service, called
@@ -198,9 +198,15 @@ def _problems(snapshot: Snapshot) -> list[str]:
     if not snapshot.engine.info:
         problems.append(str(snapshot.engine.reason))
     for service in snapshot.services:
-        unhealthy = service.container is not None and service.container.health == "unhealthy"
-        if service.adopted and service.enabled and (not service.running or unhealthy):
+        container = service.container
+        ours = service.adopted or (service.origin == "compose" and container is not None)
+        unhealthy = container is not None and container.health == "unhealthy"
+        # One that ended without an error may have been meant to, unless it was enabled here.
+        meant = container is not None and container.exit_code == 0 and not service.adopted
+        if ours and service.enabled and ((not service.lives and not meant) or unhealthy):
             problems.append(f"{service.name} is {state_text(service)}")
+    problems += [finding.line for finding in snapshot.findings if finding.code == "launch-failed"]
+    problems += [fault.text for fault in snapshot.watch_faults]
     apply = snapshot.apply
     if apply is not None and apply.cut_off:
         problems.append(f"the apply of {apply.operator} was cut off; `gputui rollback --yes` takes back what it left")
@@ -217,19 +223,28 @@ def _status_json(snapshot: Snapshot) -> dict[str, Any]:
             "driver_version": snapshot.inventory.driver_version,
             "engine": {"name": info.name, "version": info.version, "id": info.id} if info else None,
             "services": len(snapshot.services),
-            "running": sum(service.running for service in snapshot.services),
+            "running": _running(snapshot),
             "revision": snapshot.draft.saved.revision,
             "applying": apply.operator if apply and apply.under_way else None,
+            "findings": _by_severity(snapshot),
             "notes": list(snapshot.notes),
         }
     )
+
+
+def _running(snapshot: Snapshot) -> int:
+    return sum(service.running or service.state == "paused" for service in snapshot.services)
+
+
+def _by_severity(snapshot: Snapshot) -> dict[str, int]:
+    return {severity: sum(one.severity == severity for one in snapshot.findings) for severity in SEVERITIES}
 
 
 def _status(snapshot: Snapshot) -> None:
     info, apply = snapshot.engine.info, snapshot.apply
     say(f"{snapshot.host}: {len(snapshot.inventory.gpus)} GPUs, driver {snapshot.inventory.driver_version or 'n/a'}")
     if info:
-        running = sum(service.running for service in snapshot.services)
+        running = _running(snapshot)
         revision = snapshot.draft.saved.revision
         say(f"{info.name} {info.version}: {len(snapshot.services)} services, {running} running, revision {revision}")
     if apply and apply.under_way:
@@ -238,7 +253,11 @@ def _status(snapshot: Snapshot) -> None:
         say(f" ✗ {problem}")
     for note in snapshot.notes:
         say(f" · {note}")
-    if not _problems(snapshot):
+    counts = {severity: number for severity, number in _by_severity(snapshot).items() if number and severity != "info"}
+    if counts:
+        shown = ", ".join(f"{number} {severity}{'s' if number > 1 else ''}" for severity, number in counts.items())
+        say(f" ▲ {shown}: see `gputui findings`")
+    if not _problems(snapshot) and not counts:
         say("all is well")
 
 

@@ -1,5 +1,6 @@
 """The two files beside a Compose file that are written from the assignments: for people, and for `docker compose`."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,13 +65,15 @@ _Dumper.add_representer(_Reset, lambda dumper, _: dumper.represent_scalar("!rese
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overridden:
-    """What a service gets instead of what its file says: the view of its GPUs, the variables of its budget, and its
-    whole command where arguments of it are changed."""
+    """What a service gets instead of what its file says: the view of its GPUs, what it asks of the driver beside them,
+    the variables of its budget, and its whole command where arguments of it are changed."""
 
     item: Assignment
     view: ContainerView
     variables: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[str] | None = None
+    capabilities: Sequence[str] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def override_text(assignments: Assignments, project: ComposeProject, overridden: Sequence[Overridden]) -> str:
@@ -86,7 +89,10 @@ def override_text(assignments: Assignments, project: ComposeProject, overridden:
             variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         variables |= one.variables
         driver = "cdi" if view.mechanism == "cdi" else "nvidia"
-        request = {"driver": driver, "device_ids": list(view.device_ids), "capabilities": ["gpu"]}
+        request: dict[str, object] = {"driver": driver, "device_ids": list(view.device_ids)}
+        request["capabilities"] = ["gpu", *one.capabilities]
+        if one.options:
+            request["options"] = dict(one.options)
         devices = _Override([request] if view.device_ids else [])
         body: dict[str, object] = {
             "gpus": _Reset(),
@@ -95,13 +101,25 @@ def override_text(assignments: Assignments, project: ComposeProject, overridden:
         }
         if view.mechanism == "runtime":
             body["runtime"] = "nvidia"
-        if not item.enabled and not any(item.key.name in other.depends_on for other in project.services):
+        is_needed = any(item.key.name in other.depends_on for other in project.services)
+        if item.adopted and not item.enabled and not is_needed:
             body["profiles"] = ["gputui-disabled"]  # or `up` would start it
+        declared = project.service(item.key.name)
+        if item.adopted and item.enabled and declared is not None and declared.replicas == 0:
+            body["scale"] = 1
+            body["deploy"] = {"replicas": 1, "resources": {"reservations": {"devices": devices}}}
         if one.command is not None:
             # Compose puts variables in for a single dollar.
             body["command"] = [word.replace("$", "$$") for word in one.command]
         services[item.key.name] = body
-    names = " ".join(f"-f {Path(file).name}" for file in project.files)
+    # Of the files that Compose finds by itself, the override has to be named beside all of them.
+    names = " ".join(f"-f {_from(project.directory, file)}" for file in project.files)
     head = _HEAD.format(revision=assignments.revision)
     head += f"# docker compose {names} -f {OVERRIDE_NAME} up -d\n"
     return head + yaml.dump({"services": services}, Dumper=_Dumper, sort_keys=False)
+
+
+def _from(directory: str, file: str) -> str:
+    """A file's path as it is typed in the project's directory."""
+    path = Path(file)
+    return shlex.quote(str(path.relative_to(directory)) if path.is_relative_to(directory) else file)

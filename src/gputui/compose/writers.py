@@ -109,8 +109,7 @@ def write_deploy(value: Mapping[str, Any], target: Target) -> None:
         target.host["PidsLimit"] = whole_number(limits["pids"])
     if reserved.get("memory") is not None:
         target.host["MemoryReservation"] = whole_number(reserved["memory"])
-    for vendor in dict.fromkeys(str(one.get("driver") or "") for one in reserved.get("devices") or []):
-        refuse_other_vendor(vendor, target)
+    _write_requests(reserved.get("devices") or [], target)
 
 
 NVIDIA_DRIVERS = ("", "nvidia", "cdi")
@@ -122,10 +121,26 @@ def refuse_other_vendor(driver: str, target: Target) -> None:
         target.unsupported.append(f"devices (driver {clean(driver, 40)})")
 
 
-def write_gpus(value: list[Any], target: Target) -> None:
-    """GPUs are given elsewhere."""
+def _write_requests(value: list[Any], target: Target) -> None:
     for vendor in dict.fromkeys(str(one.get("driver") or "") for one in value):
         refuse_other_vendor(vendor, target)
+    for one in value:
+        if (one.get("driver") or "") not in NVIDIA_DRIVERS:
+            continue
+        capabilities = [str(name) for name in one.get("capabilities") or []]
+        request = {
+            "Driver": str(one.get("driver") or ""),
+            "Count": one.get("count") or 0,
+            "DeviceIDs": list(one.get("device_ids") or []),
+            "Capabilities": [capabilities or ["gpu"]],
+            "Options": dict(one.get("options") or {}),
+        }
+        target.host.setdefault("DeviceRequests", []).append(request)
+
+
+def write_gpus(value: list[Any], target: Target) -> None:
+    """GPUs are given elsewhere."""
+    _write_requests(value, target)
 
 
 def write_cpus(value: Any, target: Target) -> None:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,10 @@ from gputui.containers.capabilities import capabilities_of, is_podman
 from gputui.containers.engine_address import engine_address
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
 from gputui.containers.list_line import YOUNG_S, ListLine, list_line
+from gputui.containers.start_needs import is_gone, shown, start_needs
 from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec, EngineInfo, Layer
 from gputui.domain.errors import EngineError, GputuiError, NotFound, Refusal, Unreachable
+from gputui.domain.launch import variables_in
 from gputui.domain.log import LogWindow
 from gputui.domain.outside import mapping, whole_number
 from gputui.domain.text import clean
@@ -49,13 +51,19 @@ def _guess_no_character_sets() -> None:
 
 
 class DockerEngine:
-    """Implements `Engine` over a connection to one.
+    """Implements `Engine` over a connection to one. `in_host`: this process sees the files of its machine, for it does
+    not run in a container.
 
     Raises:
         UsageError: host and context are both given, or the context does not exist.
     """
 
-    def __init__(self, host: str | None = None, context: str | None = None, timeout_s: int = CALL_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        host: str | None = None,
+        context: str | None = None,
+        timeout_s: int = CALL_TIMEOUT_S,
+    ) -> None:
         self._address = engine_address(host, context)
         self._context = context
         self._timeout_s = timeout_s
@@ -191,6 +199,80 @@ class DockerEngine:
         """Stop and start it."""
         self._connection.call("restart", lambda client: client.restart(ref, timeout=timeout_s))
 
+    def pause(self, ref: str) -> None:
+        """Hold its processes still."""
+        self._connection.call("pause", lambda client: client.pause(ref))
+
+    def unpause(self, ref: str) -> None:
+        """Let them go on."""
+        self._connection.call("unpause", lambda client: client.unpause(ref))
+
+    def unlink(self, name: str, alias: str) -> None:
+        """By the path of the link, before what it leads to is removed: afterwards the engine knows it no more."""
+        path = f"{name}/{alias}"
+        self._connection.call(f"unlink {path}", lambda client: client.remove_container(path, link=True))
+
+    def start_obstacles(self, ref: str) -> tuple[str, ...]:
+        """By its inspect data, the engine's answers, and files of the host where it runs on this one."""
+        data = self._connection.call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
+        needs = start_needs(data)
+        found = [
+            f"the container {why}, and it uses the {what} of that"
+            for what, other in needs.namespaces.items()
+            if (why := self._away(other, must_run=not what.startswith("volumes")))
+        ]
+        found += [
+            f"the container {why}, and it is linked to that"
+            for other in needs.links
+            if (why := self._away(other, must_run=True))
+        ]
+        found += [
+            f"its network {shown(name)} is not there"
+            for name, identity in needs.networks.items()
+            if self._is_unknown(lambda client, network=identity: client.inspect_network(network))  # type: ignore[misc]
+        ]
+        # Paths are those of the engine's host. Where a file that the engine keeps there is not here, this is another.
+        sees_host = self.socket is not None and bool(needs.files) and not is_gone(needs.files)
+        found += [
+            f"its volume {shown(name)} {why}"
+            for name in needs.volumes
+            if (why := self._volume_fault(name, sees_host=sees_host))
+        ]
+        if needs.image and self._is_unknown(lambda client: client.inspect_image(needs.image)):
+            found.append(f"its image {shown(needs.image.removeprefix('sha256:'))} is not there")
+        if sees_host:
+            found += [f"{shown(path)} is not there" for path in needs.paths if is_gone(path)]
+        return tuple(found)
+
+    def _away(self, ref: str, *, must_run: bool) -> str | None:
+        """What is wrong with another container that one needs, by its name."""
+        try:
+            other = self.inspect(ref)
+        except NotFound:
+            return f"{shown(ref)} is not there"
+        return f"{other.name} does not run" if must_run and not other.running else None
+
+    def _is_unknown(self, ask: "Callable[[Client], object]") -> bool:
+        try:
+            self._connection.call("inspect", ask)
+        except NotFound:
+            return True
+        except EngineError:
+            return False
+        return False
+
+    def _volume_fault(self, name: str, *, sees_host: bool) -> str | None:
+        try:
+            volume = self._connection.call("inspect volume", lambda client: client.inspect_volume(name))
+        except NotFound:
+            return "is not there"
+        except EngineError as error:
+            return f"cannot be used: {error.what}"
+        device = str(mapping(mapping(volume).get("Options")).get("device") or "")
+        if sees_host and mapping(volume).get("Driver") == "local" and is_gone(device):
+            return f"lies at {shown(device)}, which is not there"
+        return None
+
     def rename(self, ref: str, name: str) -> None:
         """Give it another name."""
         self._connection.call(f"rename to {name}", lambda client: client.rename(ref, name))
@@ -288,6 +370,11 @@ class DockerEngine:
     def image_volumes(self, image: str) -> frozenset[str]:
         """The places of its volumes."""
         return frozenset((self._image(image).get("Config") or {}).get("Volumes") or {})
+
+    def image_environment(self, image: str) -> Mapping[str, str] | None:
+        """The variables that an image sets."""
+        found = self._image(image)
+        return variables_in(mapping(found.get("Config")).get("Env")) if found else None
 
     def _image(self, image: str) -> Mapping[str, Any]:
         """What inspect tells of an image; nothing where it is not there."""

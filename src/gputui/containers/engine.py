@@ -71,6 +71,23 @@ class Engine(Protocol):
         """Stop and start it."""
         ...
 
+    def pause(self, ref: str) -> None:
+        """Hold its processes still."""
+        ...
+
+    def unpause(self, ref: str) -> None:
+        """Let them go on."""
+        ...
+
+    def start_obstacles(self, ref: str) -> tuple[str, ...]:
+        """What a start of this container needs and is not there, a line each; none where it could be started, as far
+        as can be seen from here."""
+        ...
+
+    def unlink(self, name: str, alias: str) -> None:
+        """Take the link that a container has under this alias away (`docker rm --link`)."""
+        ...
+
     def rename(self, ref: str, name: str) -> None:
         """Give it another name."""
         ...
@@ -117,6 +134,10 @@ class Engine(Protocol):
 
     def image_volumes(self, image: str) -> frozenset[str]:
         """The places in a container for which an image asks a volume; none where it is not there."""
+        ...
+
+    def image_environment(self, image: str) -> Mapping[str, str] | None:
+        """The variables that an image sets; None where it is not there."""
         ...
 
     def commit_image(self, ref: str, image: str) -> None:

@@ -15,6 +15,7 @@ from gputui.domain.container import (
     Health,
     PublishedPort,
     sees_all_devices,
+    variable_marks,
 )
 from gputui.domain.launch import Launch, launch_of, mounts_listed, variables_in
 from gputui.domain.original import Original, with_variables
@@ -64,7 +65,10 @@ def container_from(data: Mapping[str, Any]) -> Container:
         oom_killed=bool(state.get("OOMKilled")) and state.get("Status") != "running",
         published=_published(data),
         addresses=_addresses(data, host),
+        network_mode=clean(str(host.get("NetworkMode") or ""), 100),
         shares_with=_shares_with(host),
+        links=_links(host),
+        variables=variable_marks(config.get("Env")),
         has_healthcheck=_has_healthcheck(config),
         stop_signal=str(config.get("StopSignal") or ""),
         stop_timeout_s=whole_number(config.get("StopTimeout"), least=0),
@@ -77,6 +81,12 @@ def _unedited(config: Mapping[str, Any], host: Mapping[str, Any], data: Mapping[
         return None
     environment = with_variables(sequence(config.get("Env")), original.variables)
     return launch_of({**config, "Cmd": original.command, "Env": environment}, host, mounts_listed(data) or None)
+
+
+def _links(host: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """As inspect has them: `/db:/llm/alias`."""
+    parts = (str(one).partition(":") for one in sequence(host.get("Links")))
+    return tuple((clean(target.lstrip("/"), 200), clean(path.rpartition("/")[2], 200)) for target, _, path in parts)
 
 
 def _shares_with(host: Mapping[str, Any]) -> tuple[str, ...]:
@@ -138,7 +148,8 @@ def spec_from(data: Mapping[str, Any], *, image_moved: bool) -> ContainerSpec:
     body: dict[str, Any] = copy.deepcopy(dict(data.get("Config") or {}))
     if body.get("Hostname") == identity[:12]:
         body.pop("Hostname")
-    body.pop("MacAddress", None)
+    if not body.get("MacAddress"):
+        body.pop("MacAddress", None)  # what stands there was asked for; a generated one stands with the network alone
     if image_moved:
         body["Image"] = data["Image"]
     host = copy.deepcopy(dict(data.get("HostConfig") or {}))
@@ -152,7 +163,8 @@ def spec_from(data: Mapping[str, Any], *, image_moved: bool) -> ContainerSpec:
     ]
     host["Mounts"] += _volumes_to_keep(data, host)
     body["HostConfig"] = host
-    primary, endpoints = _endpoints(data, str(host.get("NetworkMode") or "default"), identity)
+    host["NetworkMode"] = _network_by_name(data, str(host.get("NetworkMode") or "default"))
+    primary, endpoints = _endpoints(data, host["NetworkMode"], identity)
     if primary in endpoints:
         # API 1.41 takes one endpoint at create; the others are connected before the start.
         body["NetworkingConfig"] = {"EndpointsConfig": {primary: endpoints.pop(primary)}}
@@ -174,12 +186,28 @@ def _volumes_to_keep(data: Mapping[str, Any], host: Mapping[str, Any]) -> list[d
     ]
 
 
+def _network_by_name(data: Mapping[str, Any], mode: str) -> str:
+    """The network that the container is created with, by its name, where it was named by its id."""
+    joined = mapping(mapping(data.get("NetworkSettings")).get("Networks"))
+    if not re.fullmatch(r"[0-9a-f]{4,64}", mode):
+        return mode
+    named = (name for name, one in joined.items() if str(mapping(one).get("NetworkID")).startswith(mode))
+    return next((name for name in named if name != mode), mode)
+
+
 def _endpoints(data: Mapping[str, Any], mode: str, identity: str) -> tuple[str, dict[str, Any]]:
     if mode in ("host", "none") or mode.startswith("container:"):
         return mode, {}
     primary = "bridge" if mode == "default" else mode
     endpoints = {}
-    for name, found in ((data.get("NetworkSettings") or {}).get("Networks") or {}).items():
+    joined = (data.get("NetworkSettings") or {}).get("Networks") or {}
+    for name, found in joined.items():
+        # Docker lists one that was named by the beginning of its id a second time, under that.
+        network = str(found.get("NetworkID") or "")
+        if network.startswith(name) and any(
+            network == one.get("NetworkID") and one is not found for one in joined.values()
+        ):
+            continue
         endpoint = {key: found[key] for key in ("IPAMConfig", "Links", "DriverOpts", "GwPriority") if found.get(key)}
         aliases = [alias for alias in found.get("Aliases") or [] if alias != identity[:12]]
         if aliases and name != "bridge":

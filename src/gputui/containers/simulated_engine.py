@@ -274,6 +274,21 @@ class SimulatedEngine:
         self.stop(ref, timeout_s)
         self.start(ref)
 
+    def pause(self, ref: str) -> None:
+        """Nothing is held still here."""
+
+    def unpause(self, ref: str) -> None:
+        """Nothing is held still here."""
+
+    def start_obstacles(self, ref: str) -> tuple[str, ...]:
+        """Nothing is ever missing."""
+        with self._changed:
+            self._find(ref)
+        return ()
+
+    def unlink(self, name: str, alias: str) -> None:
+        """Links are not simulated."""
+
     def rename(self, ref: str, name: str) -> None:
         """Give it another name."""
         with self._changed:
@@ -335,6 +350,11 @@ class SimulatedEngine:
         """Images are not simulated."""
         del image
         return frozenset()
+
+    def image_environment(self, image: str) -> Mapping[str, str] | None:
+        """Images are not simulated."""
+        del image
+        return None
 
     def commit_image(self, ref: str, image: str) -> None:
         """Images are not simulated."""

@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 from gputui.apply.serving_probe import answers
@@ -13,20 +14,21 @@ from gputui.control.compose_marks import compose_marks
 from gputui.control.sampler import Sampler
 from gputui.control.settings import Settings
 from gputui.control.store import Store
-from gputui.domain.container import ContainerSpec, lasting_name
-from gputui.domain.errors import Conflict, GputuiError, Refusal
+from gputui.domain.container import LABEL_REVISION, Container, ContainerSpec, lasting_name
+from gputui.domain.errors import Conflict, GputuiError, NotFound, Refusal
 from gputui.domain.event import HOW_TO_FINISH, ApplyRecord, Finish, cut_off_text
+from gputui.domain.finding import Finding
 from gputui.domain.operation import HttpProbe
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import Service, ServiceKey
 from gputui.planning.findings.layer import layer_finding, layer_line
+from gputui.planning.findings.startable import CANNOT_START_AGAIN, cannot_start_again
 from gputui.planning.operations import Ground, Terms, make_transaction, new_spec
 from gputui.planning.run_command import run_command
 from gputui.planning.serving_address import loading_s, serving_probe
 from gputui.planning.spec_diff import kept, spec_diff
-from gputui.planning.spec_edit import with_namespaces, with_volumes_of
+from gputui.planning.spec_edit import with_file_budget, with_namespaces, with_volumes_of
 
-RUNNING = ("running", "restarting", "paused")
 AT_ONCE = 8
 """Containers that are looked at at the same time."""
 
@@ -53,11 +55,12 @@ class Applying:
         self._settings.check_writable()
         self._sampler.check_files()
         store = self._store()
+        plan = replace(plan, findings=(*plan.findings, *self._new_faults(plan)))
         for finding in plan.obstacles:
             if finding.severity == "refusal" or not force:
                 raise Refusal(finding.text, finding.fix)
         left = self.unsettled()
-        if left is not None:
+        if left is not None and not self._is_settled_by(plan, left):
             raise Conflict(cut_off_text(left), HOW_TO_FINISH)
         terms = Terms(
             operator=self._settings.operator,
@@ -70,9 +73,15 @@ class Applying:
         transaction = make_transaction(
             plan, self._grounds(plan, services, keep_layers, terms.token), self._sampler.project, terms
         )
+        if left is not None:
+            store.applies.accept(left.id, self._settings.operator)
         number = store.applies.begin(transaction)
         self._settings.launch(number, store, "carry out")
         return number
+
+    def _new_faults(self, plan: Plan) -> tuple[Finding, ...]:
+        known = {one.service for one in plan.findings if one.code == CANNOT_START_AGAIN}
+        return tuple(one for one in self.start_faults(plan) if one.service not in known)
 
     def find_out_driver(self) -> None:
         """Whether the engine carries out requests for NVIDIA's driver, where that is not known. It takes a container
@@ -87,16 +96,20 @@ class Applying:
     def preview(self, plan: Plan, services: Mapping[ServiceKey, Service]) -> Plan:
         """The plan with all that would change in each container that is made anew, and what it would lose."""
 
+        # First, for to look at a container makes the engine mount its volumes, and make folders that are gone.
+        faults = self._new_faults(plan)
+        faulty = {one.service for one in (*plan.findings, *faults) if one.code == CANNOT_START_AGAIN}
+
         def previewed(step: Step) -> Step:
             try:
-                return self._previewed(step, services.get(step.service), plan.revision)
+                return step if step.name in faulty else self._previewed(step, services.get(step.service), plan.revision)
             except GputuiError:  # the apply says so; what can be shown is shown
                 return step
 
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
             steps = list(pool.map(previewed, plan.steps))
         losses = (layer_finding(step, step.layer) for step in steps if step.layer is not None)
-        findings = (*plan.findings, *(one for one in losses if one is not None))
+        findings = (*plan.findings, *(one for one in losses if one is not None), *faults)
         return replace(plan, steps=tuple(steps), findings=findings)
 
     def _previewed(self, step: Step, service: Service | None, revision: int) -> Step:
@@ -177,17 +190,46 @@ class Applying:
             return Ground(spec=self.spec_from_file(step.service), probe=probe, loading_s=loading)
         container = self._engine.inspect(step.container_id)
         spec = old = self._engine.spec(step.container_id)
+        made_elsewhere = LABEL_REVISION not in container.labels
+        if made_elsewhere and service is not None and not service.tells_file_budget and service.budget_env:
+            spec = with_file_budget(spec, self.spec_from_file(step.service), service.budget_env)
         if step.from_file:
             spec = replace(self.spec_from_file(step.service), name=old.name)
             spec = with_volumes_of(spec, old, self._engine.image_volumes(str(spec.body.get("Image"))))
         if probe is not None:
             # What does not answer from here now will not do so afterwards either, and is judged by running alone.
-            proven = container.running and self._engine.socket is not None and answers(container, probe)
+            local = self._engine.socket is not None
+            proven = container.running and answers(container, probe, is_local=local)
             probe = HttpProbe(port=probe.port, path=probe.path, proven=True) if proven else None
         return Ground(
-            spec=spec, old=old, running=container.state in RUNNING, steady=container.running, probe=probe,
-            loading_s=loading,
+            spec=spec, old=old, running=container.lives, paused=container.state == "paused",
+            steady=container.running, probe=probe, loading_s=loading, links=self._links_to(container),
         )  # fmt: skip
+
+    def _links_to(self, container: Container) -> tuple[tuple[str, str], ...]:
+        """The links of other containers to this one (`--link` on the default network), as (container, alias)."""
+        return tuple(
+            (other.name, alias)
+            for other in self._sampler.containers
+            for name, alias in other.links
+            if name == container.name
+        )
+
+    def start_faults(self, plan: Plan) -> tuple[Finding, ...]:
+        """Why containers that the plan stops could not be started again, should it be rolled back: with these it is not
+        begun."""
+        steps = [step for step in plan.doing if step.action in ("recreate", "restart") and step.container_id]
+
+        def faults(step: Step) -> tuple[str, ...]:
+            assert step.container_id is not None
+            with suppress(NotFound):  # it went away meanwhile, and is made again from its spec
+                if self._engine.inspect(step.container_id).lives:
+                    return self._engine.start_obstacles(step.container_id)
+            return ()
+
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            found = list(pool.map(faults, steps))
+        return tuple(cannot_start_again(step, missing) for step, missing in zip(steps, found, strict=True) if missing)
 
     def spec_from_file(self, key: ServiceKey) -> ContainerSpec:
         """The spec of a service as its Compose file has it.
@@ -216,6 +258,15 @@ class Applying:
         if record is not None:
             self._store().applies.accept(record.id, self._settings.operator)
         return record
+
+    def _is_settled_by(self, plan: Plan, record: ApplyRecord) -> bool:
+        """Whether all that an apply left are containers that it could not start or restart, and that the plan replaces:
+        they are as they were, and only do not run."""
+        if record.cut_off:
+            return False
+        replaced = {step.service for step in plan.doing if step.action == "recreate"}
+        left = [one.task.step for unit in self._units(record.id) if unit.unsettled for one in unit.tasks]
+        return all(step.action in ("start", "restart") and step.service in replaced for step in left)
 
     def _units(self, number: int) -> list[Unit]:
         applies = self._store().applies

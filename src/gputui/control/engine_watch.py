@@ -2,13 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from gputui.containers.engine import Engine, Stream
 from gputui.control.watcher import Watcher
 from gputui.domain.container import Container
 from gputui.domain.errors import GputuiError
+from gputui.domain.image import ImageFacts
 from gputui.domain.snapshot import EngineStatus
 from gputui.domain.watch_fault import WatchFault
 from gputui.planning.mechanism import with_evidence
@@ -36,6 +37,15 @@ class EngineWatch:
         self.containers: tuple[Container, ...] = ()
         """As they were when the engine answered last."""
         self.first_answer = threading.Event()
+        self.images: Mapping[str, ImageFacts] = {}
+        """What is known of the images that were asked for."""
+        self._wanted_images: frozenset[str] = frozenset()
+
+    def want_images(self, names: frozenset[str]) -> None:
+        """Find out about these images at the next look."""
+        if not names <= self._wanted_images:
+            self._wanted_images = names
+            self._watcher.wake()
 
     @property
     def fault(self) -> WatchFault | None:
@@ -55,7 +65,7 @@ class EngineWatch:
             self._lost("the engine gave an answer that gputui does not understand", "see gputui's log")
             raise
         finally:
-            seen = (self.status, self.containers)
+            seen = (self.status, self.containers, self.images)
             if seen != self._seen:
                 self._seen = seen
                 self._changed()
@@ -72,8 +82,16 @@ class EngineWatch:
         if status is not None:
             self.status = status
         self._learn_from(self.containers)
+        new = {name: facts for name in self._wanted_images - self.images.keys() if (facts := self._facts(name))}
+        if new:
+            self.images = {**self.images, **new}
         if self._events is None:
             self._follow_events()
+
+    def _facts(self, image: str) -> ImageFacts | None:
+        """None where it is not there, so that it is asked for again."""
+        found = self._engine.image_environment(image)
+        return None if found is None else ImageFacts(frozenset(found), found.get("NVIDIA_VISIBLE_DEVICES"))
 
     def _lost(self, reason: str, fix: str) -> None:
         """What was seen last stays, for what cannot be seen may run as before."""

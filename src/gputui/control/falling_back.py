@@ -21,24 +21,31 @@ class Replacement:
 
 
 def replacements(
-    record: ApplyRecord, services: Sequence[Service], readings: Sequence[Reading], policies: frozenset[Fallback]
+    record: ApplyRecord | None,
+    services: Sequence[Service],
+    readings: Sequence[Reading],
+    policies: frozenset[Fallback],
 ) -> tuple[Replacement, ...]:
-    """For each service of these policies whose GPU was missing the next best GPUs that fit; nothing for those that fit
-    nowhere else."""
+    """For each service of these policies whose GPU is gone, or was at the last apply, the next best GPUs that fit;
+    nothing for those that fit nowhere else."""
     found = []
     gpus = [reading.gpu for reading in readings]
-    for name, missing in record.missing.items():
-        service = next((one for one in services if one.was_called(name)), None)
-        if service is None or service.fallback not in policies or not set(missing) & set(service.assigned):
+    there_are = {gpu.uuid for gpu in gpus}
+    for service in services:
+        said = record.missing.items() if record else ()
+        missing = set(next((gone for name, gone in said if service.was_called(name)), ()))
+        missing |= {uuid for uuid in service.assigned if uuid not in there_are} if there_are else set()
+        if service.fallback not in policies or not service.enabled or not missing & set(service.assigned):
             continue
+        name = service.name
         there = [reading for reading in readings if reading.gpu.uuid not in missing]
         try:
             assignment = automatic(service, services, there)
         except GputuiError:
             continue
-        text = (
-            f"GPU {labels_of(missing, gpus)} was gone when {name} was to start (apply {record.id}); "
-            f"GPU {labels_of(assignment.gpus, gpus)} is the next best that fits"
-        )
+        gone = labels_of(tuple(sorted(missing & set(service.assigned))), gpus)
+        told = record is not None and any(service.was_called(name) for name in record.missing)
+        when = f" was gone when {name} was to start (apply {record.id})" if record and told else " is gone"
+        text = f"GPU {gone}{when}; GPU {labels_of(assignment.gpus, gpus)} is the next best that fits"
         found.append(Replacement(service=service, assignment=assignment, text=text))
     return tuple(found)

@@ -219,6 +219,7 @@ class LocalControlRoom:
                 last,
                 draft.saved.reason,
                 sampler.access,
+                self._saving.failures,
             ),
             apply=last,
             operator=self._settings.operator,
@@ -362,7 +363,9 @@ class LocalControlRoom:
         gpus = snapshot.inventory.gpus
         revision = snapshot.draft.saved.revision
         containers = self._sampler.containers
-        return lifecycle_plan(snapshot.services, gpus, names, action, revision=revision, containers=containers)
+        return lifecycle_plan(
+            snapshot.services, gpus, names, action, snapshot.findings, revision=revision, containers=containers
+        )
 
     def find_out(self, plan: Plan) -> None:
         """Find out what a plan needs to know of the engine and what it does not tell."""
@@ -480,10 +483,7 @@ class LocalControlRoom:
         from gputui.control.falling_back import replacements  # noqa: PLC0415
 
         self._saving.look()
-        last = self._saving.apply
-        if last is None or not last.missing:
-            return ()
-        return replacements(last, self.snapshot().services, self._sampler.readings, policies)
+        return replacements(self._saving.apply, self.snapshot().services, self._sampler.readings, policies)
 
     def accept(self) -> ApplyRecord | None:
         """What an apply left is settled as it is."""

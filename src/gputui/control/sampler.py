@@ -76,6 +76,7 @@ class Sampler:
     def start(self) -> None:
         """Begin."""
         self._gpu_watch.start()
+        self._want_images()
         self._engine_watch.start()
         self._models.start()
         self._inside.start()
@@ -190,6 +191,7 @@ class Sampler:
         that is part of their keys."""
         if not self._is_named:
             return ()
+        self._want_images()
         world = World(
             host=self.host,
             gpus=self.gpus,
@@ -201,10 +203,18 @@ class Sampler:
             peaks=self._peaks,
             inside=self._inside.seen(),
             loading=self._loading.seen(),
+            images=self._engine_watch.images,
+            default_runtime=self.access.capabilities.default_runtime,
+            is_engine_known=self.engine.info is not None or bool(self.containers),
         )
         joined = join_services(world, assignments, self._joined)
         self._joined = joined
         return joined.services
+
+    def _want_images(self) -> None:
+        """What the images of Compose services set decides what their containers are given."""
+        services = self.project.services if self.project else ()
+        self._engine_watch.want_images(frozenset(service.image for service in services if service.image))
 
     def _path_aliases(self) -> Mapping[str, str]:
         return {**(self.project.path_aliases if self.project else {}), **self._aliases}

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from gputui.control.store import Store
 
 
+RECENT = 30
+"""Applies that are looked at for what failed in them."""
+
+
 class Saving:
     """Holds the store once the engine, to which it belongs, is known."""
 
@@ -38,6 +42,8 @@ class Saving:
         self._marks: Mapping[Path, tuple[int, int] | None] = {}
         self._by_hand: tuple[str, ...] = ()
         self.apply: ApplyRecord | None = None
+        self.failures: Mapping[str, str] = {}
+        """Why services failed in the last apply that was about them."""
 
     def connected(self, status: EngineStatus) -> None:
         """Open the state of this engine. A save that was cut off is finished or taken back."""
@@ -83,7 +89,9 @@ class Saving:
         if version == self._version and not running:
             return
         latest = store.revisions.latest()
-        self.apply = next(iter(store.applies.all(limit=1)), None)
+        recent = store.applies.all(limit=RECENT)
+        self.apply = next(iter(recent), None)
+        self.failures = _failures(recent)
         self._sampler.remember(store.peaks.all())
         self._version = version
         self._drafting.follow(latest)
@@ -174,6 +182,18 @@ class Saving:
             # What was adopted since stays so: it is to be carried back to where it was found.
             assignments = assignments.having(replace(before, adopted=item.adopted) if before else item)
         return self._save(newest.revision, assignments, f"rollback to revision {revision}")
+
+
+def _failures(recent: Sequence[ApplyRecord]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for record in recent:
+        for name in record.services:
+            if name not in seen and record.result != "running":
+                seen.add(name)
+                if name in record.failures:
+                    found[name] = record.failures[name]
+    return found
 
 
 def _edited_by_hand(name: str) -> str:

@@ -100,7 +100,7 @@ def _texts(
     overridden = []
     for item in saved.items:
         service = next((one for one in services if one.key == item.key), None)
-        if not item.adopted or service is None:
+        if service is None or service.origin != "compose" or not (item.adopted or item.gpus):
             continue
         try:
             view = view_of(service, gpus, item.gpus, access)
@@ -109,12 +109,28 @@ def _texts(
         variables = {}
         if item.budget_mib is not None and service.budget_env is not None:
             variables[service.budget_env] = gib_down(item.budget_mib)
-        command = _changed_command(project.service(item.key.name), all_edits(service, gpus))
-        overridden.append(Overridden(item=item, view=view, variables=variables, command=command))
+        declared = project.service(item.key.name)
+        edits = all_edits(service, gpus) if item.adopted else ()
+        overridden.append(
+            Overridden(
+                item=item,
+                view=view,
+                variables=variables,
+                command=_changed_command(declared, edits),
+                capabilities=declared.capabilities if declared else (),
+                options=_request_options(declared),
+            )
+        )
     return {
         folder / ASSIGNMENTS_NAME: assignments_text(saved, gpus),
         folder / OVERRIDE_NAME: override_text(saved, project, overridden),
     }
+
+
+def _request_options(declared: ComposeService | None) -> dict[str, str]:
+    """The options of the request for GPUs that counts in the file."""
+    requests = (declared.body.get("HostConfig") or {}).get("DeviceRequests") if declared else None
+    return dict(requests[-1].get("Options") or {}) if requests else {}
 
 
 def _changed_command(declared: ComposeService | None, edits: Sequence[Edit]) -> list[str] | None:

@@ -1,12 +1,14 @@
 """A container as the engine describes it, and the spec that makes one."""
 
+import os
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gputui.domain.capabilities import Capabilities
-from gputui.domain.launch import Launch
+from gputui.domain.launch import Launch, variables_in
 from gputui.domain.text import clean
 
 Health = Literal["starting", "healthy", "unhealthy"]
@@ -66,6 +68,22 @@ def asks_for_gpus(driver: str, capabilities: Iterable[Iterable[str]], device_ids
     return driver == "nvidia" or by_capability or any(name.startswith("nvidia.com/") for name in device_ids)
 
 
+LIVING = ("running", "restarting", "paused")
+
+
+def value_mark(value: str) -> str:
+    """A mark by which two values of a variable are told apart, and from which neither is known."""
+    return format(zlib.crc32(_SALT + value.encode("utf-8", "surrogateescape")), "08x")
+
+
+_SALT = os.urandom(16)
+
+
+def variable_marks(lines: object) -> dict[str, str]:
+    """The marks of the variables in a list of `NAME=value`."""
+    return {clean(name, 200): value_mark(value) for name, value in variables_in(lines).items()}
+
+
 def sees_all_devices(host: Mapping[str, Any]) -> bool:
     """Whether a container with this `HostConfig` sees every device of the host: privileged, or /dev mounted."""
     binds = any(str(bind).split(":")[:2] == ["/dev", "/dev"] for bind in host.get("Binds") or [])
@@ -114,6 +132,8 @@ class Container:
     `unedited` is the launch without the budget and the changed arguments that gputui gave it.
     `device_nodes` are GPUs' nodes that it was given one by one (`--device`), or that Podman put in for a CDI name.
     `addresses` are its own on its networks, or the host's where it uses that.
+    `links` are (container, alias) of `--link`, which the engine keeps by the container and not by its name.
+    `variables` are marks of its environment by name, which tell whether two values are the same and not what they are.
     `stop_signal` and `stop_timeout_s`: what it asks to be stopped with, where it does not leave that to the engine.
     `is_last_seen`: the engine does not answer now, so that this is how it was when it did.
     `gpu_environment` holds the variables of `GPU_VARIABLES` only, so that no secret travels with a snapshot.
@@ -143,7 +163,10 @@ class Container:
     oom_killed: bool = False
     published: tuple["PublishedPort", ...] = ()
     addresses: tuple[str, ...] = ()
+    network_mode: str = ""
     shares_with: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
     has_healthcheck: bool = False
     stop_signal: str = ""
     stop_timeout_s: int | None = None
@@ -160,14 +183,28 @@ class Container:
         return self.state == "running"
 
     @property
+    def uses_host_network(self) -> bool:
+        """Its ports are the host's."""
+        return self.network_mode == "host"
+
+    @property
+    def lives(self) -> bool:
+        """It runs, is held still, or comes back by itself: nobody stopped it."""
+        return self.state in LIVING
+
+    @property
     def run(self) -> str:
         """Its id and when it started: with each start it is given its devices anew."""
         return f"{self.id} {self.started_at}"
 
     @property
     def gpu_request(self) -> DeviceRequest | None:
-        """The first request for GPUs, if it made one."""
-        return next((request for request in self.device_requests if request.asks_for_gpus), None)
+        """The request for GPUs that counts, if it made one: for each the daemon appends a variable, and the hook heeds
+        the last one. CDI requests are carried out one by one, so that all their devices count."""
+        asking = [request for request in self.device_requests if request.asks_for_gpus]
+        if len(asking) > 1 and all(request.driver == "cdi" for request in asking):
+            return replace(asking[0], device_ids=tuple(name for one in asking for name in one.device_ids))
+        return asking[-1] if asking else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

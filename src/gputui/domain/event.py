@@ -36,7 +36,8 @@ class ApplyRecord:
     """One apply: who, when, why, of which revision, and what came of it for each service.
 
     `alive`: its process is there; it looks after what it made, or falls back, for a moment after the end.
-    `missing`: GPUs (UUIDs) that were gone when a service was to start on them.
+    `missing`: GPUs (UUIDs) that were gone when a service was to start on them. `failures`: why each service that failed
+    did, with the last line of its log.
     """
 
     id: int
@@ -50,6 +51,7 @@ class ApplyRecord:
     message: str = ""
     alive: bool = False
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def under_way(self) -> bool:

@@ -11,9 +11,10 @@ from gputui.domain.text import clean
 @dataclass(frozen=True, slots=True)
 class Contradiction:
     """What is said twice and differently of a container's GPUs: `overridden` is a variable that the request overrides,
-    `hidden` one that keeps GPUs from its programs, `several-requests` are requests of which one counts."""
+    `ignored` one that nothing reads, `hidden` one that keeps GPUs from its programs, `several-requests` are requests of
+    which one counts."""
 
-    kind: Literal["overridden", "hidden", "several-requests"]
+    kind: Literal["overridden", "ignored", "hidden", "several-requests"]
     text: str
 
 
@@ -24,7 +25,7 @@ def variables_against(variables: Mapping[str, str], gpus: Sequence[str], count: 
     visible = variables.get("NVIDIA_VISIBLE_DEVICES")
     if visible is not None and (gpus or count is not None) and not _same_gpus(visible, gpus, count):
         asked = ",".join(gpus) or ("all" if count == -1 else f"{count} of them")
-        text = f"NVIDIA_VISIBLE_DEVICES={clean(visible, 60)}, but the request counts, for GPUs {clean(asked, 60)}"
+        text = f"NVIDIA_VISIBLE_DEVICES={clean(visible, 60)}, but the request counts: it will be GPU {clean(asked, 60)}"
         return Contradiction("overridden", text)
     if not gpus and not count:
         return None
@@ -32,10 +33,10 @@ def variables_against(variables: Mapping[str, str], gpus: Sequence[str], count: 
     return None if fault is None else Contradiction("hidden", fault)
 
 
-def cuda_fault(value: str | None, number: int | None) -> str | None:
-    """Why CUDA_VISIBLE_DEVICES hides GPUs that a container has (`number` of them; None: not known). CUDA takes indices,
-    and beginnings of UUIDs; the first entry that is neither ends the list (CUDA C++ Programming Guide, "CUDA
-    Environment Variables")."""
+def cuda_fault(value: str | None, number: int | None, uuids: Sequence[str] = ()) -> str | None:
+    """Why CUDA_VISIBLE_DEVICES hides GPUs that a container has: `number` of them, None where that is not known, `uuids`
+    where they are. CUDA takes indices, and beginnings of UUIDs; the first entry that is neither ends the list (CUDA C++
+    Programming Guide, "CUDA Environment Variables")."""
     if value is None:
         return None
     places = [part.strip() for part in value.split(",")]
@@ -47,7 +48,20 @@ def cuda_fault(value: str | None, number: int | None) -> str | None:
     numbers = [whole_number(part) for part in places]
     if number and any(one is not None and one >= number for one in numbers):
         return f"CUDA_VISIBLE_DEVICES={shown}, but inside the container {_inside(number)}"
+    by_uuid = [part for part, one in zip(places, numbers, strict=True) if one is None]
+    if uuids and any(not any(uuid.startswith(part) for uuid in uuids) for part in by_uuid):
+        return f"CUDA_VISIBLE_DEVICES={shown} names a GPU that the container does not have"
     return None
+
+
+def too_few_visible(value: str | None, needed: int | None) -> str | None:
+    """Why a program that works on `needed` GPUs sees too few of its container's."""
+    if value is None or needed is None:
+        return None
+    seen = len({part.strip() for part in value.split(",")})
+    if seen >= needed:
+        return None
+    return f"CUDA_VISIBLE_DEVICES={clean(value, 60)} shows {seen} of its GPUs, but it works on {needed}"
 
 
 def _is_device(written: str) -> bool:
@@ -55,15 +69,12 @@ def _is_device(written: str) -> bool:
 
 
 def _same_gpus(visible: str, gpus: Sequence[str], count: int | None) -> bool:
-    """Whether the variable and the request may mean the same; of an index and a UUID that cannot be told here. `all`
-    beside a narrower request is overridden by it, and no contradiction."""
+    """Whether the variable and the request may mean the same; of an index and a UUID that cannot be told here."""
     names = {part.strip() for part in visible.split(",") if part.strip()}
     if names & {"none", "void"}:
         return not gpus and not count
-    if "all" in names:
-        return True
-    if "all" in gpus or count == -1:
-        return False
+    if "all" in names or "all" in gpus or count == -1:
+        return "all" in names and ("all" in gpus or count == -1)
     if not gpus:
         return len(names) == count
     written_alike = {whole_number(name) is not None for name in (*names, *gpus)}

@@ -133,11 +133,45 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """Stop and start a container."""
+    """Stop and start a container in one call; what gputui 0.1 put on record."""
 
     part: Part
     timeout_s: int
     kind: Literal["restart"] = "restart"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Hold a running container still."""
+
+    part: Part
+    kind: Literal["pause"] = "pause"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpause:
+    """Let a container go on that was held still."""
+
+    part: Part
+    kind: Literal["unpause"] = "unpause"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckStart:
+    """See that a container could be started again: all that it needs is there. Nothing is stopped before."""
+
+    part: Part = "old"
+    kind: Literal["check_start"] = "check_start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlink:
+    """Take the links of other containers to this one away (`--link`): with it they would keep them from starting.
+    `links` are (container, alias)."""
+
+    links: tuple[tuple[str, str], ...]
+    part: Part = "old"
+    kind: Literal["unlink"] = "unlink"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +251,10 @@ Action = (
     | Rename
     | Start
     | Restart
+    | Pause
+    | Unpause
+    | CheckStart
+    | Unlink
     | Watch
     | ConfirmGpus
     | KeepLog
@@ -234,3 +272,8 @@ class Operation:
     phase: Phase
     undo: Action | None = None
     undo_text: str = ""
+
+    @property
+    def leaves(self) -> bool:
+        """Where it cannot be done at the end, something is left over that a person has to clear up."""
+        return isinstance(self.do, (Remove, Unlink))

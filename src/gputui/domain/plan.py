@@ -8,7 +8,7 @@ from gputui.domain.container import Layer
 from gputui.domain.finding import DIFFERS, Finding
 from gputui.domain.service import Edit, ServiceKey
 
-StepAction = Literal["create", "recreate", "start", "stop", "restart", "none"]
+StepAction = Literal["create", "recreate", "start", "unpause", "stop", "restart", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,7 @@ class ContainerView:
 
     `gpus` are UUIDs in the operator's order, `cuda_visible_devices` the same as indices inside the container.
     `device_ids` are the names that a device request asks for; there are none where the `mechanism` is another.
+    `as_written`: nobody assigned it anything, so that it gets what its file, its image and the runtime say.
     """
 
     gpus: tuple[str, ...]
@@ -26,6 +27,7 @@ class ContainerView:
     cuda_visible_devices: str | None
     expected_nodes: frozenset[str] | None
     sees_all_devices: bool = False
+    as_written: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,10 +101,13 @@ class Service:
     where there is no container or what it was given cannot be told. `files` are its model's, as far as they were read;
     `unmounted` is the path of a model that no volume covers, `smallest_gpu_mib` the total of the smallest GPU that it
     is assigned. `contradiction` is what its Compose file says twice and differently about its GPUs, `file_differences`
-    what is not as the file says. `depends_on` are services of its project, `fallback` is what is done when a GPU of it
+    what is not as the file says; `tells_file_budget`: its container is told the budget that the file says.
+    `depends_on` are services of its project, `fallback` is what is done when a GPU of it
     is gone when it starts, `mechanism` the way in which its file wants its GPUs given. `sees_all_devices`: its
     container, or the one that its file describes, is `privileged` or has /dev mounted. `priority_set` is the priority
     that was assigned here, over that of its file. `loading` is how far a container is that started a short while ago.
+    `is_saved`: it has a saved assignment, be it one that nobody edited. `is_unknown`: the engine has not told yet
+    whether it has a container.
     `shares_name`: another service of the host has its name too, in another project.
     """
 
@@ -137,6 +140,7 @@ class Service:
     container: Container | None = None
     depends_on: tuple[str, ...] = ()
     file_differences: tuple[str, ...] = ()
+    tells_file_budget: bool = True
     fallback: Fallback = "never"
     mechanism: MechanismName | None = None
     sees_all_devices: bool = False
@@ -144,6 +148,8 @@ class Service:
     not_carried: tuple[str, ...] = ()
     loading: Loading | None = None
     shares_name: bool = False
+    is_saved: bool = False
+    is_unknown: bool = False
 
     @property
     def name(self) -> str:
@@ -159,13 +165,18 @@ class Service:
     def state(self) -> str:
         """The container's state, or `not created`; what the engine does not tell now is as it was last seen."""
         if self.container is None:
-            return "not created"
+            return "unknown" if self.is_unknown else "not created"
         return f"last seen {self.container.state}" if self.container.is_last_seen else self.container.state
 
     @property
     def running(self) -> bool:
         """A container of it runs."""
         return self.container is not None and self.container.running
+
+    @property
+    def lives(self) -> bool:
+        """A container of it runs, is held still, or comes back by itself."""
+        return self.container is not None and self.container.lives
 
 
 def told_apart(keys: Collection[ServiceKey]) -> dict[ServiceKey, str]:

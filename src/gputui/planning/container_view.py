@@ -1,6 +1,7 @@
 """What a container is told of its GPUs: made here and nowhere else."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gputui.domain.capabilities import CDI_KIND, CdiDevice, HostAccess, MechanismName
 from gputui.domain.errors import Refusal, UsageError
@@ -21,7 +22,9 @@ def view_of(service: Service, host_gpus: Sequence[Gpu], chosen: Sequence[str], a
         UsageError, Refusal: as `container_view`; or no mechanism can be used.
     """
     if not chosen:
-        return container_view(host_gpus, (), sees_all_devices=service.sees_all_devices)
+        view = container_view(host_gpus, (), sees_all_devices=service.sees_all_devices)
+        as_written = not service.adopted and service.container is None
+        return replace(view, expected_nodes=None, as_written=True) if as_written else view
     return container_view(
         host_gpus,
         chosen,

@@ -3,14 +3,18 @@
 from collections.abc import Iterable, Sequence
 
 from gputui.domain.container import LABEL_GPUS, LABEL_ORDER, Container
-from gputui.domain.gpu import Gpu, Reading, device_node
+from gputui.domain.gpu import GPU_NODE_PATH, Gpu, Reading, device_node
 from gputui.domain.outside import whole_number
 from gputui.planning.mechanism import present_mechanism
 
 
 def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:
-    """The GPU that `name` means: index, `parent:instance`, UUID or an unambiguous start of one, or a CDI name."""
+    """The GPU that `name` means: index, `parent:instance`, UUID or an unambiguous start of one, CDI name, or device
+    node."""
     name = name.strip().removeprefix("nvidia.com/gpu=").removeprefix("nvidia.com/mig=")
+    if GPU_NODE_PATH.match(name):
+        by_node = (gpu for gpu in gpus if gpu.parent_uuid is None and f"/dev/nvidia{gpu.minor}" == name)
+        return next(by_node, None)
     exact = next((gpu for gpu in gpus if gpu.uuid == name), None) or next(
         (gpu for gpu in gpus if gpu.label == name), None
     )
@@ -22,8 +26,21 @@ def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:
 
 def uses_gpus(container: Container) -> bool:
     """Whether the container was made to use GPUs, by whatever mechanism."""
-    told = present_mechanism(container) is not None
-    return told or bool(container.device_nodes) or LABEL_GPUS in container.labels
+    asks = present_mechanism(container) is not None or asks_in_vain(container)
+    return asks or bool(container.device_nodes) or LABEL_GPUS in container.labels
+
+
+PLAIN_RUNTIMES = ("runc", "crun", "io.containerd.runc.v2")
+"""Those that read no variable. Podman names none, and may have a hook that does."""
+
+
+def asks_in_vain(container: Container) -> bool:
+    """Whether it names GPUs in NVIDIA_VISIBLE_DEVICES, with a runtime that does not read it. Images for CUDA set it to
+    `all`; single GPUs a person names."""
+    if container.gpu_request is not None or container.runtime not in PLAIN_RUNTIMES or LABEL_GPUS in container.labels:
+        return False
+    names = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES", "").split(",")
+    return any(whole_number(name, least=0) is not None or name.startswith(("GPU-", "MIG-")) for name in names)
 
 
 def requested_gpus(container: Container, gpus: Sequence[Gpu]) -> tuple[str, ...] | None:
@@ -53,9 +70,13 @@ def _requested_ids(container: Container, gpus: Sequence[Gpu]) -> list[str] | Non
     if request is not None:
         if request.device_ids:
             return _resolve(request.device_ids, gpus)
-        whole = _assignable(gpus)
-        # The engine takes the first N of a count; which these are only its driver knows, so more than "all" is unknown.
-        return whole if request.count == -1 or request.count >= len(whole) else None
+        # Of a count the daemon takes the first by index (`countToDevices` in moby's daemon/nvidia_linux.go).
+        by_index = sorted((gpu for gpu in gpus if gpu.parent_uuid is None), key=lambda gpu: gpu.index)
+        taken = by_index if request.count == -1 else by_index[: max(0, request.count)]
+        # A GPU that is cut into instances is given as such, and which instance CUDA uses is its own choice.
+        if request.count == -1:
+            return _assignable(gpus)
+        return [gpu.uuid for gpu in taken] if all(gpu.assignable for gpu in taken) else None
     if container.runtime == "nvidia":
         names = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES", "void")
         if names in ("", "void", "none"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from gputui.domain.compose import ComposeProject
 from gputui.domain.container import ContainerSpec, lasting_name
@@ -11,6 +12,7 @@ from gputui.domain.operation import (
     Action,
     AwaitRelease,
     CheckRequest,
+    CheckStart,
     CommitImage,
     ConfirmGpus,
     Connect,
@@ -21,17 +23,20 @@ from gputui.domain.operation import (
     KeepLog,
     Operation,
     Part,
+    Pause,
     Phase,
     PutBack,
     Remove,
     RemoveImage,
     Rename,
-    Restart,
     SetRestartPolicy,
     Start,
     Stop,
+    Unlink,
+    Unpause,
     Watch,
 )
+from gputui.domain.outside import whole_number
 from gputui.domain.plan import ContainerView, Plan, Step
 from gputui.domain.service import ServiceKey
 from gputui.domain.transaction import Task, Transaction
@@ -48,7 +53,8 @@ class Ground:
     """What a step starts from. `spec` is what a new container is made of: that of the present one, or what the Compose
     file says; `old` makes the present container again, if there is one.
 
-    `running`: the container counts as running; `steady`: without being restarted again and again. `probe` is where it
+    `running`: the container counts as running; `paused`: it is held still; `links` are those of other containers to it;
+    `steady`: without being restarted again and again. `probe` is where it
     answers once it serves, `loading_s` how long it may take until then. `layer_image`: what it wrote outside its
     volumes is kept in an image of this name. `labels` are those that the new container has besides; None takes one
     away.
@@ -57,7 +63,9 @@ class Ground:
     spec: ContainerSpec
     old: ContainerSpec | None = None
     running: bool = False
+    paused: bool = False
     steady: bool = True
+    links: tuple[tuple[str, str], ...] = ()
     probe: HttpProbe | None = None
     loading_s: float = 0.0
     layer_image: str | None = None
@@ -108,20 +116,19 @@ def _operations(
 ) -> tuple[Operation, ...]:
     old = ground.old if ground else None
     if step.action == "stop":
-        stop = Stop(part="old", timeout_s=_stop_timeout(old))
-        back = PutBack(steady=ground.steady if ground else True)
-        release = AwaitRelease(part="old", gpus=step.holds)
-        return (
-            _op(stop, "stop it", "release", back, "start it again"),
-            _op(release, "wait for its GPU memory", "release"),
-        )
+        return _stopped(step, ground, old)
+    if step.action == "unpause":
+        unpause = _op(Unpause(part="old"), "unpause it", "launch", Pause(part="old"), "pause it again")
+        return (unpause, *_seen(step, ground, "old", terms))
     if step.action == "start":
         undo = Stop(part="old", timeout_s=STOP_TIMEOUT_S)
         start = _op(Start(part="old"), "start it", "launch", undo, "stop it again")
         return (start, *_seen(step, ground, "old", terms))
     if step.action == "restart":
-        restart = _op(Restart(part="old", timeout_s=_stop_timeout(old)), "restart it", "launch")
-        return (restart, *_seen(step, ground, "old", terms))
+        # A start that fails is followed by the undo of the stop, which starts it again.
+        check = _op(CheckStart(), "see that it could be started again", "prepare")
+        start = _op(Start(part="old"), "start it", "launch")
+        return (check, *_stopped(step, ground, old), start, *_seen(step, ground, "old", terms))
     if ground is None or step.view is None:
         raise Refusal(f"{step.name} cannot be made: its GPUs or its spec are not known", "assign it GPUs of this host")
     new = new_spec(
@@ -131,6 +138,24 @@ def _operations(
         return (*_ensured(new, project), *_made(new, step.view, "prepare", terms), *_launched(step, ground, terms))
     ensured = _ensured(new, project) if step.from_file else ()
     return (*ensured, *_recreated(step, ground, new, terms))
+
+
+def _stopped(step: Step, ground: Ground | None, old: ContainerSpec | None) -> tuple[Operation, ...]:
+    stop = Stop(part="old", timeout_s=_stop_timeout(old))
+    back = PutBack(steady=ground.steady if ground else True)
+    release = AwaitRelease(part="old", gpus=step.holds)
+    return (
+        *_unpaused(ground),
+        _op(stop, "stop it", "release", back, "start it again"),
+        _op(release, "wait for its GPU memory", "release"),
+    )
+
+
+def _unpaused(ground: Ground | None) -> tuple[Operation, ...]:
+    """A container that is held still does not heed the signal to stop."""
+    if ground is None or not ground.paused:
+        return ()
+    return (_op(Unpause(part="old"), "unpause it", "release", Pause(part="old"), "pause it again"),)
 
 
 def new_spec(step: Step, spec: ContainerSpec, *, revision: int, operator: str, token: str) -> ContainerSpec:
@@ -150,8 +175,8 @@ def _op(do: Action, text: str, phase: Phase, undo: Action | None = None, undo_te
 
 
 def _stop_timeout(spec: ContainerSpec | None) -> int:
-    asked = spec.body.get("StopTimeout") if spec else None
-    return int(asked) if asked else STOP_TIMEOUT_S
+    asked = whole_number(spec.body.get("StopTimeout"), least=0) if spec else None
+    return STOP_TIMEOUT_S if asked is None else asked
 
 
 def _seen(step: Step, ground: Ground | None, part: Part, terms: Terms) -> tuple[Operation, ...]:
@@ -163,7 +188,7 @@ def _seen(step: Step, ground: Ground | None, part: Part, terms: Terms) -> tuple[
         probe=ground.probe if ground else None,
     )
     watched = _op(watch, WATCH_TEXT, "launch")
-    if step.view is None:
+    if step.view is None or step.view.as_written:
         return (watched,)
     nodes = step.view.expected_nodes
     seen = ConfirmGpus(part=part, gpus=step.view.gpus, nodes=None if nodes is None else tuple(sorted(nodes)))
@@ -180,7 +205,7 @@ def _made(spec: ContainerSpec, view: ContainerView, phase: Phase, terms: Terms) 
             _op(Connect(network=name, endpoint=endpoint), f"connect it to {name}", phase)
             for name, endpoint in spec.networks.items()
         ),
-        *((_op(check, "check what the engine stored", phase),) if terms.engine_reports else ()),
+        *((_op(check, "check what the engine stored", phase),) if terms.engine_reports and not view.as_written else ()),
     )
 
 
@@ -228,6 +253,8 @@ def _recreated(step: Step, ground: Ground, new: ContainerSpec, terms: Terms) -> 
     phase: Phase = "launch" if step.shares else "prepare"
     made = _made(new.named(name if step.shares else new_name), step.view, phase, terms)
     operations += () if step.shares else made
+    if ground.running:
+        operations.append(_op(CheckStart(), "see that the old container could be started again", "prepare"))
     operations += _released(ground, ground.old, old_name, name, step.holds)
     if step.shares:
         operations += made
@@ -239,14 +266,22 @@ def _recreated(step: Step, ground: Ground, new: ContainerSpec, terms: Terms) -> 
         )
     operations += _launched(step, ground, terms)
     operations.append(_op(KeepLog(), "keep the old container's log", "clear"))
+    if ground.links:
+        names = ", ".join(dict.fromkeys(name for name, _ in ground.links))
+        operations.append(_op(Unlink(links=ground.links), f"take the links of {names} to it away", "clear"))
     operations.append(_op(Remove(part="old"), "remove the old container", "clear"))
     return tuple(operations)
 
 
+def _tries(policy: Mapping[str, Any]) -> int:
+    return whole_number(policy.get("MaximumRetryCount"), least=0) or 0
+
+
 def _released(ground: Ground, old: ContainerSpec, old_name: str, name: str, holds: tuple[str, ...]) -> list[Operation]:
     """The old container has let go of its GPUs and of its name."""
-    operations = []
+    operations: list[Operation] = []
     if ground.running:
+        operations += _unpaused(ground)
         stop = Stop(part="old", timeout_s=_stop_timeout(old))
         back = "start the old container again"
         operations.append(_op(stop, "stop the old container", "release", PutBack(steady=ground.steady), back))
@@ -254,7 +289,7 @@ def _released(ground: Ground, old: ContainerSpec, old_name: str, name: str, hold
     policy = (old.body.get("HostConfig") or {}).get("RestartPolicy") or {}
     if policy.get("Name") not in (None, "", "no"):
         # A stopped container with a restart policy would come back with the daemon and take the GPU.
-        before = SetRestartPolicy(part="old", name=policy["Name"], retries=int(policy.get("MaximumRetryCount") or 0))
+        before = SetRestartPolicy(part="old", name=policy["Name"], retries=_tries(policy))
         operations.append(
             _op(
                 SetRestartPolicy(part="old", name="no"),

@@ -5,21 +5,24 @@ from dataclasses import replace
 from typing import Literal
 
 from gputui.domain.capabilities import MECHANISM_TITLES, NOTHING_KNOWN, HostAccess
-from gputui.domain.container import LABEL_BUDGET, LABEL_EDITS, Container
+from gputui.domain.container import LABEL_BUDGET, LABEL_EDITS, LABEL_REVISION, Container, value_mark
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.finding import DIFFERS, Finding
 from gputui.domain.gpu import Gpu, labels_of
 from gputui.domain.outside import whole_number
 from gputui.domain.plan import ContainerView, Plan, Step, StepAction
-from gputui.domain.service import Service, ServiceKey, called
+from gputui.domain.service import Edit, Service, ServiceKey, called
 from gputui.domain.text import mask_secret
 from gputui.planning.budget import all_edits
 from gputui.planning.container_view import container_view, view_of
+from gputui.planning.findings.assigned_gpus import missing_gpus
 from gputui.planning.findings.mechanism import cannot_be_given
 from gputui.planning.findings.ownership import cut_off, not_ours, refresh_obstacle, shares_with
+from gputui.planning.findings.startable import held_still, linked_from
 from gputui.planning.given_gpus import uses_gpus
 from gputui.planning.mechanism import present_mechanism
 from gputui.planning.order import in_order
+from gputui.planning.services import edited
 from gputui.planning.spec_edit import edits_mark, edits_text, gib_down
 from gputui.planning.start_time import start_s
 
@@ -54,6 +57,7 @@ def make_plan(
     taken = [one for one in chosen if not one.adopted and steps[one.key].from_file]
     relevant += tuple(not_ours([replace(one, adopted=True) for one in taken]))
     relevant += cut_off([one for one in steps.values() if one.action == "recreate"], services, containers, relevant)
+    relevant += (*held_still(chosen, tuple(steps.values())), *linked_from(chosen, tuple(steps.values()), containers))
     made = {key for key, step in steps.items() if step.action in ("create", "recreate") and step.view is None}
     known = {(one.code, one.service) for one in relevant}
     unable = cannot_be_given([one for one in chosen if one.key in made], gpus, access)
@@ -66,6 +70,7 @@ def lifecycle_plan(
     gpus: Sequence[Gpu],
     names: Collection[str],
     action: Literal["restart", "start", "stop"],
+    findings: Sequence[Finding] = (),
     *,
     revision: int,
     containers: Sequence[Container] = (),
@@ -79,10 +84,11 @@ def lifecycle_plan(
     for service in select(services, names):
         if service.container is None:
             raise UsageError(f"{service.name} has no container yet", "create it with `gputui apply`")
-        done = (action == "start" and service.running) or (action == "stop" and service.state in ("exited", "created"))
+        done = (action == "start" and service.running) or (action == "stop" and not service.lives)
+        unpauses = action == "start" and service.state == "paused"
         steps.append(
             Step(
-                action="none" if done else action,
+                action="none" if done else "unpause" if unpauses else action,
                 service=service.key,
                 name=service.name,
                 cause=f"already {service.state}" if done else f"{action} was asked for",
@@ -94,10 +100,26 @@ def lifecycle_plan(
             )
         )
     touched = {step.service for step in steps if step.action != "none"}
-    findings = not_ours([replace(one, adopted=True) for one in services if one.key in touched])
+    chosen = [service for service in services if service.key in touched]
+    relevant = not_ours([replace(one, adopted=True) for one in chosen])
     if action == "restart":
-        findings += cut_off(steps, services, containers, ())
-    return Plan(revision=revision, steps=in_order(steps), findings=tuple(findings))
+        relevant += cut_off(steps, services, containers, ())
+    if action != "stop":
+        relevant += _cannot_start(findings, chosen, gpus)
+    return Plan(revision=revision, steps=in_order(steps), findings=tuple(relevant))
+
+
+START_CODES = ("gpu-lost", "mig-in-group")
+"""Findings for which a start fails."""
+
+
+def _cannot_start(findings: Sequence[Finding], services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
+    """The findings for which these services would not come up again as their containers are."""
+    names = {service.name for service in services}
+    asked = [replace(one, enabled=True, assigned=one.requested or ()) for one in services]
+    found = [one for one in findings if one.code in START_CODES and one.service in names]
+    raised = [replace(one, severity="error") if one.severity == "warning" else one for one in found]
+    return [*missing_gpus(asked, gpus), *raised]
 
 
 def select(services: Sequence[Service], names: Collection[str]) -> list[Service]:
@@ -223,15 +245,23 @@ def _action(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> tuple[
             return "create", "not created yet"
         return "none", "disabled"
     if not service.adopted:
+        # Nobody edited it here, but what was saved of a Compose service beats what somebody else made of it.
+        if service.is_saved and service.origin == "compose" and service.lives and service.requested != service.assigned:
+            return "recreate", _moved(service, gpus)
         return "none", "as it is" if service.origin == "compose" else "found, not adopted"
     if not service.enabled:
-        return ("stop", "disabled") if service.state in ("running", "restarting", "paused") else ("none", "disabled")
+        return ("stop", "disabled") if service.lives else ("none", "disabled")
     changes = _changes(service, gpus, access)
     if changes:
         return "recreate", ", ".join(changes)
-    if service.running:
+    if service.lives:
         return "none", "as assigned"
     return "start", f"enabled and {service.state}"
+
+
+def _moved(service: Service, gpus: Sequence[Gpu]) -> str:
+    before = "unknown" if service.requested is None else labels_of(service.requested, gpus)
+    return f"GPUs {before} → {labels_of(service.assigned, gpus)}"
 
 
 def _changes(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> list[str]:
@@ -239,19 +269,36 @@ def _changes(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> list[
     assert container is not None
     changes = []
     if service.requested != service.assigned:
-        before = "unknown" if service.requested is None else labels_of(service.requested, gpus)
-        changes.append(f"GPUs {before} → {labels_of(service.assigned, gpus)}")
+        changes.append(_moved(service, gpus))
     asked, present = service.mechanism or access.asked, present_mechanism(container)
     if service.assigned and asked is not None and present not in (None, asked):
         before, after = MECHANISM_TITLES[present], MECHANISM_TITLES[asked]
         changes.append(f"GPUs by {before} → by {after}")
+    edits = all_edits(service, gpus)
+    if LABEL_REVISION not in container.labels:
+        # Somebody else made it, as `docker compose up` with the override does: what is inside counts.
+        return [*changes, *_changes_inside(service, container, edits)]
     before_budget = container.labels.get(LABEL_BUDGET)
     budget = None if service.budget_mib is None else str(service.budget_mib)
     if before_budget != budget:
         changes.append(f"budget {_budget(before_budget)} → {_budget(budget)}")
-    edits = all_edits(service, gpus)
     if container.labels.get(LABEL_EDITS, "") != edits_mark(edits):
         changes.append(f"edit {edits_text(edits) or 'none'}")
+    return changes
+
+
+def _changes_inside(service: Service, container: Container, edits: Sequence[Edit]) -> list[str]:
+    """What a container lacks of its budget and its changed arguments."""
+    changes = []
+    if service.budget_mib is not None and service.budget_env is not None:
+        told = gib_down(service.budget_mib)
+        has = container.variables.get(service.budget_env)
+        if has != value_mark(told):
+            changes.append(f"budget {'none ' if has is None else ''}→ {told} GiB")
+    elif service.budget_mib is None and not service.tells_file_budget:
+        changes.append("budget → as its file says")
+    if edits and edited(service.launch, tuple(edits)).words != container.launch.words:
+        changes.append(f"edit {edits_text(edits)}")
     return changes
 
 

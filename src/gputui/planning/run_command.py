@@ -70,7 +70,7 @@ def _config(body: Mapping[str, Any]) -> Iterator[str]:
                           ("StopSignal", "--stop-signal")):  # fmt: skip
         if body.get(field):
             yield from (option, clean(str(body[field]), 300))
-    if body.get("StopTimeout"):
+    if body.get("StopTimeout") is not None:
         yield from ("--stop-timeout", str(body["StopTimeout"]))
     if body.get("Tty"):
         yield "--tty"

@@ -9,9 +9,19 @@ from typing import Any
 from gputui.domain import compose_labels
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import ComposeProject, ComposeService
-from gputui.domain.container import LABEL_PROBE, Container, Inside, is_passing, lasting_name, sees_all_devices
+from gputui.domain.container import (
+    LABEL_GPUS,
+    LABEL_PROBE,
+    Container,
+    Inside,
+    is_passing,
+    lasting_name,
+    sees_all_devices,
+)
 from gputui.domain.errors import Refusal
 from gputui.domain.gpu import Gpu, Reading
+from gputui.domain.gpu_variables import Contradiction, cuda_fault, too_few_visible
+from gputui.domain.image import ImageFacts
 from gputui.domain.launch import Launch
 from gputui.domain.loading import Loading
 from gputui.domain.model import ModelFiles
@@ -20,14 +30,15 @@ from gputui.domain.outside import whole_number
 from gputui.domain.peak import PeakKey
 from gputui.domain.service import Edit, Service, ServiceKey, told_apart
 from gputui.domain.serving import Serving
+from gputui.domain.text import clean
 from gputui.planning.argument_edit import with_argument
 from gputui.planning.arguments import CommandLine, command_line
 from gputui.planning.backends.backend import Backend
 from gputui.planning.backends.registry import backend_of, named
 from gputui.planning.budget import DEFAULT_VARIABLE, budget_told
 from gputui.planning.drift import drift
-from gputui.planning.file_difference import file_differences
-from gputui.planning.given_gpus import find_gpu, requested_gpus, use_by_container, uses_gpus
+from gputui.planning.file_difference import file_differences, tells_file_budget
+from gputui.planning.given_gpus import asks_in_vain, find_gpu, requested_gpus, use_by_container, uses_gpus
 from gputui.planning.model_name import model_of
 from gputui.planning.model_path import ModelPlace, place_of
 from gputui.planning.peaks import peak_key
@@ -47,7 +58,8 @@ def key_of(container: Container, host: str) -> ServiceKey:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """All that services are joined from. `files` are models on disk by the place that was looked at, `peaks` what was
-    remembered, `inside` what was seen inside containers, by their run."""
+    remembered, `inside` what was seen inside containers, by their run, `images` what is known of images, by
+    their names. `is_engine_known`: the engine has told which containers there are."""
 
     host: str
     gpus: Sequence[Gpu]
@@ -59,6 +71,9 @@ class World:
     peaks: Mapping[PeakKey, int] = field(default_factory=dict)
     inside: Mapping[str, Inside] = field(default_factory=dict)
     loading: Mapping[str, Loading] = field(default_factory=dict)
+    images: Mapping[str, ImageFacts] = field(default_factory=dict)
+    default_runtime: str = ""
+    is_engine_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +85,13 @@ class Surroundings:
     path_aliases: Mapping[str, str]
     files: Mapping[ModelPlace, ModelFiles]
     peaks: Mapping[PeakKey, int]
+    is_engine_known: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What one service is joined from. `holds` is the memory of its processes by GPU."""
+    """What one service is joined from. `holds` is the memory of its processes by GPU, `visible_gpus` what its file
+    or else its image says in NVIDIA_VISIBLE_DEVICES, where the runtime reads that and nothing else names its GPUs."""
 
     key: ServiceKey
     declared: ComposeService | None
@@ -84,6 +101,8 @@ class Parts:
     inside: Inside | None
     loading: Loading | None
     shares_name: bool
+    visible_gpus: str | None
+    image_names: frozenset[str] | None
     around: Surroundings
 
 
@@ -111,6 +130,7 @@ def join_services(world: World, assignments: Assignments, before: Joined = NOTHI
         path_aliases=world.path_aliases,
         files=world.files,
         peaks=world.peaks,
+        is_engine_known=world.is_engine_known,
     )
     if around == before.around:
         around = before.around  # so that to compare it with itself, for every service, takes no time
@@ -142,7 +162,8 @@ def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> 
         for key in by_name.get((project.name, declared.name)) or [ServiceKey(host, project.name, declared.name)]:
             named.add(key)
             own, saved = by_key.get(key), saved_by_key.get(key)
-            if declared.uses_gpus or (own and uses_gpus(own)) or (saved and saved.gpus):
+            by_variable = visible_gpus_of(declared, world) not in (None, "", "void", "none")
+            if declared.uses_gpus or by_variable or (own and uses_gpus(own)) or (saved and saved.gpus):
                 found[key] = (declared, own)
     for key, container in by_key.items():
         saved = saved_by_key.get(key)
@@ -159,22 +180,38 @@ def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> 
             inside=world.inside.get(container.run) if container else None,
             loading=world.loading.get(container.run) if container and container.running else None,
             shares_name=names[key] == key.full_name,
+            visible_gpus=visible_gpus_of(declared, world) if declared else None,
+            image_names=world.images[declared.image].variables if declared and declared.image in world.images else None,
             around=around,
         )
         for key, (declared, container) in found.items()
     ]
 
 
+def visible_gpus_of(declared: ComposeService, world: World) -> str | None:
+    """What a service's file, or else its image, says in NVIDIA_VISIBLE_DEVICES, where the runtime nvidia is to read it
+    and there is no request; None where it does not count, or is not known."""
+    host = declared.body.get("HostConfig") or {}
+    runtime = host.get("Runtime") or world.default_runtime
+    if runtime != "nvidia" or declared.gpus or declared.gpu_count is not None:
+        return None
+    written = _variable(declared, "NVIDIA_VISIBLE_DEVICES")
+    if written is not None:
+        return written
+    image = world.images.get(declared.image)
+    return image.visible_devices if image else None
+
+
 def _service(parts: Parts) -> Service:
     declared, container, saved, around = parts.declared, parts.container, parts.saved, parts.around
     gpus = around.gpus
     requested = requested_gpus(container, gpus) if container else None
-    enabled = container.running or container.state == "restarting" if container else declared is not None
     on = tuple(parts.holds)
-    assigned = requested if requested is not None else declared_gpus(declared, gpus) or on
+    assigned = requested if requested is not None else declared_gpus(declared, parts.visible_gpus, gpus) or on
     adopted = saved if saved and saved.adopted else None
-    if adopted:
-        assigned, enabled = adopted.gpus, adopted.enabled
+    if saved and (saved.adopted or declared is not None):
+        assigned = saved.gpus  # what was saved beats what somebody else made run
+    enabled = adopted.enabled if adopted else is_wanted(declared, container)
     launch = _launch(declared, container, adopted)
     image = container.image if container else declared.image if declared else ""
     line = served_line(launch)
@@ -222,7 +259,7 @@ def _service(parts: Parts) -> Service:
         declared_mib=declared_mib,
         unmounted=place.unmounted,
         smallest_gpu_mib=total if assigned else None,
-        contradiction=declared.contradiction if declared else None,
+        contradiction=_contradiction(declared, container, requested, serving.world),
         priority=_priority(declared, adopted),
         priority_set=adopted.priority if adopted else None,
         isolate=declared.isolate if declared else False,
@@ -232,8 +269,9 @@ def _service(parts: Parts) -> Service:
         edits=adopted.edits if adopted else (),
         drift=drift(container, requested, on, gpus, parts.inside),
         container=container,
+        tells_file_budget=declared is None or container is None or tells_file_budget(declared, container),
         depends_on=declared.depends_on if declared else _depends_on(container),
-        file_differences=file_differences(declared, container) if declared and container else (),
+        file_differences=file_differences(declared, container, parts.image_names) if declared and container else (),
         fallback=(declared.fallback if declared else None) or "never",
         mechanism=declared.mechanism if declared else None,
         sees_all_devices=container.sees_all_devices if container else sees_all_devices(_host_config(declared)),
@@ -241,7 +279,47 @@ def _service(parts: Parts) -> Service:
         not_carried=declared.not_carried if declared else (),
         loading=None if parts.loading is None or parts.loading.phase == "ready" else parts.loading,
         shares_name=parts.shares_name,
+        is_saved=saved is not None,
+        is_unknown=container is None and not around.is_engine_known,
     )
+
+
+def _contradiction(
+    declared: ComposeService | None, container: Container | None, requested: tuple[str, ...] | None, world: int | None
+) -> Contradiction | None:
+    """What is said twice and differently of its GPUs: by its container, else by its file. It works on `world` GPUs."""
+    if container is None or LABEL_GPUS in container.labels:
+        if declared is None or declared.contradiction is not None:
+            return declared.contradiction if declared else None
+        few = too_few_visible(_variable(declared, "CUDA_VISIBLE_DEVICES"), world)
+        return None if few is None else Contradiction("hidden", few)
+    asking = [one for one in container.device_requests if one.asks_for_gpus]
+    if len(asking) > 1 and not all(one.driver == "cdi" for one in asking):
+        named = (",".join(one.device_ids) or ("all" if one.count == -1 else f"{one.count} of them") for one in asking)
+        text = f"it has {len(asking)} requests for GPUs ({' and '.join(named)}); the last one counts"
+        return Contradiction("several-requests", clean(text, 300))
+    if asks_in_vain(container):
+        asked = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES")
+        text = f"NVIDIA_VISIBLE_DEVICES={asked} does nothing with the runtime {container.runtime or 'runc'}"
+        return Contradiction("ignored", text)
+    if not requested:
+        return None
+    visible = container.gpu_environment.get("CUDA_VISIBLE_DEVICES")
+    fault = cuda_fault(visible, len(requested), requested) or too_few_visible(visible, world)
+    return None if fault is None else Contradiction("hidden", fault)
+
+
+def _variable(declared: ComposeService, name: str) -> str | None:
+    lines = (str(line).partition("=") for line in declared.body.get("Env") or ())
+    return next((value for key, _, value in lines if key == name), None)
+
+
+def is_wanted(declared: ComposeService | None, container: Container | None) -> bool:
+    """Whether a service is to run that nobody enabled or disabled here: one of a Compose file is, whether it runs or
+    not; of a container alone only what it does is known."""
+    if declared is not None:
+        return declared.replicas > 0 or (container is not None and container.lives)
+    return container is not None and container.lives
 
 
 def _host_config(declared: ComposeService | None) -> Mapping[str, Any]:
@@ -351,14 +429,18 @@ def wanted_places(services: Sequence[Service], path_aliases: Mapping[str, str]) 
     return frozenset(place for place in places if place.paths)
 
 
-def declared_gpus(declared: ComposeService | None, gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    """The GPUs that a Compose file names; one that is gone keeps the name it was written with."""
+def declared_gpus(declared: ComposeService | None, visible_gpus: str | None, gpus: Sequence[Gpu]) -> tuple[str, ...]:
+    """The GPUs that a Compose file names, or else the variable that the runtime reads, where that counts; one that is
+    gone keeps the name it was written with."""
     if declared is None:
         return ()
     whole = [gpu.uuid for gpu in gpus if gpu.assignable]
-    if "all" in declared.gpus or declared.gpu_count == -1:
+    names = declared.gpus
+    if visible_gpus is not None and not names and declared.gpu_count is None:
+        names = tuple(name for name in visible_gpus.split(",") if name not in ("", "none", "void"))
+    if "all" in names or declared.gpu_count == -1:
         return tuple(whole)
     if declared.gpu_count is not None:
         return tuple(whole[: declared.gpu_count])
-    found = [(find_gpu(gpus, name), name) for name in declared.gpus]
+    found = [(find_gpu(gpus, name), name) for name in names]
     return tuple(gpu.uuid if gpu else name for gpu, name in found)

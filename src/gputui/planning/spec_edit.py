@@ -29,15 +29,21 @@ from gputui.planning.argument_edit import with_argument
 def with_gpus(spec: ContainerSpec, view: ContainerView, *, revision: int, operator: str) -> ContainerSpec:
     """The spec of a container that gets the GPUs of `view`.
 
-    One device request replaces the old requests for GPUs and keeps the first one's capabilities and options; requests
+    One device request replaces the old requests for GPUs and keeps the last one's capabilities and options; requests
     for other devices stay. The variables say the same as the request: the daemon appends NVIDIA_VISIBLE_DEVICES, and a
     process sees the last one. Where the runtime nvidia reads that variable instead, there is no request, and what the
     old one asked of the driver is said by NVIDIA_DRIVER_CAPABILITIES.
     """
     body = copy.deepcopy(dict(spec.body))
+    marks = {LABEL_REVISION: str(revision), LABEL_OPERATOR: operator}
+    if view.as_written:
+        return ContainerSpec(
+            name=spec.name, body={**body, "Labels": {**(body.get("Labels") or {}), **marks}}, networks=spec.networks
+        )
     host = body.setdefault("HostConfig", {})
     requests = list(host.get("DeviceRequests") or [])
-    old: dict[str, Any] = next((one for one in requests if _asks_for_gpus(one)), {})
+    # Of several the daemon's hook heeds the last one.
+    old: dict[str, Any] = next((one for one in reversed(requests) if _asks_for_gpus(one)), {})
     others = [one for one in requests if not _asks_for_gpus(one)]
     variables = {
         "NVIDIA_VISIBLE_DEVICES": view.nvidia_visible_devices,
@@ -68,8 +74,7 @@ def with_gpus(spec: ContainerSpec, view: ContainerView, *, revision: int, operat
         **(body.get("Labels") or {}),
         LABEL_GPUS: ",".join(view.gpus),
         LABEL_ORDER: view.cuda_visible_devices or "",
-        LABEL_REVISION: str(revision),
-        LABEL_OPERATOR: operator,
+        **marks,
     }
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
 
@@ -110,6 +115,16 @@ def with_edits(
         command = words[len(entrypoint) :]
         labels[LABEL_EDITS] = edits_mark(edits)
     body |= {"Env": environment, "Cmd": command, "Labels": labels}
+    return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
+
+
+def with_file_budget(spec: ContainerSpec, file: ContainerSpec, budget_env: str) -> ContainerSpec:
+    """The spec of a container that somebody else made with a budget of ours: what its variable was before, is what the
+    file says."""
+    body = dict(spec.body)
+    says = dict(str(line).partition("=")[::2] for line in file.body.get("Env") or ())
+    original = Original(command=body.get("Cmd"), variables={budget_env: says.get(budget_env)})
+    body["Labels"] = {**(body.get("Labels") or {}), LABEL_ORIGINAL: original.label()}
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
 
 

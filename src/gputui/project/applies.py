@@ -11,8 +11,10 @@ from typing import Literal
 from gputui.domain.errors import Conflict, UsageError
 from gputui.domain.event import WATCH_TEXT, ApplyEvent, ApplyRecord, EventKind, Progress, Result
 from gputui.domain.moments import moment
+from gputui.domain.outside import mapping, sequence, whole_number
 from gputui.domain.plan import Step
 from gputui.domain.service import ServiceKey
+from gputui.domain.text import clean
 from gputui.domain.transaction import Transaction
 from gputui.project.clock import now, seconds_since
 from gputui.project.database import Database
@@ -22,7 +24,9 @@ STARTING_S = 15.0
 
 JournalState = Literal["started", "done", "undone"]
 
-_COLUMNS = "id, revision, operator, reason, started_at, ended_at, result, services, message, pid, pid_start, missing"
+_COLUMNS = (
+    "id, revision, operator, reason, started_at, ended_at, result, services, message, pid, pid_start, missing, failures"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class Applies:
         services: Mapping[str, str],
         message: str,
         missing: Mapping[str, Sequence[str]] | None = None,
+        failures: Mapping[str, str] | None = None,
     ) -> None:
         """Write down how it ended, with the event that tells so, for whoever reads the end reads no further. What it
         was to do, which may hold secrets, is not kept once all is well."""
@@ -120,9 +125,18 @@ class Applies:
             told = NewEvent("result", "done" if result == "done" else "failed", message or result)
             _add_event(connection, apply_id, told)
             connection.execute(
-                "UPDATE applies SET ended_at = ?, result = ?, services = ?, message = ?, missing = ?,"
+                "UPDATE applies SET ended_at = ?, result = ?, services = ?, message = ?, missing = ?, failures = ?,"
                 " body = CASE WHEN ? = 'failed' THEN body ELSE '' END WHERE id = ?",
-                (now(), result, json.dumps(dict(services)), message, json.dumps(missing or {}), result, apply_id),
+                (
+                    now(),
+                    result,
+                    json.dumps(dict(services)),
+                    message,
+                    json.dumps(missing or {}),
+                    json.dumps(dict(failures or {})),
+                    result,
+                    apply_id,
+                ),
             )
 
     def record(self, apply_id: int) -> ApplyRecord:
@@ -270,12 +284,27 @@ def _add_event(connection: sqlite3.Connection, apply_id: int, event: NewEvent) -
 
 
 def _record(row: tuple[object, ...]) -> ApplyRecord:
-    (number, revision, operator, reason, started, ended, result, services, message, pid, pid_start, missing) = row
+    (
+        number,
+        revision,
+        operator,
+        reason,
+        started,
+        ended,
+        result,
+        services,
+        message,
+        pid,
+        pid_start,
+        missing,
+        failures,
+    ) = row
     if pid is None:
         # Between the record and its process there is a moment; nobody may take it for cut off.
         alive = result == "running" and seconds_since(str(started)) < STARTING_S
     else:
-        alive = pid_start is not None and _start_time(int(str(pid))) == pid_start
+        process = whole_number(pid, least=1)
+        alive = pid_start is not None and process is not None and _start_time(process) == pid_start
     results: dict[str, Result] = {
         "running": "running",
         "done": "done",
@@ -283,18 +312,27 @@ def _record(row: tuple[object, ...]) -> ApplyRecord:
         "failed": "failed",
     }
     return ApplyRecord(
-        id=int(str(number)),
-        revision=int(str(revision)),
+        id=whole_number(number) or 0,
+        revision=whole_number(revision) or 0,
         operator=str(operator),
         reason=str(reason),
         started_at=str(started),
         ended_at=str(ended) if ended else None,
-        result=results[str(result)],
-        services=json.loads(str(services)),
+        result=results.get(str(result), "failed"),
+        services={str(name): str(outcome) for name, outcome in _mapping(services).items()},
         message=str(message),
         alive=alive,
-        missing={name: tuple(gpus) for name, gpus in json.loads(str(missing)).items()},
+        missing={str(name): tuple(str(gpu) for gpu in sequence(gpus)) for name, gpus in _mapping(missing).items()},
+        failures={str(name): clean(str(text), 1000) for name, text in _mapping(failures).items()},
     )
+
+
+def _mapping(text: object) -> Mapping[str, object]:
+    """What was written down as JSON; what somebody else wrote there is passed over."""
+    try:
+        return mapping(json.loads(str(text)))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _start_time(pid: int) -> int | None:
@@ -302,4 +340,4 @@ def _start_time(pid: int) -> int | None:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
-    return None if stat[0] == "Z" else int(stat[19])
+    return None if len(stat) < 20 or stat[0] == "Z" else whole_number(stat[19])

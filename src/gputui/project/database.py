@@ -46,6 +46,7 @@ _MIGRATIONS = (
     "ALTER TABLE applies ADD COLUMN missing TEXT NOT NULL DEFAULT '{}';",
     "ALTER TABLE applies ADD COLUMN cancelled_by TEXT NOT NULL DEFAULT '';",
     "ALTER TABLE kept_logs ADD COLUMN full_name TEXT;",
+    "ALTER TABLE applies ADD COLUMN failures TEXT NOT NULL DEFAULT '{}';",
 )
 """Each brings the schema one version further; the version is SQLite's user_version."""
 

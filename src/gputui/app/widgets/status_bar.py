@@ -69,7 +69,8 @@ def _engine(snapshot: Snapshot) -> list[Part]:
     if snapshot.engine.pending:
         parts.append(("connecting", "dim"))
     elif info is None:
-        parts.append(("no engine", "$error"))
+        was_there = any(one.container and one.container.is_last_seen for one in snapshot.services)
+        parts.append(("engine unreachable" if was_there else "no engine", "$error"))
     elif snapshot.mechanism is None:
         parts.append((f"{info.name} {info.version} cannot give GPUs: gputui doctor", "$error"))
     else:

@@ -11,7 +11,9 @@ from gputui.planning.findings.about import about
 def missing_gpus(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
     """A GPU in saved state or in a file that is not on this host, or cannot be given as a whole."""
     by_uuid = {gpu.uuid: gpu for gpu in gpus}
-    found = []
+    found: list[Finding] = []
+    if not gpus:  # the driver tells nothing: what is there is not known
+        return found
     for service in services:
         for uuid in service.assigned if service.enabled else ():
             gpu = by_uuid.get(uuid)

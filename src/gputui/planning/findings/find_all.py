@@ -1,6 +1,6 @@
 """All findings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gputui.domain.capabilities import NOTHING_KNOWN, HostAccess
 from gputui.domain.container import Container
@@ -10,6 +10,7 @@ from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.memory import GpuMemory
 from gputui.domain.service import Service
 from gputui.planning.findings.assigned_gpus import drifted, lost_gpus, missing_gpus, not_applied, without_gpu
+from gputui.planning.findings.ended import ended, launch_failed
 from gputui.planning.findings.fallback import fell_back, gone_at_start
 from gputui.planning.findings.health import unwell
 from gputui.planning.findings.launch import launches
@@ -29,9 +30,11 @@ def find_all(
     last: ApplyRecord | None = None,
     reason: str = "",
     access: HostAccess = NOTHING_KNOWN,
+    failures: Mapping[str, str] | None = None,
 ) -> tuple[Finding, ...]:
     """All findings, the gravest first. `containers` are all that the engine has, those without GPUs too; `last` is the
-    last apply, `reason` that of the saved revision, `access` how GPUs can reach containers."""
+    last apply, `reason` that of the saved revision, `access` how GPUs can reach containers, `failures` why services
+    failed in the last apply that was about them."""
     found = [
         *missing_gpus(services, gpus),
         *cannot_be_given([one for one in services if to_be_made(one)], gpus, access),
@@ -53,6 +56,8 @@ def find_all(
         *unwell(readings),
         *gone_at_start(services, gpus, last),
         *fell_back(services, reason),
+        *ended(services),
+        *launch_failed(services, failures or {}),
         *without_gpu(services),
     ]
     return tuple(sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.service or "")))

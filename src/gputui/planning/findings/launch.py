@@ -31,8 +31,11 @@ def contradictory(service: Service) -> list[Finding]:
     text = f"{service.name}: {service.contradiction.text}"
     if service.contradiction.kind == "several-requests":
         return [about(service, "several-requests", "warning", text, "keep one request, with !override in a later file")]
-    # What the request overrides does no harm; what hides GPUs from the program does.
-    severity: Severity = "error" if service.contradiction.kind == "hidden" else "warning"
+    if service.contradiction.kind == "ignored":
+        fix = "give it GPUs with --gpus, or run it with --runtime nvidia"
+        return [about(service, "visible-devices", "warning", text, fix)]
+    # What the request overrides does no harm; what hides GPUs from a program that is to be made does.
+    severity: Severity = "error" if service.contradiction.kind == "hidden" and service.container is None else "warning"
     return [about(service, "visible-devices", severity, text, "take the variable away: the request alone decides")]
 
 

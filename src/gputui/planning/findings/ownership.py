@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gputui.domain import compose_labels
 from gputui.domain.container import Container
 from gputui.domain.finding import DIFFERS, Finding, Severity
 from gputui.domain.plan import Step
@@ -101,7 +102,11 @@ def _shares(other: Container, container: Container) -> bool:
 
 def _would_lose(service: Service, other: Container) -> Finding:
     text = f"{other.name} shares namespaces or volumes with {service.name} and would lose them"
-    fix = f"adopt {other.name}, or recreate it afterwards (--force)"
+    compose = other.labels.get(compose_labels.SERVICE)
+    again = (
+        f"`docker compose up -d --no-deps {compose}`" if compose else f"`docker rm -f {other.name}` and `docker run …`"
+    )
+    fix = f"with --force it is cut off until {again} makes it anew afterwards"
     return about(service, "shared-namespace", "error", text, fix)
 
 

@@ -1,0 +1,56 @@
+"""Whether what an apply stops could be started again, and what else stands on it."""
+
+from collections.abc import Sequence
+
+from gputui.domain.container import Container
+from gputui.domain.finding import Finding
+from gputui.domain.plan import Step
+from gputui.domain.service import Service
+from gputui.planning.findings.about import about
+
+CANNOT_START_AGAIN = "cannot-start-again"
+
+
+def cannot_start_again(step: Step, missing: Sequence[str]) -> Finding:
+    """A container that would be stopped, and could not be started again as it is."""
+    return Finding(
+        code=CANNOT_START_AGAIN,
+        severity="refusal",
+        text=f"{step.name} runs, but could not be started again as it is: {'; '.join(missing)}",
+        fix="put that back first, or make the container anew by hand; until then it is left alone",
+        service=step.name,
+    )
+
+
+def held_still(services: Sequence[Service], steps: Sequence[Step]) -> list[Finding]:
+    """Paused containers that are made anew: what is new is not paused."""
+    recreated = {step.service for step in steps if step.action == "recreate"}
+    return [
+        about(
+            service,
+            "paused",
+            "warning",
+            f"{service.name} is paused; its new container will run, not paused",
+            "pause it again afterwards, or leave it where it is; a rollback leaves it paused",
+        )
+        for service in services
+        if service.key in recreated and service.state == "paused"
+    ]
+
+
+def linked_from(services: Sequence[Service], steps: Sequence[Step], containers: Sequence[Container]) -> list[Finding]:
+    """Containers that are linked (`--link`) to one that is made anew. On the default network the engine keeps a link by
+    the container, so that it cannot follow."""
+    recreated = {step.service for step in steps if step.action == "recreate"}
+    found = []
+    for service in services:
+        container = service.container
+        if service.key not in recreated or container is None:
+            continue
+        links = [(one.name, alias) for one in containers for name, alias in one.links if name == container.name]
+        if links:
+            names = ", ".join(f"{name} (as {alias})" for name, alias in links)
+            text = f"{names} is linked to {service.name}, and loses that link: its container is replaced"
+            fix = "give both a network of their own instead, on which names are looked up"
+            found.append(about(service, "linked-from", "warning", text, fix))
+    return found

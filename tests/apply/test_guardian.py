@@ -87,7 +87,7 @@ class HeardEngine(SimulatedEngine):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guardian, "LOOK_S", 0.001)
-    monkeypatch.setattr(guardian, "GUARD_S", 0.05)
+    monkeypatch.setattr(guardian, "GUARD_S", 0.2)
     monkeypatch.setattr(guardian, "REPLACED_S", 0.02)
     monkeypatch.setattr(guardian, "STOP_GRACE_S", -10.0)
 

@@ -122,9 +122,12 @@ def test_what_cannot_be_told_is_unknown_and_not_one(words: tuple[str, ...]) -> N
     assert "--tensor-parallel-size" in found.unread
 
 
-def test_the_environment_says_it_where_the_command_does_not() -> None:
-    assert vllm("serve.sh", TENSOR_PARALLEL="4", GPU_MEMORY_UTIL="0.8").tensor == 4
-    assert vllm("serve.sh", "-tp", "2", TENSOR_PARALLEL="4").tensor == 2
+def test_variables_that_the_program_does_not_read_say_nothing() -> None:
+    assert vllm("vllm", "serve", "m", TENSOR_PARALLEL="4").tensor == 1
+
+
+def test_of_a_script_of_ones_own_nothing_can_be_told() -> None:
+    assert vllm("serve.sh", "-tp", "2", TENSOR_PARALLEL="4").world is None
 
 
 def test_of_an_option_given_twice_the_last_one_counts() -> None:

@@ -9,8 +9,8 @@ from gputui.domain.outside import mapping, sequence, whole_number
 from gputui.domain.text import SECRET, clean, mask_command, mask_script
 
 _SETTINGS = re.compile(
-    r"^(LLAMA_ARG_\w+|VLLM_\w+|SGLANG_\w+|SGL_\w+|TLLM_\w+|HF_HOME|HF_HUB_CACHE|HUGGINGFACE_HUB_CACHE|TRANSFORMERS_CACHE"
-    r"|MODEL|MODEL_ID|MODEL_NAME|MODEL_PATH|MODELS?_DIR|NUM_SHARD|SHARDED|QUANTIZE|DTYPE|PORT|CUDA_MEMORY_FRACTION"
+    r"^(LLAMA_ARG_\w+|OLLAMA_\w+|VLLM_\w+|SGLANG_\w+|SGL_\w+|TLLM_\w+|HF_HOME|HF_HUB_CACHE|HUGGINGFACE_HUB_CACHE|TRANSFORMERS_CACHE"
+    r"|MODEL|MODEL_ID|MODEL_NAME|MODEL_PATH|MODELS?_DIR|NUM_SHARD|SHARDED|QUANTIZE|QUANTIZATION|DTYPE|PORT|CUDA_MEMORY_FRACTION"
     r"|MAX_\w+|TENSOR_PARALLEL(_SIZE)?|PIPELINE_PARALLEL(_SIZE)?|DATA_PARALLEL(_SIZE)?|TP(_SIZE)?|PP(_SIZE)?"
     r"|GPU_MEMORY_UTIL(IZATION)?|VRAM_BUDGET_GB|KV_CACHE_DTYPE|WORLD_SIZE|NPROC_PER_NODE)$"
 )
@@ -39,12 +39,14 @@ class Launch:
     """What decides how much memory a service takes and how it behaves while it starts.
 
     `words` are entrypoint and command, with secrets masked; `settings` are the variables named above.
-    `start_period_s` is None where there is no healthcheck of the container's own; `health_allows_s` is how long it may
-    be unhealthy before it counts as such. `ports` are those published on the host.
+    `others` stands for the variables that are none of them, so that services of one image which differ by another one
+    are told apart. `start_period_s` is None where there is no healthcheck of the container's own; `health_allows_s` is
+    how long it may be unhealthy before it counts as such. `ports` are those published on the host.
     """
 
     words: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+    others: str = ""
     mounts: tuple[Mount, ...] = ()
     working_directory: str = ""
     shm_mib: int | None = None
@@ -76,6 +78,7 @@ def launch_of(config: Mapping[str, Any], host: Mapping[str, Any], mounts: tuple[
     return Launch(
         words=_shown(words[:WORDS]),
         settings=tuple(sorted(allowed.items())),
+        others=_mark_of_others(pairs),
         mounts=_mounts(host) if mounts is None else mounts,
         working_directory=clean(str(config.get("WorkingDir") or ""), 300),
         shm_mib=shm // 2**20 if shm else DEFAULT_SHM_MIB,
@@ -84,6 +87,27 @@ def launch_of(config: Mapping[str, Any], host: Mapping[str, Any], mounts: tuple[
         health_allows_s=allows,
         ports=_ports(host),
     )
+
+
+_OF_THE_IMAGE = re.compile(
+    r"^(\w*PATH|HOME|HOSTNAME|USER|PWD|SHLVL|TERM|TZ|LANG|LC_\w+|CUDA_\w+|NV_\w+|NVIDIA_\w+|NCCL_\w+|PYTHON\w*|PIP_\w+"
+    r"|UV_\w+|DEBIAN_\w+|VIRTUAL_ENV|GPG_KEY|VLLM_USAGE_SOURCE)$"
+)
+"""Variables that images set, or that say nothing of what a program loads."""
+
+
+def _mark_of_others(pairs: Mapping[str, str]) -> str:
+    """A digest of the variables that planning does not know, but for secrets and those of the image or its GPUs."""
+    kept = [
+        f"{name}={value}"
+        for name, value in sorted(pairs.items())
+        if not _SETTINGS.match(name) and not _OF_THE_IMAGE.match(name) and not SECRET.search(name)
+    ]
+    if not kept:
+        return ""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
+
+    return hashlib.sha256("\x00".join(kept).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def variables_in(lines: object) -> dict[str, str]:

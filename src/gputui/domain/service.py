@@ -64,7 +64,8 @@ class Requirement:
     """Memory on each of its GPUs: `minimum_mib` to run at all, `claim_mib` once running.
 
     The claim holds for GPUs of `gpu_total_mib`; on others it follows from `rule`, where the service fills a fraction.
-    `split` are the parts of the whole that its GPUs get, in their order, where they are not equal.
+    `split` are the parts of the whole that its GPUs get, in their order, where they are not equal. `not_counted` is
+    what it takes beside, in words.
     """
 
     minimum_mib: int | None = None
@@ -73,6 +74,7 @@ class Requirement:
     rule: ClaimRule | None = None
     gpu_total_mib: int | None = None
     split: tuple[float, ...] = ()
+    not_counted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gputui.domain.launch import script_place
@@ -21,10 +21,12 @@ SHORTEST_BEGINNING = 8
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """The words of the program that serves; `opaque` where a shell decides what it is called with."""
+    """The words of the program that serves; `opaque` where a script decides what it is called with. Those of a script
+    (`from_shell`) were parted by a shell."""
 
     words: tuple[str, ...]
     opaque: bool = False
+    from_shell: bool = False
 
 
 def command_line(words: Sequence[str], environment: Mapping[str, str]) -> CommandLine:
@@ -34,7 +36,27 @@ def command_line(words: Sequence[str], environment: Mapping[str, str]) -> Comman
     script the last one with an option counts: it is the server, the ones before prepare.
     """
     place = script_place(words)
-    return CommandLine(tuple(words)) if place is None else _from_script(words[place], environment)
+    if place is not None:
+        return _from_script(words[place], environment)
+    return CommandLine(tuple(words), opaque=is_own_script(words))
+
+
+_WRAPPERS = ("exec", "env", "tini", "dumb-init", "--", "-g", "-s", "uv", "run")
+_ENTRIES = re.compile(r"(?:nvidia_entrypoint|tgi-entrypoint|docker-entrypoint)\.sh$")
+"""Scripts of images that carry out the words that follow them."""
+
+
+def is_own_script(words: Sequence[str]) -> bool:
+    """Whether a shell script of somebody's own is run, which may call the server with anything."""
+    left = list(words)
+    while left and (left[0] in _WRAPPERS or _ENTRIES.search(left[0])):
+        del left[0]
+    if not left or left[0].startswith("-"):
+        return False
+    if left[0].rsplit("/", 1)[-1] in ("sh", "bash", "dash", "ash", "zsh"):
+        return len(left) > 1
+    # What follows such a script and is a program itself is what it carries out.
+    return left[0].endswith(".sh") and not any(_SERVER.search(word) for word in left[1:3])
 
 
 def _from_script(script: str, environment: Mapping[str, str]) -> CommandLine:
@@ -57,11 +79,11 @@ def _from_script(script: str, environment: Mapping[str, str]) -> CommandLine:
         lexer.commenters = ""
         tokens = list(lexer)
     except ValueError:
-        return CommandLine((), opaque=True)
+        return CommandLine((), opaque=True, from_shell=True)
     chosen = _server(_commands(tokens))
     if chosen[:1] == ["exec"]:
         chosen = chosen[1:]
-    return CommandLine(tuple(chosen), opaque or missing)
+    return CommandLine(tuple(chosen), opaque or missing or is_own_script(chosen), from_shell=True)
 
 
 def _commands(tokens: Sequence[str]) -> list[list[str]]:
@@ -87,12 +109,14 @@ def _server(commands: Sequence[list[str]]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Values of options by their first name. `unread` are options whose value cannot be told."""
+    """Values of options by their first name. `unread` are options whose value cannot be told, `joined` those that make
+    one item of a list with their value, which no program takes, with that item."""
 
     values: Mapping[str, str]
     switches: frozenset[str]
     unread: frozenset[str]
     opaque: bool
+    joined: tuple[tuple[str, str], ...] = ()
 
     def known(self, name: str) -> bool:
         """Whether it can be told if this option is given, and with which value."""
@@ -112,8 +136,10 @@ def read_options(
     environment: Mapping[str, str],
     aliases: Mapping[str, Sequence[str]],
     variables: Mapping[str, Sequence[str]],
+    repeated: Collection[str] = (),
 ) -> Options:
-    """The options that `aliases` names: first name → all its spellings (with `_` and `-` the same).
+    """The options that `aliases` names: first name → all its spellings (with `_` and `-` the same). Values of those
+    that may be `repeated` are joined by commas.
 
     `variables` are the environment variables that set the same; the command line wins, and of an option that is given
     twice the last one, as argparse has it.
@@ -122,6 +148,7 @@ def read_options(
     values: dict[str, str] = {}
     switches: set[str] = set()
     unread: set[str] = set()
+    joined: list[tuple[str, str]] = []
     words = line.words
     place = 0
     while place < len(words):
@@ -129,6 +156,9 @@ def read_options(
         place += 1
         spelled, sign, inline = word.partition("=")
         name = _named(spelled, by_spelling) if word.startswith("-") else None
+        if not line.from_shell and (own := _joined(word, by_spelling)) is not None:
+            joined.append((own, word[:80]))
+            continue
         if name is None:
             continue
         following = words[place] if place < len(words) else None
@@ -139,20 +169,32 @@ def read_options(
         else:
             value = None
         switches.discard(name)
-        values.pop(name, None)
+        before = values.pop(name, None)
         unread.discard(name)
         if value is None:
             switches.add(name)
         elif "$" in value:
             unread.add(name)
         else:
-            values[name] = value.strip("\"'")
+            value = value.strip("\"'")
+            values[name] = f"{before},{value}" if before is not None and name in repeated else value
     for name, names in variables.items():
         if name not in values and name not in switches and name not in unread:
             found = next((environment[one] for one in names if environment.get(one)), None)
             if found is not None:
                 values[name] = found
-    return Options(values, frozenset(switches), frozenset(unread), line.opaque)
+    return Options(values, frozenset(switches), frozenset(unread), line.opaque, tuple(joined))
+
+
+_JOINED = re.compile(r"(--?[A-Za-z][\w.-]*)\s+\S")
+
+
+def _joined(word: str, by_spelling: Mapping[str, str]) -> str | None:
+    """The option that an item such as `--max-model-len 8192` begins with."""
+    match = _JOINED.match(word)
+    if match is None:
+        return None
+    return match[1] if match[1].startswith("--") or _plain(match[1]) in by_spelling else None
 
 
 def _named(spelled: str, by_spelling: Mapping[str, str]) -> str | None:

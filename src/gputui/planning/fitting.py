@@ -4,12 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gputui.domain.gpu import Reading
+from gputui.domain.model import Architecture
 from gputui.domain.service import Edit, Service
+from gputui.domain.serving import Serving
 from gputui.domain.units import gib
 from gputui.planning.backends.backend import Question
 from gputui.planning.backends.registry import named
+from gputui.planning.context_length import model_context
 from gputui.planning.memory import usable_mib
 from gputui.planning.model_memory import CONTEXT_MIB
+from gputui.planning.widths import group_fault
 
 SMALLEST_FRACTION = 0.05
 LARGEST_FRACTION = 0.92
@@ -95,9 +99,9 @@ def longest_context(service: Service, total_mib: int, limit_mib: int) -> int | N
     cannot be told."""
     backend = named(service.backend)
     model = service.files.architecture if service.files else None
-    lengths = [one for one in (service.serving.context, model.context if model else None) if one]
-    longest = min(lengths, default=None)
-    if not backend.context_flag or longest is None or model is None:
+    whole = model_context(model, service.serving, keeps_original=service.backend == "sglang")
+    longest = min((one for one in (service.serving.context, whole) if one), default=None)
+    if not backend.context_flag or longest is None or model is None or service.serving.context_fits:
         return None
 
     def needs(tokens: int) -> int | None:
@@ -126,16 +130,23 @@ def _minimum(service: Service, total_mib: int, *, context: int | None = None, te
         serving = replace(serving, context=context)
     gpus = max(1, len(service.assigned))
     if tensor is not None:
-        world = tensor * (serving.pipeline or 1) * (serving.data or 1)
-        serving, gpus = replace(serving, tensor=tensor, world=world), world
+        world = _world(serving, tensor)
+        split = serving.expert_split and serving.expert_split // (serving.tensor or 1) * tensor
+        serving, gpus = replace(serving, tensor=tensor, world=world, expert_split=split), world
     question = Question(files=service.files, serving=serving, gpus=gpus, total_mib=total_mib)
     return named(service.backend).minimum_mib(question)
+
+
+def _world(serving: Serving, tensor: int) -> int:
+    """GPUs in all, with another tensor-parallel size."""
+    return tensor * (serving.pipeline or 1) * (serving.data or 1)
 
 
 def smallest_tensor_size(
     service: Service, readings: Sequence[Reading], free_by_uuid: Mapping[str, int | None]
 ) -> tuple[int, tuple[str, ...]] | None:
-    """The smallest tensor-parallel size that fits, and the labels of equal GPUs with room for it."""
+    """The smallest tensor-parallel size that the model allows and that fits, and the labels of equal GPUs with room for
+    it."""
     model = service.files.architecture if service.files else None
     if model is None or not named(service.backend).tensor_flag or not model.heads:
         return None
@@ -144,17 +155,32 @@ def smallest_tensor_size(
         if one.gpu.assignable and one.gpu.mig_index is None and one.state == "ok":
             kinds.setdefault((one.gpu.name, one.gpu.memory_total_mib), []).append(one)
     for tensor in (2, 4, 8, 16):
-        if model.heads % tensor or tensor <= (service.serving.tensor or 1):
+        serving = replace(service.serving, tensor=tensor)
+        if tensor <= (service.serving.tensor or 1) or not _divides(model, serving, service.backend):
             continue
+        world = _world(serving, tensor)
         for alike in kinds.values():
             total = usable_mib(alike[0])
             need = _minimum(service, total, tensor=tensor) if total else None
             if total is None or need is None or need > LARGEST_FRACTION * total:
                 continue
             roomy = [one.gpu.label for one in alike if (free_by_uuid.get(one.gpu.uuid) or 0) >= need]
-            if len(roomy) >= tensor:
-                return tensor, tuple(roomy[:tensor])
+            if len(roomy) >= world:
+                return tensor, tuple(roomy[:world])
     return None
+
+
+def _divides(model: Architecture, serving: Serving, backend: str) -> bool:
+    """Whether heads and quantised widths can be cut in these parts."""
+    tensor, kv = serving.tensor or 1, model.kv_heads or 1
+    if model.heads and model.heads % tensor:
+        return False
+    if not model.kv_lora_rank and kv % tensor and tensor % kv:
+        return False
+    whole = serving.language_only or serving.vision_whole or not model.vision_heads
+    if not whole and model.vision_heads and model.vision_heads % tensor:
+        return False
+    return group_fault(model, serving, backend) is None
 
 
 def _more_gpus(service: Service, readings: Sequence[Reading], free_by_uuid: Mapping[str, int | None]) -> Fit | None:
@@ -164,7 +190,7 @@ def _more_gpus(service: Service, readings: Sequence[Reading], free_by_uuid: Mapp
     tensor, labels = found
     flag = named(service.backend).tensor_flag
     edit = _edit(flag, str(tensor), f"the smallest size with which it fits on GPUs {','.join(labels)}")
-    return Fit(f"{_shown([edit])} on {tensor} GPUs would fit, as on {','.join(labels)}", (edit,))
+    return Fit(f"{_shown([edit])} on {len(labels)} GPUs would fit, as on {','.join(labels)}", (edit,))
 
 
 def _edit(flag: str, value: str, reason: str) -> Edit:

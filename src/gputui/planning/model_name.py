@@ -34,11 +34,27 @@ def model_of(words: Sequence[str], environment: Mapping[str, str]) -> str | None
 
 
 def _value(words: Sequence[str], options: Sequence[str]) -> str | None:
+    module = _module_place(words)
     for place, word in enumerate(words):
         name, _, value = word.partition("=")
-        is_module = name == "-m" and place > 0 and "python" in words[place - 1]
-        if name in options and not is_module:
+        if name in options and place != module:
             return value or (words[place + 1] if place + 1 < len(words) else None)
+    return None
+
+
+_PYTHON = re.compile(r"(^|/)python[\d.]*$")
+
+
+def _module_place(words: Sequence[str]) -> int | None:
+    """Where Python's own `-m`, before any script, names a module."""
+    python = next((place for place, word in enumerate(words[:12]) if _PYTHON.search(word)), None)
+    if python is None:
+        return None
+    place = python + 1
+    while place < len(words) and words[place].startswith("-"):
+        if words[place] == "-m":
+            return place
+        place += 2 if words[place] in ("-X", "-W") else 1
     return None
 
 
@@ -48,6 +64,10 @@ def _served(words: Sequence[str]) -> str | None:
         following = words[place + 1 :]
         if word not in ("serve", "trtllm-serve") or following[0] == "serve":
             continue
+        if following[0] in ("api_server", "api_server_old"):  # lmdeploy serve api_server MODEL
+            following = following[1:]
+            if not following:
+                continue
         if not following[0].startswith("-"):
             return following[0]
         pairs = pairwise(following)

@@ -21,13 +21,13 @@ NOTABLE_PART = 0.01
 
 @lru_cache(maxsize=4096)
 def digest(launch: Launch) -> str:
-    """What stands for the arguments of a launch; settings by environment are arguments too."""
+    """What stands for the arguments of a launch; variables are arguments too."""
     import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
 
     mounts = (f"{mount.source}:{mount.target}" for mount in launch.mounts)
     settings = (f"{name}={value}" for name, value in launch.settings)
     text = "\x00".join((*launch.words, "", *settings, "", *mounts))
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32] + launch.others
 
 
 def peak_key(image: str, launch: Launch, gpus: int, total_mib: int | None) -> PeakKey | None:

@@ -7,7 +7,7 @@ from gputui.domain.model import ModelFiles
 from gputui.domain.service import ClaimRule, Requirement, RequirementSource
 from gputui.domain.serving import Serving
 from gputui.planning.backends.backend import Backend, Question
-from gputui.planning.model_memory import thumb_mib
+from gputui.planning.model_memory import kv_bits, thumb_mib
 from gputui.planning.model_name import weights_by_name
 
 NEARLY = 0.9
@@ -16,15 +16,16 @@ NEARLY = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What is known of a service's need: the GPUs that it has (`gpu_total_mib` each, of which `total_mib` can be used),
-    its model's files and name, a declared figure, what it holds at present, and the peak that was remembered of it once
-    it had loaded; all per GPU, in MiB."""
+    """What is known of a service's need: the GPUs that it has (`gpu_total_mib` each, of which `total_mib` can be used;
+    `totals_mib` is that of each), its model's files and name, a declared figure, what it holds at present, and the peak
+    that was remembered of it once it had loaded; all per GPU, in MiB."""
 
     backend: Backend
     serving: Serving
     gpus: int
     total_mib: int | None
     gpu_total_mib: int | None = None
+    totals_mib: tuple[int, ...] = ()
     files: ModelFiles | None = None
     declared_mib: int | None = None
     model: str | None = None
@@ -53,7 +54,8 @@ def requirement(known: Evidence) -> Requirement:
     claim = claim_by(rule, known.total_mib, known.total_mib) if rule else minimum
     if rule is None and claims is not None and not how.fraction_known:
         claim = None  # how much it fills cannot be told
-    split = how.split if len(how.split) == known.gpus else ()
+    split = _parts(known) if source in ("weights", "rule of thumb") else ()
+    split = split or (how.split if len(how.split) == known.gpus else ())
     seen = _seen(known, rule, claim)
     if seen is not None:
         return Requirement(
@@ -64,6 +66,10 @@ def requirement(known: Evidence) -> Requirement:
             gpu_total_mib=known.gpu_total_mib,
             split=split,
         )
+    not_counted = how.beside
+    if known.files is not None and known.files.architecture is not None and known.files.architecture.sees:
+        pictures = known.backend.takes_pictures and not how.language_only
+        not_counted = (*not_counted, *(("multimodal inputs",) if pictures else ()))
     return Requirement(
         minimum_mib=minimum,
         claim_mib=claim,
@@ -71,7 +77,26 @@ def requirement(known: Evidence) -> Requirement:
         rule=rule,
         gpu_total_mib=None if rule else known.gpu_total_mib,
         split=split,
+        not_counted=not_counted if source in ("weights", "rule of thumb") else (),
     )
+
+
+def _question(known: Evidence) -> Question | None:
+    """None where the files do not tell enough to ask."""
+    files = known.files
+    if files is None or files.problems or files.unread:
+        return None
+    gpus = max(1, known.gpus)
+    totals = known.totals_mib if len(known.totals_mib) == gpus else ()
+    return Question(files=files, serving=known.serving, gpus=gpus, total_mib=known.total_mib, totals_mib=totals)
+
+
+def _parts(known: Evidence) -> tuple[float, ...]:
+    question = _question(known)
+    if question is None or known.backend.parts is None:
+        return ()
+    found = known.backend.parts(question)
+    return found if len(found) == known.gpus else ()
 
 
 def _seen(known: Evidence, rule: ClaimRule | None, claim: int | None) -> int | None:
@@ -93,20 +118,27 @@ def _seen(known: Evidence, rule: ClaimRule | None, claim: int | None) -> int | N
 def _minimum(known: Evidence) -> tuple[int | None, RequirementSource]:
     if known.backend.elastic and known.declared_mib is not None:
         return known.declared_mib, "declared"
-    if known.files is not None and not known.files.problems and not known.files.unread:
-        question = Question(
-            files=known.files, serving=known.serving, gpus=max(1, known.gpus), total_mib=known.total_mib
-        )
-        by_weights = known.backend.minimum_mib(question)
-        if by_weights is not None:
-            return by_weights, "weights"
+    question = _question(known)
+    by_weights = known.backend.minimum_mib(question) if question else None
+    if by_weights is not None:
+        # What such a program takes beside its weights is nobody's rule.
+        return by_weights, "rule of thumb" if known.backend.elastic else "weights"
     if known.declared_mib is not None:
         return known.declared_mib, "declared"
-    by_name = weights_by_name(f"{known.model} {known.serving.quantization or ''}") if known.model else None
-    if by_name is not None:
+    if question is not None and not _has_known_cache(known.serving):
+        return None, "unknown"
+    weights = question.files.weights_bytes if question else None
+    if weights is None and known.model:
+        weights = weights_by_name(f"{known.model} {known.serving.quantization or ''}")
+    if weights is not None:
         world = known.serving.world or max(1, known.gpus)
-        return thumb_mib(by_name) // max(1, world), "rule of thumb"
+        return thumb_mib(weights) // max(1, world), "rule of thumb"
     return None, "unknown"
+
+
+def _has_known_cache(how: Serving) -> bool:
+    """Whether the width of cached values is known; of others no rule of thumb holds."""
+    return kv_bits(how.kv_dtype, None) is not None and kv_bits(how.kv_dtype_v, None) is not None
 
 
 def claim_by(rule: ClaimRule, total_mib: int | None, free_mib: int | None) -> int | None:

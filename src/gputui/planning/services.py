@@ -34,7 +34,8 @@ from gputui.domain.text import clean
 from gputui.planning.argument_edit import with_argument
 from gputui.planning.arguments import CommandLine, command_line
 from gputui.planning.backends.backend import Backend
-from gputui.planning.backends.registry import backend_of, named
+from gputui.planning.backends.registry import backend_of, is_official, named
+from gputui.planning.backends.version import version_of
 from gputui.planning.budget import DEFAULT_VARIABLE, budget_told
 from gputui.planning.drift import drift
 from gputui.planning.file_difference import file_differences, tells_file_budget
@@ -217,7 +218,7 @@ def _service(parts: Parts) -> Service:
     line = served_line(launch)
     backend = named((declared.backend if declared else None) or backend_of(image, line.words))
     model = (declared.model if declared else None) or model_of(line.words, launch.environment)
-    serving = serving_of(backend.name, launch, len(assigned))
+    serving = serving_of(backend.name, launch, len(assigned), image)
     place = place_of(model, launch, around.path_aliases)
     files = around.files.get(place)
     total, usable = _totals(assigned, around)
@@ -246,6 +247,7 @@ def _service(parts: Parts) -> Service:
                 gpus=len(assigned),
                 total_mib=usable,
                 gpu_total_mib=total,
+                totals_mib=_usable_of_each(assigned, around),
                 files=files,
                 declared_mib=declared_mib,
                 model=model,
@@ -344,9 +346,14 @@ def _launch(declared: ComposeService | None, container: Container | None, adopte
 
 
 @lru_cache(maxsize=4096)
-def serving_of(backend: str, launch: Launch, gpus: int) -> Serving:
-    """How a service serves, by its backend's options."""
-    return named(backend).serving(served_line(launch), launch.environment, gpus)
+def serving_of(backend: str, launch: Launch, gpus: int, image: str = "") -> Serving:
+    """How a service serves, by its backend's options. An image of somebody's own without a command of the file's may
+    call its server with anything."""
+    line = served_line(launch)
+    if not launch.words and image and not is_official(backend, image):
+        line = replace(line, opaque=True)
+    found = named(backend).serving(line, launch.environment, gpus)
+    return replace(found, version=version_of(image)) if backend == "vllm" and image else found
 
 
 @lru_cache(maxsize=4096)
@@ -398,6 +405,13 @@ def _totals(assigned: Sequence[str], around: Surroundings) -> tuple[int | None, 
         return None, None
     total, uuid = min(own) if own else max(sizes)
     return total, total - (around.reserved_mib.get(uuid) or 0)
+
+
+def _usable_of_each(assigned: Sequence[str], around: Surroundings) -> tuple[int, ...]:
+    """What is usable of each assigned GPU, in their order; nothing where one is not known."""
+    sizes = {gpu.uuid: gpu.memory_total_mib for gpu in around.gpus}
+    found = [(uuid, sizes.get(uuid)) for uuid in assigned]
+    return tuple(size - (around.reserved_mib.get(uuid) or 0) for uuid, size in found if size is not None)
 
 
 LOADING_LIMIT_S = 3600.0

@@ -178,4 +178,4 @@ def _tensor(reader: _Reader) -> tuple[Tensor, int]:
     if elements > 2**50:
         raise reader.bad("has a tensor larger than any memory")
     dtype, per_block, size = block
-    return Tensor(name, dtype, elements, -(-elements // per_block) * size), offset
+    return Tensor(name, dtype, elements, -(-elements // per_block) * size, rank), offset

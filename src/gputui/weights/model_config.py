@@ -1,14 +1,18 @@
 """`config.json` of a model in the layout of Hugging Face, as an architecture."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gputui.domain.model import Architecture
+from gputui.domain.outside import mapping, sequence, whole_number
+from gputui.domain.rope import longest_context, rope_of
 from gputui.domain.text import clean
 from gputui.weights.errors import BadFile
+from gputui.weights.quantization import read_quantization
 from gputui.weights.regular_file import open_regular
 
 LONGEST_CONFIG = 4 * 2**20
@@ -31,21 +35,35 @@ class _Counts(BaseModel):
     vocab_size: int | None = Field(None, ge=1, le=100_000_000)
     max_position_embeddings: int | None = Field(None, ge=1, le=2**31)
     num_experts: int | None = Field(None, ge=1, le=1_000_000)
+    expert_width: int | None = Field(None, ge=1, le=100_000_000)
+    shared_expert_width: int | None = Field(None, ge=1, le=100_000_000)
+    shared_experts: int | None = Field(None, ge=1, le=10_000)
     kv_lora_rank: int | None = Field(None, ge=1, le=1_000_000)
     qk_rope_head_dim: int | None = Field(None, ge=1, le=1_000_000)
+    v_head_dim: int | None = Field(None, ge=1, le=1_000_000)
     sliding_window: int | None = Field(None, ge=1, le=2**31)
 
 
 _ELSEWHERE = {
     "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
     "num_attention_heads": ("n_head", "n_heads"),
-    "num_key_value_heads": ("num_kv_heads", "multi_query_group_num"),
+    "num_key_value_heads": ("num_kv_heads", "multi_query_group_num", "kv_n_heads"),
+    "head_dim": ("kv_channels",),
     "hidden_size": ("n_embd", "d_model", "dim"),
     "intermediate_size": ("ffn_hidden_size", "n_inner"),
-    "max_position_embeddings": ("n_positions", "n_ctx", "max_sequence_length", "seq_length"),
+    "max_position_embeddings": ("n_positions", "n_ctx", "max_sequence_length", "max_seq_len", "seq_length"),
     "num_experts": ("num_local_experts", "n_routed_experts", "moe_num_experts"),
+    "expert_width": ("moe_intermediate_size", "expert_ffn_hidden_size"),
+    "shared_expert_width": ("shared_expert_intermediate_size",),
+    "shared_experts": ("n_shared_experts", "num_shared_experts"),
 }
-"""What older configurations call the same figure."""
+"""What other configurations call the same figure."""
+_SMALL_PARTS = ("attn_config", "ffn_config")
+"""Parts of the text part that hold some of its figures (DBRX, MPT)."""
+_TEXT = re.compile(r"text|llm|language|thinker|decoder")
+_NOT_TEXT = re.compile(r"vision|visual|audio|image|speech|talker|code2wav|draft|mtp|encoder_config")
+_DEEPEST = 4
+_MOE = re.compile(r"moe|mixtral|expert|dbrx|grok|jamba|deepseek_?v[23]|kimi_k2|gpt_?oss|arctic|phimoe", re.IGNORECASE)
 
 
 def read_object(path: Path, limit: int) -> dict[str, object]:
@@ -77,36 +95,144 @@ def read_config(path: Path) -> Architecture:
 
 def architecture_of(config: Mapping[str, object]) -> Architecture:
     """The architecture that a configuration describes. The part for text decides where there are several."""
-    text = next((config[key] for key in ("text_config", "llm_config", "language_config") if _is(config.get(key))), None)
-    inner = {**config, **text} if isinstance(text, Mapping) else dict(config)
+    inner = text_part(config)
     counts = _counts(inner)
     heads, hidden = counts.num_attention_heads, counts.hidden_size
     head_dim = counts.head_dim
     if head_dim is None and heads and hidden and hidden % heads == 0:
         head_dim = hidden // heads
     attention, windowed = _kinds_of_layers(inner, counts)
-    quantization = inner.get("quantization_config") or config.get("quantization_config")
+    quantization = read_quantization(inner.get("quantization_config") or config.get("quantization_config"))
+    positions, rope = counts.max_position_embeddings, rope_of(inner)
+    dense, shared, expert = _widths(inner, counts)
     return Architecture(
         name=_name(config),
+        kind=_kind(inner) or _kind(config),
         layers=counts.num_hidden_layers,
         heads=heads,
-        kv_heads=counts.num_key_value_heads or heads,
+        kv_heads=_kv_heads(inner, counts),
         head_dim=head_dim,
         hidden=hidden,
         intermediate=counts.intermediate_size,
         vocabulary=counts.vocab_size,
-        context=counts.max_position_embeddings,
+        context=longest_context(positions, rope),
+        positions=positions,
+        rope=rope,
         experts=counts.num_experts,
+        may_have_experts=counts.num_experts is None and _may_have_experts(config, counts),
+        dense_width=dense,
+        shared_width=shared,
+        expert_width=expert,
         kv_lora_rank=counts.kv_lora_rank,
         rope_head_dim=counts.qk_rope_head_dim,
+        value_head_dim=counts.v_head_dim,
         window=counts.sliding_window if windowed else None,
         window_layers=windowed,
         attention_layers=attention,
+        sees=any(re.search(r"vision|visual|audio", key) for key, _ in _parts(config)),
         vision_heads=_vision_heads(config),
         dtype=_dtype(inner),
-        quantization=_method(quantization),
-        group_size=_group_size(quantization),
+        quantization=quantization.kind,
+        group_size=quantization.group_size,
+        in_blocks=quantization.in_blocks,
     )
+
+
+def text_part(config: Mapping[str, object]) -> dict[str, object]:
+    """The figures of the part that makes text, wherever it is nested, over those around it.
+
+    Several parts may have layers and heads (Qwen3-Omni has a thinker and a talker): one that is named for text counts
+    before one that is not, then the larger.
+    """
+    best: tuple[tuple[bool, int], dict[str, object]] | None = None
+    for path, merged in _text_candidates(config, "", {}, 0):
+        counts = _counts(merged)
+        if counts.num_hidden_layers and counts.num_attention_heads:
+            size = counts.num_hidden_layers * (counts.hidden_size or 1)
+            rank = (bool(_TEXT.search(path)), size)
+            if best is None or rank > best[0]:
+                best = (rank, merged)
+    if best is not None:
+        return best[1]
+    named = (config[key] for key in ("text_config", "llm_config", "language_config") if _is(config.get(key)))
+    inner: Any = next(named, {})
+    return _with_small_parts({**config, **inner})
+
+
+def _text_candidates(
+    part: Mapping[str, object], path: str, around: Mapping[str, object], depth: int
+) -> Iterator[tuple[str, dict[str, object]]]:
+    merged = {**around, **part}
+    own = _counts(_with_small_parts(part))
+    if own.num_hidden_layers and own.num_attention_heads:
+        yield path, _with_small_parts(merged)
+    if depth >= _DEEPEST:
+        return
+    for key, value in part.items():
+        if isinstance(value, Mapping) and not _NOT_TEXT.search(key) and key not in _SMALL_PARTS:
+            yield from _text_candidates(value, f"{path}.{key}", merged, depth + 1)
+
+
+def _with_small_parts(part: Mapping[str, object]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key in _SMALL_PARTS:
+        found |= mapping(part.get(key))
+    ffn = mapping(part.get("ffn_config"))
+    if "ffn_hidden_size" in ffn and "moe_num_experts" in ffn:
+        found["expert_width"] = ffn["ffn_hidden_size"]
+    return {**found, **part}
+
+
+def _parts(config: Mapping[str, object], depth: int = 0) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """All parts within parts, by their keys."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield key, value
+            if depth < _DEEPEST:
+                yield from _parts(value, depth + 1)
+
+
+def _kind(config: Mapping[str, object]) -> str | None:
+    kind = config.get("model_type")
+    return clean(kind, 80) if isinstance(kind, str) else None
+
+
+def _may_have_experts(config: Mapping[str, object], counts: _Counts) -> bool:
+    names = [str(_name(config)), *(str(_kind(part)) for part in (config, *(one for _, one in _parts(config))))]
+    known = counts.num_hidden_layers and counts.num_attention_heads and counts.intermediate_size
+    return not known or any(_MOE.search(name) for name in names)
+
+
+def _kv_heads(config: Mapping[str, object], counts: _Counts) -> int | None:
+    """One head for all, where the model's code has it so, whatever the figure says (vLLM,
+    `ModelConfig.get_total_num_kv_heads`)."""
+    shared = config.get("multi_query") is True and config.get("new_decoder_architecture") is not True
+    if shared and config.get("model_type") in ("falcon", "RefinedWeb", "RefinedWebModel", "gpt_bigcode"):
+        return 1
+    return counts.num_key_value_heads or counts.num_attention_heads
+
+
+def _widths(config: Mapping[str, object], counts: _Counts) -> tuple[int | None, int | None, int | None]:
+    """Of dense layers, where there are any, of the shared experts, and of the others."""
+    if counts.num_experts is None:
+        return counts.intermediate_size, None, None
+    expert = counts.expert_width or counts.intermediate_size
+    shared = counts.shared_expert_width
+    if shared is None and counts.shared_experts and counts.expert_width:
+        shared = counts.shared_experts * counts.expert_width
+
+    def more_than(key: str, least: int) -> bool:
+        return (whole_number(config.get(key)) or 0) > least
+
+    frequency = config.get("moe_layer_freq")
+    has_dense = (
+        more_than("first_k_dense_replace", 0)
+        or more_than("decoder_sparse_step", 1)
+        or more_than("interleave_moe_layer_step", 1)
+        or bool(config.get("mlp_only_layers"))
+        or (isinstance(frequency, Sequence) and not isinstance(frequency, str) and 0 in frequency)
+    )
+    return counts.intermediate_size if has_dense and counts.expert_width else None, shared, expert
 
 
 def _is(value: object) -> bool:
@@ -154,6 +280,9 @@ def _kinds_of_layers(config: Mapping[str, object], counts: _Counts) -> tuple[int
         windowed = sum("sliding" in word or "chunked" in word for word in words)
         attention = sum(("attention" in word or word == "hybrid") and "linear" not in word for word in words)
         return attention, windowed if counts.sliding_window else 0
+    some = _attention_layers(config, layers)
+    if some is not None:
+        return some, 0
     if layers is None or counts.sliding_window is None or config.get("use_sliding_window") is False:
         return layers, 0
     kind = config.get("model_type")
@@ -166,29 +295,36 @@ def _kinds_of_layers(config: Mapping[str, object], counts: _Counts) -> tuple[int
     return layers, layers if kind == "mistral" or config.get("use_sliding_window") is True else 0
 
 
+def _attention_layers(config: Mapping[str, object], layers: int | None) -> int | None:
+    """How many layers have attention with a cache that grows, by the keys of hybrid models; None where none says so."""
+    if layers is None:
+        return None
+    every = whole_number(config.get("full_attention_interval"), least=1)
+    if every is not None:
+        return layers // every
+    period = whole_number(config.get("attn_layer_period"), least=1)
+    if period is not None:
+        offset = whole_number(config.get("attn_layer_offset"), least=0) or 0
+        return sum(number % period == offset % period for number in range(layers))
+    listed = mapping(config.get("linear_attn_config")).get("full_attn_layers")
+    for found in (config.get("attn_layer_indices"), listed, config.get("hybrid_layer_ids")):
+        if sequence(found):
+            return min(layers, len(sequence(found)))
+    kinds = sequence(config.get("attn_type_list"))
+    if kinds:
+        return min(layers, sum(1 for kind in kinds if kind == 1))
+    blocks = config.get("hybrid_override_pattern")
+    if not isinstance(blocks, str) or not blocks:
+        return None
+    return min(layers, blocks.count("*"))
+
+
 def _vision_heads(config: Mapping[str, object]) -> int | None:
-    vision = config.get("vision_config")
-    if not isinstance(vision, Mapping):
-        return None
-    for key in ("num_attention_heads", "num_heads"):
-        value = vision.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 100_000:
-            return value
+    for key, part in _parts(config):
+        if not key.startswith(("vision", "visual")):
+            continue
+        for name in ("num_attention_heads", "num_heads"):
+            value = whole_number(part.get(name), least=1, most=100_000)
+            if value is not None:
+                return value
     return None
-
-
-def _method(found: object) -> str | None:
-    if not isinstance(found, Mapping):
-        return None
-    method = found.get("quant_method") or found.get("quant_algo")
-    return clean(method, 40).lower() if isinstance(method, str) else None
-
-
-def _group_size(found: object) -> int | None:
-    if not isinstance(found, Mapping):
-        return None
-    block = found.get("weight_block_size")
-    value = (
-        block[0] if isinstance(block, Sequence) and block and not isinstance(block, str) else found.get("group_size")
-    )
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 65_536 else None

@@ -1,5 +1,6 @@
 """A model on disk: a directory in the layout of Hugging Face, GGUF files, or engines of TensorRT."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,10 +9,12 @@ from itertools import islice
 from pathlib import Path
 
 from gputui.domain.model import Architecture, ModelFiles
+from gputui.domain.outside import whole_number
 from gputui.domain.text import clean
 from gputui.weights.errors import BadFile, UnknownKind
 from gputui.weights.gguf_header import GgufHeader, Value, read_header
 from gputui.weights.model_config import read_config, read_object
+from gputui.weights.regular_file import open_regular
 from gputui.weights.safetensors_header import read_tensors
 from gputui.weights.tensor import Tensor
 
@@ -19,6 +22,8 @@ LONGEST_INDEX = 25 * 2**20
 MOST_FILES = 5000
 
 _EMBEDDING = re.compile(r"(embed_tokens|lm_head|\bwte\b|word_embeddings|token_embd|^output\.weight)")
+_EXPERT = re.compile(r"\.experts?\.|_exps\.")
+_NOT_LINEAR = re.compile(r"norm|\.gate\.weight$|router|conv")
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 _TOKENIZERS = (
@@ -35,13 +40,14 @@ def read_model(path: Path) -> ModelFiles:
     try:
         if path.is_dir():
             return _directory(path, shown)
-        if path.suffix == ".gguf":
+        if not path.exists():
+            return ModelFiles(path=shown, problems=(f"{shown} does not exist",))
+        kind = _kind_of(path)
+        if kind == "gguf":
             return _gguf(path, shown)
-        if path.suffix == ".safetensors":
+        if kind == "safetensors":
             return _weighed(ModelFiles(path=shown, has_weights=True), read_tensors(path))
-        if path.exists():
-            return ModelFiles(path=shown, unread=f"{shown} is of a kind that gputui cannot read")
-        return ModelFiles(path=shown, problems=(f"{shown} does not exist",))
+        return ModelFiles(path=shown, has_weights=True, unread=f"{shown} is of a kind that gputui cannot read")
     except BadFile as error:
         return ModelFiles(path=shown, has_weights=True, problems=(error.what,))
     except UnknownKind as error:
@@ -54,11 +60,23 @@ def _cannot(name: str, error: OSError) -> str:
     return f"{clean(name, 80)} cannot be read: {clean(error.strerror or '', 60)}"
 
 
+def _kind_of(path: Path) -> str | None:
+    """By its first bytes, for tools name files as they like (blobs of Ollama have no ending); else by its ending."""
+    with open_regular(path) as file:
+        head, length = file.read(9), os.fstat(file.fileno()).st_size
+    if head[:4] == b"GGUF":
+        return "gguf"
+    if len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < length:
+        return "safetensors"
+    by_ending = path.suffix.lower().removeprefix(".")
+    return by_ending if by_ending in ("gguf", "safetensors") else None
+
+
 def _directory(path: Path, shown: str) -> ModelFiles:
     files = {one.name: one for one in islice(path.iterdir(), MOST_FILES)}
     problems: list[str] = []
     architecture = _architecture(files, problems)
-    ggufs = sorted(name for name in files if name.endswith(".gguf") and "mmproj" not in name)
+    ggufs = sorted(name for name in files if name.lower().endswith(".gguf") and "mmproj" not in name)
     if ggufs and not any(name.endswith(".safetensors") for name in files):
         if len({_SHARD.sub("", name) for name in ggufs}) > 1:
             return ModelFiles(path=shown, has_weights=True, unread=f"{shown} holds several GGUF models")
@@ -152,12 +170,22 @@ def _indexed(path: Path, problems: list[str]) -> list[str]:
 
 def _weighed(found: ModelFiles, tensors: Sequence[Tensor]) -> ModelFiles:
     by_dtype: Counter[str] = Counter()
+    embedding = experts = linear = 0
     for tensor in tensors:
         by_dtype[tensor.dtype] += tensor.size
+        if _EMBEDDING.search(tensor.name):
+            embedding += tensor.size
+            continue
+        if _EXPERT.search(tensor.name):
+            experts += tensor.size
+        if tensor.rank >= 2 and tensor.dtype in ("BF16", "F16") and not _NOT_LINEAR.search(tensor.name):
+            linear += tensor.size
     return replace(
         found,
         weights_bytes=sum(tensor.size for tensor in tensors),
-        embedding_bytes=sum(tensor.size for tensor in tensors if _EMBEDDING.search(tensor.name)),
+        embedding_bytes=embedding,
+        expert_bytes=experts,
+        linear_bytes=linear,
         parameters=sum(tensor.elements for tensor in tensors),
         bytes_by_dtype=dict(by_dtype),
     )
@@ -187,7 +215,8 @@ def _gguf(path: Path, shown: str) -> ModelFiles:
         has_weights=True,
         problems=tuple(problems),
     )
-    return found if problems else _weighed(found, tensors)
+    named = tuple((tensor.name, tensor.size) for tensor in tensors)
+    return found if problems else replace(_weighed(found, tensors), tensors=named)
 
 
 def _gguf_architecture(header: GgufHeader) -> Architecture:
@@ -203,6 +232,12 @@ def _gguf_architecture(header: GgufHeader) -> Architecture:
     if head_dim is None and heads and hidden:
         head_dim = hidden // heads
     each = values.get(prefix + "attention.head_count_kv")
+    every = count("full_attention_interval")
+    attention = sum(one > 0 for one in each) if isinstance(each, tuple) else layers
+    if every and layers:
+        attention = layers // every
+    window = count("attention.sliding_window")
+    windowed = _window_layers(str(name), values.get(prefix + "attention.sliding_window_pattern"), layers or 0)
     return Architecture(
         name=name if isinstance(name, str) else None,
         layers=layers,
@@ -213,13 +248,30 @@ def _gguf_architecture(header: GgufHeader) -> Architecture:
         intermediate=count("feed_forward_length"),
         vocabulary=header.sizes.get("tokenizer.ggml.tokens"),
         context=count("context_length"),
+        positions=count("context_length"),
         experts=count("expert_count") or None,
         kv_lora_rank=count("attention.kv_lora_rank"),
         rope_head_dim=count("rope.dimension_count") if count("attention.kv_lora_rank") else None,
-        # llama.cpp gives layers with a window a smaller cache only for some architectures; counting all layers whole
-        # is the upper bound. A layer without heads for keys and values keeps none.
-        attention_layers=sum(one > 0 for one in each) if isinstance(each, tuple) else layers,
+        window=window if window and windowed else None,
+        window_layers=windowed if window else 0,
+        # A layer without heads for keys and values keeps none.
+        attention_layers=attention,
     )
+
+
+_WINDOW_PATTERNS = {
+    "gemma2": 2, "gpt-oss": 2, "cohere2": 4, "olmo2": 4, "exaone4": 4, "exaone-moe": 4, "afmoe": 4, "llama4": 4,
+    "gemma3n": 5, "gemma3": 6, "gemma-embedding": 6, "plamo3": 8,
+}  # fmt: skip
+"""Of how many layers the last one looks back without a window (llama.cpp, `set_swa_pattern` of each architecture)."""
+
+
+def _window_layers(architecture: str, told: Value | None, layers: int) -> int:
+    """How many layers look back through a window: layer i where i % n < n - 1. A file may tell n, or each layer."""
+    if isinstance(told, tuple):
+        return min(layers, sum(bool(one) for one in told))
+    period = whole_number(told, least=1, most=layers or 1) or _WINDOW_PATTERNS.get(architecture)
+    return 0 if period is None else sum(number % period < period - 1 for number in range(layers))
 
 
 def _count(value: Value | None) -> int | None:

@@ -80,7 +80,7 @@ def _tensors(name: str, raw: bytes, room: int) -> tuple[Tensor, ...]:
         if not begin <= end or (bits is not None and (elements * bits + 7) // 8 != end - begin):
             raise BadFile(f"{name}: the offsets of tensor {clean(key, 60)} are wrong", "download it again")
         spans.append((begin, end))
-        found.append(Tensor(clean(key, 200), clean(entry.dtype, 20), elements, end - begin))
+        found.append(Tensor(clean(key, 200), clean(entry.dtype, 20), elements, end - begin, len(entry.shape)))
     _check_spans(name, spans, room)
     return tuple(found)
 

@@ -1,17 +1,20 @@
 """What is known of a serving program."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from gputui.domain.model import ModelFiles
+from gputui.domain.outside import mapping, real_number
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine, Options, fraction, read_options, whole_number
 from gputui.planning.model_memory import (
     COLLECTIVES_MIB,
     CONTEXT_MIB,
-    MIB,
     activation_mib,
+    is_cache_type,
     kv_bits,
     kv_bytes,
     up,
@@ -21,12 +24,14 @@ from gputui.planning.model_memory import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a rule of memory is asked: the model on disk, how it is served, on how many GPUs of which size."""
+    """What a rule of memory is asked: the model on disk, how it is served, on how many GPUs, of which size the smallest
+    is; `totals_mib` are those of all, in their order, where they are known."""
 
     files: ModelFiles
     serving: Serving
     gpus: int
     total_mib: int | None
+    totals_mib: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +40,8 @@ class Backend:
 
     `serving` reads its options; `minimum_mib` tells what it needs at least on each GPU, None where the files do not
     tell enough; `claim` how much it takes once it runs (from a GPU's total and the minimum), None where that is just
-    the minimum. `memory_flag` is the option that sets how much it takes, as a fraction of the GPU's total. An `elastic`
+    the minimum; `parts` the part of the whole that each GPU gets, where they are not equal. `memory_flag` is the option
+    that sets how much it takes, as a fraction of the GPU's total. An `elastic`
     one takes what it needs as it goes, so that its files tell less than somebody who declared its need.
     """
 
@@ -44,10 +50,12 @@ class Backend:
     serving: Callable[[CommandLine, Mapping[str, str], int], Serving]
     minimum_mib: Callable[[Question], int | None]
     claim: Callable[[Serving, int | None, int | None], ClaimRule | None] | None = None
+    parts: Callable[[Question], tuple[float, ...]] | None = None
     tensor_flag: str = ""
     context_flag: str = ""
     memory_flag: str = ""
     elastic: bool = False
+    takes_pictures: bool = False
 
 
 @dataclass(slots=True)
@@ -61,7 +69,7 @@ class Reader:
     @classmethod
     def of(cls, options: Options) -> "Reader":
         """A reader that has read nothing yet."""
-        return cls(options, [], [])
+        return cls(options, [], [f"{name} and its value are one item, “{word}”" for name, word in options.joined])
 
     def size(self, name: str, otherwise: int | None) -> int | None:
         """A parallel size: at least 1."""
@@ -109,6 +117,22 @@ class Reader:
             self.unread.append(name)
         return self.options.text(name)
 
+    def cache_type(self, name: str) -> str | None:
+        """The type of cached values; one that is not known here has a width that cannot be told."""
+        text = self.text(name)
+        if text is not None and not is_cache_type(text):
+            self.unread.append(name)
+        return text
+
+    def gib(self, name: str) -> int:
+        """A number of GiB, as MiB; 0 where it is not given."""
+        text = self._given(name)
+        value = 0.0 if text is None else real_number(text)
+        if value is None or value < 0:
+            self.invalid.append(f"{name} {str(text)[:40]} is no number of GiB")
+            return 0
+        return int(value * 1024)
+
 
 def product(*sizes: int | None) -> int | None:
     """The product; None where one of them is unknown."""
@@ -140,27 +164,81 @@ def options_of(
     options = read_options(line, environment, aliases, variables)
     if options.text(file_option) is None:
         return options
-    return read_options(CommandLine(line.words, opaque=True), environment, aliases, variables)
+    return read_options(replace(line, opaque=True), environment, aliases, variables)
 
 
-def loaded_mib(question: Question, *, tokens: int, sequences: int) -> int | None:
+def json_object(text: str | None) -> Mapping[str, Any]:
+    """The JSON object of an option; an empty one where it is none."""
+    if text is None or len(text) > 100_000:
+        return {}
+    try:
+        return mapping(json.loads(text))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def weights_mib(question: Question, *, loaded: float = 1.0) -> int | None:
+    """MiB of weights on each GPU, less what stays in the host's memory; `loaded` as `weights_bytes`. None where they
+    are not known."""
+    how = question.serving
+    found = weights_bytes(
+        question.files,
+        tensor=how.tensor or 1,
+        pipeline=how.pipeline or 1,
+        experts=how.expert_split if has_experts(question) else None,
+        attention=how.attention_split,
+        loaded=loaded,
+    )
+    return None if found is None else max(0, up(found) - how.host_mib)
+
+
+def has_experts(question: Question) -> bool:
+    """Whether the model is a mixture of experts."""
+    return bool(question.files.architecture and question.files.architecture.experts)
+
+
+def loaded_mib(question: Question, *, tokens: int, sequences: int, loaded: float = 1.0) -> int | None:
     """MiB on each GPU of weights, a forward pass of this many tokens and sequences, the CUDA context, and what GPUs
     that work together exchange: all but keys and values. None where the weights are not known."""
     tensor, pipeline = question.serving.tensor or 1, question.serving.pipeline or 1
-    weights = weights_bytes(question.files, tensor=tensor, pipeline=pipeline)
+    weights = weights_mib(question, loaded=loaded)
     if weights is None:
         return None
-    activation = activation_mib(
-        question.files.architecture, weights // MIB, tokens=tokens, sequences=sequences, tensor=tensor
-    )
-    together = COLLECTIVES_MIB if tensor * pipeline > 1 else 0
-    return up(weights) + activation + CONTEXT_MIB + together
+    activation = activation_mib(question.files.architecture, weights, tokens=tokens, sequences=sequences, tensor=tensor)
+    spread = (question.serving.expert_split or 1) > 1 and has_experts(question)
+    together = COLLECTIVES_MIB if tensor * pipeline > 1 or spread else 0
+    return weights + activation + CONTEXT_MIB + together
 
 
-def cache_bytes(question: Question, tokens: int | None) -> int:
-    """Bytes of keys and values of one request on each GPU; 0 where the model or its type is not known."""
+def cache_mib(
+    question: Question, tokens: int | None, *, in_window: int | None = None, latent: bool = True
+) -> int | None:
+    """MiB of keys and values of one request on each GPU; None where the model or its type is not known."""
     how, model = question.serving, question.files.architecture
     bits = kv_bits(how.kv_dtype, model.dtype) if model else None
     if model is None or bits is None or tokens is None:
-        return 0
-    return kv_bytes(model, tokens, bits, tensor=how.tensor or 1, pipeline=how.pipeline or 1) or 0
+        return None
+    found = kv_bytes(
+        model,
+        tokens,
+        bits,
+        tensor=how.attention_split or how.tensor or 1,
+        pipeline=how.pipeline or 1,
+        in_window=in_window,
+        latent=latent,
+    )
+    return None if found is None else up(found)
+
+
+def loaded_part(question: Question, parts: Mapping[str, float]) -> float:
+    """What stays of linear layers in 16 bits that the engine quantises while it loads them, by the method that an
+    option names; 1 for files that are quantised already."""
+    model, method = question.files.architecture, question.serving.quantization
+    if method is None or (model is not None and model.quantization is not None):
+        return 1.0
+    return parts.get(method.lower(), 1.0)
+
+
+FOUR_BITS = (0.5 + 4 / 64) / 2
+"""Of 16 bits, with a scale of four bytes for 64 weights (bitsandbytes)."""
+EIGHT_BITS = 0.5

@@ -1,5 +1,5 @@
-"""Programs that take what they need as they go: PyTorch scripts, ComfyUI, Triton, anything else. What they hold at most
-can only be declared or observed."""
+"""Programs that take what they need as they go: PyTorch scripts, ComfyUI, Triton, Ollama, servers of embeddings,
+anything else. What they hold at most can only be declared or observed."""
 
 from collections.abc import Mapping
 
@@ -46,4 +46,23 @@ PYTORCH = Backend(
     minimum_mib=minimum_mib,
     elastic=True,
 )
+
+
+def _takes_what_it_is_given(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    del line, environment, gpus
+    return Serving(world=None)
+
+
+OLLAMA = Backend(
+    name="ollama", marks=("ollama",), serving=_takes_what_it_is_given, minimum_mib=minimum_mib, elastic=True
+)
+"""Loads models when they are asked for: on one GPU where the model fits, else on all (server/sched.go)."""
+TEI = Backend(
+    name="tei",
+    marks=("text-embeddings-router", "text-embeddings-inference"),
+    serving=_takes_what_it_is_given,
+    minimum_mib=minimum_mib,
+    elastic=True,
+)
+"""Its warm-up takes as much as the longest batch needs, which depends on the kernels that its image has."""
 GENERIC = Backend(name="generic", marks=(), serving=serving, minimum_mib=minimum_mib, elastic=True)

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 
-from gputui.domain.outside import real_number
+from gputui.domain.outside import real_number, whole_number
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine, read_options
+from gputui.planning.arguments import CommandLine, Options, read_options
 from gputui.planning.backends.backend import Backend, Question, Reader
-from gputui.planning.model_memory import MIB, kv_bits, kv_bytes, up
+from gputui.planning.backends.llama_layout import EXPERTS, HOST, context_of, parts_bytes, readable_patterns
+from gputui.planning.model_memory import MIB, up
 
 CONTEXT_MIB = 457
 """What Ollama reserves for the CUDA context of a llama.cpp runner."""
 SMALLEST_BUFFER_MIB = 512
-DEFAULT_CONTEXT = 4096
-"""Without `-c` newer servers take what fits; this much is what they should have at least."""
 ALL_LAYERS = 1_000_000
+MOST_GPUS = 64
 
 _ALIASES = {
     "--model": ("-m",),
@@ -22,11 +22,20 @@ _ALIASES = {
     "--tensor-split": ("-ts",),
     "--split-mode": ("-sm",),
     "--main-gpu": ("-mg",),
+    "--device": ("-dev",),
     "--ubatch-size": ("-ub",),
     "--cache-type-k": ("-ctk",),
     "--cache-type-v": ("-ctv",),
     "--flash-attn": ("-fa",),
     "--parallel": ("-np",),
+    "--swa-full": (),
+    "--cpu-moe": ("-cmoe",),
+    "--n-cpu-moe": ("-ncmoe",),
+    "--override-tensor": ("-ot",),
+    "--no-kv-offload": ("-nkvo",),
+    "--mmproj": ("-mm",),
+    "--no-mmproj-offload": (),
+    "--model-draft": ("-md", "--spec-draft-model"),
 }
 _VARIABLES = {
     "--model": ("LLAMA_ARG_MODEL",),
@@ -34,36 +43,96 @@ _VARIABLES = {
     "--n-gpu-layers": ("LLAMA_ARG_N_GPU_LAYERS",),
     "--tensor-split": ("LLAMA_ARG_TENSOR_SPLIT",),
     "--split-mode": ("LLAMA_ARG_SPLIT_MODE",),
+    "--main-gpu": ("LLAMA_ARG_MAIN_GPU",),
+    "--device": ("LLAMA_ARG_DEVICE",),
     "--ubatch-size": ("LLAMA_ARG_UBATCH",),
     "--cache-type-k": ("LLAMA_ARG_CACHE_TYPE_K",),
     "--cache-type-v": ("LLAMA_ARG_CACHE_TYPE_V",),
     "--flash-attn": ("LLAMA_ARG_FLASH_ATTN",),
+    "--swa-full": ("LLAMA_ARG_SWA_FULL",),
+    "--cpu-moe": ("LLAMA_ARG_CPU_MOE",),
+    "--n-cpu-moe": ("LLAMA_ARG_N_CPU_MOE",),
+    "--override-tensor": ("LLAMA_ARG_OVERRIDE_TENSOR",),
+    "--no-kv-offload": ("LLAMA_ARG_NO_KV_OFFLOAD",),
+    "--mmproj": ("LLAMA_ARG_MMPROJ",),
+    "--model-draft": ("LLAMA_ARG_MODEL_DRAFT",),
 }
 
 
 def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What the options say. It takes every GPU that it sees, unless it is told not to split; uneven ones are fine."""
     del gpus
-    options = read_options(line, environment, _ALIASES, _VARIABLES)
+    options = read_options(line, environment, _ALIASES, _VARIABLES, repeated=("--override-tensor",))
     read = Reader.of(options)
     layers_text = options.text("--n-gpu-layers")
     layers: int | None = ALL_LAYERS
     if layers_text not in (None, "auto", "all") or not options.known("--n-gpu-layers"):
         layers = read.number("--n-gpu-layers")
         layers = ALL_LAYERS if layers is not None and layers < 0 else layers
+    mode = (options.text("--split-mode") or "layer").lower()
+    used = _used(read, mode)
     split = _split(read)
-    single = (options.text("--split-mode") or "").lower() == "none"
     return Serving(
-        world=1 if single else len(split) or None,
+        world=len(used) if used is not None else len(split) or None,
+        used=used,
+        main_gpu=whole_number(options.text("--main-gpu"), least=0, most=MOST_GPUS) or 0,
+        by_rows=mode in ("row", "tensor"),
         context=read.number("--ctx-size"),
         micro_batch=read.number("--ubatch-size", 512),
         gpu_layers=layers,
         split=split,
-        kv_dtype=read.text("--cache-type-k"),
+        placed=_placed(read),
+        kv_dtype=read.cache_type("--cache-type-k"),
+        kv_dtype_v=read.cache_type("--cache-type-v"),
+        cache_on_host=options.on("--no-kv-offload"),
+        whole_windows=options.on("--swa-full"),
         flash_attention=(options.text("--flash-attn") or "auto").lower() not in ("off", "0", "false", "disabled"),
+        beside=_beside(options),
         unread=tuple(read.unread),
         invalid=tuple(read.invalid),
     )
+
+
+def _used(read: Reader, mode: str) -> tuple[int, ...] | None:
+    """The GPUs in use, by their places: `--device`, or of one alone the main one; None for all."""
+    named = read.text("--device")
+    if named is not None:
+        places = [whole_number(part.strip().removeprefix("CUDA"), least=0, most=MOST_GPUS) for part in named.split(",")]
+        if named.lower() == "none" or None in places:
+            read.unread.append("--device")
+            return None
+        devices = tuple(place for place in places if place is not None)
+        return devices[:1] if mode == "none" else devices
+    if mode != "none":
+        return None
+    main = read.number("--main-gpu", 0)
+    return (main,) if main is not None and 0 <= main <= MOST_GPUS else None
+
+
+def _placed(read: Reader) -> tuple[tuple[str, str], ...]:
+    """Patterns of tensors with the buffers that they go to, in the order in which they count."""
+    found: list[tuple[str, str]] = []
+    for part in (read.text("--override-tensor") or "").split(","):
+        pattern, _, buffer = part.rpartition("=")
+        if pattern:
+            found.append((pattern, buffer))
+    if not readable_patterns(found):
+        read.unread.append("--override-tensor")
+        found = []
+    if read.options.on("--cpu-moe"):
+        found.append((EXPERTS, HOST))
+    some = read.number("--n-cpu-moe", 0)
+    if some:
+        layers = "|".join(str(layer) for layer in range(min(some, 200)))
+        found.append((rf"blk\.({layers}){EXPERTS}", HOST))
+    return tuple(found)
+
+
+def _beside(options: Options) -> tuple[str, ...]:
+    found = ["the draft model"] if options.text("--model-draft") else []
+    if options.text("--mmproj") and not options.on("--no-mmproj-offload"):
+        found.append("the projector of pictures (mmproj)")
+    return tuple(found)
 
 
 def _split(read: Reader) -> tuple[float, ...]:
@@ -87,39 +156,37 @@ def buffer_mib(heads: int | None, tokens: int, micro_batch: int, *, flash_attent
     return max(SMALLEST_BUFFER_MIB, heads * tokens * micro_batch * 4 // MIB)
 
 
-def whole_mib(question: Question) -> int | None:
-    """Weights and cache of all GPUs together, as far as the layers are on GPUs."""
+def gpu_parts_mib(question: Question) -> tuple[int, ...] | None:
+    """MiB on each GPU; 0 on those that are not in use, None where the files do not tell enough."""
     how, model = question.serving, question.files.architecture
-    if question.files.weights_bytes is None or how.gpu_layers is None:
+    if "--override-tensor" in how.unread:
         return None
-    share = 1.0
-    if model is not None and model.layers:
-        share = min(1.0, how.gpu_layers / (model.layers + 1))
-    cache = 0
-    if model is not None:
-        tokens = (model.context or DEFAULT_CONTEXT) if how.context == 0 else how.context or DEFAULT_CONTEXT
-        bits = kv_bits(how.kv_dtype, None)
-        if bits is not None:
-            cache = kv_bytes(model, tokens, bits) or 0
-    return up(int((question.files.weights_bytes + cache) * share))
+    gpus = max(1, question.gpus)
+    found = parts_bytes(question.files, how, gpus, question.totals_mib)
+    if found is None:
+        return None
+    buffer = buffer_mib(
+        model.heads if model else None,
+        context_of(model, how),
+        how.micro_batch or 512,
+        flash_attention=how.flash_attention,
+    )
+    used = how.used if how.used is not None else tuple(range(how.world or gpus))
+    return tuple(up(size) + buffer + CONTEXT_MIB if gpu in used else 0 for gpu, size in enumerate(found))
 
 
 def minimum_mib(question: Question) -> int | None:
     """The largest part that one GPU gets, with its buffer and context."""
-    whole = whole_mib(question)
-    if whole is None:
-        return None
-    how, model = question.serving, question.files.architecture
-    gpus = how.world or max(1, question.gpus)
-    largest = max(how.split) if how.split else 1 / gpus
-    context = (model.context if model else None) if how.context == 0 else how.context
-    buffer = buffer_mib(
-        model.heads if model else None,
-        context or DEFAULT_CONTEXT,
-        how.micro_batch or 512,
-        flash_attention=how.flash_attention,
-    )
-    return int(whole * largest) + buffer + CONTEXT_MIB
+    parts = gpu_parts_mib(question)
+    return None if parts is None else max(parts)
+
+
+def parts(question: Question) -> tuple[float, ...]:
+    """The part of the whole that each GPU gets."""
+    found = gpu_parts_mib(question)
+    if found is None or not sum(found) or len(set(found)) == 1:
+        return ()
+    return tuple(part / sum(found) for part in found)
 
 
 LLAMA_CPP = Backend(
@@ -127,5 +194,6 @@ LLAMA_CPP = Backend(
     marks=("llama.cpp", "llama-cpp", "llama-server", "llama_cpp"),
     serving=serving,
     minimum_mib=minimum_mib,
+    parts=parts,
     context_flag="--ctx-size",
 )

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from gputui.planning.backends.backend import Backend
-from gputui.planning.backends.elastic import GENERIC, PYTORCH
+from gputui.planning.backends.elastic import GENERIC, OLLAMA, PYTORCH, TEI
 from gputui.planning.backends.llama_cpp import LLAMA_CPP
+from gputui.planning.backends.lmdeploy import LMDEPLOY
 from gputui.planning.backends.sglang import SGLANG
 from gputui.planning.backends.tensorrt_llm import TENSORRT_LLM
 from gputui.planning.backends.tgi import TGI
 from gputui.planning.backends.vllm import VLLM
 
-BACKENDS = (VLLM, SGLANG, TENSORRT_LLM, TGI, LLAMA_CPP, PYTORCH, GENERIC)
+BACKENDS = (VLLM, SGLANG, TENSORRT_LLM, TGI, TEI, LMDEPLOY, LLAMA_CPP, OLLAMA, PYTORCH, GENERIC)
 
 _BY_NAME = {backend.name: backend for backend in BACKENDS}
 
@@ -22,15 +23,32 @@ def named(name: str) -> Backend:
     return _BY_NAME.get(name, GENERIC)
 
 
+_OFFICIAL = re.compile(
+    r"(^|/)(vllm/|vllm-openai(:|@|$)|lmsysorg/|huggingface/|ollama/|ggml-org/|ggerganov/|openmmlab/|nvcr\.io/)"
+)
+_BY_OPTIONS = ("vllm", "sglang", "tgi", "tensorrt_llm", "lmdeploy")
+"""Those that decide by their options how many GPUs they take."""
+
+
+def is_official(backend: str, image: str) -> bool:
+    """Whether an image starts its server without options where it is given no command, as far as that matters."""
+    return backend not in _BY_OPTIONS or _OFFICIAL.search(image.lower()) is not None
+
+
 _IMAGES = (
     ("vllm", r"vllm"),
     ("sglang", r"sglang"),
     ("tensorrt_llm", r"tensorrt[-_]llm|trtllm"),
     ("tgi", r"text-generation-inference"),
+    ("tei", r"text-embeddings-inference"),
+    ("lmdeploy", r"lmdeploy"),
     ("llama_cpp", r"llama[.-]cpp|llama-server"),
+    ("ollama", r"ollama"),
     ("pytorch", r"pytorch|torch|comfyui|tritonserver"),
 )
-_BESIDE = re.compile(r"exporter|router|gateway|proxy|dashboard|metrics|benchmark|webui|client|operator")
+_BESIDE = re.compile(
+    r"exporter|gateway|proxy|dashboard|metrics|benchmark|webui|client|operator|(?<!text-embeddings-)router"
+)
 """Programs that are named after an engine and are none."""
 
 

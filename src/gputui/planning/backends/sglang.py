@@ -3,19 +3,27 @@
 
 from collections.abc import Mapping
 
+from gputui.domain.outside import whole_number
+from gputui.domain.rope import rope_of
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine
 from gputui.planning.backends.backend import (
+    EIGHT_BITS,
+    FOUR_BITS,
     Backend,
     Question,
     Reader,
-    cache_bytes,
+    cache_mib,
+    json_object,
+    loaded_part,
     on_this_host,
     options_of,
     product,
+    weights_mib,
 )
-from gputui.planning.model_memory import CONTEXT_MIB, up, weights_bytes
+from gputui.planning.context_length import model_context
+from gputui.planning.model_memory import CONTEXT_MIB
 
 _ALIASES = {
     "--tensor-parallel-size": ("--tp-size", "--tp"),
@@ -32,8 +40,21 @@ _ALIASES = {
     "--quantization": (),
     "--config": (),
     "--speculative-algorithm": (),
+    "--speculative-draft-model-path": ("--speculative-draft-model",),
+    "--json-model-override-args": (),
+    "--mm-enable-dp-encoder": (),
+    "--cpu-offload-gb": (),
+    "--model-path": ("--model",),
+    "--enable-lora": (),
+    "--lora-paths": (),
     "--nnodes": (),
 }
+
+_LOADED = {
+    "bitsandbytes": FOUR_BITS, "fp8": EIGHT_BITS, "w8a8_fp8": EIGHT_BITS, "w8a8_int8": EIGHT_BITS,
+    "torchao": EIGHT_BITS,
+}  # fmt: skip
+"""What stays of linear layers in 16 bits, by the method that quantises them while they are loaded."""
 
 # (below this many MiB of total, chunk of a prefill, graph's batch with tp < 4, the same with tp >= 4)
 # Vectors: 24564 MiB tp 4 and 40960 MiB tp 4 in the tests.
@@ -79,6 +100,10 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
     attention = options.on("--enable-dp-attention")
     if attention and tensor and data and tensor % data:
         read.invalid.append(f"--tp-size {tensor} is not divisible by --dp-size {data}, as --enable-dp-attention needs")
+    changed = json_object(options.text("--json-model-override-args"))
+    beside = ["the draft model"] if options.text("--speculative-draft-model-path") else []
+    if options.on("--enable-lora") or options.text("--lora-paths"):
+        beside.append("LoRA adapters")
     speculative = options.text("--speculative-algorithm") is not None
     if speculative and (pipeline or 1) > 1:
         read.invalid.append("pipeline parallelism does not go together with speculative decoding")
@@ -87,6 +112,8 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         pipeline=pipeline,
         data=1 if attention else data,
         experts=read.size("--expert-parallel-size", None),
+        attention_split=max(1, tensor // data) if attention and tensor and data else None,
+        expert_split=tensor,
         world=on_this_host(product(tensor, pipeline, 1 if attention else data), read.size("--nnodes", 1)),
         fraction=read.fraction("--mem-fraction-static", None),
         fraction_given=options.text("--mem-fraction-static") is not None,
@@ -95,7 +122,12 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         sequences=read.number("--max-running-requests"),
         batch_tokens=read.number("--chunked-prefill-size"),
         dtype=read.text("--dtype"),
-        kv_dtype=read.text("--kv-cache-dtype"),
+        kv_dtype=read.cache_type("--kv-cache-dtype"),
+        positions=whole_number(changed.get("max_position_embeddings"), least=1),
+        rope=rope_of(changed),
+        host_mib=read.gib("--cpu-offload-gb"),
+        vision_whole=options.on("--mm-enable-dp-encoder"),
+        beside=tuple(beside),
         quantization=read.text("--quantization"),
         unread=tuple(read.unread),
         invalid=tuple(read.invalid),
@@ -106,11 +138,12 @@ def minimum_mib(question: Question) -> int | None:
     """What must be free at the start, so that the static fraction of it holds the weights and a short request."""
     how, model = question.serving, question.files.architecture
     tensor, pipeline = how.tensor or 1, how.pipeline or 1
-    weights = weights_bytes(question.files, tensor=tensor, pipeline=pipeline)
-    if weights is None:
+    context = model_context(model, how, keeps_original=True)
+    cache = cache_mib(question, how.context or min(context or SHORT_REQUEST, SHORT_REQUEST))
+    weights = weights_mib(question, loaded=loaded_part(question, _LOADED))
+    if weights is None or cache is None:
         return None
-    context = model.context if model else None
-    static = up(weights + cache_bytes(question, how.context or min(context or SHORT_REQUEST, SHORT_REQUEST)))
+    static = weights + cache
     total = question.total_mib or SMALL_GPU_MIB
     fraction = how.fraction or default_fraction(total, tensor, pipeline)
     return max(static + _beside_static_mib(how, total, tensor), int(static / fraction) + 1)
@@ -138,6 +171,7 @@ SGLANG = Backend(
     serving=serving,
     minimum_mib=minimum_mib,
     claim=claim,
+    takes_pictures=True,
     tensor_flag="--tp-size",
     context_flag="--context-length",
 )

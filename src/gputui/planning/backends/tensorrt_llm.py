@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine
-from gputui.planning.backends.backend import Backend, Question, Reader, cache_bytes, loaded_mib, options_of, product
-from gputui.planning.model_memory import up
+from gputui.planning.backends.backend import Backend, Question, Reader, cache_mib, loaded_mib, options_of, product
+from gputui.planning.context_length import model_context
 
 DEFAULT_FRACTION = 0.9
 
@@ -21,6 +21,7 @@ _ALIASES = {
     "--max-batch-size": (),
     "--max-num-tokens": (),
     "--kv-cache-dtype": (),
+    "--model": (),
     "--extra-llm-api-options": ("--config",),
 }
 
@@ -45,7 +46,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         context=read.number("--max-seq-len"),
         sequences=read.number("--max-batch-size"),
         batch_tokens=read.number("--max-num-tokens", 8192),
-        kv_dtype=read.text("--kv-cache-dtype"),
+        kv_dtype=read.cache_type("--kv-cache-dtype"),
         unread=tuple(read.unread),
         invalid=tuple(read.invalid),
     )
@@ -55,9 +56,9 @@ def minimum_mib(question: Question) -> int | None:
     """Weights and buffers, and so much more that the fraction of it holds one request."""
     how, model = question.serving, question.files.architecture
     base = loaded_mib(question, tokens=how.batch_tokens or 8192, sequences=how.sequences or 256)
-    if base is None:
+    cache = cache_mib(question, how.context or model_context(model, how))
+    if base is None or cache is None:
         return None
-    cache = up(cache_bytes(question, how.context or (model.context if model else None)))
     return base + int(cache / (how.fraction or DEFAULT_FRACTION))
 
 

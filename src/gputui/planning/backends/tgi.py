@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine, read_options
-from gputui.planning.backends.backend import Backend, Question, Reader, cache_bytes, loaded_mib
-from gputui.planning.model_memory import up
+from gputui.planning.backends.backend import (
+    EIGHT_BITS,
+    FOUR_BITS,
+    Backend,
+    Question,
+    Reader,
+    cache_mib,
+    loaded_mib,
+    loaded_part,
+)
 
 _ALIASES = {
     "--num-shard": (),
@@ -32,6 +40,14 @@ _VARIABLES = {
 }
 
 
+_LOADED = {
+    "bitsandbytes": EIGHT_BITS, "eetq": EIGHT_BITS, "fp8": EIGHT_BITS, "bitsandbytes-nf4": FOUR_BITS,
+    "bitsandbytes-fp4": FOUR_BITS,
+}  # fmt: skip
+"""What stays of linear layers in 16 bits, by the method that quantises them while they are loaded (launcher's
+manual)."""
+
+
 def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What the launcher's options say; without a number of shards it takes every GPU that it sees."""
     options = read_options(line, environment, _ALIASES, _VARIABLES)
@@ -48,7 +64,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         fraction_known=read.is_sure("--cuda-memory-fraction"),
         context=read.number("--max-total-tokens"),
         batch_tokens=read.number("--max-batch-prefill-tokens", 4096),
-        kv_dtype=read.text("--kv-cache-dtype"),
+        kv_dtype=read.cache_type("--kv-cache-dtype"),
         dtype=read.text("--dtype"),
         quantization=read.text("--quantize"),
         unread=tuple(read.unread),
@@ -59,8 +75,10 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
 def minimum_mib(question: Question) -> int | None:
     """Weights, a prefill and the cache of one request."""
     how = question.serving
-    base = loaded_mib(question, tokens=how.batch_tokens or 4096, sequences=128)
-    return None if base is None else base + up(cache_bytes(question, how.context or 4096))
+    part = loaded_part(question, _LOADED)
+    base = loaded_mib(question, tokens=how.batch_tokens or 4096, sequences=128, loaded=part)
+    cache = cache_mib(question, how.context or 4096)
+    return None if base is None or cache is None else base + cache
 
 
 def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:

@@ -3,24 +3,38 @@ starts (vllm/v1/worker/utils.py, `request_memory`)."""
 
 from collections.abc import Mapping
 
+from gputui.domain.outside import mapping, whole_number
+from gputui.domain.rope import Rope, rope_of
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine
+from gputui.planning.arguments import CommandLine, Options
 from gputui.planning.backends.backend import (
+    EIGHT_BITS,
+    FOUR_BITS,
     Backend,
     Question,
     Reader,
-    cache_bytes,
+    cache_mib,
+    json_object,
     loaded_mib,
+    loaded_part,
     on_this_host,
     options_of,
     product,
+    weights_mib,
 )
-from gputui.planning.model_memory import up
+from gputui.planning.context_length import model_context
+from gputui.planning.model_memory import CONTEXT_MIB, up
 
 DEFAULT_UTILIZATION = 0.92
 """vllm/config/cache.py; releases before 2026 took 0.90, so this is the safe side."""
 DEFAULT_SEQUENCES = 256
+SHORTEST_FITTING = 2048
+"""Tokens that a context which fits itself should have at least."""
+LATENT_SINCE = (0, 7, 1)
+"""The version with multi-head latent attention (vLLM PR#12528)."""
+WINDOWS_SINCE = (0, 8, 5)
+"""The version that keeps only the window's tokens of a windowed layer."""
 
 _ALIASES = {
     "--tensor-parallel-size": ("-tp",),
@@ -44,20 +58,28 @@ _ALIASES = {
     "--model": (),
     "--config": (),
     "--language-model-only": (),
+    "--mm-encoder-tp-mode": (),
+    "--enable-multimodal-encoder-data-parallel": (),
+    "--limit-mm-per-prompt": (),
+    "--cpu-offload-gb": (),
+    "--rope-scaling": (),
+    "--hf-overrides": (),
+    "--hf-overrides.max_position_embeddings": (),
+    "--speculative-config": ("-sc",),
+    "--speculative-config.model": (),
+    "--speculative-model": (),
+    "--enable-lora": (),
+    "--disable-hybrid-kv-cache-manager": (),
 }
-_VARIABLES = {
-    "--tensor-parallel-size": ("TENSOR_PARALLEL_SIZE", "TENSOR_PARALLEL"),
-    "--pipeline-parallel-size": ("PIPELINE_PARALLEL_SIZE", "PIPELINE_PARALLEL"),
-    "--data-parallel-size": ("VLLM_DP_SIZE", "DATA_PARALLEL_SIZE"),
-    "--gpu-memory-utilization": ("GPU_MEMORY_UTILIZATION", "GPU_MEMORY_UTIL"),
-    "--max-model-len": ("MAX_MODEL_LEN",),
-    "--kv-cache-dtype": ("KV_CACHE_DTYPE",),
-}
+_LOADED = {
+    "bitsandbytes": FOUR_BITS, "fp8": EIGHT_BITS, "experts_int8": EIGHT_BITS, "ptpc_fp8": EIGHT_BITS,
+}  # fmt: skip
+"""What stays of linear layers in 16 bits, by the method that quantises them while they are loaded."""
 
 
 def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What vLLM's options say. Its own check counts tensor × pipeline sizes only; the GPUs needed are × data."""
-    options = options_of(line, environment, _ALIASES, _VARIABLES, file_option="--config")
+    options = options_of(line, environment, _ALIASES, {}, file_option="--config")
     read = Reader.of(options)
     tensor, pipeline = read.size("--tensor-parallel-size", 1), read.size("--pipeline-parallel-size", 1)
     data = read.size("--data-parallel-size", 1)
@@ -73,41 +95,104 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         read.invalid.append(
             f"--tensor-parallel-size {tensor} is not divisible by --decode-context-parallel-size {decode}"
         )
-    context = options.text("--max-model-len")
+    fits = options.text("--max-model-len") in ("-1", "auto")
+    positions, rope = _overridden(options)
     return Serving(
         tensor=tensor,
         pipeline=pipeline,
         data=local,
         experts=2 if options.on("--enable-expert-parallel") else None,
+        # Expert layers form one group of all data and tensor ranks, with or without expert parallelism.
+        expert_split=product(tensor, data),
         # Ray may bring in other hosts, so that more than there are here is no mistake.
         world=None if several_hosts else on_this_host(world, read.size("--nnodes", 1)),
         fraction=read.fraction("--gpu-memory-utilization", DEFAULT_UTILIZATION),
         fraction_given=options.text("--gpu-memory-utilization") is not None,
         fraction_known=read.is_sure("--gpu-memory-utilization"),
         kv_bytes=read.number("--kv-cache-memory-bytes"),
-        context=None if context in ("-1", "auto") else read.number("--max-model-len"),
+        context=None if fits else read.number("--max-model-len"),
+        context_fits=fits,
+        positions=positions,
+        rope=rope,
         sequences=read.number("--max-num-seqs", DEFAULT_SEQUENCES),
         batch_tokens=read.number("--max-num-batched-tokens"),
         dtype=read.text("--dtype"),
-        kv_dtype=read.text("--kv-cache-dtype"),
+        kv_dtype=read.cache_type("--kv-cache-dtype"),
         quantization=read.text("--quantization"),
-        language_only=options.on("--language-model-only"),
+        whole_latent=environment.get("VLLM_MLA_DISABLE") in ("1", "true", "True"),
+        whole_windows=environment.get("VLLM_USE_V1") == "0" or options.on("--disable-hybrid-kv-cache-manager"),
+        host_mib=read.gib("--cpu-offload-gb"),
+        language_only=options.on("--language-model-only") or _takes_no_pictures(options),
+        vision_whole=options.text("--mm-encoder-tp-mode") == "data"
+        or options.on("--enable-multimodal-encoder-data-parallel"),
+        beside=_beside(options),
         unread=tuple(read.unread),
         invalid=tuple(read.invalid),
     )
 
 
+def _overridden(options: Options) -> tuple[int | None, Rope | None]:
+    """The positions, and how they are stretched, as options change the model's configuration."""
+    changed = json_object(options.text("--hf-overrides"))
+    changed = {**changed, **mapping(changed.get("text_config"))}
+    dotted = options.text("--hf-overrides.max_position_embeddings")
+    positions = whole_number(dotted or changed.get("max_position_embeddings"), least=1)
+    scaling = json_object(options.text("--rope-scaling"))
+    return positions, rope_of({"rope_scaling": scaling} if scaling else changed)
+
+
+def _takes_no_pictures(options: Options) -> bool:
+    """`--limit-mm-per-prompt` with 0 of everything: JSON, or `image=0`."""
+    text = options.text("--limit-mm-per-prompt")
+    if text is None:
+        return False
+    limits = json_object(text) or dict(part.partition("=")[::2] for part in text.split(","))
+    return bool(limits) and all(whole_number(one) == 0 for one in limits.values())
+
+
+def _beside(options: Options) -> tuple[str, ...]:
+    """What it loads beside its model. Methods that draft with the model itself load nothing more."""
+    drafts = json_object(options.text("--speculative-config")).get("model")
+    drafts = drafts or options.text("--speculative-config.model") or options.text("--speculative-model")
+    found = ["the draft model"] if isinstance(drafts, str) and drafts not in ("[ngram]", "ngram") else []
+    return (*found, *(["LoRA adapters"] if options.on("--enable-lora") else []))
+
+
+def depends_on_version(question: Question) -> bool:
+    """Whether what it keeps in its cache came with a version."""
+    model = question.files.architecture
+    return model is not None and bool(model.kv_lora_rank or model.window_layers)
+
+
 def minimum_mib(question: Question) -> int | None:
     """What must be free: all but the cache, and the cache of one request of the longest length, which vLLM insists on
-    (or as much as was asked for)."""
+    (or as much as was asked for). Files in 16 bits that it quantises to 8 itself are there whole at first."""
     how, model = question.serving, question.files.architecture
     tokens = how.batch_tokens or (8192 if (question.total_mib or 0) >= 70 * 1024 else 2048)
-    base = loaded_mib(question, tokens=tokens, sequences=how.sequences or DEFAULT_SEQUENCES)
+    part = loaded_part(question, _LOADED)
+    base = loaded_mib(question, tokens=tokens, sequences=how.sequences or DEFAULT_SEQUENCES, loaded=part)
     if base is None:
         return None
-    if how.kv_bytes is not None:
-        return base + up(how.kv_bytes)
-    return base + up(cache_bytes(question, how.context or (model.context if model else None)))
+    longest = model_context(model, how)
+    length = how.context or longest
+    if how.context_fits:
+        length = min(longest or SHORTEST_FITTING, SHORTEST_FITTING)
+    cache = up(how.kv_bytes) if how.kv_bytes is not None else _cache(question, length, tokens)
+    if cache is None:
+        return None
+    at_first = (weights_mib(question) or 0) + CONTEXT_MIB if part == EIGHT_BITS else 0
+    return max(base + cache, at_first)
+
+
+def _cache(question: Question, length: int | None, batch: int) -> int | None:
+    """Windowed layers keep the window and a chunk of a prefill (vLLM, `SlidingWindowSpec.max_memory_usage_bytes`);
+    before that came, and before latent attention, everything is kept."""
+    how, model = question.serving, question.files.architecture
+    whole = how.whole_windows or (how.version is not None and how.version < WINDOWS_SINCE)
+    window = model.window if model else None
+    kept = length if whole else window - 1 + batch if window else None
+    latent = not how.whole_latent and (how.version is None or how.version >= LATENT_SINCE)
+    return cache_mib(question, length, in_window=kept, latent=latent)
 
 
 def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
@@ -124,6 +209,7 @@ VLLM = Backend(
     serving=serving,
     minimum_mib=minimum_mib,
     claim=claim,
+    takes_pictures=True,
     tensor_flag="--tensor-parallel-size",
     context_flag="--max-model-len",
     memory_flag="--gpu-memory-utilization",

@@ -7,7 +7,7 @@ from gputui.domain.service import Service
 from gputui.planning.backends.registry import told_by_image
 from gputui.planning.findings.about import about
 
-_SERVE_MODELS = ("vllm", "sglang", "tgi", "tensorrt_llm", "llama_cpp")
+_SERVE_MODELS = ("vllm", "sglang", "tgi", "tensorrt_llm", "llama_cpp", "tei", "lmdeploy")
 _NEED_TOKENIZER = ("vllm", "sglang", "tgi")
 _ELSEWHERE = ("--tokenizer", "--tokenizer-path", "--load-format", "--tokenizer-mode", "--skip-tokenizer-init")
 """Options with which the model's directory need not hold everything."""
@@ -67,6 +67,9 @@ def incomplete(service: Service) -> list[Finding]:
     ]
     if files.problems:
         return found
+    if files.unread is not None:
+        text = f"{service.name}: {files.unread}, so that what it needs cannot be told from its files"
+        return [about(service, "model-unread", "info", text, "declare it as x-gputui.vram, or run it once")]
     words = " ".join(service.launch.words).replace("_", "-")
     elsewhere = any(option in words for option in _ELSEWHERE)
     if not files.has_weights and not elsewhere:

@@ -1,17 +1,21 @@
 """Whether a service's parallel sizes suit its model and its GPUs."""
 
+import re
 from collections.abc import Sequence
 
-from gputui.domain.finding import Finding
+from gputui.domain.finding import Finding, Severity
 from gputui.domain.gpu import Gpu, labels_by_uuid
 from gputui.domain.memory import GpuMemory
 from gputui.domain.model import Architecture
 from gputui.domain.service import Edit, Service
 from gputui.domain.units import gib
-from gputui.planning.backends.registry import named
-from gputui.planning.dtype import cannot_run, falls_back, is_slow
+from gputui.planning.arguments import command_line
+from gputui.planning.backends.registry import is_official, named
+from gputui.planning.context_length import model_context
+from gputui.planning.dtype import cannot_run, capability, falls_back, is_slow
 from gputui.planning.findings.about import about, either
 from gputui.planning.placement import EVEN
+from gputui.planning.widths import group_fault, tile_fault
 
 
 def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
@@ -25,7 +29,9 @@ def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequenc
         judged = options(service) + number_of_gpus(service, own)
         if service.files is not None and service.files.architecture is not None:
             judged += sizes(service, service.files.architecture)
-        judged += alike(service, own) + types(service, own)
+            judged += tiles(service, service.files.architecture, own)
+        judged += alike(service, own) + types(service, own) + unread_variables(service)
+        judged += not_counted(service) + by_version(service)
         if service.serving.group and service.backend != "llama_cpp":
             judged += even_memory(service, own, memory)
         proven = has_proved_itself(service)
@@ -75,9 +81,18 @@ def number_of_gpus(service: Service, own: Sequence[Gpu]) -> list[Finding]:
         return [about(service, "too-few-gpus", "error", text, fix, own[0].uuid, edits=edits)]
     if service.backend in ("pytorch", "generic") and world == 1:
         return []
-    idle = ",".join(gpu.label for gpu in own[world:])
+    used = service.serving.used
+    left = own[world:] if used is None else [gpu for place, gpu in enumerate(own) if place not in used]
+    if not left:
+        return []
+    idle = ",".join(gpu.label for gpu in left)
     text = f"{service.name} uses {world} of its {has} GPUs{_world(service)}: GPU {idle} would idle"
-    return [about(service, "idle-gpus", "warning", text, f"take {idle} away{change}", own[world].uuid, edits=edits)]
+    if used is not None and any(place >= len(own) for place in used):
+        text = f"{service.name} is to use its GPU number {max(used)}, counted from 0, but has {has} ({labels})"
+        return [about(service, "too-few-gpus", "error", text, "name one that it has", own[0].uuid)]
+    if used is not None and used != tuple(range(world)):
+        change = ", and count those that stay from 0 in --main-gpu and --device"
+    return [about(service, "idle-gpus", "warning", text, f"take {idle} away{change}", left[0].uuid, edits=edits)]
 
 
 def _tensor_edit(service: Service, gpus: int) -> Edit | None:
@@ -113,33 +128,105 @@ def sizes(service: Service, model: Architecture) -> list[Finding]:
             )
             fix = f"{flag} {kv} needs as much cache on each GPU"
             found.append(about(service, "kv-heads-copied", "info", text, fix))
-    if model.vision_heads and tensor > 1 and model.vision_heads % tensor and not how.language_only:
+    cuts_vision = not how.language_only and not how.vision_whole
+    if model.vision_heads and tensor > 1 and model.vision_heads % tensor and cuts_vision:
         text = f"{name}: the {model.vision_heads} heads of its vision part cannot be divided by {tensor}"
         found.append(about(service, "vision-heads", "error", text, _fitting_sizes(flag, model)))
     if model.layers and pipeline > model.layers:
         text = f"{name}: pipeline parallel size {pipeline} is more than its {model.layers} layers"
         found.append(about(service, "pipeline", "error", text, f"at most {model.layers}"))
-    if (how.experts or 1) > 1 and not model.experts:
+    if (how.experts or 1) > 1 and not model.experts and not model.may_have_experts:
         text = f"{name}: expert parallelism is asked for, but {model.name or 'its model'} has no experts"
         found.append(about(service, "no-experts", "error", text, "take the option away"))
-    width = model.intermediate
-    if model.group_size and width and tensor > 1 and width % tensor == 0 and (width // tensor) % model.group_size:
-        text = (
-            f"{name}: its layers of {width} cut in {tensor} are no multiple of {model.group_size}, "
-            f"by which {model.quantization or 'its'} weights are grouped"
+    grouped = group_fault(model, how, service.backend)
+    if grouped is not None:
+        spread = f", or {_EXPERTS[service.backend]}" if "experts" in grouped and service.backend in _EXPERTS else ""
+        found.append(
+            about(service, "quantization-group", "error", f"{name}: {grouped}", f"choose a smaller {flag}{spread}")
         )
-        found.append(about(service, "quantization-group", "warning", text, f"choose a smaller {flag}"))
     if model.vocabulary and tensor > 1 and model.vocabulary % tensor:
         text = f"{name}: its vocabulary of {model.vocabulary} cannot be divided by {tensor}, and is filled up"
         found.append(about(service, "vocabulary", "info", text, "nothing has to be done"))
     if service.backend == "vllm" and (how.data or 1) > 1 and not model.experts:
         text = f"{name}: {how.data} data parallel copies of a model without experts are as many services in one"
         found.append(about(service, "data-parallel", "info", text, "services of their own can be moved one by one"))
-    if model.context and how.context and how.context > model.context and service.backend != "llama_cpp":
-        text = f"{name}: a context of {how.context} tokens is longer than the {model.context} of its model"
-        fix = f"{named(service.backend).context_flag} {model.context}"
-        found.append(about(service, "context-too-long", "warning", text, fix))
+    longest = model_context(model, how, keeps_original=service.backend == "sglang")
+    if longest and how.context and how.context > longest and service.backend != "llama_cpp":
+        text = f"{name}: a context of {how.context} tokens is longer than the {longest} of its model"
+        fix = f"{named(service.backend).context_flag} {longest}"
+        found.append(about(service, "context-too-long", _too_long(service), text, fix))
     return found
+
+
+_EXPERTS = {"vllm": "set --enable-expert-parallel", "sglang": "raise --ep-size"}
+_LONGER_ALLOWED = {"vllm": "VLLM_ALLOW_LONG_MAX_MODEL_LEN", "sglang": "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"}
+"""Variables with which an engine takes a longer context than its model has."""
+
+
+def _too_long(service: Service) -> Severity:
+    variable = _LONGER_ALLOWED.get(service.backend)
+    if variable is None:
+        return "warning"
+    return "warning" if service.launch.environment.get(variable, "").lower() in ("1", "true") else "error"
+
+
+def tiles(service: Service, model: Architecture, own: Sequence[Gpu]) -> list[Finding]:
+    """Widths that the kernels of an older GPU refuse."""
+    known = [has for gpu in own if (has := capability(gpu)) is not None]
+    if not known or service.backend not in ("vllm", "sglang"):
+        return []
+    fault = tile_fault(model, service.serving, min(known))
+    if fault is None:
+        return []
+    fix = f"choose another {named(service.backend).tensor_flag}, or assign it GPUs from 8.9 on"
+    return [about(service, "kernel-tiles", "error", f"{service.name}: {fault}", fix, own[0].uuid)]
+
+
+_READ_BY_NOBODY = re.compile(
+    r"(TENSOR_PARALLEL|PIPELINE_PARALLEL|DATA_PARALLEL)(_SIZE)?|[TPD]P(_SIZE)?|GPU_MEMORY_UTIL(IZATION)?"
+    r"|MAX_MODEL_LEN|MAX_NUM_SEQS|KV_CACHE_DTYPE|DTYPE|QUANTIZATION|MODEL|MODEL_ID|MODEL_NAME"
+)
+"""Variables that look as if they set an option of vLLM or SGLang; neither reads any of them."""
+
+
+def unread_variables(service: Service) -> list[Finding]:
+    """Variables of a file that the server's own program does not read; a script of somebody's own may."""
+    if service.backend not in ("vllm", "sglang") or not is_official(service.backend, service.image):
+        return []
+    words = " ".join(service.launch.words)
+    if command_line(service.launch.words, service.launch.environment).opaque:
+        return []
+    names = [
+        name
+        for name in service.launch.environment
+        if _READ_BY_NOBODY.fullmatch(name) and not re.search(rf"\$\{{?{name}\b", words)
+    ]
+    if not names:
+        return []
+    text = f"{service.name}: {service.backend} does not read {', '.join(names)}, so that it does nothing"
+    return [about(service, "variable-unread", "warning", text, "write it as an option of its command")]
+
+
+def not_counted(service: Service) -> list[Finding]:
+    """What a figure leaves out, because its size is not known."""
+    left_out = service.requirement.not_counted
+    if not left_out:
+        return []
+    text = f"{service.name}: what it needs is more than is told: {', '.join(left_out)} not counted"
+    return [about(service, "not-counted", "info", text, "leave room for it; once it has run, what it took is known")]
+
+
+def by_version(service: Service) -> list[Finding]:
+    """A figure that holds for newer versions only, where the image does not tell its own."""
+    model = service.files.architecture if service.files else None
+    if service.backend != "vllm" or service.serving.version is not None or model is None:
+        return []
+    if service.requirement.source != "weights" or not (model.kv_lora_rank or model.window_layers):
+        return []
+    text = f"{service.name}: its image does not tell the version of vLLM; its cache is counted as since 0.8.5"
+    return [
+        about(service, "version-unknown", "info", text, "an older version keeps more: name the image by its version")
+    ]
 
 
 def _fitting_sizes(flag: str, model: Architecture) -> str:
@@ -187,7 +274,7 @@ def types(service: Service, own: Sequence[Gpu]) -> list[Finding]:
         cannot, slow, other = cannot_run(service, gpu), is_slow(service, gpu), falls_back(service, gpu)
         if cannot:
             half = Edit(argument="--dtype", value="half", reason="its GPU has no bfloat16")
-            edits = (half,) if "bfloat16" in cannot else ()
+            edits = (half,) if cannot.startswith("bfloat16") else ()
             fix = "assign it a newer GPU" + (", or set --dtype half" if edits else "")
             found.append(about(service, "dtype", "error", f"{service.name}: {cannot}", fix, gpu.uuid, edits=edits))
         elif other:

@@ -1,0 +1,46 @@
+"""How a model's positions are stretched, which decides how long its context may be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gputui.domain.outside import mapping, real_number, whole_number
+
+_AS_TOLD = ("default", "mrope", "su", "longrope", "llama3")
+"""Kinds with which `max_position_embeddings` is the stretched length already."""
+_YARN = ("yarn", "deepseek_yarn")
+
+
+@dataclass(frozen=True, slots=True)
+class Rope:
+    """The kind of stretching, its factor, and the positions that are stretched where they are told."""
+
+    kind: str
+    factor: float | None = None
+    original: int | None = None
+
+
+def rope_of(config: Mapping[str, Any]) -> Rope | None:
+    """What `rope_scaling` says, or `rope_parameters`, as newer configurations call it. One for each kind of layer tells
+    no single length."""
+    found = mapping(config.get("rope_scaling")) or mapping(config.get("rope_parameters"))
+    kind = found.get("rope_type") or found.get("type")
+    if not isinstance(kind, str):
+        return None
+    original = whole_number(found.get("original_max_position_embeddings"), least=1)
+    return Rope(kind[:40], real_number(found.get("factor")), original)
+
+
+def longest_context(positions: int | None, rope: Rope | None, *, keeps_original: bool = False) -> int | None:
+    """Tokens of the longest context; None where that is not told.
+
+    The factor times the positions, for yarn times those that were stretched; not for kinds that name the stretched
+    length (vLLM, `_get_and_verify_max_len`). SGLang stretches nothing where the original positions are told
+    (`keeps_original`; its `get_context_length`).
+    """
+    if positions is None or rope is None or rope.factor is None or rope.kind in _AS_TOLD or rope.factor <= 0:
+        return positions
+    if rope.original is not None and keeps_original:
+        return positions
+    base = (rope.original or positions) if rope.kind in _YARN else positions
+    return int(base * rope.factor)

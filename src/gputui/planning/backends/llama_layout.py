@@ -1,0 +1,162 @@
+"""Where llama.cpp puts a model's layers: which GPU gets which, and what stays in the host's memory."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import accumulate
+
+from gputui.domain.model import Architecture, ModelFiles
+from gputui.domain.outside import whole_number
+from gputui.domain.serving import Serving
+from gputui.planning.model_memory import kv_bits, layers_with_cache, values_per_token
+
+DEFAULT_CONTEXT = 4096
+"""Without `-c` newer servers take what fits; this much is what they should have at least."""
+CELLS = 256
+"""The cache's length is a multiple of this (llama-kv-cache)."""
+LONGEST_PATTERN = 300
+
+HOST = "CPU"
+EXPERTS = r"\.ffn_(up|down|gate|gate_up)_(ch|)exps"
+"""The tensors that `--cpu-moe` leaves in the host's memory (common/common.h)."""
+
+_LAYER = re.compile(r"blk\.([0-9]{1,5})\.")
+_REPEATS_OF_REPEATS = re.compile(r"[*+}]\)[*+{]|\)[*+]\S*\)[*+{]")
+
+
+def readable_patterns(placed: Iterable[tuple[str, str]]) -> bool:
+    """Whether patterns of `--override-tensor` can be tried: short ones without repeats of repeats, for those may take
+    for ever, and buffers that are a GPU or the host."""
+    for pattern, buffer in placed:
+        if len(pattern) > LONGEST_PATTERN or _REPEATS_OF_REPEATS.search(pattern) or _gpu_of(buffer) is None:
+            return False
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError):
+            return False
+    return True
+
+
+def _gpu_of(buffer: str) -> int | None:
+    """The number of a GPU's buffer, -1 for the host's; None for another."""
+    if buffer.startswith((HOST, "CUDA_Host")):
+        return -1
+    return whole_number(buffer.removeprefix("CUDA"), least=0, most=64) if buffer.startswith("CUDA") else None
+
+
+def parts_bytes(files: ModelFiles, how: Serving, gpus: int, totals_mib: Sequence[int] = ()) -> tuple[int, ...] | None:
+    """Bytes of weights and cache on each GPU; None where the files do not tell enough.
+
+    Layers go whole. Their places, from 0 to 1 in their order and the output last, decide by the shares of the GPUs,
+    which are told by `--tensor-split`, else by what is free, for which the totals stand here
+    (`llama_model::load_tensors`).
+    """
+    model, used = files.architecture, _used(how, gpus)
+    if files.weights_bytes is None or how.gpu_layers is None or not used:
+        return None
+    cache = _cache_of_layers(model, how)
+    if cache is None or model is None or not model.layers:
+        return None
+    shares = _shares(how, used, totals_mib)
+    layers = model.layers
+    first = max(0, layers + 1 - how.gpu_layers)
+    bounds = list(accumulate(shares))
+
+    def gpu_at(slot: int) -> int | None:
+        """The GPU of a layer, or of the output behind them; None for the host."""
+        if slot < first:
+            return None
+        place = (slot - first) / max(1, min(how.gpu_layers or 0, layers + 1))
+        return used[next((at for at, bound in enumerate(bounds) if bound > place), len(used) - 1)]
+
+    found = [0] * max(gpus, max(used) + 1)
+    if how.by_rows:
+        on_gpus = (layers + 1 - first) / (layers + 1)
+        for place, share in zip(used, shares, strict=True):
+            found[place] += int(files.weights_bytes * share * on_gpus)
+        found[how.main_gpu if how.main_gpu < len(found) else 0] += sum(cache[first:])
+        return tuple(found)
+    weights = _weights_of_slots(files, layers, how.placed, found)
+    held = [*weights.items(), *(() if how.cache_on_host else enumerate(cache))]
+    for slot, size in held:
+        gpu = gpu_at(slot)
+        if gpu is not None:
+            found[gpu] += size
+    return tuple(found)
+
+
+def _used(how: Serving, gpus: int) -> tuple[int, ...]:
+    return how.used if how.used is not None else tuple(range(how.world or gpus))
+
+
+def _shares(how: Serving, used: Sequence[int], totals_mib: Sequence[int]) -> list[float]:
+    if len(how.split) == len(used):
+        return list(how.split)
+    sizes = [totals_mib[gpu] for gpu in used if gpu < len(totals_mib)]
+    if len(sizes) != len(used) or not sum(sizes):
+        return [1 / len(used)] * len(used)
+    return [size / sum(sizes) for size in sizes]
+
+
+def _weights_of_slots(
+    files: ModelFiles, layers: int, placed: tuple[tuple[str, str], ...], found: list[int]
+) -> dict[int, int]:
+    """Bytes by the layer that a tensor belongs to; what belongs to none goes with the output, and the embedding stays
+    in the host's memory unless it is the output too. What patterns put on one GPU is added to `found`."""
+    if not files.tensors:
+        each = (files.weights_bytes or 0) // (layers + 1)
+        return dict.fromkeys(range(layers + 1), each)
+    slots: dict[int, int] = {}
+    for buffer, layer, size in _by_layer(files.tensors, placed):
+        gpu = _gpu_of(buffer) if buffer else None
+        if gpu is None:
+            slot = min(layers, layer) if layer is not None else layers
+            slots[slot] = slots.get(slot, 0) + size
+        elif 0 <= gpu < len(found):
+            found[gpu] += size
+    return slots
+
+
+@lru_cache(maxsize=64)
+def _by_layer(
+    tensors: tuple[tuple[str, int], ...], placed: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, int | None, int], ...]:
+    """Bytes by the buffer that a pattern puts them in (empty: none does) and layer; the first pattern that is found in
+    a tensor's name counts."""
+    tests: list[tuple[Callable[[str], object], str]] = [(re.compile(one).search, buffer) for one, buffer in placed]
+    has_output = any(name == "output.weight" for name, _ in tensors)
+    sums: dict[tuple[str, int | None], int] = {}
+    for name, size in tensors:
+        if has_output and name == "token_embd.weight":
+            continue
+        buffer = next((buffer for found, buffer in tests if found(name)), "")
+        match = _LAYER.match(name)
+        key = (buffer, int(match[1]) if match else None)
+        sums[key] = sums.get(key, 0) + size
+    return tuple((buffer, layer, size) for (buffer, layer), size in sums.items())
+
+
+def _cache_of_layers(model: Architecture | None, how: Serving) -> list[int] | None:
+    """Bytes of keys and values of each layer; those without a cache, and those with a window, spread evenly. None where
+    a type or the model's shape is not known."""
+    if model is None or not model.layers:
+        return None
+    keys, values = kv_bits(how.kv_dtype, None), kv_bits(how.kv_dtype_v, None)
+    per_token, with_cache = values_per_token(model), layers_with_cache(model)
+    if keys is None or values is None or per_token is None or with_cache is None:
+        return None
+    tokens = context_of(model, how)
+    short = tokens
+    if model.window and not how.whole_windows:
+        short = min(tokens, -(-(model.window + (how.micro_batch or 512)) // CELLS) * CELLS)
+    windowed = min(model.window_layers, with_cache)
+    cells = (with_cache - windowed) * tokens + windowed * short
+    each = int(cells * per_token * (keys + values) / 2 / 8 / model.layers)
+    return [each] * model.layers
+
+
+def context_of(model: Architecture | None, how: Serving) -> int:
+    """Tokens of the context; 0 stands for the model's own."""
+    if how.context == 0:
+        return (model.context if model else None) or DEFAULT_CONTEXT
+    return how.context or DEFAULT_CONTEXT

@@ -1,0 +1,80 @@
+"""Widths that tensor parallelism cuts, against the groups, blocks and tiles of quantised weights."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gputui.domain.model import Architecture
+from gputui.domain.serving import Serving
+
+TILE = 64
+"""Weights in each direction that Marlin kernels take at once (vLLM, marlin_utils)."""
+NATIVE_FP8 = (8, 9)
+SMALLEST_GROUP = 32
+"""Groups of experts are halved down to this where they do not divide (vLLM, moe_wna16)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A kind of layers of this width, of which each GPU gets one of `parts` parts."""
+
+    what: str
+    width: int
+    parts: int
+
+
+def cuts(model: Architecture, serving: Serving, backend: str) -> Iterator[Cut]:
+    """The layers that are cut. Experts are whole where they are spread over the GPUs (expert parallelism), and the one
+    that all share is not."""
+    tensor = serving.tensor or 1
+    if model.dense_width:
+        yield Cut("dense layers", model.dense_width, tensor)
+    if model.shared_width:
+        yield Cut("shared expert", model.shared_width, tensor)
+    if model.expert_width:
+        yield Cut("experts", model.expert_width, expert_parts(serving, backend))
+    if model.in_blocks and model.head_dim and model.heads and not model.kv_lora_rank:
+        yield Cut("attention", model.heads * model.head_dim, tensor)
+
+
+def expert_parts(serving: Serving, backend: str) -> int:
+    """In how many parts one expert is cut: vLLM's experts form one group of all ranks (`FusedMoEParallelConfig`),
+    SGLang and TensorRT-LLM cut them among the ranks that expert parallelism leaves."""
+    tensor, spread = serving.tensor or 1, serving.experts or 1
+    if backend == "vllm":
+        return 1 if spread > 1 else serving.expert_split or tensor
+    return max(1, tensor // spread)
+
+
+def group_fault(model: Architecture, serving: Serving, backend: str) -> str | None:
+    """Why these parallel sizes cut within a group or block of quantised weights, which engines refuse."""
+    group = model.group_size
+    if group is None or group <= 1:
+        return None
+    for cut in cuts(model, serving, backend):
+        if cut.parts <= 1:
+            continue
+        part = cut.width // cut.parts
+        halves = cut.what == "experts" and backend == "vllm" and model.quantization in ("awq", "gptq")
+        smallest = min(group, SMALLEST_GROUP) if halves else group
+        if cut.width % cut.parts or part % smallest:
+            shown = f"{part}" if cut.width % cut.parts == 0 else f"{cut.width / cut.parts:.2f}"
+            return (
+                f"its {cut.what} of {cut.width} cut in {cut.parts} are {shown} wide, no multiple of the {group} that "
+                f"its {model.quantization or 'quantised'} weights are grouped by"
+            )
+    return None
+
+
+def tile_fault(model: Architecture, serving: Serving, capability: tuple[int, int]) -> str | None:
+    """Why fp8 does not run on a GPU without it: the kernels that stand in for it work in tiles, and refuse other
+    widths."""
+    if model.quantization != "fp8" or model.in_blocks or capability >= NATIVE_FP8:
+        return None
+    tensor = serving.tensor or 1
+    for what, width in (("dense layers", model.dense_width), ("shared expert", model.shared_width)):
+        if width and (2 * width // tensor) % TILE:
+            return (
+                f"its {what} cut in {tensor} are {2 * width // tensor} wide (gate and up together), no multiple of the "
+                f"{TILE} of the kernels that stand in for fp8 below compute capability 8.9"
+            )
+    return None

@@ -24,7 +24,7 @@ services:
     image: workload:1
   odd:
     image: workload:1
-    blkio_config: {weight: 300}
+    credential_spec: {file: spec.json}
     x-gputui: {gpus: 3}
 volumes: {cache: {}}
 """

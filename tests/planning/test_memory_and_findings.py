@@ -27,12 +27,12 @@ def test_a_service_too_big_for_the_card_is_said_to_be() -> None:
     assert one.fix == "GPU 1 would fit"
 
 
-def test_services_that_do_not_fit_together_are_each_named() -> None:
+def test_services_that_do_not_fit_together_are_one_finding_with_a_way_out_for_the_largest() -> None:
     services = [service("a", G0, need=50 * GIB), service("b", G0, need=40 * GIB)]
-    first, second = found(services, [reading(G0), reading(G1), reading(G2)])
-    assert first.code == second.code == "sum-too-big"
-    assert first.text == "a needs 50.0 GiB (declared); GPU 0 has 40.0 of 80.0 GiB free (40.0 b)"
-    assert first.fix == "GPU 1 or 2 would fit"
+    (one,) = found(services, [reading(G0), reading(G1), reading(G2)])
+    assert (one.code, one.service) == ("sum-too-big", "a")
+    assert one.text == "GPU 0 is over-full: 90.0 GiB (50.0 a, 40.0 b) of 80.0 GiB"
+    assert one.fix == "move a: GPU 1 or 2 would fit"
 
 
 def test_foreign_processes_are_named_with_what_they_hold() -> None:

@@ -140,7 +140,9 @@ def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb = verbs.add_parser("assign", help="assign GPUs to a service, and save")
     verb.add_argument("service", metavar="SERVICE")
     verb.add_argument("--gpus", metavar="0,2|4-7|UUID|all|none|auto", help="the GPUs, in order")
-    verb.add_argument("--budget", metavar="SIZE", help="its VRAM budget, as in 3.5GiB, or none")
+    verb.add_argument(
+        "--budget", metavar="SIZE", help="its VRAM budget, as in 3.5GiB, or none; keep: not adjusted to another GPU"
+    )
     verb.add_argument("--priority", metavar="N", help="its priority for strategies, or none for that of its file")
     switch = verb.add_mutually_exclusive_group()
     switch.add_argument("--enable", action="store_true", help="it is to run")

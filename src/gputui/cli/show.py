@@ -205,7 +205,9 @@ def _problems(snapshot: Snapshot) -> list[str]:
         meant = container is not None and container.exit_code == 0 and not service.adopted
         if ours and service.enabled and ((not service.lives and not meant) or unhealthy):
             problems.append(f"{service.name} is {state_text(service)}")
-    problems += [finding.line for finding in snapshot.findings if finding.code == "launch-failed"]
+    # Where what it had before was put back, and runs, nobody has to be called.
+    down = {service.name for service in snapshot.services if not service.lives}
+    problems += [one.line for one in snapshot.findings if one.code == "launch-failed" and one.service in down]
     problems += [fault.text for fault in snapshot.watch_faults]
     apply = snapshot.apply
     if apply is not None and apply.cut_off:

@@ -243,9 +243,8 @@ def write_volumes_from(value: list[str], target: Target) -> None:
 
 
 def write_expose(value: list[str], target: Target) -> None:
-    """Ports with their protocol."""
-    exposed = target.body.setdefault("ExposedPorts", {})
-    exposed |= {one if "/" in one else f"{one}/tcp": {} for one in value}
+    """Ports as they are written: Compose adds no protocol, and its hash of the container is of that."""
+    target.body.setdefault("ExposedPorts", {}).update({one: {} for one in value})
 
 
 def write_blkio(value: Mapping[str, Any], target: Target) -> None:

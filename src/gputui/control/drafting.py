@@ -19,6 +19,8 @@ from gputui.planning.given_gpus import find_gpu
 from gputui.planning.room_for import room_for
 
 NOT_SAVED = Assignments()
+KEEP_BUDGET = "keep"
+"""Typed as a budget: it stays as it is, whatever the GPU."""
 ADOPTING = "say yes, or --yes, to adopt it: it is then recreated by plans, and put back if that fails"
 
 
@@ -90,13 +92,22 @@ class Drafting:
         for service in services:
             draft = self._with_gpus(draft, service, typed.gpus)
         # What was just edited is edited further: the budget of a service that has other GPUs by now.
+        keeps = typed.budget is not None and typed.budget.strip().lower() == KEEP_BUDGET
         for now in self._among(draft, keys):
-            if typed.budget is not None:
+            if typed.budget is not None and not keeps:
                 draft = edit.with_budget(draft, now, _budget(typed.budget))
+        if typed.budget is None:
+            draft = self._with_fitting_budgets(draft, services)
         for now in self._among(draft, keys):
             if typed.priority is not None:
                 draft = edit.with_priority(draft, now, _priority(typed.priority))
         return draft.as_one_edit(self.draft)
+
+    def _with_fitting_budgets(self, draft: Draft, before: Sequence[Service]) -> Draft:
+        were = {service.key: service for service in before}
+        for now in self._among(draft, list(were)):
+            draft = edit.with_fitting_budget(draft, were[now.key], now, self._sampler.readings)
+        return draft
 
     def _among(self, draft: Draft, keys: Sequence[ServiceKey]) -> list[Service]:
         return [service for service in self._sampler.services(draft.current) if service.key in keys]
@@ -120,7 +131,8 @@ class Drafting:
         gpus = self._sampler.gpus
 
         def change(draft: Draft, service: Service) -> Draft:
-            return edit.with_gpus(draft, service, edit.toggled(service, found, gpus))
+            toggled = edit.with_gpus(draft, service, edit.toggled(service, found, gpus))
+            return self._with_fitting_budgets(toggled, [service])
 
         self._edit_each(keys, change, adopt=adopt)
 

@@ -2,13 +2,56 @@
 
 from collections.abc import Sequence
 
-from gputui.domain.gpu import Gpu
+from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.launch import Launch
 from gputui.domain.outside import real_number
 from gputui.domain.service import Edit, Service
 from gputui.planning.backends.registry import named
+from gputui.planning.memory import usable_mib
 
 DEFAULT_VARIABLE = "VRAM_BUDGET_GB"
+
+
+LEAST_LEFT_MIB = 300
+LEFT_PART = 0.1
+"""What a budget leaves of its GPU for the CUDA context and what is not counted: a tenth, and at least so much."""
+STEP_MIB = 102
+"""A tenth of a GiB, as a budget is told."""
+
+
+def largest_budget(usable_mib: int) -> int:
+    """The largest budget on a GPU of which this much is usable, in tenths of a GiB."""
+    left = usable_mib - max(LEAST_LEFT_MIB, int(usable_mib * LEFT_PART))
+    return max(0, left * 10 // 1024) * 1024 // 10
+
+
+def whole_budget(service: Service) -> int | None:
+    """The budget with which nothing of a service has to be left out: what was declared, else the budget that somebody
+    gave it, else what it takes."""
+    return service.declared_mib or service.budget_mib or service.requirement.claim_mib
+
+
+def budget_on(service: Service, readings: Sequence[Reading], before: Sequence[str]) -> int | None:
+    """The budget of a service that was on the GPUs `before` and is assigned others now: the largest that the smallest
+    of them allows where the whole is too much.
+
+    A budget that was adjusted to the GPUs before is not what somebody wanted, so that it grows again with the GPU.
+    """
+    whole = whole_budget(service)
+    limit = smallest_limit(readings, service.assigned)
+    if not service.has_budget or whole is None or limit is None:
+        return service.budget_mib
+    if service.budget_mib is not None and service.budget_mib == smallest_limit(readings, before):
+        wanted: int | None = None if whole <= limit else limit
+        return wanted
+    present = service.budget_mib if service.budget_mib is not None else whole
+    return limit if present > limit else service.budget_mib
+
+
+def smallest_limit(readings: Sequence[Reading], gpus: Sequence[str]) -> int | None:
+    """The largest budget that the smallest of these GPUs allows; None where none is known."""
+    sizes = [size for one in readings if one.gpu.uuid in gpus and (size := usable_mib(one)) is not None]
+    return largest_budget(min(sizes)) if sizes else None
 
 
 def budget_told(launch: Launch) -> int | None:

@@ -4,17 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gputui.domain.service import Service, ServiceKey
+from gputui.planning.budget import whole_budget
 from gputui.planning.memory import need_on, usable_mib
 from gputui.planning.place_all import place_all
 from gputui.planning.server_problem import Server, problem_of
 
 SMALLEST_BUDGET_MIB = 256
-
-
-def whole_budget(service: Service) -> int | None:
-    """The budget with which nothing of a service has to be left out: what was declared, else the budget that somebody
-    gave it, else what it takes."""
-    return service.declared_mib or service.budget_mib or service.requirement.claim_mib
 
 
 def _smallest(service: Service) -> int:

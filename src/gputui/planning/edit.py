@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from gputui.domain.assignment import Assignment, Assignments, Draft
 from gputui.domain.errors import Refusal, UsageError
-from gputui.domain.gpu import Gpu, out_of_runs
+from gputui.domain.gpu import Gpu, Reading, out_of_runs
 from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.suggestion import SuggestedAssignment
 from gputui.domain.text import clean
 from gputui.planning.argument_edit import with_argument as with_argument_in
+from gputui.planning.budget import budget_on
 from gputui.planning.container_view import check_instances
 from gputui.planning.given_gpus import find_gpu
 
@@ -138,6 +139,14 @@ def with_enabled(draft: Draft, service: Service, enabled: bool) -> Draft:
 def with_budget(draft: Draft, service: Service, budget_mib: int | None) -> Draft:
     """The draft in which the service has this VRAM budget."""
     return draft.edited(replace(_known(service), budget_mib=budget_mib, adopted=True))
+
+
+def with_fitting_budget(draft: Draft, before: Service, now: Service, readings: Sequence[Reading]) -> Draft:
+    """The draft in which a service that has other GPUs by now has a budget that they allow."""
+    wanted = budget_on(now, readings, before.assigned)
+    if now.assigned == before.assigned or wanted == now.budget_mib:
+        return draft
+    return draft.edited(replace(current_assignment(now), budget_mib=wanted, adopted=True))
 
 
 def with_priority(draft: Draft, service: Service, priority: int | None) -> Draft:

@@ -8,7 +8,8 @@ from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.service import Service, ServiceKey
 from gputui.domain.suggestion import StrategyName, SuggestedAssignment, SuggestedGpu, Suggestion, Unplaced
 from gputui.domain.units import gib
-from gputui.planning.budget_search import budget_to_write, largest_budgets, whole_budget
+from gputui.planning.budget import whole_budget
+from gputui.planning.budget_search import budget_to_write, largest_budgets
 from gputui.planning.edit import needs_adoption
 from gputui.planning.memory import held_memory, needs_on
 from gputui.planning.placement import Demand, Placement, Problem

@@ -15,7 +15,7 @@ from gputui.planning.findings.fallback import fell_back, gone_at_start
 from gputui.planning.findings.health import unwell
 from gputui.planning.findings.launch import launches
 from gputui.planning.findings.mechanism import cannot_be_given, given_all, sees_all, to_be_made
-from gputui.planning.findings.memory import below_minimum, does_not_fit, untold
+from gputui.planning.findings.memory import adjusted, below_minimum, does_not_fit, untold
 from gputui.planning.findings.model import models
 from gputui.planning.findings.ownership import depended_on, differs_from_file, not_carried, not_ours
 from gputui.planning.findings.parallel import unsuitable
@@ -48,6 +48,7 @@ def find_all(
         *not_applied(services, gpus),
         *does_not_fit(services, readings, memory),
         *below_minimum(services, readings),
+        *adjusted(services, readings),
         *untold(services, readings),
         *unsuitable(services, gpus, memory),
         *models(services),

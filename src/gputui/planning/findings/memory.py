@@ -8,6 +8,7 @@ from gputui.domain.memory import GpuMemory
 from gputui.domain.service import Edit, Service, ServiceKey
 from gputui.domain.units import gib
 from gputui.planning.backends.registry import named
+from gputui.planning.budget import smallest_limit, whole_budget
 from gputui.planning.findings.about import about, either
 from gputui.planning.fitting import LARGEST_FRACTION, Fit, fit_into, larger_fraction
 from gputui.planning.memory import need_on, needs_on, usable_mib
@@ -29,11 +30,59 @@ def does_not_fit(
         here = [one for one in services if one.enabled and reading.gpu.uuid in one.assigned]
         needs = needs_on(reading, here, share.usable_mib - _foreign(share))
         all_settled = all(_is_settled(service, reading) for service in here)
-        for service in here:
-            need = needs[service.key]
-            if not need or (_is_settled(service, reading) and not all_settled):
-                continue  # it already runs here with what it needs; those that join it are to blame
-            found.append(_no_room(service, reading, share, here, needs, readings, memory))
+        # One that already runs here with what it needs is not to blame for those that join it.
+        joining = [one for one in here if needs[one.key] and (all_settled or not _is_settled(one, reading))]
+        alone = [one for one in joining if (needs[one.key] or 0) > share.usable_mib]
+        together = [one for one in joining if one not in alone]
+        if len(together) > 1:
+            largest = max(together, key=lambda one: needs[one.key] or 0)
+            found.append(_no_room_for_all(largest, reading, share, here, needs, readings, memory))
+            together = []
+        found += [_no_room(one, reading, share, here, needs, readings, memory) for one in (*alone, *together)]
+    return found
+
+
+def _no_room_for_all(
+    largest: Service,
+    reading: Reading,
+    share: GpuMemory,
+    here: Sequence[Service],
+    needs: Mapping[ServiceKey, int | None],
+    readings: Sequence[Reading],
+    memory: Sequence[GpuMemory],
+) -> Finding:
+    """One finding for all services of an over-full GPU; the fix is for the largest of those that join."""
+    usable, foreign = share.usable_mib or 0, _foreign(share)
+    wanted = sum(needs[one.key] or 0 for one in here)
+    each = sorted(here, key=lambda one: -(needs[one.key] or 0))
+    parts = [f"{gib(needs[one.key])} {one.name}" for one in each if needs[one.key]]
+    parts += [f"{gib(foreign)} of others"] if foreign >= WORTH_NAMING_MIB else []
+    text = (
+        f"GPU {reading.gpu.label} is over-full: {gib(wanted + foreign)} GiB ({', '.join(parts)}) of {gib(usable)} GiB"
+    )
+    free = max(0, usable - foreign - sum(needs[one.key] or 0 for one in here if one.key != largest.key))
+    fit = _fix(largest, reading, free, readings, memory)
+    code = "foreign-memory" if foreign and wanted <= usable else "sum-too-big"
+    fix = f"move {largest.name}: {fit.text}"
+    return about(largest, code, "warning", text, fix, reading.gpu.uuid, edits=fit.edits)
+
+
+def adjusted(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
+    """Budgets that are as large as a GPU allows, where more was declared."""
+    found = []
+    for service in services:
+        whole, limit = whole_budget(service), smallest_limit(readings, service.assigned)
+        budget = service.budget_mib
+        if not service.enabled or budget is None or budget != limit or whole is None or whole <= budget:
+            continue
+        own = [one for one in readings if one.gpu.uuid in service.assigned]
+        smallest = min(own, key=lambda one: usable_mib(one) or 0)
+        text = (
+            f"{service.name}: its budget of {gib(whole)} GiB exceeds GPU {smallest.gpu.label} "
+            f"({gib(usable_mib(smallest))} GiB). Auto-adjusted to {gib(budget)} GiB. Some models may not load."
+        )
+        fix = "assign it a larger GPU; --budget keep leaves a budget as it is"
+        found.append(about(service, "budget-adjusted", "warning", text, fix, smallest.gpu.uuid))
     return found
 
 

@@ -129,7 +129,8 @@ def write_mounts(value: list[dict[str, Any]], volumes: Named, host: dict[str, An
         options += [str(bind[key]) for key in ("selinux", "propagation") if bind.get(key)]
         mount = {"Target": one["target"], "ReadOnly": bool(one.get("read_only"))}
         match one["type"]:
-            case "bind" if bind.get("create_host_path"):
+            # Compose, `requireMountAPI`: one whose options do not say that its folder may be made is a mount.
+            case "bind" if one.get("bind") is None or bind.get("create_host_path"):
                 host["Binds"].append(f"{one['source']}:{one['target']}:{','.join(options)}")
             case "bind":
                 propagation = bind.get("propagation")

@@ -10,7 +10,7 @@ from gputui.apply.guardian import Guardian
 from gputui.apply.operations import Hands, await_release, in_place, perform, start_in_place, take_back
 from gputui.apply.patience import Patience
 from gputui.apply.unit import Running, Unit, ready, units_of
-from gputui.apply.witness import Abandoned, missing_gpus, within
+from gputui.apply.witness import Abandoned, Cancelled, missing_gpus, within
 from gputui.containers.engine import Engine
 from gputui.domain.container import lasting_name
 from gputui.domain.errors import GputuiError, NotFound
@@ -127,7 +127,7 @@ class Executor:
             one.task.step.name: f"{one.failure}{f': {one.last_line}' if one.last_line else ''}"
             for unit in self._units
             for one in unit.tasks
-            if one.failure
+            if one.failure and not one.was_cancelled
         }
         self._applies.end(self._apply_id, result, outcomes, text, missing, failures)
         return result
@@ -195,6 +195,7 @@ class Executor:
         except Exception as error:  # whatever it is, the old container must come back
             operation = one.task.operations[max(one.begun, default=0)]
             one.failure = f"{operation.text}: {_why(error)}"
+            one.was_cancelled = isinstance(error, Cancelled)
             if isinstance(operation.do, Start) and one.task.step.view is not None:
                 one.missing = missing_gpus(_why(error), one.task.step.view.gpus, self._gpus, self._source)
             unit.failed.set()

@@ -24,6 +24,7 @@ class Running:
     undone: set[int] = field(default_factory=set)
     failure: str | None = None
     last_line: str = ""
+    was_cancelled: bool = False
     missing: tuple[str, ...] = ()
     launched: threading.Event = field(default_factory=threading.Event)
 

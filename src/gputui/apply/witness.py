@@ -25,6 +25,10 @@ TELL_S = 5.0
 NVML_LIMIT_S = 5.0
 
 
+class Cancelled(EngineError):
+    """Somebody does not want the apply any more."""
+
+
 class NotWell(EngineError):
     """The container did not come up, or is not on its GPUs."""
 
@@ -95,7 +99,7 @@ def _go_on(abandoned: Callable[[], bool], cancelled: Callable[[], str]) -> None:
         raise Abandoned("another of its unit failed")
     why = cancelled()
     if why:
-        raise NotWell(why)
+        raise Cancelled(why)
 
 
 def _last_line(engine: Engine, ref: str) -> str:

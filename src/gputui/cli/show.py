@@ -208,6 +208,7 @@ def _problems(snapshot: Snapshot) -> list[str]:
     # Where what it had before was put back, and runs, nobody has to be called.
     down = {service.name for service in snapshot.services if not service.lives}
     problems += [one.line for one in snapshot.findings if one.code == "launch-failed" and one.service in down]
+    problems += [one.line for one in snapshot.findings if one.severity in ("error", "refusal")]
     problems += [fault.text for fault in snapshot.watch_faults]
     apply = snapshot.apply
     if apply is not None and apply.cut_off:

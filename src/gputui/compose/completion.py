@@ -43,7 +43,7 @@ class _Completion:
         made = Located(whole.file, {"name": self._name, "services": Located(services.file)})
         made.take_place(whole, "services")
         for name in sorted(active):
-            entry = self._service(name, active[name], at.of(services, name), all_names, set(active))
+            entry = self._service(active[name], at.of(services, name), all_names, set(active))
             made["services"][name] = entry
             made["services"].take_place(services, name)
         _check_circles(made["services"], at)
@@ -60,7 +60,7 @@ class _Completion:
         own = [one for one in entry.get("profiles") or [] if one]
         return not own or "*" in profiles or bool(profiles & set(own))
 
-    def _service(self, name: str, entry: Located, place: Place, known: set[str], active: set[str]) -> Located:
+    def _service(self, entry: Located, place: Place, known: set[str], active: set[str]) -> Located:
         made = Located(entry.file)
         for key, value in entry.items():
             made[key] = value
@@ -89,7 +89,6 @@ class _Completion:
         result = Located(made.file, {**printed(made), "command": made["command"], "entrypoint": made["entrypoint"]})
         for key in result:
             result.take_place(made, key)
-        del name
         return result
 
     def _fill_dependencies(self, entry: Located, place: Place, known: set[str], active: set[str]) -> None:

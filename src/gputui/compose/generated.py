@@ -8,14 +8,13 @@ from pathlib import Path
 import yaml
 
 from gputui.domain.assignment import Assignment, Assignments
-from gputui.domain.compose import ComposeProject
+from gputui.domain.compose import OVERRIDE_NAME, ComposeProject
 from gputui.domain.gpu import Gpu
 from gputui.domain.plan import ContainerView
 from gputui.domain.service import told_apart
 from gputui.domain.text import mask_secret
 
 ASSIGNMENTS_NAME = "gpu-assignments.yml"
-OVERRIDE_NAME = "docker-compose.gpu-override.yml"
 
 _HEAD = "# Written by gputui, revision {revision}; edits here are lost at the next save.\n"
 

@@ -122,7 +122,6 @@ def _service(name: str, entry: Located, target: Target, further: Mapping[str, An
         uses_gpus=wish.is_any or "x-gputui" in entry or entry.get("runtime") == "nvidia",
         gpus=wish.gpus,
         gpu_count=wish.count,
-        gpus_by_image=wish.by_image,
         capabilities=wish.capabilities,
         backend=extension.backend,
         model=clean(extension.model, 200) if extension.model else None,

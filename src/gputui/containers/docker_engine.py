@@ -2,6 +2,7 @@
 
 import base64
 import json
+import platform
 import shutil
 import sys
 import threading
@@ -17,7 +18,7 @@ from gputui.containers.capabilities import capabilities_of, is_podman
 from gputui.containers.engine_address import engine_address
 from gputui.containers.inspect_data import GPU_NODE, container_from, spec_from
 from gputui.containers.list_line import YOUNG_S, ListLine, list_line
-from gputui.containers.start_needs import is_gone, shown, start_needs
+from gputui.containers.start_needs import StartNeeds, is_gone, is_there, shown, start_needs
 from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec, EngineInfo, Layer
 from gputui.domain.errors import EngineError, GputuiError, NotFound, Refusal, Unreachable
 from gputui.domain.launch import variables_in
@@ -51,8 +52,7 @@ def _guess_no_character_sets() -> None:
 
 
 class DockerEngine:
-    """Implements `Engine` over a connection to one. `in_host`: this process sees the files of its machine, for it does
-    not run in a container.
+    """Implements `Engine` over a connection to one.
 
     Raises:
         UsageError: host and context are both given, or the context does not exist.
@@ -231,8 +231,7 @@ class DockerEngine:
             for name, identity in needs.networks.items()
             if self._is_unknown(lambda client, network=identity: client.inspect_network(network))  # type: ignore[misc]
         ]
-        # Paths are those of the engine's host. Where a file that the engine keeps there is not here, this is another.
-        sees_host = self.socket is not None and bool(needs.files) and not is_gone(needs.files)
+        sees_host = self._sees_host(needs)
         found += [
             f"its volume {shown(name)} {why}"
             for name in needs.volumes
@@ -244,13 +243,22 @@ class DockerEngine:
             found += [f"{shown(path)} is not there" for path in needs.paths if is_gone(path)]
         return tuple(found)
 
+    def _sees_host(self, needs: StartNeeds) -> bool:
+        """Whether the paths of the engine's host are those of this one: a file that the engine keeps is here, or may be
+        where this user must not look, on a host of the same name. Else the socket leads to another host, or this is a
+        container."""
+        if self.socket is None or not needs.files or is_gone(needs.files):
+            return False
+        return is_there(needs.files) or self.info().hostname == platform.node()
+
     def _away(self, ref: str, *, must_run: bool) -> str | None:
         """What is wrong with another container that one needs, by its name."""
         try:
             other = self.inspect(ref)
         except NotFound:
             return f"{shown(ref)} is not there"
-        return f"{other.name} does not run" if must_run and not other.running else None
+        runs = other.running or other.state == "paused"
+        return f"{other.name} does not run" if must_run and not runs else None
 
     def _is_unknown(self, ask: "Callable[[Client], object]") -> bool:
         try:

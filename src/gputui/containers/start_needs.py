@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gputui.domain.gpu import GPU_NODE_PATH
 from gputui.domain.outside import mapping, sequence
 from gputui.domain.text import clean
 
@@ -26,7 +27,8 @@ class StartNeeds:
 
 
 _NAMESPACES = {"NetworkMode": "network", "IpcMode": "IPC", "PidMode": "pids"}
-_PLAIN_NETWORKS = ("", "default", "bridge", "host", "none")
+_PLAIN_NETWORKS = ("", "default", "bridge", "host", "none", "private", "pasta", "slirp4netns")
+"""Modes that are no networks to look up; the last ones are Podman's."""
 
 
 def start_needs(data: Mapping[str, Any]) -> StartNeeds:
@@ -41,6 +43,8 @@ def start_needs(data: Mapping[str, Any]) -> StartNeeds:
         namespaces[f"volumes of {str(one).partition(':')[0]}"] = str(one).partition(":")[0]
     mounts = [mapping(one) for one in sequence(data.get("Mounts"))]
     devices = [str(mapping(one).get("PathOnHost") or "") for one in sequence(host.get("Devices"))]
+    # Of GPUs the findings tell; one whose node is gone has to be moved off it.
+    devices = [path for path in devices if not GPU_NODE_PATH.match(path)]
     networks = {
         str(name): str(mapping(one).get("NetworkID") or name)
         for name, one in mapping(mapping(data.get("NetworkSettings")).get("Networks")).items()
@@ -60,6 +64,11 @@ def start_needs(data: Mapping[str, Any]) -> StartNeeds:
         image=str(data.get("Image") or ""),
         files=str(data.get("HostsPath") or data.get("ResolvConfPath") or ""),
     )
+
+
+def is_there(path: str) -> bool:
+    """Whether there is something at this path that this user may see."""
+    return path.startswith("/") and os.path.lexists(path)
 
 
 def is_gone(path: str) -> bool:

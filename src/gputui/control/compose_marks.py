@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gputui.compose.docker_compose import config_hashes
-from gputui.compose.generated import OVERRIDE_NAME
 from gputui.containers.engine import Engine
 from gputui.domain import compose_labels
-from gputui.domain.compose import ComposeProject
+from gputui.domain.compose import OVERRIDE_NAME, ComposeProject
 from gputui.domain.container import LABEL_FILE, ContainerSpec
 from gputui.domain.plan import Step
 

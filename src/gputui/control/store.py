@@ -6,14 +6,13 @@ from pathlib import Path
 
 from gputui.compose.generated import (
     ASSIGNMENTS_NAME,
-    OVERRIDE_NAME,
     Overridden,
     assignments_text,
     override_text,
 )
 from gputui.domain.assignment import Assignments
 from gputui.domain.capabilities import HostAccess
-from gputui.domain.compose import ComposeProject, ComposeService
+from gputui.domain.compose import OVERRIDE_NAME, ComposeProject, ComposeService
 from gputui.domain.errors import Conflict, GputuiError, Refusal
 from gputui.domain.gpu import Gpu
 from gputui.domain.service import Edit, Service

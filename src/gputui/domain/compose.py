@@ -9,17 +9,19 @@ from gputui.domain.gpu_variables import Contradiction
 from gputui.domain.launch import Launch
 from gputui.domain.service import Fallback
 
+OVERRIDE_NAME = "docker-compose.gpu-override.yml"
+"""The file that gputui writes beside a Compose file, to be read over it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeService:
     """One service of a Compose file.
 
     `gpus` are the GPUs that the file names, as it writes them (index, UUID or `all`); `gpu_count` is the number it
-    asks for instead; `gpus_by_image`: the runtime nvidia gives those that the image's own variable names;
-    `capabilities` are asked of the driver beside `gpu`; `contradiction` is what the file says twice and differently
-    about them. `replicas` is how many containers it asks for. `has_budget`: its VRAM budget may
-    be adjusted, for the file names the variable that it is told by. `body` and `networks` are those of a
-    `ContainerSpec` without GPUs. `not_carried` names the keys that gputui cannot carry: they block creating this
+    asks for instead; `capabilities` are asked of the driver beside `gpu`; `contradiction` is what the file says twice
+    and differently about them. `replicas` is how many containers it asks for. `has_budget`: its VRAM budget may be
+    adjusted, for the file names the variable that it is told by. `body` and `networks` are those of a `ContainerSpec`
+    without GPUs. `not_carried` names the keys that gputui cannot carry: they block creating this
     service.
     """
 
@@ -29,7 +31,6 @@ class ComposeService:
     uses_gpus: bool = False
     gpus: tuple[str, ...] = ()
     gpu_count: int | None = None
-    gpus_by_image: bool = False
     capabilities: tuple[str, ...] = ()
     backend: str | None = None
     model: str | None = None

@@ -33,7 +33,7 @@ def unexpected(error: BaseException, log: object) -> str:
     """What a person reads of an error of our own: one line what and where, one line what to do."""
     return (
         f"gputui: an unexpected error in gputui itself: {place_of(error)}\n"
-        f"gputui: services are as they were; {log} tells more: please report it\n"
+        f"gputui: {log} tells more: please report it. An apply that runs goes on; `gputui status` tells how it stands\n"
     )
 
 

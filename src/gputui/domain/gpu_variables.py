@@ -45,6 +45,7 @@ def cuda_fault(value: str | None, number: int | None, uuids: Sequence[str] = ())
         return f"CUDA_VISIBLE_DEVICES={shown} hides every GPU, but the request is for some"
     if not _is_device(places[0]):
         return f"CUDA_VISIBLE_DEVICES={shown} names no GPU that CUDA knows, so that none is seen"
+    places = _seen(places)
     numbers = [whole_number(part) for part in places]
     if number and any(one is not None and one >= number for one in numbers):
         return f"CUDA_VISIBLE_DEVICES={shown}, but inside the container {_inside(number)}"
@@ -58,10 +59,16 @@ def too_few_visible(value: str | None, needed: int | None) -> str | None:
     """Why a program that works on `needed` GPUs sees too few of its container's."""
     if value is None or needed is None:
         return None
-    seen = len({part.strip() for part in value.split(",")})
+    seen = len(set(_seen([part.strip() for part in value.split(",")])))
     if seen >= needed:
         return None
     return f"CUDA_VISIBLE_DEVICES={clean(value, 60)} shows {seen} of its GPUs, but it works on {needed}"
+
+
+def _seen(places: list[str]) -> list[str]:
+    """The entries before the first that is no device: CUDA stops there."""
+    end = next((at for at, part in enumerate(places) if not _is_device(part)), len(places))
+    return places[:end]
 
 
 def _is_device(written: str) -> bool:

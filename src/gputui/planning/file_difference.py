@@ -2,7 +2,8 @@
 
 from collections.abc import Collection
 
-from gputui.domain.compose import ComposeService
+from gputui.domain import compose_labels
+from gputui.domain.compose import OVERRIDE_NAME, ComposeService
 from gputui.domain.container import GPU_VARIABLES, Container, variable_marks
 from gputui.domain.launch import Launch
 
@@ -57,10 +58,18 @@ def _other_variables(declared: ComposeService, container: Container, image_names
     return other
 
 
-def tells_file_budget(declared: ComposeService, container: Container) -> bool:
-    """Whether the variable for its budget has the value of the file, or is in neither."""
+def tells_file_budget(
+    declared: ComposeService, container: Container, image_names: Collection[str] | None = None
+) -> bool:
+    """Whether the variable for its budget has the value of the file, or is in neither. Only `docker compose up` with
+    gputui's override makes it another one; else it is the image's, or what somebody wanted."""
+    if OVERRIDE_NAME not in container.labels.get(compose_labels.CONFIG_FILES, ""):
+        return True
     written = variable_marks([line for line in declared.body.get("Env") or () if "=" in str(line)])
-    return container.variables.get(declared.budget_env) == written.get(declared.budget_env)
+    wanted = written.get(declared.budget_env)
+    if wanted is None and (image_names is None or declared.budget_env in image_names):
+        return True
+    return container.variables.get(declared.budget_env) == wanted
 
 
 def _mounts(launch: Launch) -> set[tuple[str, str]]:

@@ -18,7 +18,7 @@ from gputui.planning.container_view import container_view, view_of
 from gputui.planning.findings.assigned_gpus import missing_gpus
 from gputui.planning.findings.mechanism import cannot_be_given
 from gputui.planning.findings.ownership import cut_off, not_ours, refresh_obstacle, shares_with
-from gputui.planning.findings.startable import held_still, linked_from
+from gputui.planning.findings.startable import linked_from, paused
 from gputui.planning.given_gpus import uses_gpus
 from gputui.planning.mechanism import present_mechanism
 from gputui.planning.order import in_order
@@ -54,10 +54,10 @@ def make_plan(
     steps = _with_dependants(steps, services, gpus, access)
     chosen = [service for service in services if service.key in steps]
     relevant = _relevant(findings, chosen, steps)
-    taken = [one for one in chosen if not one.adopted and steps[one.key].from_file]
-    relevant += tuple(not_ours([replace(one, adopted=True) for one in taken]))
+    changed = [one for one in chosen if not one.adopted and steps[one.key].action not in ("none", "create")]
+    relevant += tuple(not_ours([replace(one, adopted=True) for one in changed]))
     relevant += cut_off([one for one in steps.values() if one.action == "recreate"], services, containers, relevant)
-    relevant += (*held_still(chosen, tuple(steps.values())), *linked_from(chosen, tuple(steps.values()), containers))
+    relevant += (*paused(chosen, tuple(steps.values())), *linked_from(chosen, tuple(steps.values()), containers))
     made = {key for key, step in steps.items() if step.action in ("create", "recreate") and step.view is None}
     known = {(one.code, one.service) for one in relevant}
     unable = cannot_be_given([one for one in chosen if one.key in made], gpus, access)
@@ -103,7 +103,7 @@ def lifecycle_plan(
     chosen = [service for service in services if service.key in touched]
     relevant = not_ours([replace(one, adopted=True) for one in chosen])
     if action == "restart":
-        relevant += cut_off(steps, services, containers, ())
+        relevant += cut_off(steps, services, [one for one in containers if one.lives], ())
     if action != "stop":
         relevant += _cannot_start(findings, chosen, gpus)
     return Plan(revision=revision, steps=in_order(steps), findings=tuple(relevant))
@@ -161,7 +161,8 @@ def _relevant(
 ) -> tuple[Finding, ...]:
     """What is said of services that are gputui's or are to be made; and of each that stays other than its file says."""
     taken = {service.name for service in chosen if steps[service.key].from_file}
-    ours = taken | {service.name for service in chosen if service.adopted or service.container is None}
+    changed = {service.name for service in chosen if steps[service.key].action != "none"}
+    ours = taken | changed | {service.name for service in chosen if service.adopted or service.container is None}
     stays = {service.name for service in chosen} - taken
     return tuple(
         one for one in findings if one.service is None or one.service in (stays if one.code == DIFFERS else ours)
@@ -246,7 +247,10 @@ def _action(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> tuple[
         return "none", "disabled"
     if not service.adopted:
         # Nobody edited it here, but what was saved of a Compose service beats what somebody else made of it.
-        if service.is_saved and service.origin == "compose" and service.lives and service.requested != service.assigned:
+        known = service.requested is not None and service.requested != service.assigned
+        if service.is_saved and service.origin == "compose" and service.lives and known:
+            if _view(service, gpus, service.assigned, access) is None:
+                return "none", "as it is: what was saved for it cannot be given any more"
             return "recreate", _moved(service, gpus)
         return "none", "as it is" if service.origin == "compose" else "found, not adopted"
     if not service.enabled:

@@ -208,9 +208,10 @@ def _service(parts: Parts) -> Service:
     gpus = around.gpus
     requested = requested_gpus(container, gpus) if container else None
     on = tuple(parts.holds)
-    assigned = requested if requested is not None else declared_gpus(declared, parts.visible_gpus, gpus) or on
+    in_file = declared_gpus(declared, parts.visible_gpus, gpus)
+    assigned = requested if requested is not None else in_file or on
     adopted = saved if saved and saved.adopted else None
-    if saved and (saved.adopted or declared is not None):
+    if saved and (saved.adopted or (declared and runs_otherwise(requested, in_file, saved.gpus))):
         assigned = saved.gpus  # what was saved beats what somebody else made run
     enabled = adopted.enabled if adopted else is_wanted(declared, container)
     launch = _launch(declared, container, adopted)
@@ -271,7 +272,9 @@ def _service(parts: Parts) -> Service:
         edits=adopted.edits if adopted else (),
         drift=drift(container, requested, on, gpus, parts.inside),
         container=container,
-        tells_file_budget=declared is None or container is None or tells_file_budget(declared, container),
+        tells_file_budget=declared is None
+        or container is None
+        or tells_file_budget(declared, container, parts.image_names),
         depends_on=declared.depends_on if declared else _depends_on(container),
         file_differences=file_differences(declared, container, parts.image_names) if declared and container else (),
         fallback=(declared.fallback if declared else None) or "never",
@@ -314,6 +317,12 @@ def _contradiction(
 def _variable(declared: ComposeService, name: str) -> str | None:
     lines = (str(line).partition("=") for line in declared.body.get("Env") or ())
     return next((value for key, _, value in lines if key == name), None)
+
+
+def runs_otherwise(requested: Sequence[str] | None, in_file: Sequence[str], saved: Sequence[str]) -> bool:
+    """Whether a service of a file that nobody edited here was given other GPUs than the file says, as by a `docker
+    compose up` without the override, and others than were saved. Where file and engine agree, both hold."""
+    return requested is not None and bool(saved) and set(requested) not in (set(in_file), set(saved))
 
 
 def is_wanted(declared: ComposeService | None, container: Container | None) -> bool:

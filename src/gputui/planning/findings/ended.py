@@ -31,7 +31,8 @@ def launch_failed(services: Sequence[Service], failures: Mapping[str, str]) -> l
     found = []
     for service in services:
         why = next((text for name, text in failures.items() if service.was_called(name)), None)
-        if why is None or not service.enabled or (service.running and service.requested == service.assigned):
+        as_assigned = service.requested in (None, service.assigned)
+        if why is None or not service.enabled or (service.running and as_assigned):
             continue
         text = f"{service.name} failed in the last apply: {why}"
         fix = f"`gputui history` and `gputui logs {service.name} --previous` tell more; correct it and apply again"

@@ -24,7 +24,7 @@ def launches(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
 
 
 def contradictory(service: Service) -> list[Finding]:
-    """Variables of the file that say something else than its device request."""
+    """What is said twice and differently of its GPUs, by a file or a container."""
     # Of one that is edited here, what is assigned is written into both.
     if service.contradiction is None or service.adopted:
         return []

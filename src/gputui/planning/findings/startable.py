@@ -17,12 +17,12 @@ def cannot_start_again(step: Step, missing: Sequence[str]) -> Finding:
         code=CANNOT_START_AGAIN,
         severity="refusal",
         text=f"{step.name} runs, but could not be started again as it is: {'; '.join(missing)}",
-        fix="put that back first, or make the container anew by hand; until then it is left alone",
+        fix="put that back first, or recreate the container by hand; until then it is left alone",
         service=step.name,
     )
 
 
-def held_still(services: Sequence[Service], steps: Sequence[Step]) -> list[Finding]:
+def paused(services: Sequence[Service], steps: Sequence[Step]) -> list[Finding]:
     """Paused containers that are made anew: what is new is not paused."""
     recreated = {step.service for step in steps if step.action == "recreate"}
     return [

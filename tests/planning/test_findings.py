@@ -145,7 +145,7 @@ def test_a_mig_instance_in_a_group() -> None:
 @pytest.mark.parametrize(
     ("capability", "model", "code"),
     [
-        ("7.5", MODEL, "dtype"),
+        ("7.5", MODEL, "dtype-fallback"),
         ("8.0", MODEL, None),
         ("8.6", {**MODEL, "quantization_config": {"quant_method": "fp8"}}, "dtype-emulated"),
         ("8.9", {**MODEL, "quantization_config": {"quant_method": "fp8"}}, None),

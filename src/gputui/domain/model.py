@@ -17,7 +17,8 @@ class Architecture:
 
     `dense_width`, `shared_width` and `expert_width` are the widths of MLPs that all tokens go through, of the experts
     that all share, and of the others. `quantization` is the method's name (`fp8`, `awq`, `gptq`...), `group_size` how
-    many weights share a scale, `in_blocks`: in both directions. `sees` is whether it takes pictures or sound too.
+    many weights share a scale, `in_blocks`: in both directions; `unquantised` are patterns of layers that are left as
+    they are. `sees` is whether it takes pictures or sound too.
     `may_have_experts`: none were found, but its name or kind speaks of some, or too little of it is known.
     """
 
@@ -50,6 +51,7 @@ class Architecture:
     quantization: str | None = None
     group_size: int | None = None
     in_blocks: bool = False
+    unquantised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

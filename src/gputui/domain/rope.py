@@ -8,6 +8,8 @@ from gputui.domain.outside import mapping, real_number, whole_number
 
 _AS_TOLD = ("default", "mrope", "su", "longrope", "llama3")
 """Kinds with which `max_position_embeddings` is the stretched length already."""
+LARGEST_FACTOR = 10_000
+"""What is larger is no factor of anybody's."""
 _YARN = ("yarn", "deepseek_yarn")
 
 
@@ -21,12 +23,13 @@ class Rope:
 
 
 def rope_of(config: Mapping[str, Any]) -> Rope | None:
-    """What `rope_scaling` says, or `rope_parameters`, as newer configurations call it. One for each kind of layer tells
-    no single length."""
+    """What `rope_scaling` says, or `rope_parameters`, as newer configurations call it."""
     found = mapping(config.get("rope_scaling")) or mapping(config.get("rope_parameters"))
     kind = found.get("rope_type") or found.get("type")
     if not isinstance(kind, str):
-        return None
+        # One for each kind of layer: the one that stretches counts.
+        each = (rope_of({"rope_scaling": part}) for part in found.values() if isinstance(part, Mapping))
+        return next((one for one in each if one is not None and one.factor not in (None, 1.0)), None)
     original = whole_number(found.get("original_max_position_embeddings"), least=1)
     return Rope(kind[:40], real_number(found.get("factor")), original)
 
@@ -38,7 +41,9 @@ def longest_context(positions: int | None, rope: Rope | None, *, keeps_original:
     length (vLLM, `_get_and_verify_max_len`). SGLang stretches nothing where the original positions are told
     (`keeps_original`; its `get_context_length`).
     """
-    if positions is None or rope is None or rope.factor is None or rope.kind in _AS_TOLD or rope.factor <= 0:
+    if positions is None or rope is None or rope.factor is None or rope.kind in _AS_TOLD:
+        return positions
+    if not 0 < rope.factor <= LARGEST_FACTOR:
         return positions
     if rope.original is not None and keeps_original:
         return positions

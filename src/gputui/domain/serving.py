@@ -19,6 +19,8 @@ class Serving:
     of each GPU stay in the host's memory; `placed` are patterns of tensors with the buffer that they go to, and with
     `cache_on_host` keys and values stay there. `beside` is what it loads beside its model, in words.
 
+    `decode` is over how many GPUs the tokens of a cache are divided. `unified`: its requests share one cache.
+
     `unread` names settings whose value cannot be told, `invalid` those with a value that no engine takes, in words.
     """
 
@@ -46,6 +48,7 @@ class Serving:
     dtype: str | None = None
     kv_dtype: str | None = None
     kv_dtype_v: str | None = None
+    decode: int = 1
     whole_windows: bool = False
     whole_latent: bool = False
     cache_on_host: bool = False
@@ -55,6 +58,7 @@ class Serving:
     gpu_layers: int | None = None
     split: tuple[float, ...] = ()
     by_rows: bool = False
+    unified: bool = False
     flash_attention: bool = True
     language_only: bool = False
     vision_whole: bool = False

@@ -1,22 +1,29 @@
 """The options of a serving program, read from a command line as people really write it."""
 
+import json
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from gputui.domain.launch import script_place
-from gputui.domain.outside import real_number
+from gputui.domain.launch import WORD_LENGTH, script_place
+from gputui.domain.outside import mapping, real_number
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
-_SERVER = re.compile(r"vllm|sglang|trtllm|text-generation|llama-server|llama\.cpp|torchrun|accelerate|python|\.sh$")
+_SERVER = re.compile(
+    r"vllm|sglang|trtllm|text-generation|text-embeddings|llama-server|llama\.cpp|lmdeploy|ollama|torchrun|accelerate"
+    r"|python|\.sh$"
+)
 """What the programs that serve are called, among the commands of a script."""
 _REDIRECTION = re.compile(r"\d?[<>]{1,2}\s*(?:&\d|[^\s;&|]+)|&>{1,2}\s*[^\s;&|]+")
+_ENGINE = re.compile(r"vllm|sglang|api_server|launch_server|trtllm|lmdeploy|text_generation")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
 _OPTION = re.compile(r"^--?[A-Za-z]")
 
 
 SHORTEST_BEGINNING = 8
+LONGEST_OBJECT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +56,19 @@ _ENTRIES = re.compile(r"(?:nvidia_entrypoint|tgi-entrypoint|docker-entrypoint)\.
 def is_own_script(words: Sequence[str]) -> bool:
     """Whether a shell script of somebody's own is run, which may call the server with anything."""
     left = list(words)
-    while left and (left[0] in _WRAPPERS or _ENTRIES.search(left[0])):
+    while left and (left[0].rsplit("/", 1)[-1] in _WRAPPERS or _ENTRIES.search(left[0])):
         del left[0]
     if not left or left[0].startswith("-"):
         return False
-    if left[0].rsplit("/", 1)[-1] in ("sh", "bash", "dash", "ash", "zsh"):
+    program = left[0].rsplit("/", 1)[-1]
+    if program in ("sh", "bash", "dash", "ash", "zsh"):
         return len(left) > 1
+    if program.startswith("python"):
+        scripts = [word for word in left[1:] if word.endswith(".py")]
+        return bool(scripts) and left[1:2] != ["-m"] and not any(_ENGINE.search(word) for word in scripts[:1])
     # What follows such a script and is a program itself is what it carries out.
-    return left[0].endswith(".sh") and not any(_SERVER.search(word) for word in left[1:3])
+    of_a_path = left[0].startswith("/") and not _SERVER.search(program)
+    return (left[0].endswith(".sh") or of_a_path) and not any(_SERVER.search(word) for word in left[1:3])
 
 
 def _from_script(script: str, environment: Mapping[str, str]) -> CommandLine:
@@ -149,6 +161,7 @@ def read_options(
     switches: set[str] = set()
     unread: set[str] = set()
     joined: list[tuple[str, str]] = []
+    objects: dict[str, list[tuple[list[str], str | None]]] = {}
     words = line.words
     place = 0
     while place < len(words):
@@ -156,7 +169,9 @@ def read_options(
         place += 1
         spelled, sign, inline = word.partition("=")
         name = _named(spelled, by_spelling) if word.startswith("-") else None
-        if not line.from_shell and (own := _joined(word, by_spelling)) is not None:
+        base, path = _dotted(spelled, by_spelling)
+        name = name if base is None else base
+        if not line.from_shell and not line.opaque and (own := _joined(word, by_spelling)) is not None:
             joined.append((own, word[:80]))
             continue
         if name is None:
@@ -168,6 +183,9 @@ def read_options(
             value, place = following, place + 1
         else:
             value = None
+        if path:
+            objects.setdefault(name, []).append((path, value))
+            continue
         switches.discard(name)
         before = values.pop(name, None)
         unread.discard(name)
@@ -178,12 +196,55 @@ def read_options(
         else:
             value = value.strip("\"'")
             values[name] = f"{before},{value}" if before is not None and name in repeated else value
-    for name, names in variables.items():
-        if name not in values and name not in switches and name not in unread:
-            found = next((environment[one] for one in names if environment.get(one)), None)
-            if found is not None:
-                values[name] = found
+    left = [name for name in variables if name not in values and name not in switches and name not in unread]
+    by_variable = {
+        name: next((environment[one] for one in variables[name] if environment.get(one)), "") for name in left
+    }
+    values |= {name: value for name, value in by_variable.items() if value}
+    values |= {name: with_parts(values.get(name), parts) for name, parts in objects.items()}
     return Options(values, frozenset(switches), frozenset(unread), line.opaque, tuple(joined))
+
+
+def _dotted(spelled: str, by_spelling: Mapping[str, str]) -> tuple[str | None, list[str]]:
+    """The option and the path within its object that `--hf-overrides.rope_scaling.factor` means."""
+    base, dot, path = spelled.partition(".")
+    name = by_spelling.get(_plain(base)) if dot and spelled.startswith("-") else None
+    return (None, []) if name is None or not path else (name, path.split(".")[:DEEPEST_PATH])
+
+
+DEEPEST_PATH = 6
+
+
+def with_parts(text: str | None, parts: Sequence[tuple[list[str], str | None]]) -> str:
+    """The JSON object of an option with values of its own options in it."""
+    whole: dict[str, Any] = dict(json_object(text))
+    for path, value in parts:
+        at = whole
+        for key in path[:-1]:
+            inner = at.get(key)
+            at[key] = dict(inner) if isinstance(inner, Mapping) else {}
+            at = at[key]
+        at[path[-1]] = _parsed(value)
+    return json.dumps(whole)
+
+
+def _parsed(value: str | None) -> Any:
+    if value is None:
+        return True
+    try:
+        return json.loads(value[:WORD_LENGTH])
+    except (ValueError, RecursionError):
+        return value
+
+
+def json_object(text: str | None) -> Mapping[str, Any]:
+    """The JSON object of an option; an empty one where it is none."""
+    if text is None or len(text) > LONGEST_OBJECT:
+        return {}
+    try:
+        return mapping(json.loads(text))
+    except (ValueError, RecursionError):
+        return {}
 
 
 _JOINED = re.compile(r"(--?[A-Za-z][\w.-]*)\s+\S")

@@ -25,6 +25,8 @@ _SGLANG: Mapping[str, Capability] = {"awq": (7, 5), "fp8": (8, 0), "gptq": (6, 0
 _OTHERS: Mapping[str, Capability] = {"fp8": (8, 0)}
 
 _FP8_CACHE = ("fp8", "fp8_e4m3")
+_FALLS_BACK_SINCE = (0, 8, 0)
+"""The version of vLLM that computes a bfloat16 model in float16 where the GPU has no such (`_resolve_auto_dtype`)."""
 _NEW_ENGINE = (0, 8, 0)
 """The version of vLLM whose own attention kernels cannot convert a cache to fp8 below 8.9 (vllm#26431)."""
 
@@ -48,7 +50,9 @@ def cannot_run(service: Service, gpu: Gpu) -> str | None:
         return None
     named = f"GPU {gpu.label} ({gpu.name}) has {gpu.compute_capability}"
     asks = service.serving.dtype in ("bfloat16", "bf16")
-    if has < (8, 0) and (asks or (service.backend == "vllm" and _is_bfloat16_by_itself(service))):
+    version = service.serving.version
+    refuses = service.backend == "vllm" and version is not None and version < _FALLS_BACK_SINCE
+    if has < (8, 0) and (asks or (refuses and _is_bfloat16_by_itself(service))):
         return f"bfloat16 needs compute capability 8.0; {named}"
     method = quantization(service)
     least = least_capability(service, method)

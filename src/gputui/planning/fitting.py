@@ -172,7 +172,7 @@ def smallest_tensor_size(
 
 def _divides(model: Architecture, serving: Serving, backend: str) -> bool:
     """Whether heads and quantised widths can be cut in these parts."""
-    tensor, kv = serving.tensor or 1, model.kv_heads or 1
+    tensor, kv = serving.attention_split or serving.tensor or 1, model.kv_heads or 1
     if model.heads and model.heads % tensor:
         return False
     if not model.kv_lora_rank and kv % tensor and tensor % kv:

@@ -1,9 +1,10 @@
 """Widths that tensor parallelism cuts, against the groups, blocks and tiles of quantised weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gputui.domain.model import Architecture
+from gputui.domain.service import Service
 from gputui.domain.serving import Serving
 
 TILE = 64
@@ -22,18 +23,34 @@ class Cut:
     parts: int
 
 
+def cuts_vision(service: Service, model: Architecture) -> bool:
+    """Whether the part for pictures is cut by tensor parallelism, so that its heads have to be divided."""
+    how = service.serving
+    if how.language_only or how.vision_whole or service.backend not in ("vllm", "sglang"):
+        return False
+    # InternVL's is left whole where its heads do not divide (vLLM, intern_vit).
+    return "intern" not in f"{model.name} {model.kind}".lower()
+
+
 def cuts(model: Architecture, serving: Serving, backend: str) -> Iterator[Cut]:
     """The layers that are cut. Experts are whole where they are spread over the GPUs (expert parallelism), and the one
     that all share is not."""
     tensor = serving.tensor or 1
-    if model.dense_width:
+    left_out = model.unquantised
+    if model.dense_width and not _names(left_out, "mlp"):
         yield Cut("dense layers", model.dense_width, tensor)
-    if model.shared_width:
+    if model.shared_width and not _names(left_out, "shared"):
         yield Cut("shared expert", model.shared_width, tensor)
-    if model.expert_width:
+    if model.expert_width and not _names(left_out, "experts"):
         yield Cut("experts", model.expert_width, expert_parts(serving, backend))
-    if model.in_blocks and model.head_dim and model.heads and not model.kv_lora_rank:
-        yield Cut("attention", model.heads * model.head_dim, tensor)
+    attention = model.heads * model.head_dim if model.heads and model.head_dim else None
+    if model.in_blocks and attention and not model.kv_lora_rank and not _names(left_out, "attn"):
+        yield Cut("attention", attention, serving.attention_split or tensor)
+
+
+def _names(left_out: Sequence[str], part: str) -> bool:
+    """Whether layers of this kind are among those that are left as they are. In doubt they are."""
+    return any(part in name or ("mlp" in name and part != "attn") for name in left_out)
 
 
 def expert_parts(serving: Serving, backend: str) -> int:
@@ -71,8 +88,11 @@ def tile_fault(model: Architecture, serving: Serving, capability: tuple[int, int
     if model.quantization != "fp8" or model.in_blocks or capability >= NATIVE_FP8:
         return None
     tensor = serving.tensor or 1
-    for what, width in (("dense layers", model.dense_width), ("shared expert", model.shared_width)):
-        if width and (2 * width // tensor) % TILE:
+    for what, part, width in (
+        ("dense layers", "mlp", model.dense_width),
+        ("shared expert", "shared", model.shared_width),
+    ):
+        if width and not _names(model.unquantised, part) and (2 * width // tensor) % TILE:
             return (
                 f"its {what} cut in {tensor} are {2 * width // tensor} wide (gate and up together), no multiple of the "
                 f"{TILE} of the kernels that stand in for fp8 below compute capability 8.9"

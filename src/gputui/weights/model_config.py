@@ -63,6 +63,8 @@ _SMALL_PARTS = ("attn_config", "ffn_config")
 _TEXT = re.compile(r"text|llm|language|thinker|decoder")
 _NOT_TEXT = re.compile(r"vision|visual|audio|image|speech|talker|code2wav|draft|mtp|encoder_config")
 _DEEPEST = 4
+_KIND = re.compile(r"attention|full|sliding|chunked|linear|mamba|conv|recurrent|hybrid|moe|mlp|ssm|rwkv")
+"""Kinds of layers by their names."""
 _MOE = re.compile(r"moe|mixtral|expert|dbrx|grok|jamba|deepseek_?v[23]|kimi_k2|gpt_?oss|arctic|phimoe", re.IGNORECASE)
 
 
@@ -90,7 +92,17 @@ def read_config(path: Path) -> Architecture:
         BadFile: it is too long or no JSON object.
         OSError: it cannot be read.
     """
-    return architecture_of(read_object(path, LONGEST_CONFIG))
+    config = read_object(path, LONGEST_CONFIG)
+    beside = path.with_name("hf_quant_config.json")
+    # ModelOpt writes how it quantised into a file of its own.
+    if "quantization_config" not in config and beside.is_file():
+        try:
+            found = mapping(read_object(beside, LONGEST_CONFIG).get("quantization"))
+        except (BadFile, OSError):
+            found = {}
+        if found:
+            config = {**config, "quantization_config": {"quant_method": "modelopt", **found}}
+    return architecture_of(config)
 
 
 def architecture_of(config: Mapping[str, object]) -> Architecture:
@@ -102,8 +114,15 @@ def architecture_of(config: Mapping[str, object]) -> Architecture:
     if head_dim is None and heads and hidden and hidden % heads == 0:
         head_dim = hidden // heads
     attention, windowed = _kinds_of_layers(inner, counts)
-    quantization = read_quantization(inner.get("quantization_config") or config.get("quantization_config"))
+    quantization = read_quantization(
+        inner.get("quantization_config") or config.get("quantization_config") or config.get("compression_config")
+    )
     positions, rope = counts.max_position_embeddings, rope_of(inner)
+    if str(_kind(inner) or _kind(config)).startswith("gemma3"):
+        rope = None  # its positions are the stretched ones already
+    longest = whole_number(inner.get("model_max_length"), least=1, most=2**31)
+    if positions is not None and longest is not None and longest > positions and rope is None:
+        positions = longest
     dense, shared, expert = _widths(inner, counts)
     return Architecture(
         name=_name(config),
@@ -135,6 +154,7 @@ def architecture_of(config: Mapping[str, object]) -> Architecture:
         quantization=quantization.kind,
         group_size=quantization.group_size,
         in_blocks=quantization.in_blocks,
+        unquantised=quantization.left_out,
     )
 
 
@@ -200,7 +220,8 @@ def _kind(config: Mapping[str, object]) -> str | None:
 def _may_have_experts(config: Mapping[str, object], counts: _Counts) -> bool:
     names = [str(_name(config)), *(str(_kind(part)) for part in (config, *(one for _, one in _parts(config))))]
     known = counts.num_hidden_layers and counts.num_attention_heads and counts.intermediate_size
-    return not known or any(_MOE.search(name) for name in names)
+    keys = [key for part in (config, *(one for _, one in _parts(config))) for key, value in part.items() if value]
+    return not known or any(_MOE.search(name) for name in names) or any("expert" in key for key in keys)
 
 
 def _kv_heads(config: Mapping[str, object], counts: _Counts) -> int | None:
@@ -209,6 +230,12 @@ def _kv_heads(config: Mapping[str, object], counts: _Counts) -> int | None:
     shared = config.get("multi_query") is True and config.get("new_decoder_architecture") is not True
     if shared and config.get("model_type") in ("falcon", "RefinedWeb", "RefinedWebModel", "gpt_bigcode"):
         return 1
+    if counts.num_key_value_heads is None and counts.num_attention_heads:
+        # Nemotron-NAS tells them for each layer.
+        blocks = (mapping(mapping(one).get("attention")) for one in sequence(config.get("block_configs")))
+        groups = [group for one in blocks if (group := whole_number(one.get("n_heads_in_group"), least=1)) is not None]
+        if groups:
+            return max(1, counts.num_attention_heads // min(groups))
     return counts.num_key_value_heads or counts.num_attention_heads
 
 
@@ -277,6 +304,8 @@ def _kinds_of_layers(config: Mapping[str, object], counts: _Counts) -> tuple[int
     kinds = config.get("layer_types") or config.get("layers_block_type")
     if isinstance(kinds, Sequence) and not isinstance(kinds, str) and len(kinds) == layers:
         words = [str(kind)[:40] for kind in kinds]
+        if not all(_KIND.search(word) for word in words):
+            return layers, 0  # of a kind that is not known here the whole is the upper bound
         windowed = sum("sliding" in word or "chunked" in word for word in words)
         attention = sum(("attention" in word or word == "hybrid") and "linear" not in word for word in words)
         return attention, windowed if counts.sliding_window else 0
@@ -291,6 +320,9 @@ def _kinds_of_layers(config: Mapping[str, object], counts: _Counts) -> tuple[int
         return layers, layers - layers // pattern
     if kind == "gemma2":
         return layers, layers // 2
+    first = whole_number(config.get("max_window_layers"), least=0)
+    if first is not None and layers is not None and config.get("use_sliding_window") is True:
+        return layers, max(0, layers - first)  # the first ones are whole
     # Elsewhere the window may hold for some layers only; counting all of them whole is the upper bound.
     return layers, layers if kind == "mistral" or config.get("use_sliding_window") is True else 0
 
@@ -307,16 +339,23 @@ def _attention_layers(config: Mapping[str, object], layers: int | None) -> int |
         offset = whole_number(config.get("attn_layer_offset"), least=0) or 0
         return sum(number % period == offset % period for number in range(layers))
     listed = mapping(config.get("linear_attn_config")).get("full_attn_layers")
-    for found in (config.get("attn_layer_indices"), listed, config.get("hybrid_layer_ids")):
+    for found in (
+        config.get("attn_layer_indices"),
+        listed,
+        config.get("hybrid_layer_ids"),
+        config.get("full_attn_idxs"),
+    ):
         if sequence(found):
-            return min(layers, len(sequence(found)))
-    kinds = sequence(config.get("attn_type_list"))
-    if kinds:
+            numbers = {number for one in sequence(found) if (number := whole_number(one, least=0)) is not None}
+            return min(layers, len(numbers)) if numbers else None
+    kinds = [whole_number(kind) for kind in sequence(config.get("attn_type_list"))]
+    if kinds and None not in kinds:
         return min(layers, sum(1 for kind in kinds if kind == 1))
-    blocks = config.get("hybrid_override_pattern")
-    if not isinstance(blocks, str) or not blocks:
-        return None
-    return min(layers, blocks.count("*"))
+    blocks = [mapping(mapping(one).get("attention")) for one in sequence(config.get("block_configs"))]
+    if len(blocks) == layers:
+        return sum(not one.get("no_op") and not one.get("replace_with_linear") for one in blocks)
+    pattern = config.get("hybrid_override_pattern")
+    return min(layers, pattern.count("*")) if isinstance(pattern, str) and pattern else None
 
 
 def _vision_heads(config: Mapping[str, object]) -> int | None:

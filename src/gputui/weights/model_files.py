@@ -20,6 +20,7 @@ from gputui.weights.tensor import Tensor
 
 LONGEST_INDEX = 25 * 2**20
 MOST_FILES = 5000
+MOST_LAYERS = 100_000
 
 _EMBEDDING = re.compile(r"(embed_tokens|lm_head|\bwte\b|word_embeddings|token_embd|^output\.weight)")
 _EXPERT = re.compile(r"\.experts?\.|_exps\.")
@@ -228,6 +229,7 @@ def _gguf_architecture(header: GgufHeader) -> Architecture:
         return _count(values.get(prefix + key))
 
     layers, heads, hidden = count("block_count"), count("attention.head_count"), count("embedding_length")
+    layers = layers if layers is not None and layers <= MOST_LAYERS else None
     head_dim = count("attention.key_length")
     if head_dim is None and heads and hidden:
         head_dim = hidden // heads
@@ -236,6 +238,7 @@ def _gguf_architecture(header: GgufHeader) -> Architecture:
     attention = sum(one > 0 for one in each) if isinstance(each, tuple) else layers
     if every and layers:
         attention = layers // every
+    latent = count("attention.key_length_mla") is not None or str(name) != "deepseek2"
     window = count("attention.sliding_window")
     windowed = _window_layers(str(name), values.get(prefix + "attention.sliding_window_pattern"), layers or 0)
     return Architecture(
@@ -250,8 +253,10 @@ def _gguf_architecture(header: GgufHeader) -> Architecture:
         context=count("context_length"),
         positions=count("context_length"),
         experts=count("expert_count") or None,
-        kv_lora_rank=count("attention.kv_lora_rank"),
-        rope_head_dim=count("rope.dimension_count") if count("attention.kv_lora_rank") else None,
+        # Files from before latent attention have its rank, and not the widths for it: there keys and values are whole.
+        kv_lora_rank=count("attention.kv_lora_rank") if latent else None,
+        rope_head_dim=count("rope.dimension_count") if latent else None,
+        value_head_dim=count("attention.value_length"),
         window=window if window and windowed else None,
         window_layers=windowed if window else 0,
         # A layer without heads for keys and values keeps none.

@@ -1,23 +1,28 @@
 """How the weights of a model are quantised, by its configuration, whatever tool wrote it."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gputui.domain.outside import mapping, sequence, whole_number
 from gputui.domain.text import clean
 
 WIDEST_GROUP = 65_536
+MOST_PATTERNS = 2000
+"""Some tools list every layer by its own name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantization:
     """`kind` is the method by one name for all tools: `fp8`, `fp4`, `int8`, `wna16` (weights of few bits, computed in
-    16), else what the configuration calls it. `group_size` weights share a scale; `in_blocks`: in both directions."""
+    16), else what the configuration calls it. `group_size` weights share a scale; `in_blocks`: in both directions.
+    `left_out` are patterns of layers that are not quantised."""
 
     kind: str | None = None
     group_size: int | None = None
     in_blocks: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 def read_quantization(found: Any) -> Quantization:
@@ -28,11 +33,23 @@ def read_quantization(found: Any) -> Quantization:
         return Quantization()
     kind = clean(method, 40).lower()
     block = sequence(config.get("weight_block_size"))
+    left_out = _left_out(config)
     if block:
-        return Quantization(kind=_plain(kind, config), group_size=_group(block[0]), in_blocks=True)
+        return Quantization(kind=_plain(kind, config), group_size=_group(block[0]), in_blocks=True, left_out=left_out)
     if kind == "compressed-tensors":
-        return _compressed(config)
-    return Quantization(kind=_plain(kind, config), group_size=_group(config.get("group_size")))
+        return replace(_compressed(config), left_out=left_out)
+    return Quantization(kind=_plain(kind, config), group_size=_group(config.get("group_size")), left_out=left_out)
+
+
+def _left_out(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every tool has a key of its own; the head and the router are left out by all, and are no matter here."""
+    listed = [
+        name
+        for key in ("ignore", "ignored_layers", "modules_to_not_convert", "exclude_modules")
+        for name in sequence(config.get(key))
+        if isinstance(name, str) and not re.search(r"lm_head|gate$|gate\W*$|embed|norm|router|vis", name)
+    ]
+    return tuple(dict.fromkeys(clean(name, 100) for name in listed[:MOST_PATTERNS]))
 
 
 def _plain(kind: str, config: Mapping[str, Any]) -> str:

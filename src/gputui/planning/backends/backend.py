@@ -1,12 +1,10 @@
 """What is known of a serving program."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from gputui.domain.model import ModelFiles
-from gputui.domain.outside import mapping, real_number
+from gputui.domain.outside import real_number
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine, Options, fraction, read_options, whole_number
@@ -128,10 +126,13 @@ class Reader:
         """A number of GiB, as MiB; 0 where it is not given."""
         text = self._given(name)
         value = 0.0 if text is None else real_number(text)
-        if value is None or value < 0:
+        if value is None or not 0 <= value <= LARGEST_GIB:
             self.invalid.append(f"{name} {str(text)[:40]} is no number of GiB")
             return 0
         return int(value * 1024)
+
+
+LARGEST_GIB = 1_000_000
 
 
 def product(*sizes: int | None) -> int | None:
@@ -167,16 +168,6 @@ def options_of(
     return read_options(replace(line, opaque=True), environment, aliases, variables)
 
 
-def json_object(text: str | None) -> Mapping[str, Any]:
-    """The JSON object of an option; an empty one where it is none."""
-    if text is None or len(text) > 100_000:
-        return {}
-    try:
-        return mapping(json.loads(text))
-    except (ValueError, RecursionError):
-        return {}
-
-
 def weights_mib(question: Question, *, loaded: float = 1.0) -> int | None:
     """MiB of weights on each GPU, less what stays in the host's memory; `loaded` as `weights_bytes`. None where they
     are not known."""
@@ -189,7 +180,24 @@ def weights_mib(question: Question, *, loaded: float = 1.0) -> int | None:
         attention=how.attention_split,
         loaded=loaded,
     )
-    return None if found is None else max(0, up(found) - how.host_mib)
+    return None if found is None else max(0, up(int(found * cast_part(question))) - how.host_mib)
+
+
+_WIDTHS = {"F32": 4, "F16": 2, "BF16": 2}
+
+
+def cast_part(question: Question) -> float:
+    """What weights take beside what they take in their files, once they are cast to the type that is computed with: 16
+    bits, unless 32 are asked for. Quantised ones stay as they are."""
+    files, how = question.files, question.serving
+    if how.quantization is not None or (files.architecture is not None and files.architecture.quantization is not None):
+        return 1.0
+    target = 4 if how.dtype in ("float32", "float") else 2
+    cast = {dtype: size for dtype, size in files.bytes_by_dtype.items() if dtype in _WIDTHS}
+    stays = sum(files.bytes_by_dtype.values()) - sum(cast.values())
+    before = stays + sum(cast.values())
+    after = stays + sum(size * target // _WIDTHS[dtype] for dtype, size in cast.items())
+    return after / before if before else 1.0
 
 
 def has_experts(question: Question) -> bool:
@@ -215,7 +223,8 @@ def cache_mib(
 ) -> int | None:
     """MiB of keys and values of one request on each GPU; None where the model or its type is not known."""
     how, model = question.serving, question.files.architecture
-    bits = kv_bits(how.kv_dtype, model.dtype) if model else None
+    # Keys and values have the type that is computed with.
+    bits = kv_bits(how.kv_dtype, how.dtype)
     if model is None or bits is None or tokens is None:
         return None
     found = kv_bytes(

@@ -28,6 +28,7 @@ _ALIASES = {
     "--cache-type-v": ("-ctv",),
     "--flash-attn": ("-fa",),
     "--parallel": ("-np",),
+    "--kv-unified": ("-kvu",),
     "--swa-full": (),
     "--cpu-moe": ("-cmoe",),
     "--n-cpu-moe": ("-ncmoe",),
@@ -36,6 +37,10 @@ _ALIASES = {
     "--mmproj": ("-mm",),
     "--no-mmproj-offload": (),
     "--model-draft": ("-md", "--spec-draft-model"),
+    "--hf-repo-draft": ("-hfd",),
+    "--mmproj-url": ("-mmu",),
+    "--lora": (),
+    "--lora-scaled": (),
 }
 _VARIABLES = {
     "--model": ("LLAMA_ARG_MODEL",),
@@ -49,6 +54,7 @@ _VARIABLES = {
     "--cache-type-k": ("LLAMA_ARG_CACHE_TYPE_K",),
     "--cache-type-v": ("LLAMA_ARG_CACHE_TYPE_V",),
     "--flash-attn": ("LLAMA_ARG_FLASH_ATTN",),
+    "--parallel": ("LLAMA_ARG_N_PARALLEL",),
     "--swa-full": ("LLAMA_ARG_SWA_FULL",),
     "--cpu-moe": ("LLAMA_ARG_CPU_MOE",),
     "--n-cpu-moe": ("LLAMA_ARG_N_CPU_MOE",),
@@ -61,7 +67,6 @@ _VARIABLES = {
 
 def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What the options say. It takes every GPU that it sees, unless it is told not to split; uneven ones are fine."""
-    del gpus
     options = read_options(line, environment, _ALIASES, _VARIABLES, repeated=("--override-tensor",))
     read = Reader.of(options)
     layers_text = options.text("--n-gpu-layers")
@@ -71,9 +76,13 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         layers = ALL_LAYERS if layers is not None and layers < 0 else layers
     mode = (options.text("--split-mode") or "layer").lower()
     used = _used(read, mode)
-    split = _split(read)
+    # Shares beyond the GPUs that there are count for nothing.
+    split = _normalised(_split(read)[: gpus or None])
+    sequences = read.number("--parallel", 1)
     return Serving(
         world=len(used) if used is not None else len(split) or None,
+        sequences=max(1, sequences or 1),
+        unified=options.on("--kv-unified"),
         used=used,
         main_gpu=whole_number(options.text("--main-gpu"), least=0, most=MOST_GPUS) or 0,
         by_rows=mode in ("row", "tensor"),
@@ -129,8 +138,11 @@ def _placed(read: Reader) -> tuple[tuple[str, str], ...]:
 
 
 def _beside(options: Options) -> tuple[str, ...]:
-    found = ["the draft model"] if options.text("--model-draft") else []
-    if options.text("--mmproj") and not options.on("--no-mmproj-offload"):
+    found = ["the draft model"] if options.text("--model-draft") or options.text("--hf-repo-draft") else []
+    if options.text("--lora") or options.text("--lora-scaled"):
+        found.append("LoRA adapters")
+    projector = options.text("--mmproj") or options.text("--mmproj-url")
+    if projector and not options.on("--no-mmproj-offload"):
         found.append("the projector of pictures (mmproj)")
     return tuple(found)
 
@@ -145,7 +157,12 @@ def _split(read: Reader) -> tuple[float, ...]:
     if len(shares) != len(parts) or not 0 < whole < float("inf"):
         read.invalid.append(f"--tensor-split {text[:40]} is no list of shares")
         return ()
-    return tuple(share / whole for share in shares)
+    return tuple(shares)
+
+
+def _normalised(shares: tuple[float, ...]) -> tuple[float, ...]:
+    whole = sum(shares)
+    return tuple(share / whole for share in shares) if whole > 0 else ()
 
 
 def buffer_mib(heads: int | None, tokens: int, micro_batch: int, *, flash_attention: bool) -> int:
@@ -159,7 +176,7 @@ def buffer_mib(heads: int | None, tokens: int, micro_batch: int, *, flash_attent
 def gpu_parts_mib(question: Question) -> tuple[int, ...] | None:
     """MiB on each GPU; 0 on those that are not in use, None where the files do not tell enough."""
     how, model = question.serving, question.files.architecture
-    if "--override-tensor" in how.unread:
+    if {"--override-tensor", "--device"} & set(how.unread):
         return None
     gpus = max(1, question.gpus)
     found = parts_bytes(question.files, how, gpus, question.totals_mib)

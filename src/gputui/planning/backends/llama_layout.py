@@ -148,10 +148,18 @@ def _cache_of_layers(model: Architecture | None, how: Serving) -> list[int] | No
     tokens = context_of(model, how)
     short = tokens
     if model.window and not how.whole_windows:
-        short = min(tokens, -(-(model.window + (how.micro_batch or 512)) // CELLS) * CELLS)
+        # Each stream has a window of its own, or one cache has those of all (llama-kv-cache-iswa).
+        sequences = how.sequences or 1
+        streams = 1 if how.unified else sequences
+        windows = model.window * (sequences if how.unified else 1) + (how.micro_batch or 512)
+        short = streams * min(-(-tokens // streams), -(-windows // CELLS) * CELLS)
     windowed = min(model.window_layers, with_cache)
     cells = (with_cache - windowed) * tokens + windowed * short
-    each = int(cells * per_token * (keys + values) / 2 / 8 / model.layers)
+    half = per_token / 2
+    other = half
+    if model.value_head_dim and model.head_dim and not model.kv_lora_rank:
+        other = half * model.value_head_dim / model.head_dim
+    each = int(cells * (half * keys + other * values) / 8 / model.layers)
     return [each] * model.layers
 
 

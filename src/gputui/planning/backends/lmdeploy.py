@@ -26,6 +26,7 @@ _ALIASES = {
     "--server-name": (),
     "--model-name": (),
     "--backend": (),
+    "--adapters": (),
 }
 _CACHE_TYPES = {"0": None, "4": "q4_0", "8": "int8"}
 """Types of cached values by `--quant-policy`."""
@@ -52,6 +53,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         batch_tokens=read.number("--max-prefill-token-num", 8192),
         kv_dtype=_CACHE_TYPES.get(policy, policy),
         dtype=read.text("--dtype"),
+        beside=("LoRA adapters",) if options.text("--adapters") else (),
         unread=tuple(read.unread),
         invalid=tuple(read.invalid),
     )
@@ -85,4 +87,5 @@ LMDEPLOY = Backend(
     claim=claim,
     tensor_flag="--tp",
     context_flag="--session-len",
+    takes_pictures=True,
 )

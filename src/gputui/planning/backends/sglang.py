@@ -7,7 +7,7 @@ from gputui.domain.outside import whole_number
 from gputui.domain.rope import rope_of
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine
+from gputui.planning.arguments import CommandLine, Options, json_object
 from gputui.planning.backends.backend import (
     EIGHT_BITS,
     FOUR_BITS,
@@ -15,7 +15,6 @@ from gputui.planning.backends.backend import (
     Question,
     Reader,
     cache_mib,
-    json_object,
     loaded_part,
     on_this_host,
     options_of,
@@ -47,6 +46,10 @@ _ALIASES = {
     "--model-path": ("--model",),
     "--enable-lora": (),
     "--lora-paths": (),
+    "--moe-a2a-backend": (),
+    "--enable-ep-moe": (),
+    "--enable-deepep-moe": (),
+    "--language-only": (),
     "--nnodes": (),
 }
 
@@ -111,7 +114,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         tensor=tensor,
         pipeline=pipeline,
         data=1 if attention else data,
-        experts=read.size("--expert-parallel-size", None),
+        experts=tensor if _spreads_experts(options) else read.size("--expert-parallel-size", None),
         attention_split=max(1, tensor // data) if attention and tensor and data else None,
         expert_split=tensor,
         world=on_this_host(product(tensor, pipeline, 1 if attention else data), read.size("--nnodes", 1)),
@@ -126,12 +129,19 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         positions=whole_number(changed.get("max_position_embeddings"), least=1),
         rope=rope_of(changed),
         host_mib=read.gib("--cpu-offload-gb"),
+        language_only=options.on("--language-only"),
         vision_whole=options.on("--mm-enable-dp-encoder"),
         beside=tuple(beside),
         quantization=read.text("--quantization"),
         unread=tuple(read.unread),
         invalid=tuple(read.invalid),
     )
+
+
+def _spreads_experts(options: Options) -> bool:
+    """Whether experts are whole on the ranks, by another flag than their number (sglang/srt/server_args.py)."""
+    by_exchange = options.text("--moe-a2a-backend") not in (None, "none")
+    return by_exchange or options.on("--enable-ep-moe") or options.on("--enable-deepep-moe")
 
 
 def minimum_mib(question: Question) -> int | None:

@@ -27,6 +27,7 @@ _ALIASES = {
     "--dtype": (),
     "--quantize": (),
     "--model-id": (),
+    "--lora-adapters": (),
 }
 _VARIABLES = {
     "--num-shard": ("NUM_SHARD",),
@@ -66,6 +67,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         batch_tokens=read.number("--max-batch-prefill-tokens", 4096),
         kv_dtype=read.cache_type("--kv-cache-dtype"),
         dtype=read.text("--dtype"),
+        beside=("LoRA adapters",) if options.text("--lora-adapters") else (),
         quantization=read.text("--quantize"),
         unread=tuple(read.unread),
         invalid=tuple(read.invalid),
@@ -93,6 +95,7 @@ TGI = Backend(
     serving=serving,
     minimum_mib=minimum_mib,
     claim=claim,
+    takes_pictures=True,
     tensor_flag="--num-shard",
     context_flag="--max-total-tokens",
     memory_flag="--cuda-memory-fraction",

@@ -7,7 +7,7 @@ from gputui.domain.outside import mapping, whole_number
 from gputui.domain.rope import Rope, rope_of
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine, Options
+from gputui.planning.arguments import CommandLine, Options, json_object
 from gputui.planning.backends.backend import (
     EIGHT_BITS,
     FOUR_BITS,
@@ -15,7 +15,6 @@ from gputui.planning.backends.backend import (
     Question,
     Reader,
     cache_mib,
-    json_object,
     loaded_mib,
     loaded_part,
     on_this_host,
@@ -64,11 +63,10 @@ _ALIASES = {
     "--cpu-offload-gb": (),
     "--rope-scaling": (),
     "--hf-overrides": (),
-    "--hf-overrides.max_position_embeddings": (),
     "--speculative-config": ("-sc",),
-    "--speculative-config.model": (),
     "--speculative-model": (),
     "--enable-lora": (),
+    "--enable-eplb": (),
     "--disable-hybrid-kv-cache-manager": (),
 }
 _LOADED = {
@@ -120,6 +118,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         kv_dtype=read.cache_type("--kv-cache-dtype"),
         quantization=read.text("--quantization"),
         whole_latent=environment.get("VLLM_MLA_DISABLE") in ("1", "true", "True"),
+        decode=decode or 1,
         whole_windows=environment.get("VLLM_USE_V1") == "0" or options.on("--disable-hybrid-kv-cache-manager"),
         host_mib=read.gib("--cpu-offload-gb"),
         language_only=options.on("--language-model-only") or _takes_no_pictures(options),
@@ -135,8 +134,7 @@ def _overridden(options: Options) -> tuple[int | None, Rope | None]:
     """The positions, and how they are stretched, as options change the model's configuration."""
     changed = json_object(options.text("--hf-overrides"))
     changed = {**changed, **mapping(changed.get("text_config"))}
-    dotted = options.text("--hf-overrides.max_position_embeddings")
-    positions = whole_number(dotted or changed.get("max_position_embeddings"), least=1)
+    positions = whole_number(changed.get("max_position_embeddings"), least=1)
     scaling = json_object(options.text("--rope-scaling"))
     return positions, rope_of({"rope_scaling": scaling} if scaling else changed)
 
@@ -153,9 +151,10 @@ def _takes_no_pictures(options: Options) -> bool:
 def _beside(options: Options) -> tuple[str, ...]:
     """What it loads beside its model. Methods that draft with the model itself load nothing more."""
     drafts = json_object(options.text("--speculative-config")).get("model")
-    drafts = drafts or options.text("--speculative-config.model") or options.text("--speculative-model")
+    drafts = drafts or options.text("--speculative-model")
     found = ["the draft model"] if isinstance(drafts, str) and drafts not in ("[ngram]", "ngram") else []
-    return (*found, *(["LoRA adapters"] if options.on("--enable-lora") else []))
+    found += ["LoRA adapters"] if options.on("--enable-lora") else []
+    return (*found, *(["redundant experts"] if options.on("--enable-eplb") else []))
 
 
 def depends_on_version(question: Question) -> bool:
@@ -192,7 +191,9 @@ def _cache(question: Question, length: int | None, batch: int) -> int | None:
     window = model.window if model else None
     kept = length if whole else window - 1 + batch if window else None
     latent = not how.whole_latent and (how.version is None or how.version >= LATENT_SINCE)
-    return cache_mib(question, length, in_window=kept, latent=latent)
+    found = cache_mib(question, length, in_window=kept, latent=latent)
+    # Decode context parallelism divides the tokens of a cache that tensor parallelism cannot cut further.
+    return None if found is None else -(-found // how.decode)
 
 
 def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:

@@ -15,7 +15,7 @@ from gputui.planning.context_length import model_context
 from gputui.planning.dtype import cannot_run, capability, falls_back, is_slow
 from gputui.planning.findings.about import about, either
 from gputui.planning.placement import EVEN
-from gputui.planning.widths import group_fault, tile_fault
+from gputui.planning.widths import cuts_vision, group_fault, tile_fault
 
 
 def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
@@ -112,24 +112,25 @@ def sizes(service: Service, model: Architecture) -> list[Finding]:
     """What the model's shape demands of the parallel sizes."""
     how = service.serving
     tensor, pipeline = how.tensor or 1, how.pipeline or 1
+    attention = how.attention_split or tensor
     name, flag = service.name, named(service.backend).tensor_flag
     found = []
-    if model.heads and tensor > 1 and model.heads % tensor:
-        text = f"{name}: its {model.heads} attention heads cannot be divided by tensor parallel size {tensor}"
+    if model.heads and attention > 1 and model.heads % attention:
+        text = f"{name}: its {model.heads} attention heads cannot be divided by tensor parallel size {attention}"
         found.append(about(service, "heads", "error", text, _fitting_sizes(flag, model)))
-    elif model.kv_heads and tensor > 1 and not model.kv_lora_rank:
+    elif model.kv_heads and attention > 1 and not model.kv_lora_rank:
         kv = model.kv_heads
-        if (kv >= tensor and kv % tensor) or (tensor > kv and tensor % kv):
-            text = f"{name}: its {kv} key-value heads and tensor parallel size {tensor} do not divide each other"
+        if (kv >= attention and kv % attention) or (attention > kv and attention % kv):
+            text = f"{name}: its {kv} key-value heads and tensor parallel size {attention} do not divide each other"
             found.append(about(service, "kv-heads", "error", text, _fitting_sizes(flag, model)))
-        elif tensor > kv:
+        elif attention > kv:
             text = (
-                f"{name}: its {kv} key-value heads are kept {tensor // kv} times over at tensor parallel size {tensor}"
+                f"{name}: its {kv} key-value heads are kept {attention // kv} times over at tensor parallel size "
+                f"{attention}"
             )
             fix = f"{flag} {kv} needs as much cache on each GPU"
             found.append(about(service, "kv-heads-copied", "info", text, fix))
-    cuts_vision = not how.language_only and not how.vision_whole
-    if model.vision_heads and tensor > 1 and model.vision_heads % tensor and cuts_vision:
+    if model.vision_heads and tensor > 1 and model.vision_heads % tensor and cuts_vision(service, model):
         text = f"{name}: the {model.vision_heads} heads of its vision part cannot be divided by {tensor}"
         found.append(about(service, "vision-heads", "error", text, _fitting_sizes(flag, model)))
     if model.layers and pipeline > model.layers:
@@ -199,7 +200,10 @@ def unread_variables(service: Service) -> list[Finding]:
     names = [
         name
         for name in service.launch.environment
-        if _READ_BY_NOBODY.fullmatch(name) and not re.search(rf"\$\{{?{name}\b", words)
+        if _READ_BY_NOBODY.fullmatch(name)
+        and not re.search(rf"\$\{{?{name}\b", words)
+        # Compose may have put its value into the command.
+        and service.launch.environment[name] not in service.launch.words
     ]
     if not names:
         return []

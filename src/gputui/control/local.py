@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+LOGS_LIMIT_S = 2.0
+"""How long a verb waits for the logs of services that have loaded since anybody looked."""
+
+
 class LocalControlRoom:
     """Implements `ControlRoom` over a watch of the GPUs, which may have begun, an engine and a Compose project."""
 
@@ -104,7 +108,16 @@ class LocalControlRoom:
         self._sampler.wait(limit_s, engine=engine)
         self._sampler.look_at_models(self.snapshot().services)
         self._sampler.wait_for_models(limit_s)
+        self._sampler.wait_for_measured(min(limit_s, LOGS_LIMIT_S))
+        self._learn()
         return self.snapshot()
+
+    def _learn(self) -> bool:
+        """Write down what services said that they took; whether there was anything new."""
+        measured = self._sampler.take_measured()
+        if measured:
+            self._saving.remember_measured(measured)
+        return bool(measured)
 
     def look_inside(self, limit_s: float) -> None:
         """Wait until the containers of adopted services were looked into."""
@@ -138,6 +151,7 @@ class LocalControlRoom:
             raised = self._sampler.look_at_models(snapshot.services)
             if raised:
                 self._saving.remember(dict(raised))
+            if self._learn() or raised:
                 snapshot = None  # more is known now
         except GputuiError as error:
             self._note, snapshot = error.what, None

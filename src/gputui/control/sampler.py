@@ -9,6 +9,7 @@ from gputui.control.engine_watch import EngineWatch
 from gputui.control.gpu_watch import GpuWatch
 from gputui.control.inside_watch import InsideWatch
 from gputui.control.loading_watch import LoadingWatch
+from gputui.control.measured_watch import MeasuredWatch
 from gputui.control.model_watch import ModelWatch
 from gputui.control.reading_history import ReadingHistory
 from gputui.domain.assignment import Assignments
@@ -18,11 +19,12 @@ from gputui.domain.container import Container
 from gputui.domain.gpu import Gpu, GpuInventory, Reading
 from gputui.domain.gpu_details import LinkTraffic
 from gputui.domain.gpu_history import GpuHistory
+from gputui.domain.measured import Measured
 from gputui.domain.peak import PeakKey
 from gputui.domain.service import Service
 from gputui.domain.snapshot import EngineStatus
 from gputui.domain.watch_fault import WatchFault
-from gputui.planning.peaks import new_peaks
+from gputui.planning.peaks import new_peaks, wanted_measured
 from gputui.planning.services import (
     NOTHING_JOINED,
     World,
@@ -64,13 +66,15 @@ class Sampler:
         self._models = ModelWatch(told)
         self._inside = InsideWatch(engine, told)
         self._loading = LoadingWatch(engine, told)
+        self._measured_watch = MeasuredWatch(engine, told)
         self._peaks: Mapping[PeakKey, int] = {}
+        self._measured: Mapping[PeakKey, Measured] = {}
         self._joined = NOTHING_JOINED
 
     @property
     def faults(self) -> tuple[WatchFault, ...]:
         """What cannot be watched at the moment."""
-        watches = (self._engine_watch, self._models, self._inside, self._loading)
+        watches = (self._engine_watch, self._models, self._inside, self._loading, self._measured_watch)
         return (*self._gpu_watch.faults, *(one.fault for one in watches if one.fault is not None))
 
     def start(self) -> None:
@@ -81,6 +85,7 @@ class Sampler:
         self._models.start()
         self._inside.start()
         self._loading.start()
+        self._measured_watch.start()
 
     def _learn_host(self, status: EngineStatus) -> None:
         if not self._is_named and status.info is not None:
@@ -93,6 +98,7 @@ class Sampler:
         self._models.close()
         self._inside.close()
         self._loading.close()
+        self._measured_watch.close()
         self._engine_watch.close()
         self._gpu_watch.close()
 
@@ -201,6 +207,7 @@ class Sampler:
             path_aliases=self._path_aliases(),
             files=self._models.files(),
             peaks=self._peaks,
+            measured=self._measured,
             inside=self._inside.seen(),
             loading=self._loading.seen(),
             images=self._engine_watch.images,
@@ -222,10 +229,22 @@ class Sampler:
     def look_at_models(self, services: tuple[Service, ...]) -> Mapping[PeakKey, int]:
         """Have the services' models read; the peaks that are higher than those remembered."""
         self._models.want(wanted_places(services, self._path_aliases()))
+        self._measured_watch.want(wanted_measured(services, self.readings, self._measured))
         raised = new_peaks(services, self.readings, self._peaks)
         if raised:
             self._peaks = {**self._peaks, **raised}
         return raised
+
+    def wait_for_measured(self, limit_s: float) -> None:
+        """Wait until the logs of services that have loaded are read."""
+        self._measured_watch.wait(limit_s)
+
+    def take_measured(self) -> Mapping[PeakKey, Measured]:
+        """What services said that they took, since this was last asked for."""
+        found = self._measured_watch.take()
+        if found:
+            self._measured = {**self._measured, **found}
+        return found
 
     def look_inside(self, services: tuple[Service, ...]) -> None:
         """Have the services' containers looked into."""
@@ -239,7 +258,8 @@ class Sampler:
         """Wait until the containers that were asked for were looked into."""
         self._inside.wait(limit_s)
 
-    def remember(self, peaks: Mapping[PeakKey, int]) -> None:
-        """Take in peaks that were seen before, or by others."""
+    def remember(self, peaks: Mapping[PeakKey, int], measured: Mapping[PeakKey, Measured]) -> None:
+        """Take in what was seen before, or by others."""
         own = self._peaks
+        self._measured = {**measured, **self._measured}
         self._peaks = {**peaks, **{key: max(mib, peaks.get(key, 0)) for key, mib in own.items()}}

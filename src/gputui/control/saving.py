@@ -13,6 +13,7 @@ from gputui.domain.assignment import Assignments
 from gputui.domain.errors import Conflict, Unreachable, UsageError
 from gputui.domain.event import ApplyRecord
 from gputui.domain.gpu import Gpu
+from gputui.domain.measured import Measured
 from gputui.domain.peak import PeakKey
 from gputui.domain.snapshot import EngineStatus
 from gputui.domain.text import clean
@@ -92,7 +93,7 @@ class Saving:
         recent = store.applies.all(limit=RECENT)
         self.apply = next(iter(recent), None)
         self.failures = _failures(recent)
-        self._sampler.remember(store.peaks.all())
+        self._sampler.remember(store.peaks.all(), store.peaks.measured())
         self._version = version
         self._drafting.follow(latest)
 
@@ -100,6 +101,11 @@ class Saving:
         """Write down the peaks that were seen."""
         if self._store is not None and not self._settings.readonly:
             self._store.peaks.remember(peaks)
+
+    def remember_measured(self, found: Mapping[PeakKey, Measured]) -> None:
+        """Write down what services said that they took."""
+        if self._store is not None and not self._settings.readonly:
+            self._store.peaks.remember_measured(found)
 
     def save_draft(self, reason: str) -> Assignments:
         """Save the draft as the next revision.

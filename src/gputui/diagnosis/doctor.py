@@ -15,7 +15,18 @@ NAMES_SHOWN = 6
 def checks(snapshot: Snapshot, choice: Choice | GputuiError) -> tuple[Check, ...]:
     """All of it, in the order in which one thing needs the other. `choice` is the mechanism for a new container, or why
     there is none."""
-    return (*_gpus(snapshot), *_engine(snapshot, choice), *_state(snapshot))
+    return (*_gpus(snapshot), *_engine(snapshot, choice), *_state(snapshot), *_predictions(snapshot))
+
+
+def _predictions(snapshot: Snapshot) -> Iterator[Check]:
+    """How far predictions are off on this host, by what services said themselves."""
+    errors = [error for one in snapshot.services if (error := one.prediction_error) is not None]
+    if not errors:
+        text = "no service has told yet what its weights take"
+    else:
+        mean = sum(abs(error) for error in errors) / len(errors)
+        text = f"weights of {len(errors)} services were predicted with a mean error of {mean:.1%}"
+    yield Check(name="predictions", state="ok", text=text)
 
 
 def _gpus(snapshot: Snapshot) -> Iterator[Check]:

@@ -11,6 +11,7 @@ from gputui.domain.errors import UsageError
 from gputui.domain.gpu_variables import Contradiction
 from gputui.domain.launch import Launch
 from gputui.domain.loading import Loading
+from gputui.domain.measured import Measured
 from gputui.domain.model import ModelFiles
 from gputui.domain.serving import Serving
 
@@ -65,7 +66,7 @@ class Requirement:
 
     The claim holds for GPUs of `gpu_total_mib`; on others it follows from `rule`, where the service fills a fraction.
     `split` are the parts of the whole that its GPUs get, in their order, where they are not equal. `not_counted` is
-    what it takes beside, in words.
+    what it takes beside, in words; `weights_mib` are its weights on each GPU by the model's files.
     """
 
     minimum_mib: int | None = None
@@ -75,6 +76,7 @@ class Requirement:
     gpu_total_mib: int | None = None
     split: tuple[float, ...] = ()
     not_counted: tuple[str, ...] = ()
+    weights_mib: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,7 @@ class Service:
     launch: Launch = field(default_factory=Launch)
     serving: Serving = field(default_factory=Serving)
     files: ModelFiles | None = None
+    measured: Measured | None = None
     declared_mib: int | None = None
     unmounted: str | None = None
     smallest_gpu_mib: int | None = None
@@ -169,6 +172,13 @@ class Service:
         if self.container is None:
             return "unknown" if self.is_unknown else "not created"
         return f"last seen {self.container.state}" if self.container.is_last_seen else self.container.state
+
+    @property
+    def prediction_error(self) -> float | None:
+        """How far its predicted weights are off, as a part of what it said itself; None where either is not known."""
+        predicted = self.requirement.weights_mib
+        told = self.measured.weights_mib if self.measured else None
+        return None if predicted is None or not told else round((predicted - told) / told, 4)
 
     @property
     def running(self) -> bool:

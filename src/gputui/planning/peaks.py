@@ -6,6 +6,7 @@ from functools import lru_cache
 from gputui.domain.container import Container
 from gputui.domain.gpu import Reading
 from gputui.domain.launch import Launch
+from gputui.domain.measured import Measured
 from gputui.domain.moments import moment
 from gputui.domain.peak import PeakKey
 from gputui.domain.service import Service
@@ -43,6 +44,29 @@ def is_settled(container: Container, now: float, loads_for_s: float | None = Non
         return container.health == "healthy"
     started = moment(container.started_at or "")
     return started is not None and now - started >= max(SETTLED_AFTER_S, loads_for_s or 0.0)
+
+
+TELLING = ("vllm", "sglang", "tensorrt_llm", "tgi", "llama_cpp", "ollama")
+"""Programs that say in their logs what they took."""
+
+
+def wanted_measured(
+    services: Sequence[Service], readings: Sequence[Reading], known: Mapping[PeakKey, Measured]
+) -> dict[str, PeakKey]:
+    """The runs of containers that have loaded and whose logs were not read yet, and what they hold for."""
+    wanted = {}
+    totals = {reading.gpu.uuid: reading.gpu.memory_total_mib for reading in readings}
+    for service in services:
+        container = service.container
+        if container is None or service.backend not in TELLING or not service.running_on:
+            continue
+        sizes = {totals.get(uuid) for uuid in service.running_on}
+        key = (
+            peak_key(service.image, container.launch, len(service.running_on), sizes.pop()) if len(sizes) == 1 else None
+        )
+        if key is not None and key not in known and is_settled(container, readings[0].taken_at, start_s(service)):
+            wanted[container.run] = key
+    return wanted
 
 
 def new_peaks(

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from gputui.domain.measured import Measured
 from gputui.domain.model import ModelFiles
 from gputui.domain.service import ClaimRule, Requirement, RequirementSource
 from gputui.domain.serving import Serving
@@ -31,6 +32,7 @@ class Evidence:
     model: str | None = None
     present_mib: int | None = None
     peak_mib: int | None = None
+    measured: Measured | None = None
 
 
 def requirement(known: Evidence) -> Requirement:
@@ -65,6 +67,7 @@ def requirement(known: Evidence) -> Requirement:
             rule=rule,
             gpu_total_mib=known.gpu_total_mib,
             split=split,
+            weights_mib=predicted_weights_mib(known, _question(known)),
         )
     not_counted = how.beside
     if known.files is not None and known.files.architecture is not None and known.files.architecture.sees:
@@ -78,6 +81,7 @@ def requirement(known: Evidence) -> Requirement:
         gpu_total_mib=None if rule else known.gpu_total_mib,
         split=split,
         not_counted=not_counted if source in ("weights", "rule of thumb") else (),
+        weights_mib=predicted_weights_mib(known, _question(known)),
     )
 
 
@@ -120,6 +124,7 @@ def _minimum(known: Evidence) -> tuple[int | None, RequirementSource]:
         return known.declared_mib, "declared"
     question = _question(known)
     by_weights = known.backend.minimum_mib(question) if question else None
+    by_weights = _corrected(known, question, by_weights)
     if by_weights is not None:
         # What such a program takes beside its weights is nobody's rule.
         return by_weights, "rule of thumb" if known.backend.elastic else "weights"
@@ -134,6 +139,21 @@ def _minimum(known: Evidence) -> tuple[int | None, RequirementSource]:
         world = known.serving.world or max(1, known.gpus)
         return thumb_mib(weights) // max(1, world), "rule of thumb"
     return None, "unknown"
+
+
+def predicted_weights_mib(known: Evidence, question: Question | None) -> int | None:
+    """Weights on each GPU by the model's files; None where they do not tell, or the backend has another measure."""
+    if question is None or known.backend.weights is None:
+        return None
+    return known.backend.weights(question)
+
+
+def _corrected(known: Evidence, question: Question | None, minimum: int | None) -> int | None:
+    """The minimum with the weights that the service said it took, in the place of those of the files."""
+    predicted, measured = predicted_weights_mib(known, question), known.measured
+    if minimum is None or predicted is None or measured is None or measured.weights_mib is None:
+        return minimum
+    return max(1, minimum + measured.weights_mib - predicted)
 
 
 def _has_known_cache(how: Serving) -> bool:

@@ -24,6 +24,7 @@ from gputui.domain.gpu_variables import Contradiction, cuda_fault, too_few_visib
 from gputui.domain.image import ImageFacts
 from gputui.domain.launch import Launch
 from gputui.domain.loading import Loading
+from gputui.domain.measured import Measured
 from gputui.domain.model import ModelFiles
 from gputui.domain.moments import moment
 from gputui.domain.outside import whole_number
@@ -59,8 +60,9 @@ def key_of(container: Container, host: str) -> ServiceKey:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """All that services are joined from. `files` are models on disk by the place that was looked at, `peaks` what was
-    remembered, `inside` what was seen inside containers, by their run, `images` what is known of images, by
-    their names. `is_engine_known`: the engine has told which containers there are."""
+    remembered, `measured` what services said that they took, `inside` what was seen inside containers, by their run,
+    `images` what is known of images, by their names. `is_engine_known`: the engine has told which containers there
+    are."""
 
     host: str
     gpus: Sequence[Gpu]
@@ -70,6 +72,7 @@ class World:
     path_aliases: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[ModelPlace, ModelFiles] = field(default_factory=dict)
     peaks: Mapping[PeakKey, int] = field(default_factory=dict)
+    measured: Mapping[PeakKey, Measured] = field(default_factory=dict)
     inside: Mapping[str, Inside] = field(default_factory=dict)
     loading: Mapping[str, Loading] = field(default_factory=dict)
     images: Mapping[str, ImageFacts] = field(default_factory=dict)
@@ -86,6 +89,7 @@ class Surroundings:
     path_aliases: Mapping[str, str]
     files: Mapping[ModelPlace, ModelFiles]
     peaks: Mapping[PeakKey, int]
+    measured: Mapping[PeakKey, Measured]
     is_engine_known: bool
 
 
@@ -131,6 +135,7 @@ def join_services(world: World, assignments: Assignments, before: Joined = NOTHI
         path_aliases=world.path_aliases,
         files=world.files,
         peaks=world.peaks,
+        measured=world.measured,
         is_engine_known=world.is_engine_known,
     )
     if around == before.around:
@@ -230,6 +235,7 @@ def _service(parts: Parts) -> Service:
     # What was seen of it holds for the arguments that it runs with, not for edited ones.
     as_it_runs = container is not None and launch.words == container.launch.words
     memory_key = peak_key(image, launch, max(1, len(assigned)), total)
+    measured = _measured(memory_key, around.measured)
     return Service(
         key=parts.key,
         origin="compose" if declared else "found",
@@ -254,10 +260,12 @@ def _service(parts: Parts) -> Service:
                 model=model,
                 present_mib=max(seen, default=None) if as_it_runs else None,
                 peak_mib=_peak(memory_key, around.peaks, anywhere=backend.claim is None),
+                measured=measured,
             )
         ),
         launch=launch,
         serving=serving,
+        measured=measured,
         files=files,
         declared_mib=declared_mib,
         unmounted=place.unmounted,
@@ -403,6 +411,18 @@ def _peak(key: PeakKey | None, peaks: Mapping[PeakKey, int], *, anywhere: bool) 
         return exact
     same = (key.image, key.arguments, key.gpus)
     return max((mib for one, mib in peaks.items() if (one.image, one.arguments, one.gpus) == same), default=None)
+
+
+def _measured(key: PeakKey | None, measured: Mapping[PeakKey, Measured]) -> Measured | None:
+    """What it said that it took, on such GPUs; on others its weights take the same."""
+    if key is None or not measured:
+        return None
+    if key in measured:
+        return measured[key]
+    same = (key.image, key.arguments, key.gpus)
+    weights = [one.weights_mib for at, one in measured.items() if (at.image, at.arguments, at.gpus) == same]
+    known = [mib for mib in weights if mib is not None]
+    return Measured(weights_mib=max(known)) if known else None
 
 
 def _totals(assigned: Sequence[str], around: Surroundings) -> tuple[int | None, int | None]:

@@ -47,6 +47,13 @@ _MIGRATIONS = (
     "ALTER TABLE applies ADD COLUMN cancelled_by TEXT NOT NULL DEFAULT '';",
     "ALTER TABLE kept_logs ADD COLUMN full_name TEXT;",
     "ALTER TABLE applies ADD COLUMN failures TEXT NOT NULL DEFAULT '{}';",
+    """
+    CREATE TABLE measured (
+        image TEXT NOT NULL, arguments TEXT NOT NULL, gpus INTEGER NOT NULL, gpu_total_mib INTEGER NOT NULL,
+        weights_mib INTEGER, cache_mib INTEGER, activation_mib INTEGER, graphs_mib INTEGER, cache_tokens INTEGER,
+        at TEXT NOT NULL, PRIMARY KEY (image, arguments, gpus, gpu_total_mib)
+    );
+    """,
 )
 """Each brings the schema one version further; the version is SQLite's user_version."""
 

@@ -1,7 +1,10 @@
-"""The most memory that each kind of service was seen to hold, in the state database."""
+"""What was observed of each kind of service, in the state database: the most memory that it was seen to hold, and what
+it said itself that it took."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from gputui.domain.measured import Measured
+from gputui.domain.outside import whole_number
 from gputui.domain.peak import PeakKey
 from gputui.project.clock import now
 from gputui.project.database import Database
@@ -28,3 +31,31 @@ class Peaks:
                 " SET peak_mib = excluded.peak_mib, at = excluded.at WHERE excluded.peak_mib > peak_mib",
                 rows,
             )
+
+    def measured(self) -> dict[PeakKey, Measured]:
+        """What services said that they took."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT image, arguments, gpus, gpu_total_mib, weights_mib, cache_mib, activation_mib, graphs_mib,"
+                " cache_tokens FROM measured"
+            )
+            return {PeakKey(*row[:4]): _measured(row[4:]) for row in rows}
+
+    def remember_measured(self, found: Mapping[PeakKey, Measured]) -> None:
+        """Keep what was said at the last start."""
+        rows = [
+            (
+                key.image, key.arguments, key.gpus, key.gpu_total_mib, one.weights_mib, one.cache_mib,
+                one.activation_mib, one.graphs_mib, one.cache_tokens, now(),
+            )
+            for key, one in found.items()
+        ]  # fmt: skip
+        with self._database.writing() as connection:
+            connection.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _measured(row: Sequence[object]) -> Measured:
+    weights, cache, activation, graphs, tokens = (whole_number(value, least=0) for value in row)
+    return Measured(
+        weights_mib=weights, cache_mib=cache, activation_mib=activation, graphs_mib=graphs, cache_tokens=tokens
+    )

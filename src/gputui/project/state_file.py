@@ -24,6 +24,18 @@ _TABLES = {
     "applies": ("id", "revision", "operator", "reason", "started_at", "ended_at", "result", "services", "message"),
     "events": ("apply_id", "number", "at", "kind", "progress", "text", "service"),
     "observed_peaks": ("image", "arguments", "gpus", "gpu_total_mib", "peak_mib", "at"),
+    "measured": (
+        "image",
+        "arguments",
+        "gpus",
+        "gpu_total_mib",
+        "weights_mib",
+        "cache_mib",
+        "activation_mib",
+        "graphs_mib",
+        "cache_tokens",
+        "at",
+    ),
 }
 """What is kept. What an apply was to do, and the files beside Compose files, belong to their machine and are not."""
 

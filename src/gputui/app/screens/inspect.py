@@ -74,6 +74,18 @@ def _edits(service: Service) -> str:
     return "; ".join(parts)
 
 
+def _measured(service: Service) -> str:
+    """What the program said that it took, beside what was predicted."""
+    told = service.measured
+    if told is None:
+        return "nothing yet: it is read from its log once it has loaded"
+    named = (("weights", told.weights_mib), ("cache", told.cache_mib), ("activations", told.activation_mib))
+    parts = [f"{name} {gib(mib)}" for name, mib in (*named, ("graphs", told.graphs_mib)) if mib is not None]
+    error = service.prediction_error
+    predicted = "" if error is None else f"; weights predicted {gib(service.requirement.weights_mib)} ({error:+.1%})"
+    return f"{', '.join(parts)} GiB{predicted}"
+
+
 def service_text(service: Service, snapshot: Snapshot) -> str:
     """What is assigned, asked for and seen, what it needs and why, and what is said about it."""
     labels = labels_by_uuid(snapshot.inventory.gpus)
@@ -94,6 +106,7 @@ def service_text(service: Service, snapshot: Snapshot) -> str:
         ("GPUs asked for", gpus(service.requested)),
         ("GPUs in use", gpus(service.running_on)),
         ("needs", f"{gib(need.claim_mib)} GiB on each GPU ({need.source}), at least {gib(need.minimum_mib)}"),
+        ("measured", _measured(service)),
         ("VRAM budget", "none" if service.budget_mib is None else f"{gib(service.budget_mib)} GiB"),
         ("priority", str(service.priority)),
         ("depends on", ", ".join(service.depends_on) or "nothing"),

@@ -38,7 +38,8 @@ class Backend:
 
     `serving` reads its options; `minimum_mib` tells what it needs at least on each GPU, None where the files do not
     tell enough; `claim` how much it takes once it runs (from a GPU's total and the minimum), None where that is just
-    the minimum; `parts` the part of the whole that each GPU gets, where they are not equal. `memory_flag` is the option
+    the minimum; `parts` the part of the whole that each GPU gets, where they are not equal; `weights` the MiB of
+    weights on each GPU, as the program tells them itself. `memory_flag` is the option
     that sets how much it takes, as a fraction of the GPU's total. An `elastic`
     one takes what it needs as it goes, so that its files tell less than somebody who declared its need.
     """
@@ -49,6 +50,7 @@ class Backend:
     minimum_mib: Callable[[Question], int | None]
     claim: Callable[[Serving, int | None, int | None], ClaimRule | None] | None = None
     parts: Callable[[Question], tuple[float, ...]] | None = None
+    weights: Callable[[Question], int | None] | None = None
     tensor_flag: str = ""
     context_flag: str = ""
     memory_flag: str = ""

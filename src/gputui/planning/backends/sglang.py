@@ -181,6 +181,7 @@ SGLANG = Backend(
     serving=serving,
     minimum_mib=minimum_mib,
     claim=claim,
+    weights=lambda question: weights_mib(question, loaded=loaded_part(question, _LOADED)),
     takes_pictures=True,
     tensor_flag="--tp-size",
     context_flag="--context-length",

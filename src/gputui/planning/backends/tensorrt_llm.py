@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine
-from gputui.planning.backends.backend import Backend, Question, Reader, cache_mib, loaded_mib, options_of, product
+from gputui.planning.backends.backend import (
+    Backend,
+    Question,
+    Reader,
+    cache_mib,
+    loaded_mib,
+    options_of,
+    product,
+    weights_mib,
+)
 from gputui.planning.context_length import model_context
 
 DEFAULT_FRACTION = 0.9
@@ -77,6 +86,7 @@ TENSORRT_LLM = Backend(
     serving=serving,
     minimum_mib=minimum_mib,
     claim=claim,
+    weights=weights_mib,
     tensor_flag="--tp_size",
     context_flag="--max_seq_len",
 )

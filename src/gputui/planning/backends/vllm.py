@@ -210,6 +210,7 @@ VLLM = Backend(
     serving=serving,
     minimum_mib=minimum_mib,
     claim=claim,
+    weights=lambda question: weights_mib(question, loaded=loaded_part(question, _LOADED)),
     takes_pictures=True,
     tensor_flag="--tensor-parallel-size",
     context_flag="--max-model-len",

@@ -1,0 +1,106 @@
+"""Reads once for each start what a serving program says that it took, from the beginning of its log."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from gputui.containers.engine import Engine
+from gputui.containers.log_frames import LogFrames, split_time
+from gputui.control.watcher import Watcher
+from gputui.diagnosis.measured import measured_of
+from gputui.domain.errors import GputuiError
+from gputui.domain.log import LogWindow
+from gputui.domain.measured import Measured
+from gputui.domain.moments import moment
+from gputui.domain.peak import PeakKey
+from gputui.domain.text import clean_log_line
+from gputui.domain.watch_fault import WatchFault
+
+LINES = 5000
+"""Read at most of one start: what was measured is told before the first request is served."""
+LIMIT_S = 5.0
+"""And for so long."""
+
+_log = logging.getLogger(__name__)
+
+
+class MeasuredWatch:
+    """What the wanted containers told, by what it holds for. `told` is called when there is something new."""
+
+    def __init__(self, engine: Engine, told: Callable[[], None]) -> None:
+        self._engine = engine
+        self._told = told
+        self._wanted: Mapping[str, PeakKey] = {}
+        self._read: set[str] = set()
+        self._read_whole: set[str] = set()
+        self._new: dict[PeakKey, Measured] = {}
+        self._lock = threading.Lock()
+        self._watcher = Watcher("logs of services that have loaded", self._look, least_pause_s=0.5)
+
+    def start(self) -> None:
+        """Begin."""
+        self._watcher.start()
+
+    @property
+    def fault(self) -> WatchFault | None:
+        """Why logs cannot be read."""
+        return self._watcher.fault
+
+    def close(self) -> None:
+        """Stop."""
+        self._watcher.close()
+
+    def want(self, runs: Mapping[str, PeakKey]) -> None:
+        """Read the logs of these runs, by what they hold for; each once."""
+        if set(runs) - set(self._wanted) - self._read:
+            self._watcher.wake()
+        self._wanted = dict(runs)
+
+    def wait(self, limit_s: float) -> None:
+        """Wait until the logs that were asked for are read."""
+        until = time.monotonic() + limit_s
+        while set(self._wanted) - self._read_whole and time.monotonic() < until:
+            time.sleep(0.02)
+
+    def take(self) -> dict[PeakKey, Measured]:
+        """What was read since it was last asked for."""
+        with self._lock:
+            found, self._new = self._new, {}
+        return found
+
+    def _look(self) -> float | None:
+        wanted = self._wanted
+        self._read &= set(wanted)
+        self._read_whole &= set(wanted)
+        for run in [run for run in wanted if run not in self._read]:
+            self._read.add(run)
+            found = self._measured(run)
+            self._read_whole.add(run)
+            if found is not None:
+                with self._lock:
+                    self._new[wanted[run]] = found
+                self._told()
+        return None
+
+    def _measured(self, run: str) -> Measured | None:
+        identity, _, started = run.partition(" ")
+        since = moment(started)
+        try:
+            stream = self._engine.follow_log(identity, LogWindow(tail=None, since=since, follow=False))
+        except GputuiError:
+            return None
+        until, frames, lines = time.monotonic() + LIMIT_S, LogFrames(), []
+        try:
+            for chunk in stream:
+                lines += [split_time(line)[1] for _, line in frames.feed(chunk)]
+                if len(lines) > LINES or time.monotonic() > until:
+                    break
+        except GputuiError:
+            pass  # what came until then may tell enough
+        except Exception as error:  # one log that is not understood must not hide the others
+            _log.warning("the log of container %s cannot be read", identity[:12], exc_info=error)
+        finally:
+            stream.close()
+        lines += [split_time(line)[1] for _, line in frames.end()]
+        return measured_of([clean_log_line(line) for line in lines[:LINES]])

@@ -125,8 +125,12 @@ def perform(do: Do, parts: Parts, hands: Hands) -> str | None:  # noqa: PLR0912,
         case Restart():
             engine.restart(parts.of(do.part), do.timeout_s)
         case Pause():
-            if engine.inspect(parts.of(do.part)).running:
+            there = engine.inspect(parts.of(do.part))
+            if there.running:
                 engine.pause(parts.of(do.part))
+            elif there.state != "paused":
+                # What could not be put back yet is paused once it is.
+                raise NotWell("it does not run, so that it cannot be paused")
         case Unpause():
             if engine.inspect(parts.of(do.part)).state == "paused":
                 engine.unpause(parts.of(do.part))

@@ -14,6 +14,7 @@ from typing import Any
 
 from gputui.containers.inspect_data import container_from, spec_from
 from gputui.containers.log_frames import STDERR, STDOUT, framed
+from gputui.containers.simulated_memory import out_of_memory, takes_mib
 from gputui.domain.capabilities import Capabilities
 from gputui.domain.container import Container, ContainerSpec, EngineInfo, Layer
 from gputui.domain.errors import EngineError, NotFound, Refusal
@@ -53,6 +54,8 @@ class _Simulated:
     started: float | None = None
     ended: float | None = None
     pid: int = 0
+    was_started: bool = False
+    out_of_memory: str = ""
     past_log: list[tuple[float, bytes]] = field(default_factory=list)
 
 
@@ -76,6 +79,7 @@ class SimulatedEngine:
             made = self._add(template.name, _body_of(template), template)
             if template.running:
                 self._run(made, clock() - UPTIME_S)
+                made.was_started = False
 
     def _add(self, name: str, body: Mapping[str, Any], template: SimulatedContainer) -> _Simulated:
         identity = hashlib.sha256(f"{name} {len(self._containers)} {len(self._events)}".encode()).hexdigest()
@@ -121,12 +125,38 @@ class SimulatedEngine:
             fall = one.started + FALL_S / self._speed
             if self._clock() >= fall and one.data["Config"].get("Labels", {}).get("io.gputui.gpus") is not None:
                 one.ended = fall
+        # What was there when the simulation began fits; what is started later has to find its memory.
+        if one.started is not None and one.ended is None and one.was_started and self._loaded(one) > 0:
+            one.out_of_memory = self._out_of_memory(one)
+            if one.out_of_memory:
+                one.ended = self._clock()
+                self._note(one, "die")
+
+    def _out_of_memory(self, one: _Simulated) -> str:
+        """What CUDA says where a GPU has no room for what this container takes by now; empty where it has."""
+        room = {one.gpu.uuid: (one.gpu.memory_total_mib or 0) - one.reserved_mib for one in self._scenario.gpus}
+        for number, gpu in enumerate(self._given(one)):
+            others = sum(
+                int(self._takes(other, gpu) * self._loaded(other))
+                for other in self._containers.values()
+                if other is not one and other.ended is None and gpu in self._given(other)
+            )
+            strangers = sum(other.memory_mib for other in self._scenario.processes if other.gpu == gpu.uuid)
+            total = room.get(gpu.uuid, gpu.memory_total_mib or 0)
+            wanted, free = int(self._takes(one, gpu) * self._loaded(one)), total - others - strangers
+            if wanted > free:
+                return out_of_memory(number, total_mib=total, free_mib=free, wanted_mib=wanted)
+        return ""
+
+    def _takes(self, one: _Simulated, gpu: Gpu) -> int:
+        known = one.template.name in self._templates
+        return takes_mib(one.data["Config"], one.template, gpu.memory_total_mib or 0, in_scenario=known)
 
     def _state(self, one: _Simulated) -> dict[str, Any]:
         if one.started is None:
             return {"Status": "created", "ExitCode": 0}
         if one.ended is not None:
-            code = 1 if one.template.fails else 0
+            code = 1 if one.template.fails or one.out_of_memory else 0
             return {"Status": "exited", "ExitCode": code, "StartedAt": _iso(one.started)}
         state: dict[str, Any] = {"Status": "running", "Pid": one.pid, "StartedAt": _iso(one.started)}
         if one.data["Config"].get("Healthcheck"):
@@ -143,7 +173,7 @@ class SimulatedEngine:
         return min(1.0, (self._clock() - one.started) * self._speed / one.template.load_s)
 
     def _run(self, one: _Simulated, at: float) -> None:
-        one.started, one.ended = at, None
+        one.started, one.ended, one.was_started, one.out_of_memory = at, None, True, ""
         self._pid += 7
         one.pid = self._pid
         self._note(one, "start")
@@ -189,7 +219,7 @@ class SimulatedEngine:
                         gpu=gpu.uuid,
                         pid=one.pid,
                         container_id=identity,
-                        memory_mib=int(one.template.memory_mib * loaded),
+                        memory_mib=int(self._takes(one, gpu) * loaded),
                         utilization_percent=one.template.utilization_percent if loaded >= 1 else 5,
                         command=" ".join(one.data["Config"].get("Cmd") or [one.template.image]),
                         started_at=one.started or self._clock(),
@@ -396,8 +426,9 @@ class SimulatedEngine:
         lines = one.template.log or (f"{one.template.name} starting", f"{one.template.name} ready")
         times = [start + load * number / len(lines) for number in range(len(lines))]
         written += [(at, line.encode()) for at, line in zip(times, lines, strict=True) if at <= until]
-        if one.template.fails and one.ended is not None:
-            return [*written, *((until, line.encode()) for line in one.template.fails.splitlines())]
+        fell = one.out_of_memory or one.template.fails
+        if fell and one.ended is not None:
+            return [*written, *((until, line.encode()) for line in fell.splitlines())]
         served = int((until - start - load) * self._speed / LINE_S)
         for number in range(max(0, served - SERVED_LINES), served):
             client = f"172.18.0.1:{40000 + number * 7 % 9000}"

@@ -184,7 +184,8 @@ class Applying:
         return grounds
 
     def _ground(self, step: Step, service: Service | None) -> Ground:
-        probe = serving_probe(service) if service else None
+        # Nothing of a simulated server answers on a port.
+        probe = serving_probe(service) if service and not self._settings.simulated else None
         loading = loading_s(service) if service else 0.0
         if step.container_id is None:
             return Ground(spec=self.spec_from_file(step.service), probe=probe, loading_s=loading)

@@ -28,7 +28,7 @@ def read_choices(path: Path) -> Choices:
     """What was kept; nothing, where it cannot be read."""
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         return Choices()

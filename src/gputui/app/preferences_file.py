@@ -15,6 +15,7 @@ from gputui.app.preferences import TAILS, Preferences
 from gputui.app.service_columns import COLUMN_TITLES
 from gputui.domain.errors import UsageError
 from gputui.domain.outside import whole_number
+from gputui.domain.plain_yaml import FAULTS, fault_text, load_yaml
 from gputui.domain.text import clean
 
 
@@ -25,14 +26,14 @@ def parse_preferences(text: str, path: Path) -> Preferences:
         UsageError: it is wrong; the line is named.
     """
     try:
+        data = load_yaml(text)
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f"{path}:{mark.line + 1}" if mark else str(path)
         raise UsageError(f"{line}: {clean(error.problem or 'no YAML', 120)}", "mend that line") from None
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: {clean(str(error), 120)}", "mend it") from None
+    except FAULTS as error:
+        raise UsageError(f"{path}: {clean(fault_text(error), 120)}", "correct it") from None
     if data is None:
         return Preferences()
     if not isinstance(data, dict):

@@ -7,6 +7,7 @@ import yaml
 from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
 
+from gputui.domain.plain_yaml import FAULTS, fault_text, load_yaml
 from gputui.domain.text import clean
 
 DEFAULT = "gputui-dark"
@@ -30,9 +31,9 @@ def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
     faults: list[str] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
-            themes.append(_theme(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)))
-        except (OSError, yaml.YAMLError, ValueError) as error:
-            faults.append(f"{path.name}: {clean(str(error).splitlines()[0], 120)}")
+            themes.append(_theme(load_yaml(path.read_text(encoding="utf-8"), _Loader)))
+        except (OSError, *FAULTS) as error:
+            faults.append(f"{path.name}: {clean(fault_text(error), 120)}")
     return themes, faults
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from gputui.domain.errors import UsageError
+from gputui.domain.plain_yaml import FAULTS
 from gputui.domain.text import clean
 
 SIZE_LIMIT = 10 * 2**20
@@ -128,7 +129,7 @@ def _timestamp(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
     """What looks like a date and is none is a text."""
     try:
         return loader.construct_yaml_timestamp(node)
-    except ValueError:
+    except (ValueError, AttributeError):
         return str(node.value)
 
 
@@ -193,7 +194,7 @@ def load(path: Path) -> list[Located]:
         line = mark.line + 1 if mark else 1
         text = clean(str(error.problem or error), 120)
         raise UsageError(f"{name}:{line}: not YAML: {text}", "correct that line") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as error:
+    except FAULTS as error:
         raise UsageError(f"{name}: not YAML: {clean(str(error), 120)}", "correct the file") from None
     if not documents or not all(isinstance(one, Located) for one in documents):
         raise UsageError(f"{name}:1: a Compose file is a mapping with services in it", "see `services:` in its manual")

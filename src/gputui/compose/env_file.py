@@ -41,10 +41,11 @@ def read_env_file(
             return {}
         with path.open("rb") as stream:
             data = stream.read(SIZE_LIMIT + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: the path has a NUL or half a letter
         if not required:
             return {}
-        raise UsageError(f"{where}: {clean(str(path), 200)}: {error.strerror}", "check the path") from None
+        why = getattr(error, "strerror", None) or "no path that a file can have"
+        raise UsageError(f"{where}: {clean(str(path), 200)}: {why}", "check the path") from None
     if len(data) > SIZE_LIMIT:
         raise UsageError(f"{clean(path.name, 100)}: larger than 4 MiB, which no env file is", "check the path")
     text = data.decode("utf-8", errors="replace").removeprefix("\ufeff").replace("\r\n", "\n")

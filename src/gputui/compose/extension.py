@@ -57,7 +57,7 @@ def extension_of(entry: Mapping[str, Any], shape: type[E], place: Place) -> E:
         return shape.model_validate(dict(raw))
     except ValidationError as error:
         first = error.errors()[0]
-        key = str(first["loc"][0])
+        key = str(first["loc"][0]) if first["loc"] else ""
         known = ", ".join(shape.model_fields)
         if first["type"] == "extra_forbidden":
             raise at.of(raw, key).refuses("not a key of x-gputui", f"known are {known}") from None

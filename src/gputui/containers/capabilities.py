@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gputui.domain.capabilities import CDI_KIND, Capabilities, CdiDevice
-from gputui.domain.outside import whole_number
+from gputui.domain.outside import mapping, sequence, whole_number
 from gputui.domain.text import clean
 
 PODMAN_WITH_GPUS = (5, 4)
@@ -21,12 +21,12 @@ TOOLKIT_CONFIG = Path("/etc/nvidia-container-runtime/config.toml")
 
 def is_podman(version: Mapping[str, Any]) -> bool:
     """Whether it is Podman that answers, by its `GET /version`."""
-    return any(part.get("Name") == "Podman Engine" for part in version.get("Components") or [])
+    return any(part.get("Name") == "Podman Engine" for part in map(mapping, sequence(version.get("Components"))))
 
 
 def capabilities_of(info: Mapping[str, Any], version: Mapping[str, Any], *, same_host: bool) -> Capabilities:
     """From `GET /info` and `GET /version`. Files of the host are read only where the engine runs on this one."""
-    rootless = any("rootless" in str(option) for option in info.get("SecurityOptions") or [])
+    rootless = any("rootless" in str(option) for option in sequence(info.get("SecurityOptions")))
     cgroup_driver = clean(str(info.get("CgroupDriver") or ""), 40)
     default_runtime = clean(str(info.get("DefaultRuntime") or ""), 60)
     counts = _variable_counts(TOOLKIT_CONFIG) if same_host else None
@@ -44,11 +44,11 @@ def capabilities_of(info: Mapping[str, Any], version: Mapping[str, Any], *, same
             variable_counts=counts,
             reports_requests=False,
         )
-    folders = [str(folder) for folder in info.get("CDISpecDirs") or []]
+    folders = [str(folder) for folder in sequence(info.get("CDISpecDirs"))]
     return Capabilities(
         cdi=bool(folders),
         cdi_devices=_cdi_devices(info.get("DiscoveredDevices"), folders, same_host=same_host) if folders else (),
-        runtimes=tuple(sorted(clean(str(name), 60) for name in info.get("Runtimes") or {})),
+        runtimes=tuple(sorted(clean(str(name), 60) for name in mapping(info.get("Runtimes")))),
         default_runtime=default_runtime,
         cgroup_driver=cgroup_driver,
         rootless=rootless,
@@ -60,16 +60,16 @@ def _number(version: Any) -> tuple[int, ...]:
     return tuple(whole_number(part) or 0 for part in re.findall(r"[0-9]+", str(version))[:2])
 
 
-def _cdi_devices(
-    discovered: Sequence[Mapping[str, Any]] | None, folders: Sequence[str], *, same_host: bool
-) -> tuple[CdiDevice, ...] | None:
+def _cdi_devices(discovered: Any, folders: Sequence[str], *, same_host: bool) -> tuple[CdiDevice, ...] | None:
     """Those that the engine lists (Docker 28.3 and newer), else those of the specifications that it reads; the latter
     tell the device nodes, too."""
     described = _described(folders) if same_host else None
     if discovered is None:
         return described
     nodes = {device.name: device.nodes for device in described or ()}
-    names = [clean(str(one.get("ID") or ""), 160) for one in discovered if one.get("Source") == "cdi"]
+    names = [
+        clean(str(one.get("ID") or ""), 160) for one in map(mapping, sequence(discovered)) if one.get("Source") == "cdi"
+    ]
     return tuple(CdiDevice(name, nodes.get(name)) for name in names if name.startswith(f"{CDI_KIND}="))
 
 
@@ -85,6 +85,6 @@ def _variable_counts(path: Path) -> bool | None:
 
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
     return bool(found.get("accept-nvidia-visible-devices-envvar-when-unprivileged", True))

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from gputui.domain.capabilities import CDI_KIND, CdiDevice
+from gputui.domain.plain_yaml import FAULTS, load_yaml
 from gputui.domain.text import clean
 
 _SIZE_LIMIT = 8 * 2**20
@@ -39,7 +40,7 @@ def read_devices(folders: Sequence[str]) -> tuple[CdiDevice, ...] | None:
     for folder in folders:
         try:
             paths = sorted(Path(folder).iterdir())
-        except OSError:
+        except (OSError, ValueError):
             continue
         seen = True
         for path in paths:
@@ -55,8 +56,8 @@ def _devices_of(path: Path) -> Iterator[CdiDevice]:
             return
         # JSON is YAML, and the C loader reads the long files of a server with eight GPUs ten times faster.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        spec = _Spec.model_validate(yaml.load(path.read_text(encoding="utf-8"), Loader=loader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
+        spec = _Spec.model_validate(load_yaml(path.read_text(encoding="utf-8"), loader))
+    except (OSError, ValidationError, *FAULTS):
         return  # the engine leaves out what it cannot read as well
     if spec.kind != CDI_KIND:
         return

@@ -46,7 +46,7 @@ def events_in(chunks: Iterable[bytes]) -> Iterator[ContainerEvent]:
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            with suppress(ValueError, TypeError, AttributeError):
+            with suppress(ValueError, TypeError, AttributeError, RecursionError):
                 yield _event(json.loads(line))
 
 

@@ -86,7 +86,7 @@ def _of_context(name: str, source: str, folder: Path, environment: Mapping[str, 
     import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
 
     shown = clean(name, 60)
-    identity = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    identity = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
     path = folder / "contexts" / "meta" / identity / "meta.json"
     try:
         found = mapping(json.loads(path.read_text(encoding="utf-8")))

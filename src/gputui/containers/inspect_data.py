@@ -145,21 +145,23 @@ def spec_from(data: Mapping[str, Any], *, image_moved: bool) -> ContainerSpec:
     would start with empty ones. `image_moved`: the tag points to another image by now; the one that runs is kept.
     """
     identity = str(data["Id"])
-    body: dict[str, Any] = copy.deepcopy(dict(data.get("Config") or {}))
+    body: dict[str, Any] = copy.deepcopy(dict(mapping(data.get("Config"))))
     if body.get("Hostname") == identity[:12]:
         body.pop("Hostname")
     if not body.get("MacAddress"):
         body.pop("MacAddress", None)  # what stands there was asked for; a generated one stands with the network alone
     if image_moved:
-        body["Image"] = data["Image"]
-    host = copy.deepcopy(dict(data.get("HostConfig") or {}))
+        body["Image"] = str(data.get("Image") or "")
+    host = copy.deepcopy(dict(mapping(data.get("HostConfig"))))
     if str(host.get("NetworkMode", "")).startswith("container:"):
         body.pop("Hostname", None)
         body.pop("ExposedPorts", None)
     # A bind or mount without a source asks for an anonymous volume; the one that it got is named below.
-    host["Binds"] = [bind for bind in host.get("Binds") or [] if ":" in str(bind)]
+    host["Binds"] = [bind for bind in sequence(host.get("Binds")) if ":" in str(bind)]
     host["Mounts"] = [
-        mount for mount in host.get("Mounts") or [] if mount.get("Type") != "volume" or mount.get("Source")
+        mount
+        for mount in map(mapping, sequence(host.get("Mounts")))
+        if mount.get("Type") != "volume" or mount.get("Source")
     ]
     host["Mounts"] += _volumes_to_keep(data, host)
     body["HostConfig"] = host
@@ -172,17 +174,17 @@ def spec_from(data: Mapping[str, Any], *, image_moved: bool) -> ContainerSpec:
 
 
 def _volumes_to_keep(data: Mapping[str, Any], host: Mapping[str, Any]) -> list[dict[str, Any]]:
-    named = {normpath(str(bind).split(":")[1]) for bind in host.get("Binds") or []}
-    named |= {normpath(str(mount.get("Target"))) for mount in host.get("Mounts") or []}
+    named = {normpath(str(bind).split(":")[1]) for bind in host["Binds"]}
+    named |= {normpath(str(mount.get("Target"))) for mount in host["Mounts"]}
     return [
         {
             "Type": "volume",
             "Source": mount["Name"],
-            "Target": mount["Destination"],
+            "Target": str(mount.get("Destination")),
             "ReadOnly": not mount.get("RW", True),
         }
-        for mount in data.get("Mounts") or []
-        if mount.get("Type") == "volume" and mount.get("Name") and mount.get("Destination") not in named
+        for mount in map(mapping, sequence(data.get("Mounts")))
+        if mount.get("Type") == "volume" and mount.get("Name") and str(mount.get("Destination")) not in named
     ]
 
 
@@ -200,7 +202,8 @@ def _endpoints(data: Mapping[str, Any], mode: str, identity: str) -> tuple[str, 
         return mode, {}
     primary = "bridge" if mode == "default" else mode
     endpoints = {}
-    joined = (data.get("NetworkSettings") or {}).get("Networks") or {}
+    listed = mapping(mapping(data.get("NetworkSettings")).get("Networks"))
+    joined = {str(name): mapping(found) for name, found in listed.items()}
     for name, found in joined.items():
         # Docker lists one that was named by the beginning of its id a second time, under that.
         network = str(found.get("NetworkID") or "")
@@ -209,7 +212,7 @@ def _endpoints(data: Mapping[str, Any], mode: str, identity: str) -> tuple[str, 
         ):
             continue
         endpoint = {key: found[key] for key in ("IPAMConfig", "Links", "DriverOpts", "GwPriority") if found.get(key)}
-        aliases = [alias for alias in found.get("Aliases") or [] if alias != identity[:12]]
+        aliases = [alias for alias in sequence(found.get("Aliases")) if alias != identity[:12]]
         if aliases and name != "bridge":
             endpoint["Aliases"] = aliases
         endpoints[name] = endpoint

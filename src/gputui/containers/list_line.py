@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gputui.domain.outside import sequence
+
 _UNITS_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2592000, "year": 31536000}
 _AGE = re.compile(r"Less than a second|About an? (minute|hour)|([0-9]{1,9}) (second|minute|hour|day|week|month|year)s?")
 """How Docker and Podman write a duration (`HumanDuration` of docker/go-units)."""
@@ -36,7 +38,7 @@ def list_line(line: Mapping[str, Any]) -> ListLine:
     age = _AGE.search(status)
     text = status if age is None else status[: age.start()] + status[age.end() :]
     return ListLine(
-        (str(line.get("State") or ""), text, *(str(name) for name in line.get("Names") or ())), _seconds(age)
+        (str(line.get("State") or ""), text, *(str(name) for name in sequence(line.get("Names")))), _seconds(age)
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from gputui.domain.capabilities import Capabilities
 from gputui.domain.launch import Launch, variables_in
+from gputui.domain.outside import mapping, sequence
 from gputui.domain.text import clean
 
 Health = Literal["starting", "healthy", "unhealthy"]
@@ -73,7 +74,7 @@ LIVING = ("running", "restarting", "paused")
 
 def value_mark(value: str) -> str:
     """A mark by which two values of a variable are told apart, and from which neither is known."""
-    return format(zlib.crc32(_SALT + value.encode("utf-8", "surrogateescape")), "08x")
+    return format(zlib.crc32(_SALT + value.encode("utf-8", "surrogatepass")), "08x")
 
 
 _SALT = os.urandom(16)
@@ -86,10 +87,10 @@ def variable_marks(lines: object) -> dict[str, str]:
 
 def sees_all_devices(host: Mapping[str, Any]) -> bool:
     """Whether a container with this `HostConfig` sees every device of the host: privileged, or /dev mounted."""
-    binds = any(str(bind).split(":")[:2] == ["/dev", "/dev"] for bind in host.get("Binds") or [])
+    binds = any(str(bind).split(":")[:2] == ["/dev", "/dev"] for bind in sequence(host.get("Binds")))
     mounts = any(
         mount.get("Type") == "bind" and mount.get("Source") == mount.get("Target") == "/dev"
-        for mount in host.get("Mounts") or []
+        for mount in map(mapping, sequence(host.get("Mounts")))
     )
     return bool(host.get("Privileged")) or binds or mounts
 

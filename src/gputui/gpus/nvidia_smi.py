@@ -27,8 +27,8 @@ TIMEOUT_S = 30.0
 SIZE_LIMIT = 16 * 2**20
 
 _NUMBER = re.compile(r"^-?\d+(\.\d+)?")
-_INSTANCE = re.compile(r"^\s+MIG .*Device\s+(\d+): \(UUID: (MIG-[^)]+)\)")
-_GPU = re.compile(r"^GPU (\d+):")
+_INSTANCE = re.compile(r"^\s+MIG .*Device\s+([0-9]{1,9}): \(UUID: (MIG-[^)]+)\)")
+_GPU = re.compile(r"^GPU ([0-9]{1,9}):")
 # The elements of <clocks_event_reasons> (before R535 <clocks_throttle_reasons>), without their prefix.
 _REASONS = {
     "sw_power_cap": "power cap",

@@ -189,7 +189,7 @@ class NvmlSource:
             try:
                 instance = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place)
                 uuid = str(pynvml.nvmlDeviceGetUUID(instance))
-            except pynvml.NVMLError:
+            except (pynvml.NVMLError, UnicodeDecodeError):
                 continue  # an empty slot
             self._found[uuid] = instance
             found.append(
@@ -347,7 +347,7 @@ def _place(index: int) -> _Place:
     try:
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
         uuid = str(pynvml.nvmlDeviceGetUUID(handle))
-    except pynvml.NVMLError:
+    except (pynvml.NVMLError, UnicodeDecodeError):
         return None
     try:
         cut = pynvml.nvmlDeviceGetMigMode(handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE
@@ -355,7 +355,7 @@ def _place(index: int) -> _Place:
         return uuid, False, ()
     instances = []
     for place in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle) if cut else 0):
-        with suppress(pynvml.NVMLError):  # an empty slot
+        with suppress(pynvml.NVMLError, UnicodeDecodeError):  # an empty slot
             instances.append(str(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place))))
     return uuid, cut, tuple(instances)
 

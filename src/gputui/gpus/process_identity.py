@@ -59,7 +59,7 @@ def identify(process: GpuProcess) -> GpuProcess:
 def _boot_time() -> int | None:
     """When the machine started, in seconds since the epoch (`btime` in /proc/stat)."""
     try:
-        lines = (_PROC / "stat").read_text().splitlines()
+        lines = (_PROC / "stat").read_text(errors="replace").splitlines()
     except OSError:
         return None
     return next((whole_number(line.removeprefix("btime ")) for line in lines if line.startswith("btime ")), None)
@@ -69,7 +69,7 @@ def start_time(pid: int) -> int | None:
     """Clock ticks after boot at which it started (field 22 of /proc/PID/stat)."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
-        return int(stat.rpartition(")")[2].split()[19])
+        return whole_number(stat.rpartition(")")[2].split()[19], least=0)
     except (OSError, ValueError, IndexError):
         return None
 

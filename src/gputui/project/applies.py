@@ -253,7 +253,7 @@ class Applies:
         """The logs of containers that an apply removed, by service."""
         with self._database.reading() as connection:
             rows = connection.execute("SELECT service, log FROM kept_logs WHERE apply_id = ?", (apply_id,)).fetchall()
-        return {str(row[0]): zlib.decompress(row[1]) for row in rows}
+        return {str(row[0]): _unpacked(row[1]) for row in rows}
 
     def last_kept_log(self, service: ServiceKey) -> bytes:
         """The log of this service that was kept last; empty where none was."""
@@ -264,7 +264,7 @@ class Applies:
                 " ORDER BY apply_id DESC LIMIT 1"
             )
             row = connection.execute(query, (service.full_name, service.short_name)).fetchone()
-        return zlib.decompress(row[0]) if row else b""
+        return _unpacked(row[0]) if row else b""
 
     def keep_log(self, apply_id: int, step: Step, container_id: str, lines: Iterable[bytes]) -> None:
         """Keep the last lines of a container that is about to be removed."""
@@ -274,6 +274,14 @@ class Applies:
                 "INSERT OR REPLACE INTO kept_logs VALUES (?, ?, ?, ?, ?)",
                 (apply_id, step.name, container_id, log, step.service.full_name),
             )
+
+
+def _unpacked(log: object) -> bytes:
+    """A kept log; empty where it is damaged."""
+    try:
+        return zlib.decompress(log) if isinstance(log, bytes) else b""
+    except zlib.error:
+        return b""
 
 
 def _add_event(connection: sqlite3.Connection, apply_id: int, event: NewEvent) -> None:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from gputui.domain.moments import moment
+
 
 def now() -> str:
     """The time in UTC, ISO 8601, to the millisecond."""
@@ -9,5 +11,6 @@ def now() -> str:
 
 
 def seconds_since(written: str) -> float:
-    """How long ago a time was that `now()` wrote."""
-    return (datetime.now(UTC) - datetime.fromisoformat(written)).total_seconds()
+    """How long ago a time was that `now()` wrote; for ever, where it is none."""
+    then = moment(written)
+    return float("inf") if then is None else datetime.now(UTC).timestamp() - then

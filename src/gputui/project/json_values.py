@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
+from pydantic import ValidationError
+
+from gputui.domain.errors import GputuiError
+
 T = TypeVar("T")
 
 
@@ -29,7 +33,15 @@ def to_json(value: object) -> str:
 
 
 def from_json(kind: type[T], text: str) -> T:
-    """The value of that kind that `to_json` wrote."""
+    """The value of that kind that `to_json` wrote.
+
+    Raises:
+        GputuiError: it is none.
+    """
     adaptable: Any = kind
-    value: T = _adapter(adaptable).validate_json(text)
+    try:
+        value: T = _adapter(adaptable).validate_json(text)
+    except (ValidationError, RecursionError):
+        what = f"the state has a {kind.__name__} that is not understood"
+        raise GputuiError(what, "a newer gputui may have written it, or the file is damaged") from None
     return value

@@ -20,7 +20,8 @@ class Peaks:
         """All peaks, in MiB."""
         with self._database.reading() as connection:
             rows = connection.execute("SELECT image, arguments, gpus, gpu_total_mib, peak_mib FROM observed_peaks")
-            return {PeakKey(*row[:4]): int(row[4]) for row in rows}
+            found = ((PeakKey(*row[:4]), whole_number(row[4], least=1)) for row in rows)
+            return {key: mib for key, mib in found if mib is not None}
 
     def remember(self, raised: Mapping[PeakKey, int]) -> None:
         """Keep these peaks, unless somebody saw higher ones meanwhile."""

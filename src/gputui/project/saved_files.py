@@ -110,7 +110,7 @@ class SavedFiles:
         """What each file was saved as."""
         with self._database.reading() as connection:
             rows = connection.execute("SELECT path, text FROM files ORDER BY path").fetchall()
-        return {Path(row[0]): str(row[1]) for row in rows}
+        return {Path(row[0]): str(row[1]) for row in rows if isinstance(row[0], str)}
 
 
 def edited(saved: Mapping[Path, str]) -> tuple[Path, ...]:
@@ -122,5 +122,5 @@ def edited(saved: Mapping[Path, str]) -> tuple[Path, ...]:
 def _read(path: Path) -> str | None:
     try:
         return path.read_text(errors="replace")
-    except OSError:
+    except (OSError, ValueError):
         return None

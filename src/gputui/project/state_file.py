@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.gpu import Gpu
+from gputui.domain.outside import mapping, sequence
 from gputui.domain.service import Edit, ServiceKey
 from gputui.domain.text import MASK, clean, mask_secret
 from gputui.project.clock import now
@@ -61,18 +62,21 @@ def export_state(database: Database, host: str) -> str:
             where = " WHERE kind != 'log'" if table == "events" else ""
             rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}{where}")
             tables[table] = [list(row) for row in rows]
-    for row in tables["revisions"]:
-        row[-1] = _masked(str(row[-1]))
-    body = StateFile(format=1, kind="gputui state", host=host, exported_at=now(), tables=tables)
-    return body.model_dump_json(indent=1) + "\n"
+    try:
+        for row in tables["revisions"]:
+            row[-1] = _masked(str(row[-1]))
+        body = StateFile(format=1, kind="gputui state", host=host, exported_at=now(), tables=tables)
+        return body.model_dump_json(indent=1) + "\n"
+    except (ValueError, RecursionError):
+        raise GputuiError("the state has rows that are not understood", "the file may be damaged") from None
 
 
 def _masked(body: str) -> str:
     found = json.loads(body)
-    for item in found.get("items", []):
-        for edit in item.get("edits", []):
-            if edit.get("value") is not None:
-                edit["value"] = mask_secret(edit["argument"], edit["value"])
+    for item in map(mapping, sequence(mapping(found).get("items"))):
+        for edit in sequence(item.get("edits")):
+            if isinstance(edit, dict) and edit.get("value") is not None:
+                edit["value"] = mask_secret(str(edit.get("argument")), str(edit["value"]))
     return json.dumps(found)
 
 

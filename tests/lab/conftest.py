@@ -19,6 +19,23 @@ from tests.lab.driver import Driver, StandInGpu, build_library, uuid_of, wait_fo
 from tests.lab.engine import GROUP, USER, LabEngine, as_user
 
 GPUS = 6
+SAMPLE = 2
+"""How many parameters of a sampled test are tried each time: a real engine takes seconds for each."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a sample leaves out."""
+    if os.environ.get("GPUTUI_WHOLE"):
+        return
+    random = Random(int(os.environ.get("GPUTUI_SEED", SystemRandom().randrange(10**6))))
+    by_test: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            by_test.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    chosen = {item.nodeid for several in by_test.values() for item in random.sample(several, min(SAMPLE, len(several)))}
+    left_out = {item.nodeid for several in by_test.values() for item in several} - chosen
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
+    items[:] = [item for item in items if item.nodeid not in left_out]
 
 
 @dataclass

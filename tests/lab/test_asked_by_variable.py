@@ -17,7 +17,7 @@ from tests.lab.driver import Driver, StandInGpu, build_library, uuid_of
 from tests.lab.engine import LabEngine
 from tests.lab.engine_trees import write_runtime
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.sampled]
 
 EVERY = {f"nvidia{gpu}" for gpu in range(GPUS)}
 ALL_UUIDS = [uuid_of(gpu) for gpu in range(GPUS)]

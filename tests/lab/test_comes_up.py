@@ -18,7 +18,7 @@ from tests.lab.asked import docker_compose, findings, service, told, words
 from tests.lab.conftest import Lab, await_applies, compose_file
 from tests.lab.driver import uuid_of, wait_for
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.sampled]
 
 # Serves nothing, runs a second, says why it ends, and ends.
 DIES = 'sleep 1; echo "RuntimeError: CUDA error: no kernel image is available"; exit 1'

@@ -12,7 +12,7 @@ from tests.lab.conftest import Lab, compose_file
 from tests.lab.driver import uuid_of
 from tests.lab.engine import GROUP, USER
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.sampled]
 
 
 def move(lab: Lab, gpu: int, *file: str) -> None:

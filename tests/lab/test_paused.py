@@ -6,7 +6,7 @@ from tests.lab.asked import chosen, findings, run_of, service, told, words
 from tests.lab.conftest import Lab, compose_file
 from tests.lab.driver import uuid_of
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.sampled]
 
 COMPOSE = """
 name: ai

@@ -10,7 +10,7 @@ from tests.lab.asked import chosen, docker_compose, findings, service, told, wor
 from tests.lab.conftest import GPUS, Lab, await_applies, compose_file
 from tests.lab.driver import uuid_of
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.sampled]
 
 OVERRIDE = "docker-compose.gpu-override.yml"
 NAMES = ("llm", "embed", "rerank", "vision", "enrichment")

@@ -11,7 +11,7 @@ from tests.lab.asked import chosen, findings, run_of, told, words
 from tests.lab.conftest import Lab, compose_file
 from tests.lab.driver import StandInGpu, uuid_of
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.sampled]
 
 LOST = "cannot-start-again"
 

@@ -16,7 +16,7 @@ from tests.lab.driver import uuid_of, wait_for
 from tests.lab.engine import GROUP, USER
 from tests.terminal import Terminal
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.sampled]
 
 TYPO = "prod-typo"
 

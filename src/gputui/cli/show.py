@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from typing import Any
 from gputui.cli import json_form
 from gputui.cli.output import say
 from gputui.control.room import ControlRoom
+from gputui.domain.crash import place_of
+from gputui.domain.errors import GputuiError
 from gputui.domain.finding import MARKS, SEVERITIES, Finding
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.log import LogLine, LogWindow
@@ -19,6 +22,8 @@ from gputui.domain.text import with_fix
 from gputui.domain.units import gib
 
 FIRST_LOOK_S = 6.0
+
+_log = logging.getLogger(__name__)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -43,17 +48,26 @@ def show(room: ControlRoom, arguments: argparse.Namespace) -> int:
     if getattr(arguments, "rescan", False):
         room.rescan()
     while True:
-        snapshot = room.wait_until_seen(FIRST_LOOK_S)
-        if arguments.verb in ("services", "findings"):
-            room.look_inside(FIRST_LOOK_S)
-            snapshot = room.snapshot()
-        if arguments.json:
-            print(json.dumps(as_json(snapshot)), flush=True)
-        else:
-            as_text(snapshot)
-            sys.stdout.flush()
-        if not arguments.watch:
-            return code_of(snapshot)
+        try:
+            snapshot = room.wait_until_seen(FIRST_LOOK_S)
+            if arguments.verb in ("services", "findings"):
+                room.look_inside(FIRST_LOOK_S)
+                snapshot = room.snapshot()
+            if arguments.json:
+                print(json.dumps(as_json(snapshot)), flush=True)
+            else:
+                as_text(snapshot)
+                sys.stdout.flush()
+            if not arguments.watch:
+                return code_of(snapshot)
+        except (GputuiError, OSError):
+            raise
+        except Exception as error:  # whoever watches for hours is told, and sees it when it is over
+            if not arguments.watch:
+                raise
+            _log.error("one look failed", exc_info=error)
+            sys.stderr.write(f"gputui: {place_of(error)}; it is tried again\n")
+            sys.stderr.flush()
         time.sleep(arguments.interval)
 
 

@@ -4,6 +4,9 @@ What came of it is asked of the engine and the kernel, never of gputui: for each
 old one or the new one; it has that one's GPU (device nodes) and the content of its volumes; its aliases resolve;
 nothing is left over; and exit code and history tell what is so.
 
+Besides: what a start of an old container needs is gone, so that nothing may be stopped; and containers are paused, of
+which those that are left alone stay so, those that move run, and those that are taken back are paused again.
+
 The whole of it: `make fault-matrix`. A sample is run by the tests.
 """
 
@@ -15,12 +18,14 @@ import re
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +58,22 @@ AT_START = ("refused", "exits", "exits later", "unhealthy", "oom")
 """What can happen to a new container: the hook refuses it, it ends at once or after 5 s, never becomes healthy, or is
 killed for memory."""
 
+LOST = ("lost network", "lost link", "lost device", "lost image")
+"""What can be gone that a start of the old container of a service needs, before the apply begins: another container
+has the name of the one that lent its network, the container that it is linked to does not run, the node of a device is
+gone, nothing names its image. The last is no loss: the engine keeps the image for the container."""
+
+GOES = "device goes"
+"""The node of a device goes at a request, before the apply has looked at what a start needs."""
+
+PAUSED = "paused "
+"""Before the name of a fault: with two of the services that move paused, and one that is left where it is."""
+
+WITH_PAUSED = tuple(PAUSED + how for how in ("kill", "cut after", "cut before", "500"))
+WITH_PAUSED_AT_START = tuple(PAUSED + how for how in ("refused", "exits"))
+
+KINDS = (*AT_REQUEST, *AT_START, "killed at", *LOST, GOES, *WITH_PAUSED, *WITH_PAUSED_AT_START)
+
 KILLS = 200
 MOST_RESTARTS = 20
 """Of the engine in a whole run, to be rid of ghosts."""
@@ -65,6 +86,20 @@ class Case:
 
     how: str
     at: int
+
+    @property
+    def paused(self) -> bool:
+        return self.how.startswith(PAUSED)
+
+    @property
+    def fault(self) -> str:
+        """What happens, be it with paused containers or without."""
+        return self.how.removeprefix(PAUSED)
+
+    @property
+    def service(self) -> int:
+        """The number of the service that it is about."""
+        return self.at % SERVICES
 
     def __str__(self) -> str:
         return f"{self.how} {self.at}"
@@ -101,16 +136,24 @@ class Slot:
         self.names = tuple(f"{letter}{number}" for letter in "abc")
         self.before = dict(zip(self.names, self.gpus, strict=False))
         self.after = dict(zip(self.names, (self.gpus[1], self.gpus[0], self.gpus[3]), strict=True))
+        # It stays where it is, and is paused; so are one of those that change places, and the one that moves alone.
+        self.still = f"d{number}"
+        self.held = (self.names[0], self.names[2], self.still)
+        self.beside = f"beside{number}"
+        self.node = Path(f"/dev/gputui-lab-{os.getpid()}-{number}")
         self.folder = lab.folder / self.project
         self.home = self.folder / self.project
         self.state = self.folder / "state"
-        self.template = self.folder / "template"
-        for path in (self.folder, self.home, self.template):
+        self.templates = {paused: self.folder / f"template-{paused}" for paused in (False, True)}
+        for path in (self.folder, self.home, *self.templates.values()):
             path.mkdir()
             os.chown(path, USER, GROUP)
         self.socket = self.folder / "proxy.sock"
         self.proxy = FaultProxy(self.socket, lab.engine.socket, USER, GROUP)
-        self.requests = 0
+        self.requests: dict[bool, int] = {}
+        """How many an apply makes: without paused containers, and with them."""
+        self.unchecked = 0
+        """How many of them come before the first look at what a start needs."""
         self.duration_s = 0.0
         self._mounted = False
         self._beside: threading.Thread | None = None
@@ -119,7 +162,8 @@ class Slot:
 
     def compose_text(self, case: Case | None) -> str:
         services: dict[str, Any] = {}
-        for number, name in enumerate(self.names):
+        places = {**self.before, self.still: self.gpus[3]} if case is not None and case.paused else self.before
+        for number, (name, gpu) in enumerate(places.items()):
             body: dict[str, Any] = {
                 "image": "workload:1",
                 "restart": "unless-stopped",
@@ -133,7 +177,7 @@ class Slot:
                             "devices": [
                                 {
                                     "driver": "nvidia",
-                                    "device_ids": [uuid_of(self.before[name])],
+                                    "device_ids": [uuid_of(gpu)],
                                     "capabilities": ["gpu"],
                                 }
                             ]
@@ -141,12 +185,28 @@ class Slot:
                     }
                 },
             }
-            if case is not None and case.how in AT_START and case.at == number:
-                body |= self._faulty(case.how, self.after[name])
+            if case is not None and case.fault in AT_START and case.at == number:
+                body |= self._faulty(case.fault, self.after[name])
+            if case is not None and case.how in (*LOST, GOES) and case.service == number:
+                self._need(case.how, body)
             services[name] = body
         return json.dumps(
-            {"name": self.project, "services": services, "volumes": {f"data_{name}": None for name in self.names}}
+            {"name": self.project, "services": services, "volumes": {f"data_{name}": None for name in services}}
         )
+
+    def _need(self, how: str, body: dict[str, Any]) -> None:
+        """Let the service need what is to be gone."""
+        match how:
+            case "lost network":
+                del body["networks"]
+                body["network_mode"] = f"container:{self.beside}"
+            case "lost link":
+                del body["networks"]
+                body |= {"network_mode": "bridge", "external_links": [self.beside]}
+            case "lost image":
+                body["image"] = f"{self.project}-model:1"
+            case _:
+                body["devices"] = [f"{self.node}:/dev/extra:rwm"]
 
     @staticmethod
     def _faulty(how: str, gpu: int) -> dict[str, Any]:
@@ -193,7 +253,12 @@ class Slot:
         """The ids of all containers of this slot, by whatever name."""
         client = self.lab.engine.client().api
         found = client.containers(all=True, filters={"label": f"com.docker.compose.project={self.project}"})
-        named = [one for one in client.containers(all=True) if any(self.project in name for name in one["Names"])]
+        named = [
+            one
+            for one in client.containers(all=True)
+            # One that is linked to has a name below that of whoever is linked to it, too.
+            if any(self.project in name for name in one["Names"]) and f"/{self.beside}" not in one["Names"]
+        ]
         return {one["Id"] for one in (*found, *named)}
 
     def containers(self) -> list[dict[str, Any]]:
@@ -204,8 +269,8 @@ class Slot:
                 inspected.append(self.lab.engine.client().api.inspect_container(identity))
         return inspected
 
-    def set_up(self, case: Case | None) -> dict[str, str]:
-        """The three services run on their first GPUs; name → container id."""
+    def set_up(self, case: Case) -> dict[str, dict[str, Any]]:
+        """The services run on their first GPUs, and are paused where the case says so; name → inspect data."""
         client = self.lab.engine.client().api
         self._await_end()  # the last one's recovery looks after what it made for a while
         for one in self.containers():
@@ -213,19 +278,57 @@ class Slot:
                 client.remove_container(one["Id"], force=True, v=True)
         if self.listed() and not self.containers():
             raise GhostListed
-        self._fresh_state()
+        self._fresh_state(case)
+        self._lay_ground(case)
         (self.home / "compose.json").write_text(self.compose_text(case))
         said = self.compose("up", "-d")
         found = {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in self.containers()}
-        assert set(found) == set(self.names), f"{self.project}: {sorted(found)}: {said[-600:]}"
+        names = {*self.names, self.still} if case.paused else set(self.names)
+        assert set(found) == names, f"{self.project}: {sorted(found)}: {said[-600:]}"
         assert all(one["State"]["Running"] for one in found.values()), said[-600:]
         for name, one in found.items():
             self.inside(one["Id"], "sh", "-c", f"echo {name} >/data/mark; echo {name} >/anonymous/mark; echo ok")
             nodes = self.nodes(one["Id"])
-            assert nodes == {f"nvidia{self.before[name]}"}, f"{name} was given {nodes}"
-        return {name: str(one["Id"]) for name, one in found.items()}
+            assert nodes == {f"nvidia{self.before.get(name, self.gpus[3])}"}, f"{name} was given {nodes}"
+        for name in self.held if case.paused else ():
+            client.pause(found[name]["Id"])
+        return found
 
-    def _fresh_state(self) -> None:
+    def _lay_ground(self, case: Case) -> None:
+        """What the services of the case need besides."""
+        self._clear_ground()
+        match case.how:
+            case "lost network" | "lost link":
+                self.lab.engine.run(self.beside, None)
+            case "lost image":
+                self.lab.engine.make_image(f"{self.project}-model:1", variables=(f"RUN={self.random.random()}",))
+            case "lost device" | "device goes":
+                os.mknod(self.node, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+
+    def _clear_ground(self) -> None:
+        self.node.unlink(missing_ok=True)
+        with suppress(docker.errors.APIError):
+            self.lab.engine.client().api.remove_container(self.beside, force=True)
+
+    def _lose(self, case: Case) -> str:
+        """What a start of the service needs goes; the name by which a person is to read of it."""
+        client = self.lab.engine.client()
+        match case.how:
+            case "lost network":
+                one = client.containers.get(self.beside)
+                one.remove(force=True)
+                self.lab.engine.run(self.beside, None)
+                return str(one.id)[:12]  # the engine keeps no other name of one that is gone
+            case "lost link":
+                client.containers.get(self.beside).stop(timeout=2)
+                return self.beside
+            case "lost image":
+                client.images.remove(f"{self.project}-model:1", force=True, noprune=True)
+            case "lost device" | "device goes":
+                self.node.unlink()
+        return str(self.node)
+
+    def _fresh_state(self, case: Case) -> None:
         """The state with the assignments saved, on a small disk of its own that can be filled."""
         if self._mounted:
             subprocess.run(["umount", "-l", str(self.state)], check=False)
@@ -233,28 +336,31 @@ class Slot:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(self.state)], check=True)
         self._mounted = True
         os.chown(self.state, USER, GROUP)
-        for path in self.template.iterdir():
+        for path in self.templates[case.paused].iterdir():
             target = self.state / path.name
             shutil.copy(path, target)
             os.chown(target, USER, GROUP)
 
     def close(self) -> None:
         self.proxy.close()
+        self._clear_ground()
         if self._mounted:
             subprocess.run(["umount", "-l", str(self.state)], check=False)
 
     def prepare(self) -> None:
         """Save the assignments once, and see how many requests an apply makes and how long it takes."""
-        self.set_up(None)
-        for name, gpu in self.after.items():
-            done = self.gputui("assign", name, "--gpus", str(gpu), "--yes")
-            assert done.returncode == 0, done.stderr
-        for path in self.state.iterdir():
-            if path.is_file():
-                shutil.copy(path, self.template / path.name)
-        outcome = self.run(Case("none", 0))
-        assert not outcome.faults, (outcome.faults, outcome.said)
-        self.duration_s = outcome.seconds
+        for case in (Case("none", 0), Case(f"{PAUSED}none", 0)):
+            self.set_up(case)
+            for name, gpu in ({**self.after, self.still: self.gpus[3]} if case.paused else self.after).items():
+                done = self.gputui("assign", name, "--gpus", str(gpu), "--yes")
+                assert done.returncode == 0, done.stderr
+            for path in self.state.iterdir():
+                if path.is_file():
+                    shutil.copy(path, self.templates[case.paused] / path.name)
+            outcome = self.run(case)
+            assert not outcome.faults, (outcome.faults, outcome.said)
+            if not case.paused:
+                self.duration_s = outcome.seconds
 
     # --- one case -------------------------------------------------------------------------------------------------
 
@@ -263,11 +369,13 @@ class Slot:
         before = self.set_up(case)
         outcome = Outcome(case, 0.0)
         fault, fired = self._fault(case)
+        lost = self._lose(case) if case.how in LOST else str(self.node)
         self.proxy.reset(fault)
         began = time.monotonic()
         arguments = ["apply", "--yes", "--settle", "6" if case.how == "exits later" else "0.4", "--health-limit", "20"]
-        if case.how == "refused":
+        if case.fault == "refused":
             (self.lab.folder / f"hook.refuses.{uuid_of(self.after[self.names[case.at]])}").touch()
+        printed = ""
         try:
             if case.how == "hangup":
                 self._apply_on_screen(case)
@@ -276,19 +384,27 @@ class Slot:
             else:
                 done = self.gputui(*arguments, proxied=True)
                 outcome.code, outcome.said = done.returncode, done.stdout[-3000:] + done.stderr
+                printed = done.stdout + done.stderr
         finally:
-            for left in self.lab.folder.glob(f"hook.refuses.{uuid_of(self.after[self.names[case.at % SERVICES]])}"):
+            for left in self.lab.folder.glob(f"hook.refuses.{uuid_of(self.after[self.names[case.service]])}"):
                 left.unlink()
         outcome.seconds = time.monotonic() - began
-        outcome.fired = fired.is_set() or case.how in (*AT_START, "killed at", "none")
+        outcome.fired = fired.is_set() or case.fault in (*AT_START, *LOST, "killed at", "none")
         (self.state / "filler").unlink(missing_ok=True)
-        self.requests = max(self.requests, self.proxy.count) if case.how == "none" else self.requests
+        if case.fault == "none":
+            self.requests[case.paused] = self.proxy.count
+        if case.how == "none":
+            self.unchecked = next(place for place, line in enumerate(self.proxy.lines) if "/images/" in line)
         self.proxy.reset(lambda _number, _pid: "forward")
         self._await_end()
         if self._beside is not None:
             self._beside.join()
             self._beside = None
         told = self._recover(outcome)
+        if case.paused:
+            self._judge_plan(outcome, printed)
+        if case.how in LOST[:-1] or (case.how == GOES and outcome.fired):
+            self._judge_refusal(outcome, told, lost, printed)
         self._judge(outcome, before, told)
         return outcome
 
@@ -296,10 +412,12 @@ class Slot:
         fired = threading.Event()
 
         def fault(number: int, pid: int) -> str:
-            if case.how not in AT_REQUEST or number != case.at:
+            if case.fault not in (*AT_REQUEST, GOES) or number != case.at:
                 return "forward"
+            if case.how == GOES and any("/images/" in line for line in self.proxy.lines):
+                return "forward"  # the apply has looked already
             fired.set()
-            match case.how:
+            match case.fault:
                 case "cut before" | "cut after" | "500":
                     return case.how
                 case "kill":
@@ -308,7 +426,7 @@ class Slot:
                 case "disk":
                     self._fill_disk()
                 case "compose" | "compose killed":
-                    limit_s = 120.0 if case.how == "compose" else self.random.uniform(0.3, 3.0)
+                    limit_s = 120.0 if case.fault == "compose" else self.random.uniform(0.3, 3.0)
                     self._beside = threading.Thread(target=self.compose, args=("up", "-d"), kwargs={"limit_s": limit_s})
                     self._beside.start()
                     time.sleep(self.random.choice((0.0, 0.3, 1.0, 2.0)))
@@ -317,6 +435,8 @@ class Slot:
                     return "cut before"
                 case "hangup":
                     self._screen.kill()
+                case "device goes":
+                    self._lose(case)
             return "forward"
 
         return fault, fired
@@ -408,13 +528,38 @@ class Slot:
         """The GPU device nodes inside."""
         return {node for node in self.inside(ref, "ls", "/dev").split() if node.startswith("nvidia")}
 
-    def _judge(self, outcome: Outcome, before: dict[str, str], told: dict[str, Any]) -> None:
+    def _judge_plan(self, outcome: Outcome, printed: str) -> None:
+        """The plan names those that are paused and move, and no other."""
+        for name in (*self.names, self.still):
+            if (f"{name} is paused" in printed) != (name in self.held and name != self.still):
+                outcome.faults.append(f"{name}: the plan {'names' if f'{name} is paused' in printed else 'hides'} it")
+
+    def _judge_refusal(self, outcome: Outcome, told: dict[str, Any], lost: str, printed: str) -> None:
+        """What is gone was named; and the apply was not begun, or, where it went later, taken back."""
+        expected = (4, "rolled_back") if outcome.case.how == GOES else (2, "none")
+        if (outcome.code, told["result"]) != expected:
+            outcome.faults.append(f"exit code {outcome.code}, history says {told['result']}")
+        if lost not in printed:
+            outcome.faults.append(f"nothing is said of {lost}")
+
+    def _untouched(self, outcome: Outcome) -> tuple[str, ...]:
+        """The services that the case must leave as they are."""
+        if outcome.case.how in LOST[:-1]:
+            return self.names
+        if outcome.case.how == GOES and outcome.fired:
+            return self.names[2:] if outcome.case.service == 2 else self.names[:2]
+        return (self.still,) if outcome.case.paused else ()
+
+    def _judge(self, outcome: Outcome, before: dict[str, dict[str, Any]], told: dict[str, Any]) -> None:
         wait_for("restarting containers settle", self._settled, 30)
         found = [one for one in self.containers() if not self._is_half_made(outcome.case, one)]
-        for name in self.names:
-            self._judge_service(outcome, name, found, before, told["services"].get(name))
-        if len(found) != len(self.names):
-            outcome.leftovers += max(0, len(found) - len(self.names))
+        for name, was in before.items():
+            if name in self._untouched(outcome):
+                self._judge_untouched(outcome, name, found, was)
+            else:
+                self._judge_service(outcome, name, found, was, told["services"].get(name))
+        if len(found) != len(before):
+            outcome.leftovers += max(0, len(found) - len(before))
             outcome.faults.append(f"containers: {sorted(one['Name'] for one in found)}")
         if told["result"] in ("cut off", "running"):
             outcome.faults.append(f"history says {told['result']}")
@@ -432,19 +577,47 @@ class Slot:
     def _settled(self) -> bool:
         return all(one["State"]["Status"] not in ("restarting", "removing") for one in self.containers())
 
-    def _judge_service(
-        self, outcome: Outcome, name: str, found: list[dict[str, Any]], before: dict[str, str], told: str | None
-    ) -> None:
-        def wrong(text: str) -> None:
-            outcome.faults.append(f"{name}: {text}")
-
+    def _running(self, outcome: Outcome, name: str, found: list[dict[str, Any]]) -> dict[str, Any] | None:
+        """The one container of the service that runs; None where there is not just one."""
         mine = [one for one in found if one["Config"]["Labels"].get("com.docker.compose.service") == name]
         running = [one for one in mine if one["State"]["Running"]]
         if len(running) != 1:
             outcome.lost += not running
-            wrong(f"{len(running)} containers run: {[(one['Name'], one['State']['Status']) for one in mine]}")
+            states = [(one["Name"], one["State"]["Status"]) for one in mine]
+            outcome.faults.append(f"{name}: {len(running)} containers run: {states}")
+            return None
+        return running[0]
+
+    def _judge_untouched(
+        self, outcome: Outcome, name: str, found: list[dict[str, Any]], before: dict[str, Any]
+    ) -> None:
+        one = self._running(outcome, name, found)
+        if one is None:
             return
-        (one,) = running
+        is_held = outcome.case.paused and name in self.held
+        for what, is_so in {
+            "it was made anew": one["Id"] != before["Id"],
+            "it was started again": one["State"]["StartedAt"] != before["State"]["StartedAt"],
+            "it is paused" if not is_held else "it is not paused any more": one["State"]["Paused"] != is_held,
+            f"it is called {one['Name']}": one["Name"] != before["Name"],
+            "its restart policy changed": one["HostConfig"]["RestartPolicy"] != before["HostConfig"]["RestartPolicy"],
+        }.items():
+            if is_so:
+                outcome.faults.append(f"{name}: {what}")
+        # Inside nothing can be asked: one that is paused, or has a link that is down, takes no `exec`.
+        gpus = self.lab.gpus_of(one["Id"])
+        if gpus != {str(self.before.get(name, self.gpus[3]))}:
+            outcome.faults.append(f"{name}: it is on {sorted(gpus)}")
+
+    def _judge_service(
+        self, outcome: Outcome, name: str, found: list[dict[str, Any]], before: dict[str, Any], told: str | None
+    ) -> None:
+        def wrong(text: str) -> None:
+            outcome.faults.append(f"{name}: {text}")
+
+        one = self._running(outcome, name, found)
+        if one is None:
+            return
         if one["Name"] != f"/{self.project}-{name}-1":
             wrong(f"it is called {one['Name']}")
         (request,) = one["HostConfig"]["DeviceRequests"]
@@ -452,34 +625,47 @@ class Slot:
         gpu = self.after[name] if is_new else self.before[name]
         if request["DeviceIDs"] != [uuid_of(gpu)]:
             wrong(f"it was asked for {request['DeviceIDs']}")
+        is_held = outcome.case.paused and name in self.held and not is_new
+        if one["State"]["Paused"] != is_held:
+            wrong("it is not paused any more" if is_held else "it is paused")
+        if one["State"]["Paused"]:
+            self.lab.engine.client().api.unpause(one["Id"])  # or it takes no `exec`
+        if one["Image"] != before["Image"]:
+            wrong("it has another image")
         nodes = self.nodes(one["Id"])
         if nodes != {f"nvidia{gpu}"}:
             wrong(f"it has {sorted(nodes)}, not nvidia{gpu}")
-        for place in ("data", "anonymous"):
-            # Compose renews what nobody names, where it makes a container from nothing.
-            renewed = outcome.case.how in BESIDE and place == "anonymous"
-            if not renewed and self.inside(one["Id"], "cat", f"/{place}/mark").strip() != name:
-                wrong(f"/{place} lost its content")
         if one["HostConfig"]["RestartPolicy"]["Name"] != "unless-stopped":
             wrong(f"its restart policy is {one['HostConfig']['RestartPolicy']['Name']}")
-        others = [other for other in self.names if other != name]
-        for alias in (f"alias-{others[0]}", others[1]):
-            answer = self.inside(one["Id"], "nslookup", alias, "127.0.0.11")
-            if "can't resolve" in answer or answer.count("Address") < 2:
-                wrong(f"{alias} does not resolve: {answer[-200:]}")
+        self._judge_inside(outcome, name, one)
         if outcome.case.how in BESIDE:
             return
         if told is not None and is_new != (told == "done"):
             wrong(f"history says {told}; it runs on its {'new' if is_new else 'old'} GPU")
-        if not is_new and one["Id"] != before[name] and outcome.case.how != "daemon":
+        if not is_new and one["Id"] != before["Id"] and outcome.case.how != "daemon":
             wrong("it is on its old GPU, but not the old container")
 
+    def _judge_inside(self, outcome: Outcome, name: str, one: dict[str, Any]) -> None:
+        """It has its volumes, and the others by their names."""
+        for place in ("data", "anonymous"):
+            # Compose renews what nobody names, where it makes a container from nothing.
+            renewed = outcome.case.how in BESIDE and place == "anonymous"
+            if not renewed and self.inside(one["Id"], "cat", f"/{place}/mark").strip() != name:
+                outcome.faults.append(f"{name}: /{place} lost its content")
+        others = [other for other in self.names if other != name]
+        for alias in (f"alias-{others[0]}", others[1]):
+            answer = self.inside(one["Id"], "nslookup", alias, "127.0.0.11")
+            if "can't resolve" in answer or answer.count("Address") < 2:
+                outcome.faults.append(f"{name}: {alias} does not resolve: {answer[-200:]}")
 
-def all_cases(requests: int, duration_s: float, random: Random) -> list[Case]:
+
+def all_cases(slot: Slot, random: Random) -> list[Case]:
     """Every case there is."""
-    cases = [Case(how, at) for how in AT_REQUEST for at in range(1, requests + 1)]
-    cases += [Case("killed at", int(random.uniform(0, duration_s) * 1000)) for _ in range(KILLS)]
-    return cases + [Case(how, at) for how in AT_START for at in range(SERVICES)]
+    cases = [Case(how, at) for how in AT_REQUEST for at in range(1, slot.requests[False] + 1)]
+    cases += [Case("killed at", int(random.uniform(0, slot.duration_s) * 1000)) for _ in range(KILLS)]
+    cases += [Case(how, at) for how in (*AT_START, *LOST, *WITH_PAUSED_AT_START) for at in range(SERVICES)]
+    cases += [Case(GOES, at) for at in range(1, slot.unchecked + 1)]
+    return cases + [Case(how, at) for how in WITH_PAUSED for at in range(1, slot.requests[True] + 1)]
 
 
 def run_cases(
@@ -534,8 +720,8 @@ def open_slots(lab: Lab, random: Random, number: int = SLOTS) -> list[Slot]:
     lab.driver.gpus = [StandInGpu(index, uuid_of(index)) for index in range(number * GPUS_A_SLOT)]
     lab.driver.write()
     slots = [Slot(lab, place, Random(random.random())) for place in range(number)]
-    for slot in slots:
-        slot.prepare()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(Slot.prepare, slots))
     return slots
 
 
@@ -543,7 +729,7 @@ def report(outcomes: Sequence[Outcome]) -> str:
     """The figures: cases, recovered, services lost, leftovers; by kind, and what went wrong."""
     kinds = Counter(outcome.case.how for outcome in outcomes)
     good = Counter(outcome.case.how for outcome in outcomes if not outcome.faults)
-    lines = [f"  {kind:12} {good[kind]:4} of {number:4} recovered" for kind, number in sorted(kinds.items())]
+    lines = [f"  {kind:17} {good[kind]:4} of {number:4} recovered" for kind, number in sorted(kinds.items())]
     lines += [f"  ✗ {outcome.case}: {'; '.join(outcome.faults)}" for outcome in outcomes if outcome.faults]
     missed = sum(not outcome.fired for outcome in outcomes)
     lost, left = sum(one.lost for one in outcomes), sum(one.leftovers for one in outcomes)
@@ -556,7 +742,7 @@ def report(outcomes: Sequence[Outcome]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kinds", nargs="*", default=[*AT_REQUEST, *AT_START, "killed at"])
+    parser.add_argument("--kinds", nargs="*", default=KINDS)
     parser.add_argument("--only", help="one case, as it is printed: `kill 12`")
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(10**6))
     arguments = parser.parse_args()
@@ -564,8 +750,9 @@ def main() -> int:
     random = Random(arguments.seed)
     with installation() as binaries, opened_lab(binaries) as lab:
         slots = open_slots(lab, random, 1 if arguments.only else SLOTS)
-        print(f"{slots[0].requests} requests, {slots[0].duration_s:.1f} s for one apply", flush=True)
-        cases = all_cases(slots[0].requests, slots[0].duration_s, random)
+        counts = slots[0].requests
+        print(f"{counts[False]} requests, {counts[True]} with paused ones, {slots[0].duration_s:.1f} s for one apply")
+        cases = all_cases(slots[0], random)
         if arguments.only:
             how, _, at = arguments.only.rpartition(" ")
             cases = [Case(how, int(at))]

@@ -16,7 +16,7 @@ def test_whatever_breaks_no_service_is_lost_and_nothing_is_left_over(lab: Lab) -
     began = time.monotonic()
     slots = open_slots(lab, lab.random)
     try:
-        cases = all_cases(slots[0].requests, slots[0].duration_s, lab.random)
+        cases = all_cases(slots[0], lab.random)
         lab.random.shuffle(cases)
         # Those that stop the daemon have it for themselves, at the end.
         shared = [case for case in cases if case.how != "daemon"]

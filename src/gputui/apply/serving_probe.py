@@ -11,8 +11,10 @@ ANSWER_LIMIT_S = 1.0
 
 
 SERVING = (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-"""What says that it serves, or that it asks for a key. llama.cpp and TGI say 503 while they load, and what is not meant
-says 404."""
+"""What says that it serves, or that it asks for a key."""
+LOADING = HTTPStatus.INTERNAL_SERVER_ERROR
+"""llama.cpp and TGI say 503 while they load. At an address of the container's own anything below is its own answer, be
+it that it has no such path; at a port of this machine something else may have answered."""
 
 
 def answers(container: Container, probe: HttpProbe, *, is_local: bool) -> bool:
@@ -23,26 +25,29 @@ def answers(container: Container, probe: HttpProbe, *, is_local: bool) -> bool:
     """
     if not is_local or container.uses_host_network:
         return False
-    return any(_serves(address, port, probe.path) for address, port in _addresses(container, probe.port))
+    if any(_status(address, probe.port, probe.path) < LOADING for address in container.addresses):
+        return True
+    return any(_status(address, port, probe.path) in SERVING for address, port in _published(container, probe.port))
 
 
-def _addresses(container: Container, port: int) -> Iterator[tuple[str, int]]:
+def _published(container: Container, port: int) -> Iterator[tuple[str, int]]:
     for published in container.published:
         if published.container_port == port:
             everywhere = published.host_ip in ("", "0.0.0.0", "::")
             yield ("127.0.0.1" if everywhere else published.host_ip), published.host_port
-    for address in container.addresses:
-        yield address, port
 
 
-def _serves(address: str, port: int, path: str) -> bool:
+NO_ANSWER = 599
+
+
+def _status(address: str, port: int, path: str) -> int:
     import http.client  # noqa: PLC0415 - slow to import, and a look at the GPUs needs none of it
 
     connection = http.client.HTTPConnection(address, port, timeout=ANSWER_LIMIT_S)
     with suppress(OSError, http.client.HTTPException):
         try:
             connection.request("GET", path)
-            return connection.getresponse().status in SERVING
+            return connection.getresponse().status
         finally:
             connection.close()
-    return False
+    return NO_ANSWER

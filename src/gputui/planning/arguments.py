@@ -67,8 +67,15 @@ def is_own_script(words: Sequence[str]) -> bool:
         scripts = [word for word in left[1:] if word.endswith(".py")]
         return bool(scripts) and left[1:2] != ["-m"] and not any(_ENGINE.search(word) for word in scripts[:1])
     # What follows such a script and is a program itself is what it carries out.
-    of_a_path = left[0].startswith("/") and not _SERVER.search(program)
-    return (left[0].endswith(".sh") or of_a_path) and not any(_SERVER.search(word) for word in left[1:3])
+    return left[0].endswith(".sh") and not any(_SERVER.search(word) for word in left[1:3])
+
+
+def is_unknown_program(words: Sequence[str]) -> bool:
+    """Whether a program by its path that is no server which is known is run without any options."""
+    left = list(words)
+    while left and (left[0].rsplit("/", 1)[-1] in _WRAPPERS or _ENTRIES.search(left[0])):
+        del left[0]
+    return bool(left) and left[0].startswith("/") and not any(_SERVER.search(word) or word[:1] == "-" for word in left)
 
 
 def _from_script(script: str, environment: Mapping[str, str]) -> CommandLine:

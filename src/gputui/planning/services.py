@@ -33,9 +33,9 @@ from gputui.domain.service import Edit, Service, ServiceKey, told_apart
 from gputui.domain.serving import Serving
 from gputui.domain.text import clean
 from gputui.planning.argument_edit import with_argument
-from gputui.planning.arguments import CommandLine, command_line
+from gputui.planning.arguments import CommandLine, command_line, is_unknown_program
 from gputui.planning.backends.backend import Backend
-from gputui.planning.backends.registry import backend_of, is_official, named
+from gputui.planning.backends.registry import backend_of, decides_by_options, is_official, named
 from gputui.planning.backends.version import version_of
 from gputui.planning.budget import DEFAULT_VARIABLE, budget_told
 from gputui.planning.drift import drift
@@ -367,7 +367,8 @@ def serving_of(backend: str, launch: Launch, gpus: int, image: str = "") -> Serv
     """How a service serves, by its backend's options. An image of somebody's own without a command of the file's may
     call its server with anything."""
     line = served_line(launch)
-    if not launch.words and image and not is_official(backend, image):
+    unknown = decides_by_options(backend) and is_unknown_program(launch.words)
+    if unknown or (not launch.words and image and not is_official(backend, image)):
         line = replace(line, opaque=True)
     found = named(backend).serving(line, launch.environment, gpus)
     return replace(found, version=version_of(image)) if backend == "vllm" and image else found

@@ -27,12 +27,16 @@ _OFFICIAL = re.compile(
     r"(^|/)(vllm/|vllm-openai(:|@|$)|lmsysorg/|huggingface/|ollama/|ggml-org/|ggerganov/|openmmlab/|nvcr\.io/)"
 )
 _BY_OPTIONS = ("vllm", "sglang", "tgi", "tensorrt_llm", "lmdeploy")
-"""Those that decide by their options how many GPUs they take."""
+
+
+def decides_by_options(backend: str) -> bool:
+    """Whether its options decide how many GPUs it takes."""
+    return backend in _BY_OPTIONS
 
 
 def is_official(backend: str, image: str) -> bool:
     """Whether an image starts its server without options where it is given no command, as far as that matters."""
-    return backend not in _BY_OPTIONS or _OFFICIAL.search(image.lower()) is not None
+    return not decides_by_options(backend) or _OFFICIAL.search(image.lower()) is not None
 
 
 _IMAGES = (

@@ -185,7 +185,9 @@ class Applying:
 
     def _ground(self, step: Step, service: Service | None) -> Ground:
         # Nothing of a simulated server answers on a port.
-        probe = serving_probe(service) if service and not self._settings.simulated else None
+        probe = None
+        if service is not None and not self._settings.simulated:
+            probe = serving_probe(service, guess=step.container_id is not None)
         loading = loading_s(service) if service else 0.0
         if step.container_id is None:
             return Ground(spec=self.spec_from_file(step.service), probe=probe, loading_s=loading)

@@ -22,14 +22,15 @@ UNKNOWN_LOADING_S = 900.0
 LEAST_LOADING_S = 600.0
 
 
-def serving_probe(service: Service) -> HttpProbe | None:
-    """Where it would answer; None for a program that is not known to."""
+def serving_probe(service: Service, *, guess: bool = False) -> HttpProbe | None:
+    """Where it would answer; None for a program that is not known to. `guess`: where its port cannot be told, that of
+    its program, for what runs now will show whether it is."""
     if service.backend not in _ANSWERS:
         return None
     port, path = _ANSWERS[service.backend]
     line = served_line(service.launch)
     options = read_options(line, service.launch.environment, {"--port": ()}, {"--port": _PORT_VARIABLES})
-    if not options.known("--port"):
+    if not options.known("--port") and not guess:
         return None
     told = options.text("--port")
     number = whole_number(told) if told else port

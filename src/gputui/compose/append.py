@@ -10,6 +10,7 @@ import yaml
 
 from gputui.domain.errors import Conflict, GputuiError, UsageError
 from gputui.domain.new_service import FileEdit, NewService
+from gputui.domain.plain_yaml import FAULTS
 from gputui.domain.text import clean
 from gputui.project.atomic_file import put_in_place, written_beside
 
@@ -146,7 +147,7 @@ def _check_rest(before: str, after: str, added: str, name: str) -> None:
     try:
         old, new = (yaml.load(text, _Loose) for text in (before, after))
         rest = {**new, "services": {key: value for key, value in new["services"].items() if key != added}}
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except FAULTS:
         rest, old = None, {}
     if rest != old:
         raise UsageError(f"{name} is written in a way that gputui cannot add to", "add the service by hand")

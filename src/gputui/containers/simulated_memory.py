@@ -1,7 +1,7 @@
 """What a simulated container takes of a GPU, and what it says where there is no room for it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gputui.domain.outside import real_number
@@ -14,9 +14,9 @@ VLLM_FRACTION = 0.92
 def takes_mib(config: Mapping[str, Any], template: SimulatedContainer, total_mib: int, *, in_scenario: bool) -> int:
     """MiB of a GPU once it is loaded: the fraction that its command says, or of a vLLM that no scenario describes its
     own; else what the scenario says, within its budget."""
-    words = " ".join(str(word) for word in config.get("Cmd") or [])
-    told = re.search(r"--gpu-memory-utilization[= ]([0-9.]+)", words)
-    fraction = real_number(told[1]) if told else None
+    fraction = _fraction(config.get("Cmd") or [])
+    if in_scenario and fraction == _fraction(template.command):
+        fraction = None  # the scenario knows what that comes to
     if fraction is None and not in_scenario and "vllm" in str(config.get("Image")):
         fraction = VLLM_FRACTION
     if fraction is not None:
@@ -24,6 +24,11 @@ def takes_mib(config: Mapping[str, Any], template: SimulatedContainer, total_mib
     variables = dict(str(line).partition("=")[::2] for line in config.get("Env") or [])
     budget = real_number(variables.get("VRAM_BUDGET_GB"))
     return min(template.memory_mib, int(budget * 1024)) if budget else template.memory_mib
+
+
+def _fraction(words: Sequence[object]) -> float | None:
+    told = re.search(r"--gpu-memory-utilization[= ]([0-9.]+)", " ".join(str(word) for word in words))
+    return real_number(told[1]) if told else None
 
 
 def out_of_memory(number: int, *, total_mib: int, free_mib: int, wanted_mib: int) -> str:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.gpu import Gpu
 from gputui.domain.outside import mapping, sequence
+from gputui.domain.plain_yaml import FAULTS, fault_text, load_yaml
 from gputui.domain.service import Edit, ServiceKey
 from gputui.domain.text import MASK, clean, mask_secret
 from gputui.project.clock import now
@@ -95,11 +95,9 @@ def read_file(path: Path) -> "StateFile | dict[str, Any]":
         why = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(f"{clean(str(path), 200)} cannot be read: {why}", "check the path") from None
     try:
-        found = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise UsageError(
-            f"{name}: neither JSON nor YAML: {clean(str(error).splitlines()[0], 120)}", "mend it"
-        ) from None
+        found = json.loads(text) if text.lstrip().startswith("{") else load_yaml(text)
+    except FAULTS as error:
+        raise UsageError(f"{name}: neither JSON nor YAML: {clean(fault_text(error), 120)}", "correct it") from None
     if isinstance(found, dict) and "assignments" in found:
         return found
     if not isinstance(found, dict) or found.get("kind") != "gputui state":

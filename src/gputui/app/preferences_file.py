@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -27,7 +26,6 @@ def parse_preferences(text: str, path: Path) -> Preferences:
     """
     try:
         data = load_yaml(text)
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -46,33 +44,33 @@ def parse_preferences(text: str, path: Path) -> Preferences:
         unknown = first["type"] == "unexpected_keyword_argument"
         what = "there is no such setting" if unknown else clean(first["msg"], 120)
         fix = f"settings: {', '.join(one.name for one in fields(Preferences))}" if unknown else "mend that line"
-        raise UsageError(f"{path}:{_line_of(tree, place)}: {clean('.'.join(place), 80)}: {what}", fix) from None
+        raise UsageError(f"{path}:{_line_of(text, place)}: {clean('.'.join(place), 80)}: {what}", fix) from None
     if found.log.tail not in TAILS:
-        where = f"{path}:{_line_of(tree, ['log', 'tail'])}"
+        where = f"{path}:{_line_of(text, ['log', 'tail'])}"
         raise UsageError(f"{where}: log.tail: from {TAILS[0]} to {TAILS[-1]} lines are read", "mend that line")
-    _check_keys(found, tree, path)
+    _check_keys(found, text, path)
     return found
 
 
-def _check_keys(found: Preferences, tree: Any, path: Path) -> None:
+def _check_keys(found: Preferences, text: str, path: Path) -> None:
     """Each id is one, and in no part of the screen two things have one key."""
     for identity in found.keys:
         if identity not in PLACE:
             near = [one for one in sorted(PLACE) if one.split(".")[0] == identity.split(".")[0]]
-            where = f"{path}:{_line_of(tree, ['keys', identity])}"
+            where = f"{path}:{_line_of(text, ['keys', identity])}"
             raise UsageError(
                 f"{where}: keys: nothing has the id {clean(identity, 60)}",
                 f"ids: {', '.join(near[:12] or PLACE)}",
             )
         for key in found.keys[identity].split(","):
             if not is_key(key.strip()):
-                where = f"{path}:{_line_of(tree, ['keys', identity])}"
+                where = f"{path}:{_line_of(text, ['keys', identity])}"
                 raise UsageError(
                     f"{where}: keys: “{clean(key, 40)}” is no key", "write it like x, X, f5, ctrl+x or enter"
                 )
     for title in found.columns or ():
         if title not in COLUMN_TITLES:
-            where = f"{path}:{_line_of(tree, ['columns', str((found.columns or ()).index(title))])}"
+            where = f"{path}:{_line_of(text, ['columns', str((found.columns or ()).index(title))])}"
             raise UsageError(
                 f"{where}: columns: there is no column {clean(title, 40)}", f"columns: {', '.join(COLUMN_TITLES)}"
             )
@@ -83,16 +81,16 @@ def _check_keys(found: Preferences, tree: Any, path: Path) -> None:
                 other = taken.setdefault(key.strip(), binding.id or "")
                 if other != binding.id and (binding.id in found.keys or other in found.keys):
                     asked = binding.id if binding.id in found.keys else other
-                    where = f"{path}:{_line_of(tree, ['keys', str(asked)])}"
+                    where = f"{path}:{_line_of(text, ['keys', str(asked)])}"
                     raise UsageError(
                         f"{where}: keys: {key.strip()} is {other} and {binding.id} ({name})",
                         "give one of them another key",
                     )
 
 
-def _line_of(tree: Any, place: Sequence[str]) -> int:
+def _line_of(text: str, place: Sequence[str]) -> int:
     """The line on which the value of this place begins, or the last of its parents that there is."""
-    line, node = 1, tree
+    line, node = 1, yaml.compose(text, Loader=yaml.SafeLoader)
     for part in place:
         if isinstance(node, yaml.MappingNode):
             pair = next((one for one in node.value if one[0].value == part), None)

@@ -231,11 +231,11 @@ def _problems(snapshot: Snapshot) -> list[str]:
 
 
 def _status_json(snapshot: Snapshot) -> dict[str, Any]:
-    info, apply = snapshot.engine.info, snapshot.apply
+    info, apply, problems = snapshot.engine.info, snapshot.apply, _problems(snapshot)
     return json_form.versioned(
         {
-            "healthy": not _problems(snapshot),
-            "problems": _problems(snapshot),
+            "healthy": not problems,
+            "problems": problems,
             "gpus": len(snapshot.inventory.gpus),
             "driver_version": snapshot.inventory.driver_version,
             "engine": {"name": info.name, "version": info.version, "id": info.id} if info else None,
@@ -266,7 +266,8 @@ def _status(snapshot: Snapshot) -> None:
         say(f"{info.name} {info.version}: {len(snapshot.services)} services, {running} running, revision {revision}")
     if apply and apply.under_way:
         say(f"{apply.operator} is applying revision {apply.revision}")
-    for problem in _problems(snapshot):
+    problems = _problems(snapshot)
+    for problem in problems:
         say(f" ✗ {problem}")
     for note in snapshot.notes:
         say(f" · {note}")
@@ -274,7 +275,7 @@ def _status(snapshot: Snapshot) -> None:
     if counts:
         shown = ", ".join(f"{number} {severity}{'s' if number > 1 else ''}" for severity, number in counts.items())
         say(f" ▲ {shown}: see `gputui findings`")
-    if not _problems(snapshot) and not counts:
+    if not problems and not counts:
         say("all is well")
 
 

@@ -19,6 +19,7 @@ from gputui.domain.capabilities import Capabilities
 from gputui.domain.container import Container, ContainerSpec, EngineInfo, Layer
 from gputui.domain.errors import EngineError, NotFound, Refusal
 from gputui.domain.gpu import Gpu, device_node
+from gputui.domain.launch import variables_in
 from gputui.domain.log import LogWindow
 from gputui.domain.scenario import Scenario, SimulatedContainer
 
@@ -194,7 +195,7 @@ class SimulatedEngine:
             if request.get("Count") == -1:
                 given += [gpu for gpu in self._gpus if gpu.assignable]
         if not given and one.data["HostConfig"].get("Runtime") == "nvidia":
-            variables = dict(str(line).partition("=")[::2] for line in one.data["Config"].get("Env") or [])
+            variables = variables_in(one.data["Config"].get("Env"))
             visible = variables.get("NVIDIA_VISIBLE_DEVICES", "void")
             given = [] if visible in ("", "void", "none", "all") else self._named(visible.split(","))
         return given

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gputui.domain.launch import variables_in
 from gputui.domain.outside import real_number
 from gputui.domain.scenario import SimulatedContainer
 
@@ -21,7 +22,7 @@ def takes_mib(config: Mapping[str, Any], template: SimulatedContainer, total_mib
         fraction = VLLM_FRACTION
     if fraction is not None:
         return int(fraction * total_mib)
-    variables = dict(str(line).partition("=")[::2] for line in config.get("Env") or [])
+    variables = variables_in(config.get("Env"))
     budget = real_number(variables.get("VRAM_BUDGET_GB"))
     return min(template.memory_mib, int(budget * 1024)) if budget else template.memory_mib
 

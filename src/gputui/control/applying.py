@@ -14,7 +14,7 @@ from gputui.control.compose_marks import compose_marks
 from gputui.control.sampler import Sampler
 from gputui.control.settings import Settings
 from gputui.control.store import Store
-from gputui.domain.container import LABEL_REVISION, Container, ContainerSpec, lasting_name
+from gputui.domain.container import LABEL_REVISION, ContainerSpec, lasting_name, links_to
 from gputui.domain.errors import Conflict, GputuiError, NotFound, Refusal
 from gputui.domain.event import HOW_TO_FINISH, ApplyRecord, Finish, cut_off_text
 from gputui.domain.finding import Finding
@@ -204,19 +204,11 @@ class Applying:
             local = self._engine.socket is not None
             proven = container.running and answers(container, probe, is_local=local)
             probe = HttpProbe(port=probe.port, path=probe.path, proven=True) if proven else None
+        links = links_to(container, self._sampler.containers)
         return Ground(
             spec=spec, old=old, running=container.lives, paused=container.state == "paused",
-            steady=container.running, probe=probe, loading_s=loading, links=self._links_to(container),
+            steady=container.running, probe=probe, loading_s=loading, links=links,
         )  # fmt: skip
-
-    def _links_to(self, container: Container) -> tuple[tuple[str, str], ...]:
-        """The links of other containers to this one (`--link` on the default network), as (container, alias)."""
-        return tuple(
-            (other.name, alias)
-            for other in self._sampler.containers
-            for name, alias in other.links
-            if name == container.name
-        )
 
     def start_faults(self, plan: Plan) -> tuple[Finding, ...]:
         """Why containers that the plan stops could not be started again, should it be rolled back: with these it is not

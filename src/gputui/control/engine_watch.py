@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from gputui.containers.engine import Engine, Stream
-from gputui.control.watcher import Watcher
+from gputui.control.watcher import BackgroundWatch, Watcher
 from gputui.domain.container import Container
 from gputui.domain.errors import GputuiError
 from gputui.domain.image import ImageFacts
 from gputui.domain.snapshot import EngineStatus
-from gputui.domain.watch_fault import WatchFault
 from gputui.planning.mechanism import with_evidence
 
 POLL_S = 2.0
@@ -21,7 +20,7 @@ PAUSE_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-class EngineWatch:
+class EngineWatch(BackgroundWatch):
     """Lists the containers every two seconds, and sooner when the engine reports that something happened. `changed` is
     called when what it saw is not what it was."""
 
@@ -46,15 +45,6 @@ class EngineWatch:
         if not names <= self._wanted_images:
             self._wanted_images = names
             self._watcher.wake()
-
-    @property
-    def fault(self) -> WatchFault | None:
-        """Why the containers cannot be watched, other than that the engine does not answer."""
-        return self._watcher.fault
-
-    def start(self) -> None:
-        """Begin."""
-        self._watcher.start()
 
     def _look(self) -> float:
         try:
@@ -133,6 +123,6 @@ class EngineWatch:
 
     def close(self) -> None:
         """Stop."""
-        self._watcher.close()
+        super().close()
         if self._events is not None:
             self._events.close()

@@ -33,7 +33,8 @@ def replacements(
     there_are = {gpu.uuid for gpu in gpus}
     for service in services:
         said = record.missing.items() if record else ()
-        missing = set(next((gone for name, gone in said if service.was_called(name)), ()))
+        told = next((gone for name, gone in said if service.was_called(name)), None)
+        missing = set(told or ())
         missing |= {uuid for uuid in service.assigned if uuid not in there_are} if there_are else set()
         if service.fallback not in policies or not service.enabled or not missing & set(service.assigned):
             continue
@@ -44,8 +45,7 @@ def replacements(
         except GputuiError:
             continue
         gone = labels_of(tuple(sorted(missing & set(service.assigned))), gpus)
-        told = record is not None and any(service.was_called(name) for name in record.missing)
-        when = f" was gone when {name} was to start (apply {record.id})" if record and told else " is gone"
+        when = f" was gone when {name} was to start (apply {record.id})" if record and told is not None else " is gone"
         text = f"GPU {gone}{when}; GPU {labels_of(assignment.gpus, gpus)} is the next best that fits"
         found.append(Replacement(service=service, assignment=assignment, text=text))
     return tuple(found)

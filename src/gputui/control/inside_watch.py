@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from gputui.containers.engine import Engine
-from gputui.control.watcher import Watcher
+from gputui.control.watcher import BackgroundWatch, Watcher
 from gputui.domain.container import Inside
-from gputui.domain.watch_fault import WatchFault
 
 LOOK_AGAIN_S = 120.0
 """Seconds after which a container is looked into anew: it takes a process in it, for which Podman keeps another for
@@ -19,7 +18,7 @@ AT_ONCE = 4
 _log = logging.getLogger(__name__)
 
 
-class InsideWatch:
+class InsideWatch(BackgroundWatch):
     """What was seen inside the containers that were asked for. `told` is called when that changed."""
 
     def __init__(self, engine: Engine, told: Callable[[], None]) -> None:
@@ -32,19 +31,6 @@ class InsideWatch:
         self._watcher = Watcher("device probes", self._look)
         self._idle = threading.Event()
         self._idle.set()
-
-    def start(self) -> None:
-        """Begin."""
-        self._watcher.start()
-
-    @property
-    def fault(self) -> WatchFault | None:
-        """Why containers cannot be looked into."""
-        return self._watcher.fault
-
-    def close(self) -> None:
-        """Stop."""
-        self._watcher.close()
 
     def want(self, runs: Iterable[str]) -> None:
         """Look into these from now on. A run is a container's id and when it started, for a new start is given its

@@ -5,13 +5,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from gputui.containers.engine import Engine
-from gputui.control.watcher import Watcher
+from gputui.control.watcher import BackgroundWatch, Watcher
 from gputui.diagnosis.loading import loading_of
 from gputui.domain.errors import GputuiError
 from gputui.domain.loading import Loading
 from gputui.domain.moments import moment
 from gputui.domain.text import clean_log_line
-from gputui.domain.watch_fault import WatchFault
 
 EVERY_S = 2.0
 PAUSE_S = 0.2
@@ -27,7 +26,7 @@ LINES = 60
 _log = logging.getLogger(__name__)
 
 
-class LoadingWatch:
+class LoadingWatch(BackgroundWatch):
     """How far the wanted containers are, by their run. `told` is called when that changed."""
 
     def __init__(self, engine: Engine, told: Callable[[], None]) -> None:
@@ -37,19 +36,6 @@ class LoadingWatch:
         self._seen: Mapping[str, Loading] = {}
         self._looked: dict[str, float] = {}
         self._watcher = Watcher("logs of starting services", self._look, least_pause_s=PAUSE_S)
-
-    def start(self) -> None:
-        """Begin."""
-        self._watcher.start()
-
-    @property
-    def fault(self) -> WatchFault | None:
-        """Why it cannot be read how far services are."""
-        return self._watcher.fault
-
-    def close(self) -> None:
-        """Stop."""
-        self._watcher.close()
 
     def want(self, runs: Iterable[str]) -> None:
         """Look at these from now on. One that is ready is not looked at again."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from gputui.containers.engine import Engine
 from gputui.containers.log_frames import LogFrames, split_time
-from gputui.control.watcher import Watcher
+from gputui.control.watcher import BackgroundWatch, Watcher
 from gputui.diagnosis.measured import measured_of
 from gputui.domain.errors import GputuiError
 from gputui.domain.log import LogWindow
@@ -15,7 +15,6 @@ from gputui.domain.measured import Measured
 from gputui.domain.moments import moment
 from gputui.domain.peak import PeakKey
 from gputui.domain.text import clean_log_line
-from gputui.domain.watch_fault import WatchFault
 
 LINES = 5000
 """Read at most of one start: what was measured is told before the first request is served."""
@@ -25,7 +24,7 @@ LIMIT_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-class MeasuredWatch:
+class MeasuredWatch(BackgroundWatch):
     """What the wanted containers told, by what it holds for. `told` is called when there is something new."""
 
     def __init__(self, engine: Engine, told: Callable[[], None]) -> None:
@@ -33,35 +32,23 @@ class MeasuredWatch:
         self._told = told
         self._wanted: Mapping[str, PeakKey] = {}
         self._read: set[str] = set()
-        self._read_whole: set[str] = set()
         self._new: dict[PeakKey, Measured] = {}
         self._lock = threading.Lock()
         self._watcher = Watcher("logs of services that have loaded", self._look, least_pause_s=0.5)
-
-    def start(self) -> None:
-        """Begin."""
-        self._watcher.start()
-
-    @property
-    def fault(self) -> WatchFault | None:
-        """Why logs cannot be read."""
-        return self._watcher.fault
-
-    def close(self) -> None:
-        """Stop."""
-        self._watcher.close()
+        self._idle = threading.Event()
+        self._idle.set()
 
     def want(self, runs: Mapping[str, PeakKey]) -> None:
         """Read the logs of these runs, by what they hold for; each once."""
-        if set(runs) - set(self._wanted) - self._read:
-            self._watcher.wake()
-        self._wanted = dict(runs)
+        with self._lock:
+            new, self._wanted = runs.keys() - self._wanted.keys() - self._read, dict(runs)
+            if new:
+                self._idle.clear()
+                self._watcher.wake()
 
     def wait(self, limit_s: float) -> None:
-        """Wait until the logs that were asked for are read."""
-        until = time.monotonic() + limit_s
-        while set(self._wanted) - self._read_whole and time.monotonic() < until:
-            time.sleep(0.02)
+        """Wait until the logs that were asked for are read, at most `limit_s`."""
+        self._idle.wait(limit_s)
 
     def take(self) -> dict[PeakKey, Measured]:
         """What was read since it was last asked for."""
@@ -70,17 +57,21 @@ class MeasuredWatch:
         return found
 
     def _look(self) -> float | None:
-        wanted = self._wanted
-        self._read &= set(wanted)
-        self._read_whole &= set(wanted)
+        with self._lock:
+            wanted = self._wanted
+            self._read &= wanted.keys()
         for run in [run for run in wanted if run not in self._read]:
-            self._read.add(run)
-            found = self._measured(run)
-            self._read_whole.add(run)
+            try:
+                found = self._measured(run)
+            finally:
+                self._read.add(run)
             if found is not None:
                 with self._lock:
                     self._new[wanted[run]] = found
                 self._told()
+        with self._lock:
+            if self._wanted.keys() <= self._read:
+                self._idle.set()
         return None
 
     def _measured(self, run: str) -> Measured | None:

@@ -9,10 +9,9 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from gputui.control.watcher import Watcher
+from gputui.control.watcher import BackgroundWatch, Watcher
 from gputui.domain.model import ModelFiles
 from gputui.domain.text import clean
-from gputui.domain.watch_fault import WatchFault
 from gputui.planning.model_path import ModelPlace
 
 LOOK_AGAIN_S = 30.0
@@ -25,7 +24,7 @@ PATIENCE_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-class ModelWatch:
+class ModelWatch(BackgroundWatch):
     """What is known of the models that were asked for. Asking starts the look; until it ended nothing is known."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
@@ -39,19 +38,6 @@ class ModelWatch:
         self._watcher = Watcher("model files", self._look_at_all)
         self._idle = threading.Event()
         self._idle.set()
-
-    def start(self) -> None:
-        """Begin."""
-        self._watcher.start()
-
-    @property
-    def fault(self) -> WatchFault | None:
-        """Why model files cannot be looked at."""
-        return self._watcher.fault
-
-    def close(self) -> None:
-        """Stop."""
-        self._watcher.close()
 
     def want(self, places: Iterable[ModelPlace]) -> None:
         """Look at these places from now on."""

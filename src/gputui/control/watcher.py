@@ -72,3 +72,22 @@ class Watcher:
         self.fault = WatchFault(self._name, since, place_of(error))
         if failures == 1:  # the same again every few seconds would drown what else there is
             _log.error("%s fails", self._name, exc_info=error)
+
+
+class BackgroundWatch:
+    """A watch whose looks a `Watcher` makes."""
+
+    _watcher: Watcher
+
+    def start(self) -> None:
+        """Begin."""
+        self._watcher.start()
+
+    @property
+    def fault(self) -> WatchFault | None:
+        """Why it cannot look at present; None while it can."""
+        return self._watcher.fault
+
+    def close(self) -> None:
+        """Stop."""
+        self._watcher.close()

@@ -208,6 +208,11 @@ class Container:
         return asking[-1] if asking else None
 
 
+def links_to(container: Container, containers: Iterable[Container]) -> tuple[tuple[str, str], ...]:
+    """The links of others to a container, as (container, alias)."""
+    return tuple((other.name, alias) for other in containers for name, alias in other.links if name == container.name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """What `POST /containers/create` takes (`body`), and the endpoints to connect before the start (`networks`).

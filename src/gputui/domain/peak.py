@@ -12,3 +12,7 @@ class PeakKey:
     arguments: str
     gpus: int
     gpu_total_mib: int
+
+    def is_like(self, other: "PeakKey") -> bool:
+        """The same but for the size of the GPUs."""
+        return (self.image, self.arguments, self.gpus) == (other.image, other.arguments, other.gpus)

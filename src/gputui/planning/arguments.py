@@ -53,11 +53,17 @@ _ENTRIES = re.compile(r"(?:nvidia_entrypoint|tgi-entrypoint|docker-entrypoint)\.
 """Scripts of images that carry out the words that follow them."""
 
 
-def is_own_script(words: Sequence[str]) -> bool:
-    """Whether a shell script of somebody's own is run, which may call the server with anything."""
+def _unwrapped(words: Sequence[str]) -> list[str]:
+    """Without what only carries out the words that follow."""
     left = list(words)
     while left and (left[0].rsplit("/", 1)[-1] in _WRAPPERS or _ENTRIES.search(left[0])):
         del left[0]
+    return left
+
+
+def is_own_script(words: Sequence[str]) -> bool:
+    """Whether a shell script of somebody's own is run, which may call the server with anything."""
+    left = _unwrapped(words)
     if not left or left[0].startswith("-"):
         return False
     program = left[0].rsplit("/", 1)[-1]
@@ -72,9 +78,7 @@ def is_own_script(words: Sequence[str]) -> bool:
 
 def is_unknown_program(words: Sequence[str]) -> bool:
     """Whether a program by its path that is no server which is known is run without any options."""
-    left = list(words)
-    while left and (left[0].rsplit("/", 1)[-1] in _WRAPPERS or _ENTRIES.search(left[0])):
-        del left[0]
+    left = _unwrapped(words)
     return bool(left) and left[0].startswith("/") and not any(_SERVER.search(word) or word[:1] == "-" for word in left)
 
 

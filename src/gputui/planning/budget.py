@@ -42,8 +42,7 @@ def budget_on(service: Service, readings: Sequence[Reading], before: Sequence[st
     if not service.has_budget or whole is None or limit is None:
         return service.budget_mib
     if service.budget_mib is not None and service.budget_mib == smallest_limit(readings, before):
-        wanted: int | None = None if whole <= limit else limit
-        return wanted
+        return None if whole <= limit else limit
     present = service.budget_mib if service.budget_mib is not None else whole
     return limit if present > limit else service.budget_mib
 

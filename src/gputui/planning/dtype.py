@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from gputui.domain.gpu import Gpu
 from gputui.domain.outside import whole_number
 from gputui.domain.service import Service
+from gputui.planning.backends.version import Version
 
 Capability = tuple[int, int]
-Version = tuple[int, int, int]
 
 _VLLM: Mapping[str, tuple[tuple[Version, Capability], ...]] = {
     "awq": (((0, 2, 0), (7, 5)),),

@@ -36,6 +36,11 @@ def peak_key(image: str, launch: Launch, gpus: int, total_mib: int | None) -> Pe
     return None if total_mib is None or gpus < 1 else PeakKey(image, digest(launch), gpus, total_mib)
 
 
+def _key_on(image: str, launch: Launch, totals_mib: Sequence[int | None]) -> PeakKey | None:
+    """The key of a peak on GPUs of these sizes; None where they are not of one size, or it is not known."""
+    return peak_key(image, launch, len(totals_mib), totals_mib[0]) if len(set(totals_mib)) == 1 else None
+
+
 def is_settled(container: Container, now: float, loads_for_s: float | None = None) -> bool:
     """It has loaded what it loads: its healthcheck says so, or it has run long enough without one."""
     if not container.running:
@@ -60,10 +65,7 @@ def wanted_measured(
         container = service.container
         if container is None or service.backend not in TELLING or not service.running_on:
             continue
-        sizes = {totals.get(uuid) for uuid in service.running_on}
-        key = (
-            peak_key(service.image, container.launch, len(service.running_on), sizes.pop()) if len(sizes) == 1 else None
-        )
+        key = _key_on(service.image, container.launch, [totals.get(uuid) for uuid in service.running_on])
         if key is not None and key not in known and is_settled(container, readings[0].taken_at, start_s(service)):
             wanted[container.run] = key
     return wanted
@@ -86,8 +88,7 @@ def new_peaks(
             or not is_settled(container, on[0].taken_at, start_s(service))
         ):
             continue
-        totals = {reading.gpu.memory_total_mib for reading in on}
-        key = peak_key(service.image, container.launch, len(held), totals.pop()) if len(totals) == 1 else None
+        key = _key_on(service.image, container.launch, [reading.gpu.memory_total_mib for reading in on])
         before = known.get(key, 0) if key else 0
         if key is not None and max(held) >= before + max(NOTABLE_MIB if before else 1, int(before * NOTABLE_PART)):
             raised[key] = max(held)

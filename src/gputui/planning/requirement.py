@@ -43,7 +43,9 @@ def requirement(known: Evidence) -> Requirement:
     as they go the files tell less than the declaration. What a service holds while it loads is less than what it will
     need, so a larger figure from elsewhere wins until its peak is known.
     """
-    minimum, source = _minimum(known)
+    question = _question(known)
+    weights_mib = _weights_mib(known.backend, question)
+    minimum, source = _minimum(known, question, weights_mib)
     how, claims = known.serving, known.backend.claim
     if claims and minimum is not None and known.peak_mib is not None:
         minimum = min(minimum, known.peak_mib)  # it ran with that, so it cannot need more
@@ -56,7 +58,7 @@ def requirement(known: Evidence) -> Requirement:
     claim = claim_by(rule, known.total_mib, known.total_mib) if rule else minimum
     if rule is None and claims is not None and not how.fraction_known:
         claim = None  # how much it fills cannot be told
-    split = _parts(known) if source in ("weights", "rule of thumb") else ()
+    split = _parts(known, question) if source in ("weights", "rule of thumb") else ()
     split = split or (how.split if len(how.split) == known.gpus else ())
     seen = _seen(known, rule, claim)
     if seen is not None:
@@ -67,7 +69,7 @@ def requirement(known: Evidence) -> Requirement:
             rule=rule,
             gpu_total_mib=known.gpu_total_mib,
             split=split,
-            weights_mib=predicted_weights_mib(known, _question(known)),
+            weights_mib=weights_mib,
         )
     not_counted = how.beside
     if known.files is not None and known.files.architecture is not None and known.files.architecture.sees:
@@ -81,7 +83,7 @@ def requirement(known: Evidence) -> Requirement:
         gpu_total_mib=None if rule else known.gpu_total_mib,
         split=split,
         not_counted=not_counted if source in ("weights", "rule of thumb") else (),
-        weights_mib=predicted_weights_mib(known, _question(known)),
+        weights_mib=weights_mib,
     )
 
 
@@ -95,8 +97,7 @@ def _question(known: Evidence) -> Question | None:
     return Question(files=files, serving=known.serving, gpus=gpus, total_mib=known.total_mib, totals_mib=totals)
 
 
-def _parts(known: Evidence) -> tuple[float, ...]:
-    question = _question(known)
+def _parts(known: Evidence, question: Question | None) -> tuple[float, ...]:
     if question is None or known.backend.parts is None:
         return ()
     found = known.backend.parts(question)
@@ -119,12 +120,13 @@ def _seen(known: Evidence, rule: ClaimRule | None, claim: int | None) -> int | N
     return seen if trusted or seen >= claim * NEARLY else None
 
 
-def _minimum(known: Evidence) -> tuple[int | None, RequirementSource]:
+def _minimum(
+    known: Evidence, question: Question | None, weights_mib: int | None
+) -> tuple[int | None, RequirementSource]:
     if known.backend.elastic and known.declared_mib is not None:
         return known.declared_mib, "declared"
-    question = _question(known)
-    by_weights = known.backend.minimum_mib(question) if question else None
-    by_weights = _corrected(known, question, by_weights)
+    by_files = known.backend.minimum_mib(question) if question else None
+    by_weights = _corrected(by_files, weights_mib, known.measured)
     if by_weights is not None:
         # What such a program takes beside its weights is nobody's rule.
         return by_weights, "rule of thumb" if known.backend.elastic else "weights"
@@ -141,16 +143,13 @@ def _minimum(known: Evidence) -> tuple[int | None, RequirementSource]:
     return None, "unknown"
 
 
-def predicted_weights_mib(known: Evidence, question: Question | None) -> int | None:
+def _weights_mib(backend: Backend, question: Question | None) -> int | None:
     """Weights on each GPU by the model's files; None where they do not tell, or the backend has another measure."""
-    if question is None or known.backend.weights is None:
-        return None
-    return known.backend.weights(question)
+    return None if question is None or backend.weights is None else backend.weights(question)
 
 
-def _corrected(known: Evidence, question: Question | None, minimum: int | None) -> int | None:
+def _corrected(minimum: int | None, predicted: int | None, measured: Measured | None) -> int | None:
     """The minimum with the weights that the service said it took, in the place of those of the files."""
-    predicted, measured = predicted_weights_mib(known, question), known.measured
     if minimum is None or predicted is None or measured is None or measured.weights_mib is None:
         return minimum
     return max(1, minimum + measured.weights_mib - predicted)

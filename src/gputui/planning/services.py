@@ -22,7 +22,7 @@ from gputui.domain.errors import Refusal
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.gpu_variables import Contradiction, cuda_fault, too_few_visible
 from gputui.domain.image import ImageFacts
-from gputui.domain.launch import Launch
+from gputui.domain.launch import Launch, variables_in
 from gputui.domain.loading import Loading
 from gputui.domain.measured import Measured
 from gputui.domain.model import ModelFiles
@@ -201,7 +201,7 @@ def visible_gpus_of(declared: ComposeService, world: World) -> str | None:
     runtime = host.get("Runtime") or world.default_runtime
     if runtime != "nvidia" or declared.gpus or declared.gpu_count is not None:
         return None
-    written = _variable(declared, "NVIDIA_VISIBLE_DEVICES")
+    written = variables_in(declared.body.get("Env")).get("NVIDIA_VISIBLE_DEVICES")
     if written is not None:
         return written
     image = world.images.get(declared.image)
@@ -304,7 +304,7 @@ def _contradiction(
     if container is None or LABEL_GPUS in container.labels:
         if declared is None or declared.contradiction is not None:
             return declared.contradiction if declared else None
-        few = too_few_visible(_variable(declared, "CUDA_VISIBLE_DEVICES"), world)
+        few = too_few_visible(variables_in(declared.body.get("Env")).get("CUDA_VISIBLE_DEVICES"), world)
         return None if few is None else Contradiction("hidden", few)
     asking = [one for one in container.device_requests if one.asks_for_gpus]
     if len(asking) > 1 and not all(one.driver == "cdi" for one in asking):
@@ -320,11 +320,6 @@ def _contradiction(
     visible = container.gpu_environment.get("CUDA_VISIBLE_DEVICES")
     fault = cuda_fault(visible, len(requested), requested) or too_few_visible(visible, world)
     return None if fault is None else Contradiction("hidden", fault)
-
-
-def _variable(declared: ComposeService, name: str) -> str | None:
-    lines = (str(line).partition("=") for line in declared.body.get("Env") or ())
-    return next((value for key, _, value in lines if key == name), None)
 
 
 def runs_otherwise(requested: Sequence[str] | None, in_file: Sequence[str], saved: Sequence[str]) -> bool:
@@ -410,8 +405,7 @@ def _peak(key: PeakKey | None, peaks: Mapping[PeakKey, int], *, anywhere: bool) 
     exact = peaks.get(key)
     if exact is not None or not anywhere:
         return exact
-    same = (key.image, key.arguments, key.gpus)
-    return max((mib for one, mib in peaks.items() if (one.image, one.arguments, one.gpus) == same), default=None)
+    return max((mib for one, mib in peaks.items() if one.is_like(key)), default=None)
 
 
 def _measured(key: PeakKey | None, measured: Mapping[PeakKey, Measured]) -> Measured | None:
@@ -420,8 +414,7 @@ def _measured(key: PeakKey | None, measured: Mapping[PeakKey, Measured]) -> Meas
         return None
     if key in measured:
         return measured[key]
-    same = (key.image, key.arguments, key.gpus)
-    weights = [one.weights_mib for at, one in measured.items() if (at.image, at.arguments, at.gpus) == same]
+    weights = [one.weights_mib for at, one in measured.items() if at.is_like(key)]
     known = [mib for mib in weights if mib is not None]
     return Measured(weights_mib=max(known)) if known else None
 

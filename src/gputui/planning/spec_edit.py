@@ -19,6 +19,7 @@ from gputui.domain.container import (
     asks_for_gpus,
 )
 from gputui.domain.errors import Refusal
+from gputui.domain.launch import variables_in
 from gputui.domain.original import Original, with_variables
 from gputui.domain.plan import ContainerView
 from gputui.domain.service import Edit
@@ -97,7 +98,7 @@ def with_edits(
     labels.pop(LABEL_BUDGET, None)
     labels.pop(LABEL_EDITS, None)
     if budget_mib is not None or edits:
-        before = dict(line.partition("=")[::2] for line in environment)
+        before = variables_in(environment)
         remembered = {budget_env: before.get(budget_env)} if budget_mib is not None and budget_env else {}
         labels[LABEL_ORIGINAL] = Original(command=command, variables=remembered).label()
     if budget_mib is not None:
@@ -122,7 +123,7 @@ def with_file_budget(spec: ContainerSpec, file: ContainerSpec, budget_env: str) 
     """The spec of a container that somebody else made with a budget of ours: what its variable was before, is what the
     file says."""
     body = dict(spec.body)
-    says = dict(str(line).partition("=")[::2] for line in file.body.get("Env") or ())
+    says = variables_in(file.body.get("Env"))
     original = Original(command=body.get("Cmd"), variables={budget_env: says.get(budget_env)})
     body["Labels"] = {**(body.get("Labels") or {}), LABEL_ORIGINAL: original.label()}
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)

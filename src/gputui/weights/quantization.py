@@ -63,7 +63,7 @@ def _plain(kind: str, config: Mapping[str, Any]) -> str:
 def _compressed(config: Mapping[str, Any]) -> Quantization:
     """compressed-tensors describes each group of layers; the first that says anything counts."""
     for group in mapping(config.get("config_groups")).values():
-        weights, bits = mapping(mapping(group).get("weights")), None
+        weights = mapping(mapping(group).get("weights"))
         bits = whole_number(weights.get("num_bits"), least=1, most=64)
         if bits is None:
             continue

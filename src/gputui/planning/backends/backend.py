@@ -195,10 +195,9 @@ def cast_part(question: Question) -> float:
     if how.quantization is not None or (files.architecture is not None and files.architecture.quantization is not None):
         return 1.0
     target = 4 if how.dtype in ("float32", "float") else 2
-    cast = {dtype: size for dtype, size in files.bytes_by_dtype.items() if dtype in _WIDTHS}
-    stays = sum(files.bytes_by_dtype.values()) - sum(cast.values())
-    before = stays + sum(cast.values())
-    after = stays + sum(size * target // _WIDTHS[dtype] for dtype, size in cast.items())
+    sizes = files.bytes_by_dtype
+    before = sum(sizes.values())
+    after = sum(size * target // _WIDTHS.get(dtype, target) for dtype, size in sizes.items())
     return after / before if before else 1.0
 
 

@@ -6,7 +6,7 @@ from gputui.domain.outside import real_number, whole_number
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine, Options, read_options
 from gputui.planning.backends.backend import Backend, Question, Reader
-from gputui.planning.backends.llama_layout import EXPERTS, HOST, context_of, parts_bytes, readable_patterns
+from gputui.planning.backends.llama_layout import EXPERTS, HOST, context_of, parts_bytes, readable_patterns, used_gpus
 from gputui.planning.model_memory import MIB, up
 
 CONTEXT_MIB = 457
@@ -188,7 +188,7 @@ def gpu_parts_mib(question: Question) -> tuple[int, ...] | None:
         how.micro_batch or 512,
         flash_attention=how.flash_attention,
     )
-    used = how.used if how.used is not None else tuple(range(how.world or gpus))
+    used = used_gpus(how, gpus)
     return tuple(up(size) + buffer + CONTEXT_MIB if gpu in used else 0 for gpu, size in enumerate(found))
 
 

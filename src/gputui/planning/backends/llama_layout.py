@@ -51,10 +51,10 @@ def parts_bytes(files: ModelFiles, how: Serving, gpus: int, totals_mib: Sequence
     which are told by `--tensor-split`, else by what is free, for which the totals stand here
     (`llama_model::load_tensors`).
     """
-    model, used = files.architecture, _used(how, gpus)
+    model, used = files.architecture, used_gpus(how, gpus)
     if files.weights_bytes is None or how.gpu_layers is None or not used:
         return None
-    cache = _cache_of_layers(model, how)
+    cache = _cache_of_a_layer(model, how)
     if cache is None or model is None or not model.layers:
         return None
     shares = _shares(how, used, totals_mib)
@@ -74,10 +74,10 @@ def parts_bytes(files: ModelFiles, how: Serving, gpus: int, totals_mib: Sequence
         on_gpus = (layers + 1 - first) / (layers + 1)
         for place, share in zip(used, shares, strict=True):
             found[place] += int(files.weights_bytes * share * on_gpus)
-        found[how.main_gpu if how.main_gpu < len(found) else 0] += sum(cache[first:])
+        found[how.main_gpu if how.main_gpu < len(found) else 0] += cache * max(0, layers - first)
         return tuple(found)
     weights = _weights_of_slots(files, layers, how.placed, found)
-    held = [*weights.items(), *(() if how.cache_on_host else enumerate(cache))]
+    held = [*weights.items(), *(() if how.cache_on_host else ((layer, cache) for layer in range(layers)))]
     for slot, size in held:
         gpu = gpu_at(slot)
         if gpu is not None:
@@ -85,7 +85,8 @@ def parts_bytes(files: ModelFiles, how: Serving, gpus: int, totals_mib: Sequence
     return tuple(found)
 
 
-def _used(how: Serving, gpus: int) -> tuple[int, ...]:
+def used_gpus(how: Serving, gpus: int) -> tuple[int, ...]:
+    """The places of the GPUs that layers are put on."""
     return how.used if how.used is not None else tuple(range(how.world or gpus))
 
 
@@ -136,7 +137,7 @@ def _by_layer(
     return tuple((buffer, layer, size) for (buffer, layer), size in sums.items())
 
 
-def _cache_of_layers(model: Architecture | None, how: Serving) -> list[int] | None:
+def _cache_of_a_layer(model: Architecture | None, how: Serving) -> int | None:
     """Bytes of keys and values of each layer; those without a cache, and those with a window, spread evenly. None where
     a type or the model's shape is not known."""
     if model is None or not model.layers:
@@ -159,8 +160,7 @@ def _cache_of_layers(model: Architecture | None, how: Serving) -> list[int] | No
     other = half
     if model.value_head_dim and model.head_dim and not model.kv_lora_rank:
         other = half * model.value_head_dim / model.head_dim
-    each = int(cells * (half * keys + other * values) / 8 / model.layers)
-    return [each] * model.layers
+    return int(cells * (half * keys + other * values) / 8 / model.layers)
 
 
 def context_of(model: Architecture | None, how: Serving) -> int:

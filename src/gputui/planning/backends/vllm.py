@@ -157,12 +157,6 @@ def _beside(options: Options) -> tuple[str, ...]:
     return (*found, *(["redundant experts"] if options.on("--enable-eplb") else []))
 
 
-def depends_on_version(question: Question) -> bool:
-    """Whether what it keeps in its cache came with a version."""
-    model = question.files.architecture
-    return model is not None and bool(model.kv_lora_rank or model.window_layers)
-
-
 def minimum_mib(question: Question) -> int | None:
     """What must be free: all but the cache, and the cache of one request of the longest length, which vLLM insists on
     (or as much as was asked for). Files in 16 bits that it quantises to 8 itself are there whole at first."""

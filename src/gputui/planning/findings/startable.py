@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gputui.domain.container import Container
+from gputui.domain.container import Container, links_to
 from gputui.domain.finding import Finding
 from gputui.domain.plan import Step
 from gputui.domain.service import Service
@@ -47,7 +47,7 @@ def linked_from(services: Sequence[Service], steps: Sequence[Step], containers: 
         container = service.container
         if service.key not in recreated or container is None:
             continue
-        links = [(one.name, alias) for one in containers for name, alias in one.links if name == container.name]
+        links = links_to(container, containers)
         if links:
             names = ", ".join(f"{name} (as {alias})" for name, alias in links)
             text = f"{names} is linked to {service.name}, and loses that link: its container is replaced"

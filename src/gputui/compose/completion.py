@@ -85,8 +85,9 @@ class _Completion:
             if replicas is not None and replicas != made["scale"]:
                 raise place.of(made, "scale").refuses("scale and deploy.replicas differ", "keep one of them")
             made["deploy"] = Located(made.file, {**made["deploy"], "replicas": made["scale"]})
-        made["command"], made["entrypoint"] = made.get("command"), made.get("entrypoint")
-        result = Located(made.file, {**printed(made), "command": made["command"], "entrypoint": made["entrypoint"]})
+        # Compose prints both in any case.
+        always = {key: made.get(key) for key in ("command", "entrypoint")}
+        result = Located(made.file, {**printed(made), **always})
         for key in result:
             result.take_place(made, key)
         return result

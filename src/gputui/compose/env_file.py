@@ -124,7 +124,7 @@ class _Reader:
     def _value(self) -> str:
         where = self._where()
         quote = self._text[self._at : self._at + 1]
-        if quote not in ("'", '"') or not quote:
+        if quote not in ("'", '"'):
             end = self._end_of_line()
             plain, self._at = self._text[self._at : end], end
             return self._expanded(plain.partition(" #")[0].rstrip(), where)

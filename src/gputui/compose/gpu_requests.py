@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gputui.compose.document import Place
+from gputui.compose.mounts import unique_targets
 from gputui.compose.scalars import shown, to_int
 from gputui.compose.shapes import record, text, text_pairs, texts
 from gputui.domain.capabilities import CDI_KIND
@@ -46,6 +47,12 @@ def reserved_devices(value: Any, place: Place) -> list[dict[str, Any]] | None:
     return [_checked(_RESERVED(one, place), place) for one in value] or None
 
 
+def requested_devices(deploy: Mapping[str, Any] | None) -> list[Any]:
+    """The requests for devices in the reservation of a `deploy`."""
+    resources = (deploy or {}).get("resources") or {}
+    return list((resources.get("reservations") or {}).get("devices") or [])
+
+
 def gpus(value: Any, place: Place) -> list[dict[str, Any]]:
     """`gpus`."""
     if value == "all":
@@ -75,7 +82,7 @@ def devices(value: Any, place: Place) -> list[dict[str, Any]]:
             raise place.refuses(f"“{shown(one)}” is no device", "write it like /dev/fuse:/dev/fuse:rwm")
         source, target, rights = (*parts, *("", "")[: 3 - len(parts)])[:3]
         made.append({"source": source, "target": target or source, "permissions": rights or "rwm"})
-    return list({str(one.get("target") or one["source"]): one for one in made}.values())
+    return unique_targets(made)
 
 
 def is_cdi_gpu(device: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gputui.compose.document import Place
 from gputui.compose.extension import Extension
-from gputui.compose.gpu_requests import is_cdi_gpu
+from gputui.compose.gpu_requests import is_cdi_gpu, requested_devices
 from gputui.compose.writers import NVIDIA_DRIVERS
 from gputui.domain.capabilities import CDI_KIND, MechanismName
 from gputui.domain.container import asks_for_gpus
@@ -73,9 +73,7 @@ def _nvidia_requests(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _reserved(entry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    resources = (entry.get("deploy") or {}).get("resources") or {}
-    listed: Sequence[Mapping[str, Any]] = (resources.get("reservations") or {}).get("devices") or []
-    return listed
+    return requested_devices(entry.get("deploy"))
 
 
 def _asks_for_gpus(request: Mapping[str, Any]) -> bool:

@@ -1,13 +1,12 @@
 """What two Compose files, or a service and the one that it extends, say together: a rule for each kind of value."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from gputui.compose import mounts
 from gputui.compose.document import Located
-from gputui.compose.shapes import (
-    unrepeated,
-)
+from gputui.compose.gpu_requests import requested_devices
+from gputui.compose.shapes import unrepeated
 
 Merge = Callable[[Any, Any], Any]
 """Two files' canonical values of a key → the value that they have together."""
@@ -64,7 +63,7 @@ def merged_healthcheck(base: Any, over: Any) -> Any:
 def merged_deploy(base: Any, over: Any) -> Any:
     """Key by key; requests for devices one after the other."""
     made = deep(base, over)
-    lists = [reserved(one) for one in (base, over)]
+    lists = [requested_devices(one) for one in (base, over)]
     if all(lists):
         made["resources"]["reservations"]["devices"] = [one for listed in lists for one in listed]
     return made
@@ -78,12 +77,6 @@ def merged_networks(base: Any, over: Any) -> Any:
         if all(lists):
             made[name]["aliases"] = appended(*lists)
     return made
-
-
-def reserved(deploy: Mapping[str, Any]) -> list[Any]:
-    """The requests for devices of a reservation."""
-    found = ((deploy.get("resources") or {}).get("reservations") or {}).get("devices") or []
-    return list(found)
 
 
 def merged_pairs(base: Any, over: Any) -> Any:

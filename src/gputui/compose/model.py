@@ -5,8 +5,9 @@ its canonical form (`keys.py`). By the Compose specification, and by what compos
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ _SHAPES = {
 }
 _DEPTH = 20
 """Files within files, services over services; more of them are a circle."""
+Documents = Callable[[Path], list[Located]]
+"""The documents of a file, which is read once."""
 
 
 def read_model(files: ComposeFiles, project_name: str | None, environment: Mapping[str, str]) -> Located:
@@ -42,21 +45,22 @@ def read_model(files: ComposeFiles, project_name: str | None, environment: Mappi
         UsageError: a file cannot be read, or says something that is wrong; file, line and key are named.
     """
     variables = variables_of(files, environment)
-    name = _name_of(files, project_name, variables)
-    reader = _Reader({**variables, "COMPOSE_PROJECT_NAME": name})
+    load_once = cache(load)
+    name = _name_of(files, project_name, variables, load_once)
+    reader = _Reader({**variables, "COMPOSE_PROJECT_NAME": name}, load_once)
     whole = reader.model(files.paths, files.directory)
     whole["name"] = name
     return completed(whole, name, reader.variables)
 
 
-def _name_of(files: ComposeFiles, project_name: str | None, variables: Mapping[str, str]) -> str:
+def _name_of(files: ComposeFiles, project_name: str | None, variables: Mapping[str, str], documents: Documents) -> str:
     if project_name:
         return checked_name(project_name, "--project-name")
     if variables.get("COMPOSE_PROJECT_NAME"):
         return checked_name(variables["COMPOSE_PROJECT_NAME"], "COMPOSE_PROJECT_NAME")
     written = ""
     for path in files.paths:
-        for document in load(path):
+        for document in documents(path):
             given = document.get("name")
             if given is not None:
                 place = Place(path.name, document.where("name")[1], ("name",))
@@ -70,8 +74,9 @@ def _name_of(files: ComposeFiles, project_name: str | None, variables: Mapping[s
 class _Reader:
     """Reads files with one set of variables."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], documents: Documents) -> None:
         self.variables = variables
+        self._documents = documents
 
     def model(self, paths: Sequence[Path], directory: Path, depth: int = 0) -> Located:
         """What these files say together; relative paths are taken from `directory`."""
@@ -81,7 +86,7 @@ class _Reader:
             )
         whole = Located(paths[0].name)
         for path in paths:
-            for document in load(path):
+            for document in self._documents(path):
                 place = Place(path.name, directory=directory)
                 raw = interpolated(document, self.variables, place)
                 _check_top_level(raw, place)
@@ -152,7 +157,7 @@ class _Reader:
             # Paths of a file that is extended are relative to where it lies.
             path = Path(absolute_path(text(settings["file"], at), place))
             directory = path.parent
-            raw = interpolated(load(path)[0], self.variables, Place(path.name, directory=directory))
+            raw = interpolated(self._documents(path)[0], self.variables, Place(path.name, directory=directory))
             services = mapping(raw.get("services"), Place(path.name, path=("services",)))
             at = replace(at, directory=directory)
         if wanted not in services:
@@ -181,7 +186,7 @@ class _Reader:
             found = {**found, **read_env_file(path, self.variables, required=True, where=place)}
         if not env_files:
             found = read_env_file(folder / ".env", self.variables, required=False, where=place)
-        reader = _Reader({**found, **self.variables})
+        reader = _Reader({**found, **self.variables}, self._documents)
         included = reader.model(paths, folder, depth + 1)
         for service in (included.get("services") or {}).values():
             fill_environment(service, reader.variables, place)

@@ -6,7 +6,6 @@ from typing import Any
 from gputui.compose.document import Located, Place
 from gputui.compose.mounts import Named
 from gputui.compose.shapes import (
-    anything,
     boolean,
     by_name,
     number,
@@ -87,7 +86,6 @@ file_grant = record(
         "template_driver": text,
     }
 )
-models = by_name(anything)
 
 
 def resources(whole: Mapping[str, Any], section: str, project: str) -> dict[str, tuple[str, Resource | None]]:

@@ -1,6 +1,7 @@
 """A project's canonical form as its services, each ready for the engine's create call."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gputui.compose.document import Located, Place
@@ -12,7 +13,7 @@ from gputui.compose.networks import endpoints, resources
 from gputui.compose.writers import Target
 from gputui.domain import compose_labels
 from gputui.domain.compose import ComposeProject, ComposeService
-from gputui.domain.launch import launch_of
+from gputui.domain.launch import launch_of, variables_in
 from gputui.domain.text import clean
 
 
@@ -66,7 +67,7 @@ def _written(entry: Located, target: Target, networks: Mapping[str, Any]) -> dic
         if value is None or row.write is None:
             continue
         at = place.of(entry, key)
-        row.write(value, _at(target, at))
+        row.write(value, replace(target, place=at))
     if entry.get("network_mode") is not None or entry.get("provider"):
         return {}
     names = (target.containers[target.name], target.name)
@@ -75,13 +76,6 @@ def _written(entry: Located, target: Target, networks: Mapping[str, Any]) -> dic
     target.host["NetworkMode"] = primary
     target.body["NetworkingConfig"] = {"EndpointsConfig": {primary: endpoint}}
     return dict(joined[1:])
-
-
-def _at(target: Target, place: Place) -> Target:
-    return Target(
-        name=target.name, body=target.body, host=target.host, place=place, volumes=target.volumes,
-        secrets=target.secrets, configs=target.configs, containers=target.containers, unsupported=target.unsupported,
-    )  # fmt: skip
 
 
 def replicas_of(entry: Mapping[str, Any]) -> int:
@@ -114,7 +108,7 @@ def _service(name: str, entry: Located, target: Target, further: Mapping[str, An
     extension = extension_of(entry, Extension, place)
     wish = gpu_wish(entry, extension, place)
     body = {key: value for key, value in target.body.items() if value is not None}
-    has_variable = any(str(line).partition("=")[0] == "VRAM_BUDGET_GB" for line in body.get("Env") or [])
+    has_variable = "VRAM_BUDGET_GB" in variables_in(body.get("Env"))
     return ComposeService(
         name=clean(name, 100),
         image=clean(str(entry.get("image") or ""), 300),

@@ -8,6 +8,7 @@ from typing import Any
 from gputui.compose.docker_compose import Question
 from gputui.compose.document import Located, load, without_tags
 from gputui.compose.files import ComposeFiles
+from gputui.compose.gpu_requests import requested_devices
 from gputui.compose.merging import deep
 from gputui.compose.model import read_model
 from gputui.compose.project import project_of
@@ -101,9 +102,7 @@ def _located(value: Any, lines: Any, file: str) -> Any:
 
 
 def _requests(service: Mapping[str, Any]) -> list[Any]:
-    resources = (service.get("deploy") or {}).get("resources") or {}
-    reserved = (resources.get("reservations") or {}).get("devices") or []
-    return [*(service.get("gpus") or []), *reserved]
+    return [*(service.get("gpus") or []), *requested_devices(service.get("deploy"))]
 
 
 def _restore_counts(service: Mapping[str, Any], own: Mapping[str, Any]) -> None:

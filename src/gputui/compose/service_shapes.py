@@ -251,11 +251,6 @@ def tmpfs(value: Any, place: Place) -> list[str]:
     return unrepeated([value] if isinstance(value, str) else texts(value, place))
 
 
-def security_opt(value: Any, place: Place) -> list[str]:
-    """Security options."""
-    return texts(value, place)
-
-
 def rate(value: Any, place: Place) -> Any:
     """Bytes a second, as a size."""
     return None if value is None else size(value, place)

@@ -87,13 +87,11 @@ def scalar_text(value: Any, place: Place) -> str | None:
     return as_text(value)
 
 
-def sequence(item: Shape, *, bare: bool = False, unique: bool = False, distinct: bool = False) -> Shape:
-    """A list; `bare`: a single value stands for a list of it. `unique`: of what is there twice the first stays;
+def sequence(item: Shape, *, unique: bool = False, distinct: bool = False) -> Shape:
+    """A list; `unique`: of what is there twice the first stays;
     `distinct`: nothing may be there twice."""
 
     def shape(value: Any, place: Place) -> list[Any]:
-        if bare and isinstance(value, str):
-            value = [value]
         if not isinstance(value, list):
             raise place.refuses("a list is expected")
         made = [item(one, place) for one in value]

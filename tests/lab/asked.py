@@ -52,12 +52,17 @@ def compose_command(lab: Lab) -> str:
     return str(installed)
 
 
-def docker_compose(lab: Lab, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`docker compose` as the same ordinary user; it has to succeed."""
+def tried_compose(lab: Lab, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`docker compose` as the same ordinary user, whatever comes of it."""
     command = as_user([compose_command(lab), *arguments])
-    done = subprocess.run(
+    return subprocess.run(
         command, cwd=folder, env=lab.environment(), capture_output=True, text=True, check=False, timeout=180
     )
+
+
+def docker_compose(lab: Lab, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`docker compose` as the same ordinary user; it has to succeed."""
+    done = tried_compose(lab, folder, *arguments)
     assert done.returncode == 0, done.stderr[-2000:]
     return done
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,11 +120,12 @@ def _server(installed: Path) -> Iterator[Lab]:
 
 
 @contextmanager
-def opened_lab(installed: Path) -> Iterator[Lab]:
-    """A lab with an engine of its own, for programs that are no tests, too."""
+def opened_lab(installed: Path, options: Callable[[Path], Sequence[str]] = lambda _folder: ()) -> Iterator[Lab]:
+    """A lab with an engine of its own, for programs that are no tests, too. `options` are those of the engine, which
+    may lay files into its folder for them."""
     folder = Path(tempfile.mkdtemp(prefix="gputui-lab-", dir="/tmp"))
     folder.chmod(0o755)
-    engine = LabEngine(folder)
+    engine = LabEngine(folder, options=options(folder))
     driver = Driver(folder)
     try:
         build_library(folder)
@@ -178,6 +179,22 @@ def compose_file(lab: Lab, text: str) -> Path:
     for one in (folder, path):
         os.chown(one, USER, GROUP)
     return path
+
+
+def file_with_fallback(lab: Lab, gpu: int, policy: str) -> tuple[str, str]:
+    """The option that names a file with one service, on this GPU and with this policy."""
+    return "--file", str(compose_file(lab, FALLBACK % (uuid_of(gpu), policy)))
+
+
+FALLBACK = """
+name: ai
+services:
+  llm:
+    image: workload:1
+    restart: unless-stopped
+    gpus: [{device_ids: ['%s'], capabilities: [gpu]}]
+    x-gputui: {vram: 2GiB, fallback: %s}
+"""
 
 
 def await_applies(folder: Path) -> None:

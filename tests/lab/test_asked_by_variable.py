@@ -1,9 +1,7 @@
 """GPUs that are asked for by a variable: of the image, of the file, or of a container that somebody ran."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,8 @@ import yaml
 
 from tests.conftest import why_no_lab
 from tests.lab.asked import docker_compose, findings, service, told
-from tests.lab.conftest import GPUS, Lab, await_applies, compose_file, give_folders
-from tests.lab.driver import Driver, StandInGpu, build_library, uuid_of
-from tests.lab.engine import LabEngine
+from tests.lab.conftest import GPUS, Lab, await_applies, compose_file, give_folders, opened_lab
+from tests.lab.driver import uuid_of
 from tests.lab.engine_trees import write_runtime
 
 pytestmark = [pytest.mark.lab, pytest.mark.sampled]
@@ -23,29 +20,11 @@ EVERY = {f"nvidia{gpu}" for gpu in range(GPUS)}
 ALL_UUIDS = [uuid_of(gpu) for gpu in range(GPUS)]
 
 
-@contextmanager
-def opened_runtime_lab(installed: Path, *, default: bool) -> Iterator[Lab]:
-    """A lab whose engine knows NVIDIA's runtime, or uses it for every container."""
-    folder = Path(tempfile.mkdtemp(prefix="gputui-lab-", dir="/tmp"))
-    folder.chmod(0o755)
+def runtime_options(folder: Path, *, default: bool) -> list[str]:
+    """An engine that knows NVIDIA's runtime, or uses it for every container."""
     write_runtime(folder, f'#!/bin/sh\nexec /usr/bin/python3 -I -S {folder}/hook.py "$@"\n')
     options = ["--add-runtime", f"nvidia={folder}/runtime/nvidia-container-runtime"]
-    engine = LabEngine(folder, options=[*options, *(("--default-runtime", "nvidia") if default else ())])
-    driver = Driver(folder)
-    try:
-        build_library(folder)
-        driver.gpus = [StandInGpu(index, uuid_of(index)) for index in range(GPUS)]
-        driver.write()
-        engine.unpack()
-        engine.start()
-        engine.make_image("workload:1")
-        engine.make_image("cuda-base:1", variables=("NVIDIA_VISIBLE_DEVICES=all",))
-        driver.watch()
-        yield Lab(folder, engine, driver, installed)
-    finally:
-        driver.close()
-        engine.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    return [*options, "--default-runtime", "nvidia"] if default else options
 
 
 @pytest.fixture(scope="module", params=["registered", "default"])
@@ -54,7 +33,7 @@ def _runtime_server(installed: Path, request: pytest.FixtureRequest) -> Iterator
     if reason:
         pytest.skip(reason)
     default = request.param == "default"
-    with opened_runtime_lab(installed, default=default) as lab:
+    with opened_lab(installed, partial(runtime_options, default=default)) as lab:
         yield lab, default
 
 

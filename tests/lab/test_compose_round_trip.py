@@ -4,12 +4,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.lab.asked import compose_command, tried_compose
 from tests.lab.conftest import Lab
 from tests.lab.driver import uuid_of
 from tests.lab.engine import GROUP, USER, as_user
@@ -21,14 +21,6 @@ TOOLS = ("config-hash", "image", "version")
 """Labels that name the tool, or what it remembers for itself."""
 
 
-def compose(lab: Lab, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """`docker compose` as the same ordinary user."""
-    command = as_user([str(lab.folder / "bin" / "docker-compose"), *arguments])
-    return subprocess.run(
-        command, cwd=folder, env=lab.environment(), capture_output=True, text=True, check=False, timeout=180
-    )
-
-
 @pytest.fixture
 def folder(lab: Lab) -> Path:
     """The corpus in a folder of the user's, and docker-compose where that user can run it."""
@@ -36,12 +28,7 @@ def folder(lab: Lab) -> Path:
     shutil.copytree(CORPUS, target)
     for path in (target, *target.rglob("*")):
         os.chown(path, USER, GROUP)
-    installed = lab.folder / "bin" / "docker-compose"
-    if not installed.exists():
-        package = next(Path(sys.executable).parents[1].glob("lib/python3*/site-packages/compose"))
-        binary = max((path for path in package.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
-        shutil.copy(binary, installed)
-        installed.chmod(0o755)
+    compose_command(lab)
     return target
 
 
@@ -84,10 +71,10 @@ def _plain(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_thirty_services_of_varied_shape_are_made_as_compose_makes_them(lab: Lab, folder: Path) -> None:
-    made = compose(lab, folder, "create")
+    made = tried_compose(lab, folder, "create")
     assert "Error" not in made.stderr, made.stderr[-2000:]
     theirs = described(lab, "rt")
-    compose(lab, folder, "down", "-v")
+    tried_compose(lab, folder, "down", "-v")
     assert described(lab, "rt") == {}
 
     # Host networks, devices and limits of the corpus cannot all be started here; that is no matter of their making.
@@ -106,9 +93,9 @@ def test_thirty_services_of_varied_shape_are_made_as_compose_makes_them(lab: Lab
     for name in theirs:
         assert ours[name] == theirs[name], name
     # And Compose takes them for its own.
-    listed = compose(lab, folder, "ps", "-a", "--format", "json").stdout.splitlines()
+    listed = tried_compose(lab, folder, "ps", "-a", "--format", "json").stdout.splitlines()
     assert {json.loads(line)["Service"] for line in listed} == set(theirs)
-    compose(lab, folder, "down", "-v", "-t", "1")
+    tried_compose(lab, folder, "down", "-v", "-t", "1")
     assert described(lab, "rt") == {}
 
 
@@ -178,13 +165,13 @@ def test_compose_sees_ours_and_recreates_nothing_that_gputui_moved(lab: Lab, fol
     os.chown(project, USER, GROUP)
     (project / "compose.yml").write_text(GPU_PROJECT % uuid_of(0))
     environment = {"PATH": f"{lab.folder / 'bin'}:{lab.environment()['PATH']}"}
-    assert "Started" in compose(lab, project, "up", "-d").stderr
+    assert "Started" in tried_compose(lab, project, "up", "-d").stderr
     lab.loaded("ai-llm-1")
     assert lab.gputui("assign", "llm", "--gpus", "1", "--yes").returncode == 0
     assert lab.gputui("apply", "--yes", "--settle", "1").returncode == 0
-    seen = compose(lab, project, "ps", "llm", "--format", "json").stdout
+    seen = tried_compose(lab, project, "ps", "llm", "--format", "json").stdout
     assert json.loads(seen)["Name"] == "ai-llm-1", "where gputui cannot ask docker compose, and without the file"
-    compose(lab, project, "up", "-d")
+    tried_compose(lab, project, "up", "-d")
     assert lab.nodes("ai-llm-1") == {"nvidia0"}, "what is not as the file says is put right by Compose"
     file = ("--file", str(project / "compose.yml"))
     assert lab.gputui(*file, "assign", "llm", "--gpus", "2", "--yes", **environment).returncode == 0
@@ -193,11 +180,11 @@ def test_compose_sees_ours_and_recreates_nothing_that_gputui_moved(lab: Lab, fol
     moved = lab.names()
     assert lab.nodes("ai-llm-1") == {"nvidia2"}
 
-    assert json.loads(compose(lab, project, "ps", "llm", "--format", "json").stdout)["Name"] == "ai-llm-1"
-    assert "loaded model on /dev/nvidia2" in compose(lab, project, "logs", "llm").stdout
+    assert json.loads(tried_compose(lab, project, "ps", "llm", "--format", "json").stdout)["Name"] == "ai-llm-1"
+    assert "loaded model on /dev/nvidia2" in tried_compose(lab, project, "logs", "llm").stdout
     files = ("-f", "compose.yml", "-f", "docker-compose.gpu-override.yml")
-    up = compose(lab, project, *files, "up", "-d")
+    up = tried_compose(lab, project, *files, "up", "-d")
     assert "Recreate" not in up.stderr, up.stderr
     assert lab.names() == moved, "nothing was made anew"
-    compose(lab, project, "down", "-v", "-t", "2")
+    tried_compose(lab, project, "down", "-v", "-t", "2")
     assert lab.names() == {}

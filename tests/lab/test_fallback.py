@@ -5,26 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import Lab, compose_file
+from tests.lab.conftest import Lab, file_with_fallback
 from tests.lab.driver import uuid_of
 from tests.terminal import Terminal
 
 pytestmark = pytest.mark.lab
 
-COMPOSE = """
-name: ai
-services:
-  llm:
-    image: workload:1
-    restart: unless-stopped
-    gpus: [{device_ids: ['%s'], capabilities: [gpu]}]
-    x-gputui: {vram: 2GiB, fallback: %s}
-"""
-
 
 def project(lab: Lab, policy: str) -> tuple[str, str]:
     """The service runs on GPU 0 and is assigned GPU 1, which the driver does not know any more."""
-    file = ("--file", str(compose_file(lab, COMPOSE % (uuid_of(0), policy))))
+    file = file_with_fallback(lab, 0, policy)
     assert lab.gputui(*file, "apply", "--yes", "--settle", "0.5").returncode == 0
     lab.loaded("ai-llm-1")
     assert lab.gputui(*file, "assign", "llm", "--gpus", "1", "--yes").returncode == 0

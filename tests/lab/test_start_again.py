@@ -8,7 +8,7 @@ import docker.types
 import pytest
 
 from tests.lab.asked import chosen, findings, run_of, told, words
-from tests.lab.conftest import Lab, compose_file
+from tests.lab.conftest import Lab, file_with_fallback
 from tests.lab.driver import StandInGpu, uuid_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.sampled]
@@ -188,20 +188,10 @@ def test_an_image_whose_tag_is_gone_is_still_that_of_the_container(lab: Lab) -> 
 
 # --- a GPU that is gone ------------------------------------------------------------------------------------------
 
-COMPOSE = """
-name: ai
-services:
-  llm:
-    image: workload:1
-    restart: unless-stopped
-    gpus: [{device_ids: ['%s'], capabilities: [gpu]}]
-    x-gputui: {vram: 2GiB, fallback: %s}
-"""
-
 
 def on_a_gpu_that_goes(lab: Lab, policy: str) -> tuple[str, str]:
     """The service runs on GPU 3, which the driver loses while it does."""
-    file = ("--file", str(compose_file(lab, COMPOSE % (uuid_of(3), policy))))
+    file = file_with_fallback(lab, 3, policy)
     assert lab.gputui(*file, "assign", "llm", "--gpus", "3", "--yes").returncode == 0
     assert lab.gputui(*file, "apply", "--yes", "--settle", "0.5").returncode == 0
     lab.loaded("ai-llm-1")

@@ -188,7 +188,7 @@ async def test_save_writes_a_revision_and_apply_carries_it_out(room: LocalContro
     app = app_of(room)
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, room, "ai-rerank")
-        await pilot.press("5")
+        await pilot.press("3")
         await shows(pilot, "may it be changed")
         await pilot.press("y", "ctrl+s")
         await until(pilot, lambda: room.snapshot().draft.saved.revision == 2)

@@ -1,8 +1,9 @@
 """Carries a transaction out, unit by unit, and takes back what fails. It decides nothing else."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
@@ -23,6 +24,7 @@ from gputui.domain.operation import (
     Create,
     Operation,
     Phase,
+    Restart,
     Start,
     Watch,
 )
@@ -33,6 +35,9 @@ from gputui.project.applies import Applies, JournalEntry, JournalState, NewEvent
 LOG_LINES_ON_FAILURE = 20
 AT_ONCE = 8
 """Units that are carried out at the same time."""
+STARTING_AT_ONCE = max(2, min(AT_ONCE, os.cpu_count() or 2))
+"""Units of them that have not started their new containers yet: more than there are processors only make each other
+wait, and each service is down for longer."""
 RELEASE_AGAIN_S = 10.0
 INVENTORY_LIMIT_S = 10.0
 
@@ -51,6 +56,7 @@ class Executor:
         self._patience = Patience()
         self._guardian = Guardian(engine)
         self._left_over: list[str] = []
+        self._stirred = threading.Event()
         self._transaction = applies.transaction(apply_id)
         self._units = units_of(self._transaction, applies.journal(apply_id))
 
@@ -74,12 +80,17 @@ class Executor:
             while waiting or running:
                 if not messages and (asked_to_stop() or self._cancelled()):
                     messages.append(self._cancelled() or "it was asked to stop")
-                for unit in [] if messages else ready(waiting, running.values()):
+                room = STARTING_AT_ONCE - sum(not unit.started for unit in running.values())
+                for unit in [] if messages else ready(waiting, running.values())[: max(0, room)]:
                     waiting.remove(unit)
-                    running[pool.submit(self._carry_out, unit)] = unit
+                    future = pool.submit(self._carry_out, unit)
+                    running[future] = unit
+                    future.add_done_callback(lambda _: self._stirred.set())
                 if not running:
                     break
-                for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
+                self._stirred.wait(1.0)
+                self._stirred.clear()
+                for future in [future for future in running if future.done()]:
                     unit = running.pop(future)
                     message = future.result()
                     if message is not None:
@@ -210,6 +221,8 @@ class Executor:
         text = f"{operation.text}: {said}" if said else operation.text
         self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
         one.done.add(place)
+        if isinstance(operation.do, (Start, Restart)):
+            self._stirred.set()
 
     def _clear_up(self, unit: Unit) -> str | None:
         """Keep the old containers' logs and remove them; why it was not done, where a new one is not well any more."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gputui.apply.operations import Parts
 from gputui.domain.event import Outcome
-from gputui.domain.operation import PutBack
+from gputui.domain.operation import PutBack, Restart, Start
 from gputui.domain.transaction import Task, Transaction
 from gputui.project.applies import JournalEntry
 
@@ -55,6 +55,16 @@ class Unit:
             for one in self.tasks
             for place, operation in enumerate(one.task.operations)
             if operation.phase != "clear"
+        )
+
+    @property
+    def started(self) -> bool:
+        """Every container that it starts was started."""
+        return all(
+            place in one.done
+            for one in self.tasks
+            for place, operation in enumerate(one.task.operations)
+            if isinstance(operation.do, (Start, Restart))
         )
 
     @property

@@ -1,0 +1,14 @@
+"""The ways of finding GPUs for services, by name."""
+
+from typing import Literal
+
+StrategyName = Literal["manual", "vram", "latency", "isolation", "balanced"]
+
+STRATEGIES: dict[StrategyName, str] = {
+    "manual": "as it is assigned now",
+    "vram": "the largest services on the GPUs with most free memory",
+    "latency": "by priority on the fastest GPUs",
+    "isolation": "protected services alone on the smallest GPUs that hold them",
+    "balanced": "the evenest use of memory",
+}
+"""Each strategy, in words."""

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint unit lab screenshots bench bench-placement bench-editing bench-apply bench-memory bench-logs fault-matrix engine-matrix lock clean
+.PHONY: run test lint unit lab screenshots bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock clean
 
 run: $(VENV)/.run
 	@BIN=$(BIN) scripts/run $(ARGS)
@@ -33,6 +33,10 @@ bench-placement: $(VENV)/.dev
 
 bench-editing: $(VENV)/.dev
 	PYTHONPATH=. $(BIN)/python bench/editing.py
+
+bench-start: $(VENV)/.dev
+	@scripts/lab-packages
+	PYTHONPATH=. $(BIN)/python bench/start.py $(ARGS)
 
 bench-memory: $(VENV)/.dev
 	PYTHONPATH=. $(BIN)/python bench/memory.py

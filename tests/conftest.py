@@ -79,8 +79,8 @@ def installed() -> Iterator[Path]:
 
 
 @contextmanager
-def installation() -> Iterator[Path]:
-    """Such an environment, made and taken away again."""
+def installation(tree: Path = REPOSITORY) -> Iterator[Path]:
+    """Such an environment of the code in the `tree`, made and taken away again."""
     folder = Path(tempfile.mkdtemp(prefix="gputui-installed-"))
     folder.chmod(0o755)
     os.umask(0o022)
@@ -93,10 +93,10 @@ def installation() -> Iterator[Path]:
         assert done.returncode == 0, done.stderr
 
     build = ("build", "--wheel", "-q", "--no-build-isolation", "--python", sys.executable)
-    run(*build, "-o", str(folder), str(REPOSITORY))
+    run(*build, "-o", str(folder), str(tree))
     run("venv", "-q", "--python", world_python(), str(folder / "venv"))
     install = ("pip", "install", "-q", "--python", python, "--link-mode", "copy")
-    run(*install, "--require-hashes", "-r", str(REPOSITORY / "requirements.txt"))
+    run(*install, "--require-hashes", "-r", str(tree / "requirements.txt"))
     run(*install, "--no-deps", str(next(folder.glob("*.whl"))))
     # An ordinary user may not write byte code there, and would compile everything at each start.
     subprocess.run([python, "-m", "compileall", "-q", str(folder / "venv/lib")], check=False, stdout=subprocess.DEVNULL)

@@ -8,7 +8,8 @@ import pytest
 from gputui.control.local import LocalControlRoom
 from gputui.domain.service import TypedEdit
 from gputui.domain.snapshot import Snapshot
-from gputui.domain.suggestion import STRATEGIES, Suggestion
+from gputui.domain.strategy import STRATEGIES
+from gputui.domain.suggestion import Suggestion
 from gputui.project.json_values import from_json, to_json
 from tests.app.conftest import Opening, open_room  # noqa: F401 - a fixture
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
-from gputui.app.gpu_card import amounts, power, short_name, utilization
+from gputui.app.reading_words import amounts, power, short_name, utilization
 from gputui.domain.gpu import GpuInventory, Reading
 from gputui.domain.text import clean
 

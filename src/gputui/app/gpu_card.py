@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gputui.app.graphs import blocks
 from gputui.app.lines import Line, Run, fit, width_of
+from gputui.app.reading_words import amounts, power, short_name, utilization
 from gputui.domain.gpu import Reading
 from gputui.domain.memory import GpuMemory, MemoryShare
 from gputui.domain.units import gib
@@ -40,11 +41,6 @@ class CardView:
     warning: bool = False
 
 
-def short_name(name: str) -> str:
-    """`NVIDIA H100 80GB HBM3` as it is called."""
-    return name.removeprefix("NVIDIA ").removeprefix("GeForce ").replace(" HBM3", "").replace("-SXM4", "")
-
-
 def styles_of(memory: GpuMemory) -> dict[MemoryShare, str]:
     """The style of each share, in the bar and where it is named; services take turns so that they can be told apart."""
     services = list(dict.fromkeys(share.name for share in memory.shares if share.kind in THEIRS))
@@ -77,15 +73,6 @@ def memory_bar(memory: GpuMemory | None, total_mib: int | None, width: int) -> L
     return tuple(cells)
 
 
-def amounts(reading: Reading) -> str:
-    """`52/80`: GiB used of all."""
-    if reading.memory_total_mib is None:
-        return "n/a"
-    form = ".1f" if reading.memory_total_mib < 10 * 1024 else ".0f"
-    used = "?" if reading.memory_used_mib is None else format(reading.memory_used_mib / 1024, form)
-    return f"{used}/{reading.memory_total_mib / 1024:{form}}"
-
-
 def temperature(reading: Reading) -> Run:
     """`61°`."""
     if reading.temperature_c is None:
@@ -93,19 +80,6 @@ def temperature(reading: Reading) -> Run:
     slowdown = reading.details.slowdown_c if reading.details else None
     hot = HOT_C if slowdown is None else slowdown - HOT_MARGIN_C
     return Run(f"{reading.temperature_c}°", "warning" if reading.temperature_c >= hot else "text")
-
-
-def power(reading: Reading) -> str:
-    """`412/700W`."""
-    if reading.power_w is None:
-        return "n/a"
-    limit = "?" if reading.power_limit_w is None else f"{reading.power_limit_w:.0f}"
-    return f"{reading.power_w:.0f}/{limit}W"
-
-
-def utilization(reading: Reading) -> str:
-    """` 93%`."""
-    return " n/a" if reading.utilization_percent is None else f"{reading.utilization_percent:3d}%"
 
 
 def holders(view: CardView, width: int) -> Line:

@@ -4,9 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 from gputui.app.ages import duration_text
-from gputui.app.gpu_card import memory_bar, short_name, styles_of
+from gputui.app.gpu_card import memory_bar, styles_of
 from gputui.app.graphs import Value, braille, resampled
 from gputui.app.lines import Line, Run, fit, width_of
+from gputui.app.reading_words import short_name
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.gpu_details import GpuDetails, GpuLink, LinkTraffic, link_between
 from gputui.domain.gpu_history import GpuHistory

@@ -9,7 +9,7 @@ from typing import NoReturn
 from gputui import __version__
 from gputui.domain.capabilities import MECHANISMS
 from gputui.domain.outside import real_number
-from gputui.domain.suggestion import STRATEGIES
+from gputui.domain.strategy import STRATEGIES
 
 SHOWS = ("gpus", "services", "processes", "findings", "status")
 

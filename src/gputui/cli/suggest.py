@@ -10,7 +10,8 @@ from gputui.cli.show import FIRST_LOOK_S, labels, print_table
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import Unreachable, UsageError
 from gputui.domain.snapshot import Snapshot
-from gputui.domain.suggestion import STRATEGIES, Suggestion
+from gputui.domain.strategy import STRATEGIES
+from gputui.domain.suggestion import Suggestion
 from gputui.domain.units import gib, parse_size
 
 

@@ -11,7 +11,8 @@ from gputui.domain.assignment import Assignments, Draft
 from gputui.domain.errors import Conflict, NeedsAnswer, UsageError
 from gputui.domain.memory import GpuRoom
 from gputui.domain.service import Edit, Service, ServiceKey, TypedEdit
-from gputui.domain.suggestion import StrategyName, SuggestedAssignment, Suggestion
+from gputui.domain.strategy import StrategyName
+from gputui.domain.suggestion import SuggestedAssignment, Suggestion
 from gputui.domain.text import clean
 from gputui.domain.units import parse_size
 from gputui.planning import edit

@@ -35,7 +35,8 @@ from gputui.domain.new_service import FileEdit, NewService
 from gputui.domain.plan import Plan
 from gputui.domain.service import Fallback, Service, ServiceKey, TypedEdit
 from gputui.domain.snapshot import EngineStatus, Snapshot
-from gputui.domain.suggestion import StrategyName, Suggestion
+from gputui.domain.strategy import StrategyName
+from gputui.domain.suggestion import Suggestion
 from gputui.domain.text import clean_log_line
 from gputui.domain.watch_fault import WatchFault
 from gputui.gpus.process_signal import send_signal

@@ -15,7 +15,8 @@ from gputui.domain.new_service import FileEdit, NewService
 from gputui.domain.plan import Plan
 from gputui.domain.service import Fallback, ServiceKey, TypedEdit
 from gputui.domain.snapshot import Snapshot
-from gputui.domain.suggestion import StrategyName, Suggestion
+from gputui.domain.strategy import StrategyName
+from gputui.domain.suggestion import Suggestion
 
 
 class ControlRoom(Protocol):

@@ -1,20 +1,9 @@
 """What a strategy would assign."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from gputui.domain.service import ServiceKey
-
-StrategyName = Literal["manual", "vram", "latency", "isolation", "balanced"]
-
-STRATEGIES: dict[StrategyName, str] = {
-    "manual": "as it is assigned now",
-    "vram": "the largest services on the GPUs with most free memory",
-    "latency": "by priority on the fastest GPUs",
-    "isolation": "protected services alone on the smallest GPUs that hold them",
-    "balanced": "the evenest use of memory",
-}
-"""Each strategy, in words."""
+from gputui.domain.strategy import StrategyName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from gputui.domain.errors import UsageError
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.service import Service, ServiceKey
-from gputui.domain.suggestion import StrategyName, SuggestedAssignment, SuggestedGpu, Suggestion, Unplaced
+from gputui.domain.strategy import StrategyName
+from gputui.domain.suggestion import SuggestedAssignment, SuggestedGpu, Suggestion, Unplaced
 from gputui.domain.units import gib
 from gputui.planning.budget import whole_budget
 from gputui.planning.budget_search import budget_to_write, largest_budgets

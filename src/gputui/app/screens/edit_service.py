@@ -11,7 +11,7 @@ from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Input, Static
 
-from gputui.app.gpu_card import short_name
+from gputui.app.reading_words import short_name
 from gputui.app.widgets.focus_now import focus_now
 from gputui.app.widgets.styled_table import StyledTable
 from gputui.app.widgets.text_field import TextField

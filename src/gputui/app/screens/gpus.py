@@ -8,11 +8,11 @@ from textual.widgets import DataTable
 
 from gputui.app.background import in_thread
 from gputui.app.columns import Column, Row, cell
-from gputui.app.gpu_card import amounts, short_name
 from gputui.app.gpu_detail import detail_lines, topology_lines
 from gputui.app.guarded import Guarded
 from gputui.app.keymap import GPUS
 from gputui.app.lines import width_of
+from gputui.app.reading_words import amounts, short_name
 from gputui.app.screens.help import Help, groups
 from gputui.app.widgets.drawn_lines import DrawnLines
 from gputui.app.widgets.key_bar import KeyBar

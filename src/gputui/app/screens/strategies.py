@@ -13,7 +13,8 @@ from gputui.control.room import ControlRoom
 from gputui.domain.errors import GputuiError
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.snapshot import Snapshot
-from gputui.domain.suggestion import STRATEGIES, StrategyName, SuggestedGpu, Suggestion
+from gputui.domain.strategy import STRATEGIES, StrategyName
+from gputui.domain.suggestion import SuggestedGpu, Suggestion
 from gputui.domain.units import gib
 
 RESERVES_MIB = (0, 512, 1024, 2048, 4096, 8192)

@@ -13,6 +13,7 @@ from gputui.planning.backends.registry import named
 from gputui.planning.context_length import model_context
 from gputui.planning.memory import usable_mib
 from gputui.planning.model_memory import CONTEXT_MIB
+from gputui.planning.requirement import minimum_by_name
 from gputui.planning.widths import group_fault
 
 SMALLEST_FRACTION = 0.05
@@ -123,9 +124,12 @@ def longest_context(service: Service, total_mib: int, limit_mib: int) -> int | N
 
 def _minimum(service: Service, total_mib: int, *, context: int | None = None, tensor: int | None = None) -> int | None:
     """The minimum that the model's files tell, with another context or tensor-parallel size."""
-    if service.files is None or service.files.problems or service.files.unread:
-        return service.requirement.minimum_mib if context is None and tensor is None else None
     serving = service.serving
+    if service.files is None or service.files.problems or service.files.unread:
+        if tensor is not None and _is_by_name(service):
+            serving = replace(serving, tensor=tensor, world=_world(serving, tensor))
+            return minimum_by_name(named(service.backend), service.model, serving, tensor)
+        return service.requirement.minimum_mib if context is None and tensor is None else None
     if context is not None:
         serving = replace(serving, context=context)
     gpus = max(1, len(service.assigned))
@@ -135,6 +139,11 @@ def _minimum(service: Service, total_mib: int, *, context: int | None = None, te
         serving, gpus = replace(serving, tensor=tensor, world=world, expert_split=split), world
     question = Question(files=service.files, serving=serving, gpus=gpus, total_mib=total_mib)
     return named(service.backend).minimum_mib(question)
+
+
+def _is_by_name(service: Service) -> bool:
+    """Its need is told by the name of its model, of whose files nothing was read."""
+    return service.files is None and service.model is not None and service.requirement.source == "rule of thumb"
 
 
 def _world(serving: Serving, tensor: int) -> int:
@@ -148,7 +157,7 @@ def smallest_tensor_size(
     """The smallest tensor-parallel size that the model allows and that fits, and the labels of equal GPUs with room for
     it."""
     model = service.files.architecture if service.files else None
-    if model is None or not named(service.backend).tensor_flag or not model.heads:
+    if not named(service.backend).tensor_flag or not (_is_by_name(service) or (model and model.heads)):
         return None
     kinds: dict[tuple[str, int | None], list[Reading]] = {}
     for one in readings:
@@ -156,7 +165,7 @@ def smallest_tensor_size(
             kinds.setdefault((one.gpu.name, one.gpu.memory_total_mib), []).append(one)
     for tensor in (2, 4, 8, 16):
         serving = replace(service.serving, tensor=tensor)
-        if tensor <= (service.serving.tensor or 1) or not _divides(model, serving, service.backend):
+        if tensor <= (service.serving.tensor or 1) or not (model is None or _divides(model, serving, service.backend)):
             continue
         world = _world(serving, tensor)
         for alike in kinds.values():
@@ -190,7 +199,8 @@ def _more_gpus(service: Service, readings: Sequence[Reading], free_by_uuid: Mapp
     tensor, labels = found
     flag = named(service.backend).tensor_flag
     edit = _edit(flag, str(tensor), f"the smallest size with which it fits on GPUs {','.join(labels)}")
-    return Fit(f"{_shown([edit])} on {len(labels)} GPUs would fit, as on {','.join(labels)}", (edit,))
+    by_name = " by the size in its name" if _is_by_name(service) else ""
+    return Fit(f"{_shown([edit])} on {len(labels)} GPUs would fit{by_name}, as on {','.join(labels)}", (edit,))
 
 
 def _edit(flag: str, value: str, reason: str) -> Edit:

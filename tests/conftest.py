@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import SystemRandom
 
 import pytest
 
@@ -40,6 +41,11 @@ def why_no_lab() -> str | None:
     if sys.platform != "linux" or shutil.which("apt-get") is None:
         return "the lab needs Debian or Ubuntu (it unpacks their packages)"
     return None
+
+
+def pytest_configure() -> None:
+    """One sample for all processes that run tests side by side."""
+    os.environ.setdefault("GPUTUI_SAMPLE", os.environ.get("GPUTUI_SEED", str(SystemRandom().randrange(10**6))))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,6 +129,7 @@ def _verb(server: Server, arguments: argparse.Namespace) -> int:
         "stop": change.lifecycle,
         "rollback": change.roll_back,
         "cancel": change.cancel,
+        "clean": backup.clean,
         "fallback": change.fall_back,
         "export": backup.export,
         "import": backup.take_in,
@@ -258,9 +260,18 @@ def _carry_out(arguments: argparse.Namespace) -> int:
     os.environ["GPUTUI_STATE_DIR"] = str(order.state_dir)
     store = Store(order.state_dir)
     result = carry_out(engine, source, store.applies, order)
+    _remove_old(store)
     if result in ("rolled_back", "failed") and store.applies.record(order.apply_id).missing:
         _fall_back(arguments)
     return {"done": 0, "rolled_back": 4}.get(result, 5)
+
+
+def _remove_old(store: "Store") -> None:
+    from gputui.domain.retention import Retention  # noqa: PLC0415
+    from gputui.project.retention import remove_old  # noqa: PLC0415
+
+    with suppress(GputuiError):  # the next apply tries again
+        remove_old(store.database, Retention())
 
 
 def _fall_back(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from gputui.app.screens.gpus import Gpus
 from gputui.control.local import LocalControlRoom
+from gputui.domain.assignment import Assignments
 from gputui.domain.errors import Refusal
+from gputui.project.revisions import Revisions
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import SIZE, press_and_adopt, save_second_revision, select, shows, shows_no, until
 
@@ -209,3 +211,22 @@ async def test_without_a_compose_file_a_new_service_is_refused_with_what_to_do(r
         await pilot.press("n")
         await shows(pilot, "there is no Compose file", "--file COMPOSE")
         assert "New service" not in screen_text(app)
+
+
+async def test_older_revisions_are_read_when_the_last_row_is_reached(room: LocalControlRoom) -> None:
+    store = room._saving.opened()
+    with store.database.writing() as connection:
+        for number in range(1, 251):
+            at = f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z"
+            Revisions.insert(connection, Assignments(revision=number, saved_at=at, author="alice", reason="r"))
+    app = app_of(room)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("h")
+        await shows(pilot, "revisions: 100", "more below the last row", "revision 250")
+        await pilot.press("h", "G")
+        await shows(pilot, "revisions: 200")
+        await pilot.press("G")
+        await shows(pilot, "revisions: 250")
+        await pilot.press("G")
+        await shows(pilot, "revision 1 ")
+        await shows_no(pilot, "more below")

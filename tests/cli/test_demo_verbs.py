@@ -111,3 +111,16 @@ def test_an_apply_on_the_simulated_server_streams_and_ends() -> None:
         "see that it could be started again",
         "stop it",
     ]
+
+
+def test_clean_on_a_state_with_nothing_old_says_so(tmp_path: Path) -> None:
+    done = gputui("--demo", "clean")
+    assert done.returncode == 0, done.stderr
+    assert "There is nothing to remove" in done.stdout
+    assert as_json("--demo", "clean")["removed"] == {"applies": 0, "revisions": 0, "logs": 0}
+
+
+def test_clean_refuses_a_number_that_is_none() -> None:
+    done = gputui("--demo", "clean", "--applies", "0")
+    assert done.returncode == 2
+    assert "'0' is not a whole number from 1" in done.stderr

@@ -7,12 +7,14 @@ from pathlib import Path
 
 _NODE = re.compile(r"^/dev/nvidia(\d+)$")
 _CAPABILITY = re.compile(r"^/dev/nvidia-caps/nvidia-cap(\d+)$")
+_LAB = re.compile(rb"(/[^\0]*/gputui-lab-[^/\0]+)/")
 _INSTANCE = re.compile(r"^mig\t(\d+)\t(\d+)\t.*\bcap=(\d+)", re.M)
 
 
-def find_claims(instances: dict[str, str] | None = None) -> list[tuple[str, int, int]]:
-    """(GPU, host pid, MiB) of every process that holds /dev/nvidiaN open; how much it says in $CLAIM_MIB. One that
-    holds the capability of a MIG instance is on that, and not on its parent; `instances` are those by capability."""
+def find_claims(lab: Path, instances: dict[str, str] | None = None) -> list[tuple[str, int, int]]:
+    """(GPU, host pid, MiB) of every process that holds /dev/nvidiaN open and is in no container of another lab than
+    this folder's; how much it says in $CLAIM_MIB. One that holds the capability of a MIG instance is on that, and not
+    on its parent; `instances` are those by capability."""
     found = set()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -23,7 +25,7 @@ def find_claims(instances: dict[str, str] | None = None) -> list[tuple[str, int,
             held = {match[1] for link in links if (match := _CAPABILITY.match(link))}
             labels = {(instances or {}).get(cap, f"cap{cap}") for cap in held}
             nodes = nodes - {label.partition(":")[0] for label in labels} | labels
-            if not nodes:
+            if not nodes or _lab_of(entry) not in (None, str(lab)):
                 continue
             variables = (entry / "environ").read_bytes().split(b"\0")
         except OSError:
@@ -31,6 +33,17 @@ def find_claims(instances: dict[str, str] | None = None) -> list[tuple[str, int,
         claim = next((int(line.partition(b"=")[2]) for line in variables if line.startswith(b"CLAIM_MIB=")), 256)
         found |= {(node, int(entry.name), claim) for node in nodes}
     return sorted(found)
+
+
+def _lab_of(process: Path) -> str | None:
+    """The folder of the lab in whose container a process is: it stands in the command line of what started that."""
+    while process.name not in ("0", "1"):
+        found = _LAB.search((process / "cmdline").read_bytes())
+        if found:
+            return found[1].decode()
+        parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+        process = process.with_name(parent)
+    return None
 
 
 def instances_of(state: Path) -> dict[str, str]:
@@ -53,7 +66,7 @@ def main() -> None:
     path = Path(sys.argv[1])
     before = None
     while path.parent.exists():
-        claims = find_claims(instances_of(path.with_suffix("")))
+        claims = find_claims(path.parent, instances_of(path.with_suffix("")))
         if claims != before:
             before = claims
             replace_text(path, "".join(f"proc\t{gpu}\t{pid}\t{mib}\n" for gpu, pid, mib in claims))

@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what a sample leaves out."""
     if os.environ.get("GPUTUI_WHOLE"):
         return
-    random = Random(int(os.environ.get("GPUTUI_SEED", SystemRandom().randrange(10**6))))
+    random = Random(int(os.environ["GPUTUI_SAMPLE"]))
     by_test: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item.get_closest_marker("sampled"):

@@ -120,7 +120,7 @@ class Driver:
         self.write()
 
     def claims_of(self, pids: set[int]) -> set[str]:
-        return {gpu for gpu, pid, _ in find_claims(instances_of(self.state)) if pid in pids}
+        return {gpu for gpu, pid, _ in find_claims(self.folder, instances_of(self.state)) if pid in pids}
 
 
 def wait_for(what: str, condition: "object", limit_s: float = 15.0) -> None:

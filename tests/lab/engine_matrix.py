@@ -100,7 +100,7 @@ class EngineLab(Lab):
     def gpus_of(self, ref: str) -> set[str]:
         """The GPUs on which NVML lists its processes, by their cgroups: each engine has another `top`."""
         identity = str(self.inspect(ref)["Id"])
-        claims = find_claims(instances_of(self.driver.state))
+        claims = find_claims(self.folder, instances_of(self.driver.state))
         return {gpu for gpu, pid, _ in claims if identity in _cgroup(pid)}
 
     def uuids(self, labels: Sequence[str]) -> list[str]:

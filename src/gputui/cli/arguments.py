@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from gputui import __version__
 from gputui.domain.capabilities import MECHANISMS
-from gputui.domain.outside import real_number
+from gputui.domain.outside import real_number, whole_number
+from gputui.domain.retention import Retention
 from gputui.domain.strategy import STRATEGIES
 
 SHOWS = ("gpus", "services", "processes", "findings", "status")
@@ -98,6 +99,13 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    value = whole_number(text, least=1, most=1_000_000)
+    if value is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000000")
+    return value
+
+
 def _alias(text: str) -> tuple[str, str]:
     one, sign, other = text.partition("=")
     if not sign or not one.startswith("/") or not other.startswith("/"):
@@ -124,6 +132,7 @@ def _add_shows(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb.add_argument("--json", action="store_true", help="one JSON object")
     verb = verbs.add_parser("history", help="revisions and applies; of one apply, all that it did")
     verb.add_argument("apply", nargs="?", type=int, metavar="APPLY", help="the number of an apply")
+    verb.add_argument("--limit", type=_count, default=100, metavar="N", help="how many of each (default 100)")
     verb.add_argument("--json", action="store_true", help="one JSON object")
     verb = verbs.add_parser("logs", help="a service's log")
     verb.add_argument("service", metavar="SERVICE")
@@ -209,6 +218,23 @@ def _add_state(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     )
     verb.add_argument("path", metavar="FILE")
     verb.add_argument("--yes", "-y", action="store_true", help="without asking")
+    text = "remove old applies, revisions and logs of replaced containers from the state"
+    verb = verbs.add_parser("clean", help=text, description=f"{text}; what is still needed stays")
+    kept = Retention()
+    verb.add_argument(
+        "--applies", type=_count, default=kept.applies, metavar="N", help=f"keep N (default {kept.applies})"
+    )
+    verb.add_argument(
+        "--revisions", type=_count, default=kept.revisions, metavar="N", help=f"keep N (default {kept.revisions})"
+    )
+    verb.add_argument("--logs", type=_count, default=kept.logs, metavar="N", help=f"keep N (default {kept.logs})")
+    verb.add_argument(
+        "--days", type=_count, default=int(kept.days), metavar="N",
+        help=f"keep nothing that is older, but for the newest {kept.always} (default {kept.days})",
+    )  # fmt: skip
+    verb.add_argument("--dry-run", action="store_true", help="only tell what would be removed")
+    verb.add_argument("--yes", "-y", action="store_true", help="without asking")
+    verb.add_argument("--json", action="store_true", help="one JSON object")
     verb = verbs.add_parser("cancel", help="take back the apply that runs")
     verb.add_argument("--yes", "-y", action="store_true", help="without asking")
     verb = verbs.add_parser("fallback", help="give services whose GPU was gone at the last apply the next best one")

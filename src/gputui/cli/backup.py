@@ -1,15 +1,18 @@
-"""The verbs that take the state out and bring it back."""
+"""The verbs that take the state out, bring it back, and clean it."""
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
 
+from gputui.cli import json_form
 from gputui.cli.change import ask
 from gputui.cli.output import say
 from gputui.cli.show import FIRST_LOOK_S
 from gputui.control.room import ControlRoom
 from gputui.domain.errors import NeedsAnswer, UsageError
+from gputui.domain.retention import Removed, Retention
 from gputui.domain.service import called
 
 
@@ -54,3 +57,42 @@ def take_in(room: ControlRoom, arguments: argparse.Namespace) -> int:
         saved = room.save(f"imported from {Path(arguments.path).name}")
         say(f"saved as revision {saved.revision}; `gputui plan` shows what follows")
     return 0
+
+
+def clean(room: ControlRoom, arguments: argparse.Namespace) -> int:
+    """`clean`."""
+    room.wait_until_seen(FIRST_LOOK_S)
+    # Nobody who keeps only the newest three means the newest twenty.
+    least = min(arguments.applies, arguments.revisions, arguments.logs, Retention().always)
+    retention = Retention(
+        applies=arguments.applies, revisions=arguments.revisions, logs=arguments.logs, days=arguments.days, always=least
+    )
+    found = room.remove_old(retention, dry_run=True)
+    asks = found.anything and not arguments.dry_run
+    if asks and not ask(f"Remove {_removed_text(found)}?", yes=arguments.yes):
+        return 2
+    removed = room.remove_old(retention) if asks else found
+    if arguments.json:
+        print(json.dumps(json_form.removed(removed, dry_run=arguments.dry_run)), flush=True)
+    elif not found.anything:
+        say(f"There is nothing to remove; the state has {_mib(found.size[1])}.")
+    elif arguments.dry_run:
+        say(f"Would remove {_removed_text(found)}.")
+    else:
+        say(
+            f"Removed {_removed_text(removed)}; the state has {_mib(removed.size[1])}, and had {_mib(removed.size[0])}."
+        )
+    return 0
+
+
+def _removed_text(removed: Removed) -> str:
+    counts = (
+        (removed.applies, "apply", "applies"),
+        (removed.revisions, "revision", "revisions"),
+        (removed.logs, "log", "logs"),
+    )
+    return ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in counts if count)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"

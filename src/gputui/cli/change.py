@@ -236,14 +236,11 @@ def roll_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
         raise Conflict(cut_off_text(left), f"first {HOW_TO_FINISH}")
     if left is not None:
         return _finish(room, arguments, "take back")
-    revisions = room.revisions()
-    target = arguments.revision if arguments.revision is not None else (revisions[0].revision - 1 if revisions else 0)
-    if target not in {one.revision for one in revisions}:
-        what = (
-            f"there is no revision {target}" if arguments.revision is not None else "there is no revision to go back to"
-        )
-        raise UsageError(what, "see `gputui history`")
-    which = next(f"revision {one.revision} ({one.author}: {one.reason})" for one in revisions if one.revision == target)
+    newest = next(iter(room.revisions(1)), None)
+    if newest is None or (arguments.revision is None and newest.revision == 1):
+        raise UsageError("there is no revision to go back to", "see `gputui history`")
+    target = room.revision(newest.revision - 1 if arguments.revision is None else arguments.revision)
+    which = f"revision {target.revision} ({target.author}: {target.reason})"
     if not ask(f"Go back to {which}?", yes=arguments.yes):
         return 2
     saved = room.roll_back(arguments.revision)

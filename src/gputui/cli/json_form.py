@@ -14,6 +14,7 @@ from gputui.domain.finding import Finding
 from gputui.domain.gpu import GpuProcess, Reading
 from gputui.domain.gpu_details import GpuDetails
 from gputui.domain.plan import Plan, Step
+from gputui.domain.retention import Removed
 from gputui.domain.service import Edit, Service, ServiceKey, told_apart
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.suggestion import Suggestion
@@ -293,6 +294,12 @@ def result(record: ApplyRecord) -> dict[str, Any]:
     """The last line of `apply --json`."""
     body = {"result": record.result, "services": dict(record.services), "apply": record.id, "message": record.message}
     return versioned(body)
+
+
+def removed(found: Removed, *, dry_run: bool) -> dict[str, Any]:
+    """`clean --json`."""
+    counts = {"applies": found.applies, "revisions": found.revisions, "logs": found.logs}
+    return versioned({"removed": counts, "dry_run": dry_run, "bytes": found.size[1], "bytes_before": found.size[0]})
 
 
 def history(revisions: tuple[Assignments, ...], applies: tuple[ApplyRecord, ...]) -> dict[str, Any]:

@@ -303,7 +303,9 @@ def history(room: ControlRoom, arguments: argparse.Namespace) -> int:
     room.wait_until_seen(FIRST_LOOK_S)
     if arguments.apply is not None:
         return _one_apply(room, arguments)
-    revisions, applies = room.revisions(), room.applies()
+    revisions, applies = room.revisions(arguments.limit + 1), room.applies(arguments.limit + 1)
+    more = len(revisions) > arguments.limit or len(applies) > arguments.limit
+    revisions, applies = revisions[: arguments.limit], applies[: arguments.limit]
     if arguments.json:
         print(json.dumps(json_form.history(revisions, applies)), flush=True)
         return 0
@@ -317,6 +319,8 @@ def history(room: ControlRoom, arguments: argparse.Namespace) -> int:
         result = "cut off" if one.cut_off else one.result
         rows.append((str(one.id), str(one.revision), one.started_at, one.operator, result, one.message or one.reason))
     print_table(("APPLY", "REVISION", "BEGAN", "BY", "RESULT", ""), rows)
+    if more:
+        say(f"\nThere are older ones: --limit {10 * arguments.limit} shows more.")
     return 0
 
 

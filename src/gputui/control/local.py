@@ -33,6 +33,7 @@ from gputui.domain.log import LogBatch, LogLine, LogWindow
 from gputui.domain.memory import GpuRoom
 from gputui.domain.new_service import FileEdit, NewService
 from gputui.domain.plan import Plan
+from gputui.domain.retention import Removed, Retention
 from gputui.domain.service import Fallback, Service, ServiceKey, TypedEdit
 from gputui.domain.snapshot import EngineStatus, Snapshot
 from gputui.domain.strategy import StrategyName
@@ -346,9 +347,23 @@ class LocalControlRoom:
         """Bring an exported state back, or put what a file says into the draft."""
         return self._saving.take_in(Path(path), adopt=adopt)
 
-    def revisions(self) -> tuple[Assignments, ...]:
-        """All revisions, newest first."""
-        return self._saving.opened().revisions.all()
+    def revisions(self, limit: int = 100) -> tuple[Assignments, ...]:
+        """The newest revisions, newest first."""
+        return self._saving.opened().revisions.all(limit)
+
+    def revision(self, number: int) -> Assignments:
+        """One revision."""
+        return self._saving.opened().revisions.at(number)
+
+    def remove_old(self, retention: Retention, *, dry_run: bool = False) -> Removed:
+        """Remove old applies, revisions and logs, and give their space back."""
+        from gputui.project.retention import compact, remove_old  # noqa: PLC0415
+
+        if not dry_run:
+            self._settings.check_writable()
+        database = self._saving.opened().database
+        removed = remove_old(database, retention, dry_run=dry_run)
+        return removed if dry_run else replace(removed, size=(removed.size[0], compact(database)))
 
     # --- planning and applying ------------------------------------------------------------------------------------
 
@@ -519,9 +534,9 @@ class LocalControlRoom:
         kept = self._saving.opened().applies.kept_logs(apply_id)
         return {name: tuple(clean_log_line(line) for line in log.splitlines()) for name, log in kept.items()}
 
-    def applies(self) -> tuple[ApplyRecord, ...]:
-        """All applies, newest first."""
-        return self._saving.opened().applies.all()
+    def applies(self, limit: int = 100) -> tuple[ApplyRecord, ...]:
+        """The newest applies, newest first."""
+        return self._saving.opened().applies.all(limit)
 
     # --- logs -----------------------------------------------------------------------------------------------------
 

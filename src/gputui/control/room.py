@@ -13,6 +13,7 @@ from gputui.domain.log import LogBatch, LogLine, LogWindow
 from gputui.domain.memory import GpuRoom
 from gputui.domain.new_service import FileEdit, NewService
 from gputui.domain.plan import Plan
+from gputui.domain.retention import Removed, Retention
 from gputui.domain.service import Fallback, ServiceKey, TypedEdit
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.strategy import StrategyName
@@ -205,12 +206,20 @@ class ControlRoom(Protocol):
         """The last lines of the containers that an apply removed, by service."""
         ...
 
-    def applies(self) -> tuple[ApplyRecord, ...]:
-        """All applies, newest first."""
+    def applies(self, limit: int = 100) -> tuple[ApplyRecord, ...]:
+        """The newest applies, newest first."""
         ...
 
-    def revisions(self) -> tuple[Assignments, ...]:
-        """All revisions, newest first."""
+    def revisions(self, limit: int = 100) -> tuple[Assignments, ...]:
+        """The newest revisions, newest first."""
+        ...
+
+    def revision(self, number: int) -> Assignments:
+        """One revision."""
+        ...
+
+    def remove_old(self, retention: Retention, *, dry_run: bool = False) -> Removed:
+        """Remove old applies, revisions and logs, and give their space back. May take time."""
         ...
 
     def roll_back(self, revision: int | None) -> Assignments:

@@ -152,7 +152,7 @@ class Applies:
         return _record(row)
 
     def all(self, limit: int = 100) -> tuple[ApplyRecord, ...]:
-        """The applies, newest first."""
+        """The newest applies, newest first."""
         with self._database.reading() as connection:
             query = f"SELECT {_COLUMNS} FROM applies ORDER BY id DESC LIMIT ?"
             rows = connection.execute(query, (limit,)).fetchall()

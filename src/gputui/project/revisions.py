@@ -1,4 +1,4 @@
-"""Saved assignments: every revision is kept."""
+"""Saved assignments, each as a revision."""
 
 import sqlite3
 from dataclasses import replace
@@ -34,10 +34,10 @@ class Revisions:
             raise UsageError(f"there is no revision {revision}", "see `gputui history`")
         return _assignments(row)
 
-    def all(self) -> tuple[Assignments, ...]:
-        """All of them, newest first."""
+    def all(self, limit: int = 100) -> tuple[Assignments, ...]:
+        """The newest of them, newest first."""
         with self._database.reading() as connection:
-            rows = connection.execute("SELECT * FROM revisions ORDER BY revision DESC").fetchall()
+            rows = connection.execute("SELECT * FROM revisions ORDER BY revision DESC LIMIT ?", (limit,)).fetchall()
         return tuple(_assignments(row) for row in rows)
 
     @staticmethod

@@ -32,6 +32,10 @@ COLUMNS = (
 )
 
 
+PAGE = 100
+"""Revisions and applies that are read at once; the next ones follow when the last row is selected."""
+
+
 def told_once(events: Sequence[ApplyEvent]) -> list[ApplyEvent]:
     """Without a beginning whose end is the next thing that was told of its kind and service."""
     left: list[ApplyEvent] = []
@@ -72,6 +76,8 @@ class HistoryPane(TablePane):
         self._labels: Mapping[str, str] = {}
         self._marked: int | None = None
         self._mark: object = None
+        self._limit = PAGE
+        self._has_more = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What may not be done is hidden."""
@@ -88,21 +94,30 @@ class HistoryPane(TablePane):
 
     @work(exclusive=True, group="history")
     async def _read(self) -> None:
+        limit = self._limit
         try:
-            revisions = await in_thread(self._room.revisions)
-            applies = await in_thread(self._room.applies)
+            revisions = await in_thread(lambda: self._room.revisions(limit + 1))
+            applies = await in_thread(lambda: self._room.applies(limit + 1))
         except GputuiError:
             revisions, applies = (), ()
+        self._has_more = max(len(revisions), len(applies)) > limit
         self._revisions = {one.revision: one for one in revisions}
         self._applies = {one.id: one for one in applies}
         self._show()
 
+    @on(DataTable.RowHighlighted)
+    def _row_highlighted(self, message: DataTable.RowHighlighted) -> None:
+        if self._has_more and message.cursor_row == self.table.row_count - 1:
+            self._limit += PAGE
+            self._has_more = False  # until they are read
+            self._read()
+
     def _show(self) -> None:
         rows = [
             (one.saved_at, self._row(f"revision {one.revision}", one.saved_at, one.author, "saved", one.reason))
-            for one in self._revisions.values()
+            for one in list(self._revisions.values())[: self._limit]
         ]
-        for record in self._applies.values():
+        for record in list(self._applies.values())[: self._limit]:
             result = "cut off" if record.cut_off else record.result.replace("_", " ")
             done = sum(outcome == "done" for outcome in record.services.values())
             if record.result in ("rolled_back", "failed") and done:
@@ -111,13 +126,23 @@ class HistoryPane(TablePane):
                 f"apply {record.id}", record.started_at, record.operator, result, record.message or record.reason
             )
             rows.append((record.started_at, row))
-        rows.sort(key=lambda one: one[0], reverse=True)
+        # Of what is not read to its end nothing is shown that another kind reaches further back than.
+        ends = [times[self._limit - 1] for times in self._times() if len(times) > self._limit]
+        rows = sorted((row for row in rows if row[0] >= max(ends, default="")), key=lambda row: row[0], reverse=True)
         head = "nothing was saved yet: ^s saves"
         if rows:
-            head = f"revisions: {len(self._revisions)}, applies: {len(self._applies)}"
+            shown = [min(self._limit, len(some)) for some in (self._revisions, self._applies)]
+            head = f"revisions: {shown[0]}, applies: {shown[1]}{'; more below the last row' if self._has_more else ''}"
         if self._marked is not None:
             head += f"   revision {self._marked} is marked: space on another compares them"
         self.show_rows(head, [row for _, row in rows])
+
+    def _times(self) -> tuple[list[str], list[str]]:
+        """Those of the revisions and of the applies that were read, the newest first."""
+        return (
+            [one.saved_at for one in self._revisions.values()],
+            [record.started_at for record in self._applies.values()],
+        )
 
     def _row(self, what: str, at: str, who: str, result: str, why: str) -> Row:
         marked = "●" if what == f"revision {self._marked}" else ""
@@ -155,7 +180,7 @@ class HistoryPane(TablePane):
 
     def _revision_text(self, number: int) -> str:
         one = self._revisions[number]
-        before = self._revisions.get(number - 1, Assignments())
+        before = self._revisions.get(number - 1, Assignments() if number == 1 else None)
         names = told_apart([item.key for item in one.items])
         lines = [
             f"saved {date_text(one.saved_at)} by {one.author}: {one.reason}",
@@ -163,9 +188,12 @@ class HistoryPane(TablePane):
             "",
             *(f"  {names[item.key]:24} {assignment_text(item, self._labels)}" for item in one.items),
             "",
-            f"against revision {before.revision}:",
-            *(f"  {line}" for line in revision_difference(before, one, self._labels)),
         ]
+        if before is None:
+            lines.append(f"revision {number - 1} is no longer kept")
+        else:
+            lines.append(f"against revision {before.revision}:")
+            lines += [f"  {line}" for line in revision_difference(before, one, self._labels)]
         return "\n".join(lines)
 
     def _apply_text(self, number: int) -> str:

@@ -1,0 +1,30 @@
+"""How much of the past is kept, and what was removed of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """At most so many applies (each with its events) and revisions, and so many logs of replaced containers; none that
+    is older than `days`. Whatever is still needed, and the newest `always`, stay in any case."""
+
+    applies: int = 500
+    revisions: int = 500
+    logs: int = 200
+    days: float = 365
+    always: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What was removed, or would be; `size` is that of the state in bytes before and after."""
+
+    applies: int = 0
+    revisions: int = 0
+    logs: int = 0
+    size: tuple[int, int] = (0, 0)
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything to remove."""
+        return bool(self.applies or self.revisions or self.logs)

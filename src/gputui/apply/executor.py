@@ -3,13 +3,14 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 
 from gputui.apply.guardian import Guardian
 from gputui.apply.operations import Hands, await_release, in_place, perform, start_in_place, take_back
 from gputui.apply.patience import Patience
+from gputui.apply.turn import Turn
 from gputui.apply.unit import Running, Unit, ready, units_of
 from gputui.apply.witness import Abandoned, Cancelled, missing_gpus, within
 from gputui.containers.engine import Engine
@@ -24,7 +25,6 @@ from gputui.domain.operation import (
     Create,
     Operation,
     Phase,
-    Restart,
     Start,
     Watch,
 )
@@ -56,7 +56,7 @@ class Executor:
         self._patience = Patience()
         self._guardian = Guardian(engine)
         self._left_over: list[str] = []
-        self._stirred = threading.Event()
+        self._turns = threading.Semaphore(STARTING_AT_ONCE)
         self._transaction = applies.transaction(apply_id)
         self._units = units_of(self._transaction, applies.journal(apply_id))
 
@@ -67,6 +67,10 @@ class Executor:
 
         An apply that was cut off is gone on with where it was.
         """
+
+        def halted() -> str:
+            return self._cancelled() or ("it was asked to stop" if asked_to_stop() else "")
+
         self._guardian.begin()
         self._tell("apply", "started", f"revision {self._transaction.revision}")
         waiting = [unit for unit in self._units if not unit.committed]
@@ -78,26 +82,21 @@ class Executor:
         with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="unit") as pool:
             running: dict[Future[str | None], Unit] = {}
             while waiting or running:
-                if not messages and (asked_to_stop() or self._cancelled()):
-                    messages.append(self._cancelled() or "it was asked to stop")
-                room = STARTING_AT_ONCE - sum(not unit.started for unit in running.values())
-                for unit in [] if messages else ready(waiting, running.values())[: max(0, room)]:
+                if not messages and (why := halted()):
+                    messages.append(why)
+                for unit in [] if messages else ready(waiting, running.values()):
                     waiting.remove(unit)
-                    future = pool.submit(self._carry_out, unit)
-                    running[future] = unit
-                    future.add_done_callback(lambda _: self._stirred.set())
+                    running[pool.submit(self._in_turn, unit, halted)] = unit
                 if not running:
                     break
-                self._stirred.wait(1.0)
-                self._stirred.clear()
-                for future in [future for future in running if future.done()]:
+                for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
                     unit = running.pop(future)
                     message = future.result()
                     if message is not None:
                         messages.append(message)
                         outcomes |= unit.outcomes()
         outcomes |= {one.task.step.name: "not begun" for unit in waiting for one in unit.tasks}
-        return self._end(outcomes, "; ".join(messages))
+        return self._end(outcomes, "; ".join(dict.fromkeys(messages)))
 
     def _cancelled(self) -> str:
         """Who cancelled it, in words; empty where nobody did."""
@@ -145,8 +144,15 @@ class Executor:
 
     # --- one unit -------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, unit: Unit) -> str | None:
+    def _in_turn(self, unit: Unit, halted: Callable[[], str]) -> str | None:
+        """Carry a unit out once it has its turn; why it failed, or was not begun any more, else None."""
+        with Turn(self._turns) as turn:
+            why = "" if unit.begun else halted()
+            return why or self._carry_out(unit, turn)
+
+    def _carry_out(self, unit: Unit, turn: Turn) -> str | None:
         """Why the unit failed, or None. What cannot be cleared up at the end is only reported."""
+        unit.turn = turn
         for one in unit.tasks:
             step = one.task.step
             self._event("step", "started", f"{step.action} {step.name}: {step.cause}", one)
@@ -201,6 +207,8 @@ class Executor:
                 if unit.failed.is_set():
                     return
                 self._do(place, operation, one, hands)
+                if unit.started and unit.turn is not None:
+                    unit.turn.give_back()
         except Abandoned:
             return
         except Exception as error:  # whatever it is, the old container must come back
@@ -221,8 +229,6 @@ class Executor:
         text = f"{operation.text}: {said}" if said else operation.text
         self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
         one.done.add(place)
-        if isinstance(operation.do, (Start, Restart)):
-            self._stirred.set()
 
     def _clear_up(self, unit: Unit) -> str | None:
         """Keep the old containers' logs and remove them; why it was not done, where a new one is not well any more."""

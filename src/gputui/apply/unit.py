@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gputui.apply.operations import Parts
+from gputui.apply.turn import Turn
 from gputui.domain.event import Outcome
 from gputui.domain.operation import PutBack, Restart, Start
 from gputui.domain.transaction import Task, Transaction
@@ -46,6 +47,7 @@ class Unit:
 
     tasks: list[Running]
     failed: threading.Event = field(default_factory=threading.Event)
+    turn: Turn | None = None
 
     @property
     def committed(self) -> bool:
@@ -83,7 +85,9 @@ class Unit:
         return not self.committed and any(one.begun - one.undone for one in self.tasks)
 
     def outcomes(self) -> dict[str, Outcome]:
-        """What came of its services after it was taken back."""
+        """What came of its services after it was taken back, or was not begun."""
+        if not self.begun:
+            return {one.task.step.name: "not begun" for one in self.tasks}
         return {one.task.step.name: "failed" if one.is_left else "rolled_back" for one in self.tasks}
 
 

@@ -203,6 +203,7 @@ def _service(service: Service, snapshot: Snapshot) -> dict[str, Any]:
         "is_last_seen": bool(container and container.is_last_seen),
         "health": container.health if container else None,
         "assigned": list(service.assigned),
+        "any_gpus": service.any_gpus,
         "assigned_indices": [by_uuid[uuid].index for uuid in service.assigned if uuid in by_uuid],
         "requested": None if service.requested is None else list(service.requested),
         "running_on": list(service.running_on),

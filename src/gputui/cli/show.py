@@ -145,7 +145,7 @@ def _services(snapshot: Snapshot) -> None:
             service.backend,
             service.model or "–",
             f"{gib(service.requirement.claim_mib)} {service.requirement.source}",
-            labels(service.assigned, snapshot),
+            (f"any {service.any_gpus}: " if service.any_gpus else "") + labels(service.assigned, snapshot),
             labels(service.running_on, snapshot),
             state_text(service),
             "" if service.origin == "compose" or service.adopted else "found, not adopted",

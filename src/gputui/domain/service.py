@@ -112,7 +112,8 @@ class Service:
     that was assigned here, over that of its file. `loading` is how far a container is that started a short while ago.
     `is_saved`: it has a saved assignment, be it one that nobody edited. `is_unknown`: the engine has not told yet
     whether it has a container.
-    `shares_name`: another service of the host has its name too, in another project.
+    `shares_name`: another service of the host has its name too, in another project. `any_gpus` is the number of GPUs
+    that its file asks for where it names none and nobody chose: `assigned` are then those that a strategy would choose.
     """
 
     key: ServiceKey
@@ -133,6 +134,7 @@ class Service:
     declared_mib: int | None = None
     unmounted: str | None = None
     smallest_gpu_mib: int | None = None
+    any_gpus: int | None = None
     contradiction: Contradiction | None = None
     priority: int = 0
     priority_set: int | None = None

@@ -43,6 +43,7 @@ from gputui.planning.file_difference import file_differences, tells_file_budget
 from gputui.planning.given_gpus import asks_in_vain, find_gpu, requested_gpus, use_by_container, uses_gpus
 from gputui.planning.model_name import model_of
 from gputui.planning.model_path import ModelPlace, place_of
+from gputui.planning.open_requests import chosen_gpus, free_gib
 from gputui.planning.peaks import peak_key
 from gputui.planning.requirement import Evidence, requirement
 
@@ -96,7 +97,8 @@ class Surroundings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What one service is joined from. `holds` is the memory of its processes by GPU, `visible_gpus` what its file
-    or else its image says in NVIDIA_VISIBLE_DEVICES, where the runtime reads that and nothing else names its GPUs."""
+    or else its image says in NVIDIA_VISIBLE_DEVICES, where the runtime reads that and nothing else names its GPUs.
+    `chosen` are the GPUs that an open request comes to."""
 
     key: ServiceKey
     declared: ComposeService | None
@@ -109,15 +111,18 @@ class Parts:
     visible_gpus: str | None
     image_names: frozenset[str] | None
     around: Surroundings
+    chosen: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The services by project and name, and what each was made of."""
+    """The services by project and name, and what each was made of; `unplaced_at` is what was free when an open request
+    found no place."""
 
     services: tuple[Service, ...] = ()
     made: Mapping[ServiceKey, tuple[Parts, Service]] = field(default_factory=dict)
     around: Surroundings | None = None
+    unplaced_at: tuple[int | None, ...] | None = None
 
 
 NOTHING_JOINED = Joined()
@@ -143,10 +148,44 @@ def join_services(world: World, assignments: Assignments, before: Joined = NOTHI
     all_parts = _all_parts(world, assignments, around)
     made: dict[ServiceKey, tuple[Parts, Service]] = {}
     for parts in all_parts:
-        known = before.made.get(parts.key)
-        made[parts.key] = known if known is not None and known[0] == parts else (parts, _service(parts))
+        made[parts.key] = _made(parts, before)
+    unplaced_at = _choose(made, world.readings, before)
     services = tuple(made[key][1] for key in sorted(made))
-    return Joined(services=services, made=made, around=around)
+    return Joined(services=services, made=made, around=around, unplaced_at=unplaced_at)
+
+
+def _made(parts: Parts, before: Joined) -> tuple[Parts, Service]:
+    known = before.made.get(parts.key)
+    if known is None:
+        return parts, _service(parts)
+    parts = replace(parts, chosen=known[0].chosen)
+    return known if known[0] == parts else (parts, _service(parts))
+
+
+def _choose(
+    made: dict[ServiceKey, tuple[Parts, Service]], readings: Sequence[Reading], before: Joined
+) -> tuple[int | None, ...] | None:
+    """Give the open requests their GPUs, one after the other; what is free, where one of them found no place."""
+    unplaced_at = None
+    for key in sorted(key for key, (_, service) in made.items() if service.any_gpus is not None):
+        parts, service = made[key]
+        free = free_gib(readings)
+        if not service.enabled or (parts.chosen is None and free == before.unplaced_at):
+            unplaced_at = before.unplaced_at
+            continue
+        chosen = chosen_gpus(service, [one for _, one in made.values()], readings, parts.chosen)
+        unplaced_at = free if chosen is None else unplaced_at
+        if chosen != parts.chosen:
+            parts = replace(parts, chosen=chosen)
+            made[key] = (parts, _service(parts))
+    return unplaced_at
+
+
+def _open_request(parts: Parts, requested: tuple[str, ...] | None) -> int | None:
+    """The number of GPUs that its file asks for, where it names none, no container has any, and none were saved."""
+    count = parts.declared.gpu_count if parts.declared else None
+    is_open = requested is None and not (parts.saved and (parts.saved.adopted or parts.saved.gpus))
+    return count if is_open and count is not None and count > 0 else None
 
 
 def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> list[Parts]:
@@ -214,7 +253,10 @@ def _service(parts: Parts) -> Service:
     requested = requested_gpus(container, gpus) if container else None
     on = tuple(parts.holds)
     in_file = declared_gpus(declared, parts.visible_gpus, gpus)
-    assigned = requested if requested is not None else in_file or on
+    any_gpus = _open_request(parts, requested)
+    assigned = requested if requested is not None else (parts.chosen if any_gpus else None) or in_file or on
+    if requested is None and saved and saved.gpus and declared and (declared.gpu_count or 0) > 0:
+        assigned = saved.gpus  # which of them was left open
     adopted = saved if saved and saved.adopted else None
     if saved and (saved.adopted or (declared and runs_otherwise(requested, in_file, saved.gpus))):
         assigned = saved.gpus  # what was saved beats what somebody else made run
@@ -270,6 +312,7 @@ def _service(parts: Parts) -> Service:
         declared_mib=declared_mib,
         unmounted=place.unmounted,
         smallest_gpu_mib=total if assigned else None,
+        any_gpus=any_gpus,
         contradiction=_contradiction(declared, container, requested, serving.world),
         priority=_priority(declared, adopted),
         priority_set=adopted.priority if adopted else None,

@@ -139,6 +139,8 @@ def _row(parts: RowParts) -> Row:
     now = _labels(service.requested, labels) if service.container else "–"
     wanted = _labels(service.assigned, labels)
     gpus = wanted if now == wanted else f"{now} → {wanted}"
+    if service.any_gpus is not None:
+        gpus = f"any {service.any_gpus}: {wanted}"
     need = service.requirement
     amount = f"{gib(need.claim_mib):>5} {need.source}" if need.claim_mib is not None else "unknown"
     if service.budget_mib is not None:

@@ -52,6 +52,26 @@ def not_applied(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Findin
     return found
 
 
+def open_requests(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
+    """A file that asks for a number of GPUs, of which nobody has said yet which."""
+    found = []
+    names = labels_by_uuid(gpus)
+    for service in services:
+        count = service.any_gpus
+        if count is None or not service.enabled or not gpus:
+            continue
+        some = "any GPU" if count == 1 else f"any {count} GPUs"
+        chosen = ",".join(names.get(uuid, uuid) for uuid in service.assigned)
+        if len(service.assigned) == count:
+            text = f"{service.name} asks for {some}; it would get GPU {chosen}"
+            fix = f"`gputui assign {service.name} --gpus {chosen}` keeps {'it' if count == 1 else 'them'}"
+            found.append(about(service, "any-gpus", "info", text, fix))
+        else:
+            text = f"{service.name} asks for {some}; this host has {len(service.assigned)}"
+            found.append(about(service, "any-gpus", "error", text, "lower the count in its file"))
+    return found
+
+
 def lost_gpus(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
     """A GPU that does not answer while services are assigned to it."""
     found = []

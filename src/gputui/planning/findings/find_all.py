@@ -9,7 +9,14 @@ from gputui.domain.finding import SEVERITIES, Finding
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.memory import GpuMemory
 from gputui.domain.service import Service
-from gputui.planning.findings.assigned_gpus import drifted, lost_gpus, missing_gpus, not_applied, without_gpu
+from gputui.planning.findings.assigned_gpus import (
+    drifted,
+    lost_gpus,
+    missing_gpus,
+    not_applied,
+    open_requests,
+    without_gpu,
+)
 from gputui.planning.findings.ended import ended, launch_failed
 from gputui.planning.findings.fallback import fell_back, gone_at_start
 from gputui.planning.findings.health import unwell
@@ -46,6 +53,7 @@ def find_all(
         *differs_from_file(services),
         *drifted(services),
         *not_applied(services, gpus),
+        *open_requests(services, gpus),
         *does_not_fit(services, readings, memory),
         *below_minimum(services, readings),
         *adjusted(services, readings),

@@ -200,16 +200,19 @@ services:
 def await_applies(folder: Path) -> None:
     """An apply looks after what it made for a while after its end; what is taken away meanwhile it brings back."""
 
-    def none_left() -> bool:
-        for entry in Path("/proc").iterdir():
-            with suppress(OSError):
-                is_apply = entry.name.isdigit() and b"carry-out" in (entry / "cmdline").read_bytes()
-                if is_apply and str(folder).encode() in (entry / "environ").read_bytes():
-                    return False
-        return True
-
     with suppress(TimeoutError):
-        wait_for("applies end", none_left, 60)
+        wait_for("applies end", lambda: not applies_of(folder), 60)
+
+
+def applies_of(folder: Path) -> list[int]:
+    """The processes of applies in the lab of this folder: other labs may have their own."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            is_apply = entry.name.isdigit() and b"carry-out" in (entry / "cmdline").read_bytes()
+            if is_apply and str(folder).encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import Lab
+from tests.lab.conftest import Lab, applies_of
 from tests.lab.driver import uuid_of, wait_for
 from tests.lab.engine import GROUP, USER
 from tests.terminal import Terminal
@@ -50,9 +50,8 @@ def test_an_apply_that_is_killed_is_taken_back(lab: Lab) -> None:
     terminal = Terminal(lab.command("apply", "--yes", "--settle", "30"), lab.environment())
     try:
         terminal.expect("… watch it come up")
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and b"carry-out" in (entry / "cmdline").read_bytes():
-                os.kill(int(entry.name), 9)
+        for pid in applies_of(lab.folder):
+            os.kill(pid, 9)
         terminal.expect("EXIT=5")
     finally:
         terminal.kill()

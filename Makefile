@@ -67,11 +67,13 @@ $(VENV)/bin/python:
 $(VENV)/.run: $(VENV)/bin/python requirements.txt pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
 	@cd $(VENV)/lib/python3*/site-packages && echo "$(CURDIR)/src" > gputui-checkout.pth
+	@printf '#!%s\nfrom gputui.main import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/gputui && chmod +x $(BIN)/gputui
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python requirements-dev.txt pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@cd $(VENV)/lib/python3*/site-packages && echo "$(CURDIR)/src" > gputui-checkout.pth
+	@printf '#!%s\nfrom gputui.main import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/gputui && chmod +x $(BIN)/gputui
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.peers: $(VENV)/bin/python bench/requirements.txt

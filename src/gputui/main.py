@@ -219,10 +219,13 @@ def _source(engine: "Engine", arguments: argparse.Namespace) -> "GpuSource":
     from gputui.gpus.process_identity import sees_host_processes  # noqa: PLC0415
 
     sources: list[GpuSource] = [NvmlSource(), NvidiaSmiSource(run_on_path, "nvidia-smi")]
+    asked_for: GpuSource | None = None
     if not arguments.readonly:
-        probe = ProbeContainer(engine, arguments.mechanism, os.environ.get("GPUTUI_PROBE_IMAGE"))
+        image = os.environ.get("GPUTUI_PROBE_IMAGE")
+        probe = ProbeContainer(engine, arguments.mechanism, image)
         sources.append(NvidiaSmiSource(probe.run, "nvidia-smi in a container", every_s=EVERY_S))
-    first = FirstSource(sources)
+        asked_for = sources[-1] if image else None
+    first = FirstSource(sources, asked_for)
     return first if sees_host_processes() else OwnedSource(first, lambda: owners_of_pids(engine))
 
 

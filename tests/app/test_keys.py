@@ -600,3 +600,19 @@ async def test_a_digit_without_a_gpu_is_told(room: LocalControlRoom) -> None:
         await select(pilot, room, "ai-asr")
         await pilot.press("8", "ctrl+l")
         await shows(pilot, "there is no GPU")
+
+
+async def test_a_digit_in_a_pane_says_where_digits_count(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await pilot.press("h", "h", "3")
+        await shows(pilot, "digits give GPUs to a service")
+        assert not room.snapshot().draft.changed
+
+
+async def test_a_digit_that_a_pane_has_a_use_for_says_nothing(room: LocalControlRoom) -> None:
+    app = app_of(room)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await pilot.press("l", "l", "3")
+        await pilot.pause(0.3)
+        await shows_no(pilot, "digits give GPUs")

@@ -124,3 +124,48 @@ def test_clean_refuses_a_number_that_is_none() -> None:
     done = gputui("--demo", "clean", "--applies", "0")
     assert done.returncode == 2
     assert "'0' is not a whole number from 1" in done.stderr
+
+
+def test_auto_takes_as_many_gpus_as_an_argument_of_the_same_call_asks_for() -> None:
+    words = ("assign", "ai-llm", "--gpus", "auto", "--set=--tensor-parallel-size=2", "--yes")
+    said = as_json("--demo=h100-server", *words)
+    assert len(said["service"]["assigned"]) == 2
+    assert said["revision"] == 2
+    assert "too-few-gpus" not in {one["code"] for one in said["findings"]}
+
+
+def test_add_tells_as_json_what_it_wrote(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("services:\n  web:\n    image: nginx\n")
+    said = as_json("--demo", "--file", str(file), "add", "llm", "--image", "vllm/vllm-openai:v0.11.0", "--yes")
+    assert said["service"] == "llm"
+    assert any("vllm-openai" in line for line in said["diff"])
+
+
+def test_errors_that_stop_a_plan_and_an_apply_have_the_same_code(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("services: {llm: {image: mine, x-gputui: {gpus: [17], vram: 3GiB}}}\n")
+    assert gputui("--demo", "--file", str(file), "plan").returncode == 1
+    stopped = gputui("--demo", "--file", str(file), "apply", "--yes")
+    assert stopped.returncode == 1
+    assert "--force applies it all the same" in stopped.stderr
+
+
+def test_assignments_in_the_words_of_others_are_taken_in(tmp_path: Path) -> None:
+    """`gpu` and `vram_budget` in GiB, as other generators of this file write them."""
+    file = tmp_path / "gpu-assignments.yml"
+    file.write_text(
+        "generated_at: '2025-01-23T10:30:00Z'\nstrategy: vram_based\nassignments:\n"
+        "  ai-llm: {gpu: 0, vram_budget: null}\n  ai-enrichment: {gpu: 1, vram_budget: 3.5}\n"
+    )
+    said = as_json("--demo=workstation", "import", str(file), "--yes")
+    assert said["revision"] == 2, said
+
+
+@pytest.mark.parametrize("entry", ["{gpu: 0, vram_budget: much}", "{gpu: [1, 2, {}]}", "{gpu: 0, gpus: [1]}"])
+def test_what_is_no_assignment_is_named(tmp_path: Path, entry: str) -> None:
+    file = tmp_path / "gpu-assignments.yml"
+    file.write_text(f"assignments:\n  ai-llm: {entry}\n")
+    done = gputui("--demo=workstation", "import", str(file), "--yes")
+    assert done.returncode == 2
+    assert "ai-llm" in done.stderr

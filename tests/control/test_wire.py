@@ -19,7 +19,7 @@ def room(open_room: Opening, request: pytest.FixtureRequest) -> LocalControlRoom
     opened = open_room(request.param)
     service = opened.snapshot().services[0]
     opened.edit([service.key], TypedEdit(gpus="0", budget="1GiB"), adopt=True)
-    opened.set_argument([service.key], "--port", "9000", adopt=True)
+    opened.set_arguments([service.key], [("--port", "9000")], adopt=True)
     return opened
 
 
@@ -62,3 +62,11 @@ def test_no_secret_travels_with_a_snapshot(open_room: Opening) -> None:  # noqa:
     text = to_json(open_room("workstation").snapshot())
     assert "VRAM_BUDGET_GB=2.5" not in text, "of the environment only what names GPUs"
     assert isinstance(from_json(Snapshot, text), Snapshot)
+
+
+def test_arguments_that_are_changed_together_are_taken_back_together(open_room: Opening) -> None:  # noqa: F811
+    opened = open_room("h100-server")
+    key = opened.snapshot().services[0].key
+    opened.set_arguments([key], [("--port", "9000"), ("--max-model-len", "4096")], adopt=True)
+    assert opened.undo()
+    assert not opened.snapshot().draft.changed

@@ -47,6 +47,12 @@ def test_where_none_finds_one_the_first_tells_why() -> None:
     assert FirstSource((Fixed(reason="no driver"), Fixed(reason="no program"))).inventory().reason == "no driver"
 
 
+def test_one_that_somebody_asked_for_tells_why_too() -> None:
+    asked_for = Fixed(reason="no such image")
+    found = FirstSource((Fixed(reason="no driver"), Fixed(reason="no program"), asked_for), asked_for).inventory()
+    assert found.reason == "no driver; no such image"
+
+
 def test_the_first_source_is_asked_again_while_another_is_read() -> None:
     first = Fixed(reason="no driver")
     both = FirstSource((first, Fixed(gpu(0))))

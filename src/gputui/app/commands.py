@@ -97,17 +97,13 @@ class Commands:
         await self.edit(change)
 
     async def take_fix(self, service: Service, findings: Sequence[Finding]) -> None:
-        """Change the arguments that the first finding about this service proposes to change."""
+        """Change the arguments that the first finding about this service proposes to change, as one edit."""
         edits = next((one.edits for one in findings if one.service == service.name and one.edits), ())
         if not edits:
             self._person.tell(f"no finding about {service.name} proposes another argument", "information")
             return
-        for change in edits:
-            await self.edit(
-                lambda adopt, change=change: self._room.set_argument(  # type: ignore[misc]
-                    [service.key], change.argument, change.value, adopt=adopt
-                )
-            )
+        changes = [(edit.argument, edit.value) for edit in edits]
+        await self.edit(lambda adopt: self._room.set_arguments([service.key], changes, adopt=adopt))
 
     def undo(self) -> None:
         """Take the last edit back."""

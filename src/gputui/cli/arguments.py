@@ -159,7 +159,8 @@ def _add_changes(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb.add_argument(
         "--set", action="append", default=[], metavar="ARG=VALUE", help="change an argument of its command"
     )
-    verb.add_argument("--yes", action="store_true", help="adopt a container that was found, without asking")
+    verb.add_argument("--yes", "-y", action="store_true", help="adopt a container that was found, without asking")
+    verb.add_argument("--json", action="store_true", help="one JSON object")
     verb = verbs.add_parser("suggest", help="what a strategy would assign; changes nothing unless told to")
     verb.add_argument(
         "--strategy",
@@ -209,6 +210,7 @@ def _add_state(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     verb.add_argument("--mount", action="append", default=[], metavar="HOST:INSIDE[:ro]")
     verb.add_argument("--gpus", default="", metavar="0,2|UUID|none")
     verb.add_argument("--yes", "-y", action="store_true", help="without asking")
+    verb.add_argument("--json", action="store_true", help="one JSON object")
     text = "state: the whole state as one file, to keep it or to bring it elsewhere; run: a service as `docker run`"
     verb = verbs.add_parser("export", help=text, description=text)
     verb.add_argument("what", choices=("state", "run"))
@@ -218,6 +220,7 @@ def _add_state(verbs: "argparse._SubParsersAction[_Parser]") -> None:
     )
     verb.add_argument("path", metavar="FILE")
     verb.add_argument("--yes", "-y", action="store_true", help="without asking")
+    verb.add_argument("--json", action="store_true", help="one JSON object")
     text = "remove old applies, revisions and logs of replaced containers from the state"
     verb = verbs.add_parser("clean", help=text, description=f"{text}; what is still needed stays")
     kept = Retention()

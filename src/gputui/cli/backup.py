@@ -51,10 +51,14 @@ def take_in(room: ControlRoom, arguments: argparse.Namespace) -> int:
         if not ask(question.what, yes=arguments.yes):
             return 2
         lines = room.take_in(arguments.path, adopt=True)
+    saved = room.save(f"imported from {Path(arguments.path).name}") if room.snapshot().draft.changed else None
+    if arguments.json:
+        body = {"revision": saved.revision if saved else None, "notes": list(lines)}
+        print(json.dumps(json_form.versioned(body)), flush=True)
+        return 0
     for line in lines:
         say(line)
-    if room.snapshot().draft.changed:
-        saved = room.save(f"imported from {Path(arguments.path).name}")
+    if saved is not None:
         say(f"saved as revision {saved.revision}; `gputui plan` shows what follows")
     return 0
 

@@ -68,16 +68,23 @@ def assign(room: ControlRoom, arguments: argparse.Namespace) -> int:
         adopt = ask(question, yes=False)
         if not adopt:
             return 2
+    if changes:  # first, for how many GPUs `auto` takes may depend on them
+        room.set_arguments([service.key], changes, adopt=adopt)
     typed = TypedEdit(gpus=arguments.gpus, budget=arguments.budget, priority=arguments.priority)
     if typed != TypedEdit():
         room.edit([service.key], typed, adopt=adopt)
     if arguments.enable or arguments.disable:
         room.set_enabled([service.key], bool(arguments.enable), adopt=adopt)
-    for argument, value in changes:
-        room.set_argument([service.key], argument, value, adopt=adopt)
     saved = room.save("assign " + service.name)
+    snapshot = room.snapshot()
+    about = [one for one in snapshot.findings if one.service == service.name]
+    if arguments.json:
+        print(
+            json.dumps(json_form.assigned(saved, called(snapshot.services, arguments.service), about, snapshot)),
+            flush=True,
+        )
+        return 0
     say(f"saved as revision {saved.revision}")
-    about = [one for one in room.snapshot().findings if one.service == service.name]
     print_findings(about)
     return 0
 
@@ -101,11 +108,15 @@ def add(room: ControlRoom, arguments: argparse.Namespace) -> int:
         mounts=tuple(arguments.mount), gpus=gpus,
     )  # fmt: skip
     edit = room.propose_service(service)
-    for line in edit.diff:
+    for line in () if arguments.json else edit.diff:
         say(line)
     if not ask(f"Write this to {edit.path}?", yes=arguments.yes):
         return 2
     room.write_service(edit)
+    if arguments.json:
+        written = {"service": arguments.service, "path": str(edit.path), "diff": list(edit.diff)}
+        print(json.dumps(json_form.versioned(written)), flush=True)
+        return 0
     say(f"written to {edit.path}; `gputui apply {arguments.service}` creates and starts it")
     return 0
 

@@ -234,6 +234,16 @@ def _edit(one: Edit) -> dict[str, Any]:
     return {"argument": one.argument, "value": value, "reason": one.reason}
 
 
+def assigned(saved: Assignments, service: Service, found: Sequence[Finding], snapshot: Snapshot) -> dict[str, Any]:
+    """`assign --json`: the revision that was saved, the service as it is assigned, and what is to be said of it."""
+    body = {
+        "revision": saved.revision,
+        "service": _service(service, snapshot),
+        "findings": [finding(one) for one in found],
+    }
+    return versioned(body)
+
+
 def findings(found: tuple[Finding, ...]) -> dict[str, Any]:
     """`findings --json`."""
     return versioned({"findings": [finding(one) for one in found]})

@@ -100,7 +100,8 @@ def _gpus(snapshot: Snapshot) -> None:
 
 
 def _no_gpus(snapshot: Snapshot) -> None:
-    sys.stderr.write(f"gputui: No GPUs detected: {snapshot.inventory.reason}\ngputui: {snapshot.inventory.fix or ''}\n")
+    why = snapshot.inventory.reason or "the driver lists none"
+    sys.stderr.write(f"gputui: No GPUs detected: {why}\ngputui: {snapshot.inventory.fix or ''}\n")
 
 
 def _no_engine(snapshot: Snapshot) -> None:
@@ -203,7 +204,7 @@ def _findings_code(snapshot: Snapshot) -> int:
 def _problems(snapshot: Snapshot) -> list[str]:
     problems = []
     if not snapshot.inventory.gpus:
-        problems.append(f"No GPUs detected: {snapshot.inventory.reason}")
+        problems.append(f"No GPUs detected: {snapshot.inventory.reason or 'the driver lists none'}")
     problems += [
         f"GPU {reading.gpu.label} is {reading.state}: {reading.reason or 'no answer'}"
         for reading in snapshot.readings

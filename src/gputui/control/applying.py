@@ -15,7 +15,7 @@ from gputui.control.sampler import Sampler
 from gputui.control.settings import Settings
 from gputui.control.store import Store
 from gputui.domain.container import LABEL_REVISION, ContainerSpec, lasting_name, links_to
-from gputui.domain.errors import Conflict, GputuiError, NotFound, Refusal
+from gputui.domain.errors import Conflict, GputuiError, NotFound, Refusal, Stopped
 from gputui.domain.event import HOW_TO_FINISH, ApplyRecord, Finish, cut_off_text
 from gputui.domain.finding import Finding
 from gputui.domain.operation import HttpProbe
@@ -57,8 +57,10 @@ class Applying:
         store = self._store()
         plan = replace(plan, findings=(*plan.findings, *self._new_faults(plan)))
         for finding in plan.obstacles:
-            if finding.severity == "refusal" or not force:
+            if finding.severity == "refusal":
                 raise Refusal(finding.text, finding.fix)
+            if not force:
+                raise Stopped(finding.text, f"{finding.fix}; --force applies it all the same")
         left = self.unsettled()
         if left is not None and not self._is_settled_by(plan, left):
             raise Conflict(cut_off_text(left), HOW_TO_FINISH)

@@ -141,12 +141,16 @@ class Drafting:
         """The services are to run, or not."""
         self._edit_each(keys, lambda draft, service: edit.with_enabled(draft, service, enabled), adopt=adopt)
 
-    def set_argument(self, keys: Sequence[ServiceKey], argument: str, value: str | None, *, adopt: bool) -> None:
-        """Change one argument of the services' commands."""
-        if not argument.startswith("-"):
-            raise UsageError(f"“{argument}” is no option of a command", "write it like --max-model-len=8192")
-        one = Edit(argument=argument, value=value, reason=f"set by {self._settings.operator}")
-        self._edit_each(keys, lambda draft, service: edit.with_argument(draft, service, one), adopt=adopt)
+    def set_arguments(
+        self, keys: Sequence[ServiceKey], changes: Sequence[tuple[str, str | None]], *, adopt: bool
+    ) -> None:
+        """Change arguments of the services' commands, as one edit."""
+        for argument, _ in changes:
+            if not argument.startswith("-"):
+                raise UsageError(f"“{argument}” is no option of a command", "write it like --max-model-len=8192")
+        reason = f"set by {self._settings.operator}"
+        edits = [Edit(argument=argument, value=value, reason=reason) for argument, value in changes]
+        self._edit_each(keys, lambda draft, service: edit.with_arguments(draft, service, edits), adopt=adopt)
 
     def room_for(self, keys: Sequence[ServiceKey]) -> tuple[GpuRoom, ...]:
         """What each GPU would have left with these services on it."""

@@ -299,9 +299,11 @@ class LocalControlRoom:
         """What each GPU would have left with these services on it."""
         return self._drafting.room_for(keys)
 
-    def set_argument(self, keys: Sequence[ServiceKey], argument: str, value: str | None, *, adopt: bool) -> None:
-        """Change one argument of the service's command."""
-        self._drafting.set_argument(keys, argument, value, adopt=adopt)
+    def set_arguments(
+        self, keys: Sequence[ServiceKey], changes: Sequence[tuple[str, str | None]], *, adopt: bool
+    ) -> None:
+        """Change arguments of the services' commands."""
+        self._drafting.set_arguments(keys, changes, adopt=adopt)
 
     def suggest(self, strategy: StrategyName, reserve_mib: int = 0, *, adopt: bool = False) -> Suggestion:
         """What a strategy would assign."""

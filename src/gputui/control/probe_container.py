@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from uuid import uuid4
 
 from gputui.containers.engine import Engine
@@ -25,7 +24,9 @@ class ProbeContainer:
         self._engine = engine
         self._mechanism = mechanism
         self._image = image
+        self._is_named = image is not None
         self._failed_at = float("-inf")
+        self._why = ""
 
     def run(self, arguments: Sequence[str]) -> str:
         """Its output.
@@ -41,9 +42,17 @@ class ProbeContainer:
             images = [self._image] if self._image else probe_images(containers, self._engine.images())
             for image in images:
                 spec = probe_spec(access, image, arguments, f"gputui-probe-{uuid4().hex[:12]}")
-                with suppress(EngineError):
+                try:
                     told = self._engine.run_once(spec, LIMIT_S).decode(errors="replace")
-                    self._image = image
-                    return told
+                except EngineError as error:
+                    self._why = error.what
+                    continue
+                self._image = image
+                return told
             self._failed_at = time.monotonic()
+        if self._is_named:
+            raise Unreachable(
+                f"the image {self._image} could not ask the driver: {self._why}",
+                "name another one in GPUTUI_PROBE_IMAGE",
+            )
         raise Unreachable("no image here makes a container that could ask the driver", "name one in GPUTUI_PROBE_IMAGE")

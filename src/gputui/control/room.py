@@ -87,8 +87,10 @@ class ControlRoom(Protocol):
         """What each GPU would have left with all of these services on it, as the draft is."""
         ...
 
-    def set_argument(self, keys: Sequence[ServiceKey], argument: str, value: str | None, *, adopt: bool) -> None:
-        """Edit the draft: one argument of the service's command."""
+    def set_arguments(
+        self, keys: Sequence[ServiceKey], changes: Sequence[tuple[str, str | None]], *, adopt: bool
+    ) -> None:
+        """Edit the draft: arguments of the services' commands, as one edit."""
         ...
 
     def suggest(self, strategy: StrategyName, reserve_mib: int = 0, *, adopt: bool = False) -> Suggestion:

@@ -33,6 +33,12 @@ class Refusal(UsageError):
     """What cannot be done, or is not ours to do; cannot be forced."""
 
 
+class Stopped(Refusal):
+    """Findings of severity error, which stop an apply unless it is forced."""
+
+    exit_code = 1
+
+
 class Conflict(GputuiError):
     """Somebody else was faster: a newer revision was saved, or an apply is running."""
 

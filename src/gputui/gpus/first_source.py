@@ -1,6 +1,7 @@
 """The first source of readings that finds a GPU."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
 from gputui.domain.gpu_details import GpuDetails, LinkTraffic
@@ -9,10 +10,11 @@ from gputui.gpus.source import GpuSource
 
 class FirstSource:
     """Implements `GpuSource` over several: at each look for GPUs they are asked in turn, and the first that finds one
-    is read from then on. Where none does, the first tells why."""
+    is read from then on. Where none does, the first tells why, and so does the one that was `asked_for` by name."""
 
-    def __init__(self, sources: Sequence[GpuSource]) -> None:
+    def __init__(self, sources: Sequence[GpuSource], asked_for: GpuSource | None = None) -> None:
         self._sources = sources
+        self._asked_for = asked_for
         self._chosen = sources[0]
 
     def inventory(self) -> GpuInventory:
@@ -23,6 +25,8 @@ class FirstSource:
             if found.gpus:
                 self._chosen = source
                 return found
+            if first is not None and source is self._asked_for:
+                first = replace(first, reason=f"{first.reason}; {found.reason}", fix=found.fix)
             first = first or found
         self._chosen = self._sources[0]
         assert first is not None

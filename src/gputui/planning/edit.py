@@ -154,16 +154,17 @@ def with_priority(draft: Draft, service: Service, priority: int | None) -> Draft
     return draft.edited(replace(_known(service), priority=priority, adopted=True))
 
 
-def with_argument(draft: Draft, service: Service, edit: Edit) -> Draft:
-    """The draft in which one argument of the service is changed.
+def with_arguments(draft: Draft, service: Service, edits: Sequence[Edit]) -> Draft:
+    """The draft in which arguments of the service are changed, all of them as one edit.
 
     Raises:
         Refusal: its command is a script that cannot be changed in this way.
         UsageError: the value is none that a command line can have.
     """
-    if edit.value is not None and clean(edit.value) != edit.value:
-        raise UsageError(f"the value of {edit.argument} has control characters in it", "write it without")
-    with_argument_in(service.launch.words, edit.argument, edit.value)
+    for edit in edits:
+        if edit.value is not None and clean(edit.value) != edit.value:
+            raise UsageError(f"the value of {edit.argument} has control characters in it", "write it without")
+        with_argument_in(service.launch.words, edit.argument, edit.value)
     before = _known(service)
-    rest = tuple(one for one in before.edits if one.argument != edit.argument)
-    return draft.edited(replace(before, edits=(*rest, edit), adopted=True))
+    changed = {edit.argument: edit for edit in (*before.edits, *edits)}
+    return draft.edited(replace(before, edits=tuple(changed.values()), adopted=True))

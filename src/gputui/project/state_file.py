@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.gpu import Gpu
-from gputui.domain.outside import mapping, sequence
+from gputui.domain.outside import mapping, real_number, sequence
 from gputui.domain.plain_yaml import FAULTS, fault_text, load_yaml
 from gputui.domain.service import Edit, ServiceKey
 from gputui.domain.text import MASK, clean, mask_secret
@@ -228,7 +228,7 @@ def _number(row: Sequence[str | int | None]) -> int:
 
 
 class _Written(BaseModel):
-    """One service of a `gpu-assignments.yml`."""
+    """One service of a `gpu-assignments.yml`; as others write it, too: `gpu` for its only one, `vram_budget` in GiB."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
@@ -239,6 +239,22 @@ class _Written(BaseModel):
     priority: int | None = None
     edits: dict[str, str | None] = {}
     adopted: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_other_words(cls, entry: object) -> object:
+        if not isinstance(entry, dict):
+            return entry
+        entry = dict(entry)
+        if "gpu" in entry and "gpus" not in entry:
+            gpu = entry.pop("gpu")
+            entry["gpus"] = [] if gpu is None else [gpu]
+        if "vram_budget" in entry and "vram_budget_mib" not in entry:
+            budget = real_number(entry["vram_budget"])
+            if budget is not None or entry["vram_budget"] is None:
+                del entry["vram_budget"]
+                entry["vram_budget_mib"] = None if budget is None else int(budget * 1024)
+        return entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

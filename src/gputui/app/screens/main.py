@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Sequence
 from textual import getters, on, work
 from textual.app import ComposeResult, SuspendNotSupported
 from textual.content import Content
+from textual.events import Key
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
@@ -207,6 +208,12 @@ class MainScreen(Guarded, Screen[None]):
         no_gpus = action in NEEDS_GPUS and not snapshot.inventory.gpus
         no_engine = action in NEEDS_ENGINE and snapshot.engine.info is None
         return None if no_gpus or no_engine else True
+
+    def on_key(self, event: Key) -> None:
+        """A digit that does nothing here was meant for a service."""
+        is_digit = event.character is not None and event.character in "0123456789"
+        if is_digit and event.key not in self.active_bindings:
+            self._tell("digits give GPUs to a service while the table has the focus: tab goes there", "information")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What can be done."""

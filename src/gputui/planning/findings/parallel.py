@@ -303,7 +303,7 @@ def even_memory(service: Service, own: Sequence[Gpu], memory: Sequence[GpuMemory
                 for part in one.shares
                 if part.kind in ("foreign", "service", "expected", "planned") and part.name != service.name
             )
-            free[one.uuid] = one.usable_mib - others
+            free[one.uuid] = max(0, one.usable_mib - others)
     if len(free) < 2:
         return []
     least, most = min(free, key=lambda uuid: free[uuid]), max(free, key=lambda uuid: free[uuid])
@@ -311,7 +311,7 @@ def even_memory(service: Service, own: Sequence[Gpu], memory: Sequence[GpuMemory
         return []
     labels = labels_by_uuid(own)
     text = (
-        f"{service.name}: GPU {labels[least]} has {gib(max(0, free[least]))} GiB free and GPU {labels[most]} "
+        f"{service.name}: GPU {labels[least]} has {gib(free[least])} GiB free and GPU {labels[most]} "
         f"{gib(free[most])}; "
     )
     fix = "assign it GPUs with equal free memory"

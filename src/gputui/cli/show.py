@@ -135,6 +135,12 @@ def state_text(service: Service) -> str:
     return ", ".join(words)
 
 
+def _needs(service: Service) -> str:
+    if service.budget_mib is not None:
+        return f"{gib(service.budget_mib)} budget"
+    return f"{gib(service.requirement.claim_mib)} {service.requirement.source}"
+
+
 def _services(snapshot: Snapshot) -> None:
     if not snapshot.engine.info:
         _no_engine(snapshot)
@@ -145,7 +151,7 @@ def _services(snapshot: Snapshot) -> None:
             service.key.project or "–",
             service.backend,
             service.model or "–",
-            f"{gib(service.requirement.claim_mib)} {service.requirement.source}",
+            _needs(service),
             (f"any {service.any_gpus}: " if service.any_gpus else "") + labels(service.assigned, snapshot),
             labels(service.running_on, snapshot),
             state_text(service),

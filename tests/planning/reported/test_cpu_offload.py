@@ -94,6 +94,9 @@ def test_a_cache_on_the_cpu_takes_no_gpu_memory(tmp_path: Path, options: list[st
     found = told(tmp_path, ["-m", "/m/q.gguf", "-c", "131072", *options], image=LLAMA_CPP,
                  gpus=cards(1, "NVIDIA GeForce RTX 3060", 12288, "8.6"), more={"/m": tmp_path / "m"})  # fmt: skip
     assert found.minimum_gib < 8
+    by_rows = told(tmp_path, ["-m", "/m/q.gguf", "-c", "131072", "-sm", "row", *options], image=LLAMA_CPP,
+                   gpus=cards(2, "NVIDIA GeForce RTX 3060", 12288, "8.6"), more={"/m": tmp_path / "m"})  # fmt: skip
+    assert by_rows.minimum_gib < 6
 
 
 # --- vLLM and SGLang --------------------------------------------------------------------------------------------------

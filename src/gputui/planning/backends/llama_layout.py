@@ -74,7 +74,8 @@ def parts_bytes(files: ModelFiles, how: Serving, gpus: int, totals_mib: Sequence
         on_gpus = (layers + 1 - first) / (layers + 1)
         for place, share in zip(used, shares, strict=True):
             found[place] += int(files.weights_bytes * share * on_gpus)
-        found[how.main_gpu if how.main_gpu < len(found) else 0] += cache * max(0, layers - first)
+        on_main = 0 if how.cache_on_host else cache * max(0, layers - first)
+        found[how.main_gpu if how.main_gpu < len(found) else 0] += on_main
         return tuple(found)
     weights = _weights_of_slots(files, layers, how.placed, found)
     held = [*weights.items(), *(() if how.cache_on_host else ((layer, cache) for layer in range(layers)))]

@@ -40,8 +40,8 @@ def test_those_who_link_to_a_moved_container_are_named_and_can_be_started_again(
     plan = told(lab, "plan")
     linked = chosen(plan, "linked-from", "llm")
     done = lab.gputui("apply", "--yes", "--settle", "0.5")
-    assert done.returncode in (0, 2), (done.stdout, done.stderr)
-    if done.returncode == 2:
+    assert done.returncode in (0, 1), (done.stdout, done.stderr)
+    if done.returncode == 1:
         done = lab.gputui("apply", "--yes", "--force", "--settle", "0.5")
         assert done.returncode == 0, (done.stdout, done.stderr)
     assert lab.nodes("llm") == {"nvidia3"}
@@ -83,7 +83,7 @@ def test_a_sidecar_in_its_network_moves_with_it_or_what_will_work_is_said(lab: L
     assert lab.gputui(*file, "assign", "llm", "--gpus", "3", "--yes").returncode == 0
     plan = told(lab, *file, "plan")
     done = lab.gputui(*file, "apply", "--yes", "--settle", "0.5")
-    if done.returncode == 2:
+    if done.returncode == 1:
         assert {name: run_of(lab, name) for name in before} == before
         told_so = chosen(plan, "shared-namespace", "llm")
         assert "side" in words(told_so)

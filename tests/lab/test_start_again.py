@@ -212,7 +212,7 @@ def test_a_restart_onto_a_gpu_that_is_gone_is_refused_with_the_finding(lab: Lab,
     assert findings(lab, *file, code="gpu-missing", service="llm")
     done = lab.gputui(*file, "restart", "llm", "--yes", "--settle", "0.5")
     assert run_of(lab, "ai-llm-1") == before, "it was not stopped"
-    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert done.returncode == 1, (done.stdout, done.stderr)
     assert "GPU" in done.stderr
 
 
@@ -221,7 +221,7 @@ def test_a_start_onto_a_gpu_that_is_gone_is_refused_with_the_finding(lab: Lab) -
     assert lab.gputui(*file, "stop", "llm", "--yes").returncode == 0
     lose_gpu(lab, 3)
     done = lab.gputui(*file, "start", "llm", "--yes", "--settle", "0.5")
-    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert done.returncode == 1, (done.stdout, done.stderr)
     assert lab.inspect("ai-llm-1")["State"]["Status"] == "exited"
 
 

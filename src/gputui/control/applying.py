@@ -60,7 +60,7 @@ class Applying:
             if finding.severity == "refusal":
                 raise Refusal(finding.text, finding.fix)
             if not force:
-                raise Stopped(finding.text, f"{finding.fix}; --force applies it all the same")
+                raise Stopped(finding.text, finding.fix)
         left = self.unsettled()
         if left is not None and not self._is_settled_by(plan, left):
             raise Conflict(cut_off_text(left), HOW_TO_FINISH)

@@ -35,9 +35,9 @@ from gputui.project.applies import Applies, JournalEntry, JournalState, NewEvent
 LOG_LINES_ON_FAILURE = 20
 AT_ONCE = 8
 """Units that are carried out at the same time."""
-STARTING_AT_ONCE = max(2, min(AT_ONCE, os.cpu_count() or 2))
-"""Units of them that have not started their new containers yet: more than there are processors only make each other
-wait, and each service is down for longer."""
+STARTING_AT_ONCE = min(AT_ONCE, (os.cpu_count() or 1) + 1)
+"""Units of them that have not started their new containers yet. Many more than there are processors only make each
+other wait, and each service is down for longer; one more uses what the others leave while they wait for the engine."""
 RELEASE_AGAIN_S = 10.0
 INVENTORY_LIMIT_S = 10.0
 

@@ -162,7 +162,16 @@ def test_assignments_in_the_words_of_others_are_taken_in(tmp_path: Path) -> None
     assert said["revision"] == 2, said
 
 
-@pytest.mark.parametrize("entry", ["{gpu: 0, vram_budget: much}", "{gpu: [1, 2, {}]}", "{gpu: 0, gpus: [1]}"])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{gpu: 0, vram_budget: much}",
+        "{gpu: 0, vram_budget: -3}",
+        "{gpu: [1, 2, {}]}",
+        "{gpu: 0, gpus: [1]}",
+        "{gpu: yes}",
+    ],
+)
 def test_what_is_no_assignment_is_named(tmp_path: Path, entry: str) -> None:
     file = tmp_path / "gpu-assignments.yml"
     file.write_text(f"assignments:\n  ai-llm: {entry}\n")

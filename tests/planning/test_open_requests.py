@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from gputui.compose.files import ComposeFiles
 from gputui.compose.reading import read_project
 from gputui.domain.assignment import Assignment, Assignments
@@ -17,12 +19,20 @@ HOST = [gpu(index) for index in range(4)]
 KEY = ServiceKey("host", "ai", "llm")
 
 
-def world(folder: Path, count: str, used_mib: Sequence[int], gpus: Sequence[Gpu] = HOST) -> World:
-    """A service of a file that declares 30 GiB, on a host of these GPUs with so much in use by others."""
+def world(
+    folder: Path,
+    count: str,
+    used_mib: Sequence[int],
+    gpus: Sequence[Gpu] = HOST,
+    *,
+    image: str = "mine:1",
+    gib: int = 30,
+) -> World:
+    """A service of a file that declares so much, on a host of these GPUs with so much in use by others."""
     path = folder / "compose.yml"
     devices = f"[{{driver: nvidia, count: {count}, capabilities: [gpu]}}]"
     path.write_text(
-        "name: ai\nservices:\n  llm:\n    image: mine:1\n    x-gputui: {vram: 30GiB}\n"
+        f"name: ai\nservices:\n  llm:\n    image: {image}\n    x-gputui: {{vram: {gib}GiB}}\n"
         f"    deploy: {{resources: {{reservations: {{devices: {devices}}}}}}}\n"
     )
     readings = tuple(reading(one, used=used) for one, used in zip(gpus, used_mib, strict=True))
@@ -97,3 +107,44 @@ def test_what_was_saved_is_no_longer_open(tmp_path: Path) -> None:
 def test_all_is_no_open_request(tmp_path: Path) -> None:
     service = only(join_services(world(tmp_path, "all", [0] * 4), Assignments()))
     assert (service.any_gpus, places(service)) == (None, [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("count", "options"), [(2, ""), (4, "--tensor-parallel-size 2"), (1, "--tensor-parallel-size 2")]
+)
+def test_it_gets_as_many_as_its_file_says_whatever_its_engine_makes_of_them(
+    tmp_path: Path, count: int, options: str
+) -> None:
+    host = world(
+        tmp_path, str(count), [0] * 4, image=f"vllm/vllm-openai:v0.11.0\n    command: --model a/b-7B {options}"
+    )
+    joined = join_services(host, Assignments())
+    assert len(only(joined).assigned) == count
+    found = find_all(joined.services, HOST, host.readings, memory_of_all(host.readings, joined.services))
+    assert [one.severity for one in found if one.code == "any-gpus"] == ["info"]
+
+
+def test_a_count_that_is_changed_in_the_file_counts(tmp_path: Path) -> None:
+    before = join_services(world(tmp_path, "1", [0] * 4), Assignments())
+    after = join_services(world(tmp_path, "2", [0] * 4), Assignments(), before)
+    assert len(only(after).assigned) == 2
+
+
+def test_a_saved_choice_of_another_number_counts_no_longer(tmp_path: Path) -> None:
+    saved = Assignments(items=(Assignment(key=KEY, gpus=(HOST[2].uuid,)),))
+    service = only(join_services(world(tmp_path, "2", [0] * 4), saved))
+    assert (service.any_gpus, len(service.assigned)) == (2, 2)
+
+
+def test_a_saved_choice_of_a_gpu_that_is_gone_counts_no_longer(tmp_path: Path) -> None:
+    saved = Assignments(items=(Assignment(key=KEY, gpus=("GPU-gone",)),))
+    service = only(join_services(world(tmp_path, "1", [0] * 4), saved))
+    assert (service.any_gpus, len(service.assigned)) == (1, 1)
+
+
+def test_one_that_needs_less_than_before_is_looked_at_again(tmp_path: Path) -> None:
+    used = [8_000, 8_000, 8_000, 70_000]
+    before = join_services(world(tmp_path, "1", used, gib=79), Assignments())
+    after = join_services(world(tmp_path, "1", used, gib=65), Assignments(), before)
+    assert only(after).assigned
+    assert codes(after, world(tmp_path, "1", used).readings) == {"any-gpus"}

@@ -137,6 +137,23 @@ def test_logs_have_a_number_of_their_own(database: Database) -> None:
     assert numbers(database) == [4, 3, 2, 1]
 
 
+def test_a_limit_of_one_kind_leaves_the_others_alone(database: Database) -> None:
+    for _ in range(4):
+        apply(database, 900, service="llm")
+    remove(database, logs=1, always=20)
+    assert numbers(database) == [4, 3, 2, 1]
+
+
+def test_the_last_apply_of_each_service_stays(database: Database) -> None:
+    """A failed launch is told until it is dealt with."""
+    for _ in range(3):
+        apply(database, 900)
+    with database.writing() as connection:
+        connection.execute('UPDATE applies SET services = \'{"llm": "rolled_back"}\' WHERE id = 1')
+    remove(database)
+    assert numbers(database) == [1]
+
+
 def test_a_dry_run_removes_nothing(database: Database) -> None:
     apply(database, 900)
     assert remove_old(database, Retention(always=0), now=NOW, dry_run=True).applies == 1
@@ -175,5 +192,5 @@ def test_the_newest_is_never_removed_before_an_older_one(
     remove(database, applies=most, always=always, days=days)
     kept = numbers(database)
     assert kept == list(range(len(ages), len(ages) - len(kept), -1)), "an unbroken run from the newest on"
-    assert len(kept) >= min(always, len(ages))
-    assert len(kept) <= max(most, always)
+    assert len(kept) >= min(always, most, len(ages))
+    assert len(kept) <= most

@@ -63,7 +63,8 @@ class Executor:
     # --- the whole ------------------------------------------------------------------------------------------------
 
     def run(self, asked_to_stop: Callable[[], bool] = lambda: False) -> Result:
-        """Carry out every unit; where one fails it is taken back, and those that were not begun by then are not.
+        """Carry out every unit; where one fails it is taken back, and no more are begun than those that were to be
+        carried out beside it, in turns.
 
         An apply that was cut off is gone on with where it was.
         """
@@ -153,6 +154,8 @@ class Executor:
     def _carry_out(self, unit: Unit, turn: Turn) -> str | None:
         """Why the unit failed, or None. What cannot be cleared up at the end is only reported."""
         unit.turn = turn
+        if unit.started:  # it was cut off after that, or starts nothing
+            turn.give_back()
         for one in unit.tasks:
             step = one.task.step
             self._event("step", "started", f"{step.action} {step.name}: {step.cause}", one)

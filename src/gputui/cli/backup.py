@@ -66,20 +66,18 @@ def take_in(room: ControlRoom, arguments: argparse.Namespace) -> int:
 def clean(room: ControlRoom, arguments: argparse.Namespace) -> int:
     """`clean`."""
     room.wait_until_seen(FIRST_LOOK_S)
-    # Nobody who keeps only the newest three means the newest twenty.
-    least = min(arguments.applies, arguments.revisions, arguments.logs, Retention().always)
     retention = Retention(
-        applies=arguments.applies, revisions=arguments.revisions, logs=arguments.logs, days=arguments.days, always=least
+        applies=arguments.applies, revisions=arguments.revisions, logs=arguments.logs, days=arguments.days
     )
     found = room.remove_old(retention, dry_run=True)
-    asks = found.anything and not arguments.dry_run
-    if asks and not ask(f"Remove {_removed_text(found)}?", yes=arguments.yes):
+    if found.anything and not arguments.dry_run and not ask(f"Remove {_removed_text(found)}?", yes=arguments.yes):
         return 2
-    removed = room.remove_old(retention) if asks else found
+    # Where nothing is left to remove, the space of what went before is given back.
+    removed = found if arguments.dry_run else room.remove_old(retention)
     if arguments.json:
         print(json.dumps(json_form.removed(removed, dry_run=arguments.dry_run)), flush=True)
     elif not found.anything:
-        say(f"There is nothing to remove; the state has {_mib(found.size[1])}.")
+        say(f"There is nothing to remove; the state has {_mib(removed.size[1])}.")
     elif arguments.dry_run:
         say(f"Would remove {_removed_text(found)}.")
     else:

@@ -5,6 +5,7 @@ import json
 import shlex
 import sys
 import time
+from functools import partial
 
 from gputui.cli import json_form
 from gputui.cli.output import say
@@ -68,11 +69,14 @@ def assign(room: ControlRoom, arguments: argparse.Namespace) -> int:
         adopt = ask(question, yes=False)
         if not adopt:
             return 2
-    if changes:  # first, for how many GPUs `auto` takes may depend on them
-        room.set_arguments([service.key], changes, adopt=adopt)
     typed = TypedEdit(gpus=arguments.gpus, budget=arguments.budget, priority=arguments.priority)
-    if typed != TypedEdit():
-        room.edit([service.key], typed, adopt=adopt)
+    steps = [partial(room.edit, [service.key], typed)] if typed != TypedEdit() else []
+    if changes:
+        steps.append(partial(room.set_arguments, [service.key], changes))
+    if arguments.gpus == "auto":  # how many it takes may depend on the arguments
+        steps.reverse()
+    for step in steps:
+        step(adopt=adopt)
     if arguments.enable or arguments.disable:
         room.set_enabled([service.key], bool(arguments.enable), adopt=adopt)
     saved = room.save("assign " + service.name)
@@ -108,7 +112,7 @@ def add(room: ControlRoom, arguments: argparse.Namespace) -> int:
         mounts=tuple(arguments.mount), gpus=gpus,
     )  # fmt: skip
     edit = room.propose_service(service)
-    for line in () if arguments.json else edit.diff:
+    for line in () if arguments.json and arguments.yes else edit.diff:
         say(line)
     if not ask(f"Write this to {edit.path}?", yes=arguments.yes):
         return 2

@@ -143,7 +143,8 @@ def _minimum(service: Service, total_mib: int, *, context: int | None = None, te
 
 def _is_by_name(service: Service) -> bool:
     """Its need is told by the name of its model, of whose files nothing was read."""
-    return service.files is None and service.model is not None and service.requirement.source == "rule of thumb"
+    by_name = service.files is None and service.declared_mib is None and service.requirement.source != "observed"
+    return by_name and minimum_by_name(named(service.backend), service.model, service.serving, 1) is not None
 
 
 def _world(serving: Serving, tensor: int) -> int:

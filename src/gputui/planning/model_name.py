@@ -9,10 +9,15 @@ from gputui.domain.outside import real_number, whole_number
 
 _PARAMETERS = re.compile(r"(?<![A-Za-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bBmM])(?![A-Za-z0-9])")
 
+_NAMED_EXPERTS = re.compile(r"(?<![A-Za-z0-9])(?:\d+x\d+(?:\.\d+)?[bB]|[aA]\d+(?:\.\d+)?[bB])(?![A-Za-z0-9])")
+_EXPERTS = re.compile(r"\d+[bB][-_]\d+[eE](?![A-Za-z0-9])")
+"""`17B-16E` tells what is active of a model of 16 experts, and not what they take together."""
+
 # Bytes of one parameter, by what names say; the first that is found counts. GGUF mixes: llama.cpp tools/quantize.
 _WIDTHS = (
     (r"q2_k", 3.16 / 8), (r"q3_k", 4.0 / 8), (r"iq4_xs", 4.46 / 8), (r"q4_0|q4_k_s", 4.67 / 8),
-    (r"q4_k_m|q4_k|q4_1", 4.89 / 8), (r"q5_", 5.7 / 8), (r"q6_k", 6.56 / 8), (r"q8_0", 8.5 / 8), (r"mxfp4", 4.25 / 8),
+    (r"q4_k_m|q4_k|q4_1", 4.89 / 8), (r"q5_", 5.7 / 8), (r"q6_k", 6.56 / 8), (r"q8_0", 8.5 / 8),
+    (r"mxfp4|gpt_oss", 4.25 / 8),
     (r"awq|gptq|int4|4bit|w4a16|nf4|bnb|bitsandbytes|fp4", 0.6), (r"fp8|int8|8bit|w8a8|w8a16", 1.0),
     (r"fp32|float32|f32", 4.0),
 )  # fmt: skip
@@ -75,6 +80,11 @@ def _served(words: Sequence[str]) -> str | None:
     return None
 
 
+def names_experts(name: str) -> bool:
+    """Whether a name tells that the model has experts: `8x7B`, `30B-A3B`."""
+    return _NAMED_EXPERTS.search(name) is not None
+
+
 @lru_cache(maxsize=4096)
 def weights_by_name(name: str) -> int | None:
     """Bytes of weights that a name such as `Qwen2.5-72B-Instruct-AWQ` stands for; None where it names no size.
@@ -83,7 +93,7 @@ def weights_by_name(name: str) -> int | None:
     experts share their attention). Where the name does not say how wide, 16 bits.
     """
     found = _PARAMETERS.search(name.rsplit("/", 1)[-1].replace("_", "-")) or _PARAMETERS.search(name)
-    if found is None:
+    if found is None or _EXPERTS.search(name):
         return None
     count = (real_number(found[2]) or 0.0) * (1e9 if found[3] in "bB" else 1e6) * (whole_number(found[1] or 1) or 0)
     if not 1e6 <= count <= 1e13:

@@ -9,11 +9,13 @@ from gputui.domain.service import ClaimRule, Requirement, RequirementSource
 from gputui.domain.serving import Serving
 from gputui.planning.backends.backend import Backend, Question
 from gputui.planning.model_memory import kv_bits, thumb_mib, up
-from gputui.planning.model_name import weights_by_name
+from gputui.planning.model_name import names_experts, weights_by_name
 
 BESIDE_WEIGHTS_MIB = 2560
 """Beside its weights an engine of a model of 7 to 72 billion parameters takes 2 to 3 GiB of a GPU before it has any
 cache worth speaking of (vLLM's log: 0.5 context, 1 to 1.5 activations, 0.5 to 1 graphs)."""
+SMALLEST_BESIDE_MIB = 1024
+"""The same for the smallest models: a context and the smallest activations."""
 NEARLY = 0.9
 """An engine that was seen to hold this part of what it takes by its flags has loaded."""
 
@@ -141,21 +143,32 @@ def _minimum(
     if weights is None:
         by_name = minimum_by_name(known.backend, known.model, known.serving, known.gpus)
     else:
-        by_name = _thumb_mib(known.backend, weights, known.serving.world or known.gpus)
+        by_name = _thumb_mib(known.backend, weights, _of_one_copy(known.model, known.serving, known.gpus))
     return by_name, "unknown" if by_name is None else "rule of thumb"
 
 
 def minimum_by_name(backend: Backend, model: str | None, serving: Serving, gpus: int) -> int | None:
     """MiB that a model of this name needs on each GPU, by the rule of thumb; None where its name tells no size."""
     weights = weights_by_name(f"{model} {serving.quantization or ''}") if model else None
-    return None if weights is None else _thumb_mib(backend, weights, serving.world or gpus)
+    return None if weights is None else _thumb_mib(backend, weights, _of_one_copy(model, serving, gpus))
+
+
+def _of_one_copy(model: str | None, how: Serving, gpus: int) -> int:
+    """Over how many GPUs one copy of the weights is spread: data parallelism makes copies, but of experts, which are
+    nearly all of a model that has some."""
+    one_copy = None if how.tensor is None or how.world is None else how.tensor * (how.pipeline or 1)
+    if model is not None and names_experts(model) and how.expert_split and one_copy is not None:
+        one_copy = max(one_copy, how.expert_split)
+    return one_copy or how.world or gpus
 
 
 def _thumb_mib(backend: Backend, weights: int, world: int) -> int:
     """Of an engine that cuts the weights evenly and fits its cache into what is left, its part of them and what an
     empty cache, a CUDA context and activations take; else the rule of thumb for the whole."""
-    world = max(1, world)
-    return up(weights // world) + BESIDE_WEIGHTS_MIB if backend.tensor_flag else thumb_mib(weights) // world
+    part = up(weights // max(1, world))
+    if not backend.tensor_flag:
+        return thumb_mib(weights) // max(1, world)
+    return part + min(BESIDE_WEIGHTS_MIB, SMALLEST_BESIDE_MIB + part // 8)
 
 
 def _weights_mib(backend: Backend, question: Question | None) -> int | None:

@@ -43,7 +43,7 @@ from gputui.planning.file_difference import file_differences, tells_file_budget
 from gputui.planning.given_gpus import asks_in_vain, find_gpu, requested_gpus, use_by_container, uses_gpus
 from gputui.planning.model_name import model_of
 from gputui.planning.model_path import ModelPlace, place_of
-from gputui.planning.open_requests import chosen_gpus, free_gib
+from gputui.planning.open_requests import Tried, chosen_gpus, tried
 from gputui.planning.peaks import peak_key
 from gputui.planning.requirement import Evidence, requirement
 
@@ -116,13 +116,13 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The services by project and name, and what each was made of; `unplaced_at` is what was free when an open request
-    found no place."""
+    """The services by project and name, and what each was made of; `unplaced` are the open requests that found
+    no place, with what that hung on."""
 
     services: tuple[Service, ...] = ()
     made: Mapping[ServiceKey, tuple[Parts, Service]] = field(default_factory=dict)
     around: Surroundings | None = None
-    unplaced_at: tuple[int | None, ...] | None = None
+    unplaced: Mapping[ServiceKey, Tried] = field(default_factory=dict)
 
 
 NOTHING_JOINED = Joined()
@@ -149,43 +149,55 @@ def join_services(world: World, assignments: Assignments, before: Joined = NOTHI
     made: dict[ServiceKey, tuple[Parts, Service]] = {}
     for parts in all_parts:
         made[parts.key] = _made(parts, before)
-    unplaced_at = _choose(made, world.readings, before)
+    unplaced = _choose(made, world.readings, before)
     services = tuple(made[key][1] for key in sorted(made))
-    return Joined(services=services, made=made, around=around, unplaced_at=unplaced_at)
+    return Joined(services=services, made=made, around=around, unplaced=unplaced)
 
 
 def _made(parts: Parts, before: Joined) -> tuple[Parts, Service]:
     known = before.made.get(parts.key)
     if known is None:
         return parts, _service(parts)
-    parts = replace(parts, chosen=known[0].chosen)
+    chosen = known[0].chosen
+    if chosen is not None and parts.declared is not None and len(chosen) == parts.declared.gpu_count:
+        parts = replace(parts, chosen=chosen)
     return known if known[0] == parts else (parts, _service(parts))
 
 
 def _choose(
     made: dict[ServiceKey, tuple[Parts, Service]], readings: Sequence[Reading], before: Joined
-) -> tuple[int | None, ...] | None:
-    """Give the open requests their GPUs, one after the other; what is free, where one of them found no place."""
-    unplaced_at = None
-    for key in sorted(key for key, (_, service) in made.items() if service.any_gpus is not None):
+) -> dict[ServiceKey, Tried]:
+    """Give the open requests their GPUs, one after the other; those that found no place, and what that hung on."""
+    unplaced: dict[ServiceKey, Tried] = {}
+    for key in sorted(key for key, (_, service) in made.items() if service.any_gpus is not None and service.enabled):
         parts, service = made[key]
-        free = free_gib(readings)
-        if not service.enabled or (parts.chosen is None and free == before.unplaced_at):
-            unplaced_at = before.unplaced_at
+        services = [service for _, service in made.values()]
+        now = tried(service, services, readings)
+        if parts.chosen is None and before.unplaced.get(key) == now:
+            unplaced[key] = now
             continue
-        chosen = chosen_gpus(service, [one for _, one in made.values()], readings, parts.chosen)
-        unplaced_at = free if chosen is None else unplaced_at
+        chosen = chosen_gpus(service, services, readings, parts.chosen)
+        if chosen is None:
+            unplaced[key] = now
         if chosen != parts.chosen:
             parts = replace(parts, chosen=chosen)
             made[key] = (parts, _service(parts))
-    return unplaced_at
+    return unplaced
 
 
-def _open_request(parts: Parts, requested: tuple[str, ...] | None) -> int | None:
-    """The number of GPUs that its file asks for, where it names none, no container has any, and none were saved."""
+def _open_request(parts: Parts) -> int | None:
+    """The number of GPUs that its file asks for, where it names none, it has no container, and none were saved."""
     count = parts.declared.gpu_count if parts.declared else None
-    is_open = requested is None and not (parts.saved and (parts.saved.adopted or parts.saved.gpus))
+    is_open = parts.container is None and not (parts.saved and parts.saved.adopted) and not _saved_choice(parts)
     return count if is_open and count is not None and count > 0 else None
+
+
+def _saved_choice(parts: Parts) -> tuple[str, ...]:
+    """The GPUs that were written down for a request that left open which, as long as they are there and as many."""
+    saved, declared = parts.saved, parts.declared
+    if saved is None or declared is None or parts.container is not None or len(saved.gpus) != declared.gpu_count:
+        return ()
+    return saved.gpus if {*saved.gpus} <= {gpu.uuid for gpu in parts.around.gpus} else ()
 
 
 def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> list[Parts]:
@@ -253,10 +265,9 @@ def _service(parts: Parts) -> Service:
     requested = requested_gpus(container, gpus) if container else None
     on = tuple(parts.holds)
     in_file = declared_gpus(declared, parts.visible_gpus, gpus)
-    any_gpus = _open_request(parts, requested)
-    assigned = requested if requested is not None else (parts.chosen if any_gpus else None) or in_file or on
-    if requested is None and saved and saved.gpus and declared and (declared.gpu_count or 0) > 0:
-        assigned = saved.gpus  # which of them was left open
+    any_gpus = _open_request(parts)
+    left_open = _saved_choice(parts) or (parts.chosen if any_gpus else None)
+    assigned = requested if requested is not None else left_open or in_file or on
     adopted = saved if saved and saved.adopted else None
     if saved and (saved.adopted or (declared and runs_otherwise(requested, in_file, saved.gpus))):
         assigned = saved.gpus  # what was saved beats what somebody else made run

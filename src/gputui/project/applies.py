@@ -327,16 +327,16 @@ def _record(row: tuple[object, ...]) -> ApplyRecord:
         started_at=str(started),
         ended_at=str(ended) if ended else None,
         result=results.get(str(result), "failed"),
-        services={str(name): str(outcome) for name, outcome in _mapping(services).items()},
+        services={str(name): str(outcome) for name, outcome in by_service(services).items()},
         message=str(message),
         alive=alive,
-        missing={str(name): tuple(str(gpu) for gpu in sequence(gpus)) for name, gpus in _mapping(missing).items()},
-        failures={str(name): clean(str(text), 1000) for name, text in _mapping(failures).items()},
+        missing={str(name): tuple(str(gpu) for gpu in sequence(gpus)) for name, gpus in by_service(missing).items()},
+        failures={str(name): clean(str(text), 1000) for name, text in by_service(failures).items()},
     )
 
 
-def _mapping(text: object) -> Mapping[str, object]:
-    """What was written down as JSON; what somebody else wrote there is passed over."""
+def by_service(text: object) -> Mapping[str, object]:
+    """By service, what was written down as JSON; what somebody else wrote there is passed over."""
     try:
         return mapping(json.loads(str(text)))
     except (ValueError, RecursionError):

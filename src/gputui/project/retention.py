@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 
 from gputui.domain.moments import moment
 from gputui.domain.retention import Removed, Retention
+from gputui.project.applies import by_service
 from gputui.project.database import Database
 
 DAY_S = 86_400.0
@@ -15,8 +16,8 @@ DAY_S = 86_400.0
 def remove_old(database: Database, retention: Retention, *, now: float | None = None, dry_run: bool = False) -> Removed:
     """Remove what is neither needed nor to be kept; with `dry_run` only tell what that would be.
 
-    Needed are: an apply that runs or may have left something, the revisions of the applies that stay, the first
-    revision (what was found, to roll back to), and the last log of each service.
+    Needed are: an apply that runs or may have left something, the last apply of each service, the revisions of the
+    applies that stay, the first revision (what was found, to roll back to), and the last log of each service.
     """
     before = database.size()
     oldest = (time.time() if now is None else now) - retention.days * DAY_S
@@ -47,15 +48,20 @@ def _too_many(places: Sequence[tuple[int, str]], retention: Retention, most: int
     return [
         number
         for place, (number, at) in enumerate(places)
-        if place >= retention.always and (place >= most or (moment(at) or 0.0) < oldest)
+        if place >= min(retention.always, most) and (place >= most or (moment(at) or 0.0) < oldest)
     ]
 
 
 def _old_applies(connection: sqlite3.Connection, retention: Retention, oldest: float) -> list[int]:
-    rows = connection.execute("SELECT id, started_at, result = 'running' OR body != '' FROM applies ORDER BY id DESC")
-    listed = rows.fetchall()
-    needed = {number for number, _, is_needed in listed if is_needed}
-    old = _too_many([(number, str(at)) for number, at, _ in listed], retention, retention.applies, oldest)
+    query = "SELECT id, started_at, result = 'running' OR body != '', services FROM applies ORDER BY id DESC"
+    listed = connection.execute(query).fetchall()
+    needed = {number for number, _, is_needed, _ in listed if is_needed}
+    newest: dict[str, int] = {}
+    for number, _, _, services in listed:
+        for name in by_service(services):
+            newest.setdefault(name, number)
+    needed |= set(newest.values())
+    old = _too_many([(number, str(at)) for number, at, _, _ in listed], retention, retention.applies, oldest)
     return [number for number in old if number not in needed]
 
 

@@ -248,12 +248,13 @@ class _Written(BaseModel):
         entry = dict(entry)
         if "gpu" in entry and "gpus" not in entry:
             gpu = entry.pop("gpu")
-            entry["gpus"] = [] if gpu is None else [gpu]
+            entry["gpus"] = [] if gpu is None else [str(gpu) if isinstance(gpu, bool) else gpu]
         if "vram_budget" in entry and "vram_budget_mib" not in entry:
-            budget = real_number(entry["vram_budget"])
-            if budget is not None or entry["vram_budget"] is None:
-                del entry["vram_budget"]
-                entry["vram_budget_mib"] = None if budget is None else int(budget * 1024)
+            written = entry.pop("vram_budget")
+            budget = real_number(written)
+            if written is not None and (budget is None or isinstance(written, bool) or budget <= 0):
+                raise ValueError("vram_budget is a number of GiB above 0, or null")
+            entry["vram_budget_mib"] = None if budget is None else int(budget * 1024)
         return entry
 
 

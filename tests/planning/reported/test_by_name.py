@@ -53,3 +53,35 @@ def test_a_name_that_tells_no_size_gets_no_size_to_fix_it(tmp_path: Path) -> Non
     found = told(tmp_path, ["--model", "somebody/finetune-final"], gpus=h100())
     assert found.is_told_as_guess()
     assert not found.edits()
+
+
+@pytest.mark.parametrize("options", [["--data-parallel-size", "2"], ["-dp", "2", "--pipeline-parallel-size", "1"]])
+def test_each_copy_of_a_model_needs_all_its_weights(tmp_path: Path, options: list[str]) -> None:
+    """136 GiB of Qwen2.5-72B on each of two GPUs of 80 GB."""
+    found = told(tmp_path, ["--model", "Qwen/Qwen2.5-72B-Instruct", *options], gpus=h100(2))
+    assert found.minimum_gib == pytest.approx(134.1 + 2.5, abs=0.6)
+    assert found.of(("fraction-too-small",))
+
+
+def test_experts_are_spread_over_the_copies(tmp_path: Path) -> None:
+    """Qwen3-235B-A22B-FP8 over eight GPUs by data parallelism: 219 GiB in eight parts."""
+    command = ["--model", "Qwen/Qwen3-235B-A22B-FP8", "-dp", "8", "--enable-expert-parallel"]
+    found = told(tmp_path, command, gpus=h100(8))
+    assert found.minimum_gib == pytest.approx(218.9 / 8 + 2.5, abs=0.6)
+    assert not found.of(("fraction-too-small",))
+
+
+def test_the_fix_is_named_beside_a_fraction_too(tmp_path: Path) -> None:
+    command = ["--model", "Qwen/Qwen2.5-72B-Instruct", "--gpu-memory-utilization", "0.9"]
+    assert ("--tensor-parallel-size", "2") in told(tmp_path, command, gpus=h100(4)).edits()
+
+
+def test_a_model_that_is_published_in_four_bits_is_taken_for_that(tmp_path: Path) -> None:
+    """openai/gpt-oss-120b is MXFP4, about 61 GiB, and made for one GPU of 80 GB."""
+    found = told(tmp_path, ["--model", "openai/gpt-oss-120b"], gpus=h100())
+    assert not found.of(("too-big", "fraction-too-small"))
+
+
+def test_a_name_that_tells_what_is_active_tells_no_size(tmp_path: Path) -> None:
+    """Llama-4-Scout-17B-16E has 109 billion parameters."""
+    assert told(tmp_path, ["--model", "meta-llama/Llama-4-Scout-17B-16E-Instruct"], gpus=h100()).minimum_mib is None

@@ -212,7 +212,7 @@ class MainScreen(Guarded, Screen[None]):
     def on_key(self, event: Key) -> None:
         """A digit that does nothing here was meant for a service."""
         is_digit = event.character is not None and event.character in "0123456789"
-        if is_digit and event.key not in self.active_bindings:
+        if is_digit and event.key not in self.active_bindings and self.may("toggle_gpu"):
             self._tell("digits give GPUs to a service while the table has the focus: tab goes there", "information")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -103,6 +103,8 @@ class HistoryPane(TablePane):
         self._has_more = max(len(revisions), len(applies)) > limit
         self._revisions = {one.revision: one for one in revisions}
         self._applies = {one.id: one for one in applies}
+        if self._marked not in self._revisions:
+            self._marked = None
         self._show()
 
     @on(DataTable.RowHighlighted)

@@ -61,14 +61,15 @@ def open_requests(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Find
         if count is None or not service.enabled or not gpus:
             continue
         some = "any GPU" if count == 1 else f"any {count} GPUs"
+        there = sum(gpu.assignable for gpu in gpus)
         chosen = ",".join(names.get(uuid, uuid) for uuid in service.assigned)
-        if len(service.assigned) == count:
+        if count > there:
+            text = f"{service.name} asks for {some}; this host has {there}"
+            found.append(about(service, "any-gpus", "error", text, "lower the count in its file"))
+        elif len(service.assigned) == count:
             text = f"{service.name} asks for {some}; it would get GPU {chosen}"
             fix = f"`gputui assign {service.name} --gpus {chosen}` keeps {'it' if count == 1 else 'them'}"
             found.append(about(service, "any-gpus", "info", text, fix))
-        else:
-            text = f"{service.name} asks for {some}; this host has {len(service.assigned)}"
-            found.append(about(service, "any-gpus", "error", text, "lower the count in its file"))
     return found
 
 

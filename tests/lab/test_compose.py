@@ -68,3 +68,28 @@ def test_an_image_that_takes_all_gpus_gets_none_when_it_is_given_none(lab: Lab, 
     assert applied.returncode == 0, (applied.stdout, applied.stderr)
     assert lab.nodes("ai-embed-1") == set()
     assert lab.process_environment("ai-embed-1")["NVIDIA_VISIBLE_DEVICES"] == "void"
+
+
+COUNTED = """
+name: ai
+services:
+  llm:
+    image: workload:1
+    x-gputui: {vram: 2GiB}
+    deploy: {resources: {reservations: {devices: [{driver: nvidia, count: 2, capabilities: [gpu]}]}}}
+"""
+
+
+def test_a_request_for_a_number_of_gpus_gets_those_with_room(lab: Lab) -> None:
+    """GPU 0, which the engine itself would take first, is full."""
+    lab.driver.change(0, base=80_500)
+    file = ("--file", str(compose_file(lab, COUNTED)))
+    (service,) = lab.json(*file, "services")["services"]
+    assert service["any_gpus"] == 2
+    assert 0 not in service["assigned_indices"]
+    applied = lab.gputui(*file, "apply", "--yes", "--settle", "0.5")
+    assert applied.returncode == 0, (applied.stdout, applied.stderr)
+    assert lab.nodes("ai-llm-1") == {f"nvidia{index}" for index in service["assigned_indices"]}
+    assert lab.json(*file, "plan")["steps"] == []
+    cleaned = lab.json(*file, "clean", "--yes")
+    assert cleaned["removed"] == {"applies": 0, "revisions": 0, "logs": 0}

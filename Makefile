@@ -5,6 +5,12 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
+# The environment runs what is in this checkout, and has its command.
+define USE_CHECKOUT
+	@cd $(VENV)/lib/python3*/site-packages && echo "$(CURDIR)/src" > gputui-checkout.pth
+	@printf '#!%s\nfrom gputui.main import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/gputui && chmod +x $(BIN)/gputui
+endef
+
 .PHONY: run test lint unit lab screenshots bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock clean
 
 run: $(VENV)/.run
@@ -66,14 +72,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: $(VENV)/bin/python requirements.txt pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
-	@cd $(VENV)/lib/python3*/site-packages && echo "$(CURDIR)/src" > gputui-checkout.pth
-	@printf '#!%s\nfrom gputui.main import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/gputui && chmod +x $(BIN)/gputui
+	$(USE_CHECKOUT)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python requirements-dev.txt pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@cd $(VENV)/lib/python3*/site-packages && echo "$(CURDIR)/src" > gputui-checkout.pth
-	@printf '#!%s\nfrom gputui.main import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/gputui && chmod +x $(BIN)/gputui
+	$(USE_CHECKOUT)
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.peers: $(VENV)/bin/python bench/requirements.txt

@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import why_no_lab
 from tests.lab.driver import Driver, StandInGpu, build_library, uuid_of, wait_for
-from tests.lab.engine import GROUP, USER, LabEngine, as_user
+from tests.lab.engine import GROUP, USER, LabEngine, as_user, processes
 
 GPUS = 6
 SAMPLE = 2
@@ -207,11 +207,10 @@ def await_applies(folder: Path) -> None:
 def applies_of(folder: Path) -> list[int]:
     """The processes of applies in the lab of this folder: other labs may have their own."""
     found = []
-    for entry in Path("/proc").iterdir():
+    for pid, _, command in processes():
         with suppress(OSError):
-            is_apply = entry.name.isdigit() and b"carry-out" in (entry / "cmdline").read_bytes()
-            if is_apply and str(folder).encode() in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
+            if "carry-out" in command and str(folder).encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                found.append(pid)
     return found
 
 

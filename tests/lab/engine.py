@@ -167,9 +167,9 @@ class LabEngine:
         """A container that was being started when its daemon stopped may live on, and hold its GPU, unknown to the next
         daemon: that finds its state gone, which is cleared before it starts."""
         shims = {
-            pid for pid, _, command in _processes() if "containerd-shim" in command and f"{self.folder}/" in command
+            pid for pid, _, command in processes() if "containerd-shim" in command and f"{self.folder}/" in command
         }
-        for pid, parent, _ in _processes():
+        for pid, parent, _ in processes():
             if pid in shims or parent in shims:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -247,7 +247,7 @@ class LabEngine:
         client.networks.prune()
 
 
-def _processes() -> Iterator[tuple[int, int, str]]:
+def processes() -> Iterator[tuple[int, int, str]]:
     """The pid, the parent's pid and the command line of every process."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

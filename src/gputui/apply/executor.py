@@ -147,15 +147,13 @@ class Executor:
 
     def _in_turn(self, unit: Unit, halted: Callable[[], str]) -> str | None:
         """Carry a unit out once it has its turn; why it failed, or was not begun any more, else None."""
-        with Turn(self._turns) as turn:
+        with Turn(self._turns) as unit.turn:
             why = "" if unit.begun else halted()
-            return why or self._carry_out(unit, turn)
+            return why or self._carry_out(unit)
 
-    def _carry_out(self, unit: Unit, turn: Turn) -> str | None:
+    def _carry_out(self, unit: Unit) -> str | None:
         """Why the unit failed, or None. What cannot be cleared up at the end is only reported."""
-        unit.turn = turn
-        if unit.started:  # it was cut off after that, or starts nothing
-            turn.give_back()
+        unit.give_back_turn()  # where it was cut off after its start, or starts nothing
         for one in unit.tasks:
             step = one.task.step
             self._event("step", "started", f"{step.action} {step.name}: {step.cause}", one)
@@ -210,8 +208,7 @@ class Executor:
                 if unit.failed.is_set():
                     return
                 self._do(place, operation, one, hands)
-                if unit.started and unit.turn is not None:
-                    unit.turn.give_back()
+                unit.give_back_turn()
         except Abandoned:
             return
         except Exception as error:  # whatever it is, the old container must come back

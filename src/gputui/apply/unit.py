@@ -1,13 +1,13 @@
 """How far the units of an apply have come, as the journal tells and as it goes on."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gputui.apply.operations import Parts
 from gputui.apply.turn import Turn
 from gputui.domain.event import Outcome
-from gputui.domain.operation import PutBack, Restart, Start
+from gputui.domain.operation import Operation, PutBack, Restart, Start
 from gputui.domain.transaction import Task, Transaction
 from gputui.project.applies import JournalEntry
 
@@ -49,25 +49,24 @@ class Unit:
     failed: threading.Event = field(default_factory=threading.Event)
     turn: Turn | None = None
 
-    @property
-    def committed(self) -> bool:
-        """Every new container was seen to be well: all that is left is clearing up."""
+    def _is_done(self, counts: Callable[[Operation], bool]) -> bool:
+        """Whether every operation that counts was done."""
         return all(
             place in one.done
             for one in self.tasks
             for place, operation in enumerate(one.task.operations)
-            if operation.phase != "clear"
+            if counts(operation)
         )
 
     @property
-    def started(self) -> bool:
-        """Every container that it starts was started."""
-        return all(
-            place in one.done
-            for one in self.tasks
-            for place, operation in enumerate(one.task.operations)
-            if isinstance(operation.do, (Start, Restart))
-        )
+    def committed(self) -> bool:
+        """Every new container was seen to be well: all that is left is clearing up."""
+        return self._is_done(lambda operation: operation.phase != "clear")
+
+    def give_back_turn(self) -> None:
+        """Let another unit have its turn, once every container that it starts was started."""
+        if self.turn is not None and self._is_done(lambda operation: isinstance(operation.do, (Start, Restart))):
+            self.turn.give_back()
 
     @property
     def begun(self) -> bool:

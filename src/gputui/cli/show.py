@@ -100,8 +100,8 @@ def _gpus(snapshot: Snapshot) -> None:
 
 
 def _no_gpus(snapshot: Snapshot) -> None:
-    why = snapshot.inventory.reason or "the driver lists none"
-    sys.stderr.write(f"gputui: No GPUs detected: {why}\ngputui: {snapshot.inventory.fix or ''}\n")
+    inventory = snapshot.inventory
+    sys.stderr.write(f"gputui: No GPUs detected: {inventory.why_none}\ngputui: {inventory.fix or ''}\n")
 
 
 def _no_engine(snapshot: Snapshot) -> None:
@@ -210,7 +210,7 @@ def _findings_code(snapshot: Snapshot) -> int:
 def _problems(snapshot: Snapshot) -> list[str]:
     problems = []
     if not snapshot.inventory.gpus:
-        problems.append(f"No GPUs detected: {snapshot.inventory.reason or 'the driver lists none'}")
+        problems.append(f"No GPUs detected: {snapshot.inventory.why_none}")
     problems += [
         f"GPU {reading.gpu.label} is {reading.state}: {reading.reason or 'no answer'}"
         for reading in snapshot.readings

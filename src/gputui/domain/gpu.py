@@ -129,6 +129,11 @@ class GpuInventory:
     every_s: float = 0.0
     links: tuple[GpuLink, ...] = ()
 
+    @property
+    def why_none(self) -> str:
+        """Why there are no GPUs, where there are none."""
+        return self.reason or "the driver lists none"
+
 
 def labels_by_uuid(gpus: Iterable[Gpu]) -> dict[str, str]:
     """The labels that people know GPUs by, by UUID."""

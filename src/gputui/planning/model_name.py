@@ -10,7 +10,7 @@ from gputui.domain.outside import real_number, whole_number
 _PARAMETERS = re.compile(r"(?<![A-Za-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bBmM])(?![A-Za-z0-9])")
 
 _NAMED_EXPERTS = re.compile(r"(?<![A-Za-z0-9])(?:\d+x\d+(?:\.\d+)?[bB]|[aA]\d+(?:\.\d+)?[bB])(?![A-Za-z0-9])")
-_EXPERTS = re.compile(r"\d+[bB][-_]\d+[eE](?![A-Za-z0-9])")
+_ACTIVE_ONLY = re.compile(r"\d+[bB][-_]\d+[eE](?![A-Za-z0-9])")
 """`17B-16E` tells what is active of a model of 16 experts, and not what they take together."""
 
 # Bytes of one parameter, by what names say; the first that is found counts. GGUF mixes: llama.cpp tools/quantize.
@@ -93,7 +93,7 @@ def weights_by_name(name: str) -> int | None:
     experts share their attention). Where the name does not say how wide, 16 bits.
     """
     found = _PARAMETERS.search(name.rsplit("/", 1)[-1].replace("_", "-")) or _PARAMETERS.search(name)
-    if found is None or _EXPERTS.search(name):
+    if found is None or _ACTIVE_ONLY.search(name):
         return None
     count = (real_number(found[2]) or 0.0) * (1e9 if found[3] in "bB" else 1e6) * (whole_number(found[1] or 1) or 0)
     if not 1e6 <= count <= 1e13:

@@ -141,10 +141,10 @@ def _minimum(
         return None, "unknown"
     weights = question.files.weights_bytes if question else None
     if weights is None:
-        by_name = minimum_by_name(known.backend, known.model, known.serving, known.gpus)
+        minimum = minimum_by_name(known.backend, known.model, known.serving, known.gpus)
     else:
-        by_name = _thumb_mib(known.backend, weights, _of_one_copy(known.model, known.serving, known.gpus))
-    return by_name, "unknown" if by_name is None else "rule of thumb"
+        minimum = _thumb_mib(known.backend, weights, _of_one_copy(known.model, known.serving, known.gpus))
+    return minimum, "unknown" if minimum is None else "rule of thumb"
 
 
 def minimum_by_name(backend: Backend, model: str | None, serving: Serving, gpus: int) -> int | None:

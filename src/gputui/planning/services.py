@@ -172,13 +172,13 @@ def _choose(
     for key in sorted(key for key, (_, service) in made.items() if service.any_gpus is not None and service.enabled):
         parts, service = made[key]
         services = [service for _, service in made.values()]
-        now = tried(service, services, readings)
-        if parts.chosen is None and before.unplaced.get(key) == now:
-            unplaced[key] = now
+        last = before.unplaced.get(key)
+        if parts.chosen is None and last is not None and last == tried(service, services, readings):
+            unplaced[key] = last
             continue
         chosen = chosen_gpus(service, services, readings, parts.chosen)
         if chosen is None:
-            unplaced[key] = now
+            unplaced[key] = tried(service, services, readings)
         if chosen != parts.chosen:
             parts = replace(parts, chosen=chosen)
             made[key] = (parts, _service(parts))

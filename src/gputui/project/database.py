@@ -74,7 +74,7 @@ class Database:
             if not path.exists():
                 path.touch(mode=0o660)
                 path.chmod(0o660)
-        with self._errors(), closing(self.connect()) as connection:
+        with self._errors(), closing(self._connect()) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             if self._version(connection) > len(_MIGRATIONS):
                 raise UsageError(f"{path} was written by a newer gputui", "update gputui")
@@ -82,7 +82,7 @@ class Database:
                 self._migrate(connection)
         # While one connection is open its shared memory exists, so that the state can be read on a full disk too.
         with self._errors():
-            self._keeper = self.connect()
+            self._keeper = self._connect()
             self._keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
     @staticmethod
@@ -99,8 +99,7 @@ class Database:
             connection.execute(f"PRAGMA user_version = {version + 1}")
         connection.execute("COMMIT")
 
-    def connect(self) -> sqlite3.Connection:
-        """A connection of one's own, outside of any transaction."""
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA synchronous = FULL")
         return connection
@@ -117,13 +116,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection to read with."""
-        with self._errors(), closing(self.connect()) as connection:
+        with self._errors(), closing(self._connect()) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A connection inside a transaction that is committed at the end, or rolled back by an exception."""
-        with self._turn(), self._errors(), closing(self.connect()) as connection:
+        with self._turn(), self._errors(), closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -141,6 +140,12 @@ class Database:
         finally:
             if taken:
                 self._writer.release()
+
+    def compact(self) -> None:
+        """Give the space of what was deleted back to the file system."""
+        with self._turn(), self._errors(), closing(self._connect()) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def size(self) -> int:
         """Bytes on the disk."""

@@ -3,8 +3,9 @@
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 
+from gputui.domain.errors import GputuiError
 from gputui.domain.moments import moment
 from gputui.domain.retention import Removed, Retention
 from gputui.project.applies import by_service
@@ -36,10 +37,11 @@ def remove_old(database: Database, retention: Retention, *, now: float | None = 
 def compact(database: Database) -> int:
     """Give the space of what was removed back to the file system; the size of the state in bytes. While an apply runs,
     which must not wait, or somebody else is writing, the space is used again by what comes next instead."""
-    with suppress(sqlite3.Error), closing(database.connect()) as connection:
-        if connection.execute("SELECT 1 FROM applies WHERE result = 'running'").fetchone() is None:
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with database.reading() as connection:
+        is_running = connection.execute("SELECT 1 FROM applies WHERE result = 'running'").fetchone() is not None
+    if not is_running:
+        with suppress(GputuiError):
+            database.compact()
     return database.size()
 
 

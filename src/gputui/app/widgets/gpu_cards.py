@@ -110,7 +110,7 @@ class GpuCards(DrawnLines):
             return [(Run(" Looking for GPUs…", "dim"),), ()]
         fix = self._inventory.fix
         return [
-            (Run(" No GPUs detected", "lost"), Run(f": {self._inventory.reason or 'the driver lists none'}")),
+            (Run(" No GPUs detected", "lost"), Run(f": {self._inventory.why_none}")),
             (Run(f" {fix}. F5 looks again." if fix else " F5 looks again.", "dim"),),
         ]
 

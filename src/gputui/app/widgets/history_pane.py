@@ -77,7 +77,6 @@ class HistoryPane(TablePane):
         self._marked: int | None = None
         self._mark: object = None
         self._limit = PAGE
-        self._has_more = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What may not be done is hidden."""
@@ -100,7 +99,6 @@ class HistoryPane(TablePane):
             applies = await in_thread(lambda: self._room.applies(limit + 1))
         except GputuiError:
             revisions, applies = (), ()
-        self._has_more = max(len(revisions), len(applies)) > limit
         self._revisions = {one.revision: one for one in revisions}
         self._applies = {one.id: one for one in applies}
         if self._marked not in self._revisions:
@@ -111,15 +109,21 @@ class HistoryPane(TablePane):
     def _row_highlighted(self, message: DataTable.RowHighlighted) -> None:
         if self._has_more and message.cursor_row == self.table.row_count - 1:
             self._limit += PAGE
-            self._has_more = False  # until they are read
             self._read()
 
+    @property
+    def _has_more(self) -> bool:
+        """Whether more was read than is shown: of what comes after that nothing is known."""
+        return max(len(self._revisions), len(self._applies)) > self._limit
+
     def _show(self) -> None:
+        revisions = list(self._revisions.values())[: self._limit]
+        applies = list(self._applies.values())[: self._limit]
         rows = [
             (one.saved_at, self._row(f"revision {one.revision}", one.saved_at, one.author, "saved", one.reason))
-            for one in list(self._revisions.values())[: self._limit]
+            for one in revisions
         ]
-        for record in list(self._applies.values())[: self._limit]:
+        for record in applies:
             result = "cut off" if record.cut_off else record.result.replace("_", " ")
             done = sum(outcome == "done" for outcome in record.services.values())
             if record.result in ("rolled_back", "failed") and done:
@@ -128,23 +132,17 @@ class HistoryPane(TablePane):
                 f"apply {record.id}", record.started_at, record.operator, result, record.message or record.reason
             )
             rows.append((record.started_at, row))
-        # Of what is not read to its end nothing is shown that another kind reaches further back than.
-        ends = [times[self._limit - 1] for times in self._times() if len(times) > self._limit]
+        # Where one kind is cut, the other is not shown any further back.
+        ends = [revisions[-1].saved_at] if len(self._revisions) > self._limit else []
+        ends += [applies[-1].started_at] if len(self._applies) > self._limit else []
         rows = sorted((row for row in rows if row[0] >= max(ends, default="")), key=lambda row: row[0], reverse=True)
         head = "nothing was saved yet: ^s saves"
         if rows:
-            shown = [min(self._limit, len(some)) for some in (self._revisions, self._applies)]
-            head = f"revisions: {shown[0]}, applies: {shown[1]}{'; more below the last row' if self._has_more else ''}"
+            more = "; more below the last row" if self._has_more else ""
+            head = f"revisions: {len(revisions)}, applies: {len(applies)}{more}"
         if self._marked is not None:
             head += f"   revision {self._marked} is marked: space on another compares them"
         self.show_rows(head, [row for _, row in rows])
-
-    def _times(self) -> tuple[list[str], list[str]]:
-        """Those of the revisions and of the applies that were read, the newest first."""
-        return (
-            [one.saved_at for one in self._revisions.values()],
-            [record.started_at for record in self._applies.values()],
-        )
 
     def _row(self, what: str, at: str, who: str, result: str, why: str) -> Row:
         marked = "●" if what == f"revision {self._marked}" else ""

@@ -17,7 +17,7 @@ from gputui.domain.gpu import Gpu, GpuProcess, Reading
 from gputui.domain.launch import Launch
 from gputui.domain.service import ServiceKey
 from gputui.planning.findings.find_all import find_all
-from gputui.planning.memory import memory_of
+from gputui.planning.memory_shares import memory_of
 from gputui.planning.services import World, join_services
 
 GPUS, SERVICES = 16, 200

@@ -2,7 +2,7 @@
 
 import random
 
-from gputui.planning.placement import Demand, Problem, Room, canonical
+from gputui.planning.placement.problem import Demand, Problem, Room, canonical
 
 TOTAL_MIB = 81559
 

@@ -24,8 +24,8 @@ FLOOD = ["sh", "-c", f"while true; do seq -f '{LINE} %.0f' 1 100000000 || seq 1 
 
 READER = """
 import os, resource, sys, threading, time
-from gputui.containers.docker_engine import DockerEngine
-from gputui.control.log_feeds import LogFeed
+from gputui.engine.docker_engine import DockerEngine
+from gputui.controller.log_feeds import LogFeed
 from gputui.domain.log import LogWindow
 feed = LogFeed(DockerEngine(), sys.argv[1], LogWindow(tail=0))
 lines, end = 0, time.monotonic() + float(sys.argv[2])

@@ -14,8 +14,8 @@ from statistics import median
 from bench.instances import planted_problem, random_problem
 from bench.solver import Answer
 from bench.solver import solve as solve_exactly
-from gputui.planning.placement import Placement, Problem
-from gputui.planning.strategies import solve
+from gputui.planning.placement.problem import Placement, Problem
+from gputui.planning.placement.strategies import solve
 
 FILLS = (0.5, 0.75, 0.9, 0.97)
 TIME_LIMIT_S = 10.0

@@ -5,7 +5,7 @@ from typing import Any
 
 import highspy
 
-from gputui.planning.placement import Problem
+from gputui.planning.placement.problem import Problem
 
 CROSSING = 100.0
 """What a group across islands costs: more than any fraction can make up for."""

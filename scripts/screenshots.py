@@ -13,9 +13,9 @@ from textual.pilot import Pilot
 
 from gputui.app.app import AppOptions, GputuiApp
 from gputui.cli.arguments import parse
-from gputui.control.local import LocalControlRoom
+from gputui.controller.local_controller import LocalControlRoom
 from gputui.main import demo_room
-from gputui.project.packaged_files import packaged
+from gputui.state.file_io import packaged
 
 FOLDER = Path(__file__).resolve().parents[1] / "screenshots"
 

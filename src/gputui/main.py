@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gputui.cli.arguments import SHOWS, parse
-from gputui.control.gpu_watch import GpuWatch
-from gputui.domain.crash import UNEXPECTED, unexpected
+from gputui.controller.watch.gpu_watch import GpuWatch
 from gputui.domain.errors import GputuiError
-from gputui.project.log_file import start_log
+from gputui.domain.unexpected import UNEXPECTED, unexpected
+from gputui.state.log_file import start_log
 
 if TYPE_CHECKING:  # these come when the GPUs are being looked at already
     from gputui.compose.files import ComposeFiles
-    from gputui.containers.docker_engine import DockerEngine
-    from gputui.containers.engine import Engine
-    from gputui.control.compose_watch import ComposeWatch
-    from gputui.control.local import LocalControlRoom
-    from gputui.control.store import Store
+    from gputui.controller.local_controller import LocalControlRoom
+    from gputui.controller.store import Store
+    from gputui.controller.watch.compose_watch import ComposeWatch
     from gputui.domain.event import Finish
     from gputui.domain.snapshot import EngineStatus
+    from gputui.engine.docker_engine import DockerEngine
+    from gputui.engine.protocol import Engine
     from gputui.gpus.source import GpuSource
-    from gputui.project.state_dir import StateDir
+    from gputui.state.state_dir import StateDir
 
 FIRST_LOOK_S = 15.0
 APPLYING = ("apply", "restart", "start", "stop", "rollback", "fallback")
@@ -89,7 +89,7 @@ def _serve(server: Server, arguments: argparse.Namespace) -> int:
 
 
 def _screen(server: Server, arguments: argparse.Namespace) -> int:
-    from gputui.app.first_lines import FirstLines, terminal  # noqa: PLC0415 - a verb draws nothing
+    from gputui.app.terminal.startup_preview import FirstLines, terminal  # noqa: PLC0415 - a verb draws nothing
 
     gpus = server.gpus
     title = "gputui" if arguments.demo is None else "gputui  SIMULATED"
@@ -98,7 +98,7 @@ def _screen(server: Server, arguments: argparse.Namespace) -> int:
         first.draw()
         gpus.start()
         from gputui.app.app import run_app  # noqa: PLC0415
-        from gputui.project.packaged_files import packaged  # noqa: PLC0415
+        from gputui.state.file_io import packaged  # noqa: PLC0415
 
         room = server.room()
         _collect_garbage()
@@ -155,7 +155,7 @@ def _compose_files(arguments: argparse.Namespace) -> "ComposeFiles":
 
 
 def _compose(files: "ComposeFiles", arguments: argparse.Namespace) -> "ComposeWatch":
-    from gputui.control.compose_watch import ComposeWatch  # noqa: PLC0415
+    from gputui.controller.watch.compose_watch import ComposeWatch  # noqa: PLC0415
 
     watch = ComposeWatch(files, arguments.project_name)
     # The screen shows the GPUs first, and what is wrong in a file as a note; one that is not there was mistyped.
@@ -165,7 +165,7 @@ def _compose(files: "ComposeFiles", arguments: argparse.Namespace) -> "ComposeWa
 
 
 def _real_server(arguments: argparse.Namespace) -> Server:
-    from gputui.containers.docker_engine import DockerEngine  # noqa: PLC0415 - a demonstration needs none
+    from gputui.engine.docker_engine import DockerEngine  # noqa: PLC0415 - a demonstration needs none
 
     engine = DockerEngine(arguments.host, arguments.context)
     gpus = GpuWatch(_source(engine, arguments), arguments.interval)
@@ -174,11 +174,11 @@ def _real_server(arguments: argparse.Namespace) -> Server:
 
 def _real_room(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse.Namespace) -> "LocalControlRoom":
     from gputui.apply.launcher import Launcher, Order  # noqa: PLC0415
-    from gputui.control.local import LocalControlRoom  # noqa: PLC0415
-    from gputui.control.settings import Settings  # noqa: PLC0415
-    from gputui.gpus.process_identity import in_container  # noqa: PLC0415
-    from gputui.project.operator import operator  # noqa: PLC0415
-    from gputui.project.state_dir import state_dir  # noqa: PLC0415
+    from gputui.controller.local_controller import LocalControlRoom  # noqa: PLC0415
+    from gputui.controller.settings import Settings  # noqa: PLC0415
+    from gputui.gpus.processes import in_container  # noqa: PLC0415
+    from gputui.state.audit import operator  # noqa: PLC0415
+    from gputui.state.state_dir import state_dir  # noqa: PLC0415
 
     def directory(status: "EngineStatus") -> "StateDir":
         return state_dir(status.info.id if status.info else "", engine.socket)
@@ -210,13 +210,13 @@ def _real_room(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse.Names
 
 def _source(engine: "Engine", arguments: argparse.Namespace) -> "GpuSource":
     """NVML, else what `nvidia-smi` says, here or in a container that gets all GPUs."""
-    from gputui.containers.process_owners import owners_of_pids  # noqa: PLC0415
-    from gputui.control.probe_container import EVERY_S, ProbeContainer  # noqa: PLC0415
+    from gputui.controller.watch.probe_container import EVERY_S, ProbeContainer  # noqa: PLC0415
+    from gputui.engine.protocol import owners_of_pids  # noqa: PLC0415
     from gputui.gpus.first_source import FirstSource  # noqa: PLC0415
-    from gputui.gpus.nvidia_smi import NvidiaSmiSource, run_on_path  # noqa: PLC0415
-    from gputui.gpus.nvml import NvmlSource  # noqa: PLC0415
+    from gputui.gpus.nvidia.nvidia_smi import NvidiaSmiSource, run_on_path  # noqa: PLC0415
+    from gputui.gpus.nvidia.nvml import NvmlSource  # noqa: PLC0415
     from gputui.gpus.owned_source import OwnedSource  # noqa: PLC0415
-    from gputui.gpus.process_identity import sees_host_processes  # noqa: PLC0415
+    from gputui.gpus.processes import sees_host_processes  # noqa: PLC0415
 
     sources: list[GpuSource] = [NvmlSource(), NvidiaSmiSource(run_on_path, "nvidia-smi")]
     asked_for: GpuSource | None = None
@@ -251,8 +251,8 @@ def _engine_options(arguments: argparse.Namespace) -> list[str]:
 
 def _carry_out(arguments: argparse.Namespace) -> int:
     from gputui.apply.process import await_order, carry_out  # noqa: PLC0415
-    from gputui.containers.docker_engine import PATIENT_TIMEOUT_S, DockerEngine  # noqa: PLC0415
-    from gputui.control.store import Store  # noqa: PLC0415
+    from gputui.controller.store import Store  # noqa: PLC0415
+    from gputui.engine.docker_engine import PATIENT_TIMEOUT_S, DockerEngine  # noqa: PLC0415
 
     engine = DockerEngine(arguments.host, arguments.context, timeout_s=PATIENT_TIMEOUT_S)
     source = _source(engine, arguments)
@@ -271,7 +271,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
 
 def _remove_old(store: "Store") -> None:
     from gputui.domain.retention import Retention  # noqa: PLC0415
-    from gputui.project.retention import remove_old  # noqa: PLC0415
+    from gputui.state.retention import remove_old  # noqa: PLC0415
 
     with suppress(GputuiError):  # the next apply tries again
         remove_old(store.database, Retention())
@@ -296,13 +296,13 @@ def demo_room(arguments: argparse.Namespace, directory: Path) -> "LocalControlRo
 
 
 def _simulated_server(arguments: argparse.Namespace, directory: Path) -> Server:
-    from gputui.containers.simulated_engine import SimulatedEngine  # noqa: PLC0415
-    from gputui.control.local import LocalControlRoom  # noqa: PLC0415
-    from gputui.control.settings import Settings  # noqa: PLC0415
-    from gputui.gpus.simulated_source import SimulatedSource  # noqa: PLC0415
-    from gputui.project.operator import operator  # noqa: PLC0415
-    from gputui.project.scenario_file import DEFAULT, read_scenario  # noqa: PLC0415
-    from gputui.project.state_dir import StateDir  # noqa: PLC0415
+    from gputui.controller.local_controller import LocalControlRoom  # noqa: PLC0415
+    from gputui.controller.settings import Settings  # noqa: PLC0415
+    from gputui.simulated.gpu_source import SimulatedSource  # noqa: PLC0415
+    from gputui.simulated.scenario import DEFAULT, read_scenario  # noqa: PLC0415
+    from gputui.simulated.simulated_engine import SimulatedEngine  # noqa: PLC0415
+    from gputui.state.audit import operator  # noqa: PLC0415
+    from gputui.state.state_dir import StateDir  # noqa: PLC0415
 
     scenario = read_scenario(arguments.demo or DEFAULT)
     engine = SimulatedEngine(scenario)

@@ -12,17 +12,17 @@ import pytest
 from gputui.app.app import AppOptions, GputuiApp
 from gputui.apply.executor import Executor
 from gputui.compose.files import ComposeFiles
-from gputui.containers.simulated_engine import SimulatedEngine
-from gputui.control.compose_watch import ComposeWatch
-from gputui.control.gpu_watch import GpuWatch
-from gputui.control.local import LocalControlRoom
-from gputui.control.settings import Settings
-from gputui.control.store import Store
+from gputui.controller.local_controller import LocalControlRoom
+from gputui.controller.settings import Settings
+from gputui.controller.store import Store
+from gputui.controller.watch.compose_watch import ComposeWatch
+from gputui.controller.watch.gpu_watch import GpuWatch
 from gputui.domain.event import Finish
-from gputui.gpus.simulated_source import SimulatedSource
-from gputui.project.packaged_files import packaged
-from gputui.project.scenario_file import read_scenario
-from gputui.project.state_dir import StateDir
+from gputui.simulated.gpu_source import SimulatedSource
+from gputui.simulated.scenario import read_scenario
+from gputui.simulated.simulated_engine import SimulatedEngine
+from gputui.state.file_io import packaged
+from gputui.state.state_dir import StateDir
 
 Opening = Callable[..., LocalControlRoom]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from textual.pilot import Pilot
 
-from gputui.control.local import LocalControlRoom
+from gputui.controller.local_controller import LocalControlRoom
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.service import Service
 from tests.app.conftest import screen_text

@@ -14,7 +14,7 @@ from textual._compositor import LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 
-from gputui.app.cell_diff import CellGrid
+from gputui.app.terminal.cell_diff import CellGrid
 
 WIDTH, HEIGHT = 24, 4
 STYLES = [None, Style(color="red"), Style(color="#4fa8e0", bgcolor="#11151a"), Style(bold=True)]

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import pytest
 
-from gputui.app.first_lines import FirstLines, first_lines
+from gputui.app.terminal.startup_preview import FirstLines, first_lines
 from gputui.domain.gpu import Gpu, GpuInventory, Reading
 from tests.app.test_end_of_session import Session
 

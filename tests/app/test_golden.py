@@ -13,10 +13,10 @@ import pytest
 from textual.pilot import Pilot
 
 from gputui.app.app import GputuiApp
-from gputui.app.screens.new_service import NewServiceForm
-from gputui.control.store import Store
+from gputui.app.dialogs.new_service_form import NewServiceForm
+from gputui.controller.store import Store
 from gputui.domain.event import WATCH_TEXT
-from gputui.project.applies import NewEvent
+from gputui.state.applies import NewEvent
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import press_and_adopt, shows
 
@@ -158,9 +158,9 @@ async def test_the_look(open_room: Opening, monkeypatch: pytest.MonkeyPatch, sta
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.setattr("gputui.gpus.readers.STALE_AFTER_S", float("inf"))  # the clock of the simulation stands still
-    monkeypatch.setattr("gputui.control.new_services.NewServices.free_port", lambda *_: 8000)
-    monkeypatch.setattr("gputui.project.applies.now", lambda: "2023-11-14T22:12:38+00:00")  # 42 s before
-    monkeypatch.setattr("gputui.project.applies.STARTING_S", float("inf"))  # it is on record before it is claimed
+    monkeypatch.setattr("gputui.controller.new_services.NewServices.free_port", lambda *_: 8000)
+    monkeypatch.setattr("gputui.state.applies.now", lambda: "2023-11-14T22:12:38+00:00")  # 42 s before
+    monkeypatch.setattr("gputui.state.applies.STARTING_S", float("inf"))  # it is on record before it is claimed
     scenario, keys = STATES[state]
     room = open_room(scenario, now=NOW, carry_out=half_of_it)
     pictures: dict[str, str] = {}

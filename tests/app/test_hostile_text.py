@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from gputui.project.packaged_files import packaged
+from gputui.state.file_io import packaged
 from tests.domain.test_text import PAYLOADS
 
 MARKUP = "svc[/red] [b]x [@click=app.quit]y"

@@ -6,11 +6,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputui.app.choices import read_choices
-from gputui.app.log_buffer import pretty
-from gputui.app.preferences import read_preferences
-from gputui.app.theme_file import DEFAULT, read_themes
-from gputui.project.packaged_files import packaged
+from gputui.app.config.preferences import read_preferences
+from gputui.app.config.themes import DEFAULT, read_themes
+from gputui.app.config.ui_state import read_choices
+from gputui.app.render.log_buffer import pretty
+from gputui.state.file_io import packaged
 from tests.junk import documents, in_a_process, own_errors_only, tried
 
 SETTINGS = {
@@ -62,7 +62,9 @@ def test_a_theme_of_junk_is_told_in_a_line(tmp_path: Path, raw: bytes) -> None:
 def test_a_theme_nested_deeply_takes_nothing_down(tmp_path: Path) -> None:
     """The process that reads it goes on."""
     (tmp_path / "a.yaml").write_bytes(b"[" * 100_000)
-    code = "import sys, pathlib; from gputui.app.theme_file import read_themes; read_themes(pathlib.Path(sys.argv[1]))"
+    code = (
+        "import sys, pathlib; from gputui.app.config.themes import read_themes; read_themes(pathlib.Path(sys.argv[1]))"
+    )
     in_a_process(code, str(tmp_path))
 
 

@@ -6,17 +6,17 @@ import pytest
 from textual.pilot import Pilot
 
 from gputui.app.app import GputuiApp
-from gputui.app.keymap import CONTEXTS
-from gputui.app.screens.gpus import Gpus
-from gputui.app.screens.main import MainScreen
+from gputui.app.config.keymap import CONTEXTS
+from gputui.app.screens.gpu_screen import Gpus
+from gputui.app.screens.main_screen import MainScreen
 from gputui.app.widgets.finding_pane import FindingPane
 from gputui.app.widgets.history_pane import HistoryPane
 from gputui.app.widgets.launch_pane import LaunchPane
-from gputui.app.widgets.logs import Logs
+from gputui.app.widgets.logs_pane import Logs
 from gputui.app.widgets.process_pane import ProcessPane
 from gputui.app.widgets.row_table import RowTable
-from gputui.app.widgets.services import Services
-from gputui.control.local import LocalControlRoom
+from gputui.app.widgets.service_pane import Services
+from gputui.controller.local_controller import LocalControlRoom
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import (
     SIZE,
@@ -277,7 +277,7 @@ async def test_rows_are_sorted_by_any_column_and_filtered_by_pattern(room: Local
 
 
 async def test_chosen_columns_are_found_again_at_the_next_start(open_room: Opening) -> None:
-    from gputui.app.choices import choices_path
+    from gputui.app.config.ui_state import choices_path
 
     room = open_room()
     app = app_of(room, choices_path=choices_path())
@@ -359,7 +359,7 @@ async def test_sixteen_lines_or_cards_whatever_the_room(open_room: Opening) -> N
 
 
 async def test_other_keys_by_the_settings_are_those_of_the_help(room: LocalControlRoom) -> None:
-    from gputui.app.preferences import Preferences
+    from gputui.app.config.preferences import Preferences
 
     keys = {"pane.history": "f7", "draft.undo": "ctrl+u,f8"}
     app = app_of(room, preferences=Preferences(keys=keys))

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputui.app.log_buffer import LogBuffer, merged, pretty
-from gputui.app.matching import filter_of, pattern_of
+from gputui.app.render.log_buffer import LogBuffer, merged, pretty
+from gputui.app.render.matching import filter_of, pattern_of
 from gputui.domain.log import LogLine
 
 

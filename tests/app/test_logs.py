@@ -6,10 +6,10 @@ import pytest
 from textual.pilot import Pilot
 
 from gputui.app.app import GputuiApp
-from gputui.app.preferences import Preferences
-from gputui.app.theme_file import MONO
-from gputui.app.widgets.logs import Logs
-from gputui.control.local import LocalControlRoom
+from gputui.app.config.preferences import Preferences
+from gputui.app.config.themes import MONO
+from gputui.app.widgets.logs_pane import Logs
+from gputui.controller.local_controller import LocalControlRoom
 from gputui.domain.log import LogBatch, LogLine
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import SIZE, move_ai_rerank, select, service, shows, shows_no, until

@@ -12,26 +12,24 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 
-from gputui.app.ages import age_text, duration_text
-from gputui.app.ascii_signs import ascii_text
-from gputui.app.columns import Column, Row, cell, columns_for, placed, sorted_rows
-from gputui.app.gpu_card import CardView, card, holders, overview, row
-from gputui.app.gpu_detail import detail_lines, topology_lines, unaccounted_mib
-from gputui.app.graphs import blocks, braille, resampled
-from gputui.app.happenings import happenings
-from gputui.app.lines import Run, fit, width_of
-from gputui.app.no_colour import NoColour
-from gputui.app.theme_file import DEFAULT, MONO, POOR, default_theme, read_themes
+from gputui.app.config.themes import DEFAULT, MONO, POOR, default_theme, read_themes
+from gputui.app.render.columns import Column, Row, cell, columns_for, placed, sorted_rows
+from gputui.app.render.gpu_card import CardView, card, holders, overview, row
+from gputui.app.render.gpu_detail import detail_lines, topology_lines, unaccounted_mib
+from gputui.app.render.graphs import blocks, braille, resampled
+from gputui.app.render.notifications import happenings
+from gputui.app.render.styled import Run, fit, width_of
+from gputui.app.render.values import age_text, duration_text
+from gputui.app.terminal.line_filters import NoColour, ascii_text
 from gputui.app.widgets.hanging_lines import hanging
 from gputui.app.widgets.history_pane import told_once
-from gputui.control.local import LocalControlRoom
+from gputui.controller.local_controller import LocalControlRoom
 from gputui.domain.event import ApplyEvent, Progress
 from gputui.domain.gpu import Gpu, GpuProcess, GpuState, Reading
-from gputui.domain.gpu_details import GpuDetails, GpuLink, LinkTraffic, Xid
-from gputui.domain.gpu_history import GpuHistory, Moment
+from gputui.domain.gpu_details import GpuDetails, GpuHistory, GpuLink, LinkTraffic, Moment, Xid
 from gputui.domain.memory import GpuMemory, MemoryShare, ShareKind
 from gputui.domain.snapshot import Snapshot
-from gputui.project.packaged_files import packaged
+from gputui.state.file_io import packaged
 
 GPU = Gpu(uuid="GPU-1", index=0, name="NVIDIA H100 80GB HBM3", memory_total_mib=81559)
 CONSOLE = Console(width=80)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gputui.app.screens.gpus import Gpus
-from gputui.control.local import LocalControlRoom
+from gputui.app.screens.gpu_screen import Gpus
+from gputui.controller.local_controller import LocalControlRoom
 from gputui.domain.assignment import Assignments
 from gputui.domain.errors import Refusal
-from gputui.project.revisions import Revisions
+from gputui.state.revisions import Revisions
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import SIZE, press_and_adopt, save_second_revision, select, shows, shows_no, until
 
@@ -42,8 +42,7 @@ async def test_a_signal_is_asked_about_and_not_sent_to_what_is_simulated(room: L
 
 
 def test_a_signal_reaches_the_process_that_was_meant_and_no_other() -> None:
-    from gputui.gpus.process_identity import start_time
-    from gputui.gpus.process_signal import send_signal
+    from gputui.gpus.processes import send_signal, start_time
 
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
         started = start_time(process.pid)

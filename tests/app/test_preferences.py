@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from gputui.app.app import needs_ascii
-from gputui.app.choices import Choices, choices_path, keep_choices, read_choices
-from gputui.app.preferences import Preferences, read_preferences
-from gputui.app.preferences_file import parse_preferences, preferences_schema
+from gputui.app.config.preferences import Preferences, read_preferences
+from gputui.app.config.preferences_file import parse_preferences, preferences_schema
+from gputui.app.config.ui_state import Choices, choices_path, keep_choices, read_choices
 from gputui.domain.errors import UsageError
-from gputui.project.packaged_files import packaged
+from gputui.state.file_io import packaged
 
 PATH = Path("settings.yaml")
 

@@ -7,10 +7,10 @@ import pytest
 from rich.text import Text
 from textual.widgets import DataTable
 
-from gputui.app.columns import Row
+from gputui.app.render.columns import Row
 from gputui.app.widgets import row_table
 from gputui.app.widgets.row_table import RowTable
-from gputui.control.local import LocalControlRoom
+from gputui.controller.local_controller import LocalControlRoom
 from tests.app.conftest import app_of, screen_text
 from tests.app.piloting import SIZE
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from gputui.app.columns import Row
+from gputui.app.render.columns import Row
 from gputui.app.widgets.service_table import service_rows
-from gputui.control.local import LocalControlRoom
+from gputui.controller.local_controller import LocalControlRoom
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import Reading

@@ -1,6 +1,6 @@
 """The strategies side by side, and taking one over."""
 
-from gputui.control.local import LocalControlRoom
+from gputui.controller.local_controller import LocalControlRoom
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import SIZE, labels, press_and_adopt, select, until
 

@@ -9,11 +9,11 @@ from textual.events import Event, Key, Paste
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from gputui.app import type_ahead
 from gputui.app.app import GputuiApp
-from gputui.app.screens.inspect import Inspect
-from gputui.app.type_ahead import TypeAhead
-from gputui.control.local import LocalControlRoom
+from gputui.app.dialogs.inspect import Inspect
+from gputui.app.terminal import type_ahead
+from gputui.app.terminal.type_ahead import TypeAhead
+from gputui.controller.local_controller import LocalControlRoom
 from tests.app.conftest import app_of
 from tests.app.piloting import SIZE, labels, select, shows, until
 

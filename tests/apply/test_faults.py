@@ -10,22 +10,25 @@ from typing import Any
 
 import pytest
 
-from gputui.apply import guardian, operations, patience, witness
+from gputui.apply import engine_retry as patience
+from gputui.apply import health_gate as witness
+from gputui.apply import operations
+from gputui.apply import post_apply_monitor as guardian
 from gputui.apply.executor import Executor
-from gputui.containers.simulated_engine import SimulatedEngine
 from gputui.domain import compose_labels
 from gputui.domain.container import ContainerSpec
 from gputui.domain.errors import Conflict, EngineError, GputuiError, Unreachable
 from gputui.domain.operation import PutBack
 from gputui.domain.plan import Plan, Step
-from gputui.domain.scenario import Scenario, SimulatedContainer, SimulatedGpu
 from gputui.domain.service import ServiceKey
 from gputui.domain.transaction import Transaction
-from gputui.gpus.simulated_source import SimulatedSource
-from gputui.planning.container_view import container_view
-from gputui.planning.operations import Ground, Terms, make_transaction
-from gputui.project.applies import Applies, JournalEntry, NewEvent
-from gputui.project.database import Database
+from gputui.planning.changes.container_view import container_view
+from gputui.planning.changes.step_operations import Ground, Terms, make_transaction
+from gputui.simulated.gpu_source import SimulatedSource
+from gputui.simulated.scenario import Scenario, SimulatedContainer, SimulatedGpu
+from gputui.simulated.simulated_engine import SimulatedEngine
+from gputui.state.applies import Applies, JournalEntry, NewEvent
+from gputui.state.database import Database
 from tests.builders import gpu
 
 HOST = [gpu(0), gpu(1)]

@@ -8,15 +8,15 @@ import pytest
 
 from gputui.apply import executor
 from gputui.apply.executor import Executor
-from gputui.containers.simulated_engine import SimulatedEngine
 from gputui.domain.plan import Plan, Step
-from gputui.domain.scenario import Scenario, SimulatedContainer, SimulatedGpu
 from gputui.domain.service import ServiceKey
-from gputui.gpus.simulated_source import SimulatedSource
-from gputui.planning.container_view import container_view
-from gputui.planning.operations import Ground, Terms, make_transaction
-from gputui.project.applies import Applies
-from gputui.project.database import Database
+from gputui.planning.changes.container_view import container_view
+from gputui.planning.changes.step_operations import Ground, Terms, make_transaction
+from gputui.simulated.gpu_source import SimulatedSource
+from gputui.simulated.scenario import Scenario, SimulatedContainer, SimulatedGpu
+from gputui.simulated.simulated_engine import SimulatedEngine
+from gputui.state.applies import Applies
+from gputui.state.database import Database
 from tests.builders import gpu
 
 HOST = [gpu(number) for number in range(6)]

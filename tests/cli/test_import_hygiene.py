@@ -20,14 +20,15 @@ def test_a_verb_does_not_load_textual() -> None:
 def test_the_first_picture_waits_for_neither_pydantic_nor_docker() -> None:
     run(
         "import sys; import gputui.main, gputui.app.app;"
-        "late = ('pydantic', 'docker', 'requests', 'hashlib', 'gputui.control.store', 'gputui.control.applying');"
+        "late = ('pydantic', 'docker', 'requests', 'hashlib', 'gputui.controller.store', 'gputui.controller.applying');"
         "assert not [name for name in late if name in sys.modules], sys.modules"
     )
 
 
 def test_the_first_gpus_wait_for_neither_the_screen_nor_the_control_room() -> None:
     run(
-        "import sys; import gputui.main, gputui.app.first_lines, gputui.gpus.nvml, gputui.containers.docker_engine;"
-        "late = ('textual', 'gputui.control.local', 'gputui.planning.services', 'yaml');"
+        "import sys; import gputui.main, gputui.app.terminal.startup_preview;"
+        "import gputui.gpus.nvidia.nvml, gputui.engine.docker_engine;"
+        "late = ('textual', 'gputui.controller.local_controller', 'gputui.planning.services', 'yaml');"
         "assert not [name for name in late if name in sys.modules], sys.modules"
     )

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from gputui.compose.append import proposed, with_service, write
+from gputui.domain.compose import NewService
 from gputui.domain.errors import Conflict, UsageError
-from gputui.domain.new_service import NewService
 
 SERVICE = NewService(name="new", image="img:1", command=("--a", "$x"), ports=("8001:8000",), gpus=("GPU-1",))
 FILE = """\

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from gputui.containers.engine import Engine
 from gputui.domain.container import ContainerSpec
 from gputui.domain.gpu import Gpu
-from gputui.domain.scenario import Scenario, SimulatedGpu
+from gputui.engine.protocol import Engine
 from gputui.gpus.source import GpuSource
+from gputui.simulated.scenario import Scenario, SimulatedGpu
 from tests.lab.conftest import _server, lab  # noqa: F401 - fixtures
 from tests.lab.engine import GROUP, USER
 
@@ -36,8 +36,8 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
         yield _simulated()
         return
     server = request.getfixturevalue("lab")
-    from gputui.containers.docker_engine import DockerEngine
-    from gputui.gpus.nvml import NvmlSource
+    from gputui.engine.docker_engine import DockerEngine
+    from gputui.gpus.nvidia.nvml import NvmlSource
 
     # pynvml asks the loader for the library by its name, and gets the one that is loaded already.
     ctypes.CDLL(str(server.folder / "libnvidia-ml.so.1"), mode=ctypes.RTLD_GLOBAL)
@@ -56,8 +56,8 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 
 def _simulated() -> Pair:
-    from gputui.containers.simulated_engine import SimulatedEngine
-    from gputui.gpus.simulated_source import SimulatedSource
+    from gputui.simulated.gpu_source import SimulatedSource
+    from gputui.simulated.simulated_engine import SimulatedEngine
 
     gpus = tuple(
         SimulatedGpu(

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from gputui.containers.container_events import ContainerEvent, events_in
 from gputui.domain.errors import EngineError, NotFound
 from gputui.domain.log import LogWindow
-from gputui.domain.moments import moment
+from gputui.domain.text import moment
+from gputui.engine.container_events import ContainerEvent, events_in
 from tests.contract.conftest import Pair
 
 

@@ -7,12 +7,11 @@ import pytest
 
 from gputui.diagnosis.doctor import checks
 from gputui.domain.assignment import Assignments, Draft
-from gputui.domain.capabilities import Capabilities, CdiDevice, Choice
-from gputui.domain.check import Check
 from gputui.domain.container import EngineInfo
 from gputui.domain.errors import Refusal
-from gputui.domain.finding import Finding
+from gputui.domain.finding import Check, Finding
 from gputui.domain.gpu import GpuInventory
+from gputui.domain.injection import Capabilities, CdiDevice, Choice
 from gputui.domain.snapshot import EngineStatus, Snapshot
 from tests.builders import gpu, reading
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gputui.diagnosis.loading import loading_of
-from gputui.domain.loading import Loading
+from gputui.diagnosis.startup_log import loading_of
+from gputui.domain.log import Loading
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@
 
 import pytest
 
-from gputui.diagnosis.measured import measured_of
-from gputui.domain.measured import Measured
+from gputui.diagnosis.startup_log import measured_of
+from gputui.domain.observation import Measured
 
 GIB = 1024
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputui.domain.outside import LARGEST, mapping, real_number, sequence, whole_number
+from gputui.domain.text import LARGEST, mapping, real_number, sequence, whole_number
 
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),

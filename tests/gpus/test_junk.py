@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gputui.domain.gpu import GpuProcess
-from gputui.gpus import nvml, nvml_processes, process_identity, unified_memory
-from gputui.gpus.nvidia_smi import NvidiaSmiSource, parse
-from gputui.gpus.nvml import NvmlSource
-from gputui.gpus.process_identity import container_of, identify, start_time
+from gputui.gpus import processes as process_identity
+from gputui.gpus.nvidia import nvml, nvml_processes, unified_memory
+from gputui.gpus.nvidia.nvidia_smi import NvidiaSmiSource, parse
+from gputui.gpus.nvidia.nvml import NvmlSource
+from gputui.gpus.processes import container_of, identify, start_time
 from gputui.gpus.topology import numa_node
 from tests.junk import DIGITS, NASTY_NUMBERS, own_errors_only, tried, utf8_texts
 
@@ -150,7 +151,7 @@ def test_a_driver_that_says_anything_crashes_nothing(data: st.DataObject) -> Non
     driver = Driver(data)
     lists = tuple(getattr(driver, name) for name in LISTS)
     modules = [
-        f"gputui.gpus.{name}.pynvml"
+        f"gputui.gpus.nvidia.{name}.pynvml"
         for name in ("nvml", "nvml_details", "nvml_topology", "nvml_processes", "xid_watch")
     ]
     patches: list[Any] = [patch(name, driver) for name in modules]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gputui.domain.errors import Unreachable
-from gputui.gpus.nvidia_smi import NvidiaSmiSource, parse
+from gputui.gpus.nvidia.nvidia_smi import NvidiaSmiSource, parse
 from tests.lab.driver import Driver, StandInGpu, build_library, uuid_of
 from tests.lab.engine import as_user
 

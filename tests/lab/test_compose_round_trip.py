@@ -104,15 +104,15 @@ CREATE = """
 import sys
 from pathlib import Path
 from gputui.apply.operations import Hands, Parts, perform
-from gputui.apply.patience import Patience
-from gputui.containers.docker_engine import DockerEngine
-from gputui.control.compose_marks import NOBODYS
+from gputui.apply.engine_retry import Patience
+from gputui.engine.docker_engine import DockerEngine
+from gputui.controller.compose_marks import NOBODYS
 from gputui.domain import compose_labels
 from gputui.domain.container import ContainerSpec
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import ServiceKey
-from gputui.planning.container_view import container_view
-from gputui.planning.operations import Ground, Terms, make_transaction
+from gputui.planning.changes.container_view import container_view
+from gputui.planning.changes.step_operations import Ground, Terms, make_transaction
 from gputui.compose.files import ComposeFiles
 from gputui.compose.reading import read_project
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gputui.containers.docker_engine import DockerEngine
-from gputui.control.log_feeds import BUFFER_LINES, LogFeed
+from gputui.controller.log_feeds import BUFFER_LINES, LogFeed
 from gputui.domain.log import LogLine, LogWindow
+from gputui.engine.docker_engine import DockerEngine
 from tests.lab.conftest import Lab
 from tests.lab.driver import uuid_of
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.conftest import Lab, compose_file
 from tests.lab.driver import StandInGpu, uuid_of
-from tests.weights.files import write_safetensors
+from tests.models.files import write_safetensors
 
 pytestmark = pytest.mark.lab
 

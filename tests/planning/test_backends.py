@@ -12,7 +12,7 @@ from gputui.planning.backends.sglang import SGLANG
 from gputui.planning.backends.tensorrt_llm import TENSORRT_LLM
 from gputui.planning.backends.tgi import TGI
 from gputui.planning.backends.vllm import VLLM
-from gputui.planning.model_memory import kv_bytes, weights_bytes
+from gputui.planning.needs.model_memory import kv_bytes, weights_bytes
 
 MIB = 2**20
 

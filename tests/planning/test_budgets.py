@@ -1,7 +1,7 @@
 """A budget follows the GPU that its service is given."""
 
-from gputui.planning.budget import budget_on, largest_budget
-from gputui.planning.findings.memory import adjusted
+from gputui.planning.findings.gpu_memory import adjusted
+from gputui.planning.needs.budget import budget_on, largest_budget
 from tests.builders import gpu, reading, service
 
 GIB = 1024

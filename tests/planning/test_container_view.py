@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gputui.domain.capabilities import CdiDevice, MechanismName
 from gputui.domain.errors import Refusal, UsageError
-from gputui.planning.container_view import container_view
+from gputui.domain.injection import CdiDevice, MechanismName
+from gputui.planning.changes.container_view import container_view
 from tests.builders import gpu
 
 HOST = [gpu(index) for index in range(8)]

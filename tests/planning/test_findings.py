@@ -9,10 +9,10 @@ from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.launch import Launch
 from gputui.domain.model import ModelFiles
 from gputui.domain.service import ClaimRule, Requirement, Service
+from gputui.models.model_config import architecture_of
 from gputui.planning.findings.find_all import find_all
-from gputui.planning.memory import memory_of
+from gputui.planning.memory_shares import memory_of
 from gputui.planning.services import serving_of
-from gputui.weights.model_config import architecture_of
 from tests.builders import gpu, process, reading, service
 
 GIB = 1024

@@ -11,9 +11,9 @@ from gputui.compose.reading import read_project
 from gputui.domain.container import ContainerSpec
 from gputui.domain.errors import UsageError
 from gputui.domain.serving import Serving
-from gputui.planning.container_view import container_view
+from gputui.planning.changes.container_view import container_view
+from gputui.planning.changes.spec_edit import with_gpus
 from gputui.planning.findings.find_all import find_all
-from gputui.planning.spec_edit import with_gpus
 from tests.builders import gpu, reading, service
 
 HOST = [gpu(index) for index in range(8)]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.container import Container
 from gputui.domain.original import Original
+from gputui.planning.changes.steps import make_plan
 from gputui.planning.given_gpus import asks_in_vain, requested_gpus, uses_gpus
-from gputui.planning.plan import make_plan
 from gputui.planning.services import World, join_services, key_of
 from tests.builders import container, gpu, reading
 from tests.junk import documents, own_errors_only, texts, tried

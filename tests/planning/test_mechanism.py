@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gputui.domain.capabilities import Capabilities, CdiDevice, HostAccess, MechanismName
 from gputui.domain.container import DeviceRequest
 from gputui.domain.errors import Refusal
-from gputui.planning.mechanism import choose, default_choice, present_mechanism, with_evidence
+from gputui.domain.injection import Capabilities, CdiDevice, HostAccess, MechanismName
+from gputui.planning.changes.injection_choice import choose, default_choice, present_mechanism, with_evidence
 from tests.builders import container, gpu, service
 
 CDI = (CdiDevice("nvidia.com/gpu=0"),)

@@ -7,7 +7,7 @@ from gputui.domain.finding import Finding
 from gputui.domain.gpu import Reading
 from gputui.domain.service import Service
 from gputui.planning.findings.find_all import find_all
-from gputui.planning.memory import memory_of
+from gputui.planning.memory_shares import memory_of
 from tests.builders import container, gpu, process, reading, service
 
 G0, G1, G2 = gpu(0), gpu(1), gpu(2)

@@ -11,7 +11,7 @@ from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.service import Service, ServiceKey
 from gputui.planning.findings.find_all import find_all
-from gputui.planning.memory import memory_of_all
+from gputui.planning.memory_shares import memory_of_all
 from gputui.planning.services import Joined, World, join_services
 from tests.builders import gpu, reading
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from gputui.domain.plan import Step, StepAction
 from gputui.domain.service import ServiceKey
-from gputui.planning.container_view import container_view
-from gputui.planning.order import in_order
+from gputui.planning.changes.container_view import container_view
+from gputui.planning.changes.step_order import in_order
 from tests.builders import gpu
 
 HOST = [gpu(index) for index in range(4)]

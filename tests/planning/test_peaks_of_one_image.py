@@ -1,7 +1,7 @@
 """Services of one image that differ by a variable of their own are told apart in what was observed of them."""
 
 from gputui.domain.launch import launch_of
-from gputui.planning.peaks import peak_key
+from gputui.planning.needs.observations import peak_key
 
 
 def key(*variables: str) -> object:

@@ -10,7 +10,7 @@ from gputui.domain.errors import UsageError
 from gputui.domain.finding import DIFFERS, Finding
 from gputui.domain.plan import Plan
 from gputui.domain.service import Edit, Service, ServiceKey
-from gputui.planning.plan import lifecycle_plan, make_plan
+from gputui.planning.changes.steps import lifecycle_plan, make_plan
 from tests.builders import container, gpu, service
 
 HOST = [gpu(index) for index in range(4)]

@@ -8,14 +8,14 @@ from gputui.domain.launch import Launch
 from gputui.domain.model import ModelFiles
 from gputui.domain.service import ClaimRule, Requirement, Service
 from gputui.domain.serving import Serving
+from gputui.models.model_config import architecture_of
 from gputui.planning.backends.registry import named
-from gputui.planning.budget import all_edits, budget_told
-from gputui.planning.fitting import fit_into, fraction_for
-from gputui.planning.memory import memory_of
-from gputui.planning.peaks import new_peaks, peak_key
-from gputui.planning.requirement import Evidence, claim_by, requirement
+from gputui.planning.memory_shares import memory_of
+from gputui.planning.needs.budget import all_edits, budget_told
+from gputui.planning.needs.fitting import fit_into, fraction_for
+from gputui.planning.needs.observations import new_peaks, peak_key
+from gputui.planning.needs.requirement import Evidence, claim_by, requirement
 from gputui.planning.services import serving_of
-from gputui.weights.model_config import architecture_of
 from tests.builders import container, gpu, process, reading, service
 
 GIB = 1024
@@ -244,7 +244,7 @@ def test_other_arguments_are_another_service() -> None:
 
 
 def test_peaks_survive_a_restart(tmp_path: Path) -> None:
-    from gputui.control.store import Store
+    from gputui.controller.store import Store
 
     key = peak_key("x", Launch(words=("a",)), 1, 100)
     assert key is not None

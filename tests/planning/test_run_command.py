@@ -4,7 +4,7 @@ import shlex
 from itertools import pairwise
 
 from gputui.domain.container import ContainerSpec
-from gputui.planning.run_command import run_command, shown_body
+from gputui.planning.changes.run_command import run_command, shown_body
 
 
 def spec(**body: object) -> ContainerSpec:

@@ -13,14 +13,14 @@ from gputui.domain.model import ModelFiles
 from gputui.domain.service import ClaimRule, Requirement, Service
 from gputui.domain.serving import Serving
 from gputui.domain.suggestion import Suggestion
+from gputui.models.model_config import architecture_of
+from gputui.planning.changes.steps import make_plan
 from gputui.planning.findings.find_all import find_all
-from gputui.planning.fitting import smallest_tensor_size
-from gputui.planning.memory import memory_of
-from gputui.planning.model_path import place_of
-from gputui.planning.plan import make_plan
+from gputui.planning.memory_shares import memory_of
+from gputui.planning.needs.fitting import smallest_tensor_size
+from gputui.planning.needs.model_path import place_of
+from gputui.planning.placement.suggestion import automatic, suggest
 from gputui.planning.services import serving_of
-from gputui.planning.suggestion import automatic, suggest
-from gputui.weights.model_config import architecture_of
 from tests.builders import gpu, process, reading, service
 
 GIB = 1024
@@ -373,7 +373,7 @@ def test_issue_7_a_start_period_that_suits_the_model() -> None:
 
 def test_a_draft_of_everything_is_one_undo() -> None:
     from gputui.domain.assignment import Assignments
-    from gputui.planning.edit import with_suggestion
+    from gputui.planning.changes.draft_edit import with_suggestion
 
     services = the_box()
     draft = Draft(saved=Assignments(), current=Assignments())

@@ -9,7 +9,7 @@ from gputui.domain import compose_labels
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.container import Container
 from gputui.domain.gpu import Gpu, GpuProcess
-from gputui.domain.loading import Loading
+from gputui.domain.log import Loading
 from gputui.domain.service import ServiceKey
 from gputui.planning.services import NOTHING_JOINED, Joined, World, join_services
 from tests.builders import container, gpu, process, reading

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gputui.domain.container import ContainerSpec
-from gputui.planning.spec_diff import spec_diff
+from gputui.planning.changes.spec_diff import spec_diff
 
 
 def told(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:

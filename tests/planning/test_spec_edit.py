@@ -3,12 +3,12 @@
 import copy
 from typing import Any
 
-from gputui.domain.capabilities import CdiDevice, MechanismName
 from gputui.domain.container import ContainerSpec
+from gputui.domain.injection import CdiDevice, MechanismName
 from gputui.domain.service import Edit
-from gputui.planning.argument_edit import with_argument
-from gputui.planning.container_view import container_view
-from gputui.planning.spec_edit import gib_down, with_edits, with_gpus, with_volumes_of
+from gputui.planning.changes.argument_edit import with_argument
+from gputui.planning.changes.container_view import container_view
+from gputui.planning.changes.spec_edit import gib_down, with_edits, with_gpus, with_volumes_of
 from tests.builders import gpu
 
 HOST = [gpu(index) for index in range(4)]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gputui.planning.placement import Demand, Placement, Problem, Room, canonical
-from gputui.planning.strategies import Strategy, solve
+from gputui.planning.placement.problem import Demand, Placement, Problem, Room, canonical
+from gputui.planning.placement.strategies import Strategy, solve
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 

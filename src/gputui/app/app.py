@@ -33,27 +33,24 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.worker import WorkerFailed
 
-from gputui.app.ascii_signs import AsciiSigns
-from gputui.app.cell_diff import CellGrid
-from gputui.app.choices import Choices, choices_path, keep_choices, read_choices
-from gputui.app.fence import ControlCharacterFence
-from gputui.app.first_lines import terminal
-from gputui.app.messages import SnapshotArrived
-from gputui.app.no_colour import NoColour
-from gputui.app.own_folder import own_folder
+from gputui.app.background import SnapshotArrived
+from gputui.app.config.preferences import Preferences, own_folder, preferences_path, read_preferences
+from gputui.app.config.themes import DEFAULT, MONO, default_theme, read_themes
+from gputui.app.config.ui_state import Choices, choices_path, keep_choices, read_choices
+from gputui.app.dialogs.theme_picker import Themes
 from gputui.app.palette import Actions
-from gputui.app.preferences import Preferences, preferences_path, read_preferences
-from gputui.app.screens.gpus import Gpus
-from gputui.app.screens.main import MainScreen
-from gputui.app.screens.themes import Themes
-from gputui.app.terminal_driver import TerminalDriver
-from gputui.app.theme_file import DEFAULT, MONO, default_theme, read_themes
-from gputui.app.type_ahead import TypeAhead
-from gputui.control.room import ControlRoom
-from gputui.domain.crash import UNEXPECTED, place_of, unexpected
+from gputui.app.screens.gpu_screen import Gpus
+from gputui.app.screens.main_screen import MainScreen
+from gputui.app.terminal.cell_diff import CellGrid
+from gputui.app.terminal.line_filters import AsciiSigns, ControlCharacterFence, NoColour
+from gputui.app.terminal.startup_preview import terminal
+from gputui.app.terminal.terminal_driver import TerminalDriver
+from gputui.app.terminal.type_ahead import TypeAhead
+from gputui.controller.protocols import ControlRoom
 from gputui.domain.errors import UsageError
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import clean
+from gputui.domain.unexpected import UNEXPECTED, place_of, unexpected
 
 EXIT_LIMIT_S = 3.0
 LEAVE_LIMIT_S = 10.0

@@ -1,9 +1,13 @@
-"""Calls that may take time, off the event loop."""
+"""Calls that may take time, off the event loop, and the message with a new snapshot."""
 
 import asyncio
 import threading
 from collections.abc import Callable
 from typing import TypeVar
+
+from textual.message import Message
+
+from gputui.domain.snapshot import Snapshot
 
 T = TypeVar("T")
 
@@ -33,3 +37,15 @@ async def in_thread(call: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="background", daemon=True).start()
     return await future
+
+
+class SnapshotArrived(Message):
+    """A new snapshot; one that was not looked at yet is replaced by a newer one."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+    def can_replace(self, message: Message) -> bool:
+        """The newest is enough."""
+        return isinstance(message, SnapshotArrived)

@@ -8,13 +8,13 @@ from typing import Literal
 from textual.content import Content
 
 from gputui.app.background import in_thread
-from gputui.app.plan_words import describe, downtime
-from gputui.control.room import ControlRoom
+from gputui.app.render.plan_summary import describe, downtime
+from gputui.controller.protocols import ControlRoom
+from gputui.domain.compose import FileEdit
 from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer, Refusal
 from gputui.domain.event import cut_off_text
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import GpuProcess, ProcessSignal
-from gputui.domain.new_service import FileEdit
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import Fallback, Service, ServiceKey, TypedEdit
 from gputui.domain.suggestion import Suggestion

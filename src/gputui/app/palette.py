@@ -6,8 +6,8 @@ from functools import partial
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from gputui.app.keymap import PLACE, is_one_of_digits
-from gputui.app.widgets.focus_now import focus_now
+from gputui.app.config.keymap import PLACE, is_one_of_digits
+from gputui.app.widgets.prompt import focus_now
 
 
 class Actions(Provider):

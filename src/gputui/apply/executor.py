@@ -7,13 +7,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 
-from gputui.apply.guardian import Guardian
+from gputui.apply.engine_retry import Patience
+from gputui.apply.health_gate import Abandoned, Cancelled, missing_gpus, within
 from gputui.apply.operations import Hands, await_release, in_place, perform, start_in_place, take_back
-from gputui.apply.patience import Patience
-from gputui.apply.turn import Turn
-from gputui.apply.unit import Running, Unit, ready, units_of
-from gputui.apply.witness import Abandoned, Cancelled, missing_gpus, within
-from gputui.containers.engine import Engine
+from gputui.apply.post_apply_monitor import Guardian
+from gputui.apply.unit import Running, Turn, Unit, ready, units_of
 from gputui.domain.container import lasting_name
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.event import EventKind, Outcome, Progress, Result
@@ -29,8 +27,9 @@ from gputui.domain.operation import (
     Watch,
 )
 from gputui.domain.text import clean, clean_log_line
+from gputui.engine.protocol import Engine
 from gputui.gpus.source import GpuSource
-from gputui.project.applies import Applies, JournalEntry, JournalState, NewEvent
+from gputui.state.applies import Applies, JournalEntry, JournalState, NewEvent
 
 LOG_LINES_ON_FAILURE = 20
 AT_ONCE = 8

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from gputui.domain.event import Finish
-from gputui.project.json_values import to_json
+from gputui.state.json_values import to_json
 
 VERB = "carry-out"
 """The verb, not meant for people, that an apply process is started with."""

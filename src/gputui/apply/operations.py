@@ -6,9 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from gputui.apply.patience import Patience
-from gputui.apply.witness import NVML_LIMIT_S, NotWell, confirm_gpus, holders, stay_up, watch, within
-from gputui.containers.engine import Engine
+from gputui.apply.engine_retry import Patience
+from gputui.apply.health_gate import NVML_LIMIT_S, NotWell, confirm_gpus, holders, stay_up, watch, within
 from gputui.domain import compose_labels
 from gputui.domain.container import LABEL_APPLY, LIVING, Container, ContainerSpec, lasting_name
 from gputui.domain.errors import EngineError, GputuiError, NotFound
@@ -40,6 +39,7 @@ from gputui.domain.operation import (
     Unpause,
     Watch,
 )
+from gputui.engine.protocol import Engine
 from gputui.gpus.source import GpuSource
 
 KEPT_LOG_LINES = 10_000

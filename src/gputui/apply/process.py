@@ -10,13 +10,13 @@ from pathlib import Path
 
 from gputui.apply.executor import Executor
 from gputui.apply.launcher import Order
-from gputui.containers.engine import Engine
 from gputui.domain.errors import Conflict, GputuiError
 from gputui.domain.event import Result
 from gputui.domain.transaction import Transaction
+from gputui.engine.protocol import Engine
 from gputui.gpus.source import GpuSource
-from gputui.project.applies import Applies
-from gputui.project.json_values import from_json, prepare
+from gputui.state.applies import Applies
+from gputui.state.json_values import from_json, prepare
 
 LOCK_LIMIT_S = 30.0
 

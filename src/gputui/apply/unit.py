@@ -1,15 +1,38 @@
-"""How far the units of an apply have come, as the journal tells and as it goes on."""
+"""How far the units of an apply have come, and how many may be between their old and new containers at once."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gputui.apply.operations import Parts
-from gputui.apply.turn import Turn
 from gputui.domain.event import Outcome
 from gputui.domain.operation import Operation, PutBack, Restart, Start
 from gputui.domain.transaction import Task, Transaction
-from gputui.project.applies import JournalEntry
+from gputui.state.applies import JournalEntry
+
+
+class Turn:
+    """One of the turns that there are; taken by `with`, and given back at its end or before, whichever comes first."""
+
+    def __init__(self, turns: threading.Semaphore) -> None:
+        self._turns = turns
+        self._lock = threading.Lock()
+        self._is_taken = False
+
+    def __enter__(self) -> "Turn":
+        self._turns.acquire()
+        self._is_taken = True
+        return self
+
+    def give_back(self) -> None:
+        """Let another unit have it; a second time does nothing."""
+        with self._lock:
+            was_taken, self._is_taken = self._is_taken, False
+        if was_taken:
+            self._turns.release()
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
 
 
 @dataclass(slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 from gputui import __version__
-from gputui.domain.capabilities import MECHANISMS
-from gputui.domain.outside import real_number, whole_number
+from gputui.domain.injection import MECHANISMS
 from gputui.domain.retention import Retention
 from gputui.domain.strategy import STRATEGIES
+from gputui.domain.text import real_number, whole_number
 
 SHOWS = ("gpus", "services", "processes", "findings", "status")
 

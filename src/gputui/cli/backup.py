@@ -10,7 +10,7 @@ from gputui.cli import json_form
 from gputui.cli.change import ask
 from gputui.cli.output import say
 from gputui.cli.show import FIRST_LOOK_S
-from gputui.control.room import ControlRoom
+from gputui.controller.protocols import ControlRoom
 from gputui.domain.errors import NeedsAnswer, UsageError
 from gputui.domain.retention import Removed, Retention
 from gputui.domain.service import called

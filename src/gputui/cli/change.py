@@ -10,10 +10,10 @@ from functools import partial
 from gputui.cli import json_form
 from gputui.cli.output import say
 from gputui.cli.show import FIRST_LOOK_S, print_findings
-from gputui.control.room import ControlRoom
+from gputui.controller.protocols import ControlRoom
+from gputui.domain.compose import NewService
 from gputui.domain.errors import Conflict, NeedsAnswer, Refusal, Unreachable, UsageError
 from gputui.domain.event import FALLBACK, HOW_TO_FINISH, ApplyEvent, ApplyRecord, Finish, Result, cut_off_text
-from gputui.domain.new_service import NewService
 from gputui.domain.plan import Plan
 from gputui.domain.service import Fallback, ServiceKey, TypedEdit, called
 from gputui.domain.snapshot import Snapshot

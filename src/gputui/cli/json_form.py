@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gputui.domain.assignment import Assignments
-from gputui.domain.capabilities import MechanismName
-from gputui.domain.check import Check
 from gputui.domain.container import EngineInfo
 from gputui.domain.event import ApplyEvent, ApplyRecord
-from gputui.domain.finding import Finding
+from gputui.domain.finding import Check, Finding
 from gputui.domain.gpu import GpuProcess, Reading
 from gputui.domain.gpu_details import GpuDetails
+from gputui.domain.injection import MechanismName
 from gputui.domain.plan import Plan, Step
 from gputui.domain.retention import Removed
 from gputui.domain.service import Edit, Service, ServiceKey, told_apart

@@ -10,8 +10,7 @@ from typing import Any
 
 from gputui.cli import json_form
 from gputui.cli.output import say
-from gputui.control.room import ControlRoom
-from gputui.domain.crash import place_of
+from gputui.controller.protocols import ControlRoom
 from gputui.domain.errors import GputuiError
 from gputui.domain.finding import MARKS, SEVERITIES, Finding
 from gputui.domain.gpu import labels_by_uuid
@@ -19,6 +18,7 @@ from gputui.domain.log import LogLine, LogWindow
 from gputui.domain.service import Service, called
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import with_fix
+from gputui.domain.unexpected import place_of
 from gputui.domain.units import gib
 
 FIRST_LOOK_S = 6.0

@@ -7,7 +7,7 @@ from gputui.cli import json_form
 from gputui.cli.change import ask
 from gputui.cli.output import say
 from gputui.cli.show import FIRST_LOOK_S, labels, print_table
-from gputui.control.room import ControlRoom
+from gputui.controller.protocols import ControlRoom
 from gputui.domain.errors import Unreachable, UsageError
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.strategy import STRATEGIES

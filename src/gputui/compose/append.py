@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
+from gputui.domain.compose import FileEdit, NewService
 from gputui.domain.errors import Conflict, GputuiError, UsageError
-from gputui.domain.new_service import FileEdit, NewService
 from gputui.domain.plain_yaml import FAULTS
 from gputui.domain.text import clean
-from gputui.project.atomic_file import put_in_place, written_beside
+from gputui.state.file_io import put_in_place, written_beside
 
 # Compose's own rule for names of services, and Docker's for references of images, without what nobody means.
 _NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")

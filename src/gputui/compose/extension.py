@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gputui.compose.document import Place
-from gputui.domain.capabilities import MechanismName
+from gputui.domain.injection import MechanismName
 from gputui.domain.text import clean
 
 BackendName = Literal[

@@ -7,7 +7,7 @@ from gputui.compose.document import Place
 from gputui.compose.mounts import unique_targets
 from gputui.compose.scalars import shown, to_int
 from gputui.compose.shapes import record, text, text_pairs, texts
-from gputui.domain.capabilities import CDI_KIND
+from gputui.domain.injection import CDI_KIND
 
 
 def _count(value: Any, place: Place) -> int:

@@ -8,10 +8,10 @@ from gputui.compose.document import Place
 from gputui.compose.extension import Extension
 from gputui.compose.gpu_requests import is_cdi_gpu, requested_devices
 from gputui.compose.writers import NVIDIA_DRIVERS
-from gputui.domain.capabilities import CDI_KIND, MechanismName
 from gputui.domain.container import asks_for_gpus
 from gputui.domain.gpu import GPU_NODE_PATH, out_of_runs
 from gputui.domain.gpu_variables import Contradiction, variables_against
+from gputui.domain.injection import CDI_KIND, MechanismName
 from gputui.domain.text import clean
 from gputui.domain.units import parse_size
 

@@ -10,8 +10,7 @@ from gputui.compose.document import Place
 from gputui.compose.scalars import shown, to_int
 from gputui.compose.shapes import boolean, record, size, text, text_pairs
 from gputui.domain.compose import Resource
-from gputui.domain.outside import whole_number
-from gputui.domain.text import clean
+from gputui.domain.text import clean, whole_number
 
 Named = Mapping[str, tuple[str, Resource | None]]
 """Keys of a file's networks or volumes: the engine's name, and what makes it (None for external ones)."""

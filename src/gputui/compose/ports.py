@@ -7,7 +7,7 @@ from typing import Any
 from gputui.compose.document import Place
 from gputui.compose.scalars import shown, to_int
 from gputui.compose.shapes import one_of, record, text
-from gputui.domain.outside import whole_number
+from gputui.domain.text import whole_number
 
 _RANGE = r"[0-9]{1,5}(?:-[0-9]{1,5})?"
 _PROTOCOLS = ("tcp", "udp", "sctp")

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gputui.compose.canonical import read_model
 from gputui.compose.docker_compose import Question
 from gputui.compose.document import Located, load, without_tags
 from gputui.compose.files import ComposeFiles
 from gputui.compose.gpu_requests import requested_devices
 from gputui.compose.merging import deep
-from gputui.compose.model import read_model
 from gputui.compose.project import project_of
 from gputui.domain.compose import ComposeProject
 from gputui.domain.errors import UsageError

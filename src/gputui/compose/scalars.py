@@ -6,8 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from gputui.compose.document import Place
-from gputui.domain.outside import whole_number
-from gputui.domain.text import clean
+from gputui.domain.text import clean, whole_number
 
 _SIZE = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?) ?([kmgtp]?)(i?)(b?)", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}

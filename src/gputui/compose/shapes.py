@@ -6,7 +6,7 @@ from typing import Any
 
 from gputui.compose.document import Located, Place, places
 from gputui.compose.scalars import as_text, duration_ns, duration_text, shown, size_bytes, to_bool, to_int
-from gputui.domain.outside import real_number
+from gputui.domain.text import real_number
 
 Shape = Callable[[Any, Place], Any]
 

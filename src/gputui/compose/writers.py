@@ -10,8 +10,7 @@ from gputui.compose.document import Place
 from gputui.compose.mounts import absolute_path
 from gputui.compose.scalars import duration_ns
 from gputui.compose.shapes import unrepeated
-from gputui.domain.outside import real_number, whole_number
-from gputui.domain.text import clean
+from gputui.domain.text import clean, real_number, whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from gputui.domain.capabilities import CDI_KIND, MECHANISM_TITLES, Capabilities, Choice
-from gputui.domain.check import Check
 from gputui.domain.container import EngineInfo
 from gputui.domain.errors import GputuiError
+from gputui.domain.finding import Check
 from gputui.domain.gpu import Gpu
+from gputui.domain.injection import CDI_KIND, MECHANISM_TITLES, Capabilities, Choice
 from gputui.domain.snapshot import Snapshot
 
 NAMES_SHOWN = 6

@@ -1,11 +1,11 @@
-"""What a Compose file says about services, as far as gputui carries it."""
+"""What Compose files say about services, as far as gputui supports it, and a service to be written into one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gputui.domain.capabilities import MechanismName
 from gputui.domain.gpu_variables import Contradiction
+from gputui.domain.injection import MechanismName
 from gputui.domain.launch import Launch
 from gputui.domain.service import Fallback
 
@@ -81,3 +81,26 @@ class ComposeProject:
     def service(self, name: str) -> ComposeService | None:
         """The service of that name."""
         return next((service for service in self.services if service.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewService:
+    """What a person says of it. `ports` are as Compose writes them (`8001:8000`), `mounts` too (`/models:/models:ro`),
+    `gpus` are labels or UUIDs."""
+
+    name: str
+    image: str
+    command: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEdit:
+    """A file before and after, and what is different as lines to read."""
+
+    path: str
+    before: str
+    after: str
+    diff: tuple[str, ...]

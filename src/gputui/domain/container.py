@@ -1,4 +1,4 @@
-"""A container as the engine describes it, and the spec that makes one."""
+"""A container as the engine describes it, the spec that makes one, and its image."""
 
 import os
 import re
@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from gputui.domain.capabilities import Capabilities
+from gputui.domain.injection import Capabilities
 from gputui.domain.launch import Launch, variables_in
-from gputui.domain.outside import mapping, sequence
-from gputui.domain.text import clean
+from gputui.domain.text import clean, mapping, sequence
 
 Health = Literal["starting", "healthy", "unhealthy"]
 
@@ -239,3 +238,11 @@ class EngineInfo:
     api_version: str
     hostname: str
     capabilities: Capabilities = field(default_factory=Capabilities)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """The names of the variables that an image sets, and what it says in NVIDIA_VISIBLE_DEVICES, if anything."""
+
+    variables: frozenset[str]
+    visible_devices: str | None = None

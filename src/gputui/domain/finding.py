@@ -1,4 +1,4 @@
-"""One thing worth saying."""
+"""Findings, and the checks of doctor."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -38,3 +38,16 @@ class Finding:
     def line(self) -> str:
         """What was noticed and how to put it right, in one line."""
         return with_fix(self.text, self.fix)
+
+
+CheckState = Literal["ok", "warning", "error", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What was looked at, how it stands, and how to put it right. `unknown`: it cannot be told from here."""
+
+    name: str
+    state: CheckState
+    text: str
+    fix: str = ""

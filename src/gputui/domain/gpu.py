@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gputui.domain.gpu_details import GpuDetails, GpuLink
-from gputui.domain.outside import whole_number
+from gputui.domain.text import whole_number
 
 ProcessSignal = Literal["TERM", "INT", "KILL"]
 

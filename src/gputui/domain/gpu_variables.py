@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gputui.domain.outside import whole_number
-from gputui.domain.text import clean
+from gputui.domain.text import clean, whole_number
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gputui.domain.outside import mapping, sequence, whole_number
-from gputui.domain.text import SECRET, clean, mask_command, mask_script
+from gputui.domain.text import SECRET, clean, mapping, mask_command, mask_script, sequence, whole_number
 
 _SETTINGS = re.compile(
     r"^(LLAMA_ARG_\w+|OLLAMA_\w+|VLLM_\w+|SGLANG_\w+|SGL_\w+|TLLM_\w+|HF_HOME|HF_HUB_CACHE|HUGGINGFACE_HUB_CACHE|TRANSFORMERS_CACHE"

@@ -1,4 +1,4 @@
-"""Lines of a service's log."""
+"""Lines of a service's log, and how far a starting service is."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -33,3 +33,19 @@ class LogBatch:
     lines: tuple[LogLine, ...] = ()
     dropped: int = 0
     ended: bool = False
+
+
+Phase = Literal["downloading", "loading", "compiling", "capturing graphs", "ready"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """What its log tells: the phase, and how much of that is done, None where it does not tell."""
+
+    phase: Phase
+    percent: int | None = None
+
+    @property
+    def text(self) -> str:
+        """`loading 62 %`."""
+        return self.phase if self.percent is None else f"{self.phase} {self.percent} %"

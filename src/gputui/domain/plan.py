@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gputui.domain.capabilities import MechanismName
 from gputui.domain.container import Layer
 from gputui.domain.finding import DIFFERS, Finding
+from gputui.domain.injection import MechanismName
 from gputui.domain.service import Edit, ServiceKey
 
 StepAction = Literal["create", "recreate", "start", "unpause", "stop", "restart", "none"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gputui.domain.outside import mapping, real_number, whole_number
+from gputui.domain.text import mapping, real_number, whole_number
 
 _AS_TOLD = ("default", "mrope", "su", "longrope", "llama3")
 """Kinds with which `max_position_embeddings` is the stretched length already."""

@@ -5,14 +5,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gputui.domain.capabilities import MechanismName
 from gputui.domain.container import Container
 from gputui.domain.errors import UsageError
 from gputui.domain.gpu_variables import Contradiction
+from gputui.domain.injection import MechanismName
 from gputui.domain.launch import Launch
-from gputui.domain.loading import Loading
-from gputui.domain.measured import Measured
+from gputui.domain.log import Loading
 from gputui.domain.model import ModelFiles
+from gputui.domain.observation import Measured
 from gputui.domain.serving import Serving
 
 

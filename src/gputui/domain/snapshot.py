@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from gputui.domain.assignment import Draft
-from gputui.domain.capabilities import MechanismName
 from gputui.domain.container import EngineInfo
 from gputui.domain.event import ApplyRecord
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import GpuInventory, Reading
+from gputui.domain.injection import MechanismName
 from gputui.domain.memory import GpuMemory
 from gputui.domain.service import Service
-from gputui.domain.watch_fault import WatchFault
+from gputui.domain.unexpected import WatchFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

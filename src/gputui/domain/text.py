@@ -4,8 +4,12 @@ Container logs, names, labels, image tags, process command lines and error texts
 Textual nor Rich removes them, so a line of somebody's log could set the reader's clipboard (OSC 52).
 """
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 # ECMA-48: CSI; then OSC, DCS, SOS, PM and APC with their string up to BEL or ST; then any other two-character escape.
 _ESCAPES = re.compile(
@@ -115,3 +119,66 @@ def mask_command(words: Sequence[str]) -> tuple[str, ...]:
         hide_next = bool(option and not sign and SECRET.search(word.replace("-", "_")))
         shown.append(clean(word))
     return tuple(shown)
+
+
+LARGEST = 2**63 - 1
+"""The largest whole number that engines, SQLite and NVML have."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,4})?")
+
+
+def whole_number(value: object, *, least: int = -LARGEST - 1, most: int = LARGEST) -> int | None:
+    """A whole number from `least` to `most`, given as a number or in ASCII digits; None for anything else."""
+    found: int
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        found = value
+    elif isinstance(value, float):
+        if not value.is_integer() or abs(value) > LARGEST:
+            return None
+        found = int(value)
+    elif isinstance(value, str) and _WHOLE.fullmatch(text := value.strip()):
+        found = int(text)
+    else:
+        return None
+    return found if least <= found <= most else None
+
+
+def real_number(value: object) -> float | None:
+    """A finite number, given as a number or in ASCII digits; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return float(value) if abs(value) <= LARGEST else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str) and _DECIMAL.fullmatch(text := value.strip()):
+        found = float(text)
+        return found if math.isfinite(found) else None
+    return None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value where it is a mapping, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def sequence(value: object) -> Sequence[Any]:
+    """The value where it is a list, else an empty one."""
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+@lru_cache(maxsize=512)
+def moment(text: str) -> float | None:
+    """Seconds since the epoch of an RFC 3339 time; None where it is none."""
+    head, dot, rest = text.partition(".")
+    if dot:
+        # Engines write nanoseconds, of which Python reads six digits.
+        digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+        text = f"{head}.{digits[:6].ljust(6, '0')}{rest[len(digits) :]}"
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -5,10 +5,11 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from gputui.domain.launch import WORD_LENGTH, script_place
-from gputui.domain.outside import mapping, real_number
+from gputui.domain.launch import WORD_LENGTH, Launch, script_place
+from gputui.domain.text import mapping, real_number
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
 _SERVER = re.compile(
@@ -59,6 +60,12 @@ def _unwrapped(words: Sequence[str]) -> list[str]:
     while left and (left[0].rsplit("/", 1)[-1] in _WRAPPERS or _ENTRIES.search(left[0])):
         del left[0]
     return left
+
+
+@lru_cache(maxsize=4096)
+def served_line(launch: Launch) -> CommandLine:
+    """The words that the program which serves gets; reading a script is too slow for every look."""
+    return command_line(launch.words, launch.environment)
 
 
 def is_own_script(words: Sequence[str]) -> bool:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from gputui.domain.container import LABEL_GPUS, LABEL_ORDER, Container
 from gputui.domain.gpu import GPU_NODE_PATH, Gpu, Reading, device_node
-from gputui.domain.outside import whole_number
-from gputui.planning.mechanism import present_mechanism
+from gputui.domain.text import whole_number
+from gputui.planning.changes.injection_choice import present_mechanism
 
 
 def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:

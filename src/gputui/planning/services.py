@@ -13,6 +13,7 @@ from gputui.domain.container import (
     LABEL_GPUS,
     LABEL_PROBE,
     Container,
+    ImageFacts,
     Inside,
     is_passing,
     lasting_name,
@@ -21,31 +22,26 @@ from gputui.domain.container import (
 from gputui.domain.errors import Refusal
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.gpu_variables import Contradiction, cuda_fault, too_few_visible
-from gputui.domain.image import ImageFacts
 from gputui.domain.launch import Launch, variables_in
-from gputui.domain.loading import Loading
-from gputui.domain.measured import Measured
+from gputui.domain.log import Loading
 from gputui.domain.model import ModelFiles
-from gputui.domain.moments import moment
-from gputui.domain.outside import whole_number
-from gputui.domain.peak import PeakKey
+from gputui.domain.observation import Measured, PeakKey
 from gputui.domain.service import Edit, Service, ServiceKey, told_apart
 from gputui.domain.serving import Serving
-from gputui.domain.text import clean
-from gputui.planning.argument_edit import with_argument
-from gputui.planning.arguments import CommandLine, command_line, is_unknown_program
+from gputui.domain.text import clean, moment, whole_number
+from gputui.planning.arguments import is_unknown_program, served_line
 from gputui.planning.backends.backend import Backend
-from gputui.planning.backends.registry import backend_of, decides_by_options, is_official, named
-from gputui.planning.backends.version import version_of
-from gputui.planning.budget import DEFAULT_VARIABLE, budget_told
-from gputui.planning.drift import drift
-from gputui.planning.file_difference import file_differences, tells_file_budget
+from gputui.planning.backends.registry import backend_of, decides_by_options, is_official, named, version_of
+from gputui.planning.changes.argument_edit import with_argument
+from gputui.planning.changes.drift import drift
+from gputui.planning.changes.file_difference import file_differences, tells_file_budget
 from gputui.planning.given_gpus import asks_in_vain, find_gpu, requested_gpus, use_by_container, uses_gpus
-from gputui.planning.model_name import model_of
-from gputui.planning.model_path import ModelPlace, place_of
-from gputui.planning.open_requests import Tried, chosen_gpus, tried
-from gputui.planning.peaks import peak_key
-from gputui.planning.requirement import Evidence, requirement
+from gputui.planning.needs.budget import DEFAULT_VARIABLE, budget_told
+from gputui.planning.needs.model_name import model_of
+from gputui.planning.needs.model_path import ModelPlace, place_of
+from gputui.planning.needs.observations import peak_key
+from gputui.planning.needs.requirement import Evidence, requirement
+from gputui.planning.placement.open_requests import Tried, chosen_gpus, tried
 
 
 def key_of(container: Container, host: str) -> ServiceKey:
@@ -421,12 +417,6 @@ def serving_of(backend: str, launch: Launch, gpus: int, image: str = "") -> Serv
         line = replace(line, opaque=True)
     found = named(backend).serving(line, launch.environment, gpus)
     return replace(found, version=version_of(image)) if backend == "vllm" and image else found
-
-
-@lru_cache(maxsize=4096)
-def served_line(launch: Launch) -> CommandLine:
-    """The words that the program which serves gets; reading a script is too slow for every look."""
-    return command_line(launch.words, launch.environment)
 
 
 @lru_cache(maxsize=1024)

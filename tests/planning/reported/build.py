@@ -17,12 +17,12 @@ from gputui.domain.finding import Finding
 from gputui.domain.gpu import Gpu
 from gputui.domain.model import ModelFiles
 from gputui.domain.service import Service
+from gputui.models.model_files import read_model
 from gputui.planning.findings.find_all import find_all
-from gputui.planning.memory import memory_of_all
-from gputui.planning.model_path import ModelPlace
+from gputui.planning.memory_shares import memory_of_all
+from gputui.planning.needs.model_path import ModelPlace
+from gputui.planning.placement.suggestion import suggest
 from gputui.planning.services import World, join_services, wanted_places
-from gputui.planning.suggestion import suggest
-from gputui.weights.model_files import read_model
 from tests.builders import gpu, reading
 
 VLLM = "vllm/vllm-openai:v0.11.0"

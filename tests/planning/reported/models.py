@@ -6,7 +6,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from tests.weights.files import write_gguf, write_model
+from tests.models.files import write_gguf, write_model
 
 Tensors = list[tuple[str, str, tuple[int, ...]]]
 Config = Mapping[str, Any]

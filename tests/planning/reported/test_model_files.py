@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.models.files import gguf_text, gguf_value, write_safetensors
 from tests.planning.reported.build import LLAMA_CPP, SGLANG, h100, rtx3090, told
 from tests.planning.reported.models import DEEPSEEK_V2_LITE, GLM45V, LLAMA3_8B, Q4_K, config_only, layers_gguf
-from tests.weights.files import gguf_text, gguf_value, write_safetensors
 
 LLAMA_GGUF = {
     "block_count": 32, "embedding_length": 4096, "attention.head_count": 32, "attention.head_count_kv": 8,

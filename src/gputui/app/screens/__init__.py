@@ -1,1 +1,1 @@
-"""Screens and dialogs, one idea a file."""
+"""Screens, one a file."""

@@ -8,7 +8,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gputui.app.lines import Line
+from gputui.app.render.styled import Line
 
 STYLES = (
     "text", "dim", "frame", "over", "lost", "title", "warning", "graph", "service", "service-other", "foreign",

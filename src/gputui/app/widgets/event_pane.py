@@ -3,9 +3,9 @@
 import time
 from collections import deque
 
-from gputui.app.columns import Column, Row, cell
-from gputui.app.happenings import Happening
-from gputui.app.severity import CELLS
+from gputui.app.render.columns import Column, Row, cell
+from gputui.app.render.notifications import Happening
+from gputui.app.render.styled import CELLS
 from gputui.app.widgets.table_pane import TablePane
 from gputui.domain.finding import MARKS
 

@@ -1,7 +1,6 @@
 """The findings of the selected service, under the table."""
 
-from gputui.app.lines import Run
-from gputui.app.severity import RUNS
+from gputui.app.render.styled import RUNS, Run
 from gputui.app.widgets.hanging_lines import HangingLines, Marked
 from gputui.domain.finding import MARKS, SEVERITIES, Finding
 from gputui.domain.service import Service

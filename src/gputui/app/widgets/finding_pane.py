@@ -5,9 +5,9 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.widgets import DataTable
 
-from gputui.app.columns import Column, Row, cell
-from gputui.app.keymap import FINDINGS
-from gputui.app.severity import CELLS
+from gputui.app.config.keymap import FINDINGS
+from gputui.app.render.columns import Column, Row, cell
+from gputui.app.render.styled import CELLS
 from gputui.app.widgets.finding_line import marked
 from gputui.app.widgets.hanging_lines import HangingLines
 from gputui.app.widgets.table_pane import TablePane

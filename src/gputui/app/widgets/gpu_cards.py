@@ -6,12 +6,12 @@ from typing import Literal
 
 from textual.geometry import Size
 
-from gputui.app.gpu_card import CARD_HEIGHT, CardView, card, overview, row
-from gputui.app.graphs import resampled
-from gputui.app.lines import Line, Run, fit
-from gputui.app.reading_words import short_name
+from gputui.app.render.gpu_card import CARD_HEIGHT, CardView, card, overview, row
+from gputui.app.render.graphs import resampled
+from gputui.app.render.styled import Line, Run, fit
+from gputui.app.render.values import short_name
 from gputui.app.widgets.drawn_lines import DrawnLines
-from gputui.control.room import ControlRoom
+from gputui.controller.protocols import ControlRoom
 from gputui.domain.gpu import GpuInventory
 from gputui.domain.snapshot import Snapshot
 

@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.geometry import Size
 
-from gputui.app.lines import Line, Run
+from gputui.app.render.styled import Line, Run
 from gputui.app.widgets.drawn_lines import DrawnLines
 
 Marked = tuple[Run, Line]

@@ -6,21 +6,21 @@ from textual import on, work
 from textual.message import Message
 from textual.widgets import DataTable
 
-from gputui.app.ages import clock_text, date_text
 from gputui.app.background import in_thread
-from gputui.app.columns import Column, Row, cell
-from gputui.app.keymap import HISTORY
-from gputui.app.screens.reading import ReadingScreen
+from gputui.app.config.keymap import HISTORY
+from gputui.app.dialogs.scrolled_text import ReadingScreen
+from gputui.app.render.columns import Column, Row, cell
+from gputui.app.render.values import clock_text, date_text
 from gputui.app.widgets.table_pane import TablePane
-from gputui.control.room import ControlRoom
+from gputui.controller.protocols import ControlRoom
 from gputui.domain.assignment import Assignments
 from gputui.domain.assignment_difference import assignment_text, revision_difference
 from gputui.domain.errors import GputuiError
 from gputui.domain.event import ApplyEvent, ApplyRecord
 from gputui.domain.gpu import labels_by_uuid
-from gputui.domain.outside import whole_number
 from gputui.domain.service import told_apart
 from gputui.domain.snapshot import Snapshot
+from gputui.domain.text import whole_number
 
 COLUMNS = (
     Column(title=" ", width=1),

@@ -11,17 +11,17 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import RichLog, Static
 
-from gputui.app.ages import clock_text, duration_text
 from gputui.app.background import in_thread
 from gputui.app.commands import Commands
+from gputui.app.config.keymap import LAUNCH
 from gputui.app.guarded import Guarded
-from gputui.app.keymap import LAUNCH
+from gputui.app.render.values import clock_text, duration_text
 from gputui.app.widgets.log_pane import LogPane
-from gputui.control.room import ControlRoom
+from gputui.controller.protocols import ControlRoom
 from gputui.domain.errors import GputuiError
 from gputui.domain.event import WATCH_TEXT, ApplyEvent, ApplyRecord
-from gputui.domain.moments import moment
 from gputui.domain.service import Service
+from gputui.domain.text import moment
 
 POLL_S = 0.25
 KEPT_LINES = 2_000

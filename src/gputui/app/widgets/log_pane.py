@@ -9,13 +9,13 @@ from textual.widgets import Static
 
 from gputui.app.background import in_thread
 from gputui.app.guarded import Guarded
-from gputui.app.log_buffer import LogBuffer
+from gputui.app.render.log_buffer import LogBuffer
 from gputui.app.widgets.log_view import LogView
-from gputui.control.room import ControlRoom
+from gputui.controller.protocols import ControlRoom
 from gputui.domain.errors import GputuiError
 from gputui.domain.log import LogLine, LogWindow
-from gputui.domain.moments import moment
 from gputui.domain.service import Service, ServiceKey
+from gputui.domain.text import moment
 
 FLUSH_S = 0.25
 """Four times a second is as smooth to the eye as a hundred small writes, at a fraction of the bytes."""

@@ -13,10 +13,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from gputui.app.ages import clock_text
-from gputui.app.log_buffer import Entry, LogBuffer, pretty
-from gputui.app.matching import pattern_of
-from gputui.app.theme_file import MONO
+from gputui.app.config.themes import MONO
+from gputui.app.render.log_buffer import Entry, LogBuffer, pretty
+from gputui.app.render.matching import pattern_of
+from gputui.app.render.values import clock_text
 
 SOURCES = tuple(f"log-view--source-{number}" for number in range(4))
 REMARK = "— "

@@ -3,10 +3,10 @@
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
-from gputui.app.ages import duration_text
 from gputui.app.guarded import Guarded
-from gputui.app.lines import Run
-from gputui.app.plan_words import short_uuids
+from gputui.app.render.plan_summary import short_uuids
+from gputui.app.render.styled import Run
+from gputui.app.render.values import duration_text
 from gputui.app.widgets.finding_line import marked
 from gputui.app.widgets.hanging_lines import HangingLines, Marked
 from gputui.domain.plan import Plan, Step

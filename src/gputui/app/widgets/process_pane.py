@@ -5,8 +5,8 @@ from collections.abc import Callable
 from textual import work
 
 from gputui.app.commands import Commands
-from gputui.app.keymap import PROCESSES
-from gputui.app.process_rows import COLUMNS, Held, held, process_rows, process_tree, totals
+from gputui.app.config.keymap import PROCESSES
+from gputui.app.render.process_rows import COLUMNS, Held, held, process_rows, process_tree, totals
 from gputui.app.widgets.table_pane import TablePane
 from gputui.domain.snapshot import Snapshot
 

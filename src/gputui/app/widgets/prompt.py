@@ -1,11 +1,26 @@
-"""One line to type a filter or a search into."""
+"""Lines to type into: a filter, a search, a value."""
 
 from textual.binding import Binding
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Input
 
-from gputui.app.widgets.focus_now import focus_now
-from gputui.app.widgets.text_field import TextField
+
+class TextField(Input):
+    """One row high; its cursor does not blink, for over a slow line that is most of what would be sent."""
+
+    def __init__(self, value: str = "", *, placeholder: str = "", id: str | None = None) -> None:
+        super().__init__(value, placeholder=placeholder, id=id, compact=True)
+        self.cursor_blink = False
+
+
+def focus_now(widget: Widget) -> None:
+    """The next key is its own.
+
+    `Widget.focus` does it a moment later, and what somebody types fast after the key that asked for it would go to
+    whatever had the keys before: the `a` of a filter would apply.
+    """
+    widget.screen.set_focus(widget)
 
 
 class Prompt(TextField):

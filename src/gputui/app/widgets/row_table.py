@@ -10,10 +10,10 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import DataTable
 
-from gputui.app.columns import Column, Row, cell, columns_for, placed, sorted_rows
-from gputui.app.keymap import ROWS
-from gputui.app.matching import filter_of
-from gputui.app.screens.pick import Pick
+from gputui.app.config.keymap import ROWS
+from gputui.app.dialogs.pick import Pick
+from gputui.app.render.columns import Column, Row, cell, columns_for, placed, sorted_rows
+from gputui.app.render.matching import filter_of
 from gputui.app.widgets.styled_table import Lines, StyledTable
 
 KEPT_CELLS = 2000

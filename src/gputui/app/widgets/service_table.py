@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from gputui.app.ages import age_text
-from gputui.app.columns import Row, cell
-from gputui.app.service_columns import COLUMNS
+from gputui.app.render.columns import COLUMNS, Row, cell
+from gputui.app.render.values import age_text
 from gputui.app.widgets.row_table import RowTable
 from gputui.domain.assignment import Assignment
 from gputui.domain.finding import Finding

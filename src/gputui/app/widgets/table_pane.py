@@ -7,10 +7,9 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from gputui.app.columns import Column, Row
 from gputui.app.guarded import Guarded
-from gputui.app.widgets.focus_now import focus_now
-from gputui.app.widgets.prompt import Prompt
+from gputui.app.render.columns import Column, Row
+from gputui.app.widgets.prompt import Prompt, focus_now
 from gputui.app.widgets.row_table import RowTable
 
 

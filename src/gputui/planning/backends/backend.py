@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gputui.domain.model import ModelFiles
-from gputui.domain.outside import real_number
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
+from gputui.domain.text import real_number
 from gputui.planning.arguments import CommandLine, Options, fraction, read_options, whole_number
-from gputui.planning.model_memory import (
+from gputui.planning.needs.model_memory import (
     COLLECTIVES_MIB,
     CONTEXT_MIB,
     activation_mib,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine, read_options
 from gputui.planning.backends.backend import Backend, Question, Reader
-from gputui.planning.model_memory import MIB
+from gputui.planning.needs.model_memory import MIB
 
 _ALIASES = {
     "--nproc-per-node": ("--nproc_per_node",),

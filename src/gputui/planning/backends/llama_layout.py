@@ -6,9 +6,9 @@ from functools import lru_cache
 from itertools import accumulate
 
 from gputui.domain.model import Architecture, ModelFiles
-from gputui.domain.outside import whole_number
 from gputui.domain.serving import Serving
-from gputui.planning.model_memory import kv_bits, layers_with_cache, values_per_token
+from gputui.domain.text import whole_number
+from gputui.planning.needs.model_memory import kv_bits, layers_with_cache, values_per_token
 
 DEFAULT_CONTEXT = 4096
 """Without `-c` newer servers take what fits; this much is what they should have at least."""

@@ -6,7 +6,7 @@ from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine, read_options
 from gputui.planning.backends.backend import Backend, Question, Reader, cache_mib, loaded_mib, product
-from gputui.planning.context_length import model_context
+from gputui.planning.needs.model_memory import model_context
 
 DEFAULT_FRACTION = 0.8
 SHORT_SESSION = 8192

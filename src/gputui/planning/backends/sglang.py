@@ -3,10 +3,10 @@
 
 from collections.abc import Mapping
 
-from gputui.domain.outside import whole_number
 from gputui.domain.rope import rope_of
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
+from gputui.domain.text import whole_number
 from gputui.planning.arguments import CommandLine, Options, json_object
 from gputui.planning.backends.backend import (
     EIGHT_BITS,
@@ -21,8 +21,7 @@ from gputui.planning.backends.backend import (
     product,
     weights_mib,
 )
-from gputui.planning.context_length import model_context
-from gputui.planning.model_memory import CONTEXT_MIB
+from gputui.planning.needs.model_memory import CONTEXT_MIB, model_context
 
 _ALIASES = {
     "--tensor-parallel-size": ("--tp-size", "--tp"),

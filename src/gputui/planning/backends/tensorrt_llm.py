@@ -16,7 +16,7 @@ from gputui.planning.backends.backend import (
     product,
     weights_mib,
 )
-from gputui.planning.context_length import model_context
+from gputui.planning.needs.model_memory import model_context
 
 DEFAULT_FRACTION = 0.9
 

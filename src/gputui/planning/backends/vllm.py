@@ -3,10 +3,10 @@ starts (vllm/v1/worker/utils.py, `request_memory`)."""
 
 from collections.abc import Mapping
 
-from gputui.domain.outside import mapping, whole_number
 from gputui.domain.rope import Rope, rope_of
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
+from gputui.domain.text import mapping, whole_number
 from gputui.planning.arguments import CommandLine, Options, json_object
 from gputui.planning.backends.backend import (
     EIGHT_BITS,
@@ -22,8 +22,7 @@ from gputui.planning.backends.backend import (
     product,
     weights_mib,
 )
-from gputui.planning.context_length import model_context
-from gputui.planning.model_memory import CONTEXT_MIB, up
+from gputui.planning.needs.model_memory import CONTEXT_MIB, model_context, up
 
 DEFAULT_UTILIZATION = 0.92
 """vllm/config/cache.py; releases before 2026 took 0.90, so this is the safe side."""

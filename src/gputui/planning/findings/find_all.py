@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from gputui.domain.capabilities import NOTHING_KNOWN, HostAccess
 from gputui.domain.container import Container
 from gputui.domain.event import ApplyRecord
 from gputui.domain.finding import SEVERITIES, Finding
 from gputui.domain.gpu import Gpu, Reading
+from gputui.domain.injection import NOTHING_KNOWN, HostAccess
 from gputui.domain.memory import GpuMemory
 from gputui.domain.service import Service
 from gputui.planning.findings.assigned_gpus import (
@@ -17,15 +17,14 @@ from gputui.planning.findings.assigned_gpus import (
     open_requests,
     without_gpu,
 )
-from gputui.planning.findings.ended import ended, launch_failed
-from gputui.planning.findings.fallback import fell_back, gone_at_start
-from gputui.planning.findings.health import unwell
-from gputui.planning.findings.launch import launches
-from gputui.planning.findings.mechanism import cannot_be_given, given_all, sees_all, to_be_made
-from gputui.planning.findings.memory import adjusted, below_minimum, does_not_fit, untold
-from gputui.planning.findings.model import models
+from gputui.planning.findings.gpu_health import unwell
+from gputui.planning.findings.gpu_memory import adjusted, below_minimum, does_not_fit, untold
+from gputui.planning.findings.injectable import cannot_be_given, given_all, sees_all, to_be_made
+from gputui.planning.findings.not_running import ended, fell_back, gone_at_start, launch_failed
 from gputui.planning.findings.ownership import depended_on, differs_from_file, not_carried, not_ours
 from gputui.planning.findings.parallel import unsuitable
+from gputui.planning.findings.served_model import models
+from gputui.planning.findings.startup import launches
 
 
 def find_all(

@@ -7,7 +7,7 @@ from gputui.domain.container import Container
 from gputui.domain.finding import DIFFERS, Finding, Severity
 from gputui.domain.plan import Step
 from gputui.domain.service import Service
-from gputui.planning.file_difference import COMPARED
+from gputui.planning.changes.file_difference import COMPARED
 from gputui.planning.findings.about import about
 
 

@@ -11,11 +11,11 @@ from gputui.domain.service import Edit, Service
 from gputui.domain.units import gib
 from gputui.planning.arguments import command_line
 from gputui.planning.backends.registry import is_official, named
-from gputui.planning.context_length import model_context
-from gputui.planning.dtype import cannot_run, capability, falls_back, is_slow
 from gputui.planning.findings.about import about, either
-from gputui.planning.placement import EVEN
-from gputui.planning.widths import cuts_vision, group_fault, tile_fault
+from gputui.planning.needs.dtype import cannot_run, capability, falls_back, is_slow
+from gputui.planning.needs.model_memory import model_context
+from gputui.planning.needs.widths import cuts_vision, group_fault, tile_fault
+from gputui.planning.placement.problem import EVEN
 
 
 def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:

@@ -1,0 +1,1 @@
+"""What a person sets: settings, keys, themes, and what is remembered."""

@@ -1,0 +1,114 @@
+"""All keys that count now, from the real bindings."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from gputui.app.config.keymap import CONTEXTS, PLACE, is_one_of_digits
+from gputui.app.dialogs.scrolled_text import TO_THE_ENDS, Scrolled
+
+INTRODUCTION = """\
+The cards show each GPU: its memory by holder (█ services, ▒ what they have still to take or your draft adds, ▓ other \
+people, ▚ what your draft frees), how busy it was in the last ten minutes, its power. The table shows which service \
+has which GPUs: asked for → assigned, and ON where it is seen. Press digits to move the selected service, read the \
+warning, look at the plan, apply it. Nothing is lost: the old container is kept until the new one runs on its GPUs, \
+and comes back if it does not.
+
+found: a container runs with GPUs that gputui was not told of; the first change asks whether it may be changed.
+
+drift: a container does not have the GPUs it was asked for; restarting it gives them to it again. `gputui doctor` \
+looks at all that a container's GPU depends on: the driver, the engine, and the way (nvidia, cdi, runtime) in which \
+it gives GPUs.
+
+MIG instances are GPUs of their own, 1:0 and 1:1, one to a service; a GPU that is cut into them is given to nobody.\
+"""
+
+KEY_WIDTH = 11
+
+ORDER = {identity: number for number, identity in enumerate(PLACE)}
+
+
+def groups(screen: Screen[Any]) -> Mapping[str, list[tuple[str, Binding]]]:
+    """The keys that count on this screen now, with what was remapped, by the part of the screen that they are of."""
+    found: dict[str, list[tuple[str, Binding]]] = {}
+    keys: dict[str, list[str]] = {}
+    first: dict[str, Binding] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if binding.id is None or binding.id not in PLACE:
+            continue
+        keys.setdefault(binding.id, []).append(screen.app.get_key_display(binding))
+        first.setdefault(binding.id, binding)
+    for identity in sorted(keys, key=lambda one: ORDER[one]):
+        binding = first[identity]
+        if _is_told_by_first(identity):
+            continue
+        shown = binding.key_display or " ".join(dict.fromkeys(keys[identity]))
+        found.setdefault(PLACE[identity], []).append((shown, binding))
+    parts = [name for name in found if name != "everywhere"]
+    here = {name: found[name] for name in (*parts, *(["everywhere"] if "everywhere" in found else []))}
+    elsewhere = {f"{name} (when they have the keys)": _of(name, screen) for name in CONTEXTS if name not in found}
+    return {**here, **elsewhere}
+
+
+def _is_told_by_first(identity: str) -> bool:
+    return is_one_of_digits(identity) and not identity.endswith(".0")
+
+
+def _of(name: str, screen: Screen[Any]) -> list[tuple[str, Binding]]:
+    """The keys of a part that has not the focus, as they are or were remapped."""
+    keymap = screen.app._keymap
+    found = []
+    for binding in CONTEXTS[name]:
+        identity = binding.id or ""
+        if _is_told_by_first(identity):
+            continue
+        keys = keymap.get(identity, binding.key).split(",")
+        shown = " ".join(screen.app.get_key_display(binding.with_key(key.strip())) for key in keys)
+        found.append((binding.key_display or shown, binding))
+    return found
+
+
+class Help(Scrolled):
+    """Closed by any of its keys."""
+
+    SCROLLED = VerticalScroll
+    BINDINGS = [
+        Binding("escape,q,question_mark", "dismiss(None)", "close", id="help.close"),
+        *TO_THE_ENDS,
+    ]
+
+    def __init__(self, keys: Mapping[str, Iterable[tuple[str, Binding]]]) -> None:
+        super().__init__()
+        self._keys_shown = keys
+
+    def compose(self) -> ComposeResult:
+        """The keys with what they do, and the ids by which they are remapped."""
+        with Vertical(classes="dialog wide-dialog"):
+            yield Static("Help", classes="dialog-title", markup=False)
+            with VerticalScroll(classes="reading"):
+                yield Static(INTRODUCTION + "\n", markup=False)
+                for name, bindings in self._keys_shown.items():
+                    yield Static(Content.styled(f"Keys: {name}", "bold"))
+                    yield Static(_table(bindings), classes="key-table")
+                yield Static(Content.styled("Other keys: `keys:` in the settings, by the ids on the right.", "dim"))
+            yield Static(" j k scroll    esc close ", classes="dialog-keys", markup=False)
+
+
+def _table(bindings: Iterable[tuple[str, Binding]]) -> Table:
+    """Key, what it does, and its id."""
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(min_width=KEY_WIDTH)
+    table.add_column(ratio=1)
+    table.add_column(style="dim", no_wrap=True)
+    for key, binding in bindings:
+        table.add_row(Text(f"  {key}"), Text(binding.tooltip or binding.description), Text(binding.id or ""))
+    return table

@@ -1,0 +1,181 @@
+"""All strategies side by side: what each would assign, what it takes, and how full each GPU would be."""
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import DataTable, Static
+
+from gputui.app.background import in_thread
+from gputui.controller.protocols import ControlRoom
+from gputui.domain.errors import GputuiError
+from gputui.domain.gpu import labels_by_uuid
+from gputui.domain.snapshot import Snapshot
+from gputui.domain.strategy import STRATEGIES, StrategyName
+from gputui.domain.suggestion import SuggestedGpu, Suggestion
+from gputui.domain.units import gib
+
+RESERVES_MIB = (0, 512, 1024, 2048, 4096, 8192)
+BAR = 20
+WIDE = 100
+"""Columns of the terminal from which there is room for a bar."""
+COLUMNS = (("STRATEGY", 10), ("MOVES", 5), ("AWAY", 8), ("PLACED", 7), ("FULLEST", 7), ("", 11))
+
+
+class Strategies(ModalScreen[Suggestion | None]):
+    """Ends with the suggestion that was chosen; nothing is changed by looking."""
+
+    BINDINGS = [
+        Binding("escape,q", "cancel", "cancel", id="strategies.cancel"),
+        Binding("plus,equals_sign", "reserve(1)", "more reserve", id="strategies.more"),
+        Binding("minus", "reserve(-1)", "less reserve", id="strategies.less"),
+        Binding("j", "cursor(1)", "down", id="strategies.down"),
+        Binding("k", "cursor(-1)", "up", id="strategies.up"),
+        Binding("f", "found", "found ones too", id="strategies.found"),
+    ]
+
+    table = getters.query_one("#strategies", DataTable)
+    detail = getters.query_one("#strategy-detail", Static)
+    title_line = getters.query_one("#strategy-title", Static)
+
+    def __init__(self, room: ControlRoom, snapshot: Snapshot) -> None:
+        super().__init__()
+        self._room = room
+        self._names = labels_by_uuid(snapshot.inventory.gpus)
+        self._assigned = {service.key: service.assigned for service in snapshot.services}
+        self._reserve = 0
+        # Where everything was only found, there would be nothing to see without them.
+        self._adopt = not any(one.enabled and (one.adopted or one.origin == "compose") for one in snapshot.services)
+        self._found: dict[StrategyName, Suggestion] = {}
+
+    def compose(self) -> ComposeResult:
+        """The table of strategies, and the highlighted one in detail."""
+        with Vertical(classes="dialog wide-dialog"):
+            yield Static("", id="strategy-title", classes="dialog-title", markup=False)
+            yield DataTable(id="strategies", cursor_type="row")
+            with VerticalScroll(id="strategy-scroll"):
+                yield Static("", id="strategy-detail", markup=False)
+            yield Static(classes="dialog-keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin to ask."""
+        for title, width in COLUMNS:
+            self.table.add_column(title, width=width, key=title)
+        for name in STRATEGIES:
+            self.table.add_row(name, *("…" for _ in COLUMNS[1:]), key=name)
+        self.table.focus()
+        self._ask()
+
+    def on_resize(self) -> None:
+        """Another width, with or without a bar."""
+        self._show_highlighted()
+
+    def action_cursor(self, step: int) -> None:
+        """One strategy down or up."""
+        self.table.move_cursor(row=max(0, self.table.cursor_row + step))
+
+    def action_reserve(self, step: int) -> None:
+        """Keep more or less of each GPU free."""
+        place = RESERVES_MIB.index(self._reserve) + step
+        self._reserve = RESERVES_MIB[min(len(RESERVES_MIB) - 1, max(0, place))]
+        self._ask()
+
+    def action_found(self) -> None:
+        """Place containers that were only found, too, or leave them where they are."""
+        self._adopt = not self._adopt
+        self._ask()
+
+    @work(exclusive=True, group="strategies")
+    async def _ask(self) -> None:
+        self._found = {}
+        found = "found containers too" if self._adopt else "found containers stay"
+        found_key = "f leave found" if self._adopt else "f found too"
+        keys = f" enter take over   + - reserve   {found_key}   tab scroll   esc leave "
+        self.query_one(".dialog-keys", Static).update(keys)
+        self.title_line.update(Content(f"Strategies    reserve {gib(self._reserve)} GiB on every GPU    {found}"))
+        for name in STRATEGIES:
+            try:
+                suggestion = await in_thread(
+                    lambda name=name: self._room.suggest(name, self._reserve, adopt=self._adopt)  # type: ignore[misc]
+                )
+            except GputuiError as error:
+                self.detail.update(Content(f" ✗ {error.what}"))
+                return
+            self._found[name] = suggestion
+            for (title, _), text in zip(COLUMNS[1:], _cells(suggestion), strict=True):
+                self.table.update_cell(name, title, text)
+            self._show_highlighted()
+
+    @on(DataTable.RowHighlighted)
+    def _show_highlighted(self) -> None:
+        suggestion = self._highlighted()
+        if suggestion is not None:
+            self.detail.update(Content("\n").join(self._detail_lines(suggestion)))
+
+    def _highlighted(self) -> Suggestion | None:
+        names = list(STRATEGIES)
+        row = self.table.cursor_row
+        return self._found.get(names[row]) if 0 <= row < len(names) else None
+
+    def _detail_lines(self, one: Suggestion) -> list[Content]:
+        """Each GPU under all strategies, with the highlighted one as a bar; then what that one would do."""
+        bar = BAR if self.size.width >= WIDE else 0
+        head = " ".join(f"{name:>9}" for name in self._found)
+        lines = [Content.styled(f" {'GPU':>4} {one.strategy[:bar]:{bar}} {head}  of GiB", "bold")]
+        for place, gpu in enumerate(one.gpus):
+            others = [found.gpus[place] for found in self._found.values()]
+            used = Content(" ").join(_used(other) for other in others)
+            lines.append(Content.assemble(f" {gpu.label:>4} ", _bar(gpu, bar), " ", used, f"  {gib(gpu.total_mib):>6}"))
+        return [*lines, *self._words(one)]
+
+    def _words(self, one: Suggestion) -> list[Content]:
+        lines = [Content(""), Content(f" {one.strategy}: {STRATEGIES[one.strategy]}")]
+        for moved in one.assignments:
+            budget = "" if moved.budget_mib is None else f", budget {moved.budget_mib * 10 // 1024 / 10:.1f} GiB"
+            if moved.moved or moved.adjusted:
+                here = self._labels(self._assigned.get(moved.service, ()))
+                lines.append(Content(f" {moved.name}: {here} → {self._labels(moved.gpus)}{budget}"))
+        for left in one.unplaced:
+            end = "" if left.stays else "; taking this disables it"
+            lines.append(Content.styled(f" ▲ no place for {left.name}: {left.reason}{end}", "$warning"))
+        lines += [Content(f" · {note}") for note in one.notes]
+        if one.strategy != "manual" and not one.moves and not one.unplaced:
+            lines.append(Content(" everything is where it would put it"))
+        return lines
+
+    def _labels(self, uuids: tuple[str, ...]) -> str:
+        return ",".join(self._names.get(uuid, uuid[:12]) for uuid in uuids) or "–"
+
+    @on(DataTable.RowSelected)
+    def _chosen(self) -> None:
+        suggestion = self._highlighted()
+        if suggestion is not None:
+            self.dismiss(suggestion if suggestion.strategy != "manual" else None)
+
+    def action_cancel(self) -> None:
+        """Nothing was chosen."""
+        self.dismiss(None)
+
+
+def _cells(one: Suggestion) -> tuple[str, ...]:
+    away = "–" if one.down_s is None else f"≈{max(1, round(one.down_s / 60))} min"
+    whole = len(one.assignments) + len(one.unplaced)
+    fullest = max(((gpu.total_mib - gpu.free_after_mib) / gpu.total_mib for gpu in one.gpus), default=0.0)
+    proved = "proved best" if one.proved_best else ""
+    return (str(one.moves), away, f"{len(one.assignments)}/{whole}", f"{fullest:.0%}", proved)
+
+
+def _used(gpu: SuggestedGpu) -> Content:
+    style = "bold $error" if gpu.free_after_mib < 0 else ""
+    return Content.styled(f"{gib(gpu.planned_mib + gpu.foreign_mib):>9}", style)
+
+
+def _bar(gpu: SuggestedGpu, width: int) -> Content:
+    """Services, others' processes, and what is free."""
+    planned = min(width, round(gpu.planned_mib * width / gpu.total_mib))
+    foreign = min(width - planned, round(gpu.foreign_mib * width / gpu.total_mib))
+    free = width - planned - foreign
+    parts = (("█" * planned, "$primary"), ("▓" * foreign, "$foreground 80%"), ("░" * free, "$foreground 40%"))
+    return Content.assemble(*parts)

@@ -1,0 +1,1 @@
+"""Values as text and styled runs: pure functions, no widget."""

@@ -1,0 +1,127 @@
+"""Columns and rows of tables: which columns fit, and in which order the rows stand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from rich.text import Text
+
+ROOMY = 50
+"""Cells that have to be left over before a column is shown that nobody asked for."""
+GAP = 2
+"""Cells that a table puts around each column."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column: its title, its width in cells, and its `rank`: those of higher rank go first where there is little
+    room, those of rank 0 stay. `grows`: what room is left is its own, up to `widest`. `extra`: only shown where
+    somebody chose it. `numeric`: set to the right."""
+
+    title: str
+    width: int
+    rank: int = 0
+    grows: bool = False
+    extra: bool = False
+    numeric: bool = False
+    widest: int | None = None
+
+
+SortKey = float | str
+
+
+@lru_cache(maxsize=4096)
+def cell(text: str, style: str = "") -> Text:
+    """What a row shows in a column: the same object for the same text, so that what did not change is seen at once. Not
+    to be changed."""
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+
+@lru_cache(maxsize=4096)
+def _to_the_right(text: str, style: str) -> Text:
+    return Text(text, style=style, justify="right", no_wrap=True, overflow="ellipsis")
+
+
+def placed(text: Text, column: Column) -> Text:
+    """The text as it stands in this column: digits under digits where it is numeric."""
+    return _to_the_right(text.plain, str(text.style)) if column.numeric else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What a row shows, by the column's title, and by what it is sorted there (else by the text). `more` is found by a
+    filter, too."""
+
+    key: str
+    cells: Mapping[str, Text]
+    sort: Mapping[str, SortKey | None] = field(default_factory=dict)
+    more: str = ""
+
+    @property
+    def words(self) -> str:
+        """All of its text."""
+        return " ".join([*(cell.plain for cell in self.cells.values()), self.more])
+
+
+def columns_for(columns: Sequence[Column], chosen: frozenset[str] | None, width: int) -> tuple[Column, ...]:
+    """The columns that fit, of those that were chosen (None: those that are not extra)."""
+    shown = [one for one in columns if (not one.extra if chosen is None else one.title in chosen or one.rank == 0)]
+
+    def taken() -> int:
+        return sum(one.width + GAP for one in shown)
+
+    while taken() > width and any(one.rank for one in shown):
+        shown.remove(max(shown, key=lambda one: one.rank))
+    for extra in [] if chosen is not None else sorted((one for one in columns if one.extra), key=lambda one: one.rank):
+        if taken() + extra.width + GAP + ROOMY <= width:
+            shown = [one for one in columns if one in (*shown, extra)]
+    spare = max(0, width - taken())
+    growing = [one for one in shown if one.grows]
+    return tuple(_grown(one, spare // len(growing)) if one in growing else one for one in shown)
+
+
+def _grown(column: Column, cells: int) -> Column:
+    wanted = column.width + cells
+    return replace(column, width=wanted if column.widest is None else min(wanted, column.widest))
+
+
+def sorted_rows(rows: Sequence[Row], column: str | None, *, descending: bool) -> list[Row]:
+    """By a column; rows of which nothing is known there come last. Without one, as they are."""
+    if column is None:
+        return list(rows)
+
+    def known(row: Row) -> bool:
+        return row.sort.get(column, "") is not None
+
+    def by(row: Row) -> tuple[int, float, str]:
+        value = row.sort.get(column, row.cells[column].plain.lower() if column in row.cells else "")
+        return (0, value, "") if isinstance(value, (int, float)) else (1, 0.0, str(value))
+
+    return [
+        *sorted((row for row in rows if known(row)), key=by, reverse=descending),
+        *(row for row in rows if not known(row)),
+    ]
+
+
+COLUMNS = (
+    Column(title=" ", width=1),
+    Column(title="SERVICE", width=16, grows=True, widest=48),
+    Column(title="PROJECT", width=10, rank=9, extra=True),
+    Column(title="BACKEND", width=10, rank=5),
+    Column(title="MODEL", width=16, rank=6, grows=True, widest=48),
+    Column(title="NEEDS/GPU", width=14, rank=2),
+    Column(title="BUDGET", width=8, rank=8, extra=True, numeric=True),
+    Column(title="PRIO", width=5, rank=8, extra=True, numeric=True),
+    Column(title="GPUS", width=11),
+    Column(title="ON", width=5, rank=3),
+    Column(title="SM %", width=4, rank=7, extra=True, numeric=True),
+    Column(title="HELD", width=6, rank=7, extra=True, numeric=True),
+    Column(title="UP", width=6, rank=4, extra=True, numeric=True),
+    Column(title="RESTARTS", width=8, rank=8, extra=True, numeric=True),
+    Column(title="PORTS", width=12, rank=8, extra=True),
+    Column(title="IMAGE", width=20, rank=9, grows=True, extra=True),
+    Column(title="STATE", width=24),
+)
+
+COLUMN_TITLES = tuple(one.title for one in COLUMNS if one.rank)
+"""Those that somebody can choose; the others are always there."""

@@ -1,0 +1,277 @@
+"""One GPU as a card of five lines, or as one line: pure functions from values to styled text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gputui.app.render.graphs import blocks
+from gputui.app.render.styled import Line, Run, fit, width_of
+from gputui.app.render.values import amounts, power, short_name, utilization
+from gputui.domain.gpu import Reading
+from gputui.domain.memory import GpuMemory, MemoryShare
+from gputui.domain.units import gib
+
+CARD_HEIGHT = 5
+SHARES = {
+    "service": ("█", "service"),
+    "foreign": ("▓", "foreign"),
+    "freed": ("▚", "freed"),
+    "expected": ("▒", "service"),
+    "planned": ("▒", "planned"),
+}
+
+THEIRS = ("service", "expected")
+"""The kinds of shares of services that run."""
+
+HOT_C = 85
+"""Degrees from which a temperature is drawn as a warning where the GPU does not tell where it slows down."""
+HOT_MARGIN_C = 5
+"""Degrees before that at which it is."""
+TWO_GRAPHS = 46
+"""Cells inside a card from which there is room for a second graph, of the memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardView:
+    """What a card shows; `busy` and `filled` are the percentages of the last ten minutes, oldest first."""
+
+    reading: Reading
+    memory: GpuMemory | None
+    busy: tuple[int | None, ...] = ()
+    filled: tuple[int | None, ...] = ()
+    warning: bool = False
+
+
+def styles_of(memory: GpuMemory) -> dict[MemoryShare, str]:
+    """The style of each share, in the bar and where it is named; services take turns so that they can be told apart."""
+    services = list(dict.fromkeys(share.name for share in memory.shares if share.kind in THEIRS))
+    others = frozenset(services[1::2])
+    return {
+        share: "service-other" if share.kind in THEIRS and share.name in others else SHARES[share.kind][1]
+        for share in memory.shares
+    }
+
+
+def memory_bar(memory: GpuMemory | None, total_mib: int | None, width: int) -> Line:
+    """The stacked bar: services, foreign, what the draft frees, what it adds, and what is left."""
+    if not total_mib or memory is None or width <= 0:
+        return (Run("·" * max(0, width), "dim"),)
+    cells: list[Run] = []
+    order = ("service", "expected", "foreign", "freed", "planned")
+    shares = sorted(memory.shares, key=lambda share: order.index(share.kind))
+    filled, done = 0, 0
+    styles = styles_of(memory)
+    for share in shares:
+        done += share.mib or 0
+        until = min(width, round(done * width / total_mib))
+        if share.mib and until == filled and share.mib * 50 > total_mib:
+            until = min(width, filled + 1)
+        if until > filled:
+            cells.append(Run(SHARES[share.kind][0] * (until - filled), styles[share]))
+            filled = until
+    if filled < width:
+        cells.append(Run("░" * (width - filled), "free"))
+    return tuple(cells)
+
+
+def temperature(reading: Reading) -> Run:
+    """`61°`."""
+    if reading.temperature_c is None:
+        return Run("n/a", "dim")
+    slowdown = reading.details.slowdown_c if reading.details else None
+    hot = HOT_C if slowdown is None else slowdown - HOT_MARGIN_C
+    return Run(f"{reading.temperature_c}°", "warning" if reading.temperature_c >= hot else "text")
+
+
+def holders(view: CardView, width: int) -> Line:
+    """Who has the memory: `+ ai-emb 22  ai-llm 43  alice 7.9`; how many more there are, where not all fit."""
+    memory = view.memory
+    runs: list[Run] = []
+    signs = {"service": "", "expected": "", "foreign": "", "planned": "+ ", "freed": "− "}
+    order = ("planned", "freed", "service", "expected", "foreign")
+    taken = {share.name: share.mib for share in memory.shares if share.kind == "service"} if memory else {}
+    expected = {share.name: share.mib for share in memory.shares if share.kind == "expected"} if memory else {}
+    styles = styles_of(memory) if memory else {}
+    for share in sorted(styles, key=lambda one: order.index(one.kind)):
+        name = share.name.partition(":")[0] if share.kind == "foreign" else share.name
+        if share.kind == "foreign" and (share.mib or 0) < 100:
+            continue  # what a driver keeps on an idle GPU is nobody's
+        if share.kind == "expected" and name in taken:
+            continue  # told beside what it has
+        amount = _amount(share.mib)
+        if share.kind in THEIRS and name in expected:
+            have = taken.get(name, None if view.reading.processes is None else 0)
+            rest = expected[name]
+            amount = f"{_amount(have)} of {_amount(None if rest is None else (have or 0) + rest)}"
+        runs.append(Run(f"{signs[share.kind]}{name} {amount}", styles[share]))
+    if view.reading.gpu.mig_enabled:
+        return (Run("cut into MIG instances", "dim"),)
+    nobody = "processes n/a" if view.reading.processes is None else "idle"
+    return _as_many_as_fit(runs, width) if runs else (Run(nobody, "dim"),)
+
+
+def _as_many_as_fit(words: Sequence[Run], width: int) -> Line:
+    """The words two cells apart; those that do not fit whole are counted. The first is always there."""
+    for kept in range(len(words), 0, -1):
+        left = [Run(f"+{len(words) - kept}", "dim")] if kept < len(words) else []
+        line = [run for word in (*words[:kept], *left) for run in (Run("  "), word)][1:]
+        if width_of(line) <= width:
+            return tuple(line)
+    return tuple(words[:1])
+
+
+def _amount(mib: int | None) -> str:
+    if mib is None:
+        return "?"
+    return gib(mib) if 0 < mib < 10 * 1024 else str(round(mib / 1024))
+
+
+def _edge(left: str, middle: Sequence[Run], right: str, frame: str) -> Line:
+    return (Run(left, frame), *middle, Run(right, frame))
+
+
+def card(view: CardView, width: int) -> tuple[Line, ...]:
+    """The five lines of a card."""
+    reading = view.reading
+    frame = "lost" if reading.state == "lost" else "over" if view.warning else "frame"
+    inner = width - 4
+    unified = "unified memory " if reading.gpu.unified_memory else ""
+    title = f" {reading.gpu.label} {short_name(reading.gpu.name)} {unified}"
+    corner: Line = (Run("─╮", frame),)
+    if reading.state != "ok":
+        corner = (Run(" ", frame), Run(reading.state.upper(), "lost"), Run(" ╮", frame))
+    elif not _is_part(reading):
+        corner = (Run(" ", frame), temperature(reading), Run(" ╮", frame))
+    room = max(4, width - 2 - width_of(corner))
+    title = title if len(title) <= room else title[: room - 1] + "…"
+    dashes = max(1, width - 1 - len(title) - width_of(corner))
+    top = (Run("╭", frame), Run(title, "title"), Run("─" * dashes, frame), *corner)
+    bodies = _lost_lines(view, inner) if reading.state in ("lost", "unknown") else _lines(view, inner)
+    note, grave = _note(view)
+    bottom_text = f" {'▲ ' if grave else ''}{note} " if note else ""
+    if len(bottom_text) > width - 3:
+        bottom_text = bottom_text[: width - 5] + "… "
+    bottom = (
+        Run("╰", frame),
+        Run("─" * (width - 2 - len(bottom_text)), frame),
+        Run(bottom_text, "warning"),
+        Run("╯", frame),
+    )
+    return (
+        fit(top, width),
+        *(_edge("│ ", fit(body, inner), " │", frame) for body in bodies),
+        bottom,
+    )
+
+
+def _note(view: CardView) -> tuple[str, bool]:
+    """The gravest thing to say of it, and whether that speaks against using it."""
+    memory, reading = view.memory, view.reading
+    if view.warning and memory is not None and memory.free_after_mib is not None and memory.free_after_mib < 0:
+        return f"over by {gib(-memory.free_after_mib)} GiB", True
+    if reading.state == "stale":
+        return reading.reason or "", False
+    details = reading.details
+    if details and details.faults:
+        return details.faults[0], True
+    if reading.throttle_reasons:
+        return reading.throttle_reasons[0], False
+    return (details.limits[0], False) if details and details.limits else ("", False)
+
+
+def _lines(view: CardView, inner: int) -> tuple[Line, ...]:
+    reading = view.reading
+    numbers = amounts(reading).rjust(6)
+    bar = memory_bar(view.memory, reading.memory_total_mib, inner - len(numbers) - 1)
+    return ((*bar, Run(f" {numbers}")), _history(view, inner), holders(view, inner))
+
+
+def _history(view: CardView, inner: int) -> Line:
+    """How busy it was, and, where there is room or nothing else is told, how full its memory was."""
+    reading = view.reading
+    if _is_part(reading):
+        told = f"load and heat: GPU {reading.gpu.label.partition(':')[0]}"
+        return (Run(_graph(view.filled, max(0, inner - len(told) - 1)), "service"), Run(f" {told}", "dim"))
+    watts = power(reading).rjust(8)
+    busy = utilization(reading)
+    room = max(0, inner - len(busy) - len(watts) - 2)
+    graphs: tuple[Run, ...] = (Run(_graph(view.busy, room), "graph"), Run(f" {busy}"))
+    if inner >= TWO_GRAPHS:
+        half = (room - 1) // 2
+        memory = Run(_graph(view.filled, half), "service")
+        graphs = (memory, Run(" " * (room - 2 * half)), Run(_graph(view.busy, half), "graph"), Run(f" {busy}"))
+    return (*graphs, Run(f" {watts}", "dim"))
+
+
+def _is_part(reading: Reading) -> bool:
+    """Whether it is a MIG instance, of which NVML tells the memory alone."""
+    return reading.gpu.parent_uuid is not None and reading.utilization_percent is None
+
+
+def _graph(values: Sequence[int | None], width: int) -> str:
+    return blocks(values[-width:] if width else ()).rjust(width)
+
+
+def _lost_lines(view: CardView, inner: int) -> tuple[Line, ...]:
+    reading = view.reading
+    reason = reading.reason or "waiting for its first reading"
+    return ((Run(reason, "lost" if reading.state == "lost" else "dim"),), (), _known_holders(view, inner))
+
+
+def _known_holders(view: CardView, width: int) -> Line:
+    return holders(view, width) if view.memory and view.memory.shares else ()
+
+
+def row(view: CardView, width: int, name_width: int) -> Line:
+    """The same in one line, for narrow or low screens and many GPUs."""
+    reading = view.reading
+    mark = Run("▲" if view.warning else " ", "warning")
+    head = (
+        mark,
+        Run(f"{reading.gpu.label:>4} "),
+        Run(short_name(reading.gpu.name)[:name_width].ljust(name_width) + " ", "title"),
+    )
+    if reading.state in ("lost", "unknown"):
+        said = (*head, Run(f"{reading.state.upper()} ", "lost"), Run(f"{reading.reason or ''}  ", "dim"))
+        return fit((*said, *_known_holders(view, width - width_of(said))), width)
+    bar_width = max(6, min(24, width // 6))
+    stale = (Run(f" {reading.reason}", "lost"),) if reading.state == "stale" else ()
+    degrees = temperature(reading)
+    note, grave = _note(view)
+    grave = grave and not stale
+    values = (
+        *head,
+        *memory_bar(view.memory, reading.memory_total_mib, bar_width),
+        Run(f" {amounts(reading):>6} {utilization(reading)} "),
+        Run(" " * (4 - width_of((degrees,)))),
+        degrees,
+        Run(f" {power(reading):>8}  ", "dim"),
+        *stale,
+        *((Run(f"{note}  ", "warning"),) if grave else ()),
+    )
+    line = (*values, *holders(view, width - width_of(values)))
+    light = (Run("  "), Run(note, "warning"))
+    fits = not grave and not stale and width_of((*line, *light)) <= width
+    return fit((*line, *light) if fits else line, width)
+
+
+def overview(views: Sequence[CardView], width: int) -> list[Line]:
+    """All GPUs in as few lines as fit, a word for each: label, memory, how busy, and what is wrong."""
+    lines: list[Line] = []
+    line, taken = [Run(" ")], 1
+    words = [_word(view) for view in views]
+    size = max((width_of(word) for word in words), default=0)
+    for word in words:
+        if taken + size > width and len(line) > 1:
+            lines.append(fit(line, width))
+            line, taken = [Run(" ")], 1
+        line += fit(word, size)
+        taken += size
+    return [*lines, fit(line, width)]
+
+
+def _word(view: CardView) -> list[Run]:
+    reading = view.reading
+    head = [Run("▲" if view.warning else " ", "warning"), Run(f"{reading.gpu.label} ", "title")]
+    if reading.state in ("lost", "unknown"):
+        return [*head, Run(f"{reading.state.upper()}  ", "lost")]
+    return [*head, *memory_bar(view.memory, reading.memory_total_mib, 6), Run(f" {utilization(reading).strip()}  ")]

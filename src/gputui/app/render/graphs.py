@@ -1,0 +1,54 @@
+"""Graphs of the past in text: pure functions from values to rows."""
+
+from collections.abc import Callable, Sequence
+
+from gputui.domain.gpu_details import KEPT_S, GpuHistory, Moment
+
+LEVELS = "▁▂▃▄▅▆▇█"
+_LEFT = (0x40, 0x04, 0x02, 0x01)
+_RIGHT = (0x80, 0x20, 0x10, 0x08)
+"""The dots of a braille sign from the bottom up, in its left and its right column (Unicode, Braille Patterns)."""
+
+Value = Callable[[Moment], int | None]
+
+
+def resampled(history: GpuHistory, value: Value, count: int, span_s: float = KEPT_S) -> list[int | None]:
+    """The highest value in each of `count` equal parts of the last `span_s` seconds, oldest first.
+
+    The parts begin at multiples of their length, so that between two of them only the last one changes: what moves less
+    often costs less over a slow line.
+    """
+    if not history.moments or count <= 0:
+        return [None] * max(0, count)
+    size = max(1, round(span_s / count / history.period_s))
+    last = history.moments[-1].period // size
+    found: list[int | None] = [None] * count
+    for one in history.moments:
+        place = count - 1 - (last - one.period // size)
+        known = value(one)
+        if 0 <= place < count and known is not None:
+            before = found[place]
+            found[place] = known if before is None else max(before, known)
+    return found
+
+
+def blocks(values: Sequence[int | None]) -> str:
+    """One row, a cell a value, of percentages."""
+    return "".join(" " if value is None else LEVELS[min(7, max(0, value) * 8 // 101)] for value in values)
+
+
+def braille(values: Sequence[int | None], height: int) -> list[str]:
+    """`height` rows of percentages, two values a cell."""
+    levels = [None if one is None else max(1, round(min(100, max(0, one)) * height * 4 / 100)) for one in values]
+    rows = []
+    for row in range(height - 1, -1, -1):
+        signs = []
+        for place in range(0, len(levels), 2):
+            pair = [levels[place], levels[place + 1] if place + 1 < len(levels) else None]
+            dots = 0
+            for level, masks in zip(pair, (_LEFT, _RIGHT), strict=True):
+                filled = 0 if level is None else min(4, max(0, level - 4 * row))
+                dots |= sum(masks[:filled])
+            signs.append(chr(0x2800 + dots) if dots else " ")
+        rows.append("".join(signs))
+    return rows

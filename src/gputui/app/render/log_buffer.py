@@ -1,0 +1,121 @@
+"""The lines of a log pane: bounded, filtered, searched. No widget."""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gputui.app.render.matching import filter_of, pattern_of
+from gputui.domain.log import LogLine, LogStream
+from gputui.domain.text import clean, moment
+
+LINES = 20_000
+CHARACTERS = 8 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a service's log, or a remark of ours (`source` is then empty)."""
+
+    source: str
+    text: str
+    stream: LogStream = "stdout"
+    at: str | None = None
+
+
+class LogBuffer:
+    """Keeps the newest lines, as many as fit; counts what it let go. `shown` are those that pass the filter."""
+
+    def __init__(self, lines: int = LINES, characters: int = CHARACTERS) -> None:
+        self._limit = lines
+        self._room = characters
+        self._entries: deque[Entry] = deque()
+        self._size = 0
+        self._passes = filter_of("")
+        self.filter_text = ""
+        self.shown: deque[Entry] = deque()
+        self.let_go = 0
+        """Lines that are gone from the front of `shown`, so that a place in it can be kept."""
+        self.forgotten = 0
+        """All lines that are gone, whatever is shown."""
+        self.dropped = 0
+        """Lines that never came here, for they came too fast."""
+
+    def add(self, source: str, lines: Iterable[LogLine]) -> int:
+        """Append lines; how many of them pass the filter."""
+        return self.take_over([Entry(source, line.text, line.stream, line.at) for line in lines])
+
+    def take_over(self, entries: Sequence[Entry]) -> int:
+        """Append entries as they are; how many of them pass the filter."""
+        passing = [entry for entry in entries if not entry.source or self._passes(entry.text)]
+        self._entries.extend(entries)
+        self._size += sum(len(entry.text) for entry in entries)
+        self.shown.extend(passing)
+        while len(self._entries) > self._limit or self._size > self._room:
+            gone = self._entries.popleft()
+            self._size -= len(gone.text)
+            self.forgotten += 1
+            if self.shown and self.shown[0] is gone:
+                self.shown.popleft()
+                self.let_go += 1
+        return len(passing)
+
+    def remark(self, text: str) -> None:
+        """A line of ours; no filter hides it."""
+        self.take_over([Entry("", text)])
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """All lines that are kept."""
+        return self._entries
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._entries.clear()
+        self.shown.clear()
+        self._size = self.let_go = self.forgotten = self.dropped = 0
+
+    def set_filter(self, text: str) -> None:
+        """Show only what passes."""
+        self.filter_text = text
+        self._passes = filter_of(text)
+        self.shown = deque(entry for entry in self._entries if not entry.source or self._passes(entry.text))
+        self.let_go = 0
+
+    def matches(self, text: str) -> list[int]:
+        """The places in `shown` of the lines that have this text."""
+        pattern = pattern_of(text)
+        if pattern is None:
+            return []
+        return [place for place, entry in enumerate(self.shown) if pattern.search(entry.text)]
+
+
+def merged(buffers: Iterable["LogBuffer"]) -> list[Entry]:
+    """The lines of several logs in the order of their times; a line without one stays after the one before it."""
+    timed: list[tuple[float, int, Entry]] = []
+    for buffer in buffers:
+        at = 0.0
+        for entry in buffer.entries:
+            at = (moment(entry.at) if entry.at else None) or at
+            timed.append((at, len(timed), entry))
+    return [entry for _, _, entry in sorted(timed, key=lambda one: one[:2])]
+
+
+def pretty(text: str) -> tuple[str, ...]:
+    """A line that is JSON, or ends in it, as several lines to read; any other as it is."""
+    start = next((place for place, sign in enumerate(text) if sign in "{["), None)
+    if start is None or text[-1:] not in "}]":
+        return (text,)
+    try:
+        value = json.loads(text[start:])
+    except (ValueError, RecursionError):
+        return (text,)
+    if not value or not isinstance(value, (dict, list)):
+        return (text,)
+    # JSON can say control characters in other words than the line had them.
+    lines = [clean(line) for line in json.dumps(value, indent=2, ensure_ascii=False).splitlines()]
+    head = text[:start].rstrip()
+    return (f"{head} {lines[0]}" if head else lines[0], *lines[1:])

@@ -1,0 +1,1 @@
+"""What stands between the screen and the terminal."""

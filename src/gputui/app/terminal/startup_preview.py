@@ -1,0 +1,133 @@
+"""The GPUs in plain lines, while the screen itself is still being loaded."""
+
+import os
+import select
+import signal
+import termios
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Any
+
+from gputui.app.render.values import amounts, power, short_name, utilization
+from gputui.domain.gpu import GpuInventory, Reading
+from gputui.domain.text import clean
+
+OPEN = "\x1b[?1049h\x1b[?25l"
+CLEARED = "\x1b[0m\x1b[2J\x1b[H"
+"""For terminals without a second screen, such as mosh and the Linux console, where the picture would stay and be
+written over; on others it is not seen."""
+LEAVE = f"{CLEARED}\x1b[?25h\x1b[?1049l"
+ENDS = (signal.SIGTERM, signal.SIGHUP)
+BLOCKED_S = 0.5
+"""How long it waits at most for a terminal that takes nothing."""
+PIECE = 128
+"""Bytes that a terminal which takes anything takes at once: Linux says so from 256 free ones on."""
+
+Seen = Callable[[], tuple[GpuInventory, Sequence[Reading]]]
+
+
+def terminal() -> int | None:
+    """The file descriptor of the terminal that a screen can be drawn on."""
+    is_there = os.environ.get("TERM", "dumb") != "dumb" and os.isatty(1) and os.isatty(2)
+    return 1 if is_there else None
+
+
+class FirstLines:
+    """Draws what is `seen` on the terminal from entering it until it is handed over to the screen, which draws over it;
+    leaves the terminal as it was, if that does not come to it. Without a terminal it draws nothing.
+
+    Only ASCII in the terminal's own colours: a person's theme and settings are not read yet.
+    """
+
+    def __init__(self, on: int | None, title: str, seen: Seen) -> None:
+        self._terminal = on
+        self._title = title
+        self._seen = seen
+        self._lock = threading.Lock()
+        self._is_ours = False
+        self._before: list[Any] = []
+
+    def __enter__(self) -> "FirstLines":
+        if self._terminal is not None:
+            self._before = termios.tcgetattr(self._terminal)
+            for number in ENDS:
+                signal.signal(number, self._end)
+            self._quieten()
+            self._is_ours = True
+            self._write(OPEN)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._is_ours:
+            self.hand_over()
+            self._write(LEAVE, BLOCKED_S)
+
+    def _quieten(self) -> None:
+        """No key is echoed, and none stops or kills what is on the alternate screen; ctrl+c still ends it."""
+        quiet = [*self._before[:6], [*self._before[6]]]
+        quiet[3] &= ~termios.ECHO
+        for key in (termios.VQUIT, termios.VSUSP):
+            quiet[6][key] = b"\0"
+        self._set(quiet)
+
+    def _set(self, attributes: list[Any]) -> None:
+        with suppress(termios.error):  # a terminal that is gone
+            termios.tcsetattr(self._terminal or 0, termios.TCSANOW, attributes)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._is_ours = False
+        self._lock.acquire(timeout=BLOCKED_S)  # what is being drawn comes before what leaves
+        self._set(self._before)
+        self._write(LEAVE, BLOCKED_S)
+        os._exit(0)
+
+    def draw(self) -> None:
+        """What is known now; from any thread."""
+        with self._lock, suppress(OSError):
+            if self._is_ours and self._terminal is not None:
+                size = os.get_terminal_size(self._terminal)
+                lines = [clean(line, 1000) for line in (f" {self._title}", *first_lines(*self._seen()))]
+                shown = (f"{line[: size.columns]}\x1b[K" for line in lines[: size.lines])
+                self._write("\x1b[H" + "\r\n".join(shown) + "\x1b[J")
+
+    def hand_over(self) -> None:
+        """From now on the terminal is another's."""
+        if not self._is_ours:
+            return
+        taken = self._lock.acquire(timeout=BLOCKED_S)
+        self._is_ours = False
+        if taken:
+            self._lock.release()
+        self._set(self._before)
+        for number in ENDS:
+            signal.signal(number, signal.SIG_DFL)
+
+    def _write(self, text: str, wait_s: float = 0.0) -> None:
+        """As much as the terminal takes without a wait, or within that time."""
+        raw = text.encode("ascii", "replace")
+        with suppress(OSError):
+            for place in range(0, len(raw), PIECE):
+                if self._terminal is None or not select.select([], [self._terminal], [], wait_s)[1]:
+                    return
+                os.write(self._terminal, raw[place : place + PIECE])
+
+
+def first_lines(inventory: GpuInventory, readings: Sequence[Reading]) -> list[str]:
+    """A line for each GPU, or why there is none."""
+    if not readings:
+        return [f" {inventory.reason or ''}"]
+    names = max(len(short_name(one.gpu.name)) for one in readings)
+    return [_line(one, names) for one in readings]
+
+
+def _line(reading: Reading, names: int) -> str:
+    head = f" {reading.gpu.label:>4} {short_name(reading.gpu.name):{names}}"
+    if reading.state != "ok":
+        return f"{head}  {reading.state.upper()} {reading.reason or ''}"
+    degrees = "n/a" if reading.temperature_c is None else f"{reading.temperature_c} C"
+    return f"{head} {amounts(reading):>8} GiB {utilization(reading)} {degrees:>6} {power(reading):>9}"

@@ -1,0 +1,350 @@
+"""The logs pane: one log or several beside each other, with what a person does to them."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from gputui.app.background import in_thread
+from gputui.app.config.keymap import LOGS
+from gputui.app.config.preferences import Preferences
+from gputui.app.guarded import Guarded
+from gputui.app.render.log_buffer import merged
+from gputui.app.widgets.log_pane import LogPane
+from gputui.app.widgets.log_view import LogView
+from gputui.app.widgets.prompt import Prompt, focus_now
+from gputui.controller.protocols import ControlRoom
+from gputui.domain.errors import GputuiError
+from gputui.domain.log import LogWindow
+from gputui.domain.service import Service, ServiceKey
+from gputui.domain.snapshot import Snapshot
+
+MOST_PANES = 4
+WINDOWS: tuple[tuple[str, float | None], ...] = (
+    ("", None), ("all of it", None), ("last minute", 60.0), ("last 5 min", 300.0), ("last 15 min", 900.0),
+    ("last 30 min", 1800.0), ("last hour", 3600.0),
+)  # fmt: skip
+COPY_LIMIT = 74_994
+"""Bytes that terminals take of a copied text (xterm's limit for OSC 52, less its encoding)."""
+
+
+class Logs(Guarded, Vertical, can_focus=True):
+    """The pane that has the cursor is the `current` one: keys are for it."""
+
+    BINDINGS = [*LOGS]
+
+    row = getters.query_one("#log-panes", Horizontal)
+    prompt = getters.query_one(Prompt)
+
+    def __init__(self, room: ControlRoom, preferences: Preferences, **options: str) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self._room = room
+        self._preferences = preferences
+        self._search = ""
+        self._searched_unread: tuple[LogPane, ServiceKey | None, str] | None = None
+        """The pane, its service, and the text that was searched there before any line had come."""
+        self._merged: LogPane | None = None
+        self._selected: Service | None = None
+        self._place = 0
+
+    def compose(self) -> ComposeResult:
+        """One pane at first."""
+        with Horizontal(id="log-panes"):
+            yield self._new_pane()
+        yield Prompt()
+
+    def _new_pane(self) -> LogPane:
+        wanted = self._preferences.log
+        pane = LogPane(self._room, LogWindow(tail=wanted.tail))
+        pane.view.times, pane.view.wrapping = wanted.times, wanted.wrap
+        return pane
+
+    @property
+    def panes(self) -> list[LogPane]:
+        """All panes but the merged one."""
+        return [pane for pane in self.query(LogPane) if pane is not self._merged]
+
+    @property
+    def current(self) -> LogPane:
+        """The one that the keys are for."""
+        if self._merged is not None:
+            return self._merged
+        panes = self.panes
+        return panes[min(self._place, len(panes) - 1)]
+
+    def show(self, snapshot: Snapshot, selected: Service | None) -> None:
+        """Follow the selected service in the pane that is not pinned, and each pinned one its own."""
+        self._selected = selected
+        by_key = {service.key: service for service in snapshot.services}
+        for pane in self.panes:
+            if pane.pinned and pane.key is not None:
+                pane.follow(by_key.get(pane.key))
+            else:
+                pane.follow(selected)
+
+    def stop(self) -> None:
+        """Read nothing."""
+        for pane in self.panes:
+            pane.stop()
+
+    @on(LogPane.Grew)
+    def _grew(self, message: LogPane.Grew) -> None:
+        message.stop()
+        if self._merged is not None and message.pane is not self._merged:
+            # As they come: what is there stays where it is.
+            self._merged.buffer.add(message.pane.name_shown, message.lines)
+            self._merged.changed()
+        searched = (message.pane, message.pane.key, self._search)
+        if message.pane is self.current and searched == self._searched_unread:
+            self._searched_unread = None
+            self.action_match(-1)
+
+    # --- several --------------------------------------------------------------------------------------------------
+
+    async def action_split(self) -> None:
+        """Keep what is shown, and one more pane for what is selected next."""
+        if self._merged is not None or len(self.panes) >= MOST_PANES:
+            self.notify(f"{MOST_PANES} panes are the most", markup=False)
+            return
+        for one in self.panes:
+            one.pinned = True
+        pane = self._new_pane()
+        pane.add_class("-beside")
+        await self.row.mount(pane)
+        self._go_to(len(self.panes) - 1)
+        pane.follow(self._selected)
+        self.notify("select a service in the table to see its log in the new pane", markup=False)
+
+    async def action_close(self) -> None:
+        """Close the current pane; where only one is left, it follows the selection again."""
+        if self._merged is not None:
+            await self.action_merge()
+        elif len(self.panes) > 1:
+            await self.current.remove()
+            self.panes[0].remove_class("-beside")
+            if len(self.panes) == 1 or all(one.pinned for one in self.panes):
+                self.panes[-1].pinned = len(self.panes) > 1
+            self._go_to(min(self._place, len(self.panes) - 1))
+
+    def action_beside(self, step: int) -> None:
+        """The keys are for the pane to one side."""
+        if self._merged is None:
+            self._go_to((self._place + step) % len(self.panes))
+
+    def _go_to(self, place: int) -> None:
+        self._place = place
+        several = len(self.panes) > 1
+        for number, one in enumerate(self.panes):
+            one.set_class(several and number == place, "-current")
+
+    async def action_merge(self) -> None:
+        """All in one, or apart again."""
+        if self._merged is None:
+            self._merged = pane = self._new_pane()
+            pane.view.named = True
+            pane.note = "merged: " + ", ".join(one.name_shown for one in self.panes)
+            await self.row.mount(pane)
+            pane.buffer.take_over(merged(one.buffer for one in self.panes))
+            pane.changed()
+        else:
+            await self._merged.remove()
+            self._merged = None
+        for one in self.panes:
+            one.display = self._merged is None
+
+    # --- finding --------------------------------------------------------------------------------------------------
+
+    def action_search(self) -> None:
+        """Type what to find."""
+        self.prompt.ask("search", self._search)
+
+    def action_only(self) -> None:
+        """Type what to show."""
+        self.prompt.ask("show only lines with", self.current.buffer.filter_text)
+
+    @on(Prompt.Typed)
+    def _typed(self, message: Prompt.Typed) -> None:
+        message.stop()
+        if message.purpose == "search":
+            self._search = message.text
+            self.current.view.search(message.text)
+        else:
+            self._filter(message.text)
+
+    @on(Prompt.Done)
+    def _typed_all(self, message: Prompt.Done) -> None:
+        message.stop()
+        focus_now(self)
+        if message.purpose != "search":
+            self._filter(message.text if message.kept else "")
+            return
+        self._search = message.text if message.kept else ""
+        self.current.found = ""
+        self.current.show_title()
+        self.current.view.search(self._search)
+        if self._search:
+            self.action_match(-1)
+
+    def _filter(self, text: str) -> None:
+        pane = self.current
+        pane.buffer.set_filter(text)
+        pane.view.current = None
+        pane.changed()
+
+    def action_match(self, step: int) -> None:
+        """The next line with what was searched, or the one before; around the ends."""
+        view = self.current.view
+        places = view.buffer.matches(self._search)
+        if not places and self._search and self.current.unread:
+            self._searched_unread = (self.current, self.current.key, self._search)
+            self.notify("no line came yet; it is searched when they come", markup=False)
+            return
+        if not places:
+            self.notify(f"no line has “{self._search}”" if self._search else "nothing was searched yet", markup=False)
+            return
+        here = view.current
+        if here is None:
+            here = len(view.buffer.shown) if view.following else view.top_place
+        after = [place for place in places if place > here] or places
+        before = [place for place in places if place < here] or places
+        view.go_to(after[0] if step > 0 else before[-1])
+        self.current.found = f"{places.index(view.current or 0) + 1} of {len(places)} with “{self._search}”"
+        self.current.show_title()
+
+    # --- looks ----------------------------------------------------------------------------------------------------
+
+    def action_follow(self) -> None:
+        """Stay at the end, or not."""
+        view = self.current.view
+        view.following = not view.following
+        self.current.changed()
+
+    @on(LogView.Paused)
+    def _paused(self) -> None:
+        self.current.show_title()
+
+    def action_times(self) -> None:
+        """With the time of each line, or without."""
+        self.current.view.times = not self.current.view.times
+        self.current.changed()
+
+    def action_wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        self.current.view.wrapping = not self.current.view.wrapping
+        self.current.changed()
+
+    def action_pretty(self) -> None:
+        """JSON in several lines, or as it is."""
+        self.current.view.json = not self.current.view.json
+        self.current.changed()
+
+    def action_mark(self) -> None:
+        """A line of ours."""
+        self.current.buffer.remark(time.strftime("mark of %H:%M:%S ") + "─" * 40)
+        self.current.changed()
+
+    def action_to_line(self, place: int) -> None:
+        """The first line; or the last, and follow."""
+        view = self.current.view
+        view.following = place < 0
+        view.current = None
+        if view.following:
+            view.changed()
+        else:
+            view.scroll_home(animate=False, force=True)
+        self.current.show_title()
+
+    def action_scroll(self, rows: int) -> None:
+        """So many rows."""
+        self.current.view.move(rows)
+
+    def action_aside(self, halves: int) -> None:
+        """Half a pane to the right, or to the left."""
+        self.current.view.move_aside(halves)
+
+    def key_down(self) -> None:
+        """One row."""
+        self.action_scroll(1)
+
+    def key_up(self) -> None:
+        """One row."""
+        self.action_scroll(-1)
+
+    def key_pagedown(self) -> None:
+        """A screenful."""
+        self.action_scroll(max(1, self.current.view.size.height - 1))
+
+    def key_pageup(self) -> None:
+        """A screenful."""
+        self.action_scroll(-max(1, self.current.view.size.height - 1))
+
+    # --- other parts of it ----------------------------------------------------------------------------------------
+
+    def action_window(self, number: int) -> None:
+        """Read from elsewhere."""
+        note, seconds = WINDOWS[number]
+        if self._merged is not None:
+            return
+        tail = self._preferences.log.tail if number == 0 else None
+        since = None if seconds is None else time.time() - seconds
+        self.current.open_window(LogWindow(tail=tail, since=since), note)
+
+    @work(exclusive=True, group="earlier")
+    async def action_earlier(self) -> None:
+        """The log of the container that was replaced, or back."""
+        pane = self.current
+        key = pane.key
+        if key is None or pane is self._merged:
+            return
+        if pane.earlier:
+            pane.show_present()
+            return
+        try:
+            lines = await in_thread(lambda: self._room.previous_log(key))
+        except GputuiError as error:
+            self.notify(error.what, severity="error", markup=False)
+            return
+        pane.show_earlier(lines)
+
+    def _text(self) -> str:
+        view = self.current.view
+        lines = []
+        for entry in view.buffer.shown:
+            at = f"{entry.at} " if view.times and entry.at else ""
+            source = f"{entry.source} " if view.named and entry.source else ""
+            lines.append(f"{at}{source}{entry.text}")
+        return "\n".join(lines) + "\n"
+
+    @work(exclusive=True, group="save")
+    async def action_save(self) -> None:
+        """Write what is shown to a file in the present directory, which only its owner may read."""
+        name = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in self.current.name_shown)
+        path = Path.cwd() / f"{name}-{datetime.now():%Y%m%d-%H%M%S}.log"
+        if not self.current.view.buffer.shown:
+            self.notify("there is no line to write", severity="warning", markup=False)
+            return
+        text = self._text()
+
+        def write() -> None:
+            path.touch(mode=0o600, exist_ok=False)
+            path.write_text(text, encoding="utf-8")
+
+        try:
+            await in_thread(write)
+        except OSError as error:
+            self.notify(f"{path} cannot be written: {error.strerror}", severity="error", markup=False)
+            return
+        self.notify(f"{len(self.current.buffer.shown)} lines written to {path}", markup=False)
+
+    def action_copy(self) -> None:
+        """Copy what is shown, by the terminal."""
+        if self._preferences.copy_by != "osc52":
+            text = "copying is off: with `copy_by: osc52` in the settings the terminal is asked to do it"
+            self.notify(text, severity="warning", markup=False)
+            return
+        text = self._text().encode()[-COPY_LIMIT:].decode(errors="ignore")
+        self.app.copy_to_clipboard(text)
+        self.notify(f"{text.count(chr(10))} lines copied, if the terminal allows it", markup=False)

@@ -1,0 +1,201 @@
+"""The services: the table, its filter, the findings beneath it, and the keys that change them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import DataTable, Static
+
+from gputui.app.commands import Commands
+from gputui.app.config.keymap import SERVICES
+from gputui.app.dialogs.edit_service import EditService
+from gputui.app.dialogs.inspect import Inspect
+from gputui.app.guarded import Guarded
+from gputui.app.widgets.finding_line import FindingLine
+from gputui.app.widgets.prompt import Prompt, focus_now
+from gputui.app.widgets.row_table import RowTable
+from gputui.app.widgets.service_table import ServiceTable
+from gputui.controller.protocols import ControlRoom
+from gputui.domain.service import Service, TypedEdit
+from gputui.domain.snapshot import Snapshot
+
+
+class Services(Guarded, Vertical):
+    """Hands what a person does to services over to the commands; where some are marked, it is done to all of them."""
+
+    BINDINGS = [*SERVICES]
+
+    class Selected(Message):
+        """The cursor is on another service."""
+
+    table = getters.query_one(ServiceTable)
+    finding = getters.query_one(FindingLine)
+    prompt = getters.query_one(Prompt)
+
+    def __init__(self, room: ControlRoom, commands: Commands, may: Callable[[str], bool | None]) -> None:
+        super().__init__()
+        self._room = room
+        self._commands = commands
+        self._may = may
+        self._snapshot: Snapshot | None = None
+
+    def compose(self) -> ComposeResult:
+        """From top to bottom."""
+        yield ServiceTable()
+        yield Static("", id="filter-note", markup=False)
+        yield Prompt()
+        yield FindingLine()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Take in a new snapshot."""
+        self._snapshot = snapshot
+        self.table.show_services(snapshot)
+        self._note()
+        self.finding.show(snapshot, self.selected)
+
+    @property
+    def listed(self) -> tuple[Service, ...]:
+        """All services."""
+        return self._snapshot.services if self._snapshot else ()
+
+    @property
+    def selected(self) -> Service | None:
+        """The service under the cursor."""
+        return self.table.selected
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What cannot be done now is grey; what may not be done is hidden."""
+        del parameters
+        return self._may(action)
+
+    @on(DataTable.RowHighlighted)
+    def _other_row(self) -> None:
+        if self._snapshot is not None:
+            self.finding.show(self._snapshot, self.selected)
+        self.post_message(self.Selected())
+
+    # --- the filter -----------------------------------------------------------------------------------------------
+
+    @on(RowTable.FilterAsked)
+    def _filter_asked(self, message: RowTable.FilterAsked) -> None:
+        message.stop()
+        self.prompt.ask("filter", self.table.filter_text)
+
+    @on(Prompt.Typed)
+    def _typed(self, message: Prompt.Typed) -> None:
+        message.stop()
+        self._filter(message.text)
+
+    def _filter(self, text: str) -> None:
+        self.table.set_filter(text)
+        self._note()
+
+    def _note(self) -> None:
+        """What is hidden is said to be so, and that keys mean other services than the one under the cursor."""
+        text, marks, count = self.table.filter_text, len(self.table.marked), len(self.table.shown_keys)
+        parts = [f"{marks} marked: keys mean {'it' if marks == 1 else 'these'} · esc unmarks"] if marks else []
+        if text:
+            shown = f"only with “{text}”: {count or 'none'} of {len(self.listed)} services"
+            parts.append(f"{shown} · esc shows all")
+        elif not self.listed and self._snapshot is not None and self._snapshot.engine.info is not None:
+            parts.append("no services: n writes one, --file COMPOSE reads a Compose file")
+        note, said = self.query_one("#filter-note", Static), "   ".join(parts)
+        if note.content != f" {said}":
+            note.display = bool(said)
+            note.update(f" {said}")
+
+    @on(Prompt.Done)
+    def _typed_all(self, message: Prompt.Done) -> None:
+        message.stop()
+        if not message.kept:
+            self._filter("")
+        focus_now(self.table)
+
+    def leave(self) -> bool:
+        """Leave the filter, or the marks; whether there was anything to leave."""
+        if self.table.filter_text:
+            self._filter("")
+            return True
+        had = self.table.unmark()
+        self._note()
+        return had
+
+    # --- keys -----------------------------------------------------------------------------------------------------
+
+    def action_mark(self) -> None:
+        """Mark the selected service."""
+        self.table.mark()
+        self._note()
+
+    def action_mark_all(self) -> None:
+        """Mark all that are shown."""
+        self.table.mark_all()
+        self._note()
+
+    @work(group="command")
+    async def action_toggle_gpu(self, label: str) -> None:
+        """Append this GPU, or take it away."""
+        if self.table.targets:
+            await self._commands.toggle_gpu(self.table.targets, label)
+
+    @on(DataTable.RowSelected)
+    def _row_entered(self, message: DataTable.RowSelected) -> None:
+        message.stop()
+        if self._may("edit"):
+            self.action_edit()
+
+    @work(group="command")
+    async def action_edit(self) -> None:
+        """Choose GPUs, budget and priority."""
+        services, snapshot = self.table.targets, self._snapshot
+        if not services or snapshot is None:
+            return
+        rooms = self._room.room_for([service.key for service in services])
+        dialog = EditService(services, snapshot, rooms, partial(self._commands.fault_of, services))
+        typed: TypedEdit | None = await self.app.push_screen_wait(dialog)
+        if typed is not None:
+            await self._commands.set_all(services, typed)
+
+    @work(group="command")
+    async def action_toggle_enabled(self) -> None:
+        """Enable or disable."""
+        if self.table.targets:
+            await self._commands.toggle_enabled(self.table.targets)
+
+    @work(group="command")
+    async def action_take_fix(self) -> None:
+        """Change the arguments as a finding about the selected service proposes."""
+        if self.selected is not None and self._snapshot is not None:
+            await self._commands.take_fix(self.selected, self._snapshot.findings)
+
+    @work(group="command")
+    async def action_lifecycle(self, action: Literal["restart", "start", "stop"]) -> None:
+        """Restart, start or stop."""
+        if self.table.targets:
+            await self._commands.lifecycle(self.table.targets, action)
+
+    def action_stop_or_start(self) -> None:
+        """Stop what runs; start, where nothing of it runs."""
+        if self.table.targets:
+            self.action_lifecycle("stop" if any(one.running for one in self.table.targets) else "start")
+
+    @work(group="command")
+    async def action_take_file(self) -> None:
+        """Make them anew as their Compose file says."""
+        if self.table.targets:
+            await self._commands.refresh(self.table.targets)
+
+    @work(group="command")
+    async def action_shell(self) -> None:
+        """A shell in the service's container."""
+        if self.selected is not None:
+            await self._commands.shell(self.selected)
+
+    def action_inspect(self) -> None:
+        """All that is known of the service."""
+        if self.selected is not None and self._snapshot is not None:
+            self.app.push_screen(Inspect(self._room, self.selected, self._snapshot))

@@ -1,0 +1,232 @@
+"""Seeing whether a container really came up, and on which GPUs it is."""
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from gputui.apply.engine_retry import Patience
+from gputui.apply.serving_probe import answers
+from gputui.domain.container import Container
+from gputui.domain.errors import EngineError, GputuiError
+from gputui.domain.gpu import Gpu, GpuProcess, labels_by_uuid
+from gputui.domain.operation import ConfirmGpus, Watch
+from gputui.domain.text import clean_log_line
+from gputui.engine.protocol import Engine
+from gputui.gpus.source import GpuSource
+
+T = TypeVar("T")
+
+POLL_S = 0.25
+PROBE_S = 1.0
+TELL_S = 5.0
+NVML_LIMIT_S = 5.0
+
+
+class Cancelled(EngineError):
+    """Somebody does not want the apply any more."""
+
+
+class NotWell(EngineError):
+    """The container did not come up, or is not on its GPUs."""
+
+
+class Abandoned(EngineError):
+    """Nobody needs to see it any more: another container of its unit failed."""
+
+
+def within(limit_s: float, call: Callable[[], T]) -> T | None:
+    """What the call returns, or None where it takes longer: a driver that hangs must not hold an apply."""
+    result: list[T] = []
+    thread = threading.Thread(target=lambda: result.append(call()), daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    return result[0] if result else None
+
+
+def watch(
+    engine: Engine,
+    ref: str,
+    how: Watch,
+    *,
+    patience: Patience,
+    tell: Callable[[str], None],
+    abandoned: Callable[[], bool] = lambda: False,
+    cancelled: Callable[[], str] = str,
+) -> str | None:
+    """Return once it is healthy, or has run for `settle_s` without a fall and answers, where it can be asked.
+
+    Raises:
+        NotWell: it ended, was restarted, became unhealthy, or came to none of this in its time.
+        Abandoned: it is not needed any more.
+    """
+    began = told = time.monotonic()
+    asked, answered = 0.0, False
+    first: Container | None = None
+    while True:
+        container = patience.call(lambda: engine.inspect(ref))
+        first = first or container
+        waited = time.monotonic() - began
+        fall = _fall(container, first, may_load=waited < how.loading_s)
+        if fall:
+            raise NotWell(fall)
+        _go_on(abandoned, cancelled)
+        if container.has_healthcheck:
+            if container.health == "healthy":
+                return "healthy"
+        elif how.probe is not None:
+            if not answered and time.monotonic() - asked >= PROBE_S:
+                asked = time.monotonic()
+                answered = container.running and answers(container, how.probe, is_local=engine.socket is not None)
+            if answered and waited >= how.settle_s:  # what dies after its first answer did not come up
+                return f"it answers on port {how.probe.port}"
+            if not how.probe.proven and waited > max(how.loading_s, how.settle_s):
+                return f"it runs, but was not seen to answer on port {how.probe.port} yet"
+        elif container.running and waited >= how.settle_s:
+            return None
+        if waited > how.limit_s:
+            raise NotWell(f"it was {container.health or container.state} for {waited:.0f} s")
+        if time.monotonic() - told >= TELL_S:
+            told = time.monotonic()
+            tell(f"{container.health or container.state} for {waited:.0f} s{_last_line(engine, ref)}")
+        time.sleep(POLL_S)
+
+
+def _go_on(abandoned: Callable[[], bool], cancelled: Callable[[], str]) -> None:
+    if abandoned():
+        raise Abandoned("another of its unit failed")
+    why = cancelled()
+    if why:
+        raise Cancelled(why)
+
+
+def _last_line(engine: Engine, ref: str) -> str:
+    """What the program said last: a model that loads tells how far it is."""
+    try:
+        lines = engine.last_log(ref, 1)
+    except GputuiError:
+        return ""
+    text = clean_log_line(lines[-1].split(b"\r")[-1])[:160] if lines else ""
+    return f": {text}" if text else ""
+
+
+def stay_up(engine: Engine, ref: str, seconds: float) -> None:
+    """Return once the container was seen to run for so long.
+
+    Raises:
+        NotWell: it ended.
+    """
+    until = time.monotonic() + seconds
+    first: Container | None = None
+    while True:
+        container = engine.inspect(ref)
+        first = first or container
+        # What it thinks of its health is not asked: it is the one that was there before.
+        fall = _fall(container, first, may_load=True)
+        if fall:
+            raise NotWell(fall)
+        if time.monotonic() >= until:
+            return
+        time.sleep(POLL_S)
+
+
+def _fall(container: Container, first: Container, *, may_load: bool) -> str | None:
+    code = f"with code {container.exit_code}" if container.exit_code is not None else ""
+    because = f": {container.error}" if container.error else ""
+    if container.oom_killed:
+        return "it ran out of memory (of the machine, not of a GPU) and was killed"
+    if container.state in ("exited", "dead"):
+        return f"it ended {code}{because}"
+    # Under a restart policy a program that dies at once is seen as restarting, or as running for a moment.
+    if container.state == "restarting" or container.restart_count > first.restart_count:
+        return f"it ended {code} and is restarted again and again{because}"
+    if container.state == "removing":
+        return "somebody removes it"
+    if container.health == "unhealthy" and not may_load:
+        return "its healthcheck says unhealthy"
+    return None
+
+
+def confirm_gpus(engine: Engine, source: GpuSource, gpus: tuple[Gpu, ...], ref: str, expected: ConfirmGpus) -> str:
+    """What was seen of the container's GPUs, as a line to read. Device nodes decide; no process yet is no failure.
+
+    Raises:
+        NotWell: other device nodes than those asked for are inside, or a process of it is on another GPU.
+    """
+    labels = labels_by_uuid(gpus)
+    wanted = ", ".join(labels.get(uuid, uuid) for uuid in expected.gpus) or "none"
+    seen = engine.device_nodes(ref) if expected.nodes is not None else None
+    if expected.nodes is not None and seen is not None and seen != set(expected.nodes):
+        inside = ", ".join(sorted(seen)) or "no GPU"
+        raise NotWell(
+            f"drift: it was to get GPU {wanted} ({', '.join(expected.nodes) or 'no node'}); inside is {inside}"
+        )
+    lists = process_lists(source, gpus)
+    # Listing a container's processes takes the engine a process of its own, and the kernel mostly told already.
+    unknown = any(process.container_id is None for processes in lists.values() for process in processes or ())
+    pids = frozenset(engine.pids(ref) or ()) if unknown else frozenset()
+
+    def is_its(process: GpuProcess) -> bool:
+        return process.pid in pids or process.container_id == ref
+
+    on = [uuid for uuid, processes in lists.items() if any(is_its(process) for process in processes or ())]
+    strays = [labels[uuid] for uuid in on if uuid not in expected.gpus]
+    if strays:
+        raise NotWell(f"drift: it was to get GPU {wanted}; a process of it runs on GPU {', '.join(strays)}")
+    inside = "device nodes cannot be seen" if seen is None else f"inside is {', '.join(sorted(seen)) or 'no GPU'}"
+    return f"GPU {wanted}: {inside}; {_use(lists, on, expected.gpus, labels)}"
+
+
+def _use(
+    lists: dict[str, tuple[GpuProcess, ...] | None], on: list[str], expected: tuple[str, ...], labels: dict[str, str]
+) -> str:
+    if on:
+        return f"its process is on GPU {', '.join(labels[uuid] for uuid in on)}"
+    if expected and all(lists.get(uuid) is None for uuid in expected):
+        return "its processes cannot be seen"
+    return "not using the GPU yet" if expected else "no process on a GPU"
+
+
+def holders(source: GpuSource, gpus: tuple[Gpu, ...], container_id: str) -> tuple[tuple[str, int], ...] | None:
+    """(GPU label, pid) of what a container still holds; None where no process list can be read."""
+    lists = process_lists(source, gpus)
+    if all(processes is None for processes in lists.values()):
+        return None
+    labels = labels_by_uuid(gpus)
+    return tuple(
+        (labels[uuid], process.pid)
+        for uuid, processes in lists.items()
+        for process in processes or ()
+        if process.container_id == container_id
+    )
+
+
+def process_lists(source: GpuSource, gpus: tuple[Gpu, ...]) -> dict[str, tuple[GpuProcess, ...] | None]:
+    """The processes on each GPU that can be given away: one that is cut into instances lists those of its instances
+    too. None where they cannot be listed."""
+    whole = [gpu for gpu in gpus if gpu.assignable]
+    return {gpu.uuid: within(NVML_LIMIT_S, partial(source.processes, gpu)) for gpu in whole}
+
+
+_NO_SUCH_GPU = re.compile(r"unknown device|unresolvable CDI devices|device error|is lost", re.I)
+"""What nvidia-container-cli and the CDI of Docker and Podman say of a GPU that is not there."""
+
+
+def missing_gpus(text: str, wanted: tuple[str, ...], gpus: tuple[Gpu, ...], source: GpuSource) -> tuple[str, ...]:
+    """Which of the GPUs that a container was to get are gone, by what the engine said when it was to start; none where
+    it failed for something else."""
+    if not gpus:
+        return ()  # which GPUs there are could not be told
+    known = {gpu.uuid: gpu for gpu in gpus}
+    lost = tuple(uuid for uuid in wanted if uuid not in known or _is_lost(known[uuid], source))
+    if lost or not _NO_SUCH_GPU.search(text):
+        return lost
+    named = tuple(uuid for uuid in wanted if uuid in text)
+    return named or wanted
+
+
+def _is_lost(gpu: Gpu, source: GpuSource) -> bool:
+    reading = within(NVML_LIMIT_S, partial(source.read, gpu))
+    return reading is not None and reading.state == "lost"

@@ -1,0 +1,1 @@
+"""What holds state over time, for the screen and the command line alike."""

@@ -1,0 +1,63 @@
+"""The labels by which `docker compose` knows that a container is as its files say."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from gputui.compose.docker_compose import config_hashes
+from gputui.domain import compose_labels
+from gputui.domain.compose import OVERRIDE_NAME, ComposeProject
+from gputui.domain.container import LABEL_FILE, ContainerSpec
+from gputui.domain.plan import Step
+from gputui.engine.protocol import Engine
+
+NOBODYS = "made-by-gputui"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeMarks:
+    """What the labels of one project's services are made of: the hashes of its files, and of its files with gputui's
+    override. They are Compose's own, and empty where it is not installed."""
+
+    project: ComposeProject | None
+    in_files: Mapping[str, str]
+    with_override: Mapping[str, str]
+
+    def labels(self, step: Step, spec: ContainerSpec, engine: Engine) -> dict[str, str | None]:
+        """The labels of the container that a step makes from this spec.
+
+        It gets the hash of its files with gputui's override only where it is what they say: made from the file, or from
+        a container that was, and the file has not changed since. Compose does not see a container without any hash, so
+        that all others get one that is nobody's.
+        """
+        name = step.service.name
+        before = spec.body.get("Labels") or {}
+        if not step.service.project:
+            return {}
+        if self.project is None or step.service.project != self.project.name:
+            return {compose_labels.CONFIG_HASH: NOBODYS, LABEL_FILE: None}
+        in_file = self.in_files.get(name)
+        from_file = step.action == "create" or step.from_file
+        made_of = in_file if from_file else before.get(LABEL_FILE) or before.get(compose_labels.CONFIG_HASH)
+        if in_file is None or made_of != in_file:
+            return {compose_labels.CONFIG_HASH: NOBODYS, LABEL_FILE: None}
+        hashed = self.with_override.get(name, NOBODYS)
+        found: dict[str, str | None] = {LABEL_FILE: in_file, compose_labels.CONFIG_HASH: hashed}
+        if from_file:
+            found[compose_labels.IMAGE] = engine.image_id(str(spec.body.get("Image")))
+        return found
+
+
+def compose_marks(project: ComposeProject | None) -> ComposeMarks:
+    """Ask Compose for the hashes of a project."""
+    if project is None:
+        return ComposeMarks(project=None, in_files={}, with_override={})
+    override = Path(project.directory) / OVERRIDE_NAME
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        asked = pool.submit(config_hashes, project.files, project.name)
+        overridden = asked
+        if override.is_file():
+            overridden = pool.submit(config_hashes, [*project.files, str(override)], project.name)
+        in_files, with_override = asked.result(), overridden.result()
+    return ComposeMarks(project=project, in_files=in_files, with_override=with_override)

@@ -1,0 +1,255 @@
+"""The draft: edits of the assignments that are not saved."""
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gputui.controller.settings import Settings
+from gputui.controller.watch.sampler import Sampler
+from gputui.domain.assignment import Assignments, Draft
+from gputui.domain.errors import Conflict, NeedsAnswer, UsageError
+from gputui.domain.memory import GpuRoom
+from gputui.domain.service import Edit, Service, ServiceKey, TypedEdit
+from gputui.domain.strategy import StrategyName
+from gputui.domain.suggestion import SuggestedAssignment, Suggestion
+from gputui.domain.text import clean
+from gputui.domain.units import parse_size
+from gputui.planning.changes import draft_edit as edit
+from gputui.planning.given_gpus import find_gpu
+from gputui.planning.placement.gpu_headroom import room_for
+
+NOT_SAVED = Assignments()
+KEEP_BUDGET = "keep"
+"""Typed as a budget: it stays as it is, whatever the GPU."""
+ADOPTING = "say yes, or --yes, to adopt it: it is then recreated by plans, and put back if that fails"
+
+
+class Drafting:
+    """Holds the draft, and edits it as a person asks for; `edited` is called after each edit."""
+
+    def __init__(self, sampler: Sampler, settings: Settings, edited: Callable[[], None]) -> None:
+        self._sampler = sampler
+        self._settings = settings
+        self._edited = edited
+        self._lock = threading.RLock()
+        self.draft = Draft(saved=NOT_SAVED, current=NOT_SAVED)
+
+    def services(self) -> tuple[Service, ...]:
+        """The services as the draft has them."""
+        return self._sampler.services(self.draft.current)
+
+    def follow(self, latest: Assignments) -> None:
+        """Take in a revision that somebody saved."""
+        with self._lock:
+            if latest.revision > self.draft.saved.revision:
+                self.draft = self.draft.rebased(latest)
+
+    def saved(self, what: Assignments, asked: Assignments) -> None:
+        """The assignments `asked` were saved as the revision `what`; edits made meanwhile stay."""
+        with self._lock:
+            before = self.draft
+            meanwhile = before.current not in (asked, before.saved)
+            self.draft = before.rebased(what) if meanwhile else Draft(saved=what, current=what, past=before.past)
+        self._edited()
+
+    def _chosen(self, keys: Sequence[ServiceKey], *, adopt: bool) -> list[Service]:
+        self._settings.check_writable()
+        known = {one.key: one for one in self.services()}
+        for key in keys:
+            if key not in known:
+                raise UsageError(f"there is no service {key.name}", "see `gputui services`")
+        services = [known[key] for key in keys]
+        _ask_for([service for service in services if edit.needs_adoption(service)], adopt=adopt)
+        return services
+
+    def _take(self, draft: Draft) -> None:
+        self.draft = draft
+        self._edited()
+
+    def _edit_each(self, keys: Sequence[ServiceKey], change: Callable[[Draft, Service], Draft], *, adopt: bool) -> None:
+        """Change each of these services, or none of them; it is taken back as one edit."""
+        with self._lock:
+            before = self.draft
+            services = self._chosen(keys, adopt=adopt)
+            draft = before
+            for service in services:
+                draft = change(draft, service)
+            self._take(draft.as_one_edit(before))
+
+    def check(self, keys: Sequence[ServiceKey], typed: TypedEdit) -> None:
+        """Whether this could be edited; nothing is."""
+        with self._lock:
+            self._typed(keys, typed, adopt=True)
+
+    def edit(self, keys: Sequence[ServiceKey], typed: TypedEdit, *, adopt: bool) -> None:
+        """Give the services what was typed, as one edit."""
+        with self._lock:
+            self._take(self._typed(keys, typed, adopt=adopt))
+
+    def _typed(self, keys: Sequence[ServiceKey], typed: TypedEdit, *, adopt: bool) -> Draft:
+        services = self._chosen(keys, adopt=adopt)
+        draft = self.draft
+        for service in services:
+            draft = self._with_gpus(draft, service, typed.gpus)
+        # What was just edited is edited further: the budget of a service that has other GPUs by now.
+        keeps = typed.budget is not None and typed.budget.strip().lower() == KEEP_BUDGET
+        for now in self._among(draft, keys):
+            if typed.budget is not None and not keeps:
+                draft = edit.with_budget(draft, now, _budget(typed.budget))
+        if typed.budget is None:
+            draft = self._with_fitting_budgets(draft, services)
+        for now in self._among(draft, keys):
+            if typed.priority is not None:
+                draft = edit.with_priority(draft, now, _priority(typed.priority))
+        return draft.as_one_edit(self.draft)
+
+    def _with_fitting_budgets(self, draft: Draft, before: Sequence[Service]) -> Draft:
+        were = {service.key: service for service in before}
+        for now in self._among(draft, list(were)):
+            draft = edit.with_fitting_budget(draft, were[now.key], now, self._sampler.readings)
+        return draft
+
+    def _among(self, draft: Draft, keys: Sequence[ServiceKey]) -> list[Service]:
+        return [service for service in self._sampler.services(draft.current) if service.key in keys]
+
+    def _with_gpus(self, draft: Draft, service: Service, gpus: str | None) -> Draft:
+        if gpus is None:
+            return draft
+        if gpus.strip().lower() == "auto":
+            # What the others of the same edit were given counts.
+            from gputui.planning.placement.suggestion import automatic  # noqa: PLC0415 - the first picture needs none
+
+            found = automatic(service, self._sampler.services(draft.current), self._sampler.readings)
+            return edit.with_suggestion(draft, "manual", {service.key: service}, [found])
+        return edit.with_gpus(draft, service, edit.parse_gpus(gpus, self._sampler.gpus))
+
+    def toggle_gpu(self, keys: Sequence[ServiceKey], gpu: str, *, adopt: bool) -> None:
+        """Append this GPU to the services', or take it away."""
+        found = find_gpu(self._sampler.gpus, gpu)
+        if found is None:
+            raise UsageError(f"there is no GPU {gpu}", "press one that has a card")
+        gpus = self._sampler.gpus
+
+        def change(draft: Draft, service: Service) -> Draft:
+            toggled = edit.with_gpus(draft, service, edit.toggled(service, found, gpus))
+            return self._with_fitting_budgets(toggled, [service])
+
+        self._edit_each(keys, change, adopt=adopt)
+
+    def set_enabled(self, keys: Sequence[ServiceKey], enabled: bool, *, adopt: bool) -> None:
+        """The services are to run, or not."""
+        self._edit_each(keys, lambda draft, service: edit.with_enabled(draft, service, enabled), adopt=adopt)
+
+    def set_arguments(
+        self, keys: Sequence[ServiceKey], changes: Sequence[tuple[str, str | None]], *, adopt: bool
+    ) -> None:
+        """Change arguments of the services' commands, as one edit."""
+        for argument, _ in changes:
+            if not argument.startswith("-"):
+                raise UsageError(f"“{argument}” is no option of a command", "write it like --max-model-len=8192")
+        reason = f"set by {self._settings.operator}"
+        edits = [Edit(argument=argument, value=value, reason=reason) for argument, value in changes]
+        self._edit_each(keys, lambda draft, service: edit.with_arguments(draft, service, edits), adopt=adopt)
+
+    def room_for(self, keys: Sequence[ServiceKey]) -> tuple[GpuRoom, ...]:
+        """What each GPU would have left with these services on it."""
+        return room_for(keys, self.services(), self._sampler.readings)
+
+    def suggest(self, strategy: StrategyName, reserve_mib: int, *, adopt: bool) -> Suggestion:
+        """What a strategy would assign."""
+        from gputui.planning.placement.suggestion import suggest  # noqa: PLC0415 - the first picture needs none
+
+        with self._lock:
+            services, readings = self.services(), self._sampler.readings
+        return suggest(strategy, services, readings, reserve_mib=reserve_mib, adopt=adopt)
+
+    def take_suggestion(self, suggestion: Suggestion, *, adopt: bool) -> None:
+        """Everything as a strategy suggests it."""
+        self._settings.check_writable()
+        with self._lock:
+            services = {one.key: one for one in self.services()}
+            for one in (*suggestion.assignments, *suggestion.fixed):
+                now = services.get(one.service)
+                if not one.moved and (now is None or now.assigned != one.gpus):
+                    raise Conflict(f"{one.name} was changed meanwhile", "ask for the suggestion again")
+            changed = [one for one in suggestion.assignments if one.moved or one.adjusted]
+            left_out = [one.service for one in suggestion.unplaced if not one.stays]
+            touched = [services[key] for key in (*(one.service for one in changed), *left_out) if key in services]
+            _ask_for([service for service in touched if edit.needs_adoption(service)], adopt=adopt)
+            self._take(edit.with_suggestion(self.draft, suggestion.strategy, services, changed, left_out))
+
+    def take_replacement(self, assignment: SuggestedAssignment) -> None:
+        """One service gets other GPUs, for its own are gone."""
+        self._settings.check_writable()
+        with self._lock:
+            services = {one.key: one for one in self.services()}
+            self._take(edit.with_suggestion(self.draft, "manual", services, [assignment]))
+
+    def take_in(self, assignments: Assignments, *, adopt: bool) -> tuple[str, ...]:
+        """Edit everything at once, as a file says; one edit, to be undone as one. A line on what came of it."""
+        with self._lock:
+            services = {one.key: one for one in self.services()}
+            changed = [
+                services[item.key]
+                for item in assignments.items
+                if item.key in services
+                and replace(item, adopted=True) != replace(edit.current_assignment(services[item.key]), adopted=True)
+            ]
+            _ask_for([service for service in changed if edit.needs_adoption(service)], adopt=adopt)
+            self._take(edit.with_all(self.draft, list(services.values()), assignments))
+        names = ", ".join(service.name for service in changed)
+        return (f"taken in: {names}" if names else "nothing in it is different",)
+
+    def undo(self) -> bool:
+        """Take one edit back."""
+        with self._lock:
+            before = self.draft
+            self._take(before.undone())
+            return self.draft is not before
+
+    def redo(self) -> bool:
+        """Make an edit again that was taken back."""
+        with self._lock:
+            before = self.draft
+            self._take(before.redone())
+            return self.draft is not before
+
+    def keep_mine(self) -> None:
+        """Where somebody saved another assignment of a service that is edited here, the edits here hold."""
+        with self._lock:
+            self._take(self.draft.decided())
+
+    def take_theirs(self) -> None:
+        """Where somebody saved another assignment of a service that is edited here, theirs holds."""
+        with self._lock:
+            self._take(self.draft.given_in())
+
+
+def _ask_for(found: Sequence[Service], *, adopt: bool) -> None:
+    """Containers that gputui found are only changed after a yes.
+
+    Raises:
+        NeedsAnswer: nobody has said yes.
+    """
+    if not found or adopt:
+        return
+    if len(found) == 1:
+        what = f"{found[0].name} is a container that gputui found; may it be changed from here?"
+    else:
+        names = ", ".join(service.name for service in found)
+        what = f"{names}: containers that gputui found; may they be changed from here?"
+    raise NeedsAnswer(what, ADOPTING)
+
+
+def _budget(text: str) -> int | None:
+    return None if text.strip().lower() in ("", "none") else parse_size(text, where="budget")
+
+
+def _priority(text: str) -> int | None:
+    word = text.strip().lower()
+    if word in ("", "none"):
+        return None
+    if not re.fullmatch(r"-?\d{1,4}", word):
+        raise UsageError(f"“{clean(text, 40)}” is no priority", "write a whole number, or none")
+    return int(word)

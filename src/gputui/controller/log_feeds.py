@@ -1,0 +1,147 @@
+"""Logs being read: each by a thread of its own into a bounded buffer, which the screen empties at its own pace."""
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from gputui.domain.errors import GputuiError
+from gputui.domain.log import LogBatch, LogLine, LogWindow
+from gputui.domain.text import clean, clean_log_line
+from gputui.engine.log_frames import STDERR, LogFrames, RawLine, split_time
+from gputui.engine.protocol import Engine, Stream
+
+BUFFER_LINES = 5_000
+BUFFER_BYTES = 8 * 2**20
+
+Batch = tuple[list[RawLine], int]
+"""Lines that came together, and their bytes."""
+
+
+class WaitingLines:
+    """The newest lines that nobody took yet, in the batches in which they came: so a flood costs little for each line
+    of it."""
+
+    def __init__(self) -> None:
+        self._batches: deque[Batch] = deque()
+        self._lines = 0
+        self._bytes = 0
+        self.dropped = 0
+        """Lines that are gone."""
+
+    def add(self, lines: list[RawLine]) -> None:
+        """More lines."""
+        if not lines:
+            return
+        self._keep(lines, self._batches.append)
+        while self._lines > BUFFER_LINES or self._bytes > BUFFER_BYTES:
+            oldest, size = self._batches.popleft()
+            self._lines -= len(oldest)
+            self._bytes -= size
+            fits = max(0, BUFFER_LINES - self._lines) if self._bytes + size <= BUFFER_BYTES else 0
+            self.dropped += len(oldest) - fits
+            if fits:
+                self._keep(oldest[-fits:], self._batches.appendleft)
+
+    def _keep(self, lines: list[RawLine], put: Callable[[Batch], None]) -> None:
+        size = sum([len(line) for _, line in lines])
+        put((lines, size))
+        self._lines += len(lines)
+        self._bytes += size
+
+    def lines(self) -> Iterator[RawLine]:
+        """What is left, the oldest first."""
+        return itertools.chain.from_iterable(batch for batch, _ in self._batches)
+
+
+class LogFeed:
+    """One log being followed. Lines wait as they came: what nobody will see need not be made safe."""
+
+    def __init__(self, engine: Engine, ref: str, window: LogWindow) -> None:
+        self._lock = threading.Lock()
+        self._waiting = WaitingLines()
+        self._ended = False
+        self._fault: str | None = None
+        self._stream: Stream | None = None
+        self._closed = False
+        threading.Thread(target=self._run, args=(engine, ref, window), name="log", daemon=True).start()
+
+    def _run(self, engine: Engine, ref: str, window: LogWindow) -> None:
+        try:
+            stream = engine.follow_log(ref, window)
+            with self._lock:
+                self._stream = stream
+                closed = self._closed
+            if closed:
+                stream.close()
+            frames = LogFrames()
+            for chunk in stream:
+                self._add(frames.feed(chunk))
+            self._add(frames.end())
+        except GputuiError as error:
+            self._fault = error.what
+        except Exception as error:  # an answer that no engine should give
+            self._fault = f"the log is not understood: {clean(repr(error), 200)}"
+        finally:
+            with self._lock:
+                self._ended = True
+
+    def _add(self, lines: list[RawLine]) -> None:
+        with self._lock:
+            self._waiting.add(lines)
+
+    def take(self) -> LogBatch:
+        """What came since the last time."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, WaitingLines()
+            ended, fault = self._ended, self._fault
+            self._fault = None
+        lines = [log_line(line) for line in waiting.lines()]
+        if fault is not None:
+            lines.append(LogLine(f"— {fault} —", "stderr"))
+        return LogBatch(lines=tuple(lines), dropped=waiting.dropped, ended=ended)
+
+    def close(self) -> None:
+        """Stop reading."""
+        with self._lock:
+            self._closed = True
+            stream = self._stream
+        if stream is not None:
+            stream.close()
+
+
+def log_line(raw: RawLine) -> LogLine:
+    """A line as it may be shown."""
+    at, text = split_time(raw[1])
+    return LogLine(clean_log_line(text), "stderr" if raw[0] == STDERR else "stdout", at)
+
+
+class LogFeeds:
+    """The feeds by number."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._numbers = itertools.count(1)
+        self._feeds: dict[int, LogFeed] = {}
+
+    def open(self, ref: str, window: LogWindow) -> int:
+        """Begin to read a container's log; the feed's number."""
+        number = next(self._numbers)
+        self._feeds[number] = LogFeed(self._engine, ref, window)
+        return number
+
+    def read(self, number: int) -> LogBatch:
+        """What came since the last read."""
+        feed = self._feeds.get(number)
+        return feed.take() if feed else LogBatch(ended=True)
+
+    def close(self, number: int) -> None:
+        """Stop one."""
+        feed = self._feeds.pop(number, None)
+        if feed:
+            feed.close()
+
+    def close_all(self) -> None:
+        """Stop all."""
+        for number in list(self._feeds):
+            self.close(number)

@@ -1,0 +1,1 @@
+"""Watches: each looks at one thing again and again."""

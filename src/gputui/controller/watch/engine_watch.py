@@ -1,0 +1,127 @@
+"""Keeps the list of containers, and reconnects by itself when the engine was away."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from gputui.controller.watch.watcher import BackgroundWatch, Watcher
+from gputui.domain.container import Container, ImageFacts
+from gputui.domain.errors import GputuiError
+from gputui.domain.snapshot import EngineStatus
+from gputui.engine.protocol import Engine, Stream
+from gputui.planning.changes.injection_choice import with_evidence
+
+POLL_S = 2.0
+PAUSE_S = 1.0
+"""From one look to the next, however much happens: an apply alone makes a hundred events."""
+
+_log = logging.getLogger(__name__)
+
+
+class EngineWatch(BackgroundWatch):
+    """Lists the containers every two seconds, and sooner when the engine reports that something happened. `changed` is
+    called when what it saw is not what it was."""
+
+    def __init__(self, engine: Engine, changed: Callable[[], None], connected: Callable[[EngineStatus], None]) -> None:
+        self._engine = engine
+        self._changed = changed
+        self._connected = connected
+        self._watcher = Watcher("containers", self._look, least_pause_s=PAUSE_S)
+        self._learning = threading.Lock()
+        self._events: Stream | None = None
+        self._seen: object = None
+        self.status = EngineStatus(reason="connecting to the container engine", pending=True)
+        self.containers: tuple[Container, ...] = ()
+        """As they were when the engine answered last."""
+        self.first_answer = threading.Event()
+        self.images: Mapping[str, ImageFacts] = {}
+        """What is known of the images that were asked for."""
+        self._wanted_images: frozenset[str] = frozenset()
+
+    def want_images(self, names: frozenset[str]) -> None:
+        """Find out about these images at the next look."""
+        if not names <= self._wanted_images:
+            self._wanted_images = names
+            self._watcher.wake()
+
+    def _look(self) -> float:
+        try:
+            self._ask()
+        except GputuiError as error:
+            self._lost(error.what, error.fix)
+        except Exception:
+            self._lost("the engine gave an answer that gputui does not understand", "see gputui's log")
+            raise
+        finally:
+            seen = (self.status, self.containers, self.images)
+            if seen != self._seen:
+                self._seen = seen
+                self._changed()
+            self.first_answer.set()
+        return POLL_S
+
+    def _ask(self) -> None:
+        status: EngineStatus | None = None
+        if self.status.info is None:
+            status = EngineStatus(info=self._engine.info())
+            self._connected(status)
+        self.containers = self._engine.containers()
+        # Only now: an engine that counts as connected while its containers are not known has none of them.
+        if status is not None:
+            self.status = status
+        self._learn_from(self.containers)
+        new = {name: facts for name in self._wanted_images - self.images.keys() if (facts := self._facts(name))}
+        if new:
+            self.images = {**self.images, **new}
+        if self._events is None:
+            self._follow_events()
+
+    def _facts(self, image: str) -> ImageFacts | None:
+        """None where it is not there, so that it is asked for again."""
+        found = self._engine.image_environment(image)
+        return None if found is None else ImageFacts(frozenset(found), found.get("NVIDIA_VISIBLE_DEVICES"))
+
+    def _lost(self, reason: str, fix: str) -> None:
+        """What was seen last stays, for what cannot be seen may run as before."""
+        self.status = EngineStatus(reason=reason, fix=fix)
+        self.containers = tuple(replace(one, is_last_seen=True) for one in self.containers)
+        self._events = None
+
+    def _follow_events(self) -> None:
+        events = self._engine.events()
+        self._events = events
+
+        def follow() -> None:
+            try:
+                for _ in events:
+                    self._watcher.wake()
+            except Exception as error:  # the list of containers is asked for every other second all the same
+                _log.warning("the engine's events cannot be followed", exc_info=error)
+            finally:
+                if self._events is events:
+                    self._events = None
+
+        threading.Thread(target=follow, name="engine-events", daemon=True).start()
+
+    def learn(self, *, nvidia_driver: bool) -> None:
+        """Whether it has NVIDIA's device driver was found out."""
+        with self._learning:
+            info = self.status.info
+            if info is not None and info.capabilities.nvidia_driver is None:
+                can = replace(info.capabilities, nvidia_driver=nvidia_driver)
+                self.status = replace(self.status, info=replace(info, capabilities=can))
+
+    def _learn_from(self, containers: Sequence[Container]) -> None:
+        if self.status.info is not None and with_evidence(self.status.info.capabilities, containers).nvidia_driver:
+            self.learn(nvidia_driver=True)
+
+    def look_now(self) -> None:
+        """List the containers again soon."""
+        self._watcher.wake()
+
+    def close(self) -> None:
+        """Stop."""
+        super().close()
+        if self._events is not None:
+            self._events.close()

@@ -1,0 +1,58 @@
+"""Asks the driver through a container that gets all GPUs for a moment, for a gputui that cannot ask it itself."""
+
+import time
+from collections.abc import Sequence
+from uuid import uuid4
+
+from gputui.domain.errors import EngineError, Unreachable
+from gputui.domain.injection import HostAccess, MechanismName
+from gputui.engine.protocol import Engine
+from gputui.planning.changes.driver_probe import probe_images, probe_spec
+from gputui.planning.changes.injection_choice import with_evidence
+
+LIMIT_S = 30.0
+EVERY_S = 10.0
+"""How often it is started; each takes the engine about half a second."""
+AGAIN_S = 600.0
+"""Where no image does, the host is not asked again and again."""
+
+
+class ProbeContainer:
+    """Runs `nvidia-smi` in a container of `image`, else of one that is there and does."""
+
+    def __init__(self, engine: Engine, mechanism: MechanismName | None, image: str | None) -> None:
+        self._engine = engine
+        self._mechanism = mechanism
+        self._image = image
+        self._is_named = image is not None
+        self._failed_at = float("-inf")
+        self._why = ""
+
+    def run(self, arguments: Sequence[str]) -> str:
+        """Its output.
+
+        Raises:
+            Unreachable: the engine does not answer, or no image makes such a container.
+            Refusal: the engine is not known to give GPUs.
+        """
+        if time.monotonic() - self._failed_at >= AGAIN_S:
+            containers = self._engine.containers()
+            can = with_evidence(self._engine.info().capabilities, containers)
+            access = HostAccess(capabilities=can, asked=self._mechanism)
+            images = [self._image] if self._image else probe_images(containers, self._engine.images())
+            for image in images:
+                spec = probe_spec(access, image, arguments, f"gputui-probe-{uuid4().hex[:12]}")
+                try:
+                    told = self._engine.run_once(spec, LIMIT_S).decode(errors="replace")
+                except EngineError as error:
+                    self._why = error.what
+                    continue
+                self._image = image
+                return told
+            self._failed_at = time.monotonic()
+        if self._is_named:
+            raise Unreachable(
+                f"the image {self._image} could not ask the driver: {self._why}",
+                "name another one in GPUTUI_PROBE_IMAGE",
+            )
+        raise Unreachable("no image here makes a container that could ask the driver", "name one in GPUTUI_PROBE_IMAGE")

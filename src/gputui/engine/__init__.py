@@ -1,0 +1,1 @@
+"""The container engine: Docker or Podman, through docker-py."""

@@ -1,0 +1,89 @@
+"""What an engine can do for GPUs, by what it says of itself and by files of the host that it runs on."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gputui.domain.injection import CDI_KIND, Capabilities, CdiDevice
+from gputui.domain.text import clean, mapping, sequence, whole_number
+
+PODMAN_WITH_GPUS = (5, 4)
+"""The first Podman whose Docker-compatible API carries out device requests, for CDI names only (its release notes for
+5.4.0). Older ones, and any for the driver nvidia, start the container without a GPU and say nothing."""
+
+CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
+"""Where engines look unless told otherwise (CDI specification, "Locations")."""
+
+TOOLKIT_CONFIG = Path("/etc/nvidia-container-runtime/config.toml")
+
+
+def is_podman(version: Mapping[str, Any]) -> bool:
+    """Whether it is Podman that answers, by its `GET /version`."""
+    return any(part.get("Name") == "Podman Engine" for part in map(mapping, sequence(version.get("Components"))))
+
+
+def capabilities_of(info: Mapping[str, Any], version: Mapping[str, Any], *, same_host: bool) -> Capabilities:
+    """From `GET /info` and `GET /version`. Files of the host are read only where the engine runs on this one."""
+    rootless = any("rootless" in str(option) for option in sequence(info.get("SecurityOptions")))
+    cgroup_driver = clean(str(info.get("CgroupDriver") or ""), 40)
+    default_runtime = clean(str(info.get("DefaultRuntime") or ""), 60)
+    counts = _variable_counts(TOOLKIT_CONFIG) if same_host else None
+    if is_podman(version):
+        return Capabilities(
+            nvidia_driver=False,
+            cdi=True,
+            cdi_devices=(_described(CDI_FOLDERS) or ()) if same_host else None,
+            # What it lists are names that it knows, not what is there, and it heeds none that a container asks for.
+            runtimes=(),
+            default_runtime=default_runtime,
+            cgroup_driver=cgroup_driver,
+            rootless=rootless,
+            too_old=None if _number(version.get("Version")) >= PODMAN_WITH_GPUS else "Podman 5.4",
+            variable_counts=counts,
+            reports_requests=False,
+        )
+    folders = [str(folder) for folder in sequence(info.get("CDISpecDirs"))]
+    return Capabilities(
+        cdi=bool(folders),
+        cdi_devices=_cdi_devices(info.get("DiscoveredDevices"), folders, same_host=same_host) if folders else (),
+        runtimes=tuple(sorted(clean(str(name), 60) for name in mapping(info.get("Runtimes")))),
+        default_runtime=default_runtime,
+        cgroup_driver=cgroup_driver,
+        rootless=rootless,
+        variable_counts=counts,
+    )
+
+
+def _number(version: Any) -> tuple[int, ...]:
+    return tuple(whole_number(part) or 0 for part in re.findall(r"[0-9]+", str(version))[:2])
+
+
+def _cdi_devices(discovered: Any, folders: Sequence[str], *, same_host: bool) -> tuple[CdiDevice, ...] | None:
+    """Those that the engine lists (Docker 28.3 and newer), else those of the specifications that it reads; the latter
+    tell the device nodes, too."""
+    described = _described(folders) if same_host else None
+    if discovered is None:
+        return described
+    nodes = {device.name: device.nodes for device in described or ()}
+    names = [
+        clean(str(one.get("ID") or ""), 160) for one in map(mapping, sequence(discovered)) if one.get("Source") == "cdi"
+    ]
+    return tuple(CdiDevice(name, nodes.get(name)) for name in names if name.startswith(f"{CDI_KIND}="))
+
+
+def _described(folders: Sequence[str]) -> tuple[CdiDevice, ...] | None:
+    from gputui.engine.cdi_specs import read_devices  # noqa: PLC0415 - the first picture must not wait for pydantic
+
+    return read_devices(folders)
+
+
+def _variable_counts(path: Path) -> bool | None:
+    """The toolkit's setting; it is on where the file does not say (toolkit's config.toml, commented out there)."""
+    import tomllib  # noqa: PLC0415 - the first picture must not wait for it
+
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return bool(found.get("accept-nvidia-visible-devices-envvar-when-unprivileged", True))

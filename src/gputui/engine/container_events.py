@@ -1,0 +1,65 @@
+"""What an engine tells of its containers as it happens (`GET /events`)."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from signal import SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
+
+from gputui.domain.container import Container
+from gputui.domain.text import real_number, whole_number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEvent:
+    """Something that happened to a container. `at` is the engine's time in seconds since 1970, `signal` what it was
+    sent, where that is told; `attributes` are its labels and what the action is about."""
+
+    action: str
+    container_id: str
+    at: float = 0.0
+    signal: int | None = None
+    attributes: Mapping[str, str]
+
+    def stops(self, container: Container) -> bool:
+        """Whether it is a signal that ends the container, as far as is known: what it asks for, or what ends most."""
+        asked = signal_number(container.stop_signal)
+        if self.signal is None or (container.stop_signal and asked is None):  # such as SIGRTMIN+3
+            return self.action == "kill"
+        return self.action == "kill" and self.signal in (asked, SIGKILL, SIGTERM, SIGINT, SIGQUIT)
+
+
+def signal_number(name: str) -> int | None:
+    """The number of a signal as engines write it (`15`, `TERM`, `SIGTERM`); None where it is none."""
+    number = whole_number(name, least=0, most=1000)
+    if number is not None:
+        return number
+    try:
+        return Signals[name if name.startswith("SIG") else f"SIG{name}"]
+    except KeyError:
+        return None
+
+
+def events_in(chunks: Iterable[bytes]) -> Iterator[ContainerEvent]:
+    """The events of a stream, one JSON object a line however it was cut; what is none is left out."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            with suppress(ValueError, TypeError, AttributeError, RecursionError):
+                yield _event(json.loads(line))
+
+
+def _event(data: Mapping[str, object]) -> ContainerEvent:
+    actor = data["Actor"] if isinstance(data.get("Actor"), dict) else {}
+    assert isinstance(actor, dict)
+    attributes = {str(key): str(value) for key, value in (actor.get("Attributes") or {}).items()}
+    nanoseconds, seconds = whole_number(data.get("timeNano")), real_number(data.get("time"))
+    at = nanoseconds / 10**9 if nanoseconds else seconds or 0.0
+    return ContainerEvent(
+        action=str(data.get("Action") or ""),
+        container_id=str(actor.get("ID") or ""),
+        at=at,
+        signal=signal_number(attributes.get("signal", "")),
+        attributes=attributes,
+    )

@@ -1,0 +1,216 @@
+"""The way to a container engine: docker-py's clients, what goes wrong with them, and streams."""
+
+import logging
+import os
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import docker.errors
+import docker.tls
+import requests.exceptions
+import urllib3.exceptions
+
+from gputui.domain.errors import EngineError, NotFound, Unreachable
+from gputui.domain.log import LogWindow
+from gputui.domain.text import clean
+from gputui.engine.docker_log import log_stream
+from gputui.engine.engine_address import EngineAddress
+from gputui.engine.ssh_socket import SshSocket
+
+T = TypeVar("T")
+
+# A docker.APIClient; its published types lack the raw calls, which alone can express all of a container.
+Client = Any
+
+# A pool that is full is no news to a person, and its warning would be drawn over the screen.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+_FAILURES = (
+    docker.errors.DockerException,
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    OSError,
+    struct.error,  # a log whose connection broke in the middle of a frame's header
+    ValueError,
+    Unreachable,  # by ssh
+)
+
+
+class DockerConnection:
+    """The engine at an address.
+
+    It connects at the first call, and again after the engine was away. Each call raises `Unreachable` where the engine
+    does not answer, `NotFound` where it does not know what is named, and `EngineError` where it refuses.
+    """
+
+    def __init__(self, address: EngineAddress, timeout_s: int) -> None:
+        self._timeout_s = timeout_s
+        self._address = address
+        self._ssh: SshSocket | None = None
+        self._version = "auto"
+        self._idle: list[Client] = []
+        self._told: Mapping[str, Any] | None = None
+
+    def _connect(self) -> Client:
+        """A new client; docker-py's are not promised to be safe for several threads, so that each call, and each
+        stream, has one to itself. Only the first one asks the engine for its version."""
+        version, timeout = self._version, self._timeout_s
+        client: Client
+        if self._address.from_environment and not self._address.url.startswith("ssh://"):
+            environment = {**os.environ, "DOCKER_HOST": self._address.url}
+            client = docker.DockerClient.from_env(version=version, timeout=timeout, environment=environment).api
+        else:
+            client = docker.APIClient(base_url=self._url(), version=version, timeout=timeout, tls=self._tls())
+        self._version = str(client.api_version)
+        return client
+
+    def _url(self) -> str:
+        if not self._address.url.startswith("ssh://"):
+            return self._address.url
+        self._ssh = self._ssh or SshSocket(self._address.url)
+        return f"unix://{self._ssh.connected()}"
+
+    def _tls(self) -> "docker.tls.TLSConfig | bool":
+        folder = self._address.certificates
+        if folder is None:
+            return False
+        files = {
+            kind: str(folder / f"{kind}.pem") for kind in ("ca", "cert", "key") if (folder / f"{kind}.pem").is_file()
+        }
+        pair = (files["cert"], files["key"]) if files.keys() >= {"cert", "key"} else None
+        return docker.tls.TLSConfig(client_cert=pair, ca_cert=files.get("ca"), verify=self._address.verify)
+
+    def call(self, what: str, call: Callable[[Client], T]) -> T:
+        """What the call returns; `what` names it where it fails."""
+        client: Client | None = None
+        try:
+            client = self._borrowed()
+            result = call(client)
+        except _FAILURES as error:
+            if client is not None and isinstance(error, docker.errors.APIError):
+                self._idle.append(client)
+            else:
+                self._version, self._told = "auto", None  # what answers next may be another
+                if client is not None:
+                    client.close()
+            raise self._translated(what, error) from error
+        self._idle.append(client)
+        return result
+
+    def version(self) -> Mapping[str, Any]:
+        """What the engine says of itself in `GET /version`; asked once, and again after it was away."""
+        told = self._told
+        if told is None:
+            told = self._told = self.call("version", lambda client: client.version())
+        return told
+
+    def _borrowed(self) -> Client:
+        with suppress(IndexError):
+            return self._idle.pop()
+        return self._connect()
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        if isinstance(error, Unreachable):
+            return error
+        socket = self._address.socket
+        if socket is None:
+            return Unreachable(
+                f"the container engine at {clean(self._address.url, 120)} ({self._address.source}) does not answer: "
+                f"{clean(_cause(error), 160)}",
+                "check its address, and whether it can be reached from here",
+            )
+        if _is_missing(socket):
+            return Unreachable(
+                f"no container engine: the socket {socket} does not exist",
+                "start it with `sudo systemctl start docker`, or name another with --host or DOCKER_HOST",
+            )
+        if not os.access(socket, os.R_OK | os.W_OK):
+            return Unreachable(
+                f"no permission on the container engine's socket {socket}",
+                f"ask to be added to the group {_group(socket)}, then log in again",
+            )
+        return Unreachable(
+            f"the container engine at {socket} does not answer",
+            "see `systemctl status docker`; gputui reconnects by itself",
+        )
+
+    def close(self) -> None:
+        """Let go of the connections; the next call makes a new one."""
+        while self._idle:
+            self._idle.pop().close()
+        if self._ssh is not None:
+            self._ssh.close()
+
+    def stream(self, what: str, call: Callable[[Client], Any]) -> "DockerStream":
+        """A stream, on a client of its own."""
+        client: Client = None
+        try:
+            client = self._connect()
+            return DockerStream(client, call(client))
+        except _FAILURES as error:
+            if client is not None:
+                client.close()
+            raise self._translated(what, error) from error
+
+    def log(self, ref: str, window: LogWindow) -> "DockerStream":
+        """A container's log, on a client of its own."""
+        return self.stream("logs", lambda client: log_stream(client, ref, window, self._timeout_s))
+
+    def _translated(self, what: str, error: Exception) -> Exception:
+        if isinstance(error, docker.errors.NotFound):
+            return NotFound(f"{what}: {_explanation(error)}")
+        if isinstance(error, docker.errors.APIError):
+            return EngineError(f"{what}: {_explanation(error)}")
+        return self._unreachable(error)
+
+
+class DockerStream:
+    """A stream of the engine that can be closed from another thread."""
+
+    def __init__(self, client: Client, stream: Any) -> None:
+        self._client = client
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._stream
+        except _FAILURES:
+            return
+        finally:
+            self._client.close()
+
+    def close(self) -> None:
+        """Shut the connection down, which ends the iteration."""
+        try:
+            self._stream.close()
+        except (*_FAILURES, AttributeError):  # docker-py looks into a response that may just have ended
+            return
+
+
+def _cause(error: BaseException) -> str:
+    """The first of the errors that led to this one, which is the one that says something."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return f"{type(error).__name__}: {error}"
+
+
+def _explanation(error: docker.errors.APIError) -> str:
+    return clean(str(error.explanation or error), 600)
+
+
+def _is_missing(socket: Path) -> bool:
+    try:
+        return not socket.exists()
+    except OSError:  # it lies in a folder that this user may not enter
+        return False
+
+
+def _group(socket: Path) -> str:
+    try:
+        return socket.group()
+    except (KeyError, OSError):
+        return "docker"

@@ -1,0 +1,89 @@
+"""What an engine needs to start a container that is there."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gputui.domain.gpu import GPU_NODE_PATH
+from gputui.domain.text import clean, mapping, sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartNeeds:
+    """What must be there: the containers whose namespaces it uses (they have to run) by what it uses of them, those
+    that it is linked to, its networks (name → id), the paths of the host that it mounts or has as devices, its volumes,
+    and its image."""
+
+    namespaces: Mapping[str, str]
+    links: tuple[str, ...]
+    networks: Mapping[str, str]
+    paths: tuple[str, ...]
+    volumes: tuple[str, ...]
+    image: str
+    files: str
+    """A file that the engine keeps for it on its host."""
+
+
+_NAMESPACES = {"NetworkMode": "network", "IpcMode": "IPC", "PidMode": "pids"}
+_PLAIN_NETWORKS = ("", "default", "bridge", "host", "none", "private", "pasta", "slirp4netns")
+"""Modes that are no networks to look up; the last ones are Podman's."""
+
+
+def start_needs(data: Mapping[str, Any]) -> StartNeeds:
+    """By its raw inspect data."""
+    host = mapping(data.get("HostConfig"))
+    namespaces = {}
+    for key, what in _NAMESPACES.items():
+        kind, _, other = str(host.get(key) or "").partition(":")
+        if kind == "container" and other:
+            namespaces[what] = other
+    for one in sequence(host.get("VolumesFrom")):
+        namespaces[f"volumes of {str(one).partition(':')[0]}"] = str(one).partition(":")[0]
+    mounts = [mapping(one) for one in sequence(data.get("Mounts"))]
+    devices = [str(mapping(one).get("PathOnHost") or "") for one in sequence(host.get("Devices"))]
+    # Of GPUs the findings tell; one whose node is gone has to be moved off it.
+    devices = [path for path in devices if not GPU_NODE_PATH.match(path)]
+    networks = {
+        str(name): str(mapping(one).get("NetworkID") or name)
+        for name, one in mapping(mapping(data.get("NetworkSettings")).get("Networks")).items()
+    }
+    # One that it was disconnected from is joined again by whatever is made from its spec.
+    first = str(host.get("NetworkMode") or "")
+    if ":" not in first and first not in networks.values():
+        networks.setdefault(first, first)
+    return StartNeeds(
+        namespaces=namespaces,
+        links=tuple(str(one).partition(":")[0].lstrip("/") for one in sequence(host.get("Links"))),
+        networks={name: identity for name, identity in networks.items() if name not in _PLAIN_NETWORKS},
+        paths=tuple(
+            dict.fromkeys([*(str(one.get("Source")) for one in mounts if one.get("Type") == "bind"), *devices])
+        ),
+        volumes=tuple(str(one["Name"]) for one in mounts if one.get("Type") == "volume" and one.get("Name")),
+        image=str(data.get("Image") or ""),
+        files=str(data.get("HostsPath") or data.get("ResolvConfPath") or ""),
+    )
+
+
+def is_there(path: str) -> bool:
+    """Whether there is something at this path that this user may see."""
+    return path.startswith("/") and os.path.lexists(path)
+
+
+def is_gone(path: str) -> bool:
+    """Whether there is nothing at this path of the host. What this user may not see is not known to be gone."""
+    if not path.startswith("/"):
+        return False
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def shown(name: str) -> str:
+    """A name or an id as a person may read it."""
+    is_id = len(name) == 64 and all(sign in "0123456789abcdef" for sign in name)
+    return name[:12] if is_id else clean(name, 100)

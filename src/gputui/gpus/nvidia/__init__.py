@@ -1,0 +1,1 @@
+"""GPUs of NVIDIA: NVML, nvidia-smi, Xids, topology."""

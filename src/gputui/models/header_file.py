@@ -1,0 +1,43 @@
+"""Opening other people's files for their headers: only regular files, so that a pipe in their place cannot block the
+reader; and the tensors that a header lists."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from gputui.domain.errors import GputuiError
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """The file, to be read.
+
+    Raises:
+        BadFile: it is a pipe, a socket or a device.
+        OSError: it cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadFile(f"{path.name} is no regular file", "look what somebody put there")
+    return os.fdopen(descriptor, "rb")
+
+
+class UnknownKind(GputuiError):
+    """A file that may be all right, but of a kind that gputui cannot read."""
+
+
+class BadFile(GputuiError):
+    """A file that is not what its name says: cut off, damaged, or made to harm its reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor: its elements as stored, its bytes, and its dimensions."""
+
+    name: str
+    dtype: str
+    elements: int
+    size: int
+    rank: int = 1

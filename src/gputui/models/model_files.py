@@ -1,0 +1,285 @@
+"""A model on disk: a directory in the layout of Hugging Face, GGUF files, or engines of TensorRT."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from gputui.domain.model import Architecture, ModelFiles
+from gputui.domain.text import clean, whole_number
+from gputui.models.gguf_header import GgufHeader, Value, read_header
+from gputui.models.header_file import BadFile, Tensor, UnknownKind, open_regular
+from gputui.models.model_config import read_config, read_object
+from gputui.models.safetensors_header import read_tensors
+
+LONGEST_INDEX = 25 * 2**20
+MOST_FILES = 5000
+MOST_LAYERS = 100_000
+
+_EMBEDDING = re.compile(r"(embed_tokens|lm_head|\bwte\b|word_embeddings|token_embd|^output\.weight)")
+_EXPERT = re.compile(r"\.experts?\.|_exps\.")
+_NOT_LINEAR = re.compile(r"norm|\.gate\.weight$|router|conv")
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+
+_TOKENIZERS = (
+    "tokenizer.json", "tokenizer.model", "tekken.json", "tiktoken.model", "spiece.model", "sentencepiece.bpe.model",
+    "vocab.txt", "vocab.json", "tokenizer.model.v3",
+)  # fmt: skip
+SMALLEST_TOKENIZER = 16
+"""Bytes; a file with `{}` is a stand-in that some tool left, and no tokenizer."""
+
+
+def read_model(path: Path) -> ModelFiles:
+    """What the files at `path` tell: a directory, or a single GGUF or safetensors file."""
+    shown = clean(str(path), 300)
+    try:
+        if path.is_dir():
+            return _directory(path, shown)
+        if not path.exists():
+            return ModelFiles(path=shown, problems=(f"{shown} does not exist",))
+        kind = _kind_of(path)
+        if kind == "gguf":
+            return _gguf(path, shown)
+        if kind == "safetensors":
+            return _weighed(ModelFiles(path=shown, has_weights=True), read_tensors(path))
+        return ModelFiles(path=shown, has_weights=True, unread=f"{shown} is of a kind that gputui cannot read")
+    except BadFile as error:
+        return ModelFiles(path=shown, has_weights=True, problems=(error.what,))
+    except UnknownKind as error:
+        return ModelFiles(path=shown, has_weights=True, unread=error.what)
+    except OSError as error:
+        return ModelFiles(path=shown, unread=_cannot(path.name, error))
+
+
+def _cannot(name: str, error: OSError) -> str:
+    return f"{clean(name, 80)} cannot be read: {clean(error.strerror or '', 60)}"
+
+
+def _kind_of(path: Path) -> str | None:
+    """By its first bytes, for tools name files as they like (blobs of Ollama have no ending); else by its ending."""
+    with open_regular(path) as file:
+        head, length = file.read(9), os.fstat(file.fileno()).st_size
+    if head[:4] == b"GGUF":
+        return "gguf"
+    if len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < length:
+        return "safetensors"
+    by_ending = path.suffix.lower().removeprefix(".")
+    return by_ending if by_ending in ("gguf", "safetensors") else None
+
+
+def _directory(path: Path, shown: str) -> ModelFiles:
+    files = {one.name: one for one in islice(path.iterdir(), MOST_FILES)}
+    problems: list[str] = []
+    architecture = _architecture(files, problems)
+    ggufs = sorted(name for name in files if name.lower().endswith(".gguf") and "mmproj" not in name)
+    if ggufs and not any(name.endswith(".safetensors") for name in files):
+        if len({_SHARD.sub("", name) for name in ggufs}) > 1:
+            return ModelFiles(path=shown, has_weights=True, unread=f"{shown} holds several GGUF models")
+        return replace(_gguf(files[ggufs[0]], shown), path=shown)
+    engines = [name for name in files if name.endswith(".engine")]
+    if engines:
+        # TensorRT engines, one for each rank: nearly all of them are weights, and a tokenizer need not be with them.
+        size = sum(_size(files[name]) for name in engines)
+        return ModelFiles(path=shown, has_weights=True, weights_bytes=size)
+    has_tokenizer = any(
+        (name in _TOKENIZERS or name.endswith(".tiktoken")) and _size(file) >= SMALLEST_TOKENIZER
+        for name, file in files.items()
+    )
+    found = ModelFiles(path=shown, architecture=architecture, has_tokenizer=has_tokenizer)
+    try:
+        tensors, has_weights = _tensors(files, problems)
+    except OSError as error:
+        return replace(found, has_weights=True, unread=_cannot(Path(error.filename or "").name, error))
+    found = replace(found, has_weights=has_weights, problems=tuple(problems))
+    if tensors:
+        return _weighed(found, tensors)
+    pickles = [name for name in files if re.fullmatch(r"pytorch_model.*\.bin", name)]
+    if pickles and not has_weights:
+        # A pickle holds its tensors as they are, with little around them.
+        return replace(found, has_weights=True, weights_bytes=sum(_size(files[name]) for name in pickles))
+    return found
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _architecture(files: Mapping[str, Path], problems: list[str]) -> Architecture | None:
+    if "config.json" not in files:
+        return None
+    try:
+        return read_config(files["config.json"])
+    except BadFile as error:
+        problems.append(error.what)
+    except OSError:
+        pass  # what this user may not read is not known
+    return None
+
+
+def _tensors(files: Mapping[str, Path], problems: list[str]) -> tuple[list[Tensor], bool]:
+    """The tensors of all weight files that belong together, and whether there are such files."""
+    index = "model.safetensors.index.json"
+    if index in files:
+        names = _indexed(files[index], problems)
+    elif "model.safetensors" in files:
+        names = ["model.safetensors"]
+    else:
+        # Some publish the same weights once more as consolidated*.safetensors; adapters are no weights of their own.
+        names = sorted(one for one in files if one.endswith(".safetensors") and not one.startswith("adapter_"))
+        names = [one for one in names if not one.startswith("consolidated")] or names
+    tensors: list[Tensor] = []
+    missing = [name for name in names if name not in files]
+    if missing:
+        problems.append(
+            f"{len(missing)} of {len(names)} weight files are missing, the first is {clean(missing[0], 80)}"
+        )
+        return [], bool(set(names) & set(files))
+    for name in names:
+        try:
+            tensors += read_tensors(files[name])
+        except BadFile as error:
+            problems.append(error.what)
+            return [], True
+    return tensors, bool(names)
+
+
+def _indexed(path: Path, problems: list[str]) -> list[str]:
+    try:
+        found = read_object(path, LONGEST_INDEX).get("weight_map")
+    except BadFile as error:
+        problems.append(error.what)
+        return []
+    if not isinstance(found, Mapping) or not found:
+        problems.append(f"{path.name} names no weight files")
+        return []
+    names = sorted({str(name) for name in found.values()})
+    # A name with a path in it would lead out of the model's directory.
+    if any("/" in name or len(name) > 255 for name in names) or len(names) > MOST_FILES:
+        problems.append(f"{path.name} names files outside of the model")
+        return []
+    return names
+
+
+def _weighed(found: ModelFiles, tensors: Sequence[Tensor]) -> ModelFiles:
+    by_dtype: Counter[str] = Counter()
+    embedding = experts = linear = 0
+    for tensor in tensors:
+        by_dtype[tensor.dtype] += tensor.size
+        if _EMBEDDING.search(tensor.name):
+            embedding += tensor.size
+            continue
+        if _EXPERT.search(tensor.name):
+            experts += tensor.size
+        if tensor.rank >= 2 and tensor.dtype in ("BF16", "F16") and not _NOT_LINEAR.search(tensor.name):
+            linear += tensor.size
+    return replace(
+        found,
+        weights_bytes=sum(tensor.size for tensor in tensors),
+        embedding_bytes=embedding,
+        expert_bytes=experts,
+        linear_bytes=linear,
+        parameters=sum(tensor.elements for tensor in tensors),
+        bytes_by_dtype=dict(by_dtype),
+    )
+
+
+def _gguf(path: Path, shown: str) -> ModelFiles:
+    header = read_header(path)
+    tensors = list(header.tensors)
+    shard = _SHARD.search(path.name)
+    problems: list[str] = []
+    for number in range(1, int(shard[2]) + 1 if shard else 0):
+        other = path.with_name(f"{path.name[: shard.start()]}-{number:05d}-of-{shard[2]}.gguf") if shard else path
+        if other == path:
+            continue
+        try:
+            tensors += read_header(other).tensors
+        except FileNotFoundError:
+            problems.append(f"{clean(other.name, 80)} is missing")
+            break
+        except BadFile as error:
+            problems.append(error.what)
+            break
+    found = ModelFiles(
+        path=shown,
+        architecture=_gguf_architecture(header),
+        has_tokenizer="tokenizer.ggml.tokens" in header.sizes,
+        has_weights=True,
+        problems=tuple(problems),
+    )
+    named = tuple((tensor.name, tensor.size) for tensor in tensors)
+    return found if problems else replace(_weighed(found, tensors), tensors=named)
+
+
+def _gguf_architecture(header: GgufHeader) -> Architecture:
+    values = header.values
+    name = values.get("general.architecture")
+    prefix = f"{name}." if isinstance(name, str) else ""
+
+    def count(key: str) -> int | None:
+        return _count(values.get(prefix + key))
+
+    layers, heads, hidden = count("block_count"), count("attention.head_count"), count("embedding_length")
+    layers = layers if layers is not None and layers <= MOST_LAYERS else None
+    head_dim = count("attention.key_length")
+    if head_dim is None and heads and hidden:
+        head_dim = hidden // heads
+    each = values.get(prefix + "attention.head_count_kv")
+    every = count("full_attention_interval")
+    attention = sum(one > 0 for one in each) if isinstance(each, tuple) else layers
+    if every and layers:
+        attention = layers // every
+    latent = count("attention.key_length_mla") is not None or str(name) != "deepseek2"
+    window = count("attention.sliding_window")
+    windowed = _window_layers(str(name), values.get(prefix + "attention.sliding_window_pattern"), layers or 0)
+    return Architecture(
+        name=name if isinstance(name, str) else None,
+        layers=layers,
+        heads=heads,
+        kv_heads=count("attention.head_count_kv") or heads,
+        head_dim=head_dim,
+        hidden=hidden,
+        intermediate=count("feed_forward_length"),
+        vocabulary=header.sizes.get("tokenizer.ggml.tokens"),
+        context=count("context_length"),
+        positions=count("context_length"),
+        experts=count("expert_count") or None,
+        # Files from before latent attention have its rank, and not the widths for it: there keys and values are whole.
+        kv_lora_rank=count("attention.kv_lora_rank") if latent else None,
+        rope_head_dim=count("rope.dimension_count") if latent else None,
+        value_head_dim=count("attention.value_length"),
+        window=window if window and windowed else None,
+        window_layers=windowed if window else 0,
+        # A layer without heads for keys and values keeps none.
+        attention_layers=attention,
+    )
+
+
+_WINDOW_PATTERNS = {
+    "gemma2": 2, "gpt-oss": 2, "cohere2": 4, "olmo2": 4, "exaone4": 4, "exaone-moe": 4, "afmoe": 4, "llama4": 4,
+    "gemma3n": 5, "gemma3": 6, "gemma-embedding": 6, "plamo3": 8,
+}  # fmt: skip
+"""Of how many layers the last one looks back without a window (llama.cpp, `set_swa_pattern` of each architecture)."""
+
+
+def _window_layers(architecture: str, told: Value | None, layers: int) -> int:
+    """How many layers look back through a window: layer i where i % n < n - 1. A file may tell n, or each layer."""
+    if isinstance(told, tuple):
+        return min(layers, sum(bool(one) for one in told))
+    period = whole_number(told, least=1, most=layers or 1) or _WINDOW_PATTERNS.get(architecture)
+    return 0 if period is None else sum(number % period < period - 1 for number in range(layers))
+
+
+def _count(value: Value | None) -> int | None:
+    """A figure, or the largest of one for each layer."""
+    if isinstance(value, tuple):
+        value = max(value, default=None)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
+        return None
+    return value

@@ -1,0 +1,1 @@
+"""What an edit, a step and a new container are made of."""

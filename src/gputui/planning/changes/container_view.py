@@ -1,0 +1,155 @@
+"""What a container is told of its GPUs: made here and nowhere else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from gputui.domain.errors import Refusal, UsageError
+from gputui.domain.gpu import Gpu, device_node
+from gputui.domain.injection import CDI_KIND, CdiDevice, HostAccess, MechanismName
+from gputui.domain.plan import ContainerView
+from gputui.domain.service import Service
+from gputui.planning.changes.injection_choice import choose
+
+NO_GPU = "void"
+"""As NVIDIA_VISIBLE_DEVICES: no GPU and nothing of the driver, whatever the image says (NVIDIA Container Toolkit,
+"Specialized Configurations with Docker")."""
+
+
+def view_of(service: Service, host_gpus: Sequence[Gpu], chosen: Sequence[str], access: HostAccess) -> ContainerView:
+    """The view of the service's next container, by the mechanism that is chosen for it.
+
+    Raises:
+        UsageError, Refusal: as `container_view`; or no mechanism can be used.
+    """
+    if not chosen:
+        view = container_view(host_gpus, (), sees_all_devices=service.sees_all_devices)
+        as_written = not service.adopted and service.container is None
+        return replace(view, expected_nodes=None, as_written=True) if as_written else view
+    return container_view(
+        host_gpus,
+        chosen,
+        mechanism=choose(access, service).mechanism,
+        cdi_devices=access.capabilities.cdi_devices or (),
+        sees_all_devices=service.sees_all_devices,
+    )
+
+
+def container_view(
+    host_gpus: Sequence[Gpu],
+    chosen: Sequence[str],
+    *,
+    mechanism: MechanismName = "nvidia",
+    cdi_devices: Sequence[CdiDevice] = (),
+    sees_all_devices: bool = False,
+) -> ContainerView:
+    """The view of a container that is given the GPUs `chosen` (UUIDs), in that order.
+
+    The order of a device request only selects device nodes; inside, CUDA (with CUDA_DEVICE_ORDER=PCI_BUS_ID) counts
+    them by PCI address. So CUDA_VISIBLE_DEVICES holds, in the chosen order, the rank of each among the GPUs that the
+    container sees: host GPUs `[5,2]` are `1,0` inside. A container that sees all devices of the host (privileged, or
+    /dev mounted) counts among all of them; where some of those are cut into MIG instances, CUDA counts no more than one
+    instance, so that only UUIDs say which is meant (NVIDIA MIG User Guide, "CUDA Visible Devices").
+
+    A CDI request names devices of its own specification, whose edits set NVIDIA_VISIBLE_DEVICES to `void` inside; so
+    that is what the container is told from the start.
+
+    Raises:
+        UsageError: a GPU is chosen twice or does not exist.
+        Refusal: a GPU cut into MIG instances is chosen as a whole, an instance beside another GPU, or one that no CDI
+            device stands for.
+    """
+    by_uuid = {gpu.uuid: gpu for gpu in host_gpus}
+    for uuid in chosen:
+        if uuid not in by_uuid:
+            raise UsageError(f"GPU {uuid} is not on this host", "choose one that `gputui gpus` lists")
+        if not by_uuid[uuid].assignable:
+            raise Refusal(f"GPU {by_uuid[uuid].label} is cut into MIG instances", "choose one of its instances")
+    if len(set(chosen)) != len(chosen):
+        raise UsageError("the same GPU is chosen twice for one service", "name each GPU once")
+    if not chosen:
+        return ContainerView(
+            gpus=(),
+            device_ids=(),
+            mechanism=None,
+            nvidia_visible_devices=NO_GPU,
+            # It sees them all: only this keeps it from them.
+            cuda_visible_devices="" if sees_all_devices else None,
+            expected_nodes=None if sees_all_devices else frozenset(),
+            sees_all_devices=sees_all_devices,
+        )
+    given = [by_uuid[uuid] for uuid in chosen]
+    check_instances(given)
+    device_ids = {
+        "nvidia": tuple(chosen),
+        "cdi": tuple(cdi_name(gpu, by_uuid, cdi_devices) for gpu in given) if mechanism == "cdi" else (),
+        "runtime": (),
+    }[mechanism]
+    nodes = [device_node(gpu, by_uuid) for gpu in given]
+    known = frozenset(node for node in nodes if node is not None)
+    return ContainerView(
+        gpus=tuple(chosen),
+        device_ids=device_ids,
+        mechanism=mechanism,
+        nvidia_visible_devices=NO_GPU if mechanism == "cdi" else ",".join(chosen),
+        cuda_visible_devices=_order(given, host_gpus, sees_all_devices=sees_all_devices),
+        expected_nodes=None if sees_all_devices or None in nodes else known,
+        sees_all_devices=sees_all_devices,
+    )
+
+
+def check_instances(given: Sequence[Gpu]) -> None:
+    """A MIG instance comes alone.
+
+    Raises:
+        Refusal: it is given beside another GPU.
+    """
+    instance = next((gpu for gpu in given if gpu.parent_uuid is not None), None)
+    if instance is not None and len(given) > 1:
+        raise Refusal(
+            f"the MIG instance {instance.label} cannot be given together with another GPU: CUDA uses one instance only",
+            "assign one instance, or whole GPUs",
+        )
+
+
+def _order(given: Sequence[Gpu], host_gpus: Sequence[Gpu], *, sees_all_devices: bool) -> str:
+    if not sees_all_devices:
+        ranks = _ranks(given)
+    elif any(gpu.mig_enabled for gpu in host_gpus):
+        return ",".join(gpu.uuid for gpu in given)
+    else:
+        ranks = _ranks([gpu for gpu in host_gpus if gpu.present or gpu in given])
+    return ",".join(str(ranks[gpu.uuid]) for gpu in given)
+
+
+def _ranks(gpus: Sequence[Gpu]) -> dict[str, int]:
+    return {gpu.uuid: rank for rank, gpu in enumerate(sorted(gpus, key=lambda gpu: gpu.pci_order))}
+
+
+def cdi_name(gpu: Gpu, by_uuid: Mapping[str, Gpu], devices: Sequence[CdiDevice]) -> str:
+    """The CDI device that stands for a GPU: by its UUID, else by its index, else by its device node alone. A device
+    with another node than the GPU's is another GPU's by now: the specification is from before.
+
+    Raises:
+        Refusal: there is none.
+    """
+    node = device_node(gpu, by_uuid)
+    fitting = [device for device in devices if device.nodes is None or node is None or device.nodes == (node,)]
+    names = {device.name for device in fitting}
+    if f"{CDI_KIND}={gpu.uuid}" in names:
+        return f"{CDI_KIND}={gpu.uuid}"
+    if gpu.parent_uuid is not None:
+        # The node of all instances is their parent's, so only names tell them apart. Where some are named by UUID, one
+        # that is not was made after the specification.
+        by_place = not any(device.name.startswith(f"{CDI_KIND}=MIG-") for device in devices)
+        if by_place and f"{CDI_KIND}={gpu.label}" in names:
+            return f"{CDI_KIND}={gpu.label}"
+    else:
+        whole = [device for device in fitting if ":" not in device.name and f"{CDI_KIND}=MIG-" not in device.name]
+        by_node = [device.name for device in whole if node is not None and device.nodes == (node,)]
+        for name in (f"{CDI_KIND}={gpu.label}", *by_node):
+            if name in names:
+                return name
+    raise Refusal(
+        f"no CDI device stands for GPU {gpu.label} ({gpu.uuid})",
+        "make the specification anew: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
+    )

@@ -1,0 +1,50 @@
+"""The container that asks the driver what gputui cannot ask itself: it gets all GPUs, and holds nothing on them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gputui.domain.container import LABEL_PROBE, Container, ContainerSpec
+from gputui.domain.errors import Refusal
+from gputui.domain.injection import CDI_KIND, HostAccess
+from gputui.planning.changes.injection_choice import default_choice, mechanism
+from gputui.planning.given_gpus import uses_gpus
+
+
+def probe_spec(access: HostAccess, image: str, arguments: Sequence[str], name: str) -> ContainerSpec:
+    """The spec of a container that runs `nvidia-smi`, which the toolkit puts into it, with these arguments.
+
+    Raises:
+        Refusal: the engine is not known to give GPUs.
+    """
+    choice = default_choice(access)
+    if not mechanism(choice.mechanism).is_sure(access.capabilities):
+        raise Refusal("whether the engine gives GPUs is not known", "see `gputui doctor`")
+    # Among pids of its own, nvidia-smi lists no process of the host; and its output is read from its log.
+    host: dict[str, Any] = {"NetworkMode": "none", "PidMode": "host", "LogConfig": {"Type": "json-file"}}
+    environment = ["NVIDIA_DRIVER_CAPABILITIES=utility"]
+    if choice.mechanism == "nvidia":
+        host["DeviceRequests"] = [{"Driver": "", "Count": -1, "Capabilities": [["gpu", "utility"]]}]
+    elif choice.mechanism == "cdi":
+        host["DeviceRequests"] = [{"Driver": "cdi", "DeviceIDs": [f"{CDI_KIND}=all"]}]
+    else:
+        host["Runtime"] = "nvidia"
+        environment.append("NVIDIA_VISIBLE_DEVICES=all")
+    body = {
+        "Image": image,
+        "Entrypoint": ["nvidia-smi"],
+        "Cmd": list(arguments),
+        "Env": environment,
+        "Labels": {LABEL_PROBE: "1"},
+        "HostConfig": host,
+    }
+    return ContainerSpec(name=name, body=body)
+
+
+MOST_IMAGES = 3
+
+
+def probe_images(containers: Sequence[Container], images: Sequence[str]) -> list[str]:
+    """Images that are there and may do, best first: those that GPU services run, for `nvidia-smi` needs what those have
+    (glibc)."""
+    used = [one.image for one in containers if uses_gpus(one)]
+    return list(dict.fromkeys([*used, *images]))[:MOST_IMAGES]

@@ -1,0 +1,176 @@
+"""By which mechanism a container gets its GPUs: a small registry, and the choice among what the engine can do."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from gputui.domain.container import Container
+from gputui.domain.errors import Refusal
+from gputui.domain.injection import MECHANISM_TITLES, Capabilities, Choice, HostAccess, MechanismName
+from gputui.domain.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a mechanism cannot be used, and what to do about it."""
+
+    what: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mechanism:
+    """One way to give a GPU to a container. `obstacle` is asked with whether the container is privileged; `is_sure`
+    says that the engine is known to do it (`reason`), where otherwise nothing is known against it."""
+
+    name: MechanismName
+    obstacle: Callable[[Capabilities, bool], Obstacle | None]
+    is_sure: Callable[[Capabilities], bool]
+    reason: str
+
+
+_VARIABLE_IGNORED = Obstacle(
+    "the NVIDIA Container Toolkit of this host ignores NVIDIA_VISIBLE_DEVICES in containers without privileges "
+    "(accept-nvidia-visible-devices-envvar-when-unprivileged = false), and with it the engine's own requests",
+    "turn on CDI: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
+)
+
+
+def _no_request(can: Capabilities, privileged: bool) -> Obstacle | None:
+    if can.too_old is not None:
+        return _too_old(can.too_old)
+    if can.nvidia_driver is False:
+        return Obstacle(
+            "this engine has no device driver for NVIDIA GPUs",
+            "install the NVIDIA Container Toolkit, then restart the engine",
+        )
+    # The daemon hands the request on as that very variable.
+    return _VARIABLE_IGNORED if can.variable_counts is False and not privileged else None
+
+
+def _no_cdi(can: Capabilities, _privileged: bool) -> Obstacle | None:
+    if can.too_old is not None:
+        return _too_old(can.too_old)
+    if not can.cdi:
+        fix = 'set {"features": {"cdi": true}} in daemon.json (Docker 25 or newer), then restart the engine'
+        return Obstacle("this engine does not use CDI", fix)
+    if can.cdi_devices is None:
+        return Obstacle(
+            "which CDI devices this engine knows cannot be seen from here", "run gputui on the engine's host"
+        )
+    if not can.cdi_devices:
+        fix = "make a specification: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
+        return Obstacle("this engine knows no CDI device of NVIDIA", fix)
+    return None
+
+
+def _no_runtime(can: Capabilities, privileged: bool) -> Obstacle | None:
+    if can.too_old is not None:
+        return _too_old(can.too_old)
+    if "nvidia" not in can.runtimes:
+        fix = "register it: `nvidia-ctk runtime configure --runtime=docker`, then restart the engine"
+        return Obstacle("this engine has no runtime called nvidia", fix)
+    return _VARIABLE_IGNORED if can.variable_counts is False and not privileged else None
+
+
+def _too_old(needed: str) -> Obstacle:
+    return Obstacle(
+        f"this engine starts containers without the GPUs that they ask for; it takes {needed}",
+        f"upgrade it to {needed} or newer",
+    )
+
+
+REGISTRY = (
+    Mechanism(
+        name="nvidia",
+        obstacle=_no_request,
+        is_sure=lambda can: can.nvidia_driver is True,
+        reason="the engine has NVIDIA's device driver",
+    ),
+    Mechanism(
+        name="cdi",
+        obstacle=_no_cdi,
+        is_sure=lambda can: bool(can.cdi_devices),
+        reason="the engine knows CDI devices of NVIDIA",
+    ),
+    Mechanism(
+        name="runtime",
+        obstacle=_no_runtime,
+        is_sure=lambda can: "nvidia" in can.runtimes,
+        reason="the runtime nvidia is registered with the engine",
+    ),
+)
+"""In the order of preference. Another vendor's would stand here too."""
+
+
+def mechanism(name: MechanismName) -> Mechanism:
+    """The mechanism of that name."""
+    return next(one for one in REGISTRY if one.name == name)
+
+
+def present_mechanism(container: Container | None) -> MechanismName | None:
+    """The mechanism by which a container was given its GPUs; None where it has none."""
+    if container is None:
+        return None
+    request = container.gpu_request
+    if request is not None:
+        by_name = any(name.startswith("nvidia.com/") for name in request.device_ids)
+        return "cdi" if request.driver == "cdi" or by_name else "nvidia"
+    visible = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES", "void")
+    if container.runtime == "nvidia" and visible not in ("", "void", "none"):
+        return "runtime"
+    return None
+
+
+def choose(access: HostAccess, service: Service) -> Choice:
+    """The mechanism for a container that is to be made: the one that its file or the operator asks for, else that of
+    its present container, else the first that the engine is known to do, else the first with nothing against it.
+
+    Raises:
+        Refusal: the one that is asked for cannot be used, or none can.
+    """
+    privileged = service.privileged
+    if service.mechanism is not None:
+        return _asked(access.capabilities, service.mechanism, "its x-gputui.mechanism asks for it", privileged)
+    return _choose(access, present_mechanism(service.container), privileged)
+
+
+def default_choice(access: HostAccess) -> Choice:
+    """The mechanism for a container of which nothing else is known.
+
+    Raises:
+        Refusal: as `choose`.
+    """
+    return _choose(access, None, privileged=False)
+
+
+def _asked(can: Capabilities, name: MechanismName, who: str, privileged: bool) -> Choice:
+    obstacle = mechanism(name).obstacle(can, privileged)
+    if obstacle is not None:
+        raise Refusal(f"by {MECHANISM_TITLES[name]}: {obstacle.what}", obstacle.fix)
+    return Choice(name, who)
+
+
+def _choose(access: HostAccess, present: MechanismName | None, privileged: bool) -> Choice:
+    can = access.capabilities
+    if access.asked is not None:
+        return _asked(can, access.asked, "--mechanism asks for it", privileged)
+    obstacles = [(one, one.obstacle(can, privileged)) for one in REGISTRY]
+    possible = [one for one, obstacle in obstacles if obstacle is None]
+    if present is not None and any(one.name == present for one in possible):
+        return Choice(present, "its container has it")
+    sure = [one for one in possible if one.is_sure(can)]
+    if sure:
+        return Choice(sure[0].name, sure[0].reason)
+    if possible:
+        return Choice(possible[0].name, "nothing is known against it")
+    against = [obstacle for _, obstacle in obstacles if obstacle is not None]
+    raise Refusal("; ".join(dict.fromkeys(one.what for one in against)), against[0].fix)
+
+
+def with_evidence(can: Capabilities, containers: Sequence[Container]) -> Capabilities:
+    """What else is known from what runs: an engine without NVIDIA's device driver could not have started a container
+    that asks for it."""
+    if can.nvidia_driver is not None:
+        return can
+    runs = any(one.running and present_mechanism(one) == "nvidia" for one in containers)
+    return replace(can, nvidia_driver=True) if runs else can

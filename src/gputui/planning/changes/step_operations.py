@@ -1,0 +1,309 @@
+"""A plan's steps as operations with their undo. After this nothing is left to decide."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gputui.domain.compose import ComposeProject
+from gputui.domain.container import ContainerSpec, lasting_name
+from gputui.domain.errors import Refusal
+from gputui.domain.event import WATCH_TEXT
+from gputui.domain.operation import (
+    Action,
+    AwaitRelease,
+    CheckRequest,
+    CheckStart,
+    CommitImage,
+    ConfirmGpus,
+    Connect,
+    Create,
+    EnsureNetwork,
+    EnsureVolume,
+    HttpProbe,
+    KeepLog,
+    Operation,
+    Part,
+    Pause,
+    Phase,
+    PutBack,
+    Remove,
+    RemoveImage,
+    Rename,
+    SetRestartPolicy,
+    Start,
+    Stop,
+    Unlink,
+    Unpause,
+    Watch,
+)
+from gputui.domain.plan import ContainerView, Plan, Step
+from gputui.domain.service import ServiceKey
+from gputui.domain.text import whole_number
+from gputui.domain.transaction import Task, Transaction
+from gputui.planning.changes.spec_edit import with_edits, with_gpus, with_image, with_labels, with_token
+
+STOP_TIMEOUT_S = 30
+"""How long a container gets to stop by itself where it does not say so (SIGTERM, then SIGKILL)."""
+
+UNDO_STOP_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a step starts from. `spec` is what a new container is made of: that of the present one, or what the Compose
+    file says; `old` makes the present container again, if there is one.
+
+    `running`: the container counts as running; `paused`: it is held still; `links` are those of other containers to it;
+    `steady`: without being restarted again and again. `probe` is where it
+    answers once it serves, `loading_s` how long it may take until then. `layer_image`: what it wrote outside its
+    volumes is kept in an image of this name. `labels` are those that the new container has besides; None takes one
+    away.
+    """
+
+    spec: ContainerSpec
+    old: ContainerSpec | None = None
+    running: bool = False
+    paused: bool = False
+    steady: bool = True
+    links: tuple[tuple[str, str], ...] = ()
+    probe: HttpProbe | None = None
+    loading_s: float = 0.0
+    layer_image: str | None = None
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an apply is made under. `token` marks the containers that it makes; seconds as in `Watch`;
+    `engine_reports`: what the engine says of a container tells which devices were asked for."""
+
+    operator: str
+    reason: str
+    token: str
+    settle_s: float
+    health_limit_s: float
+    engine_reports: bool = True
+
+
+def make_transaction(
+    plan: Plan, grounds: Mapping[ServiceKey, Ground], project: ComposeProject | None, terms: Terms
+) -> Transaction:
+    """The transaction that carries the plan out.
+
+    Raises:
+        Refusal: a container cannot be made, for its GPUs are not known.
+    """
+    places = {step.service: place for place, step in enumerate(plan.doing)}
+    tasks = []
+    for step in plan.doing:
+        ground = grounds.get(step.service)
+        tasks.append(
+            Task(
+                step=step,
+                operations=_operations(step, ground, plan.revision, project, terms),
+                after=tuple(places[key] for key in step.after if key in places),
+                old_id=step.container_id,
+                old_spec=ground.old if ground else None,
+            )
+        )
+    return Transaction(
+        revision=plan.revision, operator=terms.operator, reason=terms.reason, tasks=tuple(tasks), token=terms.token
+    )
+
+
+def _operations(
+    step: Step, ground: Ground | None, revision: int, project: ComposeProject | None, terms: Terms
+) -> tuple[Operation, ...]:
+    old = ground.old if ground else None
+    if step.action == "stop":
+        return _stopped(step, ground, old)
+    if step.action == "unpause":
+        unpause = _op(Unpause(part="old"), "unpause it", "launch", Pause(part="old"), "pause it again")
+        return (unpause, *_seen(step, ground, "old", terms))
+    if step.action == "start":
+        undo = Stop(part="old", timeout_s=STOP_TIMEOUT_S)
+        start = _op(Start(part="old"), "start it", "launch", undo, "stop it again")
+        return (start, *_seen(step, ground, "old", terms))
+    if step.action == "restart":
+        # A start that fails is followed by the undo of the stop, which starts it again.
+        check = _op(CheckStart(), "see that it could be started again", "prepare")
+        start = _op(Start(part="old"), "start it", "launch")
+        return (check, *_stopped(step, ground, old), start, *_seen(step, ground, "old", terms))
+    if ground is None or step.view is None:
+        raise Refusal(f"{step.name} cannot be made: its GPUs or its spec are not known", "assign it GPUs of this host")
+    new = new_spec(
+        step, with_labels(ground.spec, ground.labels), revision=revision, operator=terms.operator, token=terms.token
+    )
+    if step.action == "create":
+        return (*_ensured(new, project), *_made(new, step.view, "prepare", terms), *_launched(step, ground, terms))
+    ensured = _ensured(new, project) if step.from_file else ()
+    return (*ensured, *_recreated(step, ground, new, terms))
+
+
+def _stopped(step: Step, ground: Ground | None, old: ContainerSpec | None) -> tuple[Operation, ...]:
+    stop = Stop(part="old", timeout_s=_stop_timeout(old))
+    back = PutBack(steady=ground.steady if ground else True)
+    release = AwaitRelease(part="old", gpus=step.holds)
+    return (
+        *_unpaused(ground),
+        _op(stop, "stop it", "release", back, "start it again"),
+        _op(release, "wait for its GPU memory", "release"),
+    )
+
+
+def _unpaused(ground: Ground | None) -> tuple[Operation, ...]:
+    """A container that is held still does not heed the signal to stop."""
+    if ground is None or not ground.paused:
+        return ()
+    return (_op(Unpause(part="old"), "unpause it", "release", Pause(part="old"), "pause it again"),)
+
+
+def new_spec(step: Step, spec: ContainerSpec, *, revision: int, operator: str, token: str) -> ContainerSpec:
+    """The spec of the container that a step makes from this one: other GPUs, budget and arguments, all else as it is.
+
+    Raises:
+        Refusal: a changed argument cannot be put into its command.
+    """
+    assert step.view is not None
+    new = with_gpus(spec, step.view, revision=revision, operator=operator)
+    new = with_edits(new, budget_mib=step.budget_mib, budget_env=step.budget_env, edits=step.edits)
+    return with_token(new, token)
+
+
+def _op(do: Action, text: str, phase: Phase, undo: Action | None = None, undo_text: str = "") -> Operation:
+    return Operation(do=do, text=text, phase=phase, undo=undo, undo_text=undo_text)
+
+
+def _stop_timeout(spec: ContainerSpec | None) -> int:
+    asked = whole_number(spec.body.get("StopTimeout"), least=0) if spec else None
+    return STOP_TIMEOUT_S if asked is None else asked
+
+
+def _seen(step: Step, ground: Ground | None, part: Part, terms: Terms) -> tuple[Operation, ...]:
+    watch = Watch(
+        part=part,
+        settle_s=terms.settle_s,
+        limit_s=terms.health_limit_s,
+        loading_s=ground.loading_s if ground else 0.0,
+        probe=ground.probe if ground else None,
+    )
+    watched = _op(watch, WATCH_TEXT, "launch")
+    if step.view is None or step.view.as_written:
+        return (watched,)
+    nodes = step.view.expected_nodes
+    seen = ConfirmGpus(part=part, gpus=step.view.gpus, nodes=None if nodes is None else tuple(sorted(nodes)))
+    return (watched, _op(seen, "confirm its GPUs", "launch"))
+
+
+def _made(spec: ContainerSpec, view: ContainerView, phase: Phase, terms: Terms) -> tuple[Operation, ...]:
+    """The new container exists as asked for, with its networks, not started."""
+    requests = (spec.body.get("HostConfig") or {}).get("DeviceRequests") or []
+    check = CheckRequest(device_ids=tuple(requests[-1]["DeviceIDs"]) if view.device_ids else ())
+    return (
+        _op(Create(spec=spec), f"create {spec.name}", phase, Remove(part="new"), "remove the new container"),
+        *(
+            _op(Connect(network=name, endpoint=endpoint), f"connect it to {name}", phase)
+            for name, endpoint in spec.networks.items()
+        ),
+        *((_op(check, "check what the engine stored", phase),) if terms.engine_reports and not view.as_written else ()),
+    )
+
+
+def _launched(step: Step, ground: Ground, terms: Terms) -> tuple[Operation, ...]:
+    undo = Stop(part="new", timeout_s=UNDO_STOP_TIMEOUT_S)
+    start = _op(Start(part="new"), "start it", "launch", undo, "stop the new container")
+    return (start, *_seen(step, ground, "new", terms))
+
+
+def _ensured(spec: ContainerSpec, project: ComposeProject | None) -> tuple[Operation, ...]:
+    """The project's own networks and volumes that the new container uses exist."""
+    if project is None:
+        return ()
+    host = spec.body.get("HostConfig") or {}
+    mounted = {mount.get("Source") for mount in host.get("Mounts") or []}
+    mounted |= {str(bind).partition(":")[0] for bind in host.get("Binds") or []}
+    joined = {*spec.networks, *spec.body.get("NetworkingConfig", {}).get("EndpointsConfig", {})}
+    networks = [
+        _op(EnsureNetwork(name=one.name, body=one.body), f"network {one.name}", "prepare")
+        for one in project.networks
+        if one.name in joined
+    ]
+    volumes = [
+        _op(EnsureVolume(name=one.name, body=one.body), f"volume {one.name}", "prepare")
+        for one in project.volumes
+        if one.name in mounted
+    ]
+    return (*networks, *volumes)
+
+
+def _recreated(step: Step, ground: Ground, new: ContainerSpec, terms: Terms) -> tuple[Operation, ...]:
+    """The new container is made beside the old one, takes its place, and only when it is seen to run with its GPUs
+    the old one goes. GPU memory cannot be held twice, so the old one is stopped before the new one starts."""
+    assert step.view is not None and step.container_id is not None and ground.old is not None
+    short = step.container_id[:12]
+    name = lasting_name(ground.old.name)  # a suffix that was left behind is not stacked on
+    new_name, old_name = f"{name}.new-{short}", f"{name}.old-{short}"
+    operations: list[Operation] = []
+    if ground.layer_image:
+        image = ground.layer_image
+        text, back = f"keep what it wrote as the image {image}", f"remove the image {image}"
+        operations.append(_op(CommitImage(image=image), text, "prepare", RemoveImage(image=image), back))
+        new = with_image(new, image)
+    # Whose namespaces it uses are named by the name that their new container has only once it runs.
+    phase: Phase = "launch" if step.shares else "prepare"
+    made = _made(new.named(name if step.shares else new_name), step.view, phase, terms)
+    operations += () if step.shares else made
+    if ground.running:
+        operations.append(_op(CheckStart(), "see that the old container could be started again", "prepare"))
+    operations += _released(ground, ground.old, old_name, name, step.holds)
+    if step.shares:
+        operations += made
+    else:
+        rename = Rename(part="new", name=name)
+        back = f"rename the new container to {new_name}"
+        operations.append(
+            _op(rename, f"rename the new container to {name}", "release", Rename(part="new", name=new_name), back)
+        )
+    operations += _launched(step, ground, terms)
+    operations.append(_op(KeepLog(), "keep the old container's log", "clear"))
+    if ground.links:
+        names = ", ".join(dict.fromkeys(name for name, _ in ground.links))
+        operations.append(_op(Unlink(links=ground.links), f"take the links of {names} to it away", "clear"))
+    operations.append(_op(Remove(part="old"), "remove the old container", "clear"))
+    return tuple(operations)
+
+
+def _tries(policy: Mapping[str, Any]) -> int:
+    return whole_number(policy.get("MaximumRetryCount"), least=0) or 0
+
+
+def _released(ground: Ground, old: ContainerSpec, old_name: str, name: str, holds: tuple[str, ...]) -> list[Operation]:
+    """The old container has let go of its GPUs and of its name."""
+    operations: list[Operation] = []
+    if ground.running:
+        operations += _unpaused(ground)
+        stop = Stop(part="old", timeout_s=_stop_timeout(old))
+        back = "start the old container again"
+        operations.append(_op(stop, "stop the old container", "release", PutBack(steady=ground.steady), back))
+        operations.append(_op(AwaitRelease(part="old", gpus=holds), "wait for its GPU memory", "release"))
+    policy = (old.body.get("HostConfig") or {}).get("RestartPolicy") or {}
+    if policy.get("Name") not in (None, "", "no"):
+        # A stopped container with a restart policy would come back with the daemon and take the GPU.
+        before = SetRestartPolicy(part="old", name=policy["Name"], retries=_tries(policy))
+        operations.append(
+            _op(
+                SetRestartPolicy(part="old", name="no"),
+                "keep the old container from restarting",
+                "release",
+                before,
+                "restore its restart policy",
+            )
+        )
+    rename = _op(
+        Rename(part="old", name=old_name),
+        f"rename the old container to {old_name}",
+        "release",
+        Rename(part="old", name=name),
+        f"rename the old container back to {name}",
+    )
+    return [*operations, rename]

@@ -1,0 +1,69 @@
+"""Services that should run and do not, and those whose GPU was gone when they started."""
+
+from collections.abc import Mapping, Sequence
+
+from gputui.domain.event import FALLBACK, ApplyRecord
+from gputui.domain.finding import Finding, Severity
+from gputui.domain.gpu import Gpu, labels_of
+from gputui.domain.service import Service
+from gputui.planning.findings.about import about
+
+
+def ended(services: Sequence[Service]) -> list[Finding]:
+    """A service of a Compose file, or one of gputui's, whose container ended. One that ended by itself without an error
+    may have been meant to."""
+    found = []
+    for service in services:
+        container = service.container
+        ours = service.adopted or service.origin == "compose"
+        if container is None or not ours or not service.enabled or container.state not in ("exited", "dead"):
+            continue
+        severity: Severity = "info" if container.exit_code == 0 and not container.error else "warning"
+        code = "" if container.exit_code is None else f" with code {container.exit_code}"
+        because = f": {container.error}" if container.error else ""
+        text = f"{service.name} ended{code}{because}"
+        fix = f"`gputui logs {service.name}` tells why; `gputui start {service.name}` starts it again"
+        found.append(about(service, "ended", severity, text, fix))
+    return found
+
+
+def launch_failed(services: Sequence[Service], failures: Mapping[str, str]) -> list[Finding]:
+    """A service that failed in the last apply that was about it, until it runs as it is assigned. `failures`: why, by
+    the names of services."""
+    found = []
+    for service in services:
+        why = next((text for name, text in failures.items() if service.was_called(name)), None)
+        as_assigned = service.requested in (None, service.assigned)
+        if why is None or not service.enabled or (service.running and as_assigned):
+            continue
+        text = f"{service.name} failed in the last apply: {why}"
+        fix = f"`gputui history` and `gputui logs {service.name} --previous` tell more; correct it and apply again"
+        found.append(about(service, "launch-failed", "warning", text, fix))
+    return found
+
+
+_FIXES = {
+    "never": "assign it another GPU; x-gputui.fallback of its Compose file may do so by itself",
+    "ask": "`gputui fallback` (or b on the screen) gives it the next best GPU that fits",
+    "auto": "no other GPU has room for it: free memory, or assign it by hand",
+}
+
+
+def gone_at_start(services: Sequence[Service], gpus: Sequence[Gpu], last: ApplyRecord | None) -> list[Finding]:
+    """What the last apply found missing, as long as it is assigned."""
+    found = []
+    for service in services:
+        missing = next((gone for name, gone in last.missing.items() if service.was_called(name)), ()) if last else ()
+        if set(missing) & set(service.assigned):
+            text = f"GPU {labels_of(missing, gpus)} was gone when {service.name} was to start; it runs as before"
+            found.append(about(service, "gpu-gone-at-start", "warning", text, _FIXES[service.fallback], missing[0]))
+    return found
+
+
+def fell_back(services: Sequence[Service], reason: str) -> list[Finding]:
+    """Services that got another GPU by themselves, by the reason of the revision."""
+    return [
+        about(service, "fell-back", "info", f"{service.name}: {reason}", "assign it its GPU again when that is back")
+        for service in services
+        if reason.startswith(FALLBACK) and any(f" {name} " in reason for name in (service.name, service.key.full_name))
+    ]

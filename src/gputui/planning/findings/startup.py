@@ -1,0 +1,105 @@
+"""What goes wrong while services start, although everything fits."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from gputui.domain.finding import Finding, Severity
+from gputui.domain.gpu import Gpu, labels_by_uuid
+from gputui.domain.launch import DEFAULT_SHM_MIB
+from gputui.domain.service import Service
+from gputui.planning.findings.about import about
+from gputui.planning.needs.serving_address import start_s
+
+
+def launches(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
+    """All of it."""
+    found: list[Finding] = []
+    for service in services:
+        if service.enabled:
+            found += contradictory(service)
+            if service.assigned:
+                found += shared_memory(service)
+                found += start_period(service)
+    return found + together(services, gpus) + same_port(services)
+
+
+def contradictory(service: Service) -> list[Finding]:
+    """What is said twice and differently of its GPUs, by a file or a container."""
+    # Of one that is edited here, what is assigned is written into both.
+    if service.contradiction is None or service.adopted:
+        return []
+    text = f"{service.name}: {service.contradiction.text}"
+    if service.contradiction.kind == "several-requests":
+        return [about(service, "several-requests", "warning", text, "keep one request, with !override in a later file")]
+    if service.contradiction.kind == "ignored":
+        fix = "give it GPUs with --gpus, or run it with --runtime nvidia"
+        return [about(service, "visible-devices", "warning", text, fix)]
+    # What the request overrides does no harm; what hides GPUs from a program that is to be made does.
+    severity: Severity = "error" if service.contradiction.kind == "hidden" and service.container is None else "warning"
+    return [about(service, "visible-devices", severity, text, "take the variable away: the request alone decides")]
+
+
+def shared_memory(service: Service) -> list[Finding]:
+    """Processes that work together exchange data through /dev/shm, of which a container has 64 MiB unless told."""
+    shm = service.launch.shm_mib
+    if not service.serving.group or service.launch.shares_ipc or shm is None or shm > DEFAULT_SHM_MIB:
+        return []
+    text = f"{service.name} works on {service.serving.world or 'several'} GPUs together with {shm} MiB of shared memory"
+    return [about(service, "small-shm", "warning", text, "set shm_size: 16gb or ipc: host")]
+
+
+def start_period(service: Service) -> list[Finding]:
+    """A healthcheck that counts failures before the model can be loaded: the container is restarted for ever."""
+    if service.container is not None and service.container.health == "healthy":
+        return []
+    starts, allows = service.launch.start_period_s, service.launch.health_allows_s
+    needs = start_s(service)
+    if starts is None or allows is None or needs is None or needs <= starts + allows:
+        return []
+    text = (
+        f"{service.name} may load for about {needs / 60:.0f} min, but its healthcheck gives it {starts:.0f} s "
+        f"and {allows:.0f} s of failures"
+    )
+    return [about(service, "start-period", "warning", text, f"set healthcheck.start_period: {_rounded(needs)}s")]
+
+
+def _rounded(seconds: float) -> int:
+    return -(-int(seconds) // 60) * 60
+
+
+def together(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
+    """Two vLLM that start on one GPU at the same time count each other's memory as their own, and one fails."""
+    starting: dict[str, list[Service]] = defaultdict(list)
+    for service in services:
+        starts = not service.running or (service.adopted and service.requested != service.assigned)
+        if service.backend == "vllm" and service.enabled and starts:
+            for uuid in service.assigned:
+                starting[uuid].append(service)
+    labels = labels_by_uuid(gpus)
+    found = []
+    for uuid, several in starting.items():
+        if len(several) > 1:
+            names = " and ".join(one.name for one in several)
+            label = labels.get(uuid, uuid)
+            text = f"{names} start on GPU {label}: at the same time, each counts the memory of others as its own"
+            fix = "gputui starts them one after the other; without it, start the second when the first is ready"
+            found.append(about(several[-1], "vllm-together", "warning", text, fix, uuid))
+    return found
+
+
+def same_port(services: Sequence[Service]) -> list[Finding]:
+    """Two services that publish the same port of the host: the second cannot start."""
+    taken: dict[tuple[int, str], list[tuple[str, Service]]] = defaultdict(list)
+    found = []
+    for service in services:
+        if not service.enabled:
+            continue
+        for address, port, protocol in service.launch.ports:
+            for other_address, other in taken[port, protocol]:
+                everywhere = {"", "0.0.0.0", "::"}
+                clash = address == other_address or address in everywhere or other_address in everywhere
+                if clash and other.key != service.key:
+                    text = f"{service.name} and {other.name} both publish port {port} of the host"
+                    found.append(about(service, "port-clash", "warning", text, "give one of them another port"))
+            taken[port, protocol].append((address, service))
+    return found

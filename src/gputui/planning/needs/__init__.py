@@ -1,0 +1,1 @@
+"""What a service needs on each of its GPUs."""

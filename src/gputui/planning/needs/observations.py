@@ -1,0 +1,94 @@
+"""Which observations are worth remembering."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from gputui.domain.container import Container
+from gputui.domain.gpu import Reading
+from gputui.domain.launch import Launch
+from gputui.domain.observation import Measured, PeakKey
+from gputui.domain.service import Service
+from gputui.domain.text import moment
+from gputui.planning.given_gpus import memory_on
+from gputui.planning.needs.serving_address import start_s
+
+SETTLED_AFTER_S = 120.0
+"""Seconds of running after which a container without a healthcheck counts as loaded."""
+NOTABLE_MIB = 64
+NOTABLE_PART = 0.01
+"""A peak that grew by less is not written again."""
+
+
+@lru_cache(maxsize=4096)
+def digest(launch: Launch) -> str:
+    """What stands for the arguments of a launch; variables are arguments too."""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
+
+    mounts = (f"{mount.source}:{mount.target}" for mount in launch.mounts)
+    settings = (f"{name}={value}" for name, value in launch.settings)
+    text = "\x00".join((*launch.words, "", *settings, "", *mounts))
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32] + launch.others
+
+
+def peak_key(image: str, launch: Launch, gpus: int, total_mib: int | None) -> PeakKey | None:
+    """The key of a peak; None where the GPU's size is not known."""
+    return None if total_mib is None or gpus < 1 else PeakKey(image, digest(launch), gpus, total_mib)
+
+
+def _key_on(image: str, launch: Launch, totals_mib: Sequence[int | None]) -> PeakKey | None:
+    """The key of a peak on GPUs of these sizes; None where they are not of one size, or it is not known."""
+    return peak_key(image, launch, len(totals_mib), totals_mib[0]) if len(set(totals_mib)) == 1 else None
+
+
+def is_settled(container: Container, now: float, loads_for_s: float | None = None) -> bool:
+    """It has loaded what it loads: its healthcheck says so, or it has run long enough without one."""
+    if not container.running:
+        return False
+    if container.has_healthcheck:
+        return container.health == "healthy"
+    started = moment(container.started_at or "")
+    return started is not None and now - started >= max(SETTLED_AFTER_S, loads_for_s or 0.0)
+
+
+TELLING = ("vllm", "sglang", "tensorrt_llm", "tgi", "llama_cpp", "ollama")
+"""Programs that say in their logs what they took."""
+
+
+def wanted_measured(
+    services: Sequence[Service], readings: Sequence[Reading], known: Mapping[PeakKey, Measured]
+) -> dict[str, PeakKey]:
+    """The runs of containers that have loaded and whose logs were not read yet, and what they hold for."""
+    wanted = {}
+    totals = {reading.gpu.uuid: reading.gpu.memory_total_mib for reading in readings}
+    for service in services:
+        container = service.container
+        if container is None or service.backend not in TELLING or not service.running_on:
+            continue
+        key = _key_on(service.image, container.launch, [totals.get(uuid) for uuid in service.running_on])
+        if key is not None and key not in known and is_settled(container, readings[0].taken_at, start_s(service)):
+            wanted[container.run] = key
+    return wanted
+
+
+def new_peaks(
+    services: Sequence[Service], readings: Sequence[Reading], known: Mapping[PeakKey, int]
+) -> dict[PeakKey, int]:
+    """The peaks that these readings raise, by what each settled service holds on its fullest GPU."""
+    raised: dict[PeakKey, int] = {}
+    for service in services:
+        container = service.container
+        if container is None or not service.running_on:
+            continue
+        on = [reading for reading in readings if reading.gpu.uuid in service.running_on and reading.state == "ok"]
+        held = [memory for reading in on if (memory := memory_on(container, reading)) is not None]
+        if (
+            not held
+            or len(held) != len(service.running_on)
+            or not is_settled(container, on[0].taken_at, start_s(service))
+        ):
+            continue
+        key = _key_on(service.image, container.launch, [reading.gpu.memory_total_mib for reading in on])
+        before = known.get(key, 0) if key else 0
+        if key is not None and max(held) >= before + max(NOTABLE_MIB if before else 1, int(before * NOTABLE_PART)):
+            raised[key] = max(held)
+    return raised

@@ -1,0 +1,61 @@
+"""Where a serving program answers once its model is loaded, and how long that takes."""
+
+from gputui.domain.operation import HttpProbe
+from gputui.domain.service import Service
+from gputui.planning.arguments import read_options, served_line, whole_number
+from gputui.planning.needs.model_name import weights_by_name
+
+# Default port and path of readiness: vllm serve (--port, /health), SGLang server arguments, TGI launcher (PORT in its
+# image), llama.cpp tools/server README (503 while loading), trtllm-serve.
+_ANSWERS = {
+    "vllm": (8000, "/health"),
+    "sglang": (30000, "/health"),
+    "tgi": (80, "/health"),
+    "llama_cpp": (8080, "/health"),
+    "tensorrt_llm": (8000, "/health"),
+}
+_PORT_VARIABLES = ("PORT", "LLAMA_ARG_PORT")
+
+UNKNOWN_LOADING_S = 900.0
+"""For how long a model of unknown size may load."""
+LEAST_LOADING_S = 600.0
+
+
+def serving_probe(service: Service, *, guess: bool = False) -> HttpProbe | None:
+    """Where it would answer; None for a program that is not known to. `guess`: where its port cannot be told, that of
+    its program, for what runs now will show whether it is."""
+    if service.backend not in _ANSWERS:
+        return None
+    port, path = _ANSWERS[service.backend]
+    line = served_line(service.launch)
+    options = read_options(line, service.launch.environment, {"--port": ()}, {"--port": _PORT_VARIABLES})
+    if not options.known("--port") and not guess:
+        return None
+    told = options.text("--port")
+    number = whole_number(told) if told else port
+    return None if number is None else HttpProbe(port=number, path=path)
+
+
+def loading_s(service: Service) -> float:
+    """For how many seconds a failing healthcheck may only mean that the model is still loading: twice what its weights
+    take; 0 for a service that loads no model that is known."""
+    if service.backend not in _ANSWERS:
+        return 0.0
+    expected = start_s(service)
+    return UNKNOWN_LOADING_S if expected is None else max(LEAST_LOADING_S, 2 * expected)
+
+
+BYTES_PER_S = 250e6
+"""At which weights come from a shared disk: 70 billion parameters in 16 bits are then loaded after about ten minutes,
+as people see it (ten to fifteen)."""
+BESIDES_S = 60.0
+"""Imports, compilation and graphs."""
+UNKNOWN_S = 60.0
+
+
+def start_s(service: Service) -> float | None:
+    """Seconds until it serves, by the bytes of its weights; None where nothing is known of them."""
+    size = service.files.weights_bytes if service.files else None
+    if size is None and service.model:
+        size = weights_by_name(service.model)
+    return None if size is None else BESIDES_S + size / BYTES_PER_S

@@ -1,0 +1,1 @@
+"""Which services go on which GPUs."""

@@ -1,0 +1,70 @@
+"""VRAM budgets with which everything fits."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gputui.domain.service import Service, ServiceKey
+from gputui.planning.memory_shares import need_on, usable_mib
+from gputui.planning.needs.budget import whole_budget
+from gputui.planning.placement.place_all import place_all
+from gputui.planning.placement.server_problem import Server, problem_of
+
+SMALLEST_BUDGET_MIB = 256
+
+
+def _smallest(service: Service) -> int:
+    """The budget below which it is no use."""
+    needs = service.requirement
+    known = needs.minimum_mib if needs.source == "weights" or needs.rule is not None else None
+    return max(SMALLEST_BUDGET_MIB, known or 0)
+
+
+def largest_budgets(server: Server) -> tuple[dict[ServiceKey, int], set[ServiceKey]]:
+    """The budget of each service that has one: the whole, or where not everything would fit then, the largest with
+    which as much fits as without any budget at all; services of higher priority first. Also which are smaller than the
+    whole."""
+    adjustable = sorted(
+        (one for one in server.movable if one.has_budget and whole_budget(one) is not None),
+        key=lambda one: (-one.priority, one.key),
+    )
+    whole = {one.key: whole_budget(one) or 0 for one in adjustable}
+    if not adjustable or _number_unplaced(server, whole) == 0:
+        return whole, set()
+    budgets = {one.key: min(_smallest(one), whole[one.key]) for one in adjustable}
+    best = _number_unplaced(server, budgets)
+    if best == _number_unplaced(server, whole):
+        return whole, set()
+    for key, most in whole.items():
+        low, high = budgets[key], most + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            if _number_unplaced(server, {**budgets, key: middle}) <= best:
+                low = middle
+            else:
+                high = middle
+        budgets[key] = low
+    return budgets, {key for key, most in whole.items() if budgets[key] < most}
+
+
+def _number_unplaced(server: Server, budgets: Mapping[ServiceKey, int]) -> int:
+    return len(place_all(problem_of(server, budgets)).reasons)
+
+
+def budget_to_write(
+    service: Service,
+    server: Server,
+    needs: Mapping[str, int],
+    budgets: Mapping[ServiceKey, int],
+    shrunk: set[ServiceKey],
+) -> int | None:
+    """The budget to be written down: none where what was declared fits whole and the service takes no more without."""
+    if service.key in shrunk:
+        return budgets[service.key]
+    if service.declared_mib is None or service.key not in budgets:
+        return service.budget_mib
+    untold = replace(service, budget_mib=None)
+    for reading in server.readings:
+        planned = needs.get(reading.gpu.uuid)
+        if planned is not None and (need_on(untold, reading, usable_mib(reading)) or 0) > planned:
+            return budgets[service.key]
+    return None

@@ -1,0 +1,36 @@
+"""What each GPU would have left with a service on it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gputui.domain.gpu import Reading
+from gputui.domain.memory import GpuRoom
+from gputui.domain.service import Service, ServiceKey
+from gputui.planning.memory_shares import memory_of
+
+
+def room_for(
+    keys: Sequence[ServiceKey], services: Sequence[Service], readings: Sequence[Reading]
+) -> tuple[GpuRoom, ...]:
+    """Every GPU that can be given away, with what is free on it once all that is assigned is there, and all of these
+    services too.
+
+    Each GPU is looked at by itself: how a service would share itself over several is not guessed.
+    """
+    chosen = [one for one in services if one.key in keys]
+    others = [one for one in services if one.key not in keys]
+    found = []
+    for reading in readings:
+        gpu = reading.gpu
+        if not gpu.assignable or not chosen:
+            continue
+        memory = memory_of(reading, [*others, *(_placed(service, gpu.uuid) for service in chosen)])
+        left = memory.free_after_mib
+        fits = None if left is None or reading.state != "ok" else left >= 0
+        found.append(GpuRoom(uuid=gpu.uuid, left_mib=left, fits=fits, state=reading.state))
+    return tuple(found)
+
+
+def _placed(service: Service, uuid: str) -> Service:
+    on_it = service.assigned if uuid in service.assigned else (*service.assigned, uuid)
+    return replace(service, assigned=on_it, enabled=True)

@@ -1,0 +1,145 @@
+"""Services that choose their GPUs one after the other, each the best that leaves places for all after it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from gputui.planning.placement.packing import Nodes
+from gputui.planning.placement.place_all import STEP_NODES, Start
+from gputui.planning.placement.problem import Demand, Places, Problem
+
+MOST_CANDIDATES = 24
+"""Sets of GPUs that are considered for one group, best first."""
+MOST_FOR_SETS = 10
+"""GPUs of which all sets are considered."""
+
+Score = tuple[float, ...]
+"""Smaller is better."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """How things stand when a service chooses: what is free on each GPU, and which services chose it already."""
+
+    room: Sequence[int]
+    guests: list[list[int]]
+
+
+Judge = Callable[[int, Places, Turn], Score]
+"""Judges the places that a service may choose."""
+
+
+def in_turn(
+    start: Start, order: Sequence[int], room: Sequence[int], judge: Judge, *, equal: float
+) -> tuple[dict[int, Places], bool]:
+    """Let the services choose in turn: each gets the best places that leave places for all after it.
+
+    Figures of a judgement that differ by no more than `equal` count as the same, if the service is there already.
+    Returns also whether every choice is proved to be the best.
+    """
+    problem, packer = start.problem, start.packer
+    turn = Turn(room, [[] for _ in room])
+    witness = dict(start.witness)
+    chosen: dict[int, Places] = {}
+    certain = True
+    for at, one in enumerate(order):
+        demand = problem.demands[one]
+        best = witness[one]
+        ranking = candidates(start, one, turn, judge, equal)
+        for places in ranking.places:
+            if witness[one] == places:
+                best = places
+                break
+            found = packer.pack(without(turn.room, demand, places), order[at + 1 :], Nodes(STEP_NODES))
+            if found is not None:
+                best, witness = places, found
+                break
+            certain = certain and packer.complete
+        certain = certain and ranking.is_clear(best, turn, problem, last=at + 1 == len(order))
+        chosen[one] = best
+        turn.room = without(turn.room, demand, best)
+        for place in best:
+            turn.guests[place].append(one)
+    return chosen, certain
+
+
+def without(room: Sequence[int], demand: Demand, places: Places, *, closed: bool = False) -> list[int]:
+    """The room that is left when a service has these places; `closed`, nothing else may go there."""
+    left = list(room)
+    for place in places:
+        left[place] = -1 if closed else left[place] - (demand.needs_mib[place] or 0)
+    return left
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The sets of GPUs that a service may choose, best first, with how each was judged; `whole`: none was left out."""
+
+    places: tuple[Places, ...]
+    scores: dict[Places, Score]
+    whole: bool
+
+    def is_clear(self, chosen: Places, turn: Turn, problem: Problem, *, last: bool) -> bool:
+        """Whether no other choice is as good or better, but for GPUs that are alike: else a later service might be
+        better off with that."""
+        mine = self.scores.get(chosen)
+        if mine is None or not self.whole:
+            return False
+        rivals = [places for places, score in self.scores.items() if score == mine and places != chosen]
+        if not last and any(_likeness(one, turn, problem) != _likeness(chosen, turn, problem) for one in rivals):
+            return False
+        feasible_better = [places for places in self.places[: self.places.index(chosen)] if self.scores[places] < mine]
+        better = [places for places, score in self.scores.items() if score < mine]
+        # What was tried before and is better was proved to leave no room; nothing better was passed over.
+        return len(better) == len(feasible_better)
+
+
+def _likeness(places: Places, turn: Turn, problem: Problem) -> tuple[object, ...]:
+    """What a later service could tell these GPUs from others by."""
+    several = len(problem.islands) > 1 and any(one.group for one in problem.demands)
+    return tuple(
+        sorted(
+            (
+                turn.room[place],
+                len(turn.guests[place]),
+                problem.rooms[place].total_mib,
+                problem.rooms[place].used_mib,
+                problem.rooms[place].speed,
+                problem.rooms[place].kind,
+                problem.rooms[place].island if several else "",
+                tuple(-1 if (need := one.needs_mib[place]) is None else need for one in problem.demands),
+            )
+            for place in places
+        )
+    )
+
+
+def candidates(start: Start, one: int, turn: Turn, judge: Judge, equal: float) -> Ranking:
+    """The sets of GPUs that a service may choose."""
+    problem, demand = start.problem, start.problem.demands[one]
+    scored: dict[Places, Score] = {}
+    whole = True
+    for group in start.packer.groups[one]:
+        fitting = [place for place in group if (demand.needs_mib[place] or 0) <= turn.room[place]]
+        if demand.count > 1 and len(fitting) > MOST_FOR_SETS:
+            # The best of a set are the best ones alone; all sets of many GPUs would be too many.
+            fitting.sort(key=lambda place: (judge(one, (place,), turn), place))
+            fitting = sorted(fitting[: max(MOST_FOR_SETS, demand.count)])
+            whole = False
+        for places in combinations(fitting, demand.count):
+            scored[places] = (float(problem.crosses(demand, places)), *judge(one, places, turn))
+    if not scored:
+        return Ranking((), {}, whole=False)
+    best = min(scored.values())
+    now = tuple(sorted(demand.current))
+    mine = scored.get(now)
+    stays = mine is not None and mine[0] == best[0]
+    stays = stays and all(a - b <= equal for a, b in zip((mine or ())[1:], best[1:], strict=True))
+
+    def rank(places: Places) -> tuple[object, ...]:
+        # Of what is equally good, what breaks into fewest islands comes first.
+        touched = len({problem.rooms[place].island for place in places})
+        return (not (stays and places == now), scored[places], touched, places)
+
+    ranked = sorted(scored, key=rank)
+    return Ranking(tuple(ranked[:MOST_CANDIDATES]), scored, whole and len(ranked) <= MOST_CANDIDATES)

@@ -1,0 +1,162 @@
+"""The server as a placement problem: the room on each GPU, and what each service would need there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gputui.domain.gpu import Reading
+from gputui.domain.service import Service, ServiceKey
+from gputui.domain.suggestion import SuggestedAssignment, Unplaced
+from gputui.domain.units import gib
+from gputui.planning.changes.draft_edit import needs_adoption
+from gputui.planning.memory_shares import held_memory, need_on, usable_mib
+from gputui.planning.needs.dtype import cannot_run
+from gputui.planning.placement.problem import Demand, Problem, Room, canonical
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """GPUs as rooms, and the services that may move.
+
+    `foreign` are, by UUID, MiB that are nobody's of ours. `stuck` are services about which too little is known, `stays`
+    those that were only found.
+    """
+
+    readings: tuple[Reading, ...]
+    rooms: tuple[Room, ...]
+    foreign: Mapping[str, int]
+    movable: tuple[Service, ...]
+    stuck: tuple[Unplaced, ...]
+    stays: tuple[SuggestedAssignment, ...]
+
+
+def server_of(
+    services: Sequence[Service], readings: Sequence[Reading], reserve_mib: int, placed: Sequence[Service]
+) -> Server:
+    """The problem of placing the services `placed`, while all others stay."""
+    usable = [
+        one
+        for one in readings
+        if one.state in ("ok", "stale")
+        and one.gpu.assignable
+        and usable_mib(one) is not None
+        and one.memory_used_mib is not None
+    ]
+    movable, stuck = [], []
+    for service in placed:
+        if _size_is_unknown(service) or all(_need(service, reading, usable_mib(reading)) is None for reading in usable):
+            reason = _why_unknown(service)
+            stuck.append(Unplaced(service=service.key, name=service.name, reason=reason, stays=bool(service.assigned)))
+        else:
+            movable.append(service)
+    ours = {service.key for service in movable}
+    rooms, foreign = [], {}
+    for reading in usable:
+        held = held_memory(reading, services)
+        uuid = reading.gpu.uuid
+        foreign[uuid] = max(0, (reading.memory_used_mib or 0) - sum(held.values()))
+        kept = sum(_keeps(one, reading, held.get(one.key, 0)) for one in services if one.key not in ours)
+        total = usable_mib(reading) or 0
+        rooms.append(
+            Room(
+                uuid=uuid,
+                room_mib=total - foreign[uuid] - kept - reserve_mib,
+                total_mib=total,
+                used_mib=foreign[uuid] + kept,
+                kind=uuid
+                if reading.gpu.mig_index is not None
+                else f"{reading.gpu.name} {reading.gpu.memory_total_mib}",
+                island=reading.gpu.island,
+                speed=reading.gpu.speed,
+                order=reading.gpu.pci_order,
+            )
+        )
+    return Server(
+        readings=tuple(usable),
+        rooms=tuple(rooms),
+        foreign=foreign,
+        movable=tuple(movable),
+        stuck=tuple(stuck),
+        stays=tuple(as_now(one) for one in services if one.enabled and needs_adoption(one) and one not in placed),
+    )
+
+
+def _keeps(service: Service, reading: Reading, held_mib: int) -> int:
+    """MiB that a service which is not placed keeps on a GPU: what the draft leaves it, if it is ours; what it holds, if
+    it was only found."""
+    need = need_on(service, reading) if service.enabled and reading.gpu.uuid in service.assigned else 0
+    if service.adopted and need is not None:
+        return need
+    return max(held_mib, need or 0)
+
+
+def as_now(service: Service) -> SuggestedAssignment:
+    """What a service is assigned now."""
+    return SuggestedAssignment(
+        service=service.key, name=service.name, gpus=service.assigned, budget_mib=service.budget_mib
+    )
+
+
+def count_of(service: Service) -> int:
+    """How many GPUs a service is to get: what its flags make it use, else as many as it has."""
+    return service.serving.world or max(1, len(service.assigned))
+
+
+def _need(service: Service, reading: Reading, room_mib: int | None = None) -> int | None:
+    """MiB that a service would take on this GPU; None where it cannot run there, or nothing is known.
+
+    One that takes a fraction of the total has to find its minimum within that. One that takes a fraction of what is
+    free counts with that of the whole `room_mib`, so that it does no harm whenever it starts.
+    """
+    runs_here = reading.gpu.uuid in service.running_on
+    if not runs_here and cannot_run(service, reading.gpu) is not None:
+        return None
+    if reading.gpu.mig_index is not None and count_of(service) > 1:
+        return None
+    needs = service.requirement
+    need = need_on(service, reading, room_mib)
+    if service.budget_mib is not None or needs.rule is None or need is None:
+        return need
+    if needs.minimum_mib is None:
+        # A fraction of a smaller GPU is less, which is no sign that its model fits there.
+        smallest = service.smallest_gpu_mib
+        too_small = smallest is not None and (reading.memory_total_mib or 0) < smallest
+        return None if too_small else need
+    return None if need < needs.minimum_mib else need
+
+
+def _size_is_unknown(service: Service) -> bool:
+    """How many GPUs it uses cannot be told from its command, nor from what it has."""
+    return service.serving.world is None and service.serving.tensor is None and not service.assigned
+
+
+def _why_unknown(service: Service) -> str:
+    if _size_is_unknown(service):
+        return "how many GPUs it uses cannot be told from its command: assign it some once"
+    if service.requirement.claim_mib is None:
+        return "what it needs is not known: declare it as x-gputui.vram, or run it once"
+    return f"no GPU here can run it: it needs {gib(service.requirement.minimum_mib)} GiB"
+
+
+def problem_of(server: Server, budgets: Mapping[ServiceKey, int]) -> Problem:
+    """The problem of placing what may move, with these VRAM budgets."""
+    at = {room.uuid: place for place, room in enumerate(server.rooms)}
+    demands = []
+    for service in server.movable:
+        here = replace(service, budget_mib=budgets.get(service.key, service.budget_mib))
+        current = tuple(at[uuid] for uuid in service.assigned if uuid in at)
+        demands.append(
+            Demand(
+                name=str(service.key),
+                count=count_of(service),
+                needs_mib=tuple(
+                    _need(here, reading, max(0, room.room_mib))
+                    for reading, room in zip(server.readings, server.rooms, strict=True)
+                ),
+                group=service.serving.group,
+                even=service.backend == "sglang" and service.serving.group,
+                priority=service.priority,
+                protected=service.isolate,
+                current=current if len(current) == len(service.assigned) else (),
+            )
+        )
+    return canonical(server.rooms, demands)

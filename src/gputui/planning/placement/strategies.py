@@ -1,0 +1,142 @@
+"""The strategies: each proposes where services go, and says by which objective.
+
+All of them first place as many services as can be placed (higher priorities first), then keep groups within islands,
+then follow their objective, and of what is equally good take what moves fewest services. The searches are limited by
+numbers of nodes, so the same problem gets the same answer.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from gputui.planning.placement.balanced import balanced
+from gputui.planning.placement.in_turn import Score, Turn, candidates, in_turn, without
+from gputui.planning.placement.packing import Nodes
+from gputui.planning.placement.place_all import MOST_TRIES, STEP_NODES, Start, place_all, placement_of
+from gputui.planning.placement.problem import Placement, Places, Problem
+
+Strategy = Literal["vram", "latency", "isolation", "balanced"]
+
+EQUAL = 0.02
+"""A service stays where it is if that is worse than the best place by at most this part of a GPU's memory: what is free
+changes by a few MiB from one reading to the next."""
+
+
+def solve(strategy: Strategy, problem: Problem) -> Placement:
+    """What a strategy proposes."""
+    return _STRATEGIES[strategy](place_all(problem))
+
+
+def _vram(start: Start) -> Placement:
+    """Largest services first, each on the GPUs with most free memory (objective: for service after service, largest
+    need first, maximise the free memory of the fuller of its GPUs before it comes)."""
+    problem = start.problem
+    largest = problem.largest_total_mib
+
+    def judge(one: int, places: Places, turn: Turn) -> Score:
+        del one
+        return (-min(turn.room[place] for place in places) / largest,)
+
+    order = sorted(start.which, key=lambda one: (-problem.demands[one].size, -problem.demands[one].count, one))
+    chosen, certain = in_turn(start, order, [room.room_mib for room in problem.rooms], judge, equal=EQUAL)
+    return placement_of(start, chosen, certain=certain)
+
+
+def _latency(start: Start) -> Placement:
+    """Services by priority, each on the fastest GPUs (objective: for service after service, highest priority first,
+    then largest need, maximise memory bandwidth, then SMs × clock, over the number of services on the GPU)."""
+    problem = start.problem
+    rooms = problem.rooms
+
+    def judge(one: int, places: Places, turn: Turn) -> Score:
+        del one
+        return (
+            -min(rooms[place].speed[0] / (len(turn.guests[place]) + 1) for place in places),
+            -min(rooms[place].speed[1] / (len(turn.guests[place]) + 1) for place in places),
+            max(len(turn.guests[place]) for place in places),
+        )
+
+    order = sorted(start.which, key=lambda one: (-problem.demands[one].priority, -problem.demands[one].size, one))
+    chosen, certain = in_turn(start, order, [room.room_mib for room in rooms], judge, equal=0.0)
+    return placement_of(start, chosen, certain=certain)
+
+
+def _isolation(start: Start) -> Placement:
+    """Protected services alone on the smallest GPUs that hold them, the others spread over all other GPUs (objective:
+    maximise the protected services that are alone, higher priorities first, then minimise the total memory of the GPUs
+    that these keep, then for service after service, largest need first, the protected ones that it joins, then the
+    fraction of memory used on its GPUs).
+
+    Where no service is marked, the one of highest priority, then of largest need, is protected.
+    """
+    demands = start.problem.demands
+    ranked = sorted(start.which, key=lambda one: (-demands[one].priority, -demands[one].size, one))
+    protected = [one for one in ranked if demands[one].protected] or ranked[:1]
+    others = sorted((one for one in ranked if one not in protected), key=lambda one: (-demands[one].size, one))
+    certain = True
+    for alone in range(len(protected), -1, -1):
+        chosen, sure = _apart(start, protected[:alone], protected[alone:], others)
+        certain = certain and sure
+        if chosen is not None:
+            return placement_of(start, chosen, certain=certain)
+    return placement_of(start, start.witness, certain=False)
+
+
+def _apart(
+    start: Start, alone: Sequence[int], sharing: Sequence[int], others: Sequence[int]
+) -> tuple[dict[int, Places] | None, bool]:
+    """The services `alone` on GPUs of their own, the smallest; the `others` with the protected ones that are `sharing`
+    only where they have to. None where the others find no places then. Returns also whether the answer is proved."""
+    problem = start.problem
+    rooms = problem.rooms
+    largest = problem.largest_total_mib
+    rest = [*sharing, *others]
+
+    def smallest(one: int, places: Places, turn: Turn) -> Score:
+        del one, turn
+        total = sum(rooms[place].total_mib for place in places)
+        return (total / largest, max(rooms[place].used_mib for place in places) / largest)
+
+    def apart_then_least_used(one: int, places: Places, turn: Turn) -> Score:
+        needs = problem.demands[one].needs_mib
+        joined = {guest for place in places for guest in turn.guests[place] if guest in sharing}
+        used = max(1 - (turn.room[place] - (needs[place] or 0)) / rooms[place].total_mib for place in places)
+        return (len(joined), used)
+
+    tries = Nodes(MOST_TRIES)
+    certain = True
+
+    def choose(at: int, room: Sequence[int]) -> tuple[dict[int, Places], Sequence[int], dict[int, Places]] | None:
+        nonlocal certain
+        if at == len(alone):
+            witness = start.packer.pack(room, rest, Nodes(STEP_NODES))
+            certain = certain and (witness is not None or start.packer.complete)
+            return None if witness is None else ({}, room, witness)
+        one = alone[at]
+        ranking = candidates(start, one, Turn(room, [[] for _ in rooms]), smallest, EQUAL)
+        # With several of them, the first that fit need not be the smallest altogether.
+        certain = certain and len(alone) + len(sharing) == 1 and ranking.whole
+        certain = certain and not (ranking.places and ranking.scores[ranking.places[0]] > min(ranking.scores.values()))
+        for places in ranking.places:
+            if not tries.take():
+                certain = False
+                return None
+            found = choose(at + 1, without(room, problem.demands[one], places, closed=True))
+            if found is not None:
+                return {one: places, **found[0]}, found[1], found[2]
+        return None
+
+    found = choose(0, [room.room_mib for room in rooms])
+    if found is None:
+        return None, certain
+    chosen, room, witness = found
+    placed, sure = in_turn(replace(start, witness=witness), rest, room, apart_then_least_used, equal=EQUAL)
+    return {**chosen, **placed}, certain and sure
+
+
+_STRATEGIES: dict[Strategy, Callable[[Start], Placement]] = {
+    "vram": _vram,
+    "latency": _latency,
+    "isolation": _isolation,
+    "balanced": balanced,
+}

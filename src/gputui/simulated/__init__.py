@@ -1,0 +1,1 @@
+"""A whole server that does not exist: GPUs, engine, containers."""

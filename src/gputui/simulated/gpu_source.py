@@ -1,0 +1,185 @@
+"""Readings of a simulated server."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from gputui.domain.gpu import Gpu, GpuInventory, GpuProcess, Reading
+from gputui.domain.gpu_details import GpuDetails, GpuLink, LinkTraffic
+from gputui.domain.text import clean
+from gputui.simulated.scenario import Scenario, SimulatedGpu
+
+STRANGERS_AGE_S = 5_400.0
+STRANGERS_PERCENT = 35
+"""How long other people's processes have been there, and how busy each keeps its GPU."""
+
+
+class Load(Protocol):
+    """What a process of a simulated container holds on one GPU."""
+
+    @property
+    def gpu(self) -> str:
+        """The GPU's UUID."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        ...
+
+    @property
+    def container_id(self) -> str:
+        """Its container."""
+        ...
+
+    @property
+    def memory_mib(self) -> int:
+        """What it holds."""
+        ...
+
+    @property
+    def utilization_percent(self) -> int:
+        """How busy it keeps the GPU."""
+        ...
+
+    @property
+    def command(self) -> str:
+        """Its command line."""
+        ...
+
+    @property
+    def started_at(self) -> float:
+        """When it began, in seconds since the epoch."""
+        ...
+
+
+class SimulatedSource:
+    """Implements `GpuSource` over a scenario; `loads` are the processes of its containers."""
+
+    def __init__(
+        self, scenario: Scenario, loads: Callable[[], Sequence[Load]], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._scenario = scenario
+        self._loads = loads
+        self._clock = clock
+        self._began = clock()
+
+    def inventory(self) -> GpuInventory:
+        """The GPUs of the scenario."""
+        gpus = tuple(one.gpu for one in self._scenario.gpus)
+        return GpuInventory(gpus=gpus, driver_version=self._scenario.driver_version, links=_links(gpus))
+
+    def has_changed(self) -> bool:
+        """They never do; a lost one is back by itself."""
+        return False
+
+    def read(self, gpu: Gpu) -> Reading:
+        """Values that move with the clock and follow the load."""
+        now = self._clock()
+        age = now - self._began
+        for loss in self._scenario.losses:
+            if loss.gpu == gpu.uuid and loss.after_s <= age < loss.after_s + loss.for_s:
+                return Reading(
+                    gpu=gpu, taken_at=now, state="lost", reason=loss.reason, memory_total_mib=gpu.memory_total_mib
+                )
+        simulated = next(one for one in self._scenario.gpus if one.gpu.uuid == gpu.uuid)
+        return self._reading(simulated, now)
+
+    def _reading(self, simulated: SimulatedGpu, now: float) -> Reading:
+        gpu = simulated.gpu
+        loads = [load for load in self._loads() if load.gpu == gpu.uuid]
+        strangers = [one for one in self._scenario.processes if one.gpu == gpu.uuid]
+        busy = min(100, sum(load.utilization_percent for load in loads) + STRANGERS_PERCENT * len(strangers))
+        wave = math.sin(now / 3.7 + gpu.index * 1.3) + math.sin(now / 1.1 + gpu.index)
+        utilization = max(0, min(100, round(busy + 6 * wave))) if busy else 0
+        used = self._held(gpu.uuid)
+        total = gpu.memory_total_mib or 0
+        used += sum(self._held(one.gpu.uuid) for one in self._scenario.gpus if one.gpu.parent_uuid == gpu.uuid)
+        used = min(used, total - simulated.reserved_mib)
+        limit = simulated.power_limit_w
+        whole = gpu.mig_index is None and not gpu.mig_enabled
+        return Reading(
+            gpu=gpu,
+            taken_at=now,
+            memory_total_mib=total,
+            memory_used_mib=used,
+            memory_reserved_mib=simulated.reserved_mib,
+            memory_free_mib=total - simulated.reserved_mib - used,
+            utilization_percent=utilization if whole else None,
+            temperature_c=round(33 + 0.42 * utilization + gpu.index % 3) if gpu.mig_index is None else None,
+            power_w=round(limit * (0.1 + 0.85 * utilization / 100)) if gpu.mig_index is None else None,
+            power_limit_w=limit if gpu.mig_index is None else None,
+            clock_sm_mhz=(1980 if utilization else 345) if gpu.mig_index is None else None,
+            throttle_reasons=("power cap",) if whole and utilization > 97 else (),
+        )
+
+    def _held(self, uuid: str) -> int:
+        """MiB that its processes hold."""
+        strangers = sum(one.memory_mib for one in self._scenario.processes if one.gpu == uuid)
+        return strangers + sum(load.memory_mib for load in self._loads() if load.gpu == uuid)
+
+    def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
+        """Containers' processes and other people's."""
+        own = [
+            GpuProcess(
+                pid=load.pid,
+                start_time=load.pid,
+                memory_mib=load.memory_mib,
+                user="root",
+                command=clean(load.command, 512),
+                container_id=load.container_id,
+                started_at=load.started_at,
+                sm_percent=load.utilization_percent,
+            )
+            for load in self._loads()
+            if load.gpu == gpu.uuid
+        ]
+        strangers = [
+            GpuProcess(
+                pid=one.pid,
+                start_time=one.pid,
+                memory_mib=one.memory_mib,
+                user=clean(one.user, 64),
+                command=clean(one.command, 512),
+                started_at=self._began - STRANGERS_AGE_S,
+                sm_percent=STRANGERS_PERCENT,
+            )
+            for one in self._scenario.processes
+            if one.gpu == gpu.uuid
+        ]
+        return tuple(own + strangers)
+
+    def details(self, gpu: Gpu) -> GpuDetails | None:
+        """What the scenario says of it."""
+        simulated = next(one for one in self._scenario.gpus if one.gpu.uuid == gpu.uuid)
+        return replace(simulated.details, taken_at=self._clock()) if simulated.details else None
+
+    def traffic(self, gpu: Gpu) -> LinkTraffic | None:
+        """It follows how busy the GPU is."""
+        busy = self.read(gpu).utilization_percent
+        if busy is None:
+            return None
+        kib = busy * 20_000
+        moved = int((self._clock() - self._began) * kib * 4) if gpu.island else None
+        return LinkTraffic(
+            taken_at=self._clock(),
+            pcie_rx_kib_s=kib,
+            pcie_tx_kib_s=kib // 3,
+            nvlink_rx_kib=moved,
+            nvlink_tx_kib=moved,
+        )
+
+
+def _links(gpus: Sequence[Gpu]) -> tuple[GpuLink, ...]:
+    """GPUs of one NVLink island are linked by it, others over the host."""
+    whole = [gpu for gpu in gpus if gpu.parent_uuid is None]
+    found = []
+    for place, one in enumerate(whole):
+        for other in whole[place + 1 :]:
+            linked = one.island is not None and one.island == other.island and one.island.startswith("NVLink")
+            same_node = one.numa_node is not None and one.numa_node == other.numa_node
+            link = GpuLink(one=one.uuid, other=other.uuid, kind="NODE" if same_node else "SYS")
+            found.append(replace(link, kind="NVLink", nvlinks=18) if linked else link)
+    return tuple(found)

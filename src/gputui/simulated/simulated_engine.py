@@ -1,0 +1,528 @@
+"""A simulated engine: containers that load models, log, and fail, as a scenario says. It starts no process."""
+
+import copy
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+from gputui.domain.container import Container, ContainerSpec, EngineInfo, Layer
+from gputui.domain.errors import EngineError, NotFound, Refusal
+from gputui.domain.gpu import Gpu, device_node
+from gputui.domain.injection import Capabilities
+from gputui.domain.launch import variables_in
+from gputui.domain.log import LogWindow
+from gputui.engine.inspect_data import container_from, spec_from
+from gputui.engine.log_frames import STDERR, STDOUT, framed
+from gputui.simulated.memory_claim import out_of_memory, takes_mib
+from gputui.simulated.scenario import Scenario, SimulatedContainer
+
+UPTIME_S = 3 * 86400.0
+"""How long the containers of a scenario have been running when it begins."""
+
+SERVED_LINES = 400
+"""Of what it served, so many lines are in its log."""
+LINE_S = 2.0
+"""Seconds from one line of a serving container's log to the next."""
+
+FALL_S = 1.0
+"""After how many seconds a container that is to fail ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Memory that a simulated container's process holds on one GPU."""
+
+    gpu: str
+    pid: int
+    container_id: str
+    memory_mib: int
+    utilization_percent: int
+    command: str
+    started_at: float
+
+
+@dataclass(slots=True)
+class _Simulated:
+    data: dict[str, Any]
+    template: SimulatedContainer
+    started: float | None = None
+    ended: float | None = None
+    pid: int = 0
+    was_started: bool = False
+    out_of_memory: str = ""
+    past_log: list[tuple[float, bytes]] = field(default_factory=list)
+
+
+class SimulatedEngine:
+    """Implements `Engine` over a scenario; the same scenario and clock give the same server."""
+
+    socket: Path | None = None
+
+    def __init__(self, scenario: Scenario, clock: Callable[[], float] = time.time, speed: float = 1.0) -> None:
+        self._scenario = scenario
+        self._clock = clock
+        self._speed = speed
+        self._changed = threading.Condition(threading.RLock())
+        self._events: list[bytes] = []
+        self._containers: dict[str, _Simulated] = {}
+        self._templates = {one.name: one for one in scenario.containers}
+        self._gpus = [one.gpu for one in scenario.gpus]
+        self._pid = 4000
+        self._counted: tuple[tuple[int, int], tuple[Claim, ...]] | None = None
+        for template in scenario.containers:
+            made = self._add(template.name, _body_of(template), template)
+            if template.running:
+                self._run(made, clock() - UPTIME_S)
+                made.was_started = False
+
+    def _add(self, name: str, body: Mapping[str, Any], template: SimulatedContainer) -> _Simulated:
+        identity = hashlib.sha256(f"{name} {len(self._containers)} {len(self._events)}".encode()).hexdigest()
+        config = copy.deepcopy(dict(body))
+        host = config.pop("HostConfig", {})
+        networking = config.pop("NetworkingConfig", {})
+        made = _Simulated(
+            template=template,
+            data={
+                "Id": identity,
+                "Name": f"/{name}",
+                "Created": _iso(self._clock()),
+                "Image": "sha256:" + hashlib.sha256(str(config.get("Image")).encode()).hexdigest(),
+                "RestartCount": 0,
+                "Config": config,
+                "HostConfig": host,
+                "Mounts": [],
+                "NetworkSettings": {"Networks": networking.get("EndpointsConfig", {})},
+            },
+        )
+        self._containers[identity] = made
+        self._note(made, "create")
+        return made
+
+    def _note(self, one: _Simulated, action: str, **told: str) -> None:
+        """Tell it to whoever follows the events, as Docker does."""
+        attributes = {**(one.data["Config"].get("Labels") or {}), "name": one.data["Name"].lstrip("/"), **told}
+        actor = {"ID": one.data["Id"], "Attributes": attributes}
+        event = {"Type": "container", "Action": action, "Actor": actor, "timeNano": int(self._clock() * 10**9)}
+        with self._changed:
+            self._events.append(json.dumps(event).encode() + b"\n")
+            self._changed.notify_all()
+
+    def _find(self, ref: str) -> _Simulated:
+        for identity, found in self._containers.items():
+            if ref == identity or found.data["Name"] == f"/{ref}" or (len(ref) >= 12 and identity.startswith(ref)):
+                self._let_fall(found)
+                return found
+        raise NotFound(f"No such container: {ref[:40]}")
+
+    def _let_fall(self, one: _Simulated) -> None:
+        if one.started is not None and one.ended is None and one.template.fails and one.started > 0:
+            fall = one.started + FALL_S / self._speed
+            if self._clock() >= fall and one.data["Config"].get("Labels", {}).get("io.gputui.gpus") is not None:
+                one.ended = fall
+        # What was there when the simulation began fits; what is started later has to find its memory.
+        if one.started is not None and one.ended is None and one.was_started and self._loaded(one) > 0:
+            one.out_of_memory = self._out_of_memory(one)
+            if one.out_of_memory:
+                one.ended = self._clock()
+                self._note(one, "die")
+
+    def _out_of_memory(self, one: _Simulated) -> str:
+        """What CUDA says where a GPU has no room for what this container takes by now; empty where it has."""
+        room = {one.gpu.uuid: (one.gpu.memory_total_mib or 0) - one.reserved_mib for one in self._scenario.gpus}
+        for number, gpu in enumerate(self._given(one)):
+            others = sum(
+                int(self._takes(other, gpu) * self._loaded(other))
+                for other in self._containers.values()
+                if other is not one and other.ended is None and gpu in self._given(other)
+            )
+            strangers = sum(other.memory_mib for other in self._scenario.processes if other.gpu == gpu.uuid)
+            total = room.get(gpu.uuid, gpu.memory_total_mib or 0)
+            wanted, free = int(self._takes(one, gpu) * self._loaded(one)), total - others - strangers
+            if wanted > free:
+                return out_of_memory(number, total_mib=total, free_mib=free, wanted_mib=wanted)
+        return ""
+
+    def _takes(self, one: _Simulated, gpu: Gpu) -> int:
+        known = one.template.name in self._templates
+        return takes_mib(one.data["Config"], one.template, gpu.memory_total_mib or 0, in_scenario=known)
+
+    def _state(self, one: _Simulated) -> dict[str, Any]:
+        if one.started is None:
+            return {"Status": "created", "ExitCode": 0}
+        if one.ended is not None:
+            code = 1 if one.template.fails or one.out_of_memory else 0
+            return {"Status": "exited", "ExitCode": code, "StartedAt": _iso(one.started)}
+        state: dict[str, Any] = {"Status": "running", "Pid": one.pid, "StartedAt": _iso(one.started)}
+        if one.data["Config"].get("Healthcheck"):
+            loaded = self._loaded(one) >= 1.0
+            state["Health"] = {"Status": "healthy" if loaded else "starting"}
+        return state
+
+    def _loaded(self, one: _Simulated) -> float:
+        """How much of its model is in memory, 0 to 1."""
+        if one.started is None or one.ended is not None:
+            return 0.0
+        if one.template.load_s <= 0:
+            return 1.0
+        return min(1.0, (self._clock() - one.started) * self._speed / one.template.load_s)
+
+    def _run(self, one: _Simulated, at: float) -> None:
+        one.started, one.ended, one.was_started, one.out_of_memory = at, None, True, ""
+        self._pid += 7
+        one.pid = self._pid
+        self._note(one, "start")
+
+    def _named(self, names: Sequence[str]) -> list[Gpu]:
+        found: list[Gpu] = []
+        for name in names:
+            hits = [gpu for gpu in self._gpus if name in (gpu.uuid, gpu.label)]
+            if not hits:
+                raise EngineError(f"start: nvidia-container-cli: device error: {name}: unknown device")
+            found += hits
+        return found
+
+    def _given(self, one: _Simulated) -> list[Gpu]:
+        given: list[Gpu] = []
+        for request in one.data["HostConfig"].get("DeviceRequests") or []:
+            given += self._named(request.get("DeviceIDs") or [])
+            if request.get("Count") == -1:
+                given += [gpu for gpu in self._gpus if gpu.assignable]
+        if not given and one.data["HostConfig"].get("Runtime") == "nvidia":
+            variables = variables_in(one.data["Config"].get("Env"))
+            visible = variables.get("NVIDIA_VISIBLE_DEVICES", "void")
+            given = [] if visible in ("", "void", "none", "all") else self._named(visible.split(","))
+        return given
+
+    def claims(self) -> tuple[Claim, ...]:
+        """What the processes of running containers hold. Every GPU asks for it, so it is counted ten times a second at
+        most."""
+        with self._changed:
+            moment = (len(self._events), int(self._clock() * 10))
+            if self._counted is None or self._counted[0] != moment:
+                self._counted = (moment, self._claims())
+            return self._counted[1]
+
+    def _claims(self) -> tuple[Claim, ...]:
+        with self._changed:
+            found: list[Claim] = []
+            for identity, one in self._containers.items():
+                self._let_fall(one)
+                loaded = self._loaded(one)
+                found += [
+                    Claim(
+                        gpu=gpu.uuid,
+                        pid=one.pid,
+                        container_id=identity,
+                        memory_mib=int(self._takes(one, gpu) * loaded),
+                        utilization_percent=one.template.utilization_percent if loaded >= 1 else 5,
+                        command=" ".join(one.data["Config"].get("Cmd") or [one.template.image]),
+                        started_at=one.started or self._clock(),
+                    )
+                    for gpu in (self._given(one) if loaded > 0 else [])
+                ]
+            return tuple(found)
+
+    def info(self) -> EngineInfo:
+        """The simulated engine."""
+        return EngineInfo(
+            id="simulated",
+            name="docker",
+            version="28.5.2",
+            api_version="1.51",
+            hostname=self._scenario.host,
+            capabilities=Capabilities(
+                nvidia_driver=True,
+                cdi=False,
+                runtimes=("nvidia", "runc"),
+                default_runtime="runc",
+                cgroup_driver="systemd",
+            ),
+        )
+
+    def has_nvidia_driver(self) -> bool | None:
+        """It does."""
+        return True
+
+    def containers(self) -> tuple[Container, ...]:
+        """All containers."""
+        with self._changed:
+            return tuple(self.inspect(identity) for identity in self._containers)
+
+    def inspect(self, ref: str) -> Container:
+        """One container as it is now."""
+        with self._changed:
+            one = self._find(ref)
+            return container_from({**one.data, "State": self._state(one)})
+
+    def spec(self, ref: str) -> ContainerSpec:
+        """The spec that makes the same container again."""
+        with self._changed:
+            return spec_from(self._find(ref).data, image_moved=False)
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create a container; its id."""
+        with self._changed:
+            if any(one.data["Name"] == f"/{spec.name}" for one in self._containers.values()):
+                raise EngineError(f"create: Conflict. The container name {spec.name} is already in use")
+            base = spec.name.split(".new-")[0]
+            image = str(spec.body.get("Image"))
+            template = self._templates.get(base) or SimulatedContainer(name=base, image=image, memory_mib=2048)
+            return str(self._add(spec.name, spec.body, template).data["Id"])
+
+    def connect(self, ref: str, network: str, endpoint: Mapping[str, Any]) -> None:
+        """Connect a container to one more network."""
+        with self._changed:
+            self._find(ref).data["NetworkSettings"]["Networks"][network] = dict(endpoint)
+
+    def start(self, ref: str) -> None:
+        """Start it."""
+        with self._changed:
+            one = self._find(ref)
+            self._given(one)
+            if one.started is None or one.ended is not None:
+                self._run(one, self._clock())
+
+    def stop(self, ref: str, timeout_s: int) -> None:
+        """Stop it."""
+        del timeout_s
+        with self._changed:
+            one = self._find(ref)
+            if one.started is not None and one.ended is None:
+                one.past_log = self._log(one)
+                self._note(one, "kill", signal=str(SIGTERM.value))
+                one.ended = self._clock()
+                self._note(one, "die")
+
+    def restart(self, ref: str, timeout_s: int) -> None:
+        """Stop and start it."""
+        self.stop(ref, timeout_s)
+        self.start(ref)
+
+    def pause(self, ref: str) -> None:
+        """Nothing is held still here."""
+
+    def unpause(self, ref: str) -> None:
+        """Nothing is held still here."""
+
+    def start_obstacles(self, ref: str) -> tuple[str, ...]:
+        """Nothing is ever missing."""
+        with self._changed:
+            self._find(ref)
+        return ()
+
+    def unlink(self, name: str, alias: str) -> None:
+        """Links are not simulated."""
+
+    def rename(self, ref: str, name: str) -> None:
+        """Give it another name."""
+        with self._changed:
+            one = self._find(ref)
+            if any(other is not one and other.data["Name"] == f"/{name}" for other in self._containers.values()):
+                raise EngineError(f"rename: Conflict. The container name {name} is already in use")
+            one.data["Name"] = f"/{name}"
+            self._note(one, "rename")
+
+    def remove(self, ref: str) -> None:
+        """Remove it."""
+        with self._changed:
+            one = self._find(ref)
+            del self._containers[one.data["Id"]]
+            self._note(one, "destroy")
+
+    def set_restart_policy(self, ref: str, policy: Mapping[str, Any]) -> None:
+        """Change the restart policy."""
+        with self._changed:
+            self._find(ref).data["HostConfig"]["RestartPolicy"] = dict(policy)
+
+    def networks_of(self, ref: str) -> frozenset[str]:
+        """The networks that it is connected to."""
+        with self._changed:
+            return frozenset(self._find(ref).data["NetworkSettings"]["Networks"])
+
+    def ensure_network(self, name: str, body: Mapping[str, Any]) -> None:
+        """Networks are not simulated."""
+
+    def ensure_volume(self, name: str, body: Mapping[str, Any]) -> None:
+        """Volumes are not simulated."""
+
+    def layer(self, ref: str) -> Layer:
+        """What the scenario says that it wrote."""
+        with self._changed:
+            written = self._find(ref).template.written
+            return Layer(
+                size_bytes=sum(written.values()), largest=tuple(sorted(written.items(), key=lambda one: -one[1]))
+            )
+
+    def images(self) -> tuple[str, ...]:
+        """Images are not simulated."""
+        return ()
+
+    def image_names(self) -> tuple[str, ...]:
+        """Those of the scenario's containers."""
+        return tuple(dict.fromkeys(one.image for one in self._scenario.containers))
+
+    def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:  # noqa: ARG002 - the protocol's
+        """Nothing can be asked of it."""
+        raise EngineError(f"{spec.name}: not simulated")
+
+    def image_id(self, image: str) -> str | None:
+        """Images are not simulated."""
+        del image
+        return None
+
+    def image_volumes(self, image: str) -> frozenset[str]:
+        """Images are not simulated."""
+        del image
+        return frozenset()
+
+    def image_environment(self, image: str) -> Mapping[str, str] | None:
+        """Images are not simulated."""
+        del image
+        return None
+
+    def commit_image(self, ref: str, image: str) -> None:
+        """Images are not simulated."""
+        del image
+        with self._changed:
+            self._find(ref)
+
+    def remove_image(self, image: str) -> None:
+        """Images are not simulated."""
+
+    def device_nodes(self, ref: str) -> frozenset[str] | None:
+        """The GPU device nodes inside a running container."""
+        with self._changed:
+            one = self._find(ref)
+            if one.started is None or one.ended is not None:
+                return None
+            by_uuid = {gpu.uuid: gpu for gpu in self._gpus}
+            return frozenset(node for gpu in self._given(one) if (node := device_node(gpu, by_uuid)))
+
+    def driver_fault(self, ref: str) -> str | None:  # noqa: ARG002 - the protocol's
+        """The simulated driver works."""
+        return None
+
+    def pids(self, ref: str) -> tuple[int, ...]:
+        """The pid of its one process."""
+        with self._changed:
+            one = self._find(ref)
+            if one.started is None or one.ended is not None:
+                raise EngineError(f"top: Container {ref[:12]} is not running")
+            return (one.pid,)
+
+    def _log(self, one: _Simulated) -> list[tuple[float, bytes]]:
+        """What it wrote, each line with its time: how it started, and of what it served the last lines."""
+        written = list(one.past_log)
+        if one.started is None or (one.ended is not None and written):
+            return written
+        start, load = one.started, one.template.load_s / self._speed
+        until = one.ended if one.ended is not None else self._clock()
+        lines = one.template.log or (f"{one.template.name} starting", f"{one.template.name} ready")
+        times = [start + load * number / len(lines) for number in range(len(lines))]
+        written += [(at, line.encode()) for at, line in zip(times, lines, strict=True) if at <= until]
+        fell = one.out_of_memory or one.template.fails
+        if fell and one.ended is not None:
+            return [*written, *((until, line.encode()) for line in fell.splitlines())]
+        served = int((until - start - load) * self._speed / LINE_S)
+        for number in range(max(0, served - SERVED_LINES), served):
+            client = f"172.18.0.1:{40000 + number * 7 % 9000}"
+            line = f'INFO:     {client} - "POST /v1/chat/completions HTTP/1.1" 200 OK'.encode()
+            written.append((start + load + (number + 1) * LINE_S / self._speed, line))
+        return written
+
+    def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
+        """The last lines that it wrote."""
+        with self._changed:
+            return tuple(line for _, line in self._log(self._find(ref))[-lines:])
+
+    def follow_log(self, ref: str, window: LogWindow) -> "SimulatedStream":
+        """Its log, followed."""
+        with self._changed:
+            one = self._find(ref)
+            there = [found for found in self._log(one) if window.since is None or found[0] >= window.since]
+        first = there if window.tail is None else there[-window.tail :]
+
+        def chunks(closed: threading.Event) -> Iterator[bytes]:
+            new, seen = first, there[-1] if there else (0.0, b"")
+            while not closed.is_set():
+                for at, line in new:
+                    stream = STDERR if b"ERROR" in line or b"Error" in line or b"WARN" in line else STDOUT
+                    yield framed(stream, _iso(at).encode() + b" " + line + b"\n")
+                if not window.follow or closed.wait(0.2):
+                    return
+                with self._changed:
+                    lines = self._log(one)
+                    over = one.ended is not None
+                place = lines.index(seen) + 1 if seen in lines else 0
+                new, seen = lines[place:], lines[-1] if lines else seen
+                if over and not new:
+                    return
+
+        return SimulatedStream(chunks)
+
+    def shell_command(self, ref: str) -> tuple[str, ...]:
+        """There is no program to talk to."""
+        name = self._find(ref).data["Name"].lstrip("/")
+        raise Refusal(f"{name} is simulated: there is no shell in it", "leave --demo")
+
+    def events(self) -> "SimulatedStream":
+        """What happens to containers from now on."""
+        with self._changed:
+            seen = len(self._events)
+
+        def chunks(closed: threading.Event) -> Iterator[bytes]:
+            place = seen
+            while not closed.is_set():
+                with self._changed:
+                    self._changed.wait_for(lambda before=place: len(self._events) > before, timeout=0.2)  # type: ignore[misc]
+                    new, place = self._events[place:], len(self._events)
+                yield from new
+
+        return SimulatedStream(chunks)
+
+
+class SimulatedStream:
+    """A stream of the simulated engine."""
+
+    def __init__(self, chunks: Callable[[threading.Event], Iterator[bytes]]) -> None:
+        self._closed = threading.Event()
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks(self._closed)
+
+    def close(self) -> None:
+        """End it."""
+        self._closed.set()
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _body_of(template: SimulatedContainer) -> dict[str, Any]:
+    requests = []
+    if template.gpus:
+        request = {"Driver": "nvidia", "Count": 0, "DeviceIDs": list(template.gpus), "Capabilities": [["gpu"]]}
+        requests.append(request)
+    check = {"Healthcheck": {"Test": ["CMD", "curl", "-f", "http://localhost:8000/health"], "Interval": 10**10}}
+    return {
+        **(check if template.healthcheck else {}),
+        "Image": template.image,
+        "Cmd": list(template.command),
+        "Env": [f"{name}={value}" for name, value in template.environment.items()],
+        "Labels": dict(template.labels),
+        "HostConfig": {
+            "DeviceRequests": requests,
+            "RestartPolicy": {"Name": "unless-stopped", "MaximumRetryCount": 0},
+            "NetworkMode": "bridge",
+            "ShmSize": template.shm_mib * 2**20,
+        },
+    }

@@ -1,0 +1,1 @@
+"""What is kept: revisions, applies and their journal, observations, logs."""

@@ -1,0 +1,349 @@
+"""Applies on record: what each was to do, its journal, its events, and how it ended."""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gputui.domain.errors import Conflict, UsageError
+from gputui.domain.event import WATCH_TEXT, ApplyEvent, ApplyRecord, EventKind, Progress, Result
+from gputui.domain.plan import Step
+from gputui.domain.service import ServiceKey
+from gputui.domain.text import clean, mapping, moment, sequence, whole_number
+from gputui.domain.transaction import Transaction
+from gputui.state.audit import now, seconds_since
+from gputui.state.database import Database
+from gputui.state.json_values import from_json, to_json
+
+STARTING_S = 15.0
+
+JournalState = Literal["started", "done", "undone"]
+
+_COLUMNS = (
+    "id, revision, operator, reason, started_at, ended_at, result, services, message, pid, pid_start, missing, failures"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that is about to be written down."""
+
+    kind: EventKind
+    progress: Progress
+    text: str
+    service: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """How far one operation came, and the containers that its task had by then; `order` grows with each entry."""
+
+    task: int
+    operation: int
+    state: JournalState
+    old_id: str | None
+    new_id: str | None
+    order: int = 0
+
+
+class Applies:
+    """The applies in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, transaction: Transaction) -> int:
+        """Put an apply on record; its number.
+
+        Raises:
+            Conflict: another one is running.
+        """
+        with self._database.writing() as connection:
+            for row in connection.execute(f"SELECT {_COLUMNS} FROM applies WHERE result = 'running'"):
+                other = _record(row)
+                if other.alive:
+                    raise Conflict(f"{other.operator} is applying revision {other.revision}", "wait for it to end")
+            cursor = connection.execute(
+                "INSERT INTO applies (revision, operator, reason, started_at, result, services, message, body)"
+                " VALUES (?, ?, ?, ?, 'running', ?, '', ?)",
+                (
+                    transaction.revision,
+                    transaction.operator,
+                    transaction.reason,
+                    now(),
+                    json.dumps({task.step.name: "running" for task in transaction.tasks}),
+                    to_json(transaction),
+                ),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def claim(self, apply_id: int, pid: int) -> None:
+        """Note the process that carries it out."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE applies SET pid = ?, pid_start = ? WHERE id = ?", (pid, _start_time(pid), apply_id)
+            )
+
+    def reopen(self, apply_id: int, pid: int) -> None:
+        """Note that it is taken up again, by the process `pid` until the one that does it says so."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE applies SET result = 'running', ended_at = NULL, cancelled_by = '', pid = ?, pid_start = ?"
+                " WHERE id = ?",
+                (pid, _start_time(pid), apply_id),
+            )
+
+    def transaction(self, apply_id: int) -> Transaction:
+        """What it is to do.
+
+        Raises:
+            UsageError: there is no such apply.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT body FROM applies WHERE id = ?", (apply_id,)).fetchone()
+        if row is None or not row[0]:
+            raise UsageError(f"there is no apply {apply_id} to carry out", "see `gputui history`")
+        return from_json(Transaction, row[0])
+
+    def end(
+        self,
+        apply_id: int,
+        result: Result,
+        services: Mapping[str, str],
+        message: str,
+        missing: Mapping[str, Sequence[str]] | None = None,
+        failures: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write down how it ended, with the event that tells so, for whoever reads the end reads no further. What it
+        was to do, which may hold secrets, is not kept once all is well."""
+        with self._database.writing() as connection:
+            told = NewEvent("result", "done" if result == "done" else "failed", message or result)
+            _add_event(connection, apply_id, told)
+            connection.execute(
+                "UPDATE applies SET ended_at = ?, result = ?, services = ?, message = ?, missing = ?, failures = ?,"
+                " body = CASE WHEN ? = 'failed' THEN body ELSE '' END WHERE id = ?",
+                (
+                    now(),
+                    result,
+                    json.dumps(dict(services)),
+                    message,
+                    json.dumps(missing or {}),
+                    json.dumps(dict(failures or {})),
+                    result,
+                    apply_id,
+                ),
+            )
+
+    def record(self, apply_id: int) -> ApplyRecord:
+        """One apply as it stands.
+
+        Raises:
+            UsageError: there is no such apply.
+        """
+        with self._database.reading() as connection:
+            row = connection.execute(f"SELECT {_COLUMNS} FROM applies WHERE id = ?", (apply_id,)).fetchone()
+        if row is None:
+            raise UsageError(f"there is no apply {apply_id}", "see `gputui history`")
+        return _record(row)
+
+    def all(self, limit: int = 100) -> tuple[ApplyRecord, ...]:
+        """The newest applies, newest first."""
+        with self._database.reading() as connection:
+            query = f"SELECT {_COLUMNS} FROM applies ORDER BY id DESC LIMIT ?"
+            rows = connection.execute(query, (limit,)).fetchall()
+        return tuple(_record(row) for row in rows)
+
+    def open(self) -> tuple[ApplyRecord, ...]:
+        """Applies that have no end (one that is not `alive` was cut off) or may have left something, newest first."""
+        with self._database.reading() as connection:
+            query = (
+                f"SELECT {_COLUMNS} FROM applies WHERE result IN ('running', 'failed') AND body != '' ORDER BY id DESC"
+            )
+            rows = connection.execute(query).fetchall()
+        return tuple(_record(row) for row in rows)
+
+    def cancel(self, apply_id: int, operator: str) -> None:
+        """Note that somebody wants it taken back while it runs; its process looks for that."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE applies SET cancelled_by = ? WHERE id = ? AND result = 'running'", (operator, apply_id)
+            )
+
+    def cancelled_by(self, apply_id: int) -> str:
+        """Who wants it taken back; empty where nobody does."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT cancelled_by FROM applies WHERE id = ?", (apply_id,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def accept(self, apply_id: int, operator: str) -> None:
+        """Note that somebody looked after what it left."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE applies SET result = 'failed', ended_at = coalesce(ended_at, ?), body = '',"
+                " message = message || ? WHERE id = ?",
+                (now(), f" (settled by hand by {operator})", apply_id),
+            )
+
+    def add_event(self, apply_id: int, event: NewEvent) -> None:
+        """Append one event."""
+        with self._database.writing() as connection:
+            _add_event(connection, apply_id, event)
+
+    def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
+        """The events of an apply beyond number `after`."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT number, at, kind, progress, text, service FROM events"
+                " WHERE apply_id = ? AND number > ? ORDER BY number",
+                (apply_id, after),
+            ).fetchall()
+        return tuple(
+            ApplyEvent(number=row[0], at=row[1], kind=row[2], progress=row[3], text=row[4], service=row[5])
+            for row in rows
+        )
+
+    def start_times(self, names: tuple[str, str], limit: int = 5) -> tuple[float, ...]:
+        """How many seconds the service of these names took to come up in the last applies that succeeded, the newest
+        first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT e.apply_id, e.at, e.text, e.progress FROM events e JOIN applies a ON a.id = e.apply_id"
+                " WHERE a.result = 'done' AND e.service IN (?, ?) AND e.kind = 'operation' AND e.text LIKE ?"
+                " ORDER BY e.apply_id DESC, e.number LIMIT ?",
+                (*names, f"{WATCH_TEXT}%", 40 * limit),
+            ).fetchall()
+        began: dict[int, float | None] = {}
+        took: dict[int, float] = {}
+        for apply_id, at, _, progress in rows:
+            if progress == "started":
+                began[apply_id] = moment(at)
+            elif progress == "done" and (start := began.get(apply_id)) is not None and (end := moment(at)) is not None:
+                took[apply_id] = end - start
+        return tuple(took.values())[:limit]
+
+    def note(self, apply_id: int, entry: JournalEntry, event: NewEvent | None = None) -> None:
+        """Write one line of the journal, and the event that goes with it; both are on disk when this returns."""
+        with self._database.writing() as connection:
+            if event is not None:
+                _add_event(connection, apply_id, event)
+            connection.execute(
+                "INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (apply_id, entry.task, entry.operation, entry.state, entry.old_id, entry.new_id, now()),
+            )
+
+    def journal(self, apply_id: int) -> tuple[JournalEntry, ...]:
+        """The journal in the order of the operations."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT task, operation, state, old_id, new_id, rowid FROM journal"
+                " WHERE apply_id = ? ORDER BY task, operation",
+                (apply_id,),
+            ).fetchall()
+        return tuple(
+            JournalEntry(task=row[0], operation=row[1], state=row[2], old_id=row[3], new_id=row[4], order=row[5])
+            for row in rows
+        )
+
+    def kept_logs(self, apply_id: int) -> dict[str, bytes]:
+        """The logs of containers that an apply removed, by service."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT service, log FROM kept_logs WHERE apply_id = ?", (apply_id,)).fetchall()
+        return {str(row[0]): _unpacked(row[1]) for row in rows}
+
+    def last_kept_log(self, service: ServiceKey) -> bytes:
+        """The log of this service that was kept last; empty where none was."""
+        with self._database.reading() as connection:
+            # Those of an older gputui have no full name.
+            query = (
+                "SELECT log FROM kept_logs WHERE full_name = ? OR (full_name IS NULL AND service = ?)"
+                " ORDER BY apply_id DESC LIMIT 1"
+            )
+            row = connection.execute(query, (service.full_name, service.short_name)).fetchone()
+        return _unpacked(row[0]) if row else b""
+
+    def keep_log(self, apply_id: int, step: Step, container_id: str, lines: Iterable[bytes]) -> None:
+        """Keep the last lines of a container that is about to be removed."""
+        log = zlib.compress(b"\n".join(lines))
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO kept_logs VALUES (?, ?, ?, ?, ?)",
+                (apply_id, step.name, container_id, log, step.service.full_name),
+            )
+
+
+def _unpacked(log: object) -> bytes:
+    """A kept log; empty where it is damaged."""
+    try:
+        return zlib.decompress(log) if isinstance(log, bytes) else b""
+    except zlib.error:
+        return b""
+
+
+def _add_event(connection: sqlite3.Connection, apply_id: int, event: NewEvent) -> None:
+    connection.execute(
+        "INSERT INTO events SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? FROM events WHERE apply_id = ?",
+        (apply_id, now(), event.kind, event.progress, event.text, event.service, apply_id),
+    )
+
+
+def _record(row: tuple[object, ...]) -> ApplyRecord:
+    (
+        number,
+        revision,
+        operator,
+        reason,
+        started,
+        ended,
+        result,
+        services,
+        message,
+        pid,
+        pid_start,
+        missing,
+        failures,
+    ) = row
+    if pid is None:
+        # Between the record and its process there is a moment; nobody may take it for cut off.
+        alive = result == "running" and seconds_since(str(started)) < STARTING_S
+    else:
+        process = whole_number(pid, least=1)
+        alive = pid_start is not None and process is not None and _start_time(process) == pid_start
+    results: dict[str, Result] = {
+        "running": "running",
+        "done": "done",
+        "rolled_back": "rolled_back",
+        "failed": "failed",
+    }
+    return ApplyRecord(
+        id=whole_number(number) or 0,
+        revision=whole_number(revision) or 0,
+        operator=str(operator),
+        reason=str(reason),
+        started_at=str(started),
+        ended_at=str(ended) if ended else None,
+        result=results.get(str(result), "failed"),
+        services={str(name): str(outcome) for name, outcome in by_service(services).items()},
+        message=str(message),
+        alive=alive,
+        missing={str(name): tuple(str(gpu) for gpu in sequence(gpus)) for name, gpus in by_service(missing).items()},
+        failures={str(name): clean(str(text), 1000) for name, text in by_service(failures).items()},
+    )
+
+
+def by_service(text: object) -> Mapping[str, object]:
+    """By service, what was written down as JSON; what somebody else wrote there is passed over."""
+    try:
+        return mapping(json.loads(str(text)))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _start_time(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if len(stat) < 20 or stat[0] == "Z" else whole_number(stat[19])

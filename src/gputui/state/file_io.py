@@ -1,0 +1,59 @@
+"""Files: replaced in one step, marked to notice changes, or shipped with gputui."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+PREFIX = ".gputui-new."
+
+
+def written_beside(path: Path, text: str) -> Path:
+    """The text in a new file beside the old one, on disk, with line ends as they are in the text."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{PREFIX}{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o664)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def put_in_place(written: Mapping[Path, Path], backup: str = ".bak") -> None:
+    """Each file in one step; the one before is kept under its name with `backup` after it."""
+    for path, temporary in written.items():
+        if path.exists():
+            kept = path.with_name(path.name + backup)
+            with suppress(OSError):
+                kept.unlink(missing_ok=True)
+                kept.hardlink_to(path)
+        temporary.replace(path)
+    for folder in {path.parent for path in written}:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def file_mark(path: Path) -> tuple[int, int] | None:
+    """Its time of change and its size; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def packaged(folder: str) -> Path:
+    """The folder `themes` or `configs`: inside the installed package, else at the top of the checkout."""
+    installed = _PACKAGE / folder
+    return installed if installed.is_dir() else _PACKAGE.parents[1] / folder

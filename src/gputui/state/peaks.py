@@ -1,0 +1,61 @@
+"""What was observed of each kind of service, in the state database: the most memory that it was seen to hold, and what
+it said itself that it took."""
+
+from collections.abc import Mapping, Sequence
+
+from gputui.domain.observation import Measured, PeakKey
+from gputui.domain.text import whole_number
+from gputui.state.audit import now
+from gputui.state.database import Database
+
+
+class Peaks:
+    """Remembered peaks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> dict[PeakKey, int]:
+        """All peaks, in MiB."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT image, arguments, gpus, gpu_total_mib, peak_mib FROM observed_peaks")
+            found = ((PeakKey(*row[:4]), whole_number(row[4], least=1)) for row in rows)
+            return {key: mib for key, mib in found if mib is not None}
+
+    def remember(self, raised: Mapping[PeakKey, int]) -> None:
+        """Keep these peaks, unless somebody saw higher ones meanwhile."""
+        rows = [(key.image, key.arguments, key.gpus, key.gpu_total_mib, mib, now()) for key, mib in raised.items()]
+        with self._database.writing() as connection:
+            connection.executemany(
+                "INSERT INTO observed_peaks VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET peak_mib = excluded.peak_mib, at = excluded.at WHERE excluded.peak_mib > peak_mib",
+                rows,
+            )
+
+    def measured(self) -> dict[PeakKey, Measured]:
+        """What services said that they took."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT image, arguments, gpus, gpu_total_mib, weights_mib, cache_mib, activation_mib, graphs_mib,"
+                " cache_tokens FROM measured"
+            )
+            return {PeakKey(*row[:4]): _measured(row[4:]) for row in rows}
+
+    def remember_measured(self, found: Mapping[PeakKey, Measured]) -> None:
+        """Keep what was said at the last start."""
+        rows = [
+            (
+                key.image, key.arguments, key.gpus, key.gpu_total_mib, one.weights_mib, one.cache_mib,
+                one.activation_mib, one.graphs_mib, one.cache_tokens, now(),
+            )
+            for key, one in found.items()
+        ]  # fmt: skip
+        with self._database.writing() as connection:
+            connection.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _measured(row: Sequence[object]) -> Measured:
+    weights, cache, activation, graphs, tokens = (whole_number(value, least=0) for value in row)
+    return Measured(
+        weights_mib=weights, cache_mib=cache, activation_mib=activation, graphs_mib=graphs, cache_tokens=tokens
+    )

@@ -1,0 +1,126 @@
+"""Files that are written together with the state database: after the next command both are of one revision.
+
+What each file is to hold stands in the database. Before files are put in their places a mark says so; whoever finds the
+mark while nobody saves writes them again as the database has them, be that the old or the new revision.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gputui.domain.errors import GputuiError
+from gputui.state.database import Database
+from gputui.state.file_io import PREFIX, put_in_place, written_beside
+
+
+class SavedFiles:
+    """The files that were written with the latest revision."""
+
+    def __init__(self, database: Database, directory: Path) -> None:
+        self._database = database
+        self._lock = directory / "save.lock"
+
+    @contextmanager
+    def one_saver(self) -> Iterator[None]:
+        """Nobody else saves meanwhile. What a saver that was cut off left is put right first.
+
+        Raises:
+            GputuiError: the lock cannot be had.
+        """
+        try:
+            handle = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o660)
+        except OSError as error:
+            raise GputuiError(f"{self._lock} cannot be opened: {error.strerror}", "check its permissions") from error
+        try:
+            with suppress(PermissionError):
+                os.fchmod(handle, 0o660)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._put_right()
+            yield
+        finally:
+            os.close(handle)
+
+    def put_right(self) -> None:
+        """Finish, or take back, what a saver that was cut off left; nothing where there is no mark."""
+        with self._database.reading() as connection:
+            marked = connection.execute("SELECT 1 FROM saving").fetchone()
+        if marked:
+            with self.one_saver():
+                pass
+
+    def _put_right(self) -> None:
+        with self._database.reading() as connection:
+            before = {Path(row[0]): row[1] for row in connection.execute("SELECT path, before FROM saving")}
+        # The mark goes with the commit: while it is there, the database is at the revision before.
+        for path, wanted in before.items():
+            try:
+                for left in path.parent.glob(f"{PREFIX}{path.name}.*"):
+                    left.unlink(missing_ok=True)
+                if wanted is None:
+                    path.unlink(missing_ok=True)
+                elif _read(path) != wanted:
+                    put_in_place({path: written_beside(path, wanted)})
+            except OSError:
+                continue  # the mark stays for somebody who may write there
+            with self._database.writing() as connection:
+                connection.execute("DELETE FROM saving WHERE path = ?", (str(path),))
+
+    @contextmanager
+    def together(self, texts: Mapping[Path, str]) -> Iterator[sqlite3.Connection]:
+        """A transaction of the database in which these files are written. Call it within `one_saver`.
+
+        Raises:
+            GputuiError: a file cannot be written; files and database are as before.
+        """
+        with self._database.writing() as connection:
+            marks = [(str(path), _read(path)) for path in texts]
+            # What a saver left that was cut off, and that could not be put right, stays as it was marked.
+            connection.executemany("INSERT OR IGNORE INTO saving VALUES (?, ?)", marks)
+        written: dict[Path, Path] = {}
+        try:
+            for path, text in texts.items():
+                written[path] = written_beside(path, text)
+            with self._database.writing() as connection:
+                yield connection
+                connection.executemany(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?)", [(str(path), text) for path, text in texts.items()]
+                )
+                put_in_place(written)
+                connection.executemany("DELETE FROM saving WHERE path = ?", [(str(path),) for path in texts])
+        except OSError as error:
+            self._discard(written)
+            name = error.filename or next(iter(texts), "")
+            raise GputuiError(
+                f"the files beside the Compose file cannot be written: {error.strerror} ({name})",
+                "nothing was saved; check the folder and its disk",
+            ) from error
+        except GputuiError:
+            self._discard(written)
+            raise
+
+    def _discard(self, written: Mapping[Path, Path]) -> None:
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)
+        self._put_right()
+
+    def saved(self) -> dict[Path, str]:
+        """What each file was saved as."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT path, text FROM files ORDER BY path").fetchall()
+        return {Path(row[0]): str(row[1]) for row in rows if isinstance(row[0], str)}
+
+
+def edited(saved: Mapping[Path, str]) -> tuple[Path, ...]:
+    """The files that are there and hold something else than they were saved as."""
+    found = ((path, _read(path), text) for path, text in saved.items())
+    return tuple(path for path, now, text in found if now not in (None, text))
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(errors="replace")
+    except (OSError, ValueError):
+        return None

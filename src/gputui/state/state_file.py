@@ -1,0 +1,331 @@
+"""The state of an engine as one file: to keep it elsewhere, and to bring it back."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+
+from gputui.domain.assignment import Assignment, Assignments
+from gputui.domain.errors import GputuiError, UsageError
+from gputui.domain.gpu import Gpu
+from gputui.domain.plain_yaml import FAULTS, fault_text, load_yaml
+from gputui.domain.service import Edit, ServiceKey
+from gputui.domain.text import MASK, clean, mapping, mask_secret, real_number, sequence
+from gputui.state.audit import now
+from gputui.state.database import Database
+
+SIZE_LIMIT = 512 * 2**20
+
+_TABLES = {
+    "revisions": ("revision", "saved_at", "author", "reason", "strategy", "body"),
+    "applies": ("id", "revision", "operator", "reason", "started_at", "ended_at", "result", "services", "message"),
+    "events": ("apply_id", "number", "at", "kind", "progress", "text", "service"),
+    "observed_peaks": ("image", "arguments", "gpus", "gpu_total_mib", "peak_mib", "at"),
+    "measured": (
+        "image",
+        "arguments",
+        "gpus",
+        "gpu_total_mib",
+        "weights_mib",
+        "cache_mib",
+        "activation_mib",
+        "graphs_mib",
+        "cache_tokens",
+        "at",
+    ),
+}
+"""What is kept. What an apply was to do, and the files beside Compose files, belong to their machine and are not."""
+
+
+class StateFile(BaseModel):
+    """The file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+    format: Literal[1]
+    kind: Literal["gputui state"]
+    host: str
+    exported_at: str
+    tables: dict[str, list[list[str | int | None]]]
+
+
+def export_state(database: Database, host: str) -> str:
+    """The state as JSON text. Values of changed arguments that are secrets are masked."""
+    tables: dict[str, list[list[Any]]] = {}
+    with database.reading() as connection:
+        for table, columns in _TABLES.items():
+            # Log lines are not taken along: nobody knows which secrets a program printed.
+            where = " WHERE kind != 'log'" if table == "events" else ""
+            rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}{where}")
+            tables[table] = [list(row) for row in rows]
+    try:
+        for row in tables["revisions"]:
+            row[-1] = _masked(str(row[-1]))
+        body = StateFile(format=1, kind="gputui state", host=host, exported_at=now(), tables=tables)
+        return body.model_dump_json(indent=1) + "\n"
+    except (ValueError, RecursionError):
+        raise GputuiError("the state has rows that are not understood", "the file may be damaged") from None
+
+
+def _masked(body: str) -> str:
+    found = json.loads(body)
+    for item in map(mapping, sequence(mapping(found).get("items"))):
+        for edit in sequence(item.get("edits")):
+            if isinstance(edit, dict) and edit.get("value") is not None:
+                edit["value"] = mask_secret(str(edit.get("argument")), str(edit["value"]))
+    return json.dumps(found)
+
+
+def read_file(path: Path) -> "StateFile | dict[str, Any]":
+    """A state that was exported, or the mapping in a `gpu-assignments.yml`.
+
+    Raises:
+        UsageError: it cannot be read, or is neither.
+    """
+    name = clean(path.name, 100)
+    try:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise UsageError(f"{name}: too large for a state", "name a file that gputui wrote")
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(f"{clean(str(path), 200)} cannot be read: {why}", "check the path") from None
+    try:
+        found = json.loads(text) if text.lstrip().startswith("{") else load_yaml(text)
+    except FAULTS as error:
+        raise UsageError(f"{name}: neither JSON nor YAML: {clean(fault_text(error), 120)}", "correct it") from None
+    if isinstance(found, dict) and "assignments" in found:
+        return found
+    if not isinstance(found, dict) or found.get("kind") != "gputui state":
+        raise UsageError(f"{name}: neither an exported state nor assignments", "name a file that gputui wrote")
+    try:
+        return StateFile.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"{name}: {clean(place, 60)}: {clean(first['msg'], 120)}", "name a file of `gputui export state`"
+        ) from None
+
+
+def is_empty(database: Database) -> bool:
+    """Whether nothing was saved or applied yet."""
+    with database.reading() as connection:
+        return not connection.execute("SELECT 1 FROM revisions UNION SELECT 1 FROM applies").fetchone()
+
+
+def restore(database: Database, state: StateFile, host: str) -> None:
+    """Bring everything back into an empty state; what was of another host is of this one from then on.
+
+    Raises:
+        GputuiError: the tables are not those of a state, or something was saved already.
+    """
+    for table, rows in state.tables.items():
+        if table not in _TABLES or any(len(row) != len(_TABLES[table]) for row in rows):
+            raise UsageError(f"{clean(table, 60)}: not a table of a state", "name a file of `gputui export state`")
+    revisions = [[*_safe(row[:-1]), _moved_body(str(row[-1]), host)] for row in state.tables.get("revisions", [])]
+    applies = [_settled(row) for row in state.tables.get("applies", [])]
+    rows_of = {"revisions": revisions, "applies": applies}
+    with database.writing() as connection:
+        if connection.execute("SELECT 1 FROM revisions UNION SELECT 1 FROM applies").fetchone():
+            raise GputuiError("something was saved here already", "import it as a new revision instead")
+        for table, columns in _TABLES.items():
+            rows = rows_of.get(table) or [_safe(row) for row in state.tables.get(table, [])]
+            names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+            if table == "applies":
+                names, marks = f"{names}, body", f"{marks}, ''"  # what it was to do is not kept
+            connection.executemany(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", rows)
+
+
+def _safe(row: Sequence[str | int | None]) -> list[str | int | None]:
+    """Text of a file is text from outside."""
+    return [clean(value, 100_000) if isinstance(value, str) else value for value in row]
+
+
+def _settled(row: Sequence[str | int | None]) -> list[str | int | None]:
+    """An apply that ran somewhere else; one that had no end there does not run here.
+
+    Raises:
+        UsageError: its result, or what came of its services, is nothing that an apply can have.
+    """
+    found = _safe(row)
+    found[6] = "failed" if found[6] == "running" else found[6]
+    try:
+        services = json.loads(str(found[7]))
+    except ValueError:
+        services = None
+    if found[6] not in ("done", "rolled_back", "failed") or not isinstance(services, dict):
+        raise UsageError(f"apply {clean(str(found[0]), 20)} of the file has no known result", "export it again")
+    return found
+
+
+def _revision(body: str) -> Assignments:
+    """A revision as it was written down.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return TypeAdapter(Assignments).validate_json(body)
+    except ValidationError:
+        raise UsageError("a revision in the file cannot be read", "export it again") from None
+
+
+def _moved(revision: Assignments, host: str) -> Assignments:
+    """The revision as one of this host, without the secrets that the file does not hold."""
+    items = tuple(
+        replace(
+            item, key=replace(item.key, host=host), edits=tuple(edit for edit in item.edits if not _is_masked(edit))
+        )
+        for item in revision.items
+    )
+    return replace(revision, items=items)
+
+
+def _moved_body(body: str, host: str) -> str:
+    return TypeAdapter(Assignments).dump_json(_moved(_revision(body), host)).decode()
+
+
+def _is_masked(edit: Edit) -> bool:
+    """A secret that was not written down; it has to be set again."""
+    return edit.value is not None and edit.value == mask_secret(edit.argument, edit.value) == MASK
+
+
+def masked(state: StateFile) -> tuple[str, ...]:
+    """The changed arguments of the newest revision whose values were masked, as `service: argument`."""
+    newest = _newest(state)
+    return tuple(
+        f"{item.key.name}: {clean(edit.argument, 60)} is a secret, which the file does not hold; set it again"
+        for item in (newest.items if newest else ())
+        for edit in item.edits
+        if _is_masked(edit)
+    )
+
+
+def latest(state: StateFile, host: str) -> Assignments:
+    """The newest revision in the file, as of this host.
+
+    Raises:
+        UsageError: there is none.
+    """
+    newest = _newest(state)
+    if newest is None:
+        raise UsageError("the file has no revision in it", "nothing to take in")
+    return _moved(newest, host)
+
+
+def _newest(state: StateFile) -> Assignments | None:
+    row = max(state.tables.get("revisions", []), key=_number, default=None)
+    return _revision(str(row[-1]) if row else "") if row is not None else None
+
+
+def _number(row: Sequence[str | int | None]) -> int:
+    return row[0] if row and isinstance(row[0], int) else 0
+
+
+class _Written(BaseModel):
+    """One service of a `gpu-assignments.yml`; as others write it, too: `gpu` for its only one, `vram_budget` in GiB."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    gpus: list[str | int] = []
+    uuids: list[str] = []
+    enabled: bool = True
+    vram_budget_mib: int | None = None
+    priority: int | None = None
+    edits: dict[str, str | None] = {}
+    adopted: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_other_words(cls, entry: object) -> object:
+        if not isinstance(entry, dict):
+            return entry
+        entry = dict(entry)
+        if "gpu" in entry and "gpus" not in entry:
+            gpu = entry.pop("gpu")
+            entry["gpus"] = [] if gpu is None else [str(gpu) if isinstance(gpu, bool) else gpu]
+        if "vram_budget" in entry and "vram_budget_mib" not in entry:
+            written = entry.pop("vram_budget")
+            budget = real_number(written)
+            if written is not None and (budget is None or isinstance(written, bool) or budget <= 0):
+                raise ValueError("vram_budget is a number of GiB above 0, or null")
+            entry["vram_budget_mib"] = None if budget is None else int(budget * 1024)
+        return entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAssignments:
+    """Assignments from a file, and what of it could not be taken over, a line each."""
+
+    assignments: Assignments
+    left: tuple[str, ...]
+
+
+def read_assignments(
+    found: dict[str, Any], keys: Sequence[ServiceKey], before: Assignments, gpus: Sequence[Gpu], operator: str
+) -> ReadAssignments:
+    """The assignments that a `gpu-assignments.yml` says. Where somebody changed `gpus`, that counts, and not `uuids`.
+
+    Raises:
+        UsageError: it names no service, no GPU, or a value that is none; the service is named.
+    """
+    written = found.get("assignments")
+    if not isinstance(written, dict):
+        raise UsageError("assignments: a mapping of services is expected", "see a file that gputui wrote")
+    by_label = {gpu.label: gpu.uuid for gpu in gpus} | {gpu.uuid: gpu.uuid for gpu in gpus}
+    items, left = [], []
+    for name, entry in written.items():
+        hits = _meant(str(name), keys, before)
+        if len(hits) != 1:
+            why = f"it may be {' or '.join(key.full_name for key in hits)}" if hits else "there is no such service"
+            left.append(f"{clean(str(name), 60)}: {why}")
+            continue
+        (key,) = hits
+        try:
+            one = _Written.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"{key.name}: {clean(place, 60)}: {clean(first['msg'], 120)}", "mend that line") from None
+        labels = [str(label) for label in one.gpus]
+        gone = [label for label in labels if label not in by_label and label not in one.uuids]
+        if gone:
+            known = ", ".join(gpu.label for gpu in gpus)
+            raise UsageError(f"{key.name}: there is no GPU {clean(gone[0], 60)}", f"GPUs on this host: {known}")
+        old = before.of(key)
+        edits = tuple(_edit(argument, value, old, operator) for argument, value in one.edits.items())
+        secret = [edit for edit in edits if edit.value == MASK]
+        left += [f"{key.name}: {clean(edit.argument, 60)} is a secret, which the file does not hold" for edit in secret]
+        edits = tuple(edit for edit in edits if edit.value != MASK)
+        items.append(
+            Assignment(
+                key=key,
+                gpus=tuple(by_label.get(label, label) for label in labels),
+                enabled=one.enabled,
+                adopted=one.adopted,
+                budget_mib=one.vram_budget_mib,
+                priority=one.priority,
+                edits=edits,
+            )
+        )
+    return ReadAssignments(assignments=Assignments(items=tuple(items)), left=tuple(left))
+
+
+def _meant(name: str, keys: Sequence[ServiceKey], before: Assignments) -> list[ServiceKey]:
+    """The services that a name in the file may mean; where it is the name of several, those that have an assignment,
+    for only these were written into it."""
+    hits = [key for key in keys if name in (key.short_name, key.full_name)]
+    assigned = [key for key in hits if before.of(key) is not None]
+    return assigned if len(hits) > 1 and assigned else hits
+
+
+def _edit(argument: str, value: str | None, old: Assignment | None, operator: str) -> Edit:
+    """A changed argument; one whose value is masked in the file keeps the value that it has."""
+    for edit in old.edits if old else ():
+        if edit.argument == argument and value in (edit.value, mask_secret(argument, edit.value or "")):
+            return edit
+    return Edit(argument=argument, value=value, reason=f"written by hand, taken in by {operator}")

@@ -1,1 +1,0 @@
-"""What a model needs, read from the headers of its files."""

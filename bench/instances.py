@@ -2,19 +2,19 @@
 
 import random
 
-from gputui.planning.placement.problem import Demand, Problem, Room, canonical
+from gputui.planning.placement.problem import Demand, PlacementGpu, Problem, canonical
 
 TOTAL_MIB = 81559
 
 
-def _rooms(rng: random.Random, gpus: int, *, foreign: bool) -> list[Room]:
+def _slots(rng: random.Random, gpus: int, *, foreign: bool) -> list[PlacementGpu]:
     """GPUs in islands of four (of eight, if there are more than eight), some with other people's memory on them."""
     size = 4 if gpus <= 8 else 8
     used = [rng.choice([0, 0, rng.randrange(500, 24_000)]) if foreign else 0 for _ in range(gpus)]
     return [
-        Room(
+        PlacementGpu(
             uuid=f"GPU-{number}",
-            room_mib=TOTAL_MIB - used[number],
+            headroom_mib=TOTAL_MIB - used[number],
             total_mib=TOTAL_MIB,
             used_mib=used[number],
             kind="H100",
@@ -31,21 +31,21 @@ def _demand(number: int, count: int, need: int, gpus: int) -> Demand:
 
 def random_problem(rng: random.Random, gpus: int, services: int, fill: float) -> Problem:
     """Services with groups of 1, 2 and 4 that together take about `fill` of what is free; it may have no answer."""
-    rooms = _rooms(rng, gpus, foreign=True)
+    slots = _slots(rng, gpus, foreign=True)
     counts = [rng.choices((1, 2, 4), (6, 2, 1))[0] for _ in range(services)]
     weights = [rng.uniform(0.3, 3.0) for _ in range(services)]
     whole = sum(weight * count for weight, count in zip(weights, counts, strict=True))
-    free = sum(room.room_mib for room in rooms) * fill
-    largest = max(room.room_mib for room in rooms)
+    free = sum(slot.headroom_mib for slot in slots) * fill
+    largest = max(slot.headroom_mib for slot in slots)
     needs = [min(largest, max(300, int(free * weight / whole))) for weight in weights]
     demands = [_demand(number, counts[number], needs[number], gpus) for number in range(services)]
-    return canonical(rooms, demands)
+    return canonical(slots, demands)
 
 
 def planted_problem(rng: random.Random, gpus: int, services: int) -> Problem:
     """GPUs cut up completely into services, three of them groups: everything fits, and only with every GPU full."""
-    rooms = _rooms(rng, gpus, foreign=True)
-    left = [room.room_mib for room in rooms]
+    slots = _slots(rng, gpus, foreign=True)
+    left = [slot.headroom_mib for slot in slots]
     pieces: list[tuple[int, int]] = []
     size = 4 if gpus <= 8 else 8
     for count in (4, 2, 2):
@@ -67,4 +67,4 @@ def planted_problem(rng: random.Random, gpus: int, services: int) -> Problem:
     pieces += [(need, 1) for one in cuts for need in one]
     demands = [_demand(number, count, need, gpus) for number, (need, count) in enumerate(pieces)]
     rng.shuffle(demands)
-    return canonical(rooms, demands)
+    return canonical(slots, demands)

@@ -23,19 +23,19 @@ TIME_LIMIT_S = 10.0
 
 def best_fit_decreasing(problem: Problem) -> Placement:
     """The usual rule: largest first, each where it leaves least."""
-    room = [one.room_mib for one in problem.rooms]
+    controller = [one.headroom_mib for one in problem.gpus]
     places: list[tuple[int, ...] | None] = []
     for demand in problem.demands:
         best: tuple[int, tuple[int, ...]] | None = None
         for group in problem.groups(demand, across=False):
-            fitting = sorted((room[at] - (demand.needs_mib[at] or 0), at) for at in group)
+            fitting = sorted((controller[at] - (demand.needs_mib[at] or 0), at) for at in group)
             fitting = [one for one in fitting if one[0] >= 0][: demand.count]
             left = sum(amount for amount, _ in fitting)
             if len(fitting) == demand.count and (best is None or left < best[0]):
                 best = (left, tuple(sorted(at for _, at in fitting)))
         places.append(best[1] if best else None)
         for at in best[1] if best else ():
-            room[at] -= demand.needs_mib[at] or 0
+            controller[at] -= demand.needs_mib[at] or 0
     return Placement(places=tuple(places))
 
 

@@ -44,15 +44,15 @@ def solve(problem: Problem, time_limit_s: float) -> Answer:
                 for place in island:
                     if row[place] is not None:
                         solver.addConstr(row[place] <= chosen + across)
-    for place, room in enumerate(problem.rooms):
+    for place, gpu in enumerate(problem.gpus):
         needs = [
             (row[place], demand.needs_mib[place] or 0)
             for row, demand in zip(at, problem.demands, strict=True)
             if row[place] is not None
         ]
         load: Any = sum(need * one for one, need in needs)
-        solver.addConstr(load <= room.room_mib)
-        solver.addConstr(load + room.used_mib <= room.total_mib * fullest)
+        solver.addConstr(load <= gpu.headroom_mib)
+        solver.addConstr(load + gpu.used_mib <= gpu.total_mib * fullest)
     solver.minimize(fullest + CROSSING * sum(crossings) if crossings else fullest)
     status = solver.getModelStatus()
     if status == highspy.HighsModelStatus.kInfeasible:

@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 
 from gputui.app.app import AppOptions, GputuiApp
 from gputui.cli.arguments import parse
-from gputui.controller.local_controller import LocalControlRoom
-from gputui.main import demo_room
+from gputui.controller.local_controller import LocalController
+from gputui.main import demo_controller
 from gputui.state.file_io import packaged
 
 FOLDER = Path(__file__).resolve().parents[1] / "screenshots"
@@ -63,22 +63,22 @@ AGED_S = 240
 """So long the servers run before the first picture: graphs of ten minutes are to have something to show."""
 
 
-def started(scenario: str) -> LocalControlRoom:
+def started(scenario: str) -> LocalController:
     """A server of its own for a picture."""
-    room = demo_room(parse([f"--demo={scenario}"]), Path(tempfile.mkdtemp()))
-    room.start()
-    room.wait_until_seen(10)
-    return room
+    controller = demo_controller(parse([f"--demo={scenario}"]), Path(tempfile.mkdtemp()))
+    controller.watch.start()
+    controller.watch.wait(10)
+    return controller
 
 
-async def take(room: LocalControlRoom, name: str, size: tuple[int, int], theme: str | None, keys: Keys) -> None:
+async def take(controller: LocalController, name: str, size: tuple[int, int], theme: str | None, keys: Keys) -> None:
     """One picture."""
-    app = GputuiApp(room, AppOptions(themes=packaged("themes"), theme=theme))
+    app = GputuiApp(controller, AppOptions(themes=packaged("themes"), theme=theme))
     async with app.run_test(size=size) as pilot:
         await pilot.pause(2.5)
         await keys(pilot)
         app.save_screenshot(f"{name}.svg", str(FOLDER))
-    room.close()
+    controller.watch.close()
     print(FOLDER / f"{name}.svg")
 
 
@@ -87,8 +87,8 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     rooms = [started(scenario) for _, scenario, *_ in PICTURES]
     time.sleep(AGED_S)
-    for room, (name, _, *how) in zip(rooms, PICTURES, strict=True):
-        asyncio.run(take(room, name, *how))
+    for controller, (name, _, *how) in zip(rooms, PICTURES, strict=True):
+        asyncio.run(take(controller, name, *how))
     os._exit(0)
 
 

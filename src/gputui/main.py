@@ -22,7 +22,7 @@ from gputui.state.log_file import start_log
 
 if TYPE_CHECKING:  # these come when the GPUs are being looked at already
     from gputui.compose.files import ComposeFiles
-    from gputui.controller.local_controller import LocalControlRoom
+    from gputui.controller.local_controller import LocalController
     from gputui.controller.store import Store
     from gputui.controller.watch.compose_watch import ComposeWatch
     from gputui.domain.event import Finish
@@ -81,7 +81,7 @@ class Server:
     """Its GPUs, which can be watched before the rest is even imported, and how the rest is put together."""
 
     gpus: GpuWatch
-    room: Callable[[], "LocalControlRoom"]
+    controller: Callable[[], "LocalController"]
 
 
 def _serve(server: Server, arguments: argparse.Namespace) -> int:
@@ -100,17 +100,17 @@ def _screen(server: Server, arguments: argparse.Namespace) -> int:
         from gputui.app.app import run_app  # noqa: PLC0415
         from gputui.state.file_io import packaged  # noqa: PLC0415
 
-        room = server.room()
+        controller = server.controller()
         _collect_garbage()
         try:
-            return run_app(room, arguments, packaged("themes"), first.hand_over)
+            return run_app(controller, arguments, packaged("themes"), first.hand_over)
         finally:
-            room.close()
+            _close(controller)
 
 
 def _verb(server: Server, arguments: argparse.Namespace) -> int:
-    room = server.room()
-    room.start()
+    controller = server.controller()
+    controller.watch.start()
     from gputui.cli import backup, change, show, suggest  # noqa: PLC0415 - the screen needs none of it
 
     _collect_garbage()
@@ -135,9 +135,14 @@ def _verb(server: Server, arguments: argparse.Namespace) -> int:
         "import": backup.take_in,
     }
     try:
-        return verbs[arguments.verb](room, arguments)
+        return verbs[arguments.verb](controller, arguments)
     finally:
-        room.close()
+        _close(controller)
+
+
+def _close(controller: "LocalController") -> None:
+    controller.logs.close_all()
+    controller.watch.close()
 
 
 def _collect_garbage() -> None:
@@ -169,12 +174,12 @@ def _real_server(arguments: argparse.Namespace) -> Server:
 
     engine = DockerEngine(arguments.host, arguments.context)
     gpus = GpuWatch(_source(engine, arguments), arguments.interval)
-    return Server(gpus, lambda: _real_room(gpus, engine, arguments))
+    return Server(gpus, lambda: _real_controller(gpus, engine, arguments))
 
 
-def _real_room(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse.Namespace) -> "LocalControlRoom":
+def _real_controller(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse.Namespace) -> "LocalController":
     from gputui.apply.launcher import Launcher, Order  # noqa: PLC0415
-    from gputui.controller.local_controller import LocalControlRoom  # noqa: PLC0415
+    from gputui.controller.local_controller import LocalController  # noqa: PLC0415
     from gputui.controller.settings import Settings  # noqa: PLC0415
     from gputui.gpus.processes import in_container  # noqa: PLC0415
     from gputui.state.audit import operator  # noqa: PLC0415
@@ -205,7 +210,7 @@ def _real_room(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse.Names
         state_dir=directory,
         launch=start_process,
     )
-    return LocalControlRoom(gpus, engine, _compose(_compose_files(arguments), arguments), settings)
+    return LocalController(gpus, engine, _compose(_compose_files(arguments), arguments), settings)
 
 
 def _source(engine: "Engine", arguments: argparse.Namespace) -> "GpuSource":
@@ -279,24 +284,24 @@ def _remove_old(store: "Store") -> None:
 
 def _fall_back(arguments: argparse.Namespace) -> None:
     """Services that say so get another GPU by themselves, whoever looks on."""
-    room = _real_server(arguments).room()
-    room.start()
+    controller = _real_server(arguments).controller()
+    controller.watch.start()
     try:
-        room.wait_until_seen(FIRST_LOOK_S)
-        number = room.fall_back(frozenset(("auto",)))
-        while number is not None and room.record(number).under_way:
+        controller.watch.wait(FIRST_LOOK_S)
+        number = controller.applies.fall_back(frozenset(("auto",)))
+        while number is not None and controller.history.record(number).under_way:
             time.sleep(0.2)
     finally:
-        room.close()
+        _close(controller)
 
 
-def demo_room(arguments: argparse.Namespace, directory: Path) -> "LocalControlRoom":
-    """The control room of a simulated server, with its state in `directory`."""
-    return _simulated_server(arguments, directory).room()
+def demo_controller(arguments: argparse.Namespace, directory: Path) -> "LocalController":
+    """The controller of a simulated server, with its state in `directory`."""
+    return _simulated_server(arguments, directory).controller()
 
 
 def _simulated_server(arguments: argparse.Namespace, directory: Path) -> Server:
-    from gputui.controller.local_controller import LocalControlRoom  # noqa: PLC0415
+    from gputui.controller.local_controller import LocalController  # noqa: PLC0415
     from gputui.controller.settings import Settings  # noqa: PLC0415
     from gputui.simulated.gpu_source import SimulatedSource  # noqa: PLC0415
     from gputui.simulated.scenario import DEFAULT, read_scenario  # noqa: PLC0415
@@ -331,11 +336,11 @@ def _simulated_server(arguments: argparse.Namespace, directory: Path) -> Server:
         launch=start_thread,
     )
 
-    def room() -> LocalControlRoom:
+    def controller() -> LocalController:
         files = _copied(_compose_files(arguments), directory)
-        return LocalControlRoom(gpus, engine, _compose(files, arguments), settings)
+        return LocalController(gpus, engine, _compose(files, arguments), settings)
 
-    return Server(gpus, room)
+    return Server(gpus, controller)
 
 
 def _copied(files: "ComposeFiles", directory: Path) -> "ComposeFiles":

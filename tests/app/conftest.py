@@ -12,7 +12,7 @@ import pytest
 from gputui.app.app import AppOptions, GputuiApp
 from gputui.apply.executor import Executor
 from gputui.compose.files import ComposeFiles
-from gputui.controller.local_controller import LocalControlRoom
+from gputui.controller.local_controller import LocalController
 from gputui.controller.settings import Settings
 from gputui.controller.store import Store
 from gputui.controller.watch.compose_watch import ComposeWatch
@@ -24,7 +24,7 @@ from gputui.simulated.simulated_engine import SimulatedEngine
 from gputui.state.file_io import packaged
 from gputui.state.state_dir import StateDir
 
-Opening = Callable[..., LocalControlRoom]
+Opening = Callable[..., LocalController]
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +36,9 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def open_room(tmp_path: Path) -> Iterator[Opening]:
-    """Opens control rooms of simulated servers, whose time runs as fast as the tests."""
-    rooms: list[LocalControlRoom] = []
+def open_controller(tmp_path: Path) -> Iterator[Opening]:
+    """Opens control controllers of simulated servers, whose time runs as fast as the tests."""
+    controllers: list[LocalController] = []
 
     def opening(
         scenario: str = "h100-server",
@@ -49,7 +49,7 @@ def open_room(tmp_path: Path) -> Iterator[Opening]:
         in_background: bool = False,
         files: Sequence[Path] = (),
         carry_out: Callable[[Store, int], None] | None = None,
-    ) -> LocalControlRoom:
+    ) -> LocalController:
         server = read_scenario(scenario)
         clock = time.time if now is None else (lambda: now)
         engine = SimulatedEngine(server, clock, speed=40)
@@ -74,25 +74,25 @@ def open_room(tmp_path: Path) -> Iterator[Opening]:
             state_dir=lambda _status: StateDir(state), launch=launch,
         )  # fmt: skip
         compose = ComposeWatch(ComposeFiles(tuple(files)), None)
-        room = LocalControlRoom(GpuWatch(source, 0.25), engine, compose, settings)
-        room.start()
-        room.wait_until_seen(10)
-        rooms.append(room)
-        return room
+        controller = LocalController(GpuWatch(source, 0.25), engine, compose, settings)
+        controller.watch.start()
+        controller.watch.wait(10)
+        controllers.append(controller)
+        return controller
 
     yield opening
-    for room in rooms:
-        room.close()
+    for controller in controllers:
+        controller.watch.close()
     time.sleep(0.05)
 
 
 @pytest.fixture
-def room(open_room: Opening) -> LocalControlRoom:
-    return open_room()
+def controller(open_controller: Opening) -> LocalController:
+    return open_controller()
 
 
-def app_of(room: LocalControlRoom, **options: Any) -> GputuiApp:
-    return GputuiApp(room, AppOptions(themes=packaged("themes"), **options))
+def app_of(controller: LocalController, **options: Any) -> GputuiApp:
+    return GputuiApp(controller, AppOptions(themes=packaged("themes"), **options))
 
 
 def screen_text(app: GputuiApp) -> str:

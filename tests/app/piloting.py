@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from textual.pilot import Pilot
 
-from gputui.controller.local_controller import LocalControlRoom
+from gputui.controller.local_controller import LocalController
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.service import Service
 from tests.app.conftest import screen_text
@@ -15,13 +15,13 @@ SIZE = (140, 42)
 PATIENCE_S = float(os.environ.get("GPUTUI_PATIENCE") or 60)
 
 
-def service(room: LocalControlRoom, name: str) -> Service:
-    return next(one for one in room.snapshot().services if one.name == name)
+def service(controller: LocalController, name: str) -> Service:
+    return next(one for one in controller.watch.snapshot().services if one.name == name)
 
 
-def labels(room: LocalControlRoom, name: str) -> list[str]:
-    by_uuid = labels_by_uuid(room.snapshot().inventory.gpus)
-    return [by_uuid[uuid] for uuid in service(room, name).assigned]
+def labels(controller: LocalController, name: str) -> list[str]:
+    by_uuid = labels_by_uuid(controller.watch.snapshot().inventory.gpus)
+    return [by_uuid[uuid] for uuid in service(controller, name).assigned]
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
@@ -41,8 +41,8 @@ async def shows_no(pilot: Pilot[None], text: str) -> None:
     await until(pilot, lambda: text not in screen_text(pilot.app))  # type: ignore[arg-type]
 
 
-async def select(pilot: Pilot[None], room: LocalControlRoom, name: str) -> None:
-    names = [one.name for one in room.snapshot().services]
+async def select(pilot: Pilot[None], controller: LocalController, name: str) -> None:
+    names = [one.name for one in controller.watch.snapshot().services]
     await pilot.press("g", *["j"] * names.index(name))
 
 
@@ -53,15 +53,15 @@ async def press_and_adopt(pilot: Pilot[None], key: str) -> None:
     await pilot.press("y")
 
 
-async def move_ai_rerank(pilot: Pilot[None], room: LocalControlRoom) -> None:
+async def move_ai_rerank(pilot: Pilot[None], controller: LocalController) -> None:
     """To GPU 6, in the draft."""
-    await select(pilot, room, "ai-rerank")
+    await select(pilot, controller, "ai-rerank")
     await press_and_adopt(pilot, "6")
-    await until(pilot, lambda: len(room.snapshot().draft.changed) == 1)
+    await until(pilot, lambda: len(controller.watch.snapshot().draft.changed) == 1)
 
 
-async def save_second_revision(pilot: Pilot[None], room: LocalControlRoom) -> None:
+async def save_second_revision(pilot: Pilot[None], controller: LocalController) -> None:
     """That ai-rerank has GPU 6; the first revision is what was found when it was adopted."""
-    await move_ai_rerank(pilot, room)
+    await move_ai_rerank(pilot, controller)
     await pilot.press("ctrl+s")
-    await until(pilot, lambda: room.snapshot().draft.saved.revision == 2)
+    await until(pilot, lambda: controller.watch.snapshot().draft.saved.revision == 2)

@@ -79,7 +79,7 @@ def half_of_it(store: Store, number: int) -> None:
 async def new_service(pilot: Pilot[None]) -> None:
     app = pilot.app
     assert isinstance(app, GputuiApp)
-    app.push_screen(NewServiceForm(app._room, app._room.snapshot()))
+    app.push_screen(NewServiceForm(app._controller.compose_files, app._controller.watch.snapshot()))
     await shows(pilot, "jupyter", "8000:8000")
 
 
@@ -152,19 +152,19 @@ async def settled(pilot: Pilot[None], app: GputuiApp, text: str, styles: str) ->
 
 
 @pytest.mark.parametrize("state", STATES)
-async def test_the_look(open_room: Opening, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+async def test_the_look(open_controller: Opening, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     monkeypatch.setattr(time, "strftime", lambda format_, *_: "14:03:00" if "%S" in format_ else "14:03")
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.setattr("gputui.gpus.readers.STALE_AFTER_S", float("inf"))  # the clock of the simulation stands still
-    monkeypatch.setattr("gputui.controller.new_services.NewServices.free_port", lambda *_: 8000)
+    monkeypatch.setattr("gputui.controller.local_compose_files.LocalComposeFiles.free_port", lambda *_: 8000)
     monkeypatch.setattr("gputui.state.applies.now", lambda: "2023-11-14T22:12:38+00:00")  # 42 s before
     monkeypatch.setattr("gputui.state.applies.STARTING_S", float("inf"))  # it is on record before it is claimed
     scenario, keys = STATES[state]
-    room = open_room(scenario, now=NOW, carry_out=half_of_it)
+    controller = open_controller(scenario, now=NOW, carry_out=half_of_it)
     pictures: dict[str, str] = {}
-    app = app_of(room, theme=THEMES[0])
+    app = app_of(controller, theme=THEMES[0])
     async with app.run_test(size=(120, 40)) as pilot:
         await shows(pilot, ", found", "nothing to do")
         await keys(pilot)

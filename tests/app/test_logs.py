@@ -8,38 +8,38 @@ from textual.pilot import Pilot
 from gputui.app.app import GputuiApp
 from gputui.app.config.preferences import Preferences
 from gputui.app.config.themes import MONO
-from gputui.app.widgets.logs_pane import Logs
-from gputui.controller.local_controller import LocalControlRoom
+from gputui.app.widgets.logs_pane import LogsPane
+from gputui.controller.local_controller import LocalController
 from gputui.domain.log import LogBatch, LogLine
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import SIZE, move_ai_rerank, select, service, shows, shows_no, until
 
 
-def logs_of(app: GputuiApp) -> Logs:
-    return app.screen_stack[0].query_one(Logs)
+def logs_of(app: GputuiApp) -> LogsPane:
+    return app.screen_stack[0].query_one(LogsPane)
 
 
-async def opened(pilot: Pilot[None], room: LocalControlRoom, name: str) -> None:
+async def opened(pilot: Pilot[None], controller: LocalController, name: str) -> None:
     """The log of this service, with the keys on it."""
-    await select(pilot, room, name)
+    await select(pilot, controller, name)
     await pilot.press("l")
     await shows(pilot, f"log of {name}", "200 OK")
     await pilot.press("l")
 
 
-async def test_the_log_follows_the_selected_service(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_the_log_follows_the_selected_service(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, room, "ai-asr")
+        await opened(pilot, controller, "ai-asr")
         await pilot.press("escape")
-        await select(pilot, room, "ai-llm")
+        await select(pilot, controller, "ai-llm")
         await shows(pilot, "log of ai-llm", "200 OK")
 
 
-async def test_scrolling_up_pauses_and_the_end_follows_again(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_scrolling_up_pauses_and_the_end_follows_again(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         await pilot.press("k")
         await shows(pilot, "paused")
         await pilot.press("g")
@@ -53,10 +53,10 @@ async def test_scrolling_up_pauses_and_the_end_follows_again(room: LocalControlR
         await shows(pilot, "paused")
 
 
-async def test_search_goes_from_match_to_match_around_the_ends(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_search_goes_from_match_to_match_around_the_ends(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         await pilot.press("slash", *"shards", "enter")
         await shows(pilot, "shards 62%", "2 of 2")
         await pilot.press("N")
@@ -72,19 +72,19 @@ async def test_search_goes_from_match_to_match_around_the_ends(room: LocalContro
 class SlowToCome:
     """A log of which nothing comes until it is let."""
 
-    def __init__(self, room: LocalControlRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, controller: LocalController, monkeypatch: pytest.MonkeyPatch) -> None:
         self.let = False
-        read = room.read_log
-        monkeypatch.setattr(room, "read_log", lambda feed: read(feed) if self.let else LogBatch())
+        read = controller.logs.read
+        monkeypatch.setattr(controller.logs, "read", lambda feed: read(feed) if self.let else LogBatch())
 
 
 async def test_what_is_searched_before_the_log_came_is_found_when_it_comes(
-    room: LocalControlRoom, monkeypatch: pytest.MonkeyPatch
+    controller: LocalController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = SlowToCome(room, monkeypatch)
-    app = app_of(room)
+    slow = SlowToCome(controller, monkeypatch)
+    app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await select(pilot, room, "ai-llm")
+        await select(pilot, controller, "ai-llm")
         await pilot.press("l", "l", "slash", *"shards", "enter")
         await shows(pilot, "no line came yet")
         slow.let = True
@@ -92,22 +92,22 @@ async def test_what_is_searched_before_the_log_came_is_found_when_it_comes(
 
 
 async def test_a_log_that_did_not_come_yet_is_no_file(
-    room: LocalControlRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    controller: LocalController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    SlowToCome(room, monkeypatch)
-    app = app_of(room)
+    SlowToCome(controller, monkeypatch)
+    app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await select(pilot, room, "ai-llm")
+        await select(pilot, controller, "ai-llm")
         await pilot.press("l", "l", "S")
         await shows(pilot, "there is no line to write")
     assert not list(tmp_path.glob("*.log"))
 
 
-async def test_a_filter_shows_only_what_has_it_and_the_inverse_the_rest(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_a_filter_shows_only_what_has_it_and_the_inverse_the_rest(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         await pilot.press("ampersand", *"loader", "enter")
         await shows(pilot, "only loader", "Loading weights took")
         await shows_no(pilot, "200 OK")
@@ -118,10 +118,10 @@ async def test_a_filter_shows_only_what_has_it_and_the_inverse_the_rest(room: Lo
         await shows(pilot, "200 OK")
 
 
-async def test_times_wrap_json_and_marks(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_times_wrap_json_and_marks(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         pane = logs_of(app).current
         await pilot.press("t", "w", "J")
         await shows(pilot, "wrap · times · JSON")
@@ -135,20 +135,20 @@ async def test_times_wrap_json_and_marks(room: LocalControlRoom) -> None:
         await shows(pilot, '"event": "load",')
 
 
-async def test_stderr_is_told_apart_where_there_is_no_colour(room: LocalControlRoom) -> None:
-    app = app_of(room, theme=MONO)
+async def test_stderr_is_told_apart_where_there_is_no_colour(controller: LocalController) -> None:
+    app = app_of(controller, theme=MONO)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         lines = [LogLine("to stdout"), LogLine("to stderr", "stderr")]
         logs_of(app).current.buffer.add("ai-llm", lines)
         await pilot.press("slash", *"to std", "enter")
         await until(pilot, lambda: "\nto stdout" in screen_text(app) and "\n┃to stderr" in screen_text(app))
 
 
-async def test_the_rest_of_a_long_line_is_to_the_right(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_the_rest_of_a_long_line_is_to_the_right(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         logs_of(app).current.buffer.add("ai-llm", [LogLine("begin " + "-" * 200 + " end of it")])
         await pilot.press("slash", *"begin", "enter")
         await shows(pilot, "begin --")
@@ -161,12 +161,12 @@ async def test_the_rest_of_a_long_line_is_to_the_right(room: LocalControlRoom) -
         await shows(pilot, "begin --")
 
 
-async def test_panes_beside_each_other_and_merged(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_panes_beside_each_other_and_merged(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         await pilot.press("plus", "escape")
-        await select(pilot, room, "ai-emb")
+        await select(pilot, controller, "ai-emb")
         await shows(pilot, "log of ai-llm", "log of ai-emb")
         await pilot.press("l", "M")
         await shows(pilot, "merged: ai-llm, ai-emb", "ai-llm INFO", "ai-emb INFO")
@@ -180,10 +180,10 @@ async def test_panes_beside_each_other_and_merged(room: LocalControlRoom) -> Non
         assert len(logs_of(app).panes) == 1
 
 
-async def test_windows_read_again_from_elsewhere(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_windows_read_again_from_elsewhere(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         for key, words in (
             ("2", "last minute"), ("3", "last 5 min"), ("4", "last 15 min"), ("5", "last 30 min"),
             ("6", "last hour"),
@@ -196,16 +196,16 @@ async def test_windows_read_again_from_elsewhere(room: LocalControlRoom) -> None
         await shows_no(pilot, "all of it")
 
 
-async def test_the_log_of_the_replaced_container_is_kept(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_the_log_of_the_replaced_container_is_kept(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await move_ai_rerank(pilot, room)
+        await move_ai_rerank(pilot, controller)
         await pilot.press("a")
         await shows(pilot, "Carry this out?")
         await pilot.press("y")
         await shows(pilot, "✓ done")
         await pilot.press("l")
-        await until(pilot, lambda: len(service(room, "ai-rerank").running_on) == 2)
+        await until(pilot, lambda: len(service(controller, "ai-rerank").running_on) == 2)
         await pilot.press("l", "p")
         await shows(pilot, "earlier container", "the end of the container that was replaced")
         await pilot.press("p")
@@ -213,12 +213,12 @@ async def test_the_log_of_the_replaced_container_is_kept(room: LocalControlRoom)
 
 
 async def test_what_is_shown_is_written_to_a_file_of_its_owners(
-    room: LocalControlRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    controller: LocalController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    app = app_of(room)
+    app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         await pilot.press("S")
         await shows(pilot, "lines written to")
     (path,) = tmp_path.glob("ai-llm-*.log")
@@ -226,47 +226,47 @@ async def test_what_is_shown_is_written_to_a_file_of_its_owners(
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-async def test_copying_is_off_until_it_is_set(open_room: Opening) -> None:
-    room = open_room()
-    app = app_of(room)
+async def test_copying_is_off_until_it_is_set(open_controller: Opening) -> None:
+    controller = open_controller()
+    app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         await pilot.press("y")
         await shows(pilot, "copying is off")
         assert app.clipboard == ""
-    app = app_of(room, preferences=Preferences(copy_by="osc52"))
+    app = app_of(controller, preferences=Preferences(copy_by="osc52"))
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         await pilot.press("y")
         await shows(pilot, "lines copied")
         assert "200 OK" in app.clipboard
 
 
-async def test_a_restarted_container_is_read_on_and_not_again(open_room: Opening) -> None:
-    room = open_room()
-    app = app_of(room)
+async def test_a_restarted_container_is_read_on_and_not_again(open_controller: Opening) -> None:
+    controller = open_controller()
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, room, "ai-llm")
+        await opened(pilot, controller, "ai-llm")
         buffer = logs_of(app).current.buffer
         before = len(buffer)
-        room._engine.restart("ai-llm", 1)
-        room.rescan()
+        controller._engine.restart("ai-llm", 1)
+        controller.watch.rescan()
         await until(pilot, lambda: any(entry.text == "it was started again" for entry in buffer.entries))
         await pilot.pause(1.5)
         texts = [entry.text for entry in buffer.entries]
         assert len(texts) < before + 60, "what it wrote before is not read again"
 
 
-async def test_the_end_of_a_log_is_told_once(open_room: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_end_of_a_log_is_told_once(open_controller: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gputui.app.widgets.log_pane.AGAIN_S", 0.2)
-    room = open_room()
-    app = app_of(room)
+    controller = open_controller()
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await opened(pilot, room, "ai-asr")
+        await opened(pilot, controller, "ai-asr")
         buffer = logs_of(app).current.buffer
-        room._engine.stop("ai-asr", 1)
-        room.rescan()
+        controller._engine.stop("ai-asr", 1)
+        controller.watch.rescan()
         await until(pilot, lambda: any(entry.text == "end" for entry in buffer.entries))
-        await until(pilot, lambda: not service(room, "ai-asr").running)
+        await until(pilot, lambda: not service(controller, "ai-asr").running)
         await pilot.pause(1.5)
         assert sum(entry.text == "end" for entry in buffer.entries) <= 2

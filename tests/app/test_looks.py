@@ -23,7 +23,7 @@ from gputui.app.render.values import age_text, duration_text
 from gputui.app.terminal.line_filters import NoColour, ascii_text
 from gputui.app.widgets.hanging_lines import hanging
 from gputui.app.widgets.history_pane import told_once
-from gputui.controller.local_controller import LocalControlRoom
+from gputui.controller.local_controller import LocalController
 from gputui.domain.event import ApplyEvent, Progress
 from gputui.domain.gpu import Gpu, GpuProcess, GpuState, Reading
 from gputui.domain.gpu_details import GpuDetails, GpuHistory, GpuLink, LinkTraffic, Moment, Xid
@@ -213,7 +213,7 @@ def test_columns_go_by_their_rank_and_what_is_left_is_for_those_that_grow() -> N
     assert widths(60) == {"A": 5, "B": 10, "C": 39}
     assert widths(25) == {"A": 5, "B": 10}
     assert widths(3) == {"A": 5}
-    assert widths(200)["D"] == 4, "with much room, what nobody asked for is shown too"
+    assert widths(200)["D"] == 4, "with much controller, what nobody asked for is shown too"
     assert widths(200, frozenset("B")) == {"A": 5, "B": 10}
 
 
@@ -239,8 +239,8 @@ def ended(snapshot: Snapshot, *names: str) -> Snapshot:
     return replace(snapshot, services=services)
 
 
-def test_what_is_worth_telling(room: LocalControlRoom) -> None:
-    before = room.snapshot()
+def test_what_is_worth_telling(controller: LocalController) -> None:
+    before = controller.watch.snapshot()
     assert happenings(before, before) == ()
     assert [one.text for one in happenings(before, ended(before, "ai-asr"))] == ["ai-asr ended with code 137"]
     lost = replace(before.readings[3], state="lost", reason="GPU is lost")
@@ -255,13 +255,13 @@ def test_what_is_worth_telling(room: LocalControlRoom) -> None:
     assert summed.text.startswith("6 services ended or are unwell")
 
 
-def test_an_apply_tells_of_its_own_services_and_the_rest_is_told_beside_it(room: LocalControlRoom) -> None:
+def test_an_apply_tells_of_its_own_services_and_the_rest_is_told_beside_it(controller: LocalController) -> None:
     from gputui.domain.event import ApplyRecord
 
     apply = ApplyRecord(
         id=1, revision=1, operator="alice", reason="", started_at="", alive=True, services={"ai-asr": "running"}
     )
-    before = replace(room.snapshot(), apply=apply)
+    before = replace(controller.watch.snapshot(), apply=apply)
     told = happenings(before, ended(before, "ai-asr", "ai-emb"))
     assert [one.about for one in told] == ["ai-emb"]
 

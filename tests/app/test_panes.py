@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gputui.app.screens.gpu_screen import Gpus
-from gputui.controller.local_controller import LocalControlRoom
+from gputui.controller.local_controller import LocalController
 from gputui.domain.assignment import Assignments
 from gputui.domain.errors import Refusal
 from gputui.state.revisions import Revisions
@@ -16,8 +16,8 @@ from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import SIZE, press_and_adopt, save_second_revision, select, shows, shows_no, until
 
 
-async def test_processes_are_named_by_service_container_and_user(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_processes_are_named_by_service_container_and_user(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=(160, 42)) as pilot:
         await pilot.press("o")
         await shows(pilot, "python train.py", "bob 18.0")
@@ -32,8 +32,8 @@ async def test_processes_are_named_by_service_container_and_user(room: LocalCont
         await shows(pilot, "python train.py")
 
 
-async def test_a_signal_is_asked_about_and_not_sent_to_what_is_simulated(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_a_signal_is_asked_about_and_not_sent_to_what_is_simulated(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await pilot.press("o", "o", "K")
         await shows(pilot, "Send which signal?", "It belongs to ai-llm")
@@ -58,18 +58,18 @@ def test_a_signal_reaches_the_process_that_was_meant_and_no_other() -> None:
         send_signal(os.getpid(), None, "TERM")
 
 
-async def test_a_finding_leads_to_its_service_or_its_gpu(open_room: Opening) -> None:
-    room = open_room()
-    app = app_of(room)
+async def test_a_finding_leads_to_its_service_or_its_gpu(open_controller: Opening) -> None:
+    controller = open_controller()
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await select(pilot, room, "ai-rerank")
+        await select(pilot, controller, "ai-rerank")
         await press_and_adopt(pilot, "1")
         await shows(pilot, "over by")
         await pilot.press("g", "f")
         await shows(pilot, "warning", "GPU 0, 3 or 6 would fit")
         await pilot.press("f", "enter", "i")
         await shows(pilot, "bge-reranker-v2-m3", "findings:")
-    mixed = open_room("mixed-server")
+    mixed = open_controller("mixed-server")
     app = app_of(mixed)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("f", "f")
@@ -78,12 +78,12 @@ async def test_a_finding_leads_to_its_service_or_its_gpu(open_room: Opening) -> 
         await shows(pilot, "remapped rows")
 
 
-async def test_revisions_are_compared_opened_and_gone_back_to(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_revisions_are_compared_opened_and_gone_back_to(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await save_second_revision(pilot, room)
+        await save_second_revision(pilot, controller)
         await pilot.press("0", "ctrl+s")
-        await until(pilot, lambda: room.snapshot().draft.saved.revision == 3)
+        await until(pilot, lambda: controller.watch.snapshot().draft.saved.revision == 3)
         await pilot.press("h")
         await shows(pilot, "revisions: 3, applies: 0")
         await pilot.press("h", "g", "enter")
@@ -93,25 +93,25 @@ async def test_revisions_are_compared_opened_and_gone_back_to(room: LocalControl
         await pilot.press("escape", "k", "R")
         await shows(pilot, "Go back to revision 2?")
         await pilot.press("y")
-        await until(pilot, lambda: room.snapshot().draft.saved.revision == 4)
+        await until(pilot, lambda: controller.watch.snapshot().draft.saved.revision == 4)
         await shows(pilot, "Carry the rollback out now?")
 
 
-async def test_what_happens_elsewhere_is_told_and_kept(open_room: Opening) -> None:
-    room = open_room()
-    app = app_of(room)
+async def test_what_happens_elsewhere_is_told_and_kept(open_controller: Opening) -> None:
+    controller = open_controller()
+    app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await shows(pilot, "running, found")
-        engine = room._engine
+        engine = controller._engine
         engine.stop("ai-asr", 1)
-        room.rescan()
+        controller.watch.rescan()
         await shows(pilot, "ai-asr ended")
         await pilot.press("w")
         await shows(pilot, "since the screen was opened")
 
 
-async def test_each_gpu_with_all_its_values_and_links(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_each_gpu_with_all_its_values_and_links(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=(140, 50)) as pilot:
         await pilot.press("m")
         await shows(pilot, "GPU-00000000-4100", "18 of 18 up", "gen 5 of 5 ×16 of ×16", "PCIe in")
@@ -125,8 +125,8 @@ async def test_each_gpu_with_all_its_values_and_links(room: LocalControlRoom) ->
         await shows(pilot, "SERVICE")
 
 
-async def test_what_does_not_fit_of_a_gpu_is_scrolled_to(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_what_does_not_fit_of_a_gpu_is_scrolled_to(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=(60, 14)) as pilot:
         await pilot.press("m")
         await until(pilot, lambda: isinstance(app.screen, Gpus))
@@ -145,8 +145,8 @@ async def test_what_does_not_fit_of_a_gpu_is_scrolled_to(room: LocalControlRoom)
         await until(pilot, lambda: room_for.scroll_x == 0)
 
 
-async def test_the_other_half_and_the_whole_screen(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_the_other_half_and_the_whole_screen(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("o")
         await shows(pilot, "t tree")
@@ -178,11 +178,11 @@ volumes:
 """
 
 
-async def test_a_new_service_is_looked_at_before_it_is_written(open_room: Opening, tmp_path: Path) -> None:
+async def test_a_new_service_is_looked_at_before_it_is_written(open_controller: Opening, tmp_path: Path) -> None:
     path = tmp_path / "compose.yaml"
     path.write_text(COMPOSE)
-    room = open_room(files=[path])
-    app = app_of(room)
+    controller = open_controller(files=[path])
+    app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await pilot.press("n")
         await shows(pilot, "jupyter/pytorch-notebook")
@@ -194,31 +194,31 @@ async def test_a_new_service_is_looked_at_before_it_is_written(open_room: Openin
         assert path.read_text() == COMPOSE
         await pilot.press("ctrl+s")
         await shows(pilot, "written to")
-        await until(pilot, lambda: any(one.name == "ai-chat" for one in room.snapshot().services))
+        await until(pilot, lambda: any(one.name == "ai-chat" for one in controller.watch.snapshot().services))
     text = path.read_text()
     assert text.startswith(COMPOSE.partition("\nvolumes")[0].rstrip())
     assert text.endswith("\nvolumes:\n  data: {}\n")
     assert (tmp_path / "compose.yaml.gputui-bak").read_text() == COMPOSE
-    made = next(one for one in room.snapshot().services if one.name == "ai-chat")
+    made = next(one for one in controller.watch.snapshot().services if one.name == "ai-chat")
     assert made.image == "vllm/vllm-openai:v1"
-    assert [room.snapshot().inventory.gpus[6].uuid] == list(made.assigned)
+    assert [controller.watch.snapshot().inventory.gpus[6].uuid] == list(made.assigned)
 
 
-async def test_without_a_compose_file_a_new_service_is_refused_with_what_to_do(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_without_a_compose_file_a_new_service_is_refused_with_what_to_do(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await pilot.press("n")
         await shows(pilot, "there is no Compose file", "--file COMPOSE")
         assert "New service" not in screen_text(app)
 
 
-async def test_older_revisions_are_read_when_the_last_row_is_reached(room: LocalControlRoom) -> None:
-    store = room._saving.opened()
+async def test_older_revisions_are_read_when_the_last_row_is_reached(controller: LocalController) -> None:
+    store = controller._saved.opened()
     with store.database.writing() as connection:
         for number in range(1, 251):
             at = f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z"
             Revisions.insert(connection, Assignments(revision=number, saved_at=at, author="alice", reason="r"))
-    app = app_of(room)
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("h")
         await shows(pilot, "revisions: 100", "more below the last row", "revision 250")

@@ -10,7 +10,7 @@ from textual.widgets import DataTable
 from gputui.app.render.columns import Row
 from gputui.app.widgets import row_table
 from gputui.app.widgets.row_table import RowTable
-from gputui.controller.local_controller import LocalControlRoom
+from gputui.controller.local_controller import LocalController
 from tests.app.conftest import app_of, screen_text
 from tests.app.piloting import SIZE
 
@@ -20,10 +20,10 @@ def changed(row: Row, text: str) -> Row:
 
 
 async def test_values_that_move_for_long_take_no_more_memory(
-    room: LocalControlRoom, monkeypatch: pytest.MonkeyPatch
+    controller: LocalController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(row_table, "KEPT_CELLS", 50)
-    app = app_of(room)
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         table = app.screen.query("ServiceTable").only_one(RowTable)
         rows = table._rows
@@ -36,9 +36,9 @@ async def test_values_that_move_for_long_take_no_more_memory(
 
 
 async def test_of_a_row_that_changes_only_the_changed_cell_is_rendered_again(
-    room: LocalControlRoom, monkeypatch: pytest.MonkeyPatch
+    controller: LocalController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = app_of(room)
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         table = app.screen.query("ServiceTable").only_one(RowTable)
         monkeypatch.setattr(table, "show_services", lambda _snapshot: None)  # nothing moves but what is moved here
@@ -59,8 +59,8 @@ async def test_of_a_row_that_changes_only_the_changed_cell_is_rendered_again(
         assert "another state" in screen_text(app)
 
 
-async def test_other_colours_reach_every_cell(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_other_colours_reach_every_cell(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         table = app.screen.query("ServiceTable").only_one(RowTable)
 
@@ -77,9 +77,9 @@ async def test_other_colours_reach_every_cell(room: LocalControlRoom) -> None:
 
 @pytest.mark.parametrize("keys", [("j",), ("tab",), (">",), ("j", "tab", "k"), ("space",), ("A",), ("G",)])
 async def test_lines_that_were_kept_are_as_they_would_be_rendered_anew(
-    room: LocalControlRoom, keys: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    controller: LocalController, keys: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = app_of(room)
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         table = app.screen.query("ServiceTable").only_one(RowTable)
         monkeypatch.setattr(table, "show_services", lambda _snapshot: None)

@@ -7,7 +7,7 @@ import pytest
 
 from gputui.app.render.columns import Row
 from gputui.app.widgets.service_table import service_rows
-from gputui.controller.local_controller import LocalControlRoom
+from gputui.controller.local_controller import LocalController
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import Reading
@@ -63,10 +63,10 @@ def looks(row: Row) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_changed_is_seen_in_the_row(
-    room: LocalControlRoom, change: Callable[[Snapshot], Snapshot], monkeypatch: pytest.MonkeyPatch
+    controller: LocalController, change: Callable[[Snapshot], Snapshot], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
-    before = replace(room.snapshot(), findings=())
+    before = replace(controller.watch.snapshot(), findings=())
     after = change(before)
     made = service_rows(before, NOBODY, {})
     kept = [row for _, row in service_rows(after, NOBODY, made).values()]
@@ -76,8 +76,8 @@ def test_what_changed_is_seen_in_the_row(
     assert [looks(row) for row in kept] != [looks(row) for _, row in made.values()]
 
 
-def test_a_mark_is_seen_in_its_row_alone(room: LocalControlRoom) -> None:
-    snapshot = room.snapshot()
+def test_a_mark_is_seen_in_its_row_alone(controller: LocalController) -> None:
+    snapshot = controller.watch.snapshot()
     key = snapshot.services[2].key
     made = service_rows(snapshot, NOBODY, {})
     marked = service_rows(snapshot, frozenset((key,)), made)

@@ -1,12 +1,12 @@
 """The strategies side by side, and taking one over."""
 
-from gputui.controller.local_controller import LocalControlRoom
+from gputui.controller.local_controller import LocalController
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import SIZE, labels, press_and_adopt, select, until
 
 
-async def test_all_strategies_are_compared_and_looking_changes_nothing(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_all_strategies_are_compared_and_looking_changes_nothing(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("s")
         await until(pilot, lambda: "88%" in screen_text(app) and "…" not in screen_text(app).partition("SERVICE")[0])
@@ -15,15 +15,15 @@ async def test_all_strategies_are_compared_and_looking_changes_nothing(room: Loc
             assert name in text
         await pilot.press("escape")
         await until(pilot, lambda: "STRATEGY" not in screen_text(app))
-        assert room.snapshot().draft.changed == ()
+        assert controller.watch.snapshot().draft.changed == ()
 
 
 async def test_the_chosen_one_goes_into_the_draft_after_a_question_and_one_undo_takes_it_back(
-    room: LocalControlRoom,
+    controller: LocalController,
 ) -> None:
-    app = app_of(room)
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        before = {one.name: one.assigned for one in room.snapshot().services}
+        before = {one.name: one.assigned for one in controller.watch.snapshot().services}
         await pilot.press("s")
         await until(pilot, lambda: "88%" in screen_text(app))
         await pilot.press("j")
@@ -31,14 +31,14 @@ async def test_the_chosen_one_goes_into_the_draft_after_a_question_and_one_undo_
         await pilot.press("enter")
         await until(pilot, lambda: "containers that gputui found" in screen_text(app))
         await pilot.press("y")
-        await until(pilot, lambda: labels(room, "ai-emb") != ["1"])
+        await until(pilot, lambda: labels(controller, "ai-emb") != ["1"])
         await until(pilot, lambda: " vram " in screen_text(app).splitlines()[0])
         await pilot.press("u")
-        await until(pilot, lambda: {one.name: one.assigned for one in room.snapshot().services} == before)
+        await until(pilot, lambda: {one.name: one.assigned for one in controller.watch.snapshot().services} == before)
 
 
-async def test_the_reserve_is_kept_free(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_the_reserve_is_kept_free(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("s")
         await until(pilot, lambda: "reserve 0.0 GiB" in screen_text(app))
@@ -46,8 +46,8 @@ async def test_the_reserve_is_kept_free(room: LocalControlRoom) -> None:
         await until(pilot, lambda: "reserve 0.5 GiB" in screen_text(app))
 
 
-async def test_the_keys_are_seen_on_a_small_terminal(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_the_keys_are_seen_on_a_small_terminal(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("s")
         await until(pilot, lambda: "88%" in screen_text(app))
@@ -56,26 +56,26 @@ async def test_the_keys_are_seen_on_a_small_terminal(room: LocalControlRoom) -> 
         assert "balanced" in text
 
 
-async def test_taking_the_fix_changes_the_argument(room: LocalControlRoom) -> None:
-    app = app_of(room)
+async def test_taking_the_fix_changes_the_argument(controller: LocalController) -> None:
+    app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        await select(pilot, room, "ai-emb")
+        await select(pilot, controller, "ai-emb")
         await pilot.press("F")
         await pilot.pause(0.2)
-        assert room.snapshot().draft.changed == ()
-        await select(pilot, room, "ai-llm")
+        assert controller.watch.snapshot().draft.changed == ()
+        await select(pilot, controller, "ai-llm")
         await press_and_adopt(pilot, "3")
         await until(pilot, lambda: "GPU 3 would idle" in screen_text(app) and "(F does it)" in screen_text(app))
         await pilot.press("F")
-        await until(pilot, lambda: any(one.edits for one in room.snapshot().services))
-        (edit,) = next(one.edits for one in room.snapshot().services if one.edits)
+        await until(pilot, lambda: any(one.edits for one in controller.watch.snapshot().services))
+        (edit,) = next(one.edits for one in controller.watch.snapshot().services if one.edits)
         assert (edit.argument, edit.value) == ("--tensor-parallel-size", "2")
         await until(pilot, lambda: "would idle" not in screen_text(app))
 
 
-async def test_in_readonly_mode_there_is_no_such_key(open_room: Opening) -> None:
-    room = open_room(readonly=True)
-    app = app_of(room, readonly=True)
+async def test_in_readonly_mode_there_is_no_such_key(open_controller: Opening) -> None:
+    controller = open_controller(readonly=True)
+    app = app_of(controller, readonly=True)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("s")
         await pilot.pause(0.3)

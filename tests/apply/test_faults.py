@@ -23,7 +23,7 @@ from gputui.domain.plan import Plan, Step
 from gputui.domain.service import ServiceKey
 from gputui.domain.transaction import Transaction
 from gputui.planning.changes.container_view import container_view
-from gputui.planning.changes.step_operations import Ground, Terms, make_transaction
+from gputui.planning.changes.step_operations import ApplyOptions, PlanInput, make_transaction
 from gputui.simulated.gpu_source import SimulatedSource
 from gputui.simulated.scenario import Scenario, SimulatedContainer, SimulatedGpu
 from gputui.simulated.simulated_engine import SimulatedEngine
@@ -90,12 +90,12 @@ def move(engine: SimulatedEngine, key: ServiceKey = KEY, file: ContainerSpec | N
     )  # fmt: skip
     plan = Plan(revision=1, steps=(step,))
     old = engine.spec("svc")
-    ground = Ground(spec=file or old, old=old, running=True)
-    return make_transaction(plan, {key: ground}, None, terms(settle_s=0))
+    plan_input = PlanInput(spec=file or old, old=old, running=True)
+    return make_transaction(plan, {key: plan_input}, None, options(settle_s=0))
 
 
-def terms(settle_s: float) -> Terms:
-    return Terms(operator="alice", reason="test", token="token", settle_s=settle_s, health_limit_s=5)
+def options(settle_s: float) -> ApplyOptions:
+    return ApplyOptions(operator="alice", reason="test", token="token", settle_s=settle_s, health_limit_s=5)
 
 
 def carry_out(
@@ -181,7 +181,7 @@ def test_a_stranger_that_has_the_name_is_never_removed(tmp_path: Path) -> None:
     key = ServiceKey("host", "ai", "web")
     step = Step(action="create", service=key, name="web", cause="new", view=container_view(HOST, [HOST[1].uuid]))
     spec = ContainerSpec(name="web", body={"Image": "ours", "HostConfig": {}})
-    transaction = make_transaction(Plan(revision=1, steps=(step,)), {key: Ground(spec=spec)}, None, terms(0.01))
+    transaction = make_transaction(Plan(revision=1, steps=(step,)), {key: PlanInput(spec=spec)}, None, options(0.01))
     result, _, _, _ = carry_out(tmp_path, engine, transaction, lambda _n, _name: None)
     assert result == "rolled_back"
     assert engine.inspect("web").id == stranger

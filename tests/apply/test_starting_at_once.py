@@ -11,7 +11,7 @@ from gputui.apply.executor import Executor
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import ServiceKey
 from gputui.planning.changes.container_view import container_view
-from gputui.planning.changes.step_operations import Ground, Terms, make_transaction
+from gputui.planning.changes.step_operations import ApplyOptions, PlanInput, make_transaction
 from gputui.simulated.gpu_source import SimulatedSource
 from gputui.simulated.scenario import Scenario, SimulatedContainer, SimulatedGpu
 from gputui.simulated.simulated_engine import SimulatedEngine
@@ -65,10 +65,10 @@ def recreate_all(tmp_path: Path, settle_s: float) -> CountingEngine:
         )
         for key, one in zip(keys, HOST, strict=True)
     )  # fmt: skip
-    grounds = {key: Ground(spec=engine.spec(key.name), old=engine.spec(key.name), running=True) for key in keys}
-    terms = Terms(operator="alice", reason="test", token="token", settle_s=settle_s, health_limit_s=5)
+    inputs = {key: PlanInput(spec=engine.spec(key.name), old=engine.spec(key.name), running=True) for key in keys}
+    options = ApplyOptions(operator="alice", reason="test", token="token", settle_s=settle_s, health_limit_s=5)
     applies = Applies(Database(tmp_path / "state.sqlite3"))
-    number = applies.begin(make_transaction(Plan(revision=1, steps=steps), grounds, None, terms))
+    number = applies.begin(make_transaction(Plan(revision=1, steps=steps), inputs, None, options))
     assert Executor(engine, SimulatedSource(engine._scenario, engine.claims), applies, number).run() == "done"
     return engine
 

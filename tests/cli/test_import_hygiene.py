@@ -20,7 +20,8 @@ def test_a_verb_does_not_load_textual() -> None:
 def test_the_first_picture_waits_for_neither_pydantic_nor_docker() -> None:
     run(
         "import sys; import gputui.main, gputui.app.app;"
-        "late = ('pydantic', 'docker', 'requests', 'hashlib', 'gputui.controller.store', 'gputui.controller.applying');"
+        "late = ('pydantic', 'docker', 'requests', 'hashlib', 'gputui.controller.store',"
+        "'gputui.controller.local_applies');"
         "assert not [name for name in late if name in sys.modules], sys.modules"
     )
 

@@ -1,4 +1,4 @@
-"""A defect in what watches is shown and survived: on the screen's room and by a verb that watches."""
+"""A defect in what watches is shown and survived: on the screen's controller and by a verb that watches."""
 
 import argparse
 import json
@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from gputui.cli import show
-from gputui.controller.local_controller import LocalControlRoom
+from gputui.controller.local_controller import LocalController
 from gputui.domain.container import Container
 from gputui.simulated.simulated_engine import SimulatedEngine
-from tests.app.conftest import Opening, open_room  # noqa: F401 - a fixture
+from tests.app.conftest import Opening, open_controller  # noqa: F401 - a fixture
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -33,31 +33,31 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def test_what_cannot_be_watched_is_told_and_comes_back(
-    open_room: Opening,  # noqa: F811
+    open_controller: Opening,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    room: LocalControlRoom = open_room("workstation")
-    before = room.snapshot()
+    controller: LocalController = open_controller("workstation")
+    before = controller.watch.snapshot()
     assert before.services
     mend = broken(monkeypatch)
-    room.rescan()
-    wait_for(lambda: bool(room.snapshot().watch_faults))
-    during = room.snapshot()
+    controller.watch.rescan()
+    wait_for(lambda: bool(controller.watch.snapshot().watch_faults))
+    during = controller.watch.snapshot()
     assert [one.name for one in during.services] == [one.name for one in before.services], "as they were last seen"
     assert any("KeyError" in note for note in during.notes)
     mend()
-    wait_for(lambda: not room.snapshot().watch_faults)
-    assert room.snapshot().engine.info is not None
+    wait_for(lambda: not controller.watch.snapshot().watch_faults)
+    assert controller.watch.snapshot().engine.info is not None
 
 
 def test_a_verb_that_watches_goes_on_after_a_look_that_failed(
-    open_room: Opening,  # noqa: F811
+    open_controller: Opening,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    room: LocalControlRoom = open_room("workstation")
+    controller: LocalController = open_controller("workstation")
     looks = iter([None, ZeroDivisionError("a defect"), None])
-    real = room.wait_until_seen
+    real = controller.watch.wait
 
     def look(limit_s: float, *, engine: bool = True) -> object:
         error = next(looks, KeyboardInterrupt())
@@ -65,10 +65,10 @@ def test_a_verb_that_watches_goes_on_after_a_look_that_failed(
             raise error
         return real(limit_s, engine=engine)
 
-    monkeypatch.setattr(room, "wait_until_seen", look)
+    monkeypatch.setattr(controller.watch, "wait", look)
     monkeypatch.setattr("gputui.cli.show.time.sleep", lambda _seconds: None)
     with pytest.raises(KeyboardInterrupt):
-        show.show(room, argparse.Namespace(verb="gpus", json=True, watch=True, interval=1, rescan=False))
+        show.show(controller, argparse.Namespace(verb="gpus", json=True, watch=True, interval=1, rescan=False))
     told = capsys.readouterr()
     assert [json.loads(line)["schema_version"] for line in told.out.splitlines()] == [1, 1]
     assert told.err.startswith("gputui: ZeroDivisionError")

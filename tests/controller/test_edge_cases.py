@@ -12,7 +12,7 @@ from gputui.domain.compose import ComposeProject
 from gputui.domain.errors import GputuiError
 from gputui.domain.injection import HostAccess
 from gputui.domain.service import TypedEdit
-from tests.app.conftest import Opening, open_room  # noqa: F401 - a fixture
+from tests.app.conftest import Opening, open_controller  # noqa: F401 - a fixture
 from tests.builders import gpu, service
 
 
@@ -40,25 +40,25 @@ def test_engine_unavailable_is_one_clear_error() -> None:
     assert len(done.stderr.splitlines()) == 2
 
 
-def test_container_restart_fails_and_the_old_one_is_back(open_room: Opening) -> None:  # noqa: F811
-    room = open_room("mixed-server")
-    service = next(one for one in room.snapshot().services if one.name == "ocr")
-    room.edit([service.key], TypedEdit(gpus="0"), adopt=True)
-    room.save("move it")
-    record = room.record(room.apply(room.plan(), "move it"))
+def test_container_restart_fails_and_the_old_one_is_back(open_controller: Opening) -> None:  # noqa: F811
+    controller = open_controller("mixed-server")
+    service = next(one for one in controller.watch.snapshot().services if one.name == "ocr")
+    controller.draft.edit([service.key], TypedEdit(gpus="0"), adopt=True)
+    controller.draft.save("move it")
+    record = controller.history.record(controller.applies.begin(controller.applies.plan(), "move it"))
     assert record.result == "rolled_back"
     assert record.services == {"ocr": "rolled_back"}
-    assert room.revisions()[1].reason == "as found", "and there is a revision to go back to"
+    assert controller.history.revisions()[1].reason == "as found", "and there is a revision to go back to"
 
 
-def test_a_plan_names_the_revision_that_it_is_going_to_be(open_room: Opening) -> None:  # noqa: F811
-    room = open_room()
-    rerank = next(one.key for one in room.snapshot().services if one.name == "ai-rerank")
+def test_a_plan_names_the_revision_that_it_is_going_to_be(open_controller: Opening) -> None:  # noqa: F811
+    controller = open_controller()
+    rerank = next(one.key for one in controller.watch.snapshot().services if one.name == "ai-rerank")
     for gpus in ("3", "6"):
-        room.edit([rerank], TypedEdit(gpus=gpus), adopt=True)
-        planned = room.plan().revision
-        assert room.save("move it").revision == planned
-    assert room.plan().revision == planned
+        controller.draft.edit([rerank], TypedEdit(gpus=gpus), adopt=True)
+        planned = controller.applies.plan().revision
+        assert controller.draft.save("move it").revision == planned
+    assert controller.applies.plan().revision == planned
 
 
 def test_config_file_write_fails_and_nothing_is_saved(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gputui.compose.files import ComposeFiles
-from gputui.controller.local_controller import LocalControlRoom
+from gputui.controller.local_controller import LocalController
 from gputui.controller.settings import Settings
 from gputui.controller.watch.compose_watch import ComposeWatch
 from gputui.controller.watch.gpu_watch import GpuWatch
@@ -41,7 +41,7 @@ class AwayAtFirst:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[LocalControlRoom, AwayAtFirst]]:
+def server(tmp_path: Path) -> Iterator[tuple[LocalController, AwayAtFirst]]:
     scenario = read_scenario("h100-server")
     simulated = SimulatedEngine(scenario)
     engine = AwayAtFirst(simulated)
@@ -52,20 +52,20 @@ def server(tmp_path: Path) -> Iterator[tuple[LocalControlRoom, AwayAtFirst]]:
         state_dir=lambda _status: StateDir(tmp_path), launch=lambda *_: None,
     )  # fmt: skip
     gpus = GpuWatch(SimulatedSource(scenario, simulated.claims, time.time), 0.25)
-    room = LocalControlRoom(gpus, engine, ComposeWatch(ComposeFiles((compose,)), None), settings)
-    yield room, engine
-    room.close()
+    controller = LocalController(gpus, engine, ComposeWatch(ComposeFiles((compose,)), None), settings)
+    yield controller, engine
+    controller.watch.close()
 
 
 def test_in_a_container_no_service_is_known_by_the_containers_own_name(
-    server: tuple[LocalControlRoom, AwayAtFirst],
+    server: tuple[LocalController, AwayAtFirst],
 ) -> None:
-    room, engine = server
-    room.start()
-    assert room.wait_until_seen(10).services == (), "the engine is away"
+    controller, engine = server
+    controller.watch.start()
+    assert controller.watch.wait(10).services == (), "the engine is away"
     engine.is_there = True
     end = time.monotonic() + 30
-    while not room.snapshot().services and time.monotonic() < end:
-        room.rescan()
+    while not controller.watch.snapshot().services and time.monotonic() < end:
+        controller.watch.rescan()
         time.sleep(0.05)
-    assert {one.key.host for one in room.snapshot().services} == {"dgx-a1"}
+    assert {one.key.host for one in controller.watch.snapshot().services} == {"dgx-a1"}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gputui.compose.generated import assignments_text
-from gputui.controller.local_controller import LocalControlRoom
+from gputui.controller.local_controller import LocalController
 from gputui.domain.assignment import Assignments
 from gputui.domain.assignment_difference import revision_difference
 from gputui.domain.errors import UsageError
@@ -16,7 +16,7 @@ from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.service import Service, TypedEdit, called
 from gputui.state.file_io import packaged
 from gputui.state.state_file import read_assignments
-from tests.app.conftest import Opening, open_room  # noqa: F401 - a fixture
+from tests.app.conftest import Opening, open_controller  # noqa: F401 - a fixture
 
 
 def of_compose(project: str, gpu: str, **values: object) -> dict[str, object]:
@@ -26,7 +26,7 @@ def of_compose(project: str, gpu: str, **values: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def room(open_room: Opening, tmp_path: Path) -> LocalControlRoom:  # noqa: F811
+def controller(open_controller: Opening, tmp_path: Path) -> LocalController:  # noqa: F811
     """Alice's llm can be moved, bob's fails to start, and a plain container has the name too."""
     scenario = yaml.safe_load((packaged("configs") / "scenarios" / "h100-server.yaml").read_text())
     gpus = [one["gpu"]["uuid"] for one in scenario["gpus"]]
@@ -36,86 +36,88 @@ def room(open_room: Opening, tmp_path: Path) -> LocalControlRoom:  # noqa: F811
     ]  # fmt: skip
     path = tmp_path / "same-names.yaml"
     path.write_text(yaml.safe_dump(scenario))
-    return open_room(str(path))
+    return open_controller(str(path))
 
 
-def services(room: LocalControlRoom) -> Sequence[Service]:
-    return room.snapshot().services
+def services(controller: LocalController) -> Sequence[Service]:
+    return controller.watch.snapshot().services
 
 
-def test_each_is_called_by_its_project(room: LocalControlRoom) -> None:
-    assert [one.name for one in services(room)] == ["/llm", "alice/llm", "bob/llm"]
+def test_each_is_called_by_its_project(controller: LocalController) -> None:
+    assert [one.name for one in services(controller)] == ["/llm", "alice/llm", "bob/llm"]
 
 
 @pytest.mark.parametrize("name", ["/llm", "alice/llm", "bob/llm"])
-def test_each_is_found_by_what_it_is_called(room: LocalControlRoom, name: str) -> None:
-    assert called(services(room), name).key.full_name == name
+def test_each_is_found_by_what_it_is_called(controller: LocalController, name: str) -> None:
+    assert called(services(controller), name).key.full_name == name
 
 
-def test_the_name_alone_is_refused_with_what_to_say(room: LocalControlRoom) -> None:
+def test_the_name_alone_is_refused_with_what_to_say(controller: LocalController) -> None:
     with pytest.raises(UsageError, match="several services are called") as refused:
-        called(services(room), "llm")
+        called(services(controller), "llm")
     assert refused.value.fix == "say /llm or alice/llm or bob/llm"
 
 
-def test_what_came_of_an_apply_is_told_of_each(room: LocalControlRoom) -> None:
-    alice, bob = (called(services(room), name) for name in ("alice/llm", "bob/llm"))
-    room.edit([alice.key, bob.key], TypedEdit(gpus="7"), adopt=True)
-    room.save("move both")
-    record = room.record(room.apply(room.plan(), "move both"))
+def test_what_came_of_an_apply_is_told_of_each(controller: LocalController) -> None:
+    alice, bob = (called(services(controller), name) for name in ("alice/llm", "bob/llm"))
+    controller.draft.edit([alice.key, bob.key], TypedEdit(gpus="7"), adopt=True)
+    controller.draft.save("move both")
+    record = controller.history.record(controller.applies.begin(controller.applies.plan(), "move both"))
     assert record.services["alice/llm"] == "done"
     assert record.services["bob/llm"] in ("rolled_back", "not begun")
 
 
-def test_the_previous_log_is_the_services_own(room: LocalControlRoom) -> None:
-    alice, bob = (called(services(room), name) for name in ("alice/llm", "bob/llm"))
-    room.edit([alice.key], TypedEdit(gpus="7"), adopt=True)
-    room.save("move alice's")
-    room.apply(room.plan(), "move alice's")
-    assert room.previous_log(alice.key)
-    assert not room.previous_log(bob.key)
+def test_the_previous_log_is_the_services_own(controller: LocalController) -> None:
+    alice, bob = (called(services(controller), name) for name in ("alice/llm", "bob/llm"))
+    controller.draft.edit([alice.key], TypedEdit(gpus="7"), adopt=True)
+    controller.draft.save("move alice's")
+    controller.applies.begin(controller.applies.plan(), "move alice's")
+    assert controller.logs.previous(alice.key)
+    assert not controller.logs.previous(bob.key)
 
 
-def test_a_finding_is_about_one_of_them(room: LocalControlRoom) -> None:
-    alice = called(services(room), "alice/llm")
-    room.edit([alice.key], TypedEdit(gpus="none"), adopt=True)
-    assert {one.service for one in room.plan().findings} == {"alice/llm"}
+def test_a_finding_is_about_one_of_them(controller: LocalController) -> None:
+    alice = called(services(controller), "alice/llm")
+    controller.draft.edit([alice.key], TypedEdit(gpus="none"), adopt=True)
+    assert {one.service for one in controller.applies.plan().findings} == {"alice/llm"}
 
 
-def test_what_was_written_down_is_found_when_names_are_shared_later_or_no_more(room: LocalControlRoom) -> None:
-    alice = called(services(room), "alice/llm")
+def test_what_was_written_down_is_found_when_names_are_shared_later_or_no_more(controller: LocalController) -> None:
+    alice = called(services(controller), "alice/llm")
     assert alice.was_called("alice/llm")
     assert not alice.was_called("llm"), "it may have been bob's"
     alone = replace(alice, shares_name=False)
     assert alone.was_called("llm") and alone.was_called("alice/llm")
 
 
-def test_the_file_beside_the_compose_file_holds_both_and_is_read_back(room: LocalControlRoom) -> None:
-    alice, bob = (called(services(room), name) for name in ("alice/llm", "bob/llm"))
-    room.edit([alice.key], TypedEdit(gpus="7"), adopt=True)
-    room.edit([bob.key], TypedEdit(gpus="6"), adopt=True)
-    saved = room.save("both")
-    gpus = room.snapshot().inventory.gpus
+def test_the_file_beside_the_compose_file_holds_both_and_is_read_back(controller: LocalController) -> None:
+    alice, bob = (called(services(controller), name) for name in ("alice/llm", "bob/llm"))
+    controller.draft.edit([alice.key], TypedEdit(gpus="7"), adopt=True)
+    controller.draft.edit([bob.key], TypedEdit(gpus="6"), adopt=True)
+    saved = controller.draft.save("both")
+    gpus = controller.watch.snapshot().inventory.gpus
     written = yaml.safe_load(assignments_text(saved, gpus))
     assert written["assignments"].keys() == {"/llm", "alice/llm", "bob/llm"}
-    keys = [one.key for one in services(room)]
+    keys = [one.key for one in services(controller)]
     read = read_assignments(written, keys, saved, gpus, "alice")
     assert read.left == ()
     assert {item.key: item.gpus for item in read.assignments.items} == {item.key: item.gpus for item in saved.items}
 
 
-def test_a_name_in_the_file_that_may_mean_several_is_told_and_not_guessed(room: LocalControlRoom) -> None:
-    keys = [one.key for one in services(room)]
-    gpus = room.snapshot().inventory.gpus
+def test_a_name_in_the_file_that_may_mean_several_is_told_and_not_guessed(controller: LocalController) -> None:
+    keys = [one.key for one in services(controller)]
+    gpus = controller.watch.snapshot().inventory.gpus
     read = read_assignments({"assignments": {"llm": {"gpus": ["3"]}}}, keys, Assignments(), gpus, "alice")
     assert read.assignments.items == ()
     assert read.left == ("llm: it may be /llm or alice/llm or bob/llm",)
 
 
-def test_the_difference_of_two_revisions_says_whose_it_is(room: LocalControlRoom) -> None:
-    alice, bob = (called(services(room), name) for name in ("alice/llm", "bob/llm"))
-    room.edit([alice.key, bob.key], TypedEdit(gpus="6"), adopt=True)
-    one = room.save("both")
-    room.edit([alice.key], TypedEdit(gpus="7"), adopt=False)
-    lines = revision_difference(one, room.save("alice's"), labels_by_uuid(room.snapshot().inventory.gpus))
+def test_the_difference_of_two_revisions_says_whose_it_is(controller: LocalController) -> None:
+    alice, bob = (called(services(controller), name) for name in ("alice/llm", "bob/llm"))
+    controller.draft.edit([alice.key, bob.key], TypedEdit(gpus="6"), adopt=True)
+    one = controller.draft.save("both")
+    controller.draft.edit([alice.key], TypedEdit(gpus="7"), adopt=False)
+    lines = revision_difference(
+        one, controller.draft.save("alice's"), labels_by_uuid(controller.watch.snapshot().inventory.gpus)
+    )
     assert lines == ("alice/llm: GPUs 6 → 7",)

@@ -112,13 +112,13 @@ from gputui.domain.container import ContainerSpec
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import ServiceKey
 from gputui.planning.changes.container_view import container_view
-from gputui.planning.changes.step_operations import Ground, Terms, make_transaction
+from gputui.planning.changes.step_operations import PlanInput, ApplyOptions, make_transaction
 from gputui.compose.files import ComposeFiles
 from gputui.compose.reading import read_project
 
 engine = DockerEngine(sys.argv[1])
 project = read_project(ComposeFiles((Path("compose.yml"),)))
-terms = Terms(operator="alice", reason="r", token="t", settle_s=0, health_limit_s=1)
+options = ApplyOptions(operator="alice", reason="r", token="t", settle_s=0, health_limit_s=1)
 marks = {compose_labels.CONFIG_HASH: NOBODYS}
 waiting = list(project.services)
 made = set()
@@ -130,8 +130,8 @@ while waiting:
     key = ServiceKey("host", project.name, service.name)
     step = Step(action="create", service=key, name=service.name, cause="", view=container_view([], []))
     spec = ContainerSpec(name=service.container_name, body=service.body, networks=service.networks)
-    grounds = {key: Ground(spec=spec, labels=marks)}
-    (task,) = make_transaction(Plan(revision=1, steps=(step,)), grounds, project, terms).tasks
+    inputs = {key: PlanInput(spec=spec, labels=marks)}
+    (task,) = make_transaction(Plan(revision=1, steps=(step,)), inputs, project, options).tasks
     hands = Hands(
         engine=engine, source=None, gpus=(), patience=Patience(), tell=print, keep=print, abandoned=bool, cancelled=str
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gputui.controller.log_feeds import BUFFER_LINES, LogFeed
+from gputui.controller.local_logs import BUFFER_LINES, LogFeed
 from gputui.domain.log import LogLine, LogWindow
 from gputui.engine.docker_engine import DockerEngine
 from tests.lab.conftest import Lab

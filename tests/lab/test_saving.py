@@ -158,19 +158,19 @@ from gputui.domain.errors import Conflict
 from gputui.domain.service import TypedEdit
 from gputui import main
 arguments = parse(sys.argv[1:])
-room = main._real_server(arguments).room()
-room.start()
-snapshot = room.wait_until_seen(15)
+controller = main._real_server(arguments).controller()
+controller.watch.start()
+snapshot = controller.watch.wait(15)
 one = next(service for service in snapshot.services if service.name == "one")
-room.edit([one.key], TypedEdit(gpus="3"), adopt=True)
+controller.draft.edit([one.key], TypedEdit(gpus="3"), adopt=True)
 input()
 try:
-    room.save("mine")
+    controller.draft.save("mine")
 except Conflict as conflict:
     print(conflict.what, flush=True)
-print(len(room.snapshot().draft.conflicts), flush=True)
-room.take_theirs()
-print(room.save("theirs").revision, flush=True)
+print(len(controller.watch.snapshot().draft.conflicts), flush=True)
+controller.draft.resolve("theirs")
+print(controller.draft.save("theirs").revision, flush=True)
 main.os._exit(0)
 """
     file = ("--file", str(project / "compose.yml"))

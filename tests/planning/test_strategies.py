@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gputui.planning.placement.problem import Demand, Placement, Problem, Room, canonical
+from gputui.planning.placement.problem import Demand, Placement, PlacementGpu, Problem, canonical
 from gputui.planning.placement.strategies import Strategy, solve
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -21,12 +21,12 @@ def problems(draw: st.DrawFn, *, most_services: int = 5) -> Problem:
     """Up to four GPUs of one or two kinds in islands of two; services alone and in groups, tight on purpose."""
     number = draw(st.integers(1, 4))
     totals = draw(st.sampled_from([(80,) * 4, (80, 80, 24, 24), (24, 48, 80, 80)]))
-    rooms = []
+    gpus = []
     for index in range(number):
         used = draw(st.sampled_from([0, 0, 5, 17]))
-        rooms.append(
-            Room(
-                uuid=f"GPU-{index}", room_mib=totals[index] - used, total_mib=totals[index], used_mib=used,
+        gpus.append(
+            PlacementGpu(
+                uuid=f"GPU-{index}", headroom_mib=totals[index] - used, total_mib=totals[index], used_mib=used,
                 kind=str(totals[index]), island=str(index // 2), order=(str(index), 0, 0),
                 speed=(float(totals[index] * 10), 1.0),
             )
@@ -45,7 +45,7 @@ def problems(draw: st.DrawFn, *, most_services: int = 5) -> Problem:
                 priority=draw(st.integers(0, 2)), protected=draw(st.booleans()), current=current,
             )
         )  # fmt: skip
-    return canonical(rooms, demands)
+    return canonical(gpus, demands)
 
 
 def choices(problem: Problem, demand: Demand) -> list[tuple[int, ...]]:
@@ -54,7 +54,7 @@ def choices(problem: Problem, demand: Demand) -> list[tuple[int, ...]]:
 
 
 def fits(problem: Problem, chosen: tuple[tuple[int, ...], ...]) -> bool:
-    left = [room.room_mib for room in problem.rooms]
+    left = [gpu.headroom_mib for gpu in problem.gpus]
     for demand, places in zip(problem.demands, chosen, strict=True):
         for place in places:
             left[place] -= demand.needs_mib[place] or 0
@@ -72,8 +72,8 @@ def placed(placement: Placement) -> list[int]:
 
 def check_rules(problem: Problem, placement: Placement) -> None:
     used = placement.used(problem)
-    for room, use in zip(problem.rooms, used, strict=True):
-        assert use <= max(room.used_mib + room.room_mib, room.used_mib), "no GPU is overfilled"
+    for gpu, use in zip(problem.gpus, used, strict=True):
+        assert use <= max(gpu.used_mib + gpu.headroom_mib, gpu.used_mib), "no GPU is overfilled"
     for demand, places in zip(problem.demands, placement.places, strict=True):
         if places is not None:
             assert places in choices(problem, demand)
@@ -143,7 +143,7 @@ def test_the_same_problem_has_the_same_answer_and_a_second_run_moves_nothing(
             replace(demand, current=places or ()) for demand, places in zip(problem.demands, first.places, strict=True)
         ),
     )
-    again = solve(strategy, canonical(after.rooms, after.demands))
+    again = solve(strategy, canonical(after.gpus, after.demands))
     assert again.moves(after) == 0
     assert again.places == first.places
 
@@ -154,8 +154,8 @@ def test_the_same_problem_has_the_same_answer_and_a_second_run_moves_nothing(
 def test_the_order_in_which_gpus_and_services_are_listed_changes_nothing(
     strategy: Strategy, problem: Problem, data: st.DataObject
 ) -> None:
-    order = data.draw(st.permutations(range(len(problem.rooms))))
-    rooms = [problem.rooms[place] for place in order]
+    order = data.draw(st.permutations(range(len(problem.gpus))))
+    gpus = [problem.gpus[place] for place in order]
     demands = [
         replace(
             one,
@@ -164,7 +164,7 @@ def test_the_order_in_which_gpus_and_services_are_listed_changes_nothing(
         )
         for one in data.draw(st.permutations(problem.demands))
     ]
-    assert by_name(canonical(rooms, demands), strategy) == by_name(problem, strategy)
+    assert by_name(canonical(gpus, demands), strategy) == by_name(problem, strategy)
 
 
 @pytest.mark.parametrize("strategy", ["vram", "latency", "balanced"])
@@ -175,14 +175,14 @@ def test_other_names_change_nothing_but_names(strategy: Strategy, problem: Probl
     proved best, as good an answer. (Of answers that are equally good, addresses may decide.)"""
     assume(len({(one.size, one.count, one.priority) for one in problem.demands}) == len(problem.demands))
     problem = replace(problem, demands=tuple(replace(one, current=()) for one in problem.demands))
-    numbers = data.draw(st.permutations(range(len(problem.rooms))))
-    rooms = [
+    numbers = data.draw(st.permutations(range(len(problem.gpus))))
+    gpus = [
         replace(room, uuid=f"GPU-{number}", order=(str(number), 0, 0))
-        for room, number in zip(problem.rooms, numbers, strict=True)
+        for room, number in zip(problem.gpus, numbers, strict=True)
     ]
     names = data.draw(st.permutations(range(len(problem.demands))))
     demands = [replace(one, name=f"t{name}") for one, name in zip(problem.demands, names, strict=True)]
-    other = canonical(rooms, demands)
+    other = canonical(gpus, demands)
     mine, theirs = solve(strategy, problem), solve(strategy, other)
     assert len(placed(mine)) == len(placed(theirs))
     everything = len(placed(mine)) == len(problem.demands)
@@ -195,7 +195,7 @@ def test_other_names_change_nothing_but_names(strategy: Strategy, problem: Probl
 def by_name(problem: Problem, strategy: Strategy) -> dict[str, set[str] | None]:
     placement = solve(strategy, problem)
     return {
-        demand.name: None if places is None else {problem.rooms[place].uuid for place in places}
+        demand.name: None if places is None else {problem.gpus[place].uuid for place in places}
         for demand, places in zip(problem.demands, placement.places, strict=True)
     }
 
@@ -205,20 +205,20 @@ def judged_as(problem: Problem, strategy: Strategy, chosen: tuple[tuple[int, ...
     crossings = sum(problem.crosses(demand, at) for demand, at in zip(problem.demands, chosen, strict=True))
     if strategy == "balanced":
         return crossings, Placement(places=chosen).largest_fraction(problem)
-    demands, rooms = problem.demands, problem.rooms
+    demands, gpus = problem.demands, problem.gpus
     if strategy == "vram":
         order = sorted(range(len(demands)), key=lambda one: (-demands[one].size, -demands[one].count, one))
     else:
         order = sorted(range(len(demands)), key=lambda one: (-demands[one].priority, -demands[one].size, one))
-    left = [room.room_mib for room in rooms]
-    guests = [0] * len(rooms)
+    left = [gpu.headroom_mib for gpu in gpus]
+    guests = [0] * len(gpus)
     judged: list[object] = []
     for one in order:
         at = chosen[one]
         if strategy == "vram":
             judged.append(-min(left[place] for place in at))
         else:
-            judged.append(-min(rooms[place].speed[0] / (guests[place] + 1) for place in at))
+            judged.append(-min(gpus[place].speed[0] / (guests[place] + 1) for place in at))
             judged.append(max(guests[place] for place in at))
         for place in at:
             left[place] -= demands[one].needs_mib[place] or 0
@@ -246,8 +246,8 @@ def test_what_is_said_to_be_proved_best_is(strategy: Strategy, problem: Problem)
 
 def test_proofs_are_found() -> None:
     """Or the test above would show nothing."""
-    rooms = [room(0, 80, speed=(2.0, 1.0)), room(1, 48, speed=(1.0, 1.0))]
-    problem = canonical(rooms, [one_of("a", 30, 2), one_of("b", 20, 2)])
+    gpus = [room(0, 80, speed=(2.0, 1.0)), room(1, 48, speed=(1.0, 1.0))]
+    problem = canonical(gpus, [one_of("a", 30, 2), one_of("b", 20, 2)])
     for strategy in STRATEGIES:
         assert solve(strategy, problem).proved_best, strategy
 
@@ -261,15 +261,15 @@ def test_nothing_is_proved_where_something_is_left_out() -> None:
 # --- each strategy by its objective ---------------------------------------------------------------------------------
 
 
-def room(index: int, total: int, **more: object) -> Room:
+def room(index: int, total: int, **more: object) -> PlacementGpu:
     values = {
         "uuid": f"GPU-{index}",
-        "room_mib": total,
+        "headroom_mib": total,
         "total_mib": total,
         "order": (str(index), 0, 0),
         "kind": str(total),
     }
-    return Room(**(values | more))  # type: ignore[arg-type]
+    return PlacementGpu(**(values | more))  # type: ignore[arg-type]
 
 
 def one_of(name: str, need: int, gpus: int, **more: object) -> Demand:
@@ -282,7 +282,7 @@ def where(problem: Problem, strategy: Strategy) -> dict[str, str]:
 
 def test_vram_puts_the_largest_service_on_the_gpu_with_most_free_memory() -> None:
     problem = canonical(
-        [room(0, 80, room_mib=30, used_mib=50), room(1, 48)], [one_of("large", 20, 2), one_of("small", 5, 2)]
+        [room(0, 80, headroom_mib=30, used_mib=50), room(1, 48)], [one_of("large", 20, 2), one_of("small", 5, 2)]
     )
     assert where(problem, "vram") == {"large": "GPU-1", "small": "GPU-0"}
 
@@ -302,9 +302,9 @@ def test_latency_ranks_equal_bandwidth_by_cores_and_clock() -> None:
 
 
 def test_isolation_keeps_the_protected_service_alone_on_the_smallest_gpu_that_holds_it() -> None:
-    rooms = [room(0, 80), room(1, 48), room(2, 60)]
+    gpus = [room(0, 80), room(1, 48), room(2, 60)]
     demands = [one_of("llm", 40, 3, protected=True), one_of("a", 10, 3), one_of("b", 10, 3), one_of("c", 10, 3)]
-    found = where(canonical(rooms, demands), "isolation")
+    found = where(canonical(gpus, demands), "isolation")
     assert found["llm"] == "GPU-1"
     assert {found["a"], found["b"], found["c"]} == {"GPU-0", "GPU-2"}, "the others use all other GPUs"
 
@@ -320,10 +320,10 @@ def test_balanced_evens_out_fractions_and_not_amounts() -> None:
 
 
 def test_groups_stay_within_an_island() -> None:
-    rooms = [room(index, 80, island=str(index % 2)) for index in range(4)]
+    gpus = [room(index, 80, island=str(index % 2)) for index in range(4)]
     demands = [one_of("pair", 30, 4, count=2, group=True), one_of("a", 70, 4)]
     for strategy in STRATEGIES:
-        assert where(canonical(rooms, demands), strategy)["pair"] in ("GPU-0,GPU-2", "GPU-1,GPU-3")
+        assert where(canonical(gpus, demands), strategy)["pair"] in ("GPU-0,GPU-2", "GPU-1,GPU-3")
 
 
 def test_a_group_never_mixes_kinds_of_gpus() -> None:
@@ -335,22 +335,22 @@ def test_a_group_never_mixes_kinds_of_gpus() -> None:
 
 
 def test_a_gpu_that_is_over_its_reserve_gets_nothing_and_costs_nothing() -> None:
-    rooms = [room(0, 80, room_mib=-500, used_mib=80), room(1, 80)]
+    gpus = [room(0, 80, headroom_mib=-500, used_mib=80), room(1, 80)]
     demands = [one_of("a", 50, 2), one_of("b", 30, 2)]
     for strategy in STRATEGIES:
-        assert where(canonical(rooms, demands), strategy) == {"a": "GPU-1", "b": "GPU-1"}
+        assert where(canonical(gpus, demands), strategy) == {"a": "GPU-1", "b": "GPU-1"}
 
 
 def test_of_equally_good_placements_the_one_that_moves_fewest_is_taken() -> None:
-    rooms = [room(index, 80) for index in range(4)]
+    gpus = [room(index, 80) for index in range(4)]
     demands = [one_of("a", 30, 4, current=(2,)), one_of("b", 30, 4, current=(0,)), one_of("c", 30, 4)]
     for strategy in STRATEGIES:
-        problem = canonical(rooms, demands)
+        problem = canonical(gpus, demands)
         assert solve(strategy, problem).moves(problem) == 0
 
 
 def test_a_few_mib_of_difference_move_nothing() -> None:
-    rooms = [room(0, 81559, room_mib=81500, used_mib=59), room(1, 81559, room_mib=81520, used_mib=39)]
-    problem = canonical(rooms, [one_of("a", 30000, 2, current=(0,))])
+    gpus = [room(0, 81559, headroom_mib=81500, used_mib=59), room(1, 81559, headroom_mib=81520, used_mib=39)]
+    problem = canonical(gpus, [one_of("a", 30000, 2, current=(0,))])
     for strategy in STRATEGIES:
         assert where(problem, strategy) == {"a": "GPU-0"}

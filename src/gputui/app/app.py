@@ -46,7 +46,7 @@ from gputui.app.terminal.line_filters import AsciiSigns, ControlCharacterFence, 
 from gputui.app.terminal.startup_preview import terminal
 from gputui.app.terminal.terminal_driver import TerminalDriver
 from gputui.app.terminal.type_ahead import TypeAhead
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Controller
 from gputui.domain.errors import UsageError
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import clean
@@ -80,7 +80,7 @@ class AppOptions:
 
 
 class GputuiApp(App[None]):
-    """Shows a control room."""
+    """Shows a controller."""
 
     TITLE = "gputui"
     CSS_PATH = ["app.tcss", "lines.tcss", "screens/main.tcss", "screens/gpus.tcss"]
@@ -88,9 +88,9 @@ class GputuiApp(App[None]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]
     COMMANDS = {Actions}
 
-    def __init__(self, room: ControlRoom, options: AppOptions) -> None:
+    def __init__(self, controller: Controller, options: AppOptions) -> None:
         super().__init__()
-        self._room = room
+        self._controller = controller
         self._options = options
         self._choices = read_choices(options.choices_path) if options.choices_path else Choices()
         self.animation_level = "none"
@@ -194,7 +194,7 @@ class GputuiApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         """The main screen."""
         options = self._options
-        return MainScreen(self._room, options.preferences, self._choices, readonly=options.readonly)
+        return MainScreen(self._controller, options.preferences, self._choices, readonly=options.readonly)
 
     def on_load(self) -> None:
         """All is read that could be wrong, and the terminal is taken next."""
@@ -208,8 +208,8 @@ class GputuiApp(App[None]):
             await super().on_event(event)
 
     def on_mount(self) -> None:
-        """Listen to the room and to signals that end a session."""
-        self._room.on_change(self._arrived)
+        """Listen to the watch and to signals that end a session."""
+        self._controller.watch.on_change(self._arrived)
         for disturbed in (self.app_suspend_signal, self.app_resume_signal):
             disturbed.subscribe(self, lambda _: self._cells.forget())
         loop = asyncio.get_running_loop()
@@ -303,7 +303,7 @@ def needs_ascii(preferences: Preferences, *, asked: bool) -> bool:
     return bool(said) and "utf" not in said.lower()
 
 
-def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path, hand_over: Callable[[], None]) -> int:
+def run_app(controller: Controller, arguments: argparse.Namespace, themes: Path, hand_over: Callable[[], None]) -> int:
     """Run the screen until it is left; the exit code. `hand_over` is called just before it takes the terminal.
 
     Raises:
@@ -322,11 +322,11 @@ def run_app(room: ControlRoom, arguments: argparse.Namespace, themes: Path, hand
         log=arguments.log,
         hand_over=hand_over,
     )
-    app = GputuiApp(room, options)
+    app = GputuiApp(controller, options)
     if terminal() is None:
         raise UsageError("the screen needs a terminal", "use a verb instead, as in `gputui gpus`; see --help")
     app.run(mouse=preferences.mouse and not arguments.no_mouse)
-    apply = room.snapshot().apply
+    apply = controller.watch.snapshot().apply
     if apply is not None and apply.under_way:
         how = (
             "ends with the screen, for it is simulated" if arguments.demo is not None else "goes on without the screen"

@@ -1,4 +1,4 @@
-"""What the keys do: calls to the control room, with their questions and their errors. It knows no widget."""
+"""What the keys do: calls to the controller, with their questions and their errors. It knows no widget."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from textual.content import Content
 
 from gputui.app.background import in_thread
 from gputui.app.render.plan_summary import describe, downtime
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Controller
 from gputui.domain.compose import FileEdit
 from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer, Refusal
 from gputui.domain.event import cut_off_text
@@ -41,45 +41,33 @@ class Person:
 class Commands:
     """The commands of a person at the screen."""
 
-    def __init__(self, room: ControlRoom, person: Person) -> None:
-        self._room = room
+    def __init__(self, controller: Controller, person: Person) -> None:
+        self._controller = controller
         self._person = person
         self._launching = False
 
     def _told(self, error: GputuiError) -> None:
         self._person.tell(error.line, "error")
 
-    async def edit(self, change: Callable[[bool], None]) -> None:
-        """Make a change of the draft; `change` is told whether a found container may be adopted, which is asked."""
+    async def edit(self, change: Callable[..., None]) -> None:
+        """Make a change of the draft; `change` gets `adopt`, whether an unmanaged container may be taken over, which is
+        asked."""
         try:
             try:
-                change(False)
+                change(adopt=False)
             except NeedsAnswer as question:
                 if await self._person.ask(question.what, ADOPTED, "adopt it"):
-                    change(True)
+                    change(adopt=True)
         except GputuiError as error:
             self._told(error)
-
-    async def toggle_gpu(self, services: Sequence[Service], label: str) -> None:
-        """Append this GPU to the services', or take it away."""
-        await self.edit(lambda adopt: self._room.toggle_gpu(_keys(services), label, adopt=adopt))
-
-    async def set_all(self, services: Sequence[Service], typed: TypedEdit) -> None:
-        """What was typed in the edit dialog."""
-        await self.edit(lambda adopt: self._room.edit(_keys(services), typed, adopt=adopt))
 
     def fault_of(self, services: Sequence[Service], typed: TypedEdit) -> str:
         """What is wrong with what was typed; empty where nothing is."""
         try:
-            self._room.check(_keys(services), typed)
+            self._controller.draft.check(_keys(services), typed)
         except GputuiError as error:
             return error.line
         return ""
-
-    async def toggle_enabled(self, services: Sequence[Service]) -> None:
-        """Disable the services; enable them, where none is enabled."""
-        enabled = not any(one.enabled for one in services)
-        await self.edit(lambda adopt: self._room.set_enabled(_keys(services), enabled, adopt=adopt))
 
     async def take_suggestion(self, suggestion: Suggestion) -> None:
         """Take over what a strategy suggests, as one edit."""
@@ -89,8 +77,8 @@ class Commands:
             self._person.tell(f"{suggestion.strategy} changes nothing", "information")
             return
 
-        def change(adopt: bool) -> None:
-            self._room.take_suggestion(suggestion, adopt=adopt)
+        def change(*, adopt: bool) -> None:
+            self._controller.draft.take_suggestion(suggestion, adopt=adopt)
             text = f"{suggestion.strategy}: {changed} services changed; p shows the plan, u takes it back"
             self._person.tell(text, "information")
 
@@ -103,22 +91,22 @@ class Commands:
             self._person.tell(f"no finding about {service.name} proposes another argument", "information")
             return
         changes = [(edit.argument, edit.value) for edit in edits]
-        await self.edit(lambda adopt: self._room.set_arguments([service.key], changes, adopt=adopt))
+        await self.edit(partial(self._controller.draft.set_arguments, [service.key], changes))
 
     def undo(self) -> None:
         """Take the last edit back."""
-        if not self._room.undo():
+        if not self._controller.draft.undo():
             self._person.tell("there is no edit to take back", "information")
 
     def redo(self) -> None:
         """Make the edit again that was taken back."""
-        if not self._room.redo():
+        if not self._controller.draft.redo():
             self._person.tell("no edit was taken back", "information")
 
     async def save(self) -> None:
         """Save the draft; where somebody saved something else meanwhile, ask which of both holds."""
         try:
-            saved = await in_thread(lambda: self._room.save("edited on the screen"))
+            saved = await in_thread(lambda: self._controller.draft.save("edited on the screen"))
         except Conflict as conflict:
             if await self._settled(conflict):
                 await self.save()
@@ -130,40 +118,40 @@ class Commands:
 
     async def _settled(self, conflict: Conflict) -> bool:
         """Whether the person said which assignments hold."""
-        if not self._room.snapshot().draft.conflicts:
+        if not self._controller.watch.snapshot().draft.conflicts:
             self._told(conflict)
             return False
         choices = [("m", "mine"), ("t", "theirs")]
         choice = await self._person.choose("Which assignment holds?", conflict.what, choices)
         if choice == "m":
-            self._room.keep_mine()
+            self._controller.draft.resolve("mine")
         elif choice == "t":
-            self._room.take_theirs()
+            self._controller.draft.resolve("theirs")
         return choice is not None
 
     async def apply(self) -> None:
         """Show all that would change, ask, save, and carry the plan out."""
-        await self._apply(self._room.plan, lambda _: "what runs is what is assigned")
+        await self._apply(self._controller.applies.plan, lambda _: "what runs is what is assigned")
 
     async def refresh(self, services: Sequence[Service]) -> None:
         """The same, for these services as their Compose file says by now."""
-        if set(self._room.snapshot().draft.changed) - set(_keys(services)):
+        if set(self._controller.watch.snapshot().draft.changed) - set(_keys(services)):
             # They would be saved with it, and nobody saw them in what was confirmed.
             self._person.tell("other services have edits: save them (^s), or take them back (u)", "warning")
             return
         names = [one.key.full_name for one in services]
-        await self._apply(lambda: self._room.plan(names, refresh=True), lambda plan: plan.causes)
+        await self._apply(lambda: self._controller.applies.plan(names, refresh=True), lambda plan: plan.causes)
 
     async def _apply(self, make_plan: Callable[[], Plan], nothing: Callable[[Plan], str]) -> None:
         if await self.finish_cut_off():
             return
         try:
-            await in_thread(lambda: self._room.find_out(make_plan()))
+            await in_thread(lambda: self._controller.applies.learn_engine(make_plan()))
             plan = make_plan()
             if not plan.doing:
                 self._person.tell(f"nothing to do: {nothing(plan)}", "information")
                 return
-            plan = await in_thread(lambda: self._room.preview(plan))
+            plan = await in_thread(lambda: self._controller.applies.preview(plan))
         except GputuiError as error:
             self._told(error)
             return
@@ -187,7 +175,7 @@ class Commands:
     async def finish_cut_off(self) -> bool:
         """Whether there is an apply that was cut off; then it is asked what to do with it, and that is begun."""
         try:
-            left = await in_thread(self._room.unsettled)
+            left = await in_thread(self._controller.applies.unsettled)
         except GputuiError:
             return False
         if left is None:
@@ -197,7 +185,7 @@ class Commands:
         if choice is None:
             return True
         try:
-            number = await in_thread(lambda: self._room.finish("go on" if choice == "r" else "take back"))
+            number = await in_thread(lambda: self._controller.applies.finish("go on" if choice == "r" else "take back"))
         except GputuiError as error:
             self._told(error)
             return True
@@ -211,7 +199,7 @@ class Commands:
         Raises:
             Conflict: something changed meanwhile.
         """
-        self._room.save("edited on the screen")
+        self._controller.draft.save("edited on the screen")
         plan = make_plan()
         if not _is_same(plan, confirmed):
             raise Conflict("what is to be done changed while you looked", "look at the plan again, then apply")
@@ -221,7 +209,7 @@ class Commands:
         """Another GPU for services whose own was gone at the last apply."""
         every: frozenset[Fallback] = frozenset(("ask", "auto"))
         try:
-            lines = await in_thread(lambda: self._room.fallbacks(every))
+            lines = await in_thread(lambda: self._controller.applies.fallbacks(every))
             if not lines:
                 self._person.tell(
                     "no GPU was gone at the last apply; or x-gputui.fallback forbids another, or none fits",
@@ -229,7 +217,7 @@ class Commands:
                 )
                 return
             if await self._person.ask("Assign and apply this?", "\n".join(lines), "fall back"):
-                number = await in_thread(lambda: self._room.fall_back(every))
+                number = await in_thread(lambda: self._controller.applies.fall_back(every))
                 if number is not None:
                     self._person.launched(number)
         except GputuiError as error:
@@ -240,7 +228,7 @@ class Commands:
         names = [one.key.full_name for one in services]
         shown = ", ".join(one.name for one in services)
         try:
-            plan = self._room.lifecycle_plan(names, action)
+            plan = self._controller.applies.lifecycle_plan(names, action)
         except GputuiError as error:
             self._told(error)
             return
@@ -250,9 +238,9 @@ class Commands:
             # Or the next apply would do the opposite.
             adopted = [one for one in services if one.adopted and one.enabled != (action == "start")]
             if adopted:
-                await self.edit(lambda _: self._room.set_enabled(_keys(adopted), action == "start", adopt=False))
+                await self.edit(partial(self._controller.draft.set_enabled, _keys(adopted), action == "start"))
                 await self.save()
-        await self._launch(lambda: self._room.lifecycle_plan(names, action), f"{action} {shown}")
+        await self._launch(lambda: self._controller.applies.lifecycle_plan(names, action), f"{action} {shown}")
 
     async def roll_back(self, revision: int | None = None) -> None:
         """Take back what was cut off; else go back to this revision (the one before), after looking at the plan."""
@@ -262,14 +250,14 @@ class Commands:
             which = "the revision before this one" if revision is None else f"revision {revision}"
             if not await self._person.ask(f"Go back to {which}?", "It is saved as a new one.", "roll back"):
                 return
-            saved = await in_thread(lambda: self._room.roll_back(revision))
-            await in_thread(lambda: self._room.find_out(self._room.plan()))
+            saved = await in_thread(lambda: self._controller.history.roll_back(revision))
+            await in_thread(lambda: self._controller.applies.learn_engine(self._controller.applies.plan()))
         except GputuiError as error:
             self._told(error)
             return
-        plan = self._room.plan()
+        plan = self._controller.applies.plan()
         if plan.doing and await self._person.ask("Carry the rollback out now?", describe(plan), "apply"):
-            await self._launch(self._room.plan, saved.reason)
+            await self._launch(self._controller.applies.plan, saved.reason)
 
     async def cancel(self, apply_id: int) -> None:
         """Have a running apply taken back."""
@@ -277,7 +265,7 @@ class Commands:
         if not await self._person.ask(f"Cancel apply {apply_id}?", details, "cancel it"):
             return
         try:
-            await in_thread(lambda: self._room.cancel(apply_id))
+            await in_thread(lambda: self._controller.applies.cancel(apply_id))
         except GputuiError as error:
             self._told(error)
             return
@@ -293,7 +281,7 @@ class Commands:
         if choice is None:
             return
         try:
-            await in_thread(lambda: self._room.signal(process.pid, process.start_time, signals[choice]))
+            await in_thread(lambda: self._controller.watch.signal(process.pid, process.start_time, signals[choice]))
         except GputuiError as error:
             self._told(error)
             return
@@ -302,7 +290,7 @@ class Commands:
     async def write_service(self, edit: FileEdit) -> None:
         """Write a new service into the Compose file, as it was looked at."""
         try:
-            await in_thread(lambda: self._room.write_service(edit))
+            await in_thread(lambda: self._controller.compose_files.write(edit))
         except GputuiError as error:
             self._told(error)
             return
@@ -311,7 +299,7 @@ class Commands:
     async def shell(self, service: Service) -> None:
         """A shell in the service's container; the screen waits for its end."""
         try:
-            command = await in_thread(lambda: self._room.shell_command(service.key))
+            command = await in_thread(lambda: self._controller.watch.shell_command(service.key))
         except GputuiError as error:
             self._told(error)
             return
@@ -331,7 +319,9 @@ class Commands:
         self._launching = True
         try:
             plan = await in_thread(make_plan)
-            number = await in_thread(lambda: self._room.apply(plan, reason, force=force, keep_layers=keep_layers))
+            number = await in_thread(
+                lambda: self._controller.applies.begin(plan, reason, force=force, keep_layers=keep_layers)
+            )
         except GputuiError as error:
             self._told(error)
             return

@@ -28,7 +28,7 @@ class Actions(Provider):
 
     def _services(self) -> Iterator[tuple[str, str]]:
         main = self.app.screen_stack[0]
-        for service in main.query("Services"):
+        for service in main.query("ServicePane"):
             for one in service.listed:  # type: ignore[attr-defined]
                 yield one.name, str(one.key)
 

@@ -10,21 +10,21 @@ from gputui.cli import json_form
 from gputui.cli.change import ask
 from gputui.cli.output import say
 from gputui.cli.show import FIRST_LOOK_S
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Controller
 from gputui.domain.errors import NeedsAnswer, UsageError
 from gputui.domain.retention import Removed, Retention
 from gputui.domain.service import called
 
 
-def export(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def export(controller: Controller, arguments: argparse.Namespace) -> int:
     """`export state [FILE]`, `export run [SERVICE]`."""
-    snapshot = room.wait_until_seen(FIRST_LOOK_S)
+    snapshot = controller.watch.wait(FIRST_LOOK_S)
     if arguments.what == "run":
         chosen = [called(snapshot.services, arguments.path)] if arguments.path else list(snapshot.services)
         for service in chosen:
-            say(room.command_of(service.key))
+            say(controller.compose_files.run_command(service.key))
         return 0
-    text = room.export_state()
+    text = controller.history.export_state()
     if arguments.path is None:
         sys.stdout.write(text)
         return 0
@@ -42,16 +42,20 @@ def export(room: ControlRoom, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def take_in(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def take_in(controller: Controller, arguments: argparse.Namespace) -> int:
     """`import FILE`."""
-    room.wait_until_seen(FIRST_LOOK_S)
+    controller.watch.wait(FIRST_LOOK_S)
     try:
-        lines = room.take_in(arguments.path, adopt=arguments.yes)
+        lines = controller.history.import_file(arguments.path, adopt=arguments.yes)
     except NeedsAnswer as question:
         if not ask(question.what, yes=arguments.yes):
             return 2
-        lines = room.take_in(arguments.path, adopt=True)
-    saved = room.save(f"imported from {Path(arguments.path).name}") if room.snapshot().draft.changed else None
+        lines = controller.history.import_file(arguments.path, adopt=True)
+    saved = (
+        controller.draft.save(f"imported from {Path(arguments.path).name}")
+        if controller.watch.snapshot().draft.changed
+        else None
+    )
     if arguments.json:
         body = {"revision": saved.revision if saved else None, "notes": list(lines)}
         print(json.dumps(json_form.versioned(body)), flush=True)
@@ -63,17 +67,17 @@ def take_in(room: ControlRoom, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def clean(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def clean(controller: Controller, arguments: argparse.Namespace) -> int:
     """`clean`."""
-    room.wait_until_seen(FIRST_LOOK_S)
+    controller.watch.wait(FIRST_LOOK_S)
     retention = Retention(
         applies=arguments.applies, revisions=arguments.revisions, logs=arguments.logs, days=arguments.days
     )
-    found = room.remove_old(retention, dry_run=True)
+    found = controller.history.remove_old(retention, dry_run=True)
     if found.anything and not arguments.dry_run and not ask(f"Remove {_removed_text(found)}?", yes=arguments.yes):
         return 2
     # Where nothing is left to remove, the space of what went before is given back.
-    removed = found if arguments.dry_run else room.remove_old(retention)
+    removed = found if arguments.dry_run else controller.history.remove_old(retention)
     if arguments.json:
         print(json.dumps(json_form.removed(removed, dry_run=arguments.dry_run)), flush=True)
     elif not found.anything:

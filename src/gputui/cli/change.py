@@ -10,7 +10,7 @@ from functools import partial
 from gputui.cli import json_form
 from gputui.cli.output import say
 from gputui.cli.show import FIRST_LOOK_S, print_findings
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Controller
 from gputui.domain.compose import NewService
 from gputui.domain.errors import Conflict, NeedsAnswer, Refusal, Unreachable, UsageError
 from gputui.domain.event import FALLBACK, HOW_TO_FINISH, ApplyEvent, ApplyRecord, Finish, Result, cut_off_text
@@ -23,13 +23,13 @@ EXIT: dict[Result, int] = {"done": 0, "rolled_back": 4, "failed": 5, "running": 
 CUT_OFF_AFTER_S = 3.0
 
 
-def _seen(room: ControlRoom) -> Snapshot:
+def _seen(controller: Controller) -> Snapshot:
     """What there is; without an engine nothing can be changed.
 
     Raises:
         Unreachable: the engine cannot be reached.
     """
-    snapshot = room.wait_until_seen(FIRST_LOOK_S)
+    snapshot = controller.watch.wait(FIRST_LOOK_S)
     if not snapshot.engine.info:
         raise Unreachable(snapshot.engine.reason or "the engine does not answer", snapshot.engine.fix or "")
     return snapshot
@@ -48,7 +48,7 @@ def ask(question: str, *, yes: bool) -> bool:
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
-def assign(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def assign(controller: Controller, arguments: argparse.Namespace) -> int:
     """`assign SERVICE …`: edit and save."""
     edits = (
         arguments.gpus,
@@ -61,7 +61,7 @@ def assign(room: ControlRoom, arguments: argparse.Namespace) -> int:
     if all(edit is None for edit in edits):
         raise UsageError("nothing to assign", "say --gpus, --budget, --priority, --enable, --disable or --set")
     changes = [_argument(text) for text in arguments.set]
-    snapshot = _seen(room)
+    snapshot = _seen(controller)
     service = called(snapshot.services, arguments.service)
     adopt = arguments.yes
     if service.origin == "found" and not service.adopted and not adopt:
@@ -70,17 +70,17 @@ def assign(room: ControlRoom, arguments: argparse.Namespace) -> int:
         if not adopt:
             return 2
     typed = TypedEdit(gpus=arguments.gpus, budget=arguments.budget, priority=arguments.priority)
-    steps = [partial(room.edit, [service.key], typed)] if typed != TypedEdit() else []
+    steps = [partial(controller.draft.edit, [service.key], typed)] if typed != TypedEdit() else []
     if changes:
-        steps.append(partial(room.set_arguments, [service.key], changes))
+        steps.append(partial(controller.draft.set_arguments, [service.key], changes))
     if arguments.gpus == "auto":  # how many it takes may depend on the arguments
         steps.reverse()
     for step in steps:
         step(adopt=adopt)
     if arguments.enable or arguments.disable:
-        room.set_enabled([service.key], bool(arguments.enable), adopt=adopt)
-    saved = room.save("assign " + service.name)
-    snapshot = room.snapshot()
+        controller.draft.set_enabled([service.key], bool(arguments.enable), adopt=adopt)
+    saved = controller.draft.save("assign " + service.name)
+    snapshot = controller.watch.snapshot()
     about = [one for one in snapshot.findings if one.service == service.name]
     if arguments.json:
         print(
@@ -93,9 +93,9 @@ def assign(room: ControlRoom, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def add(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def add(controller: Controller, arguments: argparse.Namespace) -> int:
     """`add SERVICE --image …`: write it into the Compose file."""
-    _seen(room)
+    _seen(controller)
     try:
         command = tuple(shlex.split(arguments.command))
     except ValueError:
@@ -104,19 +104,19 @@ def add(room: ControlRoom, arguments: argparse.Namespace) -> int:
     found: list[int] = []
     for port in arguments.port:
         if port.startswith("auto:"):
-            found.append(room.free_port(found))
+            found.append(controller.compose_files.free_port(found))
         ports.append(f"{found[-1]}:{port.removeprefix('auto:')}" if port.startswith("auto:") else port)
     gpus = () if arguments.gpus in ("", "none") else tuple(arguments.gpus.split(","))
     service = NewService(
         name=arguments.service, image=arguments.image, command=command, ports=tuple(ports),
         mounts=tuple(arguments.mount), gpus=gpus,
     )  # fmt: skip
-    edit = room.propose_service(service)
+    edit = controller.compose_files.propose(service)
     for line in () if arguments.json and arguments.yes else edit.diff:
         say(line)
     if not ask(f"Write this to {edit.path}?", yes=arguments.yes):
         return 2
-    room.write_service(edit)
+    controller.compose_files.write(edit)
     if arguments.json:
         written = {"service": arguments.service, "path": str(edit.path), "diff": list(edit.diff)}
         print(json.dumps(json_form.versioned(written)), flush=True)
@@ -132,10 +132,10 @@ def _argument(text: str) -> tuple[str, str]:
     return name, value
 
 
-def plan(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def plan(controller: Controller, arguments: argparse.Namespace) -> int:
     """`plan [SERVICE…]`."""
-    _seen(room)
-    found = room.preview(_planned(room, arguments))
+    _seen(controller)
+    found = controller.applies.preview(_planned(controller, arguments))
     if arguments.json:
         print(json.dumps(json_form.plan(found)), flush=True)
     else:
@@ -143,10 +143,10 @@ def plan(room: ControlRoom, arguments: argparse.Namespace) -> int:
     return 1 if any(one.severity in ("error", "refusal") for one in found.findings) else 0
 
 
-def _planned(room: ControlRoom, arguments: argparse.Namespace) -> Plan:
+def _planned(controller: Controller, arguments: argparse.Namespace) -> Plan:
     """The plan that is asked for, with all that it needs to know."""
-    room.find_out(room.plan(arguments.service, refresh=arguments.refresh))
-    return room.plan(arguments.service, refresh=arguments.refresh)
+    controller.applies.learn_engine(controller.applies.plan(arguments.service, refresh=arguments.refresh))
+    return controller.applies.plan(arguments.service, refresh=arguments.refresh)
 
 
 def print_plan(found: Plan) -> None:
@@ -162,109 +162,109 @@ def print_plan(found: Plan) -> None:
     print_findings(found.findings)
 
 
-def apply(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def apply(controller: Controller, arguments: argparse.Namespace) -> int:
     """`apply [SERVICE…]`, and `apply --resume`."""
-    snapshot = _seen(room)
+    snapshot = _seen(controller)
     if arguments.resume:
-        return _finish(room, arguments, "go on")
-    _ready(room)
-    plain = _planned(room, arguments)
+        return _finish(controller, arguments, "go on")
+    _ready(controller)
+    plain = _planned(controller, arguments)
     kept = frozenset(called(snapshot.services, name).key for name in arguments.keep_layer)
     stays = kept - {step.service for step in plain.doing if step.keeps_layer}
     if stays:
         names = ", ".join(sorted(key.short_name for key in stays))
         raise UsageError(f"--keep-layer {names}: is not made anew of its container by this plan", "see `gputui plan`")
-    return _carry_out(room, room.preview(plain), arguments, "apply", keep_layers=kept)
+    return _carry_out(controller, controller.applies.preview(plain), arguments, "apply", keep_layers=kept)
 
 
-def _ready(room: ControlRoom) -> None:
+def _ready(controller: Controller) -> None:
     """Nothing is begun on top of what an apply that was cut off left behind.
 
     Raises:
         Conflict: there is such an apply.
     """
-    left = room.unsettled()
+    left = controller.applies.unsettled()
     if left is not None:
         raise Conflict(cut_off_text(left), HOW_TO_FINISH)
 
 
-def _finish(room: ControlRoom, arguments: argparse.Namespace, how: Finish) -> int:
+def _finish(controller: Controller, arguments: argparse.Namespace, how: Finish) -> int:
     """Go on with an apply that was cut off, or take back what it left."""
-    left = room.unsettled()
+    left = controller.applies.unsettled()
     if left is None:
         raise UsageError("no apply was cut off", "see `gputui history`")
     question = "Go on with it?" if how == "go on" else "Take back what it left?"
     if not ask(f"{cut_off_text(left)}. {question}", yes=arguments.yes):
         return 2
-    seen = max((event.number for event in room.events(left.id)), default=0)
-    number = room.finish(how)
+    seen = max((event.number for event in controller.history.events(left.id)), default=0)
+    number = controller.applies.finish(how)
     if number is None:
         return 0
-    record = follow(room, number, as_json=arguments.json, after=seen)
+    record = follow(controller, number, as_json=arguments.json, after=seen)
     if how == "take back" and record.result == "rolled_back":
         return 0
     return EXIT[record.result]
 
 
-def lifecycle(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def lifecycle(controller: Controller, arguments: argparse.Namespace) -> int:
     """`restart`, `start` and `stop`: what is adopted is also saved as enabled or disabled."""
-    _seen(room)
-    _ready(room)
-    found = room.lifecycle_plan(arguments.service, arguments.verb)
-    code = _carry_out(room, found, arguments, f"{arguments.verb} {' '.join(arguments.service)}")
+    _seen(controller)
+    _ready(controller)
+    found = controller.applies.lifecycle_plan(arguments.service, arguments.verb)
+    code = _carry_out(controller, found, arguments, f"{arguments.verb} {' '.join(arguments.service)}")
     if code == 0 and arguments.verb != "restart":
-        for service in room.snapshot().services:
+        for service in controller.watch.snapshot().services:
             wanted = arguments.verb == "start"
             if (
                 service.adopted
                 and service.enabled != wanted
                 and any(step.service == service.key for step in found.steps)
             ):
-                room.set_enabled([service.key], wanted, adopt=False)
-        room.save(f"{arguments.verb} {' '.join(arguments.service)}")
+                controller.draft.set_enabled([service.key], wanted, adopt=False)
+        controller.draft.save(f"{arguments.verb} {' '.join(arguments.service)}")
     return code
 
 
-def cancel(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def cancel(controller: Controller, arguments: argparse.Namespace) -> int:
     """`cancel`: have the apply that runs taken back, whoever began it."""
-    apply = _seen(room).apply
+    apply = _seen(controller).apply
     if apply is None or not apply.under_way:
         raise UsageError("no apply runs", "see `gputui history`")
     if not ask(f"Take back apply {apply.id} of {apply.operator}?", yes=arguments.yes):
         return 2
-    room.cancel(apply.id)
+    controller.applies.cancel(apply.id)
     say("it is being taken back; `gputui status` shows how it stands")
     return 0
 
 
-def roll_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def roll_back(controller: Controller, arguments: argparse.Namespace) -> int:
     """`rollback [REVISION]`: first of all, what an apply that was cut off left behind is taken back."""
-    _seen(room)
-    left = room.unsettled()
+    _seen(controller)
+    left = controller.applies.unsettled()
     if left is not None and arguments.settled:
         if not ask(f"{cut_off_text(left)}. Leave everything as it is?", yes=arguments.yes):
             return 2
-        room.accept()
+        controller.applies.accept()
         say(f"apply {left.id} is settled")
         return 0
     if left is not None and arguments.revision is not None:
         raise Conflict(cut_off_text(left), f"first {HOW_TO_FINISH}")
     if left is not None:
-        return _finish(room, arguments, "take back")
-    newest = next(iter(room.revisions(1)), None)
+        return _finish(controller, arguments, "take back")
+    newest = next(iter(controller.history.revisions(1)), None)
     if newest is None or (arguments.revision is None and newest.revision == 1):
         raise UsageError("there is no revision to go back to", "see `gputui history`")
-    target = room.revision(newest.revision - 1 if arguments.revision is None else arguments.revision)
+    target = controller.history.revision(newest.revision - 1 if arguments.revision is None else arguments.revision)
     which = f"revision {target.revision} ({target.author}: {target.reason})"
     if not ask(f"Go back to {which}?", yes=arguments.yes):
         return 2
-    saved = room.roll_back(arguments.revision)
-    room.find_out(room.plan())
-    return _carry_out(room, room.plan(), arguments, saved.reason, asked=True)
+    saved = controller.history.roll_back(arguments.revision)
+    controller.applies.learn_engine(controller.applies.plan())
+    return _carry_out(controller, controller.applies.plan(), arguments, saved.reason, asked=True)
 
 
 def _carry_out(
-    room: ControlRoom,
+    controller: Controller,
     found: Plan,
     arguments: argparse.Namespace,
     reason: str,
@@ -289,37 +289,37 @@ def _carry_out(
         print_plan(found)
     if not asked and not ask(f"Carry out {len(found.doing)} steps?", yes=arguments.yes):
         return 2
-    number = room.apply(found, reason, force=getattr(arguments, "force", False), keep_layers=keep_layers)
-    return _after(room, follow(room, number, as_json=arguments.json), arguments)
+    number = controller.applies.begin(found, reason, force=getattr(arguments, "force", False), keep_layers=keep_layers)
+    return _after(controller, follow(controller, number, as_json=arguments.json), arguments)
 
 
 FALLBACK_LIMIT_S = 20.0
 
 
-def _after(room: ControlRoom, record: ApplyRecord, arguments: argparse.Namespace) -> int:
+def _after(controller: Controller, record: ApplyRecord, arguments: argparse.Namespace) -> int:
     """The exit code of an apply; where a GPU was gone, that of the fallback that follows."""
     if record.result not in ("rolled_back", "failed") or not record.missing:
         return EXIT[record.result]
     until = time.monotonic() + FALLBACK_LIMIT_S
     while time.monotonic() < until:
         # Its process falls back by itself, and may have done so already.
-        ended = not room.record(record.id).alive
-        newest = next(iter(room.applies()), record)
+        ended = not controller.history.record(record.id).alive
+        newest = next(iter(controller.history.applies()), record)
         if newest.id > record.id and newest.reason.startswith(FALLBACK):
-            return EXIT[follow(room, newest.id, as_json=arguments.json).result]
+            return EXIT[follow(controller, newest.id, as_json=arguments.json).result]
         if ended:
             break
         time.sleep(0.1)
-    if room.fallbacks(frozenset(("ask",))) and sys.stdin.isatty() and not arguments.json:
-        return fall_back(room, arguments)
+    if controller.applies.fallbacks(frozenset(("ask",))) and sys.stdin.isatty() and not arguments.json:
+        return fall_back(controller, arguments)
     return EXIT[record.result]
 
 
-def fall_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def fall_back(controller: Controller, arguments: argparse.Namespace) -> int:
     """`fallback`: another GPU for services whose own was gone at the last apply."""
-    _seen(room)
+    _seen(controller)
     every: frozenset[Fallback] = frozenset(("ask", "auto"))
-    lines = room.fallbacks(every)
+    lines = controller.applies.fallbacks(every)
     if not lines:
         say("nothing to fall back from, or nowhere to fall back to")
         return 0
@@ -327,18 +327,18 @@ def fall_back(room: ControlRoom, arguments: argparse.Namespace) -> int:
         say(f" {line}")
     if not ask("Assign and apply this?", yes=arguments.yes):
         return 2
-    number = room.fall_back(every)
-    return 0 if number is None else EXIT[follow(room, number, as_json=arguments.json).result]
+    number = controller.applies.fall_back(every)
+    return 0 if number is None else EXIT[follow(controller, number, as_json=arguments.json).result]
 
 
-def follow(room: ControlRoom, number: int, *, as_json: bool, after: int = 0) -> ApplyRecord:
+def follow(controller: Controller, number: int, *, as_json: bool, after: int = 0) -> ApplyRecord:
     """Print an apply's events, beyond number `after`, until it ends; ^C stops the printing, not the apply."""
     seen = after
     silent_since = time.monotonic()
     try:
         while True:
-            record = room.record(number)
-            events = room.events(number, after=seen)
+            record = controller.history.record(number)
+            events = controller.history.events(number, after=seen)
             for event in events:
                 seen = event.number
                 if as_json:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gputui.cli import json_form
 from gputui.cli.output import say
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Controller
 from gputui.domain.errors import GputuiError
 from gputui.domain.finding import MARKS, SEVERITIES, Finding
 from gputui.domain.gpu import labels_by_uuid
@@ -33,7 +33,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def show(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def show(controller: Controller, arguments: argparse.Namespace) -> int:
     """`gpus`, `services`, `processes`, `findings`, `status`."""
     verbs: dict[
         str, tuple[Callable[[Snapshot], dict[str, Any]], Callable[[Snapshot], None], Callable[[Snapshot], int]]
@@ -46,13 +46,13 @@ def show(room: ControlRoom, arguments: argparse.Namespace) -> int:
     }
     as_json, as_text, code_of = verbs[arguments.verb]
     if getattr(arguments, "rescan", False):
-        room.rescan()
+        controller.watch.rescan()
     while True:
         try:
-            snapshot = room.wait_until_seen(FIRST_LOOK_S)
+            snapshot = controller.watch.wait(FIRST_LOOK_S)
             if arguments.verb in ("services", "findings"):
-                room.look_inside(FIRST_LOOK_S)
-                snapshot = room.snapshot()
+                controller.watch.probe_devices(FIRST_LOOK_S)
+                snapshot = controller.watch.snapshot()
             if arguments.json:
                 print(json.dumps(as_json(snapshot)), flush=True)
             else:
@@ -290,13 +290,15 @@ def _status_code(snapshot: Snapshot) -> int:
     return 1 if _problems(snapshot) else 0
 
 
-def doctor(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def doctor(controller: Controller, arguments: argparse.Namespace) -> int:
     """`doctor`."""
-    snapshot = room.wait_until_seen(FIRST_LOOK_S)
-    room.look_inside(FIRST_LOOK_S)
-    found = room.doctor()
+    snapshot = controller.watch.wait(FIRST_LOOK_S)
+    controller.watch.probe_devices(FIRST_LOOK_S)
+    found = controller.watch.doctor()
     if arguments.json:
-        print(json.dumps(json_form.doctor(found, snapshot.engine.info, room.snapshot().mechanism)), flush=True)
+        print(
+            json.dumps(json_form.doctor(found, snapshot.engine.info, controller.watch.snapshot().mechanism)), flush=True
+        )
     else:
         marks = {"ok": "✓", "warning": "▲", "error": "✗", "unknown": "?"}
         width = max(len(check.name) for check in found)
@@ -305,12 +307,15 @@ def doctor(room: ControlRoom, arguments: argparse.Namespace) -> int:
     return 1 if any(check.state == "error" for check in found) else 0
 
 
-def history(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def history(controller: Controller, arguments: argparse.Namespace) -> int:
     """`history [APPLY]`."""
-    room.wait_until_seen(FIRST_LOOK_S)
+    controller.watch.wait(FIRST_LOOK_S)
     if arguments.apply is not None:
-        return _one_apply(room, arguments)
-    revisions, applies = room.revisions(arguments.limit + 1), room.applies(arguments.limit + 1)
+        return _one_apply(controller, arguments)
+    revisions, applies = (
+        controller.history.revisions(arguments.limit + 1),
+        controller.history.applies(arguments.limit + 1),
+    )
     more = len(revisions) > arguments.limit or len(applies) > arguments.limit
     revisions, applies = revisions[: arguments.limit], applies[: arguments.limit]
     if arguments.json:
@@ -331,19 +336,19 @@ def history(room: ControlRoom, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _one_apply(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def _one_apply(controller: Controller, arguments: argparse.Namespace) -> int:
     """Who, when and why, every event, and the logs of the containers that it removed."""
-    record, events = room.record(arguments.apply), room.events(arguments.apply)
+    record, events = controller.history.record(arguments.apply), controller.history.events(arguments.apply)
     if arguments.json:
         body = {"events": [json_form.event(one) for one in events], **json_form.apply(record)}
-        print(json.dumps(json_form.versioned({"apply": body, "logs": room.kept_logs(record.id)})), flush=True)
+        print(json.dumps(json_form.versioned({"apply": body, "logs": controller.logs.kept(record.id)})), flush=True)
         return 0
     say(f"apply {record.id} of revision {record.revision} by {record.operator}: {record.reason}")
     result = record.result.replace("_", " ")
     say(f"{record.started_at} to {record.ended_at or 'now'}: {result} {record.message}".rstrip())
     for event in events:
         say(f"  {event.at[11:19]} {event.service or '':14} {event.progress:8} {event.text}")
-    for name, lines in room.kept_logs(record.id).items():
+    for name, lines in controller.logs.kept(record.id).items():
         say(f"the last lines of the old container of {name}:")
         for line in lines[-KEPT_SHOWN:]:
             say(f"  │ {line}")
@@ -355,17 +360,17 @@ def _one_apply(room: ControlRoom, arguments: argparse.Namespace) -> int:
 KEPT_SHOWN = 40
 
 
-def logs(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def logs(controller: Controller, arguments: argparse.Namespace) -> int:
     """`logs SERVICE [-f]`."""
-    snapshot = room.wait_until_seen(FIRST_LOOK_S)
+    snapshot = controller.watch.wait(FIRST_LOOK_S)
     service = called(snapshot.services, arguments.service)
     if arguments.previous:
-        _say_lines(room.previous_log(service.key), timestamps=arguments.timestamps)
+        _say_lines(controller.logs.previous(service.key), timestamps=arguments.timestamps)
         return 0
     since = None if arguments.since is None else time.time() - arguments.since
-    feed = room.follow_log(service.key, LogWindow(tail=arguments.tail, since=since, follow=arguments.follow))
+    feed = controller.logs.follow(service.key, LogWindow(tail=arguments.tail, since=since, follow=arguments.follow))
     while True:
-        batch = room.read_log(feed)
+        batch = controller.logs.read(feed)
         if batch.dropped:
             sys.stderr.write(
                 f"gputui: {batch.dropped} lines came faster than they could be written, and are left out\n"

@@ -7,7 +7,7 @@ from gputui.cli import json_form
 from gputui.cli.change import ask
 from gputui.cli.output import say
 from gputui.cli.show import FIRST_LOOK_S, labels, print_table
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Controller
 from gputui.domain.errors import Unreachable, UsageError
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.strategy import STRATEGIES
@@ -15,10 +15,10 @@ from gputui.domain.suggestion import Suggestion
 from gputui.domain.units import gib, parse_size
 
 
-def suggest(room: ControlRoom, arguments: argparse.Namespace) -> int:
+def suggest(controller: Controller, arguments: argparse.Namespace) -> int:
     """`suggest [--strategy S]`: one strategy, or all side by side."""
     reserve = 0 if arguments.reserve in (None, "0") else parse_size(arguments.reserve, where="--reserve")
-    snapshot = room.wait_until_seen(FIRST_LOOK_S)
+    snapshot = controller.watch.wait(FIRST_LOOK_S)
     if not snapshot.inventory.gpus:
         raise Unreachable(snapshot.inventory.reason or "there is no GPU", snapshot.inventory.fix or "")
     if not snapshot.engine.info:
@@ -27,12 +27,12 @@ def suggest(room: ControlRoom, arguments: argparse.Namespace) -> int:
         if arguments.save:
             raise UsageError("--save needs to know what to save", "name one with --strategy")
         _compare(
-            [room.suggest(strategy, reserve, adopt=arguments.adopt) for strategy in STRATEGIES],
+            [controller.draft.suggest(strategy, reserve, adopt=arguments.adopt) for strategy in STRATEGIES],
             snapshot,
             as_json=arguments.json,
         )
         return 0
-    found = room.suggest(arguments.strategy, reserve, adopt=arguments.adopt)
+    found = controller.draft.suggest(arguments.strategy, reserve, adopt=arguments.adopt)
     if arguments.json:
         print(json.dumps(json_form.suggestion(found, snapshot)), flush=True)
     else:
@@ -44,8 +44,8 @@ def suggest(room: ControlRoom, arguments: argparse.Namespace) -> int:
         return 0
     if not ask(f"Save this as the assignments ({found.moves} moves)? Nothing is applied yet.", yes=arguments.yes):
         return 2
-    room.take_suggestion(found, adopt=arguments.adopt)
-    saved = room.save(f"strategy {found.strategy}")
+    controller.draft.take_suggestion(found, adopt=arguments.adopt)
+    saved = controller.draft.save(f"strategy {found.strategy}")
     if not arguments.json:
         say(f"saved as revision {saved.revision}; `gputui plan` shows what it takes, `gputui apply` does it")
     return 0

@@ -34,7 +34,7 @@ class GpuMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GpuRoom:
+class GpuHeadroom:
     """What a GPU would have left with one or more services on it: negative where it is too little, None where that
     cannot be told; `state` is that of its reading."""
 

@@ -15,7 +15,7 @@ from gputui.app.render.values import short_name
 from gputui.app.widgets.prompt import TextField, focus_now
 from gputui.app.widgets.styled_table import StyledTable
 from gputui.domain.gpu import labels_by_uuid, out_of_runs
-from gputui.domain.memory import GpuRoom
+from gputui.domain.memory import GpuHeadroom
 from gputui.domain.service import Service, TypedEdit
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import whole_number
@@ -34,14 +34,14 @@ class EditService(ModalScreen[TypedEdit | None]):
         Binding("down", "list", "list of GPUs", show=False),
     ]
 
-    listed = getters.query_one("#rooms", StyledTable)
+    listed = getters.query_one("#headroom", StyledTable)
     typed = getters.query_one("#gpus", Input)
 
     def __init__(
         self,
         services: Sequence[Service],
         snapshot: Snapshot,
-        rooms: Sequence[GpuRoom],
+        headroom: Sequence[GpuHeadroom],
         fault_of: Callable[[TypedEdit], str],
     ) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         self._before = {"gpus": gpus, "budget": budget, "priority": priority}
         self._services = services
         self._snapshot = snapshot
-        self._rooms = rooms
+        self._headroom = headroom
 
     def compose(self) -> ComposeResult:
         """What each GPU has left, and the fields."""
@@ -66,7 +66,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         title = f"{first.name}: {amount}" if len(self._services) == 1 else f"{len(self._services)} services at once"
         with Vertical(classes="dialog wide-dialog fitting-dialog"):
             yield Static(title, classes="dialog-title", markup=False)
-            yield StyledTable(id="rooms", cursor_type="row")
+            yield StyledTable(id="headroom", cursor_type="row")
             yield Static("GPUs in order (0,2 · 4-7 · 4:1 · all · auto · none)", markup=False)
             yield TextField(before["gpus"], id="gpus", placeholder=empty)
             with Horizontal(classes="fields"):
@@ -93,28 +93,28 @@ class EditService(ModalScreen[TypedEdit | None]):
         self.listed.clear()
         chosen = self._chosen()
         readings = {one.gpu.uuid: one for one in self._snapshot.readings}
-        for room in self._rooms:
-            reading = readings.get(room.uuid)
+        for gpu in self._headroom:
+            reading = readings.get(gpu.uuid)
             if reading is None:
                 continue  # it came after the snapshot that this dialog shows
             label = reading.gpu.label
             order = f"{chosen.index(label) + 1}" if label in chosen else ""
             left, free = (
-                "n/a" if one is None else f"{gib(one)} GiB" for one in (room.left_mib, reading.memory_free_mib)
+                "n/a" if one is None else f"{gib(one)} GiB" for one in (gpu.left_mib, reading.memory_free_mib)
             )
-            word = room.state.upper() if room.state != "ok" else "fits" if room.fits else "does not fit"
-            style = "" if room.fits else "dim" if room.fits is None else "error"
+            word = gpu.state.upper() if gpu.state != "ok" else "fits" if gpu.fits else "does not fit"
+            style = "" if gpu.fits else "dim" if gpu.fits is None else "error"
             self.listed.add_row(
                 Text(order, style="bold"), Text(label), Text(short_name(reading.gpu.name)),
                 Text(left, style=style, justify="right"), Text(free, justify="right"),
-                Text("" if room.fits is None and room.state == "ok" else word, style=style), key=room.uuid,
+                Text("" if gpu.fits is None and gpu.state == "ok" else word, style=style), key=gpu.uuid,
             )  # fmt: skip
         self.listed.move_cursor(row=place, animate=False)
 
     def _chosen(self) -> list[str]:
         text = self.typed.value.strip().lower()
         if text == "all":
-            return [self._labels[one.uuid] for one in self._rooms]
+            return [self._labels[one.uuid] for one in self._headroom]
         return [name for name in out_of_runs(text) if name]
 
     @on(Input.Changed, "#gpus")

@@ -8,7 +8,7 @@ from textual.widgets import Log, Static
 
 from gputui.app.background import in_thread
 from gputui.app.dialogs.scrolled_text import Scrolled
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import ComposeFiles
 from gputui.domain.errors import GputuiError
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.service import Service
@@ -28,9 +28,9 @@ class Inspect(Scrolled):
         Binding("escape,q,i", "dismiss(None)", "back", id="inspect.back"),
     ]
 
-    def __init__(self, room: ControlRoom, service: Service, snapshot: Snapshot) -> None:
+    def __init__(self, compose_files: ComposeFiles, service: Service, snapshot: Snapshot) -> None:
         super().__init__()
-        self._room = room
+        self._compose_files = compose_files
         self._service = service
         self._snapshot = snapshot
 
@@ -52,8 +52,8 @@ class Inspect(Scrolled):
     async def _ask(self) -> None:
         key = self._service.key
         try:
-            command = await in_thread(lambda: self._room.command_of(key))
-            body = await in_thread(lambda: self._room.spec_of(key))
+            command = await in_thread(lambda: self._compose_files.run_command(key))
+            body = await in_thread(lambda: self._compose_files.create_body(key))
         except GputuiError as error:
             self.query_one("#inspect-command", Static).update(f"\n{error.what}")
             return

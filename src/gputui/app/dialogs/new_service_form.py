@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList, Static
 
 from gputui.app.background import in_thread
 from gputui.app.widgets.prompt import TextField, focus_now
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import ComposeFiles
 from gputui.domain.compose import FileEdit, NewService
 from gputui.domain.errors import GputuiError
 from gputui.domain.snapshot import Snapshot
@@ -37,9 +37,9 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
 
     problem = getters.query_one("#new-problem", Static)
 
-    def __init__(self, room: ControlRoom, snapshot: Snapshot) -> None:
+    def __init__(self, compose_files: ComposeFiles, snapshot: Snapshot) -> None:
         super().__init__()
-        self._room = room
+        self._compose_files = compose_files
         self._snapshot = snapshot
         self._edit: FileEdit | None = None
 
@@ -67,8 +67,8 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
     @work(group="new")
     async def _ask(self) -> None:
         try:
-            images = await in_thread(self._room.image_names)
-            port = await in_thread(self._room.free_port)
+            images = await in_thread(self._compose_files.image_names)
+            port = await in_thread(self._compose_files.free_port)
         except GputuiError as error:
             self.problem.update(f" {error.what}")
             return
@@ -103,7 +103,7 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
         self._edit = None
         try:
             service = self._said()
-            self._edit = await in_thread(lambda: self._room.propose_service(service))
+            self._edit = await in_thread(lambda: self._compose_files.propose(service))
         except ValueError:
             self.problem.update(" ✗ command: a quotation mark is not closed")
             return

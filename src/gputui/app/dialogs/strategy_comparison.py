@@ -9,7 +9,7 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Static
 
 from gputui.app.background import in_thread
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Draft
 from gputui.domain.errors import GputuiError
 from gputui.domain.gpu import labels_by_uuid
 from gputui.domain.snapshot import Snapshot
@@ -40,9 +40,9 @@ class Strategies(ModalScreen[Suggestion | None]):
     detail = getters.query_one("#strategy-detail", Static)
     title_line = getters.query_one("#strategy-title", Static)
 
-    def __init__(self, room: ControlRoom, snapshot: Snapshot) -> None:
+    def __init__(self, draft: Draft, snapshot: Snapshot) -> None:
         super().__init__()
-        self._room = room
+        self._draft = draft
         self._names = labels_by_uuid(snapshot.inventory.gpus)
         self._assigned = {service.key: service.assigned for service in snapshot.services}
         self._reserve = 0
@@ -98,7 +98,7 @@ class Strategies(ModalScreen[Suggestion | None]):
         for name in STRATEGIES:
             try:
                 suggestion = await in_thread(
-                    lambda name=name: self._room.suggest(name, self._reserve, adopt=self._adopt)  # type: ignore[misc]
+                    lambda name=name: self._draft.suggest(name, self._reserve, adopt=self._adopt)  # type: ignore[misc]
                 )
             except GputuiError as error:
                 self.detail.update(Content(f" ✗ {error.what}"))

@@ -18,7 +18,7 @@ from gputui.app.widgets.drawn_lines import DrawnLines
 from gputui.app.widgets.key_bar import KeyBar
 from gputui.app.widgets.row_table import RowTable
 from gputui.app.widgets.status_bar import StatusBar
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Watch
 from gputui.domain.errors import GputuiError
 from gputui.domain.gpu import Reading
 from gputui.domain.gpu_details import LinkTraffic
@@ -47,12 +47,10 @@ class Gpus(Guarded, Screen[None]):
     detail = getters.query_one(DrawnLines)
     status = getters.query_one(StatusBar)
 
-    def __init__(
-        self, room: ControlRoom, snapshot: Snapshot, uuid: str | None = None, *, readonly: bool = False
-    ) -> None:
+    def __init__(self, watch: Watch, snapshot: Snapshot, uuid: str | None = None, *, readonly: bool = False) -> None:
         super().__init__()
         self._readonly = readonly
-        self._room = room
+        self._watch = watch
         self._snapshot = snapshot
         self._wanted = uuid
         self._links = False
@@ -97,7 +95,7 @@ class Gpus(Guarded, Screen[None]):
         uuid = reading.gpu.uuid
         memory = next((one for one in self._snapshot.memory if one.uuid == uuid), None)
         traffic = self._traffic.get(uuid, (None, None))
-        self.detail.draw(detail_lines(reading, memory, self._room.history(uuid), traffic, width))
+        self.detail.draw(detail_lines(reading, memory, self._watch.gpu_history(uuid), traffic, width))
 
     def on_resize(self) -> None:
         """Another width, other lines."""
@@ -114,7 +112,7 @@ class Gpus(Guarded, Screen[None]):
             return
         uuid = reading.gpu.uuid
         try:
-            found = await in_thread(lambda: self._room.traffic(uuid))
+            found = await in_thread(lambda: self._watch.traffic(uuid))
         except GputuiError:
             return
         self._traffic[uuid] = (found, self._traffic.get(uuid, (None, None))[0])

@@ -27,17 +27,17 @@ from gputui.app.widgets.gpu_cards import LOOKS, GpuCards
 from gputui.app.widgets.history_pane import HistoryPane
 from gputui.app.widgets.key_bar import KeyBar
 from gputui.app.widgets.launch_pane import LaunchPane, outcome_text
-from gputui.app.widgets.logs_pane import Logs
+from gputui.app.widgets.logs_pane import LogsPane
 from gputui.app.widgets.pane_tabs import PaneTabs
 from gputui.app.widgets.plan_pane import PlanPane
 from gputui.app.widgets.process_pane import ProcessPane
 from gputui.app.widgets.prompt import focus_now
 from gputui.app.widgets.row_table import RowTable
-from gputui.app.widgets.service_pane import Services
+from gputui.app.widgets.service_pane import ServicePane
 from gputui.app.widgets.service_table import ServiceTable
 from gputui.app.widgets.status_bar import StatusBar
 from gputui.app.widgets.table_pane import TablePane
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Controller
 from gputui.domain.compose import FileEdit
 from gputui.domain.service import Service
 from gputui.domain.snapshot import Snapshot
@@ -64,15 +64,15 @@ class MainScreen(Guarded, Screen[None]):
 
     status = getters.query_one(StatusBar)
     cards = getters.query_one(GpuCards)
-    services = getters.query_one(Services)
+    services = getters.query_one(ServicePane)
     tabs = getters.query_one(PaneTabs)
     panes = getters.query_one(ContentSwitcher)
     launch = getters.query_one(LaunchPane)
-    logs = getters.query_one(Logs)
+    logs = getters.query_one(LogsPane)
 
-    def __init__(self, room: ControlRoom, preferences: Preferences, choices: Choices, *, readonly: bool) -> None:
+    def __init__(self, controller: Controller, preferences: Preferences, choices: Choices, *, readonly: bool) -> None:
         super().__init__()
-        self._room = room
+        self._controller = controller
         self._preferences = preferences
         self._choices = choices
         self._readonly = readonly
@@ -83,14 +83,14 @@ class MainScreen(Guarded, Screen[None]):
         self.events = EventPane(id="events")
         self._asked_about: int | None = None
         person = Person(self._ask, self._choose, self._tell, self._launched, self._run_program)
-        self._commands = Commands(room, person)
+        self._commands = Commands(controller, person)
 
     def compose(self) -> ComposeResult:
         """The parts from top to bottom."""
         look = self._choices.cards or self._preferences.cards
         yield StatusBar(readonly=self._readonly)
-        yield GpuCards(self._room, look if look in LOOKS else "auto")
-        yield Services(self._room, self._commands, self.may)
+        yield GpuCards(self._controller.watch, look if look in LOOKS else "auto")
+        yield ServicePane(self._controller.draft, self._controller.compose_files, self._commands, self.may)
         yield PaneTabs(PANES)
         with ContentSwitcher(initial="plan"):
             yield PlanPane(id="plan")
@@ -102,17 +102,18 @@ class MainScreen(Guarded, Screen[None]):
         columns = self._choices.columns if self._choices.columns is not None else self._preferences.columns
         table.chosen = None if columns is None else frozenset(columns)
         table.sort_column, table.descending = self._choices.sort, self._choices.descending
-        self.show(self._room.snapshot())
+        self.show(self._controller.watch.snapshot())
         self.call_after_refresh(self._mount_panes)
 
     async def _mount_panes(self) -> None:
         """The panes that are not seen yet, and all but the GPUs, which are drawn before."""
+        part = self._controller
         panes = (
-            LaunchPane(self._room, self._commands, readonly=self._readonly, id="launch"),
-            Logs(self._room, self._preferences, id="logs"),
+            LaunchPane(part.history, part.applies, part.logs, self._commands, readonly=self._readonly, id="launch"),
+            LogsPane(part.logs, self._preferences, id="logs"),
             ProcessPane(self._commands, self.may, id="processes"),
             FindingPane(id="findings"),
-            HistoryPane(self._room, self.may, id="history"),
+            HistoryPane(part.history, part.logs, self.may, id="history"),
             self.events,
         )
         for pane in panes:
@@ -120,7 +121,7 @@ class MainScreen(Guarded, Screen[None]):
         if self.panes.is_attached:
             await self.panes.mount(*panes)
         self._complete = all(pane.is_attached for pane in panes)  # unless one left at once
-        self._room.start()
+        self._controller.watch.start()
         if not self._complete:
             return
         if self._snapshot is not None:
@@ -171,9 +172,9 @@ class MainScreen(Guarded, Screen[None]):
         if snapshot.engine.info is None:
             pane.show_unknown(snapshot.engine)
         else:
-            pane.show(self._room.plan(seen=snapshot))
+            pane.show(self._controller.applies.plan(seen=snapshot))
 
-    @on(Services.Selected)
+    @on(ServicePane.Selected)
     def _show_pane(self) -> None:
         snapshot = self._snapshot
         if snapshot is None:
@@ -292,7 +293,9 @@ class MainScreen(Guarded, Screen[None]):
     async def action_strategies(self) -> None:
         """Compare the strategies; the chosen one goes into the draft."""
         if self._snapshot is not None:
-            chosen: Suggestion | None = await self.app.push_screen_wait(Strategies(self._room, self._snapshot))
+            chosen: Suggestion | None = await self.app.push_screen_wait(
+                Strategies(self._controller.draft, self._snapshot)
+            )
             if chosen is not None:
                 await self._commands.take_suggestion(chosen)
 
@@ -402,7 +405,7 @@ class MainScreen(Guarded, Screen[None]):
 
     def _show_gpus(self, uuid: str | None) -> None:
         if self._snapshot is not None and self._snapshot.readings:
-            self.app.push_screen(Gpus(self._room, self._snapshot, uuid, readonly=self._readonly))
+            self.app.push_screen(Gpus(self._controller.watch, self._snapshot, uuid, readonly=self._readonly))
         else:
             self._tell("there is no GPU to look at", "information")
 
@@ -414,13 +417,15 @@ class MainScreen(Guarded, Screen[None]):
                 "there is no Compose file to write a new service into: start gputui with --file COMPOSE", "error"
             )
         elif self._snapshot is not None:
-            edit: FileEdit | None = await self.app.push_screen_wait(NewServiceForm(self._room, self._snapshot))
+            edit: FileEdit | None = await self.app.push_screen_wait(
+                NewServiceForm(self._controller.compose_files, self._snapshot)
+            )
             if edit is not None:
                 await self._commands.write_service(edit)
 
     def action_rescan(self) -> None:
         """Look for new GPUs."""
-        self._room.rescan()
+        self._controller.watch.rescan()
         self._tell("looking for GPUs", "information")
 
     def action_help(self) -> None:

@@ -11,7 +11,7 @@ from gputui.app.render.graphs import resampled
 from gputui.app.render.styled import Line, Run, fit
 from gputui.app.render.values import short_name
 from gputui.app.widgets.drawn_lines import DrawnLines
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Watch
 from gputui.domain.gpu import GpuInventory
 from gputui.domain.snapshot import Snapshot
 
@@ -26,9 +26,9 @@ LOOKS: tuple[CardsLook, ...] = ("auto", "cards", "rows", "line")
 class GpuCards(DrawnLines):
     """As the person chose; `auto` by the room there is."""
 
-    def __init__(self, room: ControlRoom, look: CardsLook) -> None:
+    def __init__(self, watch: Watch, look: CardsLook) -> None:
         super().__init__()
-        self._room = room
+        self._watch = watch
         self.look = look
         self._views: tuple[CardView, ...] = ()
         self._inventory = GpuInventory(reason="looking for GPUs")
@@ -50,7 +50,7 @@ class GpuCards(DrawnLines):
         self.draw(self._laid_out(self.size.width))
 
     def _with_graphs(self, view: CardView) -> CardView:
-        history = self._room.history(view.reading.gpu.uuid)
+        history = self._watch.gpu_history(view.reading.gpu.uuid)
         busy = resampled(history, lambda one: one.utilization_percent, PERIODS)
         filled = resampled(history, lambda one: one.memory_percent, PERIODS)
         return replace(view, busy=tuple(busy), filled=tuple(filled))

@@ -12,7 +12,7 @@ from gputui.app.dialogs.scrolled_text import ReadingScreen
 from gputui.app.render.columns import Column, Row, cell
 from gputui.app.render.values import clock_text, date_text
 from gputui.app.widgets.table_pane import TablePane
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import History, Logs
 from gputui.domain.assignment import Assignments
 from gputui.domain.assignment_difference import assignment_text, revision_difference
 from gputui.domain.errors import GputuiError
@@ -67,9 +67,10 @@ class HistoryPane(TablePane):
             super().__init__()
             self.revision = revision
 
-    def __init__(self, room: ControlRoom, may: Callable[[str], bool | None], **options: str) -> None:
+    def __init__(self, history: History, logs: Logs, may: Callable[[str], bool | None], **options: str) -> None:
         super().__init__(COLUMNS, **options)
-        self._room = room
+        self._history = history
+        self._logs = logs
         self._may = may
         self._revisions: Mapping[int, Assignments] = {}
         self._applies: Mapping[int, ApplyRecord] = {}
@@ -95,8 +96,8 @@ class HistoryPane(TablePane):
     async def _read(self) -> None:
         limit = self._limit
         try:
-            revisions = await in_thread(lambda: self._room.revisions(limit + 1))
-            applies = await in_thread(lambda: self._room.applies(limit + 1))
+            revisions = await in_thread(lambda: self._history.revisions(limit + 1))
+            applies = await in_thread(lambda: self._history.applies(limit + 1))
         except GputuiError:
             revisions, applies = (), ()
         self._revisions = {one.revision: one for one in revisions}
@@ -197,8 +198,8 @@ class HistoryPane(TablePane):
         return "\n".join(lines)
 
     def _apply_text(self, number: int) -> str:
-        record = self._room.record(number)
-        events = told_once(self._room.events(number))
+        record = self._history.record(number)
+        events = told_once(self._history.events(number))
         lines = [
             f"revision {record.revision}, by {record.operator}: {record.reason}",
             f"from {date_text(record.started_at)} to {date_text(record.ended_at)}: {record.result.replace('_', ' ')}",
@@ -207,7 +208,7 @@ class HistoryPane(TablePane):
             "",
             *(f"{clock_text(one.at)}  {one.service or '':16} {one.progress:8} {one.text}" for one in events),
         ]
-        for name, log in self._room.kept_logs(number).items():
+        for name, log in self._logs.kept(number).items():
             lines += ["", f"the last lines of the old container of {name}:", *(f"  │ {line}" for line in log)]
         return "\n".join(lines)
 

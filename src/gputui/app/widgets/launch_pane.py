@@ -17,7 +17,7 @@ from gputui.app.config.keymap import LAUNCH
 from gputui.app.guarded import Guarded
 from gputui.app.render.values import clock_text, duration_text
 from gputui.app.widgets.log_pane import LogPane
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Applies, History, Logs
 from gputui.domain.errors import GputuiError
 from gputui.domain.event import WATCH_TEXT, ApplyEvent, ApplyRecord
 from gputui.domain.service import Service
@@ -46,9 +46,13 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
             super().__init__()
             self.record = record
 
-    def __init__(self, room: ControlRoom, commands: Commands, *, readonly: bool, **options: str) -> None:
+    def __init__(
+        self, history: History, applies: Applies, logs: Logs, commands: Commands, *, readonly: bool, **options: str
+    ) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
-        self._room = room
+        self._history = history
+        self._applies = applies
+        self._logs = logs
         self._commands = commands
         self._readonly = readonly
         self._number: int | None = None
@@ -68,7 +72,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
             log = RichLog(max_lines=KEPT_LINES, min_width=1, wrap=True, markup=False, highlight=False)
             log.can_focus = False
             yield log
-            yield LogPane(self._room)
+            yield LogPane(self._logs)
 
     def on_mount(self) -> None:
         """Begin to ask for events."""
@@ -133,7 +137,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
     @work(group="usual")
     async def _find_usual(self, service: Service) -> None:
         try:
-            self._usual[service.name] = await in_thread(lambda: self._room.usual_start_s(service.key))
+            self._usual[service.name] = await in_thread(lambda: self._applies.usual_start_s(service.key))
         except GputuiError:
             self._usual[service.name] = None
 
@@ -143,8 +147,8 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
             return
         self._asking = True
         try:
-            record = await in_thread(lambda: self._room.record(number))
-            events = await in_thread(lambda: self._room.events(number, self._seen))
+            record = await in_thread(lambda: self._history.record(number))
+            events = await in_thread(lambda: self._history.events(number, self._seen))
         except GputuiError:
             return
         finally:

@@ -11,7 +11,7 @@ from gputui.app.background import in_thread
 from gputui.app.guarded import Guarded
 from gputui.app.render.log_buffer import LogBuffer
 from gputui.app.widgets.log_view import LogView
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Logs
 from gputui.domain.errors import GputuiError
 from gputui.domain.log import LogLine, LogWindow
 from gputui.domain.service import Service, ServiceKey
@@ -34,9 +34,9 @@ class LogPane(Guarded, Vertical):
             self.pane = pane
             self.lines = lines
 
-    def __init__(self, room: ControlRoom, window: LogWindow | None = None, **options: str) -> None:
+    def __init__(self, logs: Logs, window: LogWindow | None = None, **options: str) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
-        self._room = room
+        self._logs = logs
         self.window = window or LogWindow()
         self.buffer = LogBuffer()
         self.view = LogView(self.buffer)
@@ -132,7 +132,7 @@ class LogPane(Guarded, Vertical):
         if self._service is not None and self._run is not None:
             try:
                 # It only begins: the engine is asked by a thread of the feed.
-                self._feed = self._room.follow_log(self._service.key, window)
+                self._feed = self._logs.follow(self._service.key, window)
             except GputuiError as error:
                 self.buffer.remark(error.what)
         self.changed()
@@ -182,7 +182,7 @@ class LogPane(Guarded, Vertical):
         self._reading = True
         try:
             # Making lines safe takes its time; meanwhile keys are answered.
-            batch = await in_thread(lambda: self._room.read_log(feed))
+            batch = await in_thread(lambda: self._logs.read(feed))
         finally:
             self._reading = False
         if feed != self._feed or not self.is_attached:
@@ -209,7 +209,7 @@ class LogPane(Guarded, Vertical):
 
     def _let_go(self) -> None:
         if self._feed is not None:
-            self._room.close_log(self._feed)
+            self._logs.close(self._feed)
             self._feed = None
 
     def stop(self) -> None:

@@ -16,7 +16,7 @@ from gputui.app.render.log_buffer import merged
 from gputui.app.widgets.log_pane import LogPane
 from gputui.app.widgets.log_view import LogView
 from gputui.app.widgets.prompt import Prompt, focus_now
-from gputui.controller.protocols import ControlRoom
+from gputui.controller.protocols import Logs
 from gputui.domain.errors import GputuiError
 from gputui.domain.log import LogWindow
 from gputui.domain.service import Service, ServiceKey
@@ -31,7 +31,7 @@ COPY_LIMIT = 74_994
 """Bytes that terminals take of a copied text (xterm's limit for OSC 52, less its encoding)."""
 
 
-class Logs(Guarded, Vertical, can_focus=True):
+class LogsPane(Guarded, Vertical, can_focus=True):
     """The pane that has the cursor is the `current` one: keys are for it."""
 
     BINDINGS = [*LOGS]
@@ -39,9 +39,9 @@ class Logs(Guarded, Vertical, can_focus=True):
     row = getters.query_one("#log-panes", Horizontal)
     prompt = getters.query_one(Prompt)
 
-    def __init__(self, room: ControlRoom, preferences: Preferences, **options: str) -> None:
+    def __init__(self, logs: Logs, preferences: Preferences, **options: str) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
-        self._room = room
+        self._logs = logs
         self._preferences = preferences
         self._search = ""
         self._searched_unread: tuple[LogPane, ServiceKey | None, str] | None = None
@@ -58,7 +58,7 @@ class Logs(Guarded, Vertical, can_focus=True):
 
     def _new_pane(self) -> LogPane:
         wanted = self._preferences.log
-        pane = LogPane(self._room, LogWindow(tail=wanted.tail))
+        pane = LogPane(self._logs, LogWindow(tail=wanted.tail))
         pane.view.times, pane.view.wrapping = wanted.times, wanted.wrap
         return pane
 
@@ -303,7 +303,7 @@ class Logs(Guarded, Vertical, can_focus=True):
             pane.show_present()
             return
         try:
-            lines = await in_thread(lambda: self._room.previous_log(key))
+            lines = await in_thread(lambda: self._logs.previous(key))
         except GputuiError as error:
             self.notify(error.what, severity="error", markup=False)
             return

@@ -19,12 +19,12 @@ from gputui.app.widgets.finding_line import FindingLine
 from gputui.app.widgets.prompt import Prompt, focus_now
 from gputui.app.widgets.row_table import RowTable
 from gputui.app.widgets.service_table import ServiceTable
-from gputui.controller.protocols import ControlRoom
-from gputui.domain.service import Service, TypedEdit
+from gputui.controller.protocols import ComposeFiles, Draft
+from gputui.domain.service import Service, ServiceKey, TypedEdit
 from gputui.domain.snapshot import Snapshot
 
 
-class Services(Guarded, Vertical):
+class ServicePane(Guarded, Vertical):
     """Hands what a person does to services over to the commands; where some are marked, it is done to all of them."""
 
     BINDINGS = [*SERVICES]
@@ -36,9 +36,12 @@ class Services(Guarded, Vertical):
     finding = getters.query_one(FindingLine)
     prompt = getters.query_one(Prompt)
 
-    def __init__(self, room: ControlRoom, commands: Commands, may: Callable[[str], bool | None]) -> None:
+    def __init__(
+        self, draft: Draft, compose_files: ComposeFiles, commands: Commands, may: Callable[[str], bool | None]
+    ) -> None:
         super().__init__()
-        self._room = room
+        self._draft = draft
+        self._compose_files = compose_files
         self._commands = commands
         self._may = may
         self._snapshot: Snapshot | None = None
@@ -61,6 +64,11 @@ class Services(Guarded, Vertical):
     def listed(self) -> tuple[Service, ...]:
         """All services."""
         return self._snapshot.services if self._snapshot else ()
+
+    @property
+    def _target_keys(self) -> list[ServiceKey]:
+        """The services that keys mean."""
+        return [service.key for service in self.table.targets]
 
     @property
     def selected(self) -> Service | None:
@@ -140,7 +148,7 @@ class Services(Guarded, Vertical):
     async def action_toggle_gpu(self, label: str) -> None:
         """Append this GPU, or take it away."""
         if self.table.targets:
-            await self._commands.toggle_gpu(self.table.targets, label)
+            await self._commands.edit(partial(self._draft.toggle_gpu, self._target_keys, label))
 
     @on(DataTable.RowSelected)
     def _row_entered(self, message: DataTable.RowSelected) -> None:
@@ -154,17 +162,18 @@ class Services(Guarded, Vertical):
         services, snapshot = self.table.targets, self._snapshot
         if not services or snapshot is None:
             return
-        rooms = self._room.room_for([service.key for service in services])
-        dialog = EditService(services, snapshot, rooms, partial(self._commands.fault_of, services))
+        headroom = self._draft.headroom([service.key for service in services])
+        dialog = EditService(services, snapshot, headroom, partial(self._commands.fault_of, services))
         typed: TypedEdit | None = await self.app.push_screen_wait(dialog)
         if typed is not None:
-            await self._commands.set_all(services, typed)
+            await self._commands.edit(partial(self._draft.edit, [service.key for service in services], typed))
 
     @work(group="command")
     async def action_toggle_enabled(self) -> None:
-        """Enable or disable."""
+        """Disable the services; enable them, where none is enabled."""
         if self.table.targets:
-            await self._commands.toggle_enabled(self.table.targets)
+            enabled = not any(service.enabled for service in self.table.targets)
+            await self._commands.edit(partial(self._draft.set_enabled, self._target_keys, enabled))
 
     @work(group="command")
     async def action_take_fix(self) -> None:
@@ -198,4 +207,4 @@ class Services(Guarded, Vertical):
     def action_inspect(self) -> None:
         """All that is known of the service."""
         if self.selected is not None and self._snapshot is not None:
-            self.app.push_screen(Inspect(self._room, self.selected, self._snapshot))
+            self.app.push_screen(Inspect(self._compose_files, self.selected, self._snapshot))

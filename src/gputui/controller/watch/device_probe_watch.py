@@ -18,7 +18,7 @@ AT_ONCE = 4
 _log = logging.getLogger(__name__)
 
 
-class InsideWatch(BackgroundWatch):
+class DeviceProbeWatch(BackgroundWatch):
     """What was seen inside the containers that were asked for. `told` is called when that changed."""
 
     def __init__(self, engine: Engine, told: Callable[[], None]) -> None:

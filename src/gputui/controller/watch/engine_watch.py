@@ -24,7 +24,7 @@ class EngineWatch(BackgroundWatch):
     called when what it saw is not what it was."""
 
     def __init__(self, engine: Engine, changed: Callable[[], None], connected: Callable[[EngineStatus], None]) -> None:
-        self._engine = engine
+        self.engine = engine
         self._changed = changed
         self._connected = connected
         self._watcher = Watcher("containers", self._look, least_pause_s=PAUSE_S)
@@ -38,6 +38,11 @@ class EngineWatch(BackgroundWatch):
         self.images: Mapping[str, ImageFacts] = {}
         """What is known of the images that were asked for."""
         self._wanted_images: frozenset[str] = frozenset()
+
+    @property
+    def program(self) -> str:
+        """The name of its command line, `docker` where it is not known."""
+        return self.status.info.name if self.status.info else "docker"
 
     def want_images(self, names: frozenset[str]) -> None:
         """Find out about these images at the next look."""
@@ -64,9 +69,9 @@ class EngineWatch(BackgroundWatch):
     def _ask(self) -> None:
         status: EngineStatus | None = None
         if self.status.info is None:
-            status = EngineStatus(info=self._engine.info())
+            status = EngineStatus(info=self.engine.info())
             self._connected(status)
-        self.containers = self._engine.containers()
+        self.containers = self.engine.containers()
         # Only now: an engine that counts as connected while its containers are not known has none of them.
         if status is not None:
             self.status = status
@@ -79,7 +84,7 @@ class EngineWatch(BackgroundWatch):
 
     def _facts(self, image: str) -> ImageFacts | None:
         """None where it is not there, so that it is asked for again."""
-        found = self._engine.image_environment(image)
+        found = self.engine.image_environment(image)
         return None if found is None else ImageFacts(frozenset(found), found.get("NVIDIA_VISIBLE_DEVICES"))
 
     def _lost(self, reason: str, fix: str) -> None:
@@ -89,7 +94,7 @@ class EngineWatch(BackgroundWatch):
         self._events = None
 
     def _follow_events(self) -> None:
-        events = self._engine.events()
+        events = self.engine.events()
         self._events = events
 
         def follow() -> None:
@@ -111,6 +116,16 @@ class EngineWatch(BackgroundWatch):
             if info is not None and info.capabilities.nvidia_driver is None:
                 can = replace(info.capabilities, nvidia_driver=nvidia_driver)
                 self.status = replace(self.status, info=replace(info, capabilities=can))
+
+    def find_out_driver(self) -> None:
+        """Whether the engine carries out requests for NVIDIA's driver, where that is not known. It takes a container
+        that cannot start, so looking alone never does it."""
+        info = self.status.info
+        if info is None or info.capabilities.nvidia_driver is not None:
+            return
+        has_driver = self.engine.has_nvidia_driver()
+        if has_driver is not None:
+            self.learn(nvidia_driver=has_driver)
 
     def _learn_from(self, containers: Sequence[Container]) -> None:
         if self.status.info is not None and with_evidence(self.status.info.capabilities, containers).nvidia_driver:

@@ -49,7 +49,7 @@ UNDO_STOP_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class PlanInput:
     """What a step starts from. `spec` is what a new container is made of: that of the present one, or what the Compose
     file says; `old` makes the present container again, if there is one.
 
@@ -73,7 +73,7 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class ApplyOptions:
     """What an apply is made under. `token` marks the containers that it makes; seconds as in `Watch`;
     `engine_reports`: what the engine says of a container tells which devices were asked for."""
 
@@ -86,7 +86,7 @@ class Terms:
 
 
 def make_transaction(
-    plan: Plan, grounds: Mapping[ServiceKey, Ground], project: ComposeProject | None, terms: Terms
+    plan: Plan, inputs: Mapping[ServiceKey, PlanInput], project: ComposeProject | None, options: ApplyOptions
 ) -> Transaction:
     """The transaction that carries the plan out.
 
@@ -96,64 +96,76 @@ def make_transaction(
     places = {step.service: place for place, step in enumerate(plan.doing)}
     tasks = []
     for step in plan.doing:
-        ground = grounds.get(step.service)
+        plan_input = inputs.get(step.service)
         tasks.append(
             Task(
                 step=step,
-                operations=_operations(step, ground, plan.revision, project, terms),
+                operations=_operations(step, plan_input, plan.revision, project, options),
                 after=tuple(places[key] for key in step.after if key in places),
                 old_id=step.container_id,
-                old_spec=ground.old if ground else None,
+                old_spec=plan_input.old if plan_input else None,
             )
         )
     return Transaction(
-        revision=plan.revision, operator=terms.operator, reason=terms.reason, tasks=tuple(tasks), token=terms.token
+        revision=plan.revision,
+        operator=options.operator,
+        reason=options.reason,
+        tasks=tuple(tasks),
+        token=options.token,
     )
 
 
 def _operations(
-    step: Step, ground: Ground | None, revision: int, project: ComposeProject | None, terms: Terms
+    step: Step, plan_input: PlanInput | None, revision: int, project: ComposeProject | None, options: ApplyOptions
 ) -> tuple[Operation, ...]:
-    old = ground.old if ground else None
+    old = plan_input.old if plan_input else None
     if step.action == "stop":
-        return _stopped(step, ground, old)
+        return _stopped(step, plan_input, old)
     if step.action == "unpause":
         unpause = _op(Unpause(part="old"), "unpause it", "launch", Pause(part="old"), "pause it again")
-        return (unpause, *_seen(step, ground, "old", terms))
+        return (unpause, *_seen(step, plan_input, "old", options))
     if step.action == "start":
         undo = Stop(part="old", timeout_s=STOP_TIMEOUT_S)
         start = _op(Start(part="old"), "start it", "launch", undo, "stop it again")
-        return (start, *_seen(step, ground, "old", terms))
+        return (start, *_seen(step, plan_input, "old", options))
     if step.action == "restart":
         # A start that fails is followed by the undo of the stop, which starts it again.
         check = _op(CheckStart(), "see that it could be started again", "prepare")
         start = _op(Start(part="old"), "start it", "launch")
-        return (check, *_stopped(step, ground, old), start, *_seen(step, ground, "old", terms))
-    if ground is None or step.view is None:
+        return (check, *_stopped(step, plan_input, old), start, *_seen(step, plan_input, "old", options))
+    if plan_input is None or step.view is None:
         raise Refusal(f"{step.name} cannot be made: its GPUs or its spec are not known", "assign it GPUs of this host")
     new = new_spec(
-        step, with_labels(ground.spec, ground.labels), revision=revision, operator=terms.operator, token=terms.token
+        step,
+        with_labels(plan_input.spec, plan_input.labels),
+        revision=revision,
+        operator=options.operator,
+        token=options.token,
     )
     if step.action == "create":
-        return (*_ensured(new, project), *_made(new, step.view, "prepare", terms), *_launched(step, ground, terms))
+        return (
+            *_ensured(new, project),
+            *_made(new, step.view, "prepare", options),
+            *_launched(step, plan_input, options),
+        )
     ensured = _ensured(new, project) if step.from_file else ()
-    return (*ensured, *_recreated(step, ground, new, terms))
+    return (*ensured, *_recreated(step, plan_input, new, options))
 
 
-def _stopped(step: Step, ground: Ground | None, old: ContainerSpec | None) -> tuple[Operation, ...]:
+def _stopped(step: Step, plan_input: PlanInput | None, old: ContainerSpec | None) -> tuple[Operation, ...]:
     stop = Stop(part="old", timeout_s=_stop_timeout(old))
-    back = PutBack(steady=ground.steady if ground else True)
+    back = PutBack(steady=plan_input.steady if plan_input else True)
     release = AwaitRelease(part="old", gpus=step.holds)
     return (
-        *_unpaused(ground),
+        *_unpaused(plan_input),
         _op(stop, "stop it", "release", back, "start it again"),
         _op(release, "wait for its GPU memory", "release"),
     )
 
 
-def _unpaused(ground: Ground | None) -> tuple[Operation, ...]:
+def _unpaused(plan_input: PlanInput | None) -> tuple[Operation, ...]:
     """A container that is held still does not heed the signal to stop."""
-    if ground is None or not ground.paused:
+    if plan_input is None or not plan_input.paused:
         return ()
     return (_op(Unpause(part="old"), "unpause it", "release", Pause(part="old"), "pause it again"),)
 
@@ -179,13 +191,13 @@ def _stop_timeout(spec: ContainerSpec | None) -> int:
     return STOP_TIMEOUT_S if asked is None else asked
 
 
-def _seen(step: Step, ground: Ground | None, part: Part, terms: Terms) -> tuple[Operation, ...]:
+def _seen(step: Step, plan_input: PlanInput | None, part: Part, options: ApplyOptions) -> tuple[Operation, ...]:
     watch = Watch(
         part=part,
-        settle_s=terms.settle_s,
-        limit_s=terms.health_limit_s,
-        loading_s=ground.loading_s if ground else 0.0,
-        probe=ground.probe if ground else None,
+        settle_s=options.settle_s,
+        limit_s=options.health_limit_s,
+        loading_s=plan_input.loading_s if plan_input else 0.0,
+        probe=plan_input.probe if plan_input else None,
     )
     watched = _op(watch, WATCH_TEXT, "launch")
     if step.view is None or step.view.as_written:
@@ -195,7 +207,7 @@ def _seen(step: Step, ground: Ground | None, part: Part, terms: Terms) -> tuple[
     return (watched, _op(seen, "confirm its GPUs", "launch"))
 
 
-def _made(spec: ContainerSpec, view: ContainerView, phase: Phase, terms: Terms) -> tuple[Operation, ...]:
+def _made(spec: ContainerSpec, view: ContainerView, phase: Phase, options: ApplyOptions) -> tuple[Operation, ...]:
     """The new container exists as asked for, with its networks, not started."""
     requests = (spec.body.get("HostConfig") or {}).get("DeviceRequests") or []
     check = CheckRequest(device_ids=tuple(requests[-1]["DeviceIDs"]) if view.device_ids else ())
@@ -205,14 +217,18 @@ def _made(spec: ContainerSpec, view: ContainerView, phase: Phase, terms: Terms) 
             _op(Connect(network=name, endpoint=endpoint), f"connect it to {name}", phase)
             for name, endpoint in spec.networks.items()
         ),
-        *((_op(check, "check what the engine stored", phase),) if terms.engine_reports and not view.as_written else ()),
+        *(
+            (_op(check, "check what the engine stored", phase),)
+            if options.engine_reports and not view.as_written
+            else ()
+        ),
     )
 
 
-def _launched(step: Step, ground: Ground, terms: Terms) -> tuple[Operation, ...]:
+def _launched(step: Step, plan_input: PlanInput, options: ApplyOptions) -> tuple[Operation, ...]:
     undo = Stop(part="new", timeout_s=UNDO_STOP_TIMEOUT_S)
     start = _op(Start(part="new"), "start it", "launch", undo, "stop the new container")
-    return (start, *_seen(step, ground, "new", terms))
+    return (start, *_seen(step, plan_input, "new", options))
 
 
 def _ensured(spec: ContainerSpec, project: ComposeProject | None) -> tuple[Operation, ...]:
@@ -236,26 +252,26 @@ def _ensured(spec: ContainerSpec, project: ComposeProject | None) -> tuple[Opera
     return (*networks, *volumes)
 
 
-def _recreated(step: Step, ground: Ground, new: ContainerSpec, terms: Terms) -> tuple[Operation, ...]:
+def _recreated(step: Step, plan_input: PlanInput, new: ContainerSpec, options: ApplyOptions) -> tuple[Operation, ...]:
     """The new container is made beside the old one, takes its place, and only when it is seen to run with its GPUs
     the old one goes. GPU memory cannot be held twice, so the old one is stopped before the new one starts."""
-    assert step.view is not None and step.container_id is not None and ground.old is not None
+    assert step.view is not None and step.container_id is not None and plan_input.old is not None
     short = step.container_id[:12]
-    name = lasting_name(ground.old.name)  # a suffix that was left behind is not stacked on
+    name = lasting_name(plan_input.old.name)  # a suffix that was left behind is not stacked on
     new_name, old_name = f"{name}.new-{short}", f"{name}.old-{short}"
     operations: list[Operation] = []
-    if ground.layer_image:
-        image = ground.layer_image
+    if plan_input.layer_image:
+        image = plan_input.layer_image
         text, back = f"keep what it wrote as the image {image}", f"remove the image {image}"
         operations.append(_op(CommitImage(image=image), text, "prepare", RemoveImage(image=image), back))
         new = with_image(new, image)
     # Whose namespaces it uses are named by the name that their new container has only once it runs.
     phase: Phase = "launch" if step.shares else "prepare"
-    made = _made(new.named(name if step.shares else new_name), step.view, phase, terms)
+    made = _made(new.named(name if step.shares else new_name), step.view, phase, options)
     operations += () if step.shares else made
-    if ground.running:
+    if plan_input.running:
         operations.append(_op(CheckStart(), "see that the old container could be started again", "prepare"))
-    operations += _released(ground, ground.old, old_name, name, step.holds)
+    operations += _released(plan_input, plan_input.old, old_name, name, step.holds)
     if step.shares:
         operations += made
     else:
@@ -264,11 +280,11 @@ def _recreated(step: Step, ground: Ground, new: ContainerSpec, terms: Terms) -> 
         operations.append(
             _op(rename, f"rename the new container to {name}", "release", Rename(part="new", name=new_name), back)
         )
-    operations += _launched(step, ground, terms)
+    operations += _launched(step, plan_input, options)
     operations.append(_op(KeepLog(), "keep the old container's log", "clear"))
-    if ground.links:
-        names = ", ".join(dict.fromkeys(name for name, _ in ground.links))
-        operations.append(_op(Unlink(links=ground.links), f"take the links of {names} to it away", "clear"))
+    if plan_input.links:
+        names = ", ".join(dict.fromkeys(name for name, _ in plan_input.links))
+        operations.append(_op(Unlink(links=plan_input.links), f"take the links of {names} to it away", "clear"))
     operations.append(_op(Remove(part="old"), "remove the old container", "clear"))
     return tuple(operations)
 
@@ -277,14 +293,16 @@ def _tries(policy: Mapping[str, Any]) -> int:
     return whole_number(policy.get("MaximumRetryCount"), least=0) or 0
 
 
-def _released(ground: Ground, old: ContainerSpec, old_name: str, name: str, holds: tuple[str, ...]) -> list[Operation]:
+def _released(
+    plan_input: PlanInput, old: ContainerSpec, old_name: str, name: str, holds: tuple[str, ...]
+) -> list[Operation]:
     """The old container has let go of its GPUs and of its name."""
     operations: list[Operation] = []
-    if ground.running:
-        operations += _unpaused(ground)
+    if plan_input.running:
+        operations += _unpaused(plan_input)
         stop = Stop(part="old", timeout_s=_stop_timeout(old))
         back = "start the old container again"
-        operations.append(_op(stop, "stop the old container", "release", PutBack(steady=ground.steady), back))
+        operations.append(_op(stop, "stop the old container", "release", PutBack(steady=plan_input.steady), back))
         operations.append(_op(AwaitRelease(part="old", gpus=holds), "wait for its GPU memory", "release"))
     policy = (old.body.get("HostConfig") or {}).get("RestartPolicy") or {}
     if policy.get("Name") not in (None, "", "no"):

@@ -42,8 +42,8 @@ def balanced(start: Start) -> Placement:
 
 
 def _under(problem: Problem, fraction: float) -> list[int]:
-    """The room on each GPU if no more than this fraction of it may be in use."""
-    return [min(one.room_mib, int(fraction * one.total_mib + 1e-6) - one.used_mib) for one in problem.rooms]
+    """The headroom on each GPU if no more than this fraction of it may be in use."""
+    return [min(one.headroom_mib, int(fraction * one.total_mib + 1e-6) - one.used_mib) for one in problem.gpus]
 
 
 def _least_largest(start: Start) -> tuple[dict[int, Places], bool]:
@@ -79,7 +79,7 @@ def _around_the_fullest(start: Start, places: dict[int, Places], limit: float) -
     `limit`; None where no such packing is found."""
     problem = start.problem
     used = placement_of(start, places, certain=False).used(problem)
-    fractions = [use / room.total_mib for use, room in zip(used, problem.rooms, strict=True)]
+    fractions = [use / gpu.total_mib for use, gpu in zip(used, problem.gpus, strict=True)]
     order = sorted(range(len(fractions)), key=lambda place: (fractions[place], place))
     fullest = order.pop()
     under = _under(problem, limit)
@@ -87,13 +87,15 @@ def _around_the_fullest(start: Start, places: dict[int, Places], limit: float) -
         for others in combinations(order[:MOST_NEIGHBOURS], number):
             chosen = {fullest, *others}
             within = [one for one in start.which if set(places[one]) <= chosen]
-            room = [under[place] if place in chosen else -1 for place in range(len(under))]
+            headroom = [under[place] if place in chosen else -1 for place in range(len(under))]
             for one in start.which:
                 if one not in within:
                     for place in places[one]:
-                        room[place] -= problem.demands[one].needs_mib[place] or 0
+                        headroom[place] -= problem.demands[one].needs_mib[place] or 0
             found = (
-                start.packer.pack(room, within, Nodes(NEIGHBOUR_NODES)) if min(room[at] for at in chosen) >= 0 else None
+                start.packer.pack(headroom, within, Nodes(NEIGHBOUR_NODES))
+                if min(headroom[at] for at in chosen) >= 0
+                else None
             )
             if found is not None:
                 return {**places, **found}
@@ -102,15 +104,15 @@ def _around_the_fullest(start: Start, places: dict[int, Places], limit: float) -
 
 def _at_least(start: Start) -> float:
     """A fraction below which the fullest GPU cannot be."""
-    rooms, demands = start.problem.rooms, start.problem.demands
+    gpus, demands = start.problem.gpus, start.problem.demands
     least = [min(need for need in demands[one].needs_mib if need is not None) for one in start.which]
     whole = sum(need * demands[one].count for need, one in zip(least, start.which, strict=True))
-    bounds = [(whole + sum(room.used_mib for room in rooms)) / sum(room.total_mib for room in rooms)] if rooms else []
-    bounds += [room.used_mib / room.total_mib for room in rooms]
+    bounds = [(whole + sum(gpu.used_mib for gpu in gpus)) / sum(gpu.total_mib for gpu in gpus)] if gpus else []
+    bounds += [gpu.used_mib / gpu.total_mib for gpu in gpus]
     for one in start.which:
         alone = sorted(
-            (room.used_mib + need) / room.total_mib
-            for room, need in zip(rooms, demands[one].needs_mib, strict=True)
+            (gpu.used_mib + need) / gpu.total_mib
+            for gpu, need in zip(gpus, demands[one].needs_mib, strict=True)
             if need is not None
         )
         bounds.append(alone[demands[one].count - 1])
@@ -124,7 +126,7 @@ def _kept_where_they_are(
     problem = start.problem
     if not any(now.values()):
         return best
-    room = _under(problem, limit)
+    headroom = _under(problem, limit)
     order = sorted(start.which, key=lambda one: (-problem.demands[one].size, one))
     witness = dict(best)
     chosen: dict[int, Places] = {}
@@ -132,14 +134,14 @@ def _kept_where_they_are(
     for one in order:
         demand, places = problem.demands[one], now[one]
         if not is_allowed(start.packer, one, places, demand) or any(
-            room[place] < (demand.needs_mib[place] or 0) for place in places
+            headroom[place] < (demand.needs_mib[place] or 0) for place in places
         ):
             continue
-        after = without(room, demand, places)
+        after = without(headroom, demand, places)
         others = [other for other in rest if other != one]
         found = witness if witness.get(one) == places else start.packer.pack(after, others, Nodes(STEP_NODES))
         if found is not None:
-            chosen[one], room, rest, witness = places, after, others, found
+            chosen[one], headroom, rest, witness = places, after, others, found
     return {**{one: witness[one] for one in rest}, **chosen}
 
 

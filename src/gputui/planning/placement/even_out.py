@@ -38,14 +38,14 @@ class _Evener:
         self._counts = [one.count for one in problem.demands]
         self._groups = packer.groups
         self._places = places
-        self._totals = [room.total_mib for room in problem.rooms]
-        self._used = [room.used_mib for room in problem.rooms]
+        self._totals = [gpu.total_mib for gpu in problem.gpus]
+        self._used = [gpu.used_mib for gpu in problem.gpus]
         for one, at in places.items():
             for place in at:
                 self._used[place] += self._needs[one][place] or 0
         self._caps = [
-            max(use, min(room.used_mib + room.room_mib, int(limit * room.total_mib + 1e-6)))
-            for use, room in zip(self._used, problem.rooms, strict=True)
+            max(use, min(gpu.used_mib + gpu.headroom_mib, int(limit * gpu.total_mib + 1e-6)))
+            for use, gpu in zip(self._used, problem.gpus, strict=True)
         ]
 
     def changes(self, movable: Sequence[int]) -> Iterator[tuple[float, tuple[_Shift, ...]]]:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gputui.domain.gpu import Reading
-from gputui.domain.memory import GpuRoom
+from gputui.domain.memory import GpuHeadroom
 from gputui.domain.service import Service, ServiceKey
 from gputui.planning.memory_shares import memory_of
 
 
-def room_for(
+def gpu_headroom(
     keys: Sequence[ServiceKey], services: Sequence[Service], readings: Sequence[Reading]
-) -> tuple[GpuRoom, ...]:
+) -> tuple[GpuHeadroom, ...]:
     """Every GPU that can be given away, with what is free on it once all that is assigned is there, and all of these
     services too.
 
@@ -27,7 +27,7 @@ def room_for(
         memory = memory_of(reading, [*others, *(_placed(service, gpu.uuid) for service in chosen)])
         left = memory.free_after_mib
         fits = None if left is None or reading.state != "ok" else left >= 0
-        found.append(GpuRoom(uuid=gpu.uuid, left_mib=left, fits=fits, state=reading.state))
+        found.append(GpuHeadroom(uuid=gpu.uuid, left_mib=left, fits=fits, state=reading.state))
     return tuple(found)
 
 

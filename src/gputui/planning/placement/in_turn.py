@@ -21,7 +21,7 @@ Score = tuple[float, ...]
 class Turn:
     """How things stand when a service chooses: what is free on each GPU, and which services chose it already."""
 
-    room: Sequence[int]
+    headroom: Sequence[int]
     guests: list[list[int]]
 
 
@@ -30,7 +30,7 @@ Judge = Callable[[int, Places, Turn], Score]
 
 
 def in_turn(
-    start: Start, order: Sequence[int], room: Sequence[int], judge: Judge, *, equal: float
+    start: Start, order: Sequence[int], headroom: Sequence[int], judge: Judge, *, equal: float
 ) -> tuple[dict[int, Places], bool]:
     """Let the services choose in turn: each gets the best places that leave places for all after it.
 
@@ -38,7 +38,7 @@ def in_turn(
     Returns also whether every choice is proved to be the best.
     """
     problem, packer = start.problem, start.packer
-    turn = Turn(room, [[] for _ in room])
+    turn = Turn(headroom, [[] for _ in headroom])
     witness = dict(start.witness)
     chosen: dict[int, Places] = {}
     certain = True
@@ -50,22 +50,22 @@ def in_turn(
             if witness[one] == places:
                 best = places
                 break
-            found = packer.pack(without(turn.room, demand, places), order[at + 1 :], Nodes(STEP_NODES))
+            found = packer.pack(without(turn.headroom, demand, places), order[at + 1 :], Nodes(STEP_NODES))
             if found is not None:
                 best, witness = places, found
                 break
             certain = certain and packer.complete
         certain = certain and ranking.is_clear(best, turn, problem, last=at + 1 == len(order))
         chosen[one] = best
-        turn.room = without(turn.room, demand, best)
+        turn.headroom = without(turn.headroom, demand, best)
         for place in best:
             turn.guests[place].append(one)
     return chosen, certain
 
 
-def without(room: Sequence[int], demand: Demand, places: Places, *, closed: bool = False) -> list[int]:
-    """The room that is left when a service has these places; `closed`, nothing else may go there."""
-    left = list(room)
+def without(headroom: Sequence[int], demand: Demand, places: Places, *, closed: bool = False) -> list[int]:
+    """The headroom that is left when a service has these places; `closed`, nothing else may go there."""
+    left = list(headroom)
     for place in places:
         left[place] = -1 if closed else left[place] - (demand.needs_mib[place] or 0)
     return left
@@ -100,13 +100,13 @@ def _likeness(places: Places, turn: Turn, problem: Problem) -> tuple[object, ...
     return tuple(
         sorted(
             (
-                turn.room[place],
+                turn.headroom[place],
                 len(turn.guests[place]),
-                problem.rooms[place].total_mib,
-                problem.rooms[place].used_mib,
-                problem.rooms[place].speed,
-                problem.rooms[place].kind,
-                problem.rooms[place].island if several else "",
+                problem.gpus[place].total_mib,
+                problem.gpus[place].used_mib,
+                problem.gpus[place].speed,
+                problem.gpus[place].kind,
+                problem.gpus[place].island if several else "",
                 tuple(-1 if (need := one.needs_mib[place]) is None else need for one in problem.demands),
             )
             for place in places
@@ -120,7 +120,7 @@ def candidates(start: Start, one: int, turn: Turn, judge: Judge, equal: float) -
     scored: dict[Places, Score] = {}
     whole = True
     for group in start.packer.groups[one]:
-        fitting = [place for place in group if (demand.needs_mib[place] or 0) <= turn.room[place]]
+        fitting = [place for place in group if (demand.needs_mib[place] or 0) <= turn.headroom[place]]
         if demand.count > 1 and len(fitting) > MOST_FOR_SETS:
             # The best of a set are the best ones alone; all sets of many GPUs would be too many.
             fitting.sort(key=lambda place: (judge(one, (place,), turn), place))
@@ -138,7 +138,7 @@ def candidates(start: Start, one: int, turn: Turn, judge: Judge, equal: float) -
 
     def rank(places: Places) -> tuple[object, ...]:
         # Of what is equally good, what breaks into fewest islands comes first.
-        touched = len({problem.rooms[place].island for place in places})
+        touched = len({problem.gpus[place].island for place in places})
         return (not (stays and places == now), scored[places], touched, places)
 
     ranked = sorted(scored, key=rank)

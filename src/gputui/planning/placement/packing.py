@@ -43,7 +43,7 @@ class Packer:
         self.needs = [one.needs_mib for one in demands]
         self.counts = [one.count for one in demands]
         self.least = [min((need for need in one.needs_mib if need is not None), default=0) for one in demands]
-        columns = [tuple(one.needs_mib[place] for one in demands) for place in range(len(problem.rooms))]
+        columns = [tuple(one.needs_mib[place] for one in demands) for place in range(len(problem.gpus))]
         known: dict[tuple[int | None, ...], int] = {}
         self.column = [known.setdefault(column, len(known)) for column in columns]
         self.columns = list(known)
@@ -53,30 +53,30 @@ class Packer:
         self.member = [numbers.setdefault(one, len(numbers)) for one in within]
         self.complete = True
 
-    def pack(self, room: Sequence[int], which: Sequence[int], nodes: Nodes) -> dict[int, Places] | None:
-        """Places for the services `which`, where GPU g has `room[g]` MiB for them; None where none were found.
+    def pack(self, headroom: Sequence[int], which: Sequence[int], nodes: Nodes) -> dict[int, Places] | None:
+        """Places for the services `which`, where GPU g has `headroom[g]` MiB for them; None where none were found.
 
         `complete` tells afterwards whether a None is proved: the nodes sufficed.
         """
         self.complete = True
         order = sorted(which, key=lambda one: (-self._weight(one), one))
-        if sum(self.least[one] * self.counts[one] for one in order) > sum(max(0, one) for one in room):
+        if sum(self.least[one] * self.counts[one] for one in order) > sum(max(0, one) for one in headroom):
             return None
         for tightest in (True, False):
-            found = self._greedy(list(room), order, tightest=tightest)
+            found = self._greedy(list(headroom), order, tightest=tightest)
             if found is not None:
                 return found
         for attempt in range(ATTEMPTS):
             short = Nodes(min(ATTEMPT_NODES, nodes.left))
             nodes.left -= short.left
             self.complete = True
-            found = _Search(self, list(room), self._varied(order, attempt), short).run()
+            found = _Search(self, list(headroom), self._varied(order, attempt), short).run()
             if found is not None or self.complete:
                 return found
             if nodes.left <= 0:
                 return None
         self.complete = True
-        return _Search(self, list(room), order, nodes).run()
+        return _Search(self, list(headroom), order, nodes).run()
 
     def _varied(self, order: Sequence[int], attempt: int) -> Sequence[int]:
         """Nearly the same order, another at each attempt and always the same ones."""
@@ -90,13 +90,13 @@ class Packer:
         """How hard a service is to place: its size, and groups somewhat harder."""
         return self._problem.demands[one].size * (9 + self.counts[one])
 
-    def _greedy(self, room: list[int], order: Sequence[int], *, tightest: bool) -> dict[int, Places] | None:
+    def _greedy(self, headroom: list[int], order: Sequence[int], *, tightest: bool) -> dict[int, Places] | None:
         found: dict[int, Places] = {}
         for one in order:
             needs, count = self.needs[one], self.counts[one]
             best: tuple[int, Places] | None = None
             for group in self.groups[one]:
-                fitting = [(room[place] - (needs[place] or 0), place) for place in group]
+                fitting = [(headroom[place] - (needs[place] or 0), place) for place in group]
                 fitting = [pair for pair in fitting if pair[0] >= 0]
                 if len(fitting) < count:
                     continue
@@ -109,16 +109,16 @@ class Packer:
                 return None
             found[one] = best[1]
             for place in best[1]:
-                room[place] -= needs[place] or 0
+                headroom[place] -= needs[place] or 0
         return found
 
 
 class _Search:
     """One depth-first search."""
 
-    def __init__(self, packer: Packer, room: list[int], order: Sequence[int], nodes: Nodes) -> None:
+    def __init__(self, packer: Packer, headroom: list[int], order: Sequence[int], nodes: Nodes) -> None:
         self._packer = packer
-        self._room = room
+        self._headroom = headroom
         self._order = order
         self._nodes = nodes
         self._found: dict[int, Places] = {}
@@ -135,7 +135,7 @@ class _Search:
 
     def _reachable(self, column: tuple[int | None, ...]) -> list[int]:
         """For each depth, as bits, the amounts that the services from there on can add up to on one GPU."""
-        mask = (1 << (max((*self._room, 0)) + 1)) - 1
+        mask = (1 << (max((*self._headroom, 0)) + 1)) - 1
         sums = [1] * (len(self._order) + 1)
         for depth in range(len(self._order) - 1, -1, -1):
             need = column[self._order[depth]]
@@ -147,20 +147,20 @@ class _Search:
         return dict(self._found) if self._place(0) else None
 
     def _wasted(self, depth: int) -> bool:
-        """More room must stay unused than there is to spare."""
-        spare = sum(room for room in self._room if room > 0) - self._rest[depth]
+        """More headroom must stay unused than there is to spare."""
+        spare = sum(headroom for headroom in self._headroom if headroom > 0) - self._rest[depth]
         if spare < 0:
             return True
-        for place, room in enumerate(self._room):
-            if room <= 0:
+        for place, headroom in enumerate(self._headroom):
+            if headroom <= 0:
                 continue  # it is full, closed, or holds more than it may
             column = self._packer.column[place]
             known = self._reach[column][depth]
-            most = known.get(room)
+            most = known.get(headroom)
             if most is None:
-                below = self._sums[column][depth] & ((1 << (room + 1)) - 1)
-                most = known[room] = below.bit_length() - 1
-            spare -= room - most
+                below = self._sums[column][depth] & ((1 << (headroom + 1)) - 1)
+                most = known[headroom] = below.bit_length() - 1
+            spare -= headroom - most
             if spare < 0:
                 return True
         return False
@@ -180,12 +180,12 @@ class _Search:
         needs = self._packer.needs[one]
         for places in self._choices(one, depth):
             for place in places:
-                self._room[place] -= needs[place] or 0
+                self._headroom[place] -= needs[place] or 0
             self._found[one] = places
             if self._place(depth + 1):
                 return True
             for place in places:
-                self._room[place] += needs[place] or 0
+                self._headroom[place] += needs[place] or 0
             if self._nodes.left < 0:
                 return False
         self._failed.add(state)
@@ -195,8 +195,10 @@ class _Search:
         """What the rest of the search depends on: GPUs of which there are several alike are interchangeable."""
         column, member = self._packer.column, self._packer.member
         if self._groups_after[depth]:
-            return tuple(sorted((room, column[place], member[place]) for place, room in enumerate(self._room)))
-        return tuple(sorted(zip(self._room, column, strict=True)))
+            return tuple(
+                sorted((headroom, column[place], member[place]) for place, headroom in enumerate(self._headroom))
+            )
+        return tuple(sorted(zip(self._headroom, column, strict=True)))
 
     def _choices(self, one: int, depth: int) -> Iterator[Places]:
         """The sets of GPUs that the service may get here, tightest first; of sets that are alike only one."""
@@ -208,7 +210,7 @@ class _Search:
         for group in self._packer.groups[one]:
             alike: dict[tuple[int, int, int], list[int]] = {}
             for place in group:
-                left = self._room[place] - (needs[place] or 0)
+                left = self._headroom[place] - (needs[place] or 0)
                 if left >= 0:
                     alike.setdefault((left, column[place], member[place] if groups_after else 0), []).append(place)
             classes = sorted(alike.items())

@@ -31,26 +31,26 @@ class Start:
 
 def place_all(problem: Problem) -> Start:
     """Place as many services as can be, with as few groups across islands as possible."""
-    rooms = [room.room_mib for room in problem.rooms]
+    gpus = [gpu.headroom_mib for gpu in problem.gpus]
     reasons = {
-        number: "no_gpu_alone" for number, demand in enumerate(problem.demands) if not _alone(problem, demand, rooms)
+        number: "no_gpu_alone" for number, demand in enumerate(problem.demands) if not _alone(problem, demand, gpus)
     }
     which = tuple(number for number in range(len(problem.demands)) if number not in reasons)
-    packer, witness, proved = _fewest_crossings(problem, which, rooms)
+    packer, witness, proved = _fewest_crossings(problem, which, gpus)
     if witness is None:
-        which = _as_many_as_fit(problem, which, rooms)
+        which = _as_many_as_fit(problem, which, gpus)
         for number in range(len(problem.demands)):
             if number not in which:
                 reasons.setdefault(number, "no_room_left")
-        packer, witness, _ = _fewest_crossings(problem, which, rooms)
+        packer, witness, _ = _fewest_crossings(problem, which, gpus)
         proved = False  # another choice of what is left out may leave the others better off
     return Start(problem=problem, packer=packer, which=which, witness=witness or {}, proved=proved, reasons=reasons)
 
 
-def _alone(problem: Problem, demand: Demand, rooms: Sequence[int]) -> bool:
+def _alone(problem: Problem, demand: Demand, gpus: Sequence[int]) -> bool:
     """Whether the service would fit if it were the only one."""
     for group in problem.groups(demand, across=True):
-        fitting = [place for place in group if (demand.needs_mib[place] or 0) <= rooms[place]]
+        fitting = [place for place in group if (demand.needs_mib[place] or 0) <= gpus[place]]
         if len(fitting) >= demand.count:
             return True
     return False
@@ -65,7 +65,7 @@ def _packer(problem: Problem, across: Iterable[int]) -> Packer:
 
 
 def _fewest_crossings(
-    problem: Problem, which: Sequence[int], rooms: Sequence[int]
+    problem: Problem, which: Sequence[int], gpus: Sequence[int]
 ) -> tuple[Packer, dict[int, Places] | None, bool]:
     """A packing in which as few groups as possible are spread over islands."""
     groups = [one for one in which if problem.demands[one].count > 1 and problem.demands[one].group]
@@ -73,7 +73,7 @@ def _fewest_crossings(
     for number in range(len(groups) + 1):
         for across in combinations(groups, number):
             packer = _packer(problem, across)
-            found = packer.pack(rooms, which, Nodes(NODES if number in (0, len(groups)) else STEP_NODES))
+            found = packer.pack(gpus, which, Nodes(NODES if number in (0, len(groups)) else STEP_NODES))
             if found is not None:
                 # Another choice of the groups that are spread may be better for the rest.
                 return packer, found, proved and number == 0
@@ -81,11 +81,11 @@ def _fewest_crossings(
         if number == 1 and len(groups) > 4:
             break
     packer = _packer(problem, groups)
-    found = packer.pack(rooms, which, Nodes(NODES))
+    found = packer.pack(gpus, which, Nodes(NODES))
     return packer, found, False
 
 
-def _as_many_as_fit(problem: Problem, which: Sequence[int], rooms: Sequence[int]) -> tuple[int, ...]:
+def _as_many_as_fit(problem: Problem, which: Sequence[int], gpus: Sequence[int]) -> tuple[int, ...]:
     """The services that can be placed together: as many as possible of those that have places now, of the highest
     priority first, then of the others.
 
@@ -98,12 +98,12 @@ def _as_many_as_fit(problem: Problem, which: Sequence[int], rooms: Sequence[int]
     for rank in sorted(set(ranks.values()), reverse=True):
         level = [one for one in which if ranks[one] == rank]
         level.sort(key=lambda one: (problem.demands[one].size * problem.demands[one].count, one))
-        followed = _most_of_level(packer, followed, level, rooms)
+        followed = _most_of_level(packer, followed, level, gpus)
     return tuple(sorted(followed[0]))
 
 
 def _most_of_level(
-    packer: Packer, followed: Sequence[Sequence[int]], level: Sequence[int], rooms: Sequence[int]
+    packer: Packer, followed: Sequence[Sequence[int]], level: Sequence[int], gpus: Sequence[int]
 ) -> list[list[int]]:
     """What was followed so far, each with as many of these services as any of them allows."""
     tries = 0
@@ -113,19 +113,19 @@ def _most_of_level(
         for kept, out in product(followed, combinations(reversed(level), left_out)):
             tries += 1
             if tries > MOST_TRIES:
-                return found or [_one_by_one(packer, followed[0], level, rooms)]
+                return found or [_one_by_one(packer, followed[0], level, gpus)]
             chosen = [*kept, *(one for one in level if one not in out)]
-            if packer.pack(rooms, chosen, Nodes(STEP_NODES)) is not None:
+            if packer.pack(gpus, chosen, Nodes(STEP_NODES)) is not None:
                 found.append(chosen)
         if found:
             return found[:MOST_FOLLOWED]
     return [list(followed[0])]
 
 
-def _one_by_one(packer: Packer, kept: Sequence[int], level: Sequence[int], rooms: Sequence[int]) -> list[int]:
+def _one_by_one(packer: Packer, kept: Sequence[int], level: Sequence[int], gpus: Sequence[int]) -> list[int]:
     chosen = list(kept)
     for one in level:
-        if packer.pack(rooms, [*chosen, one], Nodes(STEP_NODES)) is not None:
+        if packer.pack(gpus, [*chosen, one], Nodes(STEP_NODES)) is not None:
             chosen.append(one)
     return chosen
 

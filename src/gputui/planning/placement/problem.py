@@ -1,4 +1,4 @@
-"""The placement problem: GPUs with room, services that need it, and which service is where."""
+"""The placement problem: GPUs with headroom, services that need it, and which service is where."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,16 +6,16 @@ from functools import cached_property
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class PlacementGpu:
     """One GPU as a place for services. All amounts in MiB.
 
-    `room_mib` is what the services to be placed may take: live free memory and what they hold there themselves, less
-    the reserve. `used_mib` is what others hold and keep; `total_mib` is what fractions are of. `kind` is the same for
-    GPUs that may work together, `island` for those with fast links; `speed` is memory bandwidth, then SMs × clock.
+    `headroom_mib` is what the services to be placed may take: live free memory and what they hold there themselves,
+    less the reserve. `used_mib` is what others hold and keep; `total_mib` is what fractions are of. `kind` is the same
+    for GPUs that may work together, `island` for those with fast links; `speed` is memory bandwidth, then SMs × clock.
     """
 
     uuid: str
-    room_mib: int
+    headroom_mib: int
     total_mib: int
     used_mib: int = 0
     kind: str = ""
@@ -30,7 +30,7 @@ class Demand:
 
     `needs_mib` has an amount for every GPU of the problem, None for one that it cannot use. A `group` works on one
     request together: its GPUs have to be of one kind, and should be of one island; one that is `even` also needs about
-    the same room on each before it starts. `current` are the places that it has
+    the same headroom on each before it starts. `current` are the places that it has
     now, in its own order.
     """
 
@@ -61,49 +61,49 @@ class Problem:
     """GPUs and services, each in an order that follows from what they are like, then from their names: so that the same
     server gives the same answer, in whatever order it was listed."""
 
-    rooms: tuple[Room, ...]
+    gpus: tuple[PlacementGpu, ...]
     demands: tuple[Demand, ...]
 
     @cached_property
     def largest_total_mib(self) -> int:
         """The memory of the largest GPU; amounts are compared as parts of it."""
-        return max((room.total_mib for room in self.rooms), default=1)
+        return max((gpu.total_mib for gpu in self.gpus), default=1)
 
     @cached_property
     def kinds(self) -> tuple[Places, ...]:
         """The GPUs that may work together, by kind."""
-        return _by([room.kind for room in self.rooms])
+        return _by([gpu.kind for gpu in self.gpus])
 
     @cached_property
     def islands(self) -> tuple[Places, ...]:
         """The GPUs of one kind and one island; where islands are not known, of one kind."""
-        return _by([(room.kind, room.island) for room in self.rooms])
+        return _by([(gpu.kind, gpu.island) for gpu in self.gpus])
 
     def groups(self, demand: Demand, *, across: bool) -> tuple[Places, ...]:
         """The sets of GPUs within which this service may choose; `across` islands, or within one."""
         if demand.count > 1 and demand.group:
             sets = self.kinds if across else self.islands
         else:
-            sets = (tuple(range(len(self.rooms))),)
+            sets = (tuple(range(len(self.gpus))),)
         usable = [tuple(place for place in one if demand.needs_mib[place] is not None) for one in sets]
         if demand.even:
             usable = [alike for one in usable for alike in self._alike(one)]
         return tuple(one for one in usable if len(one) >= demand.count)
 
     def _alike(self, places: Places) -> list[Places]:
-        """The largest sets of these GPUs in which no room is less than `EVEN` of another."""
-        ordered = sorted(places, key=lambda place: (-self.rooms[place].room_mib, place))
+        """The largest sets of these GPUs in which no headroom is less than `EVEN` of another."""
+        ordered = sorted(places, key=lambda place: (-self.gpus[place].headroom_mib, place))
         sets: list[Places] = []
         for at, most in enumerate(ordered):
-            least = self.rooms[most].room_mib * EVEN
-            alike = tuple(sorted(place for place in ordered[at:] if self.rooms[place].room_mib >= least))
+            least = self.gpus[most].headroom_mib * EVEN
+            alike = tuple(sorted(place for place in ordered[at:] if self.gpus[place].headroom_mib >= least))
             if not any(set(alike) <= set(one) for one in sets):
                 sets.append(alike)
         return sets
 
     def crosses(self, demand: Demand, places: Sequence[int]) -> bool:
         """Whether a group is spread over several islands."""
-        return demand.group and len({self.rooms[place].island for place in places}) > 1
+        return demand.group and len({self.gpus[place].island for place in places}) > 1
 
 
 def _by(labels: Sequence[object]) -> tuple[Places, ...]:
@@ -113,20 +113,20 @@ def _by(labels: Sequence[object]) -> tuple[Places, ...]:
     return tuple(tuple(places) for places in sets.values())
 
 
-def canonical(rooms: Sequence[Room], demands: Sequence[Demand]) -> Problem:
+def canonical(gpus: Sequence[PlacementGpu], demands: Sequence[Demand]) -> Problem:
     """The problem in its own order; needs and current places are renumbered."""
     # What an island is like, not what it is called, comes first in the order.
     islands: dict[str | None, list[tuple[int, int]]] = {}
-    for room in rooms:
-        islands.setdefault(room.island, []).append((room.total_mib, room.room_mib))
+    for gpu in gpus:
+        islands.setdefault(gpu.island, []).append((gpu.total_mib, gpu.headroom_mib))
     likes = {label: sorted(members) for label, members in islands.items()}
 
     def key(place: int) -> tuple[object, ...]:
-        room = rooms[place]
+        gpu = gpus[place]
         needs = tuple(sorted(-1 if (need := one.needs_mib[place]) is None else need for one in demands))
-        return (-room.total_mib, -room.room_mib, room.speed, needs, likes[room.island], room.order, room.uuid)
+        return (-gpu.total_mib, -gpu.headroom_mib, gpu.speed, needs, likes[gpu.island], gpu.order, gpu.uuid)
 
-    order = sorted(range(len(rooms)), key=key)
+    order = sorted(range(len(gpus)), key=key)
     number = {place: at for at, place in enumerate(order)}
     renumbered = [
         Demand(
@@ -147,7 +147,7 @@ def canonical(rooms: Sequence[Room], demands: Sequence[Demand]) -> Problem:
         return (-one.size, -one.count, -one.priority, one.protected, one.group, needs, one.name)
 
     renumbered.sort(key=likeness)
-    return Problem(rooms=tuple(rooms[place] for place in order), demands=tuple(renumbered))
+    return Problem(gpus=tuple(gpus[place] for place in order), demands=tuple(renumbered))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ class Placement:
 
     def used(self, problem: Problem) -> list[int]:
         """MiB in use on each GPU, others' included."""
-        used = [room.used_mib for room in problem.rooms]
+        used = [gpu.used_mib for gpu in problem.gpus]
         for demand, places in zip(problem.demands, self.places, strict=True):
             for place in places or ():
                 used[place] += demand.needs_mib[place] or 0
@@ -168,8 +168,8 @@ class Placement:
 
     def largest_fraction(self, problem: Problem) -> float:
         """The fraction of the fullest GPU."""
-        pairs = zip(self.used(problem), problem.rooms, strict=True)
-        return max((used / room.total_mib for used, room in pairs), default=0.0)
+        pairs = zip(self.used(problem), problem.gpus, strict=True)
+        return max((used / gpu.total_mib for used, gpu in pairs), default=0.0)
 
     def moves(self, problem: Problem) -> int:
         """How many services that have places leave one of them, or get another."""

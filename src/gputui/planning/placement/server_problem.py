@@ -1,4 +1,4 @@
-"""The server as a placement problem: the room on each GPU, and what each service would need there."""
+"""The server as a placement problem: the headroom on each GPU, and what each service would need there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,19 +10,19 @@ from gputui.domain.units import gib
 from gputui.planning.changes.draft_edit import needs_adoption
 from gputui.planning.memory_shares import held_memory, need_on, usable_mib
 from gputui.planning.needs.dtype import cannot_run
-from gputui.planning.placement.problem import Demand, Problem, Room, canonical
+from gputui.planning.placement.problem import Demand, PlacementGpu, Problem, canonical
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """GPUs as rooms, and the services that may move.
+    """GPUs as gpus, and the services that may move.
 
     `foreign` are, by UUID, MiB that are nobody's of ours. `stuck` are services about which too little is known, `stays`
     those that were only found.
     """
 
     readings: tuple[Reading, ...]
-    rooms: tuple[Room, ...]
+    gpus: tuple[PlacementGpu, ...]
     foreign: Mapping[str, int]
     movable: tuple[Service, ...]
     stuck: tuple[Unplaced, ...]
@@ -49,17 +49,17 @@ def server_of(
         else:
             movable.append(service)
     ours = {service.key for service in movable}
-    rooms, foreign = [], {}
+    gpus, foreign = [], {}
     for reading in usable:
         held = held_memory(reading, services)
         uuid = reading.gpu.uuid
         foreign[uuid] = max(0, (reading.memory_used_mib or 0) - sum(held.values()))
         kept = sum(_keeps(one, reading, held.get(one.key, 0)) for one in services if one.key not in ours)
         total = usable_mib(reading) or 0
-        rooms.append(
-            Room(
+        gpus.append(
+            PlacementGpu(
                 uuid=uuid,
-                room_mib=total - foreign[uuid] - kept - reserve_mib,
+                headroom_mib=total - foreign[uuid] - kept - reserve_mib,
                 total_mib=total,
                 used_mib=foreign[uuid] + kept,
                 kind=uuid
@@ -72,7 +72,7 @@ def server_of(
         )
     return Server(
         readings=tuple(usable),
-        rooms=tuple(rooms),
+        gpus=tuple(gpus),
         foreign=foreign,
         movable=tuple(movable),
         stuck=tuple(stuck),
@@ -101,11 +101,11 @@ def count_of(service: Service) -> int:
     return service.serving.world or max(1, len(service.assigned))
 
 
-def _need(service: Service, reading: Reading, room_mib: int | None = None) -> int | None:
+def _need(service: Service, reading: Reading, headroom_mib: int | None = None) -> int | None:
     """MiB that a service would take on this GPU; None where it cannot run there, or nothing is known.
 
     One that takes a fraction of the total has to find its minimum within that. One that takes a fraction of what is
-    free counts with that of the whole `room_mib`, so that it does no harm whenever it starts.
+    free counts with that of the whole `headroom_mib`, so that it does no harm whenever it starts.
     """
     runs_here = reading.gpu.uuid in service.running_on
     if not runs_here and cannot_run(service, reading.gpu) is not None:
@@ -113,7 +113,7 @@ def _need(service: Service, reading: Reading, room_mib: int | None = None) -> in
     if reading.gpu.mig_index is not None and count_of(service) > 1:
         return None
     needs = service.requirement
-    need = need_on(service, reading, room_mib)
+    need = need_on(service, reading, headroom_mib)
     if service.budget_mib is not None or needs.rule is None or need is None:
         return need
     if needs.minimum_mib is None:
@@ -139,7 +139,7 @@ def _why_unknown(service: Service) -> str:
 
 def problem_of(server: Server, budgets: Mapping[ServiceKey, int]) -> Problem:
     """The problem of placing what may move, with these VRAM budgets."""
-    at = {room.uuid: place for place, room in enumerate(server.rooms)}
+    at = {gpu.uuid: place for place, gpu in enumerate(server.gpus)}
     demands = []
     for service in server.movable:
         here = replace(service, budget_mib=budgets.get(service.key, service.budget_mib))
@@ -149,8 +149,8 @@ def problem_of(server: Server, budgets: Mapping[ServiceKey, int]) -> Problem:
                 name=str(service.key),
                 count=count_of(service),
                 needs_mib=tuple(
-                    _need(here, reading, max(0, room.room_mib))
-                    for reading, room in zip(server.readings, server.rooms, strict=True)
+                    _need(here, reading, max(0, gpu.headroom_mib))
+                    for reading, gpu in zip(server.readings, server.gpus, strict=True)
                 ),
                 group=service.serving.group,
                 even=service.backend == "sglang" and service.serving.group,
@@ -159,4 +159,4 @@ def problem_of(server: Server, budgets: Mapping[ServiceKey, int]) -> Problem:
                 current=current if len(current) == len(service.assigned) else (),
             )
         )
-    return canonical(server.rooms, demands)
+    return canonical(server.gpus, demands)

@@ -35,10 +35,10 @@ def _vram(start: Start) -> Placement:
 
     def judge(one: int, places: Places, turn: Turn) -> Score:
         del one
-        return (-min(turn.room[place] for place in places) / largest,)
+        return (-min(turn.headroom[place] for place in places) / largest,)
 
     order = sorted(start.which, key=lambda one: (-problem.demands[one].size, -problem.demands[one].count, one))
-    chosen, certain = in_turn(start, order, [room.room_mib for room in problem.rooms], judge, equal=EQUAL)
+    chosen, certain = in_turn(start, order, [gpu.headroom_mib for gpu in problem.gpus], judge, equal=EQUAL)
     return placement_of(start, chosen, certain=certain)
 
 
@@ -46,18 +46,18 @@ def _latency(start: Start) -> Placement:
     """Services by priority, each on the fastest GPUs (objective: for service after service, highest priority first,
     then largest need, maximise memory bandwidth, then SMs × clock, over the number of services on the GPU)."""
     problem = start.problem
-    rooms = problem.rooms
+    gpus = problem.gpus
 
     def judge(one: int, places: Places, turn: Turn) -> Score:
         del one
         return (
-            -min(rooms[place].speed[0] / (len(turn.guests[place]) + 1) for place in places),
-            -min(rooms[place].speed[1] / (len(turn.guests[place]) + 1) for place in places),
+            -min(gpus[place].speed[0] / (len(turn.guests[place]) + 1) for place in places),
+            -min(gpus[place].speed[1] / (len(turn.guests[place]) + 1) for place in places),
             max(len(turn.guests[place]) for place in places),
         )
 
     order = sorted(start.which, key=lambda one: (-problem.demands[one].priority, -problem.demands[one].size, one))
-    chosen, certain = in_turn(start, order, [room.room_mib for room in rooms], judge, equal=0.0)
+    chosen, certain = in_turn(start, order, [gpu.headroom_mib for gpu in gpus], judge, equal=0.0)
     return placement_of(start, chosen, certain=certain)
 
 
@@ -88,32 +88,32 @@ def _apart(
     """The services `alone` on GPUs of their own, the smallest; the `others` with the protected ones that are `sharing`
     only where they have to. None where the others find no places then. Returns also whether the answer is proved."""
     problem = start.problem
-    rooms = problem.rooms
+    gpus = problem.gpus
     largest = problem.largest_total_mib
     rest = [*sharing, *others]
 
     def smallest(one: int, places: Places, turn: Turn) -> Score:
         del one, turn
-        total = sum(rooms[place].total_mib for place in places)
-        return (total / largest, max(rooms[place].used_mib for place in places) / largest)
+        total = sum(gpus[place].total_mib for place in places)
+        return (total / largest, max(gpus[place].used_mib for place in places) / largest)
 
     def apart_then_least_used(one: int, places: Places, turn: Turn) -> Score:
         needs = problem.demands[one].needs_mib
         joined = {guest for place in places for guest in turn.guests[place] if guest in sharing}
-        used = max(1 - (turn.room[place] - (needs[place] or 0)) / rooms[place].total_mib for place in places)
+        used = max(1 - (turn.headroom[place] - (needs[place] or 0)) / gpus[place].total_mib for place in places)
         return (len(joined), used)
 
     tries = Nodes(MOST_TRIES)
     certain = True
 
-    def choose(at: int, room: Sequence[int]) -> tuple[dict[int, Places], Sequence[int], dict[int, Places]] | None:
+    def choose(at: int, headroom: Sequence[int]) -> tuple[dict[int, Places], Sequence[int], dict[int, Places]] | None:
         nonlocal certain
         if at == len(alone):
-            witness = start.packer.pack(room, rest, Nodes(STEP_NODES))
+            witness = start.packer.pack(headroom, rest, Nodes(STEP_NODES))
             certain = certain and (witness is not None or start.packer.complete)
-            return None if witness is None else ({}, room, witness)
+            return None if witness is None else ({}, headroom, witness)
         one = alone[at]
-        ranking = candidates(start, one, Turn(room, [[] for _ in rooms]), smallest, EQUAL)
+        ranking = candidates(start, one, Turn(headroom, [[] for _ in gpus]), smallest, EQUAL)
         # With several of them, the first that fit need not be the smallest altogether.
         certain = certain and len(alone) + len(sharing) == 1 and ranking.whole
         certain = certain and not (ranking.places and ranking.scores[ranking.places[0]] > min(ranking.scores.values()))
@@ -121,16 +121,16 @@ def _apart(
             if not tries.take():
                 certain = False
                 return None
-            found = choose(at + 1, without(room, problem.demands[one], places, closed=True))
+            found = choose(at + 1, without(headroom, problem.demands[one], places, closed=True))
             if found is not None:
                 return {one: places, **found[0]}, found[1], found[2]
         return None
 
-    found = choose(0, [room.room_mib for room in rooms])
+    found = choose(0, [gpu.headroom_mib for gpu in gpus])
     if found is None:
         return None, certain
-    chosen, room, witness = found
-    placed, sure = in_turn(replace(start, witness=witness), rest, room, apart_then_least_used, equal=EQUAL)
+    chosen, headroom, witness = found
+    placed, sure = in_turn(replace(start, witness=witness), rest, headroom, apart_then_least_used, equal=EQUAL)
     return {**chosen, **placed}, certain and sure
 
 

@@ -74,19 +74,19 @@ def _gpus(server: Server, services: Sequence[Service]) -> tuple[SuggestedGpu, ..
     """What each GPU would hold, with the claims that the services make once they run: one that fills what is free takes
     more than it was placed by."""
     found = []
-    for reading, room in zip(server.readings, server.rooms, strict=True):
-        uuid = room.uuid
+    for reading, gpu in zip(server.readings, server.gpus, strict=True):
+        uuid = gpu.uuid
         held = held_memory(reading, services)
-        needs = needs_on(reading, services, room.total_mib - server.foreign[uuid])
+        needs = needs_on(reading, services, gpu.total_mib - server.foreign[uuid])
         planned = sum(held.get(key, 0) if need is None else need for key, need in needs.items())
         found.append(
             SuggestedGpu(
                 uuid=uuid,
                 label=reading.gpu.label,
-                total_mib=room.total_mib,
+                total_mib=gpu.total_mib,
                 planned_mib=planned,
                 foreign_mib=server.foreign[uuid],
-                free_after_mib=room.total_mib - server.foreign[uuid] - planned,
+                free_after_mib=gpu.total_mib - server.foreign[uuid] - planned,
             )
         )
     return tuple(found)
@@ -112,8 +112,8 @@ def _suggestion(
             reason = _why_unplaced(demand, problem, placement.reasons.get(number, ""))
             unplaced.append(Unplaced(service=service.key, name=service.name, reason=reason))
             continue
-        uuids = {problem.rooms[place].uuid for place in places}
-        needs = {problem.rooms[place].uuid: demand.needs_mib[place] or 0 for place in places}
+        uuids = {problem.gpus[place].uuid for place in places}
+        needs = {problem.gpus[place].uuid: demand.needs_mib[place] or 0 for place in places}
         budget = budget_to_write(service, server, needs, budgets, shrunk)
         assignments.append(
             SuggestedAssignment(
@@ -188,7 +188,7 @@ def _notes(
         notes.append(f"how much {', '.join(guessed)} needs at least is not known, or guessed from a name")
     if strategy == "isolation" and assignments:
         notes += _isolation_notes(server, assignments)
-    if strategy == "latency" and assignments and not any(room.speed[0] for room in server.rooms):
+    if strategy == "latency" and assignments and not any(gpu.speed[0] for gpu in server.gpus):
         notes.append("how fast the GPUs are is not known: all count as equally fast")
     return tuple(notes)
 
@@ -218,7 +218,7 @@ def _why_unplaced(demand: Demand, problem: Problem, kind: str) -> str:
     usable = [place for place, need in enumerate(demand.needs_mib) if need is not None]
     if len(usable) < demand.count:
         return f"{needs}; {len(usable)} here can be used by it"
-    most = max((problem.rooms[place].room_mib for place in usable), default=0)
+    most = max((problem.gpus[place].headroom_mib for place in usable), default=0)
     if kind == "no_gpu_alone" and most < demand.size:
         return f"{needs}; the most that can be had on one is {gib(max(0, most))} GiB"
     if kind == "no_gpu_alone":

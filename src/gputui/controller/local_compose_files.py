@@ -1,4 +1,4 @@
-"""New services: what there is to make them of, and writing them into the Compose file."""
+"""What services are made of: new ones, written into the Compose file, and those that are there."""
 
 import socket
 from collections.abc import Collection, Iterable
@@ -7,24 +7,30 @@ from dataclasses import replace
 from pathlib import Path
 
 from gputui.compose.append import proposed, write
+from gputui.controller.local_watch import LocalWatch
+from gputui.controller.plan_inputs import PlanInputs
 from gputui.controller.settings import Settings
 from gputui.controller.watch.sampler import Sampler
 from gputui.domain.compose import FileEdit, NewService
 from gputui.domain.container import Container
 from gputui.domain.errors import Refusal, UsageError
+from gputui.domain.service import ServiceKey
 from gputui.engine.protocol import Engine
 from gputui.planning.changes.draft_edit import parse_gpus
+from gputui.planning.changes.run_command import run_command, shown_body
 
 FIRST_PORT = 8000
 
 
-class NewServices:
-    """Proposes, and writes what was looked at."""
+class LocalComposeFiles:
+    """Implements `ComposeFiles`: proposes, writes what was looked at, and shows what containers are made of."""
 
-    def __init__(self, engine: Engine, sampler: Sampler, settings: Settings) -> None:
+    def __init__(self, engine: Engine, sampler: Sampler, watch: LocalWatch, settings: Settings) -> None:
         self._engine = engine
         self._sampler = sampler
+        self._watch = watch
         self._settings = settings
+        self._inputs = PlanInputs(engine, sampler, settings)
 
     def image_names(self) -> tuple[str, ...]:
         """The images on this machine, by their names."""
@@ -33,8 +39,8 @@ class NewServices:
     def free_port(self, besides: Collection[int] = ()) -> int:
         """A port of this machine, from 8000 on, that no container has published or is to publish, nobody uses, and that
         is none of those `besides`."""
-        taken = published(self._sampler.containers) | set(besides)
-        project = self._sampler.project
+        taken = published(self._sampler.engine_watch.containers) | set(besides)
+        project = self._sampler.compose_watch.project
         for service in project.services if project else ():
             taken |= {port for _, port, _ in service.launch.ports}
         return next(port for port in range(FIRST_PORT, 65536) if port not in taken and _is_free(port))
@@ -47,8 +53,8 @@ class NewServices:
             UsageError: something of the service is wrong.
         """
         self._settings.check_writable()
-        self._sampler.check_files()
-        project = self._sampler.project
+        self._sampler.compose_watch.check_read()
+        project = self._sampler.compose_watch.project
         if project is None or not project.files:
             raise Refusal("there is no Compose file to write it into", "start gputui with --file COMPOSE")
         if service.gpus:
@@ -63,6 +69,14 @@ class NewServices:
         self._settings.check_writable()
         write(edit)
         self._sampler.rescan()
+
+    def run_command(self, key: ServiceKey) -> str:
+        """The `docker run` that makes this service's container."""
+        return run_command(self._inputs.spec_of(self._watch.service(key)), self._sampler.engine_watch.program)
+
+    def create_body(self, key: ServiceKey) -> str:
+        """What the engine's create call would take for it."""
+        return shown_body(self._inputs.spec_of(self._watch.service(key)))
 
 
 def published(containers: Iterable[Container]) -> set[int]:

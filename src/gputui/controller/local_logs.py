@@ -1,12 +1,15 @@
-"""Logs being read: each by a thread of its own into a bounded buffer, which the screen empties at its own pace."""
+"""Logs that are read, each by a thread of its own into a bounded buffer, which is emptied at the screen's pace."""
 
 import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from gputui.domain.errors import GputuiError
+from gputui.controller.local_watch import LocalWatch
+from gputui.controller.saved_state import SavedState
+from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.log import LogBatch, LogLine, LogWindow
+from gputui.domain.service import ServiceKey
 from gputui.domain.text import clean, clean_log_line
 from gputui.engine.log_frames import STDERR, LogFrames, RawLine, split_time
 from gputui.engine.protocol import Engine, Stream
@@ -116,32 +119,47 @@ def log_line(raw: RawLine) -> LogLine:
     return LogLine(clean_log_line(text), "stderr" if raw[0] == STDERR else "stdout", at)
 
 
-class LogFeeds:
-    """The feeds by number."""
+class LocalLogs:
+    """Implements `Logs`: the feeds by number, and what the state kept."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, watch: LocalWatch, saved: SavedState) -> None:
         self._engine = engine
+        self._watch = watch
+        self._saved = saved
         self._numbers = itertools.count(1)
         self._feeds: dict[int, LogFeed] = {}
 
-    def open(self, ref: str, window: LogWindow) -> int:
-        """Begin to read a container's log; the feed's number."""
+    def follow(self, key: ServiceKey, window: LogWindow) -> int:
+        """Begin to read a service's log; the feed's number."""
+        container = self._watch.service(key).container
+        if container is None:
+            raise UsageError(f"{key.name} has no container, so it has no log", "create it with `gputui apply`")
         number = next(self._numbers)
-        self._feeds[number] = LogFeed(self._engine, ref, window)
+        self._feeds[number] = LogFeed(self._engine, container.id, window)
         return number
 
-    def read(self, number: int) -> LogBatch:
+    def read(self, feed: int) -> LogBatch:
         """What came since the last read."""
-        feed = self._feeds.get(number)
-        return feed.take() if feed else LogBatch(ended=True)
+        log = self._feeds.get(feed)
+        return log.take() if log else LogBatch(ended=True)
 
-    def close(self, number: int) -> None:
-        """Stop one."""
-        feed = self._feeds.pop(number, None)
-        if feed:
-            feed.close()
+    def close(self, feed: int) -> None:
+        """Stop reading a log."""
+        log = self._feeds.pop(feed, None)
+        if log:
+            log.close()
 
     def close_all(self) -> None:
-        """Stop all."""
-        for number in list(self._feeds):
-            self.close(number)
+        """Stop reading all of them."""
+        for feed in list(self._feeds):
+            self.close(feed)
+
+    def previous(self, key: ServiceKey) -> tuple[LogLine, ...]:
+        """The last lines of the container that this service had before."""
+        log = self._saved.opened().applies.last_kept_log(key)
+        return tuple(LogLine(clean_log_line(line)) for line in log.splitlines())
+
+    def kept(self, apply_id: int) -> dict[str, tuple[str, ...]]:
+        """The last lines of the containers that an apply removed, by service."""
+        logs = self._saved.opened().applies.kept_logs(apply_id)
+        return {name: tuple(clean_log_line(line) for line in log.splitlines()) for name, log in logs.items()}

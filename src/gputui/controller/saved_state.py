@@ -1,22 +1,17 @@
-"""The saved state: opening it, following what others save, saving, and going back."""
+"""The saved state: opening it, following what others save, and saving the next revision."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gputui.compose.generated import ASSIGNMENTS_NAME
-from gputui.controller.drafting import NOT_SAVED, Drafting
 from gputui.controller.settings import Settings
 from gputui.controller.watch.sampler import Sampler
 from gputui.domain.assignment import Assignments
-from gputui.domain.errors import Conflict, Unreachable, UsageError
+from gputui.domain.errors import Unreachable
 from gputui.domain.event import ApplyRecord
-from gputui.domain.gpu import Gpu
 from gputui.domain.observation import Measured, PeakKey
 from gputui.domain.snapshot import EngineStatus
-from gputui.domain.text import clean
-from gputui.planning.changes.draft_edit import conflict_text
 from gputui.state.file_io import file_mark
 from gputui.state.saved_files import edited
 
@@ -24,26 +19,32 @@ if TYPE_CHECKING:
     from gputui.controller.store import Store
 
 
+NOTHING_SAVED = Assignments()
 RECENT = 30
 """Applies that are looked at for what failed in them."""
 
 
-class Saving:
+class SavedState:
     """Holds the store once the engine, to which it belongs, is known."""
 
-    def __init__(self, sampler: Sampler, drafting: Drafting, settings: Settings) -> None:
+    def __init__(self, sampler: Sampler, settings: Settings) -> None:
         self._sampler = sampler
-        self._drafting = drafting
         self._settings = settings
         self._store: Store | None = None
+        self._follow: Callable[[Assignments], None] = lambda _: None
         self._version: int | None = None
         self._not_shared: str | None = None
         self._files: Mapping[Path, str] = {}
         self._marks: Mapping[Path, tuple[int, int] | None] = {}
-        self._by_hand: tuple[str, ...] = ()
+        self._edited_files: tuple[str, ...] = ()
         self.apply: ApplyRecord | None = None
+        """The newest apply."""
         self.failures: Mapping[str, str] = {}
         """Why services failed in the last apply that was about them."""
+
+    def on_revision(self, listener: Callable[[Assignments], None]) -> None:
+        """Call the listener with the newest revision, whenever there is one that it may not have seen."""
+        self._follow = listener
 
     def connected(self, status: EngineStatus) -> None:
         """Open the state of this engine. A save that was cut off is finished or taken back."""
@@ -55,7 +56,7 @@ class Saving:
             store.files.put_right()
         self._store = store
         self._not_shared = directory.not_shared
-        self._drafting.follow(store.revisions.latest())
+        self._follow(store.revisions.latest())
 
     def opened(self) -> "Store":
         """The store.
@@ -64,14 +65,14 @@ class Saving:
             Unreachable: the engine, to which it belongs, is not known.
         """
         if self._store is None:
-            status = self._sampler.engine
+            status = self._sampler.engine_watch.status
             raise Unreachable(status.reason or "the engine is not connected", status.fix or "")
         return self._store
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be said of the state."""
-        return (*((self._not_shared,) if self._not_shared else ()), *self._by_hand)
+        return (*((self._not_shared,) if self._not_shared else ()), *self._edited_files)
 
     def look(self) -> None:
         """Take in what other operators saved and what an apply did."""
@@ -84,7 +85,7 @@ class Saving:
         marks = {path: file_mark(path) for path in self._files}
         if version != self._version or marks != self._marks:
             self._marks = marks
-            self._by_hand = tuple(_edited_by_hand(path.name) for path in edited(self._files))
+            self._edited_files = tuple(_edited_by_hand(path.name) for path in edited(self._files))
         running = self.apply is not None and self.apply.result == "running"
         if version == self._version and not running:
             return
@@ -94,7 +95,7 @@ class Saving:
         self.failures = _failures(recent)
         self._sampler.remember(store.peaks.all(), store.peaks.measured())
         self._version = version
-        self._drafting.follow(latest)
+        self._follow(latest)
 
     def remember(self, peaks: dict[PeakKey, int]) -> None:
         """Write down the peaks that were seen."""
@@ -106,87 +107,26 @@ class Saving:
         if self._store is not None and not self._settings.readonly:
             self._store.peaks.remember_measured(found)
 
-    def save_draft(self, reason: str) -> Assignments:
-        """Save the draft as the next revision.
+    def save(self, base: int, assignments: Assignments, reason: str) -> Assignments:
+        """Save these assignments, which were made of the revision `base`, as the next one, with the files.
 
         Raises:
-            Conflict: somebody saved another assignment of a service that is edited here.
+            Conflict: somebody saved a newer revision.
         """
-        store = self.opened()
-        self._drafting.follow(store.revisions.latest())
-        draft = self._drafting.draft
-        if draft.conflicts:
-            raise Conflict(conflict_text(draft, self._gpus()), "keep yours, or take theirs; then save again")
-        return self._save(draft.saved.revision, draft.current, reason) if draft.changed else draft.saved
-
-    def _save(self, base: int, assignments: Assignments, reason: str) -> Assignments:
-        """Save these assignments, which were made of the revision `base`, as the next one."""
         self._settings.check_writable()
-        self._sampler.check_files()
-        saved = self.opened().save(
+        self._sampler.compose_watch.check_read()
+        return self.opened().save(
             base,
             assignments,
             author=self._settings.operator,
             reason=reason,
             services=self._sampler.services(assignments),
-            as_found=self._sampler.services(NOT_SAVED),
-            gpus=self._gpus(),
+            as_found=self._sampler.services(NOTHING_SAVED),
+            gpus=self._sampler.gpus,
             # Simulated GPUs have no business in the files of a real project.
-            project=None if self._settings.simulated else self._sampler.project,
+            project=None if self._settings.simulated else self._sampler.compose_watch.project,
             access=self._sampler.access,
         )
-        self._drafting.saved(saved, assignments)
-        return saved
-
-    def _gpus(self) -> Sequence[Gpu]:
-        return self._sampler.gpus
-
-    def take_in(self, path: Path, *, adopt: bool) -> tuple[str, ...]:
-        """Bring an exported state back, or put what a file says into the draft; lines on what came of it."""
-        from gputui.state.state_file import (  # noqa: PLC0415 - only this needs it
-            StateFile,
-            is_empty,
-            latest,
-            masked,
-            read_assignments,
-            read_file,
-            restore,
-        )
-
-        self._settings.check_writable()
-        self._sampler.check_files()
-        store, host = self.opened(), self._sampler.host
-        self._drafting.follow(store.revisions.latest())
-        found = read_file(path)
-        if isinstance(found, StateFile):
-            if is_empty(store.database):
-                restore(store.database, found, host)
-                self._drafting.follow(store.revisions.latest())
-                number = len(found.tables.get("revisions", []))
-                return (f"restored {number} revisions of {clean(found.host, 60)}", *masked(found))
-            wanted, left = latest(found, host), masked(found)
-        else:
-            keys = [service.key for service in self._drafting.services()]
-            read = read_assignments(found, keys, self._drafting.draft.current, self._gpus(), self._settings.operator)
-            wanted, left = read.assignments, read.left
-        return (*left, *self._drafting.take_in(wanted, adopt=adopt))
-
-    def roll_back(self, revision: int | None) -> Assignments:
-        """Save the assignments of an earlier revision again."""
-        revisions = self.opened().revisions
-        newest = revisions.latest()
-        self._drafting.follow(newest)
-        if revision is None:
-            if newest.revision < 2:
-                raise UsageError("there is no revision to go back to", "see `gputui history`")
-            revision = newest.revision - 1
-        target = revisions.at(revision)
-        assignments = replace(newest, items=())
-        for item in newest.items:
-            before = target.of(item.key)
-            # What was adopted since stays so: it is to be carried back to where it was found.
-            assignments = assignments.having(replace(before, adopted=item.adopted) if before else item)
-        return self._save(newest.revision, assignments, f"rollback to revision {revision}")
 
 
 def _failures(recent: Sequence[ApplyRecord]) -> dict[str, str]:

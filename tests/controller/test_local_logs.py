@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gputui.controller.log_feeds import BUFFER_BYTES, BUFFER_LINES, WaitingLines
+from gputui.controller.local_logs import BUFFER_BYTES, BUFFER_LINES, WaitingLines
 from gputui.engine.log_frames import STDOUT
 
 

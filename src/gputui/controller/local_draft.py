@@ -4,12 +4,14 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Literal
 
+from gputui.controller.saved_state import NOTHING_SAVED, SavedState
 from gputui.controller.settings import Settings
 from gputui.controller.watch.sampler import Sampler
 from gputui.domain.assignment import Assignments, Draft
 from gputui.domain.errors import Conflict, NeedsAnswer, UsageError
-from gputui.domain.memory import GpuRoom
+from gputui.domain.memory import GpuHeadroom
 from gputui.domain.service import Edit, Service, ServiceKey, TypedEdit
 from gputui.domain.strategy import StrategyName
 from gputui.domain.suggestion import SuggestedAssignment, Suggestion
@@ -17,40 +19,46 @@ from gputui.domain.text import clean
 from gputui.domain.units import parse_size
 from gputui.planning.changes import draft_edit as edit
 from gputui.planning.given_gpus import find_gpu
-from gputui.planning.placement.gpu_headroom import room_for
+from gputui.planning.placement.gpu_headroom import gpu_headroom
 
-NOT_SAVED = Assignments()
 KEEP_BUDGET = "keep"
 """Typed as a budget: it stays as it is, whatever the GPU."""
 ADOPTING = "say yes, or --yes, to adopt it: it is then recreated by plans, and put back if that fails"
 
 
-class Drafting:
-    """Holds the draft, and edits it as a person asks for; `edited` is called after each edit."""
+class LocalDraft:
+    """Implements the `Draft` of the controller: holds the value, edits it as a person asks for, and saves it."""
 
-    def __init__(self, sampler: Sampler, settings: Settings, edited: Callable[[], None]) -> None:
+    def __init__(self, sampler: Sampler, saved: SavedState, settings: Settings) -> None:
         self._sampler = sampler
+        self._saved = saved
         self._settings = settings
-        self._edited = edited
+        self._edited: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
-        self.draft = Draft(saved=NOT_SAVED, current=NOT_SAVED)
+        self.value = Draft(saved=NOTHING_SAVED, current=NOTHING_SAVED)
+        """The draft as it is now."""
+        saved.on_revision(self.follow)
+
+    def on_edit(self, listener: Callable[[], None]) -> None:
+        """Call the listener after each edit."""
+        self._edited = listener
 
     def services(self) -> tuple[Service, ...]:
         """The services as the draft has them."""
-        return self._sampler.services(self.draft.current)
+        return self._sampler.services(self.value.current)
 
     def follow(self, latest: Assignments) -> None:
         """Take in a revision that somebody saved."""
         with self._lock:
-            if latest.revision > self.draft.saved.revision:
-                self.draft = self.draft.rebased(latest)
+            if latest.revision > self.value.saved.revision:
+                self.value = self.value.rebased(latest)
 
-    def saved(self, what: Assignments, asked: Assignments) -> None:
-        """The assignments `asked` were saved as the revision `what`; edits made meanwhile stay."""
+    def _follow_save(self, saved: Assignments, sent: Assignments) -> None:
+        """The assignments `sent` were saved as the revision `saved`; edits made meanwhile stay."""
         with self._lock:
-            before = self.draft
-            meanwhile = before.current not in (asked, before.saved)
-            self.draft = before.rebased(what) if meanwhile else Draft(saved=what, current=what, past=before.past)
+            before = self.value
+            meanwhile = before.current not in (sent, before.saved)
+            self.value = before.rebased(saved) if meanwhile else Draft(saved=saved, current=saved, past=before.past)
         self._edited()
 
     def _chosen(self, keys: Sequence[ServiceKey], *, adopt: bool) -> list[Service]:
@@ -64,13 +72,13 @@ class Drafting:
         return services
 
     def _take(self, draft: Draft) -> None:
-        self.draft = draft
+        self.value = draft
         self._edited()
 
     def _edit_each(self, keys: Sequence[ServiceKey], change: Callable[[Draft, Service], Draft], *, adopt: bool) -> None:
         """Change each of these services, or none of them; it is taken back as one edit."""
         with self._lock:
-            before = self.draft
+            before = self.value
             services = self._chosen(keys, adopt=adopt)
             draft = before
             for service in services:
@@ -89,7 +97,7 @@ class Drafting:
 
     def _typed(self, keys: Sequence[ServiceKey], typed: TypedEdit, *, adopt: bool) -> Draft:
         services = self._chosen(keys, adopt=adopt)
-        draft = self.draft
+        draft = self.value
         for service in services:
             draft = self._with_gpus(draft, service, typed.gpus)
         # What was just edited is edited further: the budget of a service that has other GPUs by now.
@@ -102,12 +110,12 @@ class Drafting:
         for now in self._among(draft, keys):
             if typed.priority is not None:
                 draft = edit.with_priority(draft, now, _priority(typed.priority))
-        return draft.as_one_edit(self.draft)
+        return draft.as_one_edit(self.value)
 
     def _with_fitting_budgets(self, draft: Draft, before: Sequence[Service]) -> Draft:
         were = {service.key: service for service in before}
         for now in self._among(draft, list(were)):
-            draft = edit.with_fitting_budget(draft, were[now.key], now, self._sampler.readings)
+            draft = edit.with_fitting_budget(draft, were[now.key], now, self._sampler.gpu_watch.readings())
         return draft
 
     def _among(self, draft: Draft, keys: Sequence[ServiceKey]) -> list[Service]:
@@ -120,7 +128,7 @@ class Drafting:
             # What the others of the same edit were given counts.
             from gputui.planning.placement.suggestion import automatic  # noqa: PLC0415 - the first picture needs none
 
-            found = automatic(service, self._sampler.services(draft.current), self._sampler.readings)
+            found = automatic(service, self._sampler.services(draft.current), self._sampler.gpu_watch.readings())
             return edit.with_suggestion(draft, "manual", {service.key: service}, [found])
         return edit.with_gpus(draft, service, edit.parse_gpus(gpus, self._sampler.gpus))
 
@@ -152,16 +160,16 @@ class Drafting:
         edits = [Edit(argument=argument, value=value, reason=reason) for argument, value in changes]
         self._edit_each(keys, lambda draft, service: edit.with_arguments(draft, service, edits), adopt=adopt)
 
-    def room_for(self, keys: Sequence[ServiceKey]) -> tuple[GpuRoom, ...]:
+    def headroom(self, keys: Sequence[ServiceKey]) -> tuple[GpuHeadroom, ...]:
         """What each GPU would have left with these services on it."""
-        return room_for(keys, self.services(), self._sampler.readings)
+        return gpu_headroom(keys, self.services(), self._sampler.gpu_watch.readings())
 
-    def suggest(self, strategy: StrategyName, reserve_mib: int, *, adopt: bool) -> Suggestion:
+    def suggest(self, strategy: StrategyName, reserve_mib: int = 0, *, adopt: bool = False) -> Suggestion:
         """What a strategy would assign."""
         from gputui.planning.placement.suggestion import suggest  # noqa: PLC0415 - the first picture needs none
 
         with self._lock:
-            services, readings = self.services(), self._sampler.readings
+            services, readings = self.services(), self._sampler.gpu_watch.readings()
         return suggest(strategy, services, readings, reserve_mib=reserve_mib, adopt=adopt)
 
     def take_suggestion(self, suggestion: Suggestion, *, adopt: bool) -> None:
@@ -177,16 +185,16 @@ class Drafting:
             left_out = [one.service for one in suggestion.unplaced if not one.stays]
             touched = [services[key] for key in (*(one.service for one in changed), *left_out) if key in services]
             _ask_for([service for service in touched if edit.needs_adoption(service)], adopt=adopt)
-            self._take(edit.with_suggestion(self.draft, suggestion.strategy, services, changed, left_out))
+            self._take(edit.with_suggestion(self.value, suggestion.strategy, services, changed, left_out))
 
     def take_replacement(self, assignment: SuggestedAssignment) -> None:
         """One service gets other GPUs, for its own are gone."""
         self._settings.check_writable()
         with self._lock:
             services = {one.key: one for one in self.services()}
-            self._take(edit.with_suggestion(self.draft, "manual", services, [assignment]))
+            self._take(edit.with_suggestion(self.value, "manual", services, [assignment]))
 
-    def take_in(self, assignments: Assignments, *, adopt: bool) -> tuple[str, ...]:
+    def take_all(self, assignments: Assignments, *, adopt: bool) -> tuple[str, ...]:
         """Edit everything at once, as a file says; one edit, to be undone as one. A line on what came of it."""
         with self._lock:
             services = {one.key: one for one in self.services()}
@@ -197,33 +205,42 @@ class Drafting:
                 and replace(item, adopted=True) != replace(edit.current_assignment(services[item.key]), adopted=True)
             ]
             _ask_for([service for service in changed if edit.needs_adoption(service)], adopt=adopt)
-            self._take(edit.with_all(self.draft, list(services.values()), assignments))
+            self._take(edit.with_all(self.value, list(services.values()), assignments))
         names = ", ".join(service.name for service in changed)
         return (f"taken in: {names}" if names else "nothing in it is different",)
 
     def undo(self) -> bool:
         """Take one edit back."""
         with self._lock:
-            before = self.draft
+            before = self.value
             self._take(before.undone())
-            return self.draft is not before
+            return self.value is not before
 
     def redo(self) -> bool:
         """Make an edit again that was taken back."""
         with self._lock:
-            before = self.draft
+            before = self.value
             self._take(before.redone())
-            return self.draft is not before
+            return self.value is not before
 
-    def keep_mine(self) -> None:
-        """Where somebody saved another assignment of a service that is edited here, the edits here hold."""
+    def resolve(self, whose: Literal["mine", "theirs"]) -> None:
+        """Which assignment holds of each service that somebody saved meanwhile and that is edited here."""
         with self._lock:
-            self._take(self.draft.decided())
+            self._take(self.value.decided() if whose == "mine" else self.value.given_in())
 
-    def take_theirs(self) -> None:
-        """Where somebody saved another assignment of a service that is edited here, theirs holds."""
-        with self._lock:
-            self._take(self.draft.given_in())
+    def save(self, reason: str) -> Assignments:
+        """Save the draft as the next revision."""
+        self.follow(self._saved.opened().revisions.latest())
+        draft = self.value
+        if draft.conflicts:
+            raise Conflict(edit.conflict_text(draft, self._sampler.gpus), "keep yours, or take theirs; then save again")
+        return self.save_as(draft.saved.revision, draft.current, reason) if draft.changed else draft.saved
+
+    def save_as(self, base: int, assignments: Assignments, reason: str) -> Assignments:
+        """Save these assignments, which were made of the revision `base`, as the next one."""
+        saved = self._saved.save(base, assignments, reason)
+        self._follow_save(saved, assignments)
+        return saved
 
 
 def _ask_for(found: Sequence[Service], *, adopt: bool) -> None:

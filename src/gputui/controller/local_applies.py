@@ -1,0 +1,295 @@
+"""Plans, and applies of them: putting a plan on record, starting its process, finishing what was interrupted."""
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from statistics import median
+from typing import Literal
+
+from gputui.apply.unit import Unit, units_of
+from gputui.controller.gpu_fallback import Replacement, replacements
+from gputui.controller.local_draft import LocalDraft
+from gputui.controller.local_watch import LocalWatch
+from gputui.controller.plan_inputs import AT_ONCE, PlanInputs
+from gputui.controller.saved_state import SavedState
+from gputui.controller.settings import Settings
+from gputui.controller.watch.sampler import Sampler
+from gputui.domain.errors import Conflict, EngineError, GputuiError, NotFound, Refusal, Stopped
+from gputui.domain.event import FALLBACK, HOW_TO_FINISH, ApplyRecord, Finish, cut_off_text
+from gputui.domain.finding import Finding
+from gputui.domain.plan import Plan, Step
+from gputui.domain.service import Fallback, Service, ServiceKey
+from gputui.domain.snapshot import Snapshot
+from gputui.engine.protocol import Engine
+from gputui.planning.changes.run_command import run_command
+from gputui.planning.changes.spec_diff import kept, spec_diff
+from gputui.planning.changes.step_operations import ApplyOptions, make_transaction, new_spec
+from gputui.planning.changes.steps import lifecycle_plan, make_plan
+from gputui.planning.findings.recreatable import CANNOT_START_AGAIN, cannot_start_again, layer_finding, layer_line
+from gputui.planning.needs.serving_address import start_s
+
+
+class LocalApplies:
+    """Implements `Applies`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sampler: Sampler,
+        watch: LocalWatch,
+        draft: LocalDraft,
+        saved: SavedState,
+        settings: Settings,
+    ) -> None:
+        self._engine = engine
+        self._sampler = sampler
+        self._watch = watch
+        self._draft = draft
+        self._saved = saved
+        self._settings = settings
+        self._inputs = PlanInputs(engine, sampler, settings)
+
+    # --- plans ----------------------------------------------------------------------------------------------------
+
+    def plan(self, only: Sequence[str] = (), *, refresh: bool = False, seen: Snapshot | None = None) -> Plan:
+        """What an apply of the draft would do."""
+        snapshot = seen or self._watch.snapshot()
+        if snapshot.engine.info is None:
+            return Plan(revision=snapshot.draft.revision)  # what runs is not known
+        return make_plan(
+            snapshot.services,
+            snapshot.inventory.gpus,
+            snapshot.findings,
+            revision=snapshot.draft.revision,
+            only=only,
+            refresh=refresh,
+            containers=self._sampler.engine_watch.containers,
+            access=self._sampler.access,
+        )
+
+    def lifecycle_plan(self, names: Sequence[str], action: Literal["restart", "start", "stop"]) -> Plan:
+        """What restarting, starting or stopping these services would do."""
+        snapshot = self._watch.snapshot()
+        return lifecycle_plan(
+            snapshot.services,
+            snapshot.inventory.gpus,
+            names,
+            action,
+            snapshot.findings,
+            revision=snapshot.draft.saved.revision,
+            containers=self._sampler.engine_watch.containers,
+        )
+
+    def learn_engine(self, plan: Plan) -> None:
+        """Find out what a plan depends on and the engine does not say by itself."""
+        if self._settings.readonly:
+            return
+        made = [step for step in plan.doing if step.action in ("create", "recreate")]
+        if any(step.view is not None and step.view.mechanism == "nvidia" for step in made):
+            with suppress(EngineError):  # then it stays unknown, and the start will tell
+                self._sampler.engine_watch.find_out_driver()
+
+    def preview(self, plan: Plan) -> Plan:
+        """The plan with all that would change in each container that is re-created, and what it would lose."""
+        services = self._services()
+
+        # First, for to look at a container makes the engine mount its volumes, and make folders that are gone.
+        faults = self._new_faults(plan)
+        faulty = {one.service for one in (*plan.findings, *faults) if one.code == CANNOT_START_AGAIN}
+
+        def previewed(step: Step) -> Step:
+            try:
+                return step if step.name in faulty else self._previewed(step, services.get(step.service), plan.revision)
+            except GputuiError:  # the apply says so; what can be shown is shown
+                return step
+
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            steps = list(pool.map(previewed, plan.steps))
+        losses = (layer_finding(step, step.layer) for step in steps if step.layer is not None)
+        findings = (*plan.findings, *(one for one in losses if one is not None), *faults)
+        return replace(plan, steps=tuple(steps), findings=findings)
+
+    def _previewed(self, step: Step, service: Service | None, revision: int) -> Step:
+        if step.action == "create" and step.view is not None:
+            made = new_spec(
+                step,
+                self._inputs.spec_from_file(step.service),
+                revision=revision,
+                operator=self._settings.operator,
+                token="",
+            )
+            return replace(step, command=run_command(made, self._sampler.engine_watch.program))
+        if step.action != "recreate" or step.view is None or step.container_id is None:
+            return step
+        plan_input = self._inputs.of_step(step, service)
+        after = new_spec(step, plan_input.spec, revision=revision, operator=self._settings.operator, token="")
+        layer = self._engine.layer(step.container_id)
+        lost = layer_line(layer)
+        changes = spec_diff(plan_input.old, after) if plan_input.old else ()
+        diff = (*step.diff, *changes, kept(after), *((lost,) if lost else ()))
+        return replace(step, diff=diff, layer=layer, command=run_command(after, self._sampler.engine_watch.program))
+
+    def _new_faults(self, plan: Plan) -> tuple[Finding, ...]:
+        known = {one.service for one in plan.findings if one.code == CANNOT_START_AGAIN}
+        return tuple(one for one in self._start_faults(plan) if one.service not in known)
+
+    def _start_faults(self, plan: Plan) -> tuple[Finding, ...]:
+        """Why containers that the plan stops could not be started again, should it be rolled back: with these it is not
+        begun."""
+        steps = [step for step in plan.doing if step.action in ("recreate", "restart") and step.container_id]
+
+        def faults(step: Step) -> tuple[str, ...]:
+            assert step.container_id is not None
+            with suppress(NotFound):  # it went away meanwhile, and is made again from its spec
+                if self._engine.inspect(step.container_id).lives:
+                    return self._engine.start_obstacles(step.container_id)
+            return ()
+
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            found = list(pool.map(faults, steps))
+        return tuple(cannot_start_again(step, missing) for step, missing in zip(steps, found, strict=True) if missing)
+
+    def _services(self) -> Mapping[ServiceKey, Service]:
+        return {service.key: service for service in self._watch.snapshot().services}
+
+    # --- carrying them out ----------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        plan: Plan,
+        reason: str,
+        *,
+        force: bool = False,
+        keep_layers: frozenset[ServiceKey] = frozenset(),
+    ) -> int:
+        """Put the plan on record and start its process; its number."""
+        services = self._services()
+        self._settings.check_writable()
+        self._sampler.compose_watch.check_read()
+        store = self._saved.opened()
+        plan = replace(plan, findings=(*plan.findings, *self._new_faults(plan)))
+        for finding in plan.obstacles:
+            if finding.severity == "refusal":
+                raise Refusal(finding.text, finding.fix)
+            if not force:
+                raise Stopped(finding.text, finding.fix)
+        left = self.unsettled()
+        if left is not None and not self._is_settled_by(plan, left):
+            raise Conflict(cut_off_text(left), HOW_TO_FINISH)
+        options = ApplyOptions(
+            operator=self._settings.operator,
+            reason=reason,
+            token=secrets.token_hex(8),
+            settle_s=self._settings.settle_s,
+            health_limit_s=self._settings.health_limit_s,
+            engine_reports=self._sampler.access.capabilities.reports_requests,
+        )
+        transaction = make_transaction(
+            plan,
+            self._inputs.of_plan(plan, services, keep_layers, options.token),
+            self._sampler.compose_watch.project,
+            options,
+        )
+        if left is not None:
+            store.applies.accept(left.id, self._settings.operator)
+        number = store.applies.begin(transaction)
+        self._settings.launch(number, store, "carry out")
+        self._saved.look()
+        return number
+
+    def cancel(self, apply_id: int) -> None:
+        """Have an apply taken back while it runs.
+
+        Raises:
+            Refusal: it does not run any more.
+        """
+        self._settings.check_writable()
+        applies = self._saved.opened().applies
+        record = applies.record(apply_id)
+        if not record.under_way:
+            raise Refusal(f"apply {apply_id} does not run any more", "see `gputui history`")
+        applies.cancel(apply_id, self._settings.operator)
+
+    def unsettled(self) -> ApplyRecord | None:
+        """The newest apply that was cut off, or that left something that was neither committed nor taken back."""
+        for record in self._saved.opened().applies.open():
+            ended = record.result != "running"
+            if record.cut_off or (ended and any(unit.unsettled for unit in self._units(record.id))):
+                return record
+        return None
+
+    def accept(self) -> ApplyRecord | None:
+        """A person looked after what an apply left: it is settled as it is; None where there was none."""
+        self._settings.check_writable()
+        record = self.unsettled()
+        if record is not None:
+            self._saved.opened().applies.accept(record.id, self._settings.operator)
+        self._saved.look()
+        return record
+
+    def finish(self, how: Finish) -> int | None:
+        """Go on with an apply that was cut off, or take back what it left, in a process of its own; its number.
+
+        Raises:
+            Refusal: it cannot be gone on with, for something of it was taken back already.
+        """
+        self._settings.check_writable()
+        record = self.unsettled()
+        if record is None:
+            return None
+        store = self._saved.opened()
+        if how == "go on" and any(unit.taken_back for unit in self._units(record.id)):
+            what = f"apply {record.id} was being taken back when it was cut off"
+            raise Refusal(what, "let it be taken back: `gputui rollback`")
+        store.applies.reopen(record.id, os.getpid())
+        self._settings.launch(record.id, store, how)
+        self._sampler.engine_watch.look_now()
+        self._saved.look()
+        return record.id
+
+    def _is_settled_by(self, plan: Plan, record: ApplyRecord) -> bool:
+        """Whether all that an apply left are containers that it could not start or restart, and that the plan replaces:
+        they are as they were, and only do not run."""
+        if record.cut_off:
+            return False
+        replaced = {step.service for step in plan.doing if step.action == "recreate"}
+        left = [one.task.step for unit in self._units(record.id) if unit.unsettled for one in unit.tasks]
+        return all(step.action in ("start", "restart") and step.service in replaced for step in left)
+
+    def _units(self, number: int) -> list[Unit]:
+        applies = self._saved.opened().applies
+        return units_of(applies.transaction(number), applies.journal(number))
+
+    # --- another GPU for services whose own is gone -----------------------------------------------------------------
+
+    def fallbacks(self, policies: frozenset[Fallback]) -> tuple[str, ...]:
+        """What falling back would do, for services of these policies whose GPU was gone at the last apply."""
+        return tuple(replacement.text for replacement in self._replacements(policies))
+
+    def fall_back(self, policies: frozenset[Fallback]) -> int | None:
+        """Give these services the next best GPUs, as a revision of its own, and apply that."""
+        chosen = self._replacements(policies)
+        if not chosen:
+            return None
+        for replacement in chosen:
+            self._draft.take_replacement(replacement.assignment)
+        self._draft.save(FALLBACK + "; ".join(replacement.text for replacement in chosen))
+        plan = self.plan([replacement.service.key.full_name for replacement in chosen])
+        return self.begin(plan, FALLBACK + ", ".join(replacement.service.name for replacement in chosen))
+
+    def _replacements(self, policies: frozenset[Fallback]) -> tuple[Replacement, ...]:
+        self._saved.look()
+        services = self._watch.snapshot().services
+        return replacements(self._saved.apply, services, self._sampler.gpu_watch.readings(), policies)
+
+    def usual_start_s(self, key: ServiceKey) -> float | None:
+        """Seconds that this service usually takes until it serves."""
+        service = self._watch.service(key)
+        with suppress(GputuiError):
+            durations = self._saved.opened().applies.start_times((service.name, service.key.full_name))
+            if durations:
+                return median(durations)
+        return start_s(service)

@@ -1,0 +1,107 @@
+"""What was saved and applied on this server: revisions, applies, and the state as a file."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from gputui.controller.local_draft import LocalDraft
+from gputui.controller.saved_state import SavedState
+from gputui.controller.settings import Settings
+from gputui.controller.watch.sampler import Sampler
+from gputui.domain.assignment import Assignments
+from gputui.domain.errors import UsageError
+from gputui.domain.event import ApplyEvent, ApplyRecord
+from gputui.domain.retention import Removed, Retention
+from gputui.domain.text import clean
+
+
+class LocalHistory:
+    """Implements `History` over the saved state."""
+
+    def __init__(self, sampler: Sampler, draft: LocalDraft, saved: SavedState, settings: Settings) -> None:
+        self._sampler = sampler
+        self._draft = draft
+        self._saved = saved
+        self._settings = settings
+
+    def applies(self, limit: int = 100) -> tuple[ApplyRecord, ...]:
+        """The newest applies, newest first."""
+        return self._saved.opened().applies.all(limit)
+
+    def record(self, apply_id: int) -> ApplyRecord:
+        """How an apply stands."""
+        return self._saved.opened().applies.record(apply_id)
+
+    def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
+        """What an apply reported beyond event `after`."""
+        return self._saved.opened().applies.events(apply_id, after)
+
+    def revisions(self, limit: int = 100) -> tuple[Assignments, ...]:
+        """The newest revisions, newest first."""
+        return self._saved.opened().revisions.all(limit)
+
+    def revision(self, number: int) -> Assignments:
+        """One revision."""
+        return self._saved.opened().revisions.at(number)
+
+    def export_state(self) -> str:
+        """The whole state as one text."""
+        from gputui.state.state_file import export_state  # noqa: PLC0415 - only this needs it
+
+        return export_state(self._saved.opened().database, self._sampler.host)
+
+    def remove_old(self, retention: Retention, *, dry_run: bool = False) -> Removed:
+        """Remove old applies, revisions and logs, and give their space back."""
+        from gputui.state.retention import compact, remove_old  # noqa: PLC0415 - only this needs it
+
+        if not dry_run:
+            self._settings.check_writable()
+        database = self._saved.opened().database
+        removed = remove_old(database, retention, dry_run=dry_run)
+        return removed if dry_run else replace(removed, size=(removed.size[0], compact(database)))
+
+    def import_file(self, path: str, *, adopt: bool) -> tuple[str, ...]:
+        """Bring an exported state back, or put what a file says into the draft; lines on what came of it."""
+        from gputui.state.state_file import (  # noqa: PLC0415 - only this needs it
+            StateFile,
+            is_empty,
+            latest,
+            masked,
+            read_assignments,
+            read_file,
+            restore,
+        )
+
+        self._settings.check_writable()
+        self._sampler.compose_watch.check_read()
+        store, host = self._saved.opened(), self._sampler.host
+        self._draft.follow(store.revisions.latest())
+        found = read_file(Path(path))
+        if isinstance(found, StateFile):
+            if is_empty(store.database):
+                restore(store.database, found, host)
+                self._draft.follow(store.revisions.latest())
+                number = len(found.tables.get("revisions", []))
+                return (f"restored {number} revisions of {clean(found.host, 60)}", *masked(found))
+            wanted, left = latest(found, host), masked(found)
+        else:
+            keys = [service.key for service in self._draft.services()]
+            read = read_assignments(found, keys, self._draft.value.current, self._sampler.gpus, self._settings.operator)
+            wanted, left = read.assignments, read.left
+        return (*left, *self._draft.take_all(wanted, adopt=adopt))
+
+    def roll_back(self, revision: int | None) -> Assignments:
+        """Save the assignments of an earlier revision again."""
+        revisions = self._saved.opened().revisions
+        newest = revisions.latest()
+        self._draft.follow(newest)
+        if revision is None:
+            if newest.revision < 2:
+                raise UsageError("there is no revision to go back to", "see `gputui history`")
+            revision = newest.revision - 1
+        target = revisions.at(revision)
+        assignments = replace(newest, items=())
+        for item in newest.items:
+            before = target.of(item.key)
+            # What was adopted since stays so: it is to be carried back to where it was found.
+            assignments = assignments.having(replace(before, adopted=item.adopted) if before else item)
+        return self._draft.save_as(newest.revision, assignments, f"rollback to revision {revision}")

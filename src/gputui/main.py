@@ -178,7 +178,7 @@ def _real_server(arguments: argparse.Namespace) -> Server:
 
 
 def _real_controller(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse.Namespace) -> "LocalController":
-    from gputui.apply.launcher import Launcher, Order  # noqa: PLC0415
+    from gputui.apply.launcher import ApplyRequest, Launcher  # noqa: PLC0415
     from gputui.controller.local_controller import LocalController  # noqa: PLC0415
     from gputui.controller.settings import Settings  # noqa: PLC0415
     from gputui.gpus.processes import in_container  # noqa: PLC0415
@@ -193,7 +193,7 @@ def _real_controller(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse
         launcher.stand_by()
 
     def start_process(number: int, store: "Store", how: "Finish") -> None:
-        process = launcher.launch(Order(apply_id=number, how=how, state_dir=store.directory))
+        process = launcher.launch(ApplyRequest(apply_id=number, how=how, state_dir=store.directory))
         store.applies.claim(number, process.pid)
         # Somebody has to wait for it, or its pid would stay taken by a zombie.
         threading.Thread(target=process.wait, daemon=True).start()
@@ -255,21 +255,21 @@ def _engine_options(arguments: argparse.Namespace) -> list[str]:
 
 
 def _carry_out(arguments: argparse.Namespace) -> int:
-    from gputui.apply.process import await_order, carry_out  # noqa: PLC0415
+    from gputui.apply.process import await_request, carry_out  # noqa: PLC0415
     from gputui.controller.store import Store  # noqa: PLC0415
     from gputui.engine.docker_engine import PATIENT_TIMEOUT_S, DockerEngine  # noqa: PLC0415
 
     engine = DockerEngine(arguments.host, arguments.context, timeout_s=PATIENT_TIMEOUT_S)
     source = _source(engine, arguments)
     _collect_garbage()
-    order = await_order()
-    if order is None:
+    request = await_request()
+    if request is None:
         return 0
-    os.environ["GPUTUI_STATE_DIR"] = str(order.state_dir)
-    store = Store(order.state_dir)
-    result = carry_out(engine, source, store.applies, order)
+    os.environ["GPUTUI_STATE_DIR"] = str(request.state_dir)
+    store = Store(request.state_dir)
+    result = carry_out(engine, source, store.applies, request)
     _remove_old(store)
-    if result in ("rolled_back", "failed") and store.applies.record(order.apply_id).missing:
+    if result in ("rolled_back", "failed") and store.applies.record(request.apply_id).missing:
         _fall_back(arguments)
     return {"done": 0, "rolled_back": 4}.get(result, 5)
 

@@ -10,20 +10,18 @@ from typing import Any
 
 import pytest
 
-from gputui.apply import engine_retry as patience
-from gputui.apply import health_gate as witness
-from gputui.apply import operations
-from gputui.apply import post_apply_monitor as guardian
+from gputui.apply import engine_retry, health_gate, post_apply_monitor
 from gputui.apply.executor import Executor
+from gputui.apply.operations import await_release, stop
+from gputui.apply.operations.stop import PutBack
+from gputui.apply.step_operations import ApplyOptions, PlanInput, make_transaction
+from gputui.apply.transaction import Transaction, put_on_record
 from gputui.domain import compose_labels
 from gputui.domain.container import ContainerSpec
 from gputui.domain.errors import Conflict, EngineError, GputuiError, Unreachable
-from gputui.domain.operation import PutBack
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import ServiceKey
-from gputui.domain.transaction import Transaction
 from gputui.planning.changes.container_view import container_view
-from gputui.planning.changes.step_operations import ApplyOptions, PlanInput, make_transaction
 from gputui.simulated.gpu_source import SimulatedSource
 from gputui.simulated.scenario import Scenario, SimulatedContainer, SimulatedGpu
 from gputui.simulated.simulated_engine import SimulatedEngine
@@ -65,10 +63,10 @@ class FaultyEngine:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "RETRY_S", 0.001)
-    monkeypatch.setattr(patience, "INSIST_PAUSES_S", (0.0, 0.0))
-    monkeypatch.setattr(witness, "POLL_S", 0.001)
-    monkeypatch.setattr(operations, "PUT_BACK_WATCH_S", 0.01)
+    monkeypatch.setattr(engine_retry, "RETRY_S", 0.001)
+    monkeypatch.setattr(engine_retry, "INSIST_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(health_gate, "POLL_S", 0.001)
+    monkeypatch.setattr(stop, "PUT_BACK_WATCH_S", 0.01)
 
 
 def server(labels: Mapping[str, str] | None = None) -> SimulatedEngine:
@@ -102,7 +100,7 @@ def carry_out(
     tmp_path: Path, engine: SimulatedEngine, transaction: Transaction, fault: Callable[[int, str], str | None]
 ) -> tuple[str, FaultyEngine, Applies, int]:
     applies = Applies(Database(tmp_path / "state.sqlite3"))
-    number = applies.begin(transaction)
+    number = put_on_record(applies, transaction)
     broken = FaultyEngine(engine, fault)
     source = SimulatedSource(engine._scenario, engine.claims)
     result = Executor(broken, source, applies, number).run()
@@ -166,7 +164,7 @@ def test_a_process_that_is_killed_anywhere_is_taken_back(tmp_path: Path) -> None
         engine = server()
         transaction = move(engine)
         applies = Applies(Database(tmp_path / "state.sqlite3"))
-        number = applies.begin(transaction)
+        number = put_on_record(applies, transaction)
         source = SimulatedSource(engine._scenario, engine.claims)
         with pytest.raises(KeyboardInterrupt):
             Executor(FaultyEngine(engine, killed_after(count)), source, applies, number).run()
@@ -234,7 +232,7 @@ def test_an_undo_that_could_not_be_written_down_costs_no_service_later(
     monkeypatch.setattr(Database, "writing", writing)
     monkeypatch.setattr(Applies, "note", note)
     applies = Applies(Database(tmp_path / "state.sqlite3"))
-    number = applies.begin(transaction)
+    number = put_on_record(applies, transaction)
     source = SimulatedSource(engine._scenario, engine.claims)
     with pytest.raises(GputuiError, match="full"):
         Executor(engine, source, applies, number).run()
@@ -258,7 +256,7 @@ def test_what_cannot_be_cleared_up_does_not_take_back_a_service_that_is_well(tmp
 def test_an_apply_that_is_asked_to_stop_says_what_it_did_not_begin(tmp_path: Path) -> None:
     engine = server()
     applies = Applies(Database(tmp_path / "state.sqlite3"))
-    number = applies.begin(move(engine))
+    number = put_on_record(applies, move(engine))
     source = SimulatedSource(engine._scenario, engine.claims)
     assert Executor(engine, source, applies, number).run(lambda: True) == "rolled_back"
     assert applies.record(number).services == {"svc": "not begun"}
@@ -349,12 +347,12 @@ def test_an_old_container_that_fell_again_and_again_need_not_stay_up_when_it_is_
 
 
 def test_a_driver_that_hangs_holds_no_apply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "NVML_LIMIT_S", 0.05)
-    monkeypatch.setattr(witness, "NVML_LIMIT_S", 0.05)
+    monkeypatch.setattr(await_release, "NVML_LIMIT_S", 0.05)
+    monkeypatch.setattr(health_gate, "NVML_LIMIT_S", 0.05)
     engine = server()
     applies = Applies(Database(tmp_path / "state.sqlite3"))
     source = SimulatedSource(engine._scenario, engine.claims)
-    number = applies.begin(move(engine))
+    number = put_on_record(applies, move(engine))
     executor = Executor(engine, source, applies, number)
     monkeypatch.setattr(source, "read", lambda _gpu: threading.Event().wait(60))
     assert executor.run() == "done"
@@ -363,9 +361,9 @@ def test_a_driver_that_hangs_holds_no_apply(tmp_path: Path, monkeypatch: pytest.
 def test_what_an_older_apply_left_is_offered_although_a_newer_one_is_settled(tmp_path: Path) -> None:
     applies = Applies(Database(tmp_path / "state.sqlite3"))
     engine = server()
-    first = applies.begin(move(engine))
+    first = put_on_record(applies, move(engine))
     applies.claim(first, 2**22 + 1)  # its process is gone
-    second = applies.begin(move(engine))
+    second = put_on_record(applies, move(engine))
     applies.end(second, "rolled_back", {}, "another apply is running")
     assert [record.id for record in applies.open()] == [first]
 
@@ -373,9 +371,9 @@ def test_what_an_older_apply_left_is_offered_although_a_newer_one_is_settled(tmp
 def test_two_applies_cannot_begin_at_the_same_time(tmp_path: Path) -> None:
     applies = Applies(Database(tmp_path / "state.sqlite3"))
     engine = server()
-    applies.begin(move(engine))
+    put_on_record(applies, move(engine))
     with pytest.raises(Conflict, match="alice is applying revision 1"):
-        applies.begin(move(engine))
+        put_on_record(applies, move(engine))
 
 
 OF_COMPOSE = ServiceKey("host", "stack", "svc")
@@ -384,7 +382,7 @@ OF_COMPOSE = ServiceKey("host", "stack", "svc")
 def guarded(tmp_path: Path, engine: SimulatedEngine, fault: Callable[[int, str], str | None]) -> tuple[str, list[str]]:
     """An apply whose container somebody takes away as it ends; its result, and what is told from then on."""
     applies = Applies(Database(tmp_path / "state.sqlite3"))
-    number = applies.begin(move(engine, OF_COMPOSE))
+    number = put_on_record(applies, move(engine, OF_COMPOSE))
     source = SimulatedSource(engine._scenario, engine.claims)
     executor = Executor(FaultyEngine(engine, fault), source, applies, number)
     result = executor.run()
@@ -396,9 +394,9 @@ def guarded(tmp_path: Path, engine: SimulatedEngine, fault: Callable[[int, str],
 
 @pytest.fixture
 def _short_guard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guardian, "LOOK_S", 0.001)
-    monkeypatch.setattr(guardian, "GUARD_S", 0.02)
-    monkeypatch.setattr(guardian, "REPLACED_S", 0.01)
+    monkeypatch.setattr(post_apply_monitor, "LOOK_S", 0.001)
+    monkeypatch.setattr(post_apply_monitor, "GUARD_S", 0.02)
+    monkeypatch.setattr(post_apply_monitor, "REPLACED_S", 0.01)
 
 
 @pytest.mark.usefixtures("_short_guard")

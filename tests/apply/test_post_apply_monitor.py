@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gputui.apply import post_apply_monitor as guardian
-from gputui.apply.operations import in_place, start_in_place
-from gputui.apply.post_apply_monitor import Guardian
+from gputui.apply.operations.stop import in_place, start_in_place
+from gputui.apply.post_apply_monitor import PostApplyMonitor
 from gputui.domain import compose_labels
 from gputui.domain.container import LABEL_APPLY, Container, ContainerSpec
 from gputui.domain.errors import EngineError, Unreachable
@@ -62,9 +62,9 @@ class HeardEngine(SimulatedEngine):
             self._told += len(self._events) - before
             assert self._heard.wait_for(lambda: self._noted >= self._told, 10)
 
-    def heard_by(self, *acts: Callable[[], object]) -> Guardian:
+    def heard_by(self, *acts: Callable[[], object]) -> PostApplyMonitor:
         """A guardian that listens from now on; others do this once it has seen that the last container runs."""
-        listener = Guardian(self)
+        listener = PostApplyMonitor(self)
         listener.begin()
         assert self._listens.wait(10)
         self.then(*acts)
@@ -109,8 +109,8 @@ def brought_back(engine: SimulatedEngine, ref: str | None, spec: ContainerSpec =
     return found
 
 
-def guard(engine: SimulatedEngine, ref: str, by: Guardian | None = None) -> None:
-    (by or Guardian(engine)).guard({ref: lambda: brought_back(engine, ref)})
+def guard(engine: SimulatedEngine, ref: str, by: PostApplyMonitor | None = None) -> None:
+    (by or PostApplyMonitor(engine)).guard({ref: lambda: brought_back(engine, ref)})
 
 
 def names(engine: SimulatedEngine) -> dict[str, bool]:

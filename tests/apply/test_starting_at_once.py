@@ -8,10 +8,11 @@ import pytest
 
 from gputui.apply import executor
 from gputui.apply.executor import Executor
+from gputui.apply.step_operations import ApplyOptions, PlanInput, make_transaction
+from gputui.apply.transaction import put_on_record
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import ServiceKey
 from gputui.planning.changes.container_view import container_view
-from gputui.planning.changes.step_operations import ApplyOptions, PlanInput, make_transaction
 from gputui.simulated.gpu_source import SimulatedSource
 from gputui.simulated.scenario import Scenario, SimulatedContainer, SimulatedGpu
 from gputui.simulated.simulated_engine import SimulatedEngine
@@ -68,7 +69,7 @@ def recreate_all(tmp_path: Path, settle_s: float) -> CountingEngine:
     inputs = {key: PlanInput(spec=engine.spec(key.name), old=engine.spec(key.name), running=True) for key in keys}
     options = ApplyOptions(operator="alice", reason="test", token="token", settle_s=settle_s, health_limit_s=5)
     applies = Applies(Database(tmp_path / "state.sqlite3"))
-    number = applies.begin(make_transaction(Plan(revision=1, steps=steps), inputs, None, options))
+    number = put_on_record(applies, make_transaction(Plan(revision=1, steps=steps), inputs, None, options))
     assert Executor(engine, SimulatedSource(engine._scenario, engine.claims), applies, number).run() == "done"
     return engine
 

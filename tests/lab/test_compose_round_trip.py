@@ -103,8 +103,8 @@ def test_thirty_services_of_varied_shape_are_made_as_compose_makes_them(lab: Lab
 CREATE = """
 import sys
 from pathlib import Path
-from gputui.apply.operations import Hands, Parts, perform
-from gputui.apply.engine_retry import Patience
+from gputui.apply.operations.action import ContainerPair, OperationContext
+from gputui.apply.engine_retry import EngineRetry
 from gputui.engine.docker_engine import DockerEngine
 from gputui.controller.compose_marks import NOBODYS
 from gputui.domain import compose_labels
@@ -112,7 +112,7 @@ from gputui.domain.container import ContainerSpec
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import ServiceKey
 from gputui.planning.changes.container_view import container_view
-from gputui.planning.changes.step_operations import PlanInput, ApplyOptions, make_transaction
+from gputui.apply.step_operations import PlanInput, ApplyOptions, make_transaction
 from gputui.compose.files import ComposeFiles
 from gputui.compose.reading import read_project
 
@@ -132,13 +132,14 @@ while waiting:
     spec = ContainerSpec(name=service.container_name, body=service.body, networks=service.networks)
     inputs = {key: PlanInput(spec=spec, labels=marks)}
     (task,) = make_transaction(Plan(revision=1, steps=(step,)), inputs, project, options).tasks
-    hands = Hands(
-        engine=engine, source=None, gpus=(), patience=Patience(), tell=print, keep=print, abandoned=bool, cancelled=str
+    context = OperationContext(
+        engine=engine, source=None, gpus=(), retry=EngineRetry(), report=print, keep_log=print, abandoned=bool,
+        cancelled=str,
     )
-    parts = Parts(None)
+    pair = ContainerPair(None)
     for operation in task.operations:
         if operation.phase == "prepare":
-            perform(operation.do, parts, hands)
+            operation.do.perform(pair, context)
 """
 
 GPU_PROJECT = """

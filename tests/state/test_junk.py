@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gputui.apply.transaction import Transaction, on_record
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.service import Edit, ServiceKey
-from gputui.domain.transaction import Transaction
 from gputui.simulated.scenario import read_scenario
 from gputui.state.applies import Applies
 from gputui.state.database import Database
@@ -109,7 +109,7 @@ def test_an_apply_of_junk_in_the_state_crashes_nothing(database: Database, row: 
         found.all,
         found.open,
         lambda: found.record(1),
-        lambda: found.transaction(1),
+        lambda: on_record(found, 1),
         lambda: found.cancelled_by(1),
     )
     check(database, "applies", row, *reads, lambda: export_state(database, "here"))

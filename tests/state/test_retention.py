@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gputui.apply.transaction import Transaction, put_on_record
 from gputui.domain.assignment import Assignments
 from gputui.domain.errors import UsageError
 from gputui.domain.plan import Step
 from gputui.domain.retention import Removed, Retention
 from gputui.domain.service import ServiceKey
 from gputui.domain.text import moment
-from gputui.domain.transaction import Transaction
 from gputui.state.applies import Applies, JournalEntry, NewEvent
 from gputui.state.database import Database
 from gputui.state.retention import compact, remove_old
@@ -45,7 +45,7 @@ def save(database: Database, days_ago: list[float]) -> None:
 def apply(database: Database, days_ago: float, *, revision: int = 1, result: str = "done", service: str = "") -> int:
     """An apply of this age with an event, a line of journal and, for a service, a kept log."""
     applies = Applies(database)
-    number = applies.begin(Transaction(revision=revision, operator="alice", reason="r", tasks=(), token="t"))
+    number = put_on_record(applies, Transaction(revision=revision, operator="alice", reason="r", tasks=(), token="t"))
     applies.note(number, JournalEntry(task=0, operation=0, state="done", old_id=None, new_id=None))
     applies.add_event(number, NewEvent("operation", "done", "stop it", service or None))
     if service:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gputui.apply.transaction import Transaction, on_record, put_on_record
 from gputui.compose.files import ComposeFiles
 from gputui.compose.generated import Overridden, assignments_text, override_text
 from gputui.compose.reading import read_project
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.errors import UsageError
 from gputui.domain.service import ServiceKey
-from gputui.domain.transaction import Transaction
 from gputui.planning.changes.container_view import container_view
 from gputui.state.applies import Applies, JournalEntry, NewEvent
 from gputui.state.database import Database
@@ -69,8 +69,8 @@ def test_a_write_that_fails_leaves_nothing(database: Database) -> None:
 def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> None:
     applies = Applies(database)
     transaction = Transaction(revision=1, operator="alice", reason="r", tasks=(), token="t")
-    number = applies.begin(transaction)
-    assert applies.transaction(number) == transaction
+    number = put_on_record(applies, transaction)
+    assert on_record(applies, number) == transaction
     applies.claim(number, os.getpid())
     assert applies.record(number).alive
     applies.add_event(number, NewEvent("operation", "started", "stop it", "llm"))
@@ -88,7 +88,7 @@ def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> No
 
 def test_an_apply_whose_process_is_gone_is_not_alive(database: Database) -> None:
     applies = Applies(database)
-    number = applies.begin(Transaction(revision=1, operator="a", reason="", tasks=(), token="t"))
+    number = put_on_record(applies, Transaction(revision=1, operator="a", reason="", tasks=(), token="t"))
     applies.claim(number, 2**22 + 1)
     assert not applies.record(number).alive
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gputui.apply.transaction import Transaction, put_on_record
 from gputui.compose.generated import assignments_text
 from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.errors import GputuiError, UsageError
 from gputui.domain.plan import Step
 from gputui.domain.service import Edit, ServiceKey
-from gputui.domain.transaction import Transaction
 from gputui.state.applies import Applies
 from gputui.state.database import Database
 from gputui.state.revisions import Revisions, revision_after
@@ -41,7 +41,7 @@ def database(tmp_path: Path) -> Database:
     with made.writing() as connection:
         Revisions(made).insert(connection, saved)
     applies = Applies(made)
-    number = applies.begin(Transaction(revision=1, operator="alice", reason="r", tasks=(), token="t"))
+    number = put_on_record(applies, Transaction(revision=1, operator="alice", reason="r", tasks=(), token="t"))
     applies.keep_log(number, Step(action="recreate", service=KEY, name="llm", cause="moved"), "old", (b"one", b"two"))
     applies.end(number, "done", {"llm": "done"}, "")
     return made

@@ -1,4 +1,4 @@
-"""Waiting for an engine that is away, and not for ever."""
+"""Retrying calls while the engine is away, and not for ever."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ OUTAGE_LIMIT_S = 180.0
 """How long an engine may be away (a restart of the daemon) before an apply gives up waiting for it."""
 
 
-class Patience:
+class EngineRetry:
     """Makes calls that may be made twice, again and again while the engine does not answer.
 
     One outage is waited for once, by all threads together: when it has lasted for `OUTAGE_LIMIT_S`, every call fails
@@ -32,15 +32,15 @@ class Patience:
         Raises:
             Unreachable: the engine stayed away.
         """
-        told = False
+        reported = False
         while True:
             try:
                 result = call()
             except Unreachable as error:
                 if self._exhausted():
                     raise
-                if not told:
-                    told = True
+                if not reported:
+                    reported = True
                     waiting(f"waiting for the engine: {error.what}")
                 time.sleep(RETRY_S)
                 continue

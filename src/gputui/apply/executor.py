@@ -7,25 +7,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 
-from gputui.apply.engine_retry import Patience
+from gputui.apply.engine_retry import EngineRetry
 from gputui.apply.health_gate import Abandoned, Cancelled, missing_gpus, within
-from gputui.apply.operations import Hands, await_release, in_place, perform, start_in_place, take_back
-from gputui.apply.post_apply_monitor import Guardian
-from gputui.apply.unit import Running, Turn, Unit, ready, units_of
+from gputui.apply.operations.action import OperationContext
+from gputui.apply.operations.await_release import AwaitRelease
+from gputui.apply.operations.stop import in_place, start_in_place
+from gputui.apply.post_apply_monitor import PostApplyMonitor
+from gputui.apply.transaction import PHASES, Operation, Phase, on_record
+from gputui.apply.unit import RunningTask, Turn, Unit, ready, units_of
 from gputui.domain.container import lasting_name
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.event import EventKind, Outcome, Progress, Result
-from gputui.domain.operation import (
-    PHASES,
-    AwaitRelease,
-    CheckRequest,
-    ConfirmGpus,
-    Create,
-    Operation,
-    Phase,
-    Start,
-    Watch,
-)
 from gputui.domain.text import clean, clean_log_line
 from gputui.engine.protocol import Engine
 from gputui.gpus.source import GpuSource
@@ -52,11 +44,11 @@ class Executor:
         # A driver that hangs must keep no service from being put back.
         inventory = within(INVENTORY_LIMIT_S, source.inventory)
         self._gpus = inventory.gpus if inventory else ()
-        self._patience = Patience()
-        self._guardian = Guardian(engine)
+        self._retry = EngineRetry()
+        self._monitor = PostApplyMonitor(engine)
         self._left_over: list[str] = []
         self._turns = threading.Semaphore(STARTING_AT_ONCE)
-        self._transaction = applies.transaction(apply_id)
+        self._transaction = on_record(applies, apply_id)
         self._units = units_of(self._transaction, applies.journal(apply_id))
 
     # --- the whole ------------------------------------------------------------------------------------------------
@@ -71,7 +63,7 @@ class Executor:
         def halted() -> str:
             return self._cancelled() or ("it was asked to stop" if asked_to_stop() else "")
 
-        self._guardian.begin()
+        self._monitor.begin()
         self._tell("apply", "started", f"revision {self._transaction.revision}")
         waiting = [unit for unit in self._units if not unit.committed]
         outcomes: dict[str, Outcome] = {one.task.step.name: "done" for unit in self._units for one in unit.tasks}
@@ -108,7 +100,7 @@ class Executor:
 
     def take_back(self) -> Result:
         """Finish an apply that was cut off: what was not committed is taken back."""
-        self._guardian.begin()
+        self._monitor.begin()
         outcomes: dict[str, Outcome] = {}
         left: list[str] = []
         for unit in reversed(self._units):
@@ -175,7 +167,7 @@ class Executor:
             messages.append(self._failed(unit, [one for one in unit.tasks if one.failure is not None]))
             outcomes |= unit.outcomes()
 
-    def _failed(self, unit: Unit, failed: Sequence[Running]) -> str:
+    def _failed(self, unit: Unit, failed: Sequence[RunningTask]) -> str:
         for one in failed:
             self._event("step", "failed", one.failure or "", one)
             self._show_log(one)
@@ -194,19 +186,19 @@ class Executor:
         for thread in threads:
             thread.join()
 
-    def _phase(self, unit: Unit, one: Running, phase: Phase) -> None:
+    def _phase(self, unit: Unit, one: RunningTask, phase: Phase) -> None:
         try:
             if phase == "launch":
                 for other in unit.tasks:
                     if other.number in one.task.after:
                         other.launched.wait()
-            hands = self._hands(one, unit)
+            context = self._context(one, unit)
             for place, operation in enumerate(one.task.operations):
                 if operation.phase != phase or place in one.done:
                     continue
                 if unit.failed.is_set():
                     return
-                self._do(place, operation, one, hands)
+                self._do(place, operation, one, context)
                 unit.give_back_turn()
         except Abandoned:
             return
@@ -214,17 +206,17 @@ class Executor:
             operation = one.task.operations[max(one.begun, default=0)]
             one.failure = f"{operation.text}: {_why(error)}"
             one.was_cancelled = isinstance(error, Cancelled)
-            if isinstance(operation.do, Start) and one.task.step.view is not None:
+            if operation.do.starts and one.task.step.view is not None:
                 one.missing = missing_gpus(_why(error), one.task.step.view.gpus, self._gpus, self._source)
             unit.failed.set()
         finally:
             if phase == "launch":
                 one.launched.set()
 
-    def _do(self, place: int, operation: Operation, one: Running, hands: Hands) -> None:
+    def _do(self, place: int, operation: Operation, one: RunningTask, context: OperationContext) -> None:
         one.begun.add(place)
         self._note(one, place, "started", NewEvent("operation", "started", operation.text, one.task.step.name))
-        said = self._patience.call(lambda: perform(operation.do, one.parts, hands), hands.tell)
+        said = self._retry.call(lambda: operation.do.perform(one.pair, context), context.report)
         text = f"{operation.text}: {said}" if said else operation.text
         self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
         one.done.add(place)
@@ -240,63 +232,64 @@ class Executor:
                     self._clear(unit, one, place)
         return None
 
-    def _lost(self, unit: Unit, one: Running) -> str | None:
+    def _lost(self, unit: Unit, one: RunningTask) -> str | None:
         """Why a new container is not well any more; None where it is. One that somebody took away is made again, and
         has to be seen to be as well as the first."""
-        if one.parts.new is None or self._guardian.is_well(one.parts.new):
+        if one.pair.new is None or self._monitor.is_well(one.pair.new):
             return None
-        hands = self._hands(one, unit)
+        context = self._context(one, unit)
         try:
             self._revive(one, unit)
             for operation in one.task.operations:
-                if isinstance(operation.do, (CheckRequest, Watch, ConfirmGpus)):
-                    self._patience.call(partial(perform, operation.do, one.parts, hands), hands.tell)
+                if operation.do.verifies:
+                    self._retry.call(partial(operation.do.perform, one.pair, context), context.report)
         except Exception as error:  # whatever it is, the old container is still there, and must come back
             one.failure = f"it was well, and then was not: {_why(error)}"
             return one.failure
         return None
 
-    def _clear(self, unit: Unit, one: Running, place: int) -> None:
-        hands, operation = self._hands(one, unit), one.task.operations[place]
+    def _clear(self, unit: Unit, one: RunningTask, place: int) -> None:
+        context, operation = self._context(one, unit), one.task.operations[place]
         # What cannot be written down any more (a full disk) is done all the same.
         with suppress(GputuiError):
             self._note(one, place, "started")
         text = operation.text
         try:
-            self._patience.insist(partial(perform, operation.do, one.parts, hands), hands.tell)
+            self._retry.insist(partial(operation.do.perform, one.pair, context), context.report)
         except NotFound:
             text = f"{text}: it is gone already"
         except Exception as error:  # the service runs; what is left over is told
             self._event("operation", "failed", f"{operation.text}: {_why(error)}", one)
-            if operation.leaves:
+            if operation.do.leaves:
                 self._left_over.append(f"{operation.text} ({_why(error)})")
             return
         one.done.add(place)
         with suppress(GputuiError):
             self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
 
-    def _revive(self, one: Running, unit: Unit) -> str:
+    def _revive(self, one: RunningTask, unit: Unit) -> str:
         """Somebody took the new container away: it runs again, made again from its spec, under its own name; its id.
 
         Raises:
             GputuiError: it cannot be made again, nor is there another one of the same service in its place.
         """
         self._event("operation", "waiting", "somebody took the new container away; it is brought back", one)
-        spec = next(operation.do.spec for operation in one.task.operations if isinstance(operation.do, Create))
-        spec, tell = spec.named(lasting_name(spec.name)), self._hands(one, unit).tell
-        made = partial(in_place, self._engine, spec, one.parts.new, one.parts.old)
-        one.parts.new = self._patience.insist(made, tell)
-        self._patience.insist(partial(start_in_place, self._engine, one.parts.new, spec.name), tell)
-        return one.parts.new
+        spec = next(spec for operation in one.task.operations if (spec := operation.do.makes))
+        spec, report = spec.named(lasting_name(spec.name)), self._context(one, unit).report
+        made = partial(in_place, self._engine, spec, one.pair.new, one.pair.old)
+        one.pair.new = self._retry.insist(made, report)
+        self._retry.insist(partial(start_in_place, self._engine, one.pair.new, spec.name), report)
+        return one.pair.new
 
-    def _revive_old(self, one: Running, unit: Unit) -> str:
+    def _revive_old(self, one: RunningTask, unit: Unit) -> str:
         """The same for the old container, which had been put back."""
         self._event("undo", "waiting", "somebody took the old container away; it is brought back", one)
         assert one.task.old_spec is not None
-        spec, tell = one.task.old_spec.named(lasting_name(one.task.old_spec.name)), self._hands(one, unit).tell
-        one.parts.old = self._patience.insist(partial(in_place, self._engine, spec, one.parts.old), tell)
-        self._patience.insist(partial(start_in_place, self._engine, one.parts.old, spec.name), tell)
-        return one.parts.old
+        spec = one.task.old_spec.named(lasting_name(one.task.old_spec.name))
+        report = self._context(one, unit).report
+        one.pair.old = self._retry.insist(partial(in_place, self._engine, spec, one.pair.old), report)
+        self._retry.insist(partial(start_in_place, self._engine, one.pair.old, spec.name), report)
+        return one.pair.old
 
     def guard(self) -> None:
         """Look for a while after what was made of Compose services, and after what was put back, for a `docker compose
@@ -304,14 +297,14 @@ class Executor:
         watched: dict[str, Callable[[], str]] = {}
         for unit in self._units:
             for one in unit.tasks:
-                ref = one.parts.new if unit.committed else one.parts.old if one.is_put_back else None
+                ref = one.pair.new if unit.committed else one.pair.old if one.is_put_back else None
                 if ref is not None and one.task.step.service.project:
                     watched[ref] = partial(self._bring_back, one, unit)
         if watched:
-            self._guardian.guard(watched)
-        self._guardian.close()
+            self._monitor.guard(watched)
+        self._monitor.close()
 
-    def _bring_back(self, one: Running, unit: Unit) -> str:
+    def _bring_back(self, one: RunningTask, unit: Unit) -> str:
         """Somebody took away what the apply left running: it runs again; its id.
 
         Raises:
@@ -341,20 +334,19 @@ class Executor:
 
     def _await_release_of_new(self, unit: Unit) -> None:
         for one in unit.tasks:
-            if one.parts.new is not None:
+            if one.pair.new is not None:
                 with suppress(GputuiError):
-                    limit = AwaitRelease(part="new", limit_s=RELEASE_AGAIN_S)
-                    await_release(limit, one.parts.new, self._hands(one, unit))
+                    AwaitRelease(part="new", limit_s=RELEASE_AGAIN_S).perform(one.pair, self._context(one, unit))
 
-    def _undo_phase(self, unit: Unit, one: Running, phase: Phase) -> list[str]:
-        hands = self._hands(one, unit)
+    def _undo_phase(self, unit: Unit, one: RunningTask, phase: Phase) -> list[str]:
+        context = self._context(one, unit)
         left = []
         for place in sorted(one.begun - one.undone, reverse=True):
             operation = one.task.operations[place]
             if operation.phase != phase:
                 continue
             if operation.undo is not None:
-                text = self._undo_one(operation, one, hands)
+                text = self._undo_one(operation, one, context)
                 if text is not None:
                     left.append(text)
                     continue
@@ -364,19 +356,23 @@ class Executor:
                 self._note(one, place, "undone")
         return left
 
-    def _undo_one(self, operation: Operation, one: Running, hands: Hands) -> str | None:
+    def _undo_one(self, operation: Operation, one: RunningTask, context: OperationContext) -> str | None:
         """What a person has to do where it failed, or None."""
+        undo = operation.undo
+        assert undo is not None
         try:
-            said = self._patience.insist(lambda: take_back(operation, one.parts, one.task.old_spec, hands), hands.tell)
+            said = self._retry.insist(
+                lambda: undo.undo(operation.do, one.pair, one.task.old_spec, context), context.report
+            )
         except Exception as error:  # the rest has to be taken back all the same
             self._event("undo", "failed", f"{operation.undo_text}: {_why(error)}", one)
             return f"{operation.undo_text} ({_why(error)})"
         self._event("undo", "done", f"{operation.undo_text}: {said}" if said else operation.undo_text, one)
         return None
 
-    def _show_log(self, one: Running) -> None:
+    def _show_log(self, one: RunningTask) -> None:
         """The last lines of what did not come up, before it is taken away."""
-        ref = one.parts.new or (one.parts.old if one.task.step.action in ("start", "restart") else None)
+        ref = one.pair.new or (one.pair.old if one.task.step.action in ("start", "restart") else None)
         if ref is None:
             return
         try:
@@ -395,29 +391,29 @@ class Executor:
         with suppress(GputuiError):
             self._applies.add_event(self._apply_id, NewEvent(kind, progress, text, service))
 
-    def _event(self, kind: EventKind, progress: Progress, text: str, one: Running) -> None:
+    def _event(self, kind: EventKind, progress: Progress, text: str, one: RunningTask) -> None:
         self._tell(kind, progress, text, one.task.step.name)
 
-    def _note(self, one: Running, operation: int, state: JournalState, event: NewEvent | None = None) -> None:
+    def _note(self, one: RunningTask, operation: int, state: JournalState, event: NewEvent | None = None) -> None:
         entry = JournalEntry(
-            task=one.number, operation=operation, state=state, old_id=one.parts.old, new_id=one.parts.new
+            task=one.number, operation=operation, state=state, old_id=one.pair.old, new_id=one.pair.new
         )
         self._applies.note(self._apply_id, entry, event)
 
-    def _hands(self, one: Running, unit: Unit) -> Hands:
-        return Hands(
+    def _context(self, one: RunningTask, unit: Unit) -> OperationContext:
+        return OperationContext(
             engine=self._engine,
             source=self._source,
             gpus=self._gpus,
-            patience=self._patience,
-            tell=lambda text: self._event("operation", "waiting", text, one),
-            keep=lambda ref, lines: self._applies.keep_log(self._apply_id, one.task.step, ref, lines),
+            retry=self._retry,
+            report=lambda text: self._event("operation", "waiting", text, one),
+            keep_log=lambda ref, lines: self._applies.keep_log(self._apply_id, one.task.step, ref, lines),
             abandoned=unit.failed.is_set,
             cancelled=self._cancelled,
         )
 
 
-def _clearing_turns(unit: Unit) -> list[list[tuple[Running, int]]]:
+def _clearing_turns(unit: Unit) -> list[list[tuple[RunningTask, int]]]:
     """The operations of the last phase, those that every task ends with at the end: no old container goes before all
     else is done."""
     listed = {

@@ -4,15 +4,16 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from gputui.apply.engine_retry import Patience
+from gputui.apply.engine_retry import EngineRetry
 from gputui.apply.serving_probe import answers
 from gputui.domain.container import Container
 from gputui.domain.errors import EngineError, GputuiError
 from gputui.domain.gpu import Gpu, GpuProcess, labels_by_uuid
-from gputui.domain.operation import ConfirmGpus, Watch
+from gputui.domain.serving import HttpProbe
 from gputui.domain.text import clean_log_line
 from gputui.engine.protocol import Engine
 from gputui.gpus.source import GpuSource
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 POLL_S = 0.25
 PROBE_S = 1.0
-TELL_S = 5.0
+REPORT_EVERY_S = 5.0
 NVML_LIMIT_S = 5.0
 
 
@@ -37,6 +38,17 @@ class Abandoned(EngineError):
     """Nobody needs to see it any more: another container of its unit failed."""
 
 
+@dataclass(frozen=True, slots=True)
+class HealthLimits:
+    """How a container is seen to be up: it runs for `settle_s`; a failing healthcheck is taken for a model that loads
+    for `loading_s`; after `limit_s` it has failed. `probe`: where it answers."""
+
+    settle_s: float
+    limit_s: float
+    loading_s: float = 0.0
+    probe: HttpProbe | None = None
+
+
 def within(limit_s: float, call: Callable[[], T]) -> T | None:
     """What the call returns, or None where it takes longer: a driver that hangs must not hold an apply."""
     result: list[T] = []
@@ -49,10 +61,10 @@ def within(limit_s: float, call: Callable[[], T]) -> T | None:
 def watch(
     engine: Engine,
     ref: str,
-    how: Watch,
+    limits: HealthLimits,
     *,
-    patience: Patience,
-    tell: Callable[[str], None],
+    retry: EngineRetry,
+    report: Callable[[str], None],
     abandoned: Callable[[], bool] = lambda: False,
     cancelled: Callable[[], str] = str,
 ) -> str | None:
@@ -62,39 +74,39 @@ def watch(
         NotWell: it ended, was restarted, became unhealthy, or came to none of this in its time.
         Abandoned: it is not needed any more.
     """
-    began = told = time.monotonic()
-    asked, answered = 0.0, False
+    began = reported = time.monotonic()
+    probed, answered = 0.0, False
     first: Container | None = None
     while True:
-        container = patience.call(lambda: engine.inspect(ref))
+        container = retry.call(lambda: engine.inspect(ref))
         first = first or container
         waited = time.monotonic() - began
-        fall = _fall(container, first, may_load=waited < how.loading_s)
+        fall = _fall(container, first, may_load=waited < limits.loading_s)
         if fall:
             raise NotWell(fall)
-        _go_on(abandoned, cancelled)
+        _check_wanted(abandoned, cancelled)
         if container.has_healthcheck:
             if container.health == "healthy":
                 return "healthy"
-        elif how.probe is not None:
-            if not answered and time.monotonic() - asked >= PROBE_S:
-                asked = time.monotonic()
-                answered = container.running and answers(container, how.probe, is_local=engine.socket is not None)
-            if answered and waited >= how.settle_s:  # what dies after its first answer did not come up
-                return f"it answers on port {how.probe.port}"
-            if not how.probe.proven and waited > max(how.loading_s, how.settle_s):
-                return f"it runs, but was not seen to answer on port {how.probe.port} yet"
-        elif container.running and waited >= how.settle_s:
+        elif limits.probe is not None:
+            if not answered and time.monotonic() - probed >= PROBE_S:
+                probed = time.monotonic()
+                answered = container.running and answers(container, limits.probe, is_local=engine.socket is not None)
+            if answered and waited >= limits.settle_s:  # what dies after its first answer did not come up
+                return f"it answers on port {limits.probe.port}"
+            if not limits.probe.proven and waited > max(limits.loading_s, limits.settle_s):
+                return f"it runs, but was not seen to answer on port {limits.probe.port} yet"
+        elif container.running and waited >= limits.settle_s:
             return None
-        if waited > how.limit_s:
+        if waited > limits.limit_s:
             raise NotWell(f"it was {container.health or container.state} for {waited:.0f} s")
-        if time.monotonic() - told >= TELL_S:
-            told = time.monotonic()
-            tell(f"{container.health or container.state} for {waited:.0f} s{_last_line(engine, ref)}")
+        if time.monotonic() - reported >= REPORT_EVERY_S:
+            reported = time.monotonic()
+            report(f"{container.health or container.state} for {waited:.0f} s{_last_line(engine, ref)}")
         time.sleep(POLL_S)
 
 
-def _go_on(abandoned: Callable[[], bool], cancelled: Callable[[], str]) -> None:
+def _check_wanted(abandoned: Callable[[], bool], cancelled: Callable[[], str]) -> None:
     if abandoned():
         raise Abandoned("another of its unit failed")
     why = cancelled()
@@ -149,20 +161,25 @@ def _fall(container: Container, first: Container, *, may_load: bool) -> str | No
     return None
 
 
-def confirm_gpus(engine: Engine, source: GpuSource, gpus: tuple[Gpu, ...], ref: str, expected: ConfirmGpus) -> str:
+def confirm_gpus(
+    engine: Engine,
+    source: GpuSource,
+    gpus: tuple[Gpu, ...],
+    ref: str,
+    expected: tuple[str, ...],
+    nodes: tuple[str, ...] | None,
+) -> str:
     """What was seen of the container's GPUs, as a line to read. Device nodes decide; no process yet is no failure.
 
     Raises:
         NotWell: other device nodes than those asked for are inside, or a process of it is on another GPU.
     """
     labels = labels_by_uuid(gpus)
-    wanted = ", ".join(labels.get(uuid, uuid) for uuid in expected.gpus) or "none"
-    seen = engine.device_nodes(ref) if expected.nodes is not None else None
-    if expected.nodes is not None and seen is not None and seen != set(expected.nodes):
+    wanted = ", ".join(labels.get(uuid, uuid) for uuid in expected) or "none"
+    seen = engine.device_nodes(ref) if nodes is not None else None
+    if nodes is not None and seen is not None and seen != set(nodes):
         inside = ", ".join(sorted(seen)) or "no GPU"
-        raise NotWell(
-            f"drift: it was to get GPU {wanted} ({', '.join(expected.nodes) or 'no node'}); inside is {inside}"
-        )
+        raise NotWell(f"drift: it was to get GPU {wanted} ({', '.join(nodes) or 'no node'}); inside is {inside}")
     lists = process_lists(source, gpus)
     # Listing a container's processes takes the engine a process of its own, and the kernel mostly told already.
     unknown = any(process.container_id is None for processes in lists.values() for process in processes or ())
@@ -172,11 +189,11 @@ def confirm_gpus(engine: Engine, source: GpuSource, gpus: tuple[Gpu, ...], ref: 
         return process.pid in pids or process.container_id == ref
 
     on = [uuid for uuid, processes in lists.items() if any(is_its(process) for process in processes or ())]
-    strays = [labels[uuid] for uuid in on if uuid not in expected.gpus]
+    strays = [labels[uuid] for uuid in on if uuid not in expected]
     if strays:
         raise NotWell(f"drift: it was to get GPU {wanted}; a process of it runs on GPU {', '.join(strays)}")
     inside = "device nodes cannot be seen" if seen is None else f"inside is {', '.join(sorted(seen)) or 'no GPU'}"
-    return f"GPU {wanted}: {inside}; {_use(lists, on, expected.gpus, labels)}"
+    return f"GPU {wanted}: {inside}; {_use(lists, on, expected, labels)}"
 
 
 def _use(

@@ -1,4 +1,4 @@
-"""Starting an apply's process, and what it is told."""
+"""Starting an apply's process, and the request that it gets."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ VERB = "carry-out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class ApplyRequest:
     """What an apply's process is told: which apply is its own, how it is to end it, and where it is on record."""
 
     apply_id: int
@@ -37,18 +37,18 @@ class Launcher:
         self._standing_by: subprocess.Popen[bytes] | None = None
 
     def stand_by(self) -> None:
-        """Start a process before its order is known, so that the apply need not wait until it is up. It ends by itself
-        when this process does."""
+        """Start a process before its request is known, so that the apply need not wait until it is up. It ends by
+        itself when this process does."""
         self._standing_by = self._started(subprocess.DEVNULL)
 
-    def launch(self, order: Order) -> subprocess.Popen[bytes]:
-        """The process that carries out this order."""
+    def launch(self, request: ApplyRequest) -> subprocess.Popen[bytes]:
+        """The process that carries out this request."""
         process, self._standing_by = self._standing_by, None
-        if process is not None and _told(process, order):
+        if process is not None and _handed_over(process, request):
             return process
-        with order.log.open("ab") as log:
+        with request.log.open("ab") as log:
             process = self._started(log)
-        _told(process, order)  # one that is gone already is seen as an apply that was cut off, with its log
+        _handed_over(process, request)  # one that is gone already is seen as an apply that was cut off, with its log
         return process
 
     def _started(self, log: IO[bytes] | int) -> subprocess.Popen[bytes]:
@@ -57,12 +57,12 @@ class Launcher:
         )
 
 
-def _told(process: subprocess.Popen[bytes], order: Order) -> bool:
-    """Whether the process was there to be told."""
+def _handed_over(process: subprocess.Popen[bytes], request: ApplyRequest) -> bool:
+    """Whether the process was there to take it."""
     assert process.stdin is not None
     try:
         with process.stdin as pipe:
-            pipe.write(to_json(order).encode() + b"\n")
+            pipe.write(to_json(request).encode() + b"\n")
     except OSError:
         return False
     return process.poll() is None

@@ -38,7 +38,7 @@ Look = Literal["well", "being stopped", "stopped", "ended", "gone"]
 """What a container is found to be: `stopped` by somebody, or `ended` by itself."""
 
 
-class Guardian:
+class PostApplyMonitor:
     """Notes what others do to containers, from `begin` on."""
 
     def __init__(self, engine: Engine) -> None:
@@ -51,7 +51,7 @@ class Guardian:
     def begin(self) -> None:
         """Begin to listen; without what the engine tells, what is gone is only seen when it is gone."""
         # On a thread of its own: an engine that hangs must not keep the apply from its own limits.
-        threading.Thread(target=self._follow, name="guardian", daemon=True).start()
+        threading.Thread(target=self._follow, name="post-apply-monitor", daemon=True).start()
 
     def _follow(self) -> None:
         try:

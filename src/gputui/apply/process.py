@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from gputui.apply.executor import Executor
-from gputui.apply.launcher import Order
+from gputui.apply.launcher import ApplyRequest
+from gputui.apply.transaction import prepare_reading
 from gputui.domain.errors import Conflict, GputuiError
 from gputui.domain.event import Result
-from gputui.domain.transaction import Transaction
 from gputui.engine.protocol import Engine
 from gputui.gpus.source import GpuSource
 from gputui.state.applies import Applies
@@ -21,33 +21,34 @@ from gputui.state.json_values import from_json, prepare
 LOCK_LIMIT_S = 30.0
 
 
-def await_order() -> Order | None:
-    """The order of this process, for which it waits; None where whoever started it needs it no more. What it writes
+def await_request() -> ApplyRequest | None:
+    """The request of this process, for which it waits; None where whoever started it needs it no more. What it writes
     goes to the log of its apply from then on."""
-    prepare(Order, Transaction)
+    prepare(ApplyRequest)
+    prepare_reading()
     line = sys.stdin.readline()
     if not line.endswith("\n"):
         return None
-    order = from_json(Order, line)
-    log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o660)
+    request = from_json(ApplyRequest, line)
+    log = os.open(request.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o660)
     for stream in (1, 2):
         os.dup2(log, stream)
     os.close(log)
-    return order
+    return request
 
 
-def carry_out(engine: Engine, source: GpuSource, applies: Applies, order: Order) -> Result:
+def carry_out(engine: Engine, source: GpuSource, applies: Applies, request: ApplyRequest) -> Result:
     """Carry out an apply in this process, or finish it where it was cut off.
 
     Raises:
         Conflict: another apply holds the lock.
     """
-    apply_id, how = order.apply_id, order.how
+    apply_id, how = request.apply_id, request.how
     asked: list[int] = []
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
-    lock = ApplyLock(order.state_dir)
+    lock = ApplyLock(request.state_dir)
     try:
         lock.take(LOCK_LIMIT_S)
     except Conflict as error:

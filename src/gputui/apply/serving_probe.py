@@ -5,7 +5,7 @@ from contextlib import suppress
 from http import HTTPStatus
 
 from gputui.domain.container import Container
-from gputui.domain.operation import HttpProbe
+from gputui.domain.serving import HttpProbe
 
 ANSWER_LIMIT_S = 1.0
 

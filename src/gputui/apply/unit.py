@@ -4,10 +4,9 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gputui.apply.operations import Parts
+from gputui.apply.operations.action import ContainerPair
+from gputui.apply.transaction import Operation, Task, Transaction
 from gputui.domain.event import Outcome
-from gputui.domain.operation import Operation, PutBack, Restart, Start
-from gputui.domain.transaction import Task, Transaction
 from gputui.state.applies import JournalEntry
 
 
@@ -36,13 +35,13 @@ class Turn:
 
 
 @dataclass(slots=True)
-class Running:
+class RunningTask:
     """A task as it is carried out. `done` are the places of the operations that were done, `begun` of those that may
     have been."""
 
     number: int
     task: Task
-    parts: Parts
+    pair: ContainerPair
     done: set[int] = field(default_factory=set)
     begun: set[int] = field(default_factory=set)
     undone: set[int] = field(default_factory=set)
@@ -61,23 +60,24 @@ class Running:
     @property
     def is_put_back(self) -> bool:
         """Its old container, which had been stopped, was made to run again."""
-        return any(isinstance(self.task.operations[place].undo, PutBack) for place in self.undone)
+        undos = (self.task.operations[place].undo for place in self.undone)
+        return any(undo is not None and undo.restores for undo in undos)
 
 
 @dataclass(slots=True)
 class Unit:
     """Tasks that are carried out and taken back together."""
 
-    tasks: list[Running]
+    tasks: list[RunningTask]
     failed: threading.Event = field(default_factory=threading.Event)
     turn: Turn | None = None
 
     def _is_done(self, counts: Callable[[Operation], bool]) -> bool:
         """Whether every operation that counts was done."""
         return all(
-            place in one.done
-            for one in self.tasks
-            for place, operation in enumerate(one.task.operations)
+            place in running.done
+            for running in self.tasks
+            for place, operation in enumerate(running.task.operations)
             if counts(operation)
         )
 
@@ -88,29 +88,29 @@ class Unit:
 
     def give_back_turn(self) -> None:
         """Let another unit have its turn, once every container that it starts was started."""
-        if self.turn is not None and self._is_done(lambda operation: isinstance(operation.do, (Start, Restart))):
+        if self.turn is not None and self._is_done(lambda operation: operation.do.starts):
             self.turn.give_back()
 
     @property
     def begun(self) -> bool:
         """Something of it was begun."""
-        return any(one.begun for one in self.tasks)
+        return any(running.begun for running in self.tasks)
 
     @property
     def taken_back(self) -> bool:
         """Something of it was taken back, so that it cannot be gone on with."""
-        return any(one.undone for one in self.tasks)
+        return any(running.undone for running in self.tasks)
 
     @property
     def unsettled(self) -> bool:
         """Something of it is neither committed nor taken back."""
-        return not self.committed and any(one.begun - one.undone for one in self.tasks)
+        return not self.committed and any(running.begun - running.undone for running in self.tasks)
 
     def outcomes(self) -> dict[str, Outcome]:
         """What came of its services after it was taken back, or was not begun."""
         if not self.begun:
-            return {one.task.step.name: "not begun" for one in self.tasks}
-        return {one.task.step.name: "failed" if one.is_left else "rolled_back" for one in self.tasks}
+            return {running.task.step.name: "not begun" for running in self.tasks}
+        return {running.task.step.name: "failed" if running.is_left else "rolled_back" for running in self.tasks}
 
 
 def units_of(transaction: Transaction, journal: Sequence[JournalEntry]) -> list[Unit]:
@@ -119,7 +119,8 @@ def units_of(transaction: Transaction, journal: Sequence[JournalEntry]) -> list[
     for number, task in enumerate(transaction.tasks):
         entries = [entry for entry in journal if entry.task == number]
         last = max(entries, key=lambda entry: entry.order, default=None)
-        running = Running(number, task, Parts(task.old_id) if last is None else Parts(last.old_id, last.new_id))
+        pair = ContainerPair(task.old_id) if last is None else ContainerPair(last.old_id, last.new_id)
+        running = RunningTask(number, task, pair)
         running.begun = {entry.operation for entry in entries}
         running.done = {entry.operation for entry in entries if entry.state == "done"}
         running.undone = {entry.operation for entry in entries if entry.state == "undone"}
@@ -129,13 +130,13 @@ def units_of(transaction: Transaction, journal: Sequence[JournalEntry]) -> list[
 
 def ready(waiting: Sequence[Unit], running: Iterable[Unit]) -> list[Unit]:
     """The units of which everything that comes before is done."""
-    unfinished = {one.number for unit in (*waiting, *running) for one in unit.tasks}
+    unfinished = {running.number for unit in (*waiting, *running) for running in unit.tasks}
     return [
         unit
         for unit in waiting
         if not any(
-            number in unfinished and number not in {one.number for one in unit.tasks}
-            for one in unit.tasks
-            for number in one.task.after
+            number in unfinished and number not in {running.number for running in unit.tasks}
+            for running in unit.tasks
+            for number in running.task.after
         )
     ]

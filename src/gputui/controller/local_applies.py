@@ -9,6 +9,8 @@ from dataclasses import replace
 from statistics import median
 from typing import Literal
 
+from gputui.apply.step_operations import ApplyOptions, make_transaction, new_spec
+from gputui.apply.transaction import on_record, put_on_record
 from gputui.apply.unit import Unit, units_of
 from gputui.controller.gpu_fallback import Replacement, replacements
 from gputui.controller.local_draft import LocalDraft
@@ -26,7 +28,6 @@ from gputui.domain.snapshot import Snapshot
 from gputui.engine.protocol import Engine
 from gputui.planning.changes.run_command import run_command
 from gputui.planning.changes.spec_diff import kept, spec_diff
-from gputui.planning.changes.step_operations import ApplyOptions, make_transaction, new_spec
 from gputui.planning.changes.steps import lifecycle_plan, make_plan
 from gputui.planning.findings.recreatable import CANNOT_START_AGAIN, cannot_start_again, layer_finding, layer_line
 from gputui.planning.needs.serving_address import start_s
@@ -195,7 +196,7 @@ class LocalApplies:
         )
         if left is not None:
             store.applies.accept(left.id, self._settings.operator)
-        number = store.applies.begin(transaction)
+        number = put_on_record(store.applies, transaction)
         self._settings.launch(number, store, "carry out")
         self._saved.look()
         return number
@@ -261,7 +262,7 @@ class LocalApplies:
 
     def _units(self, number: int) -> list[Unit]:
         applies = self._saved.opened().applies
-        return units_of(applies.transaction(number), applies.journal(number))
+        return units_of(on_record(applies, number), applies.journal(number))
 
     # --- another GPU for services whose own is gone -----------------------------------------------------------------
 

@@ -5,17 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from gputui.apply.serving_probe import answers
+from gputui.apply.step_operations import PlanInput
 from gputui.controller.compose_marks import compose_marks
 from gputui.controller.settings import Settings
 from gputui.controller.watch.sampler import Sampler
 from gputui.domain.container import LABEL_REVISION, ContainerSpec, lasting_name, links_to
 from gputui.domain.errors import Refusal
-from gputui.domain.operation import HttpProbe
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import Service, ServiceKey
+from gputui.domain.serving import HttpProbe
 from gputui.engine.protocol import Engine
 from gputui.planning.changes.spec_edit import with_file_budget, with_namespaces, with_volumes_of
-from gputui.planning.changes.step_operations import PlanInput
 from gputui.planning.needs.serving_address import loading_s, serving_probe
 
 AT_ONCE = 8

@@ -70,3 +70,15 @@ class Serving:
     def group(self) -> bool:
         """Several GPUs that hold one model together."""
         return (self.tensor or 1) * (self.pipeline or 1) > 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpProbe:
+    """Where a serving program answers once it serves: a port inside the container, and a path.
+
+    `proven`: the old container was seen to answer there, so the new one has to.
+    """
+
+    port: int
+    path: str
+    proven: bool = False

@@ -13,10 +13,8 @@ from gputui.domain.event import WATCH_TEXT, ApplyEvent, ApplyRecord, EventKind, 
 from gputui.domain.plan import Step
 from gputui.domain.service import ServiceKey
 from gputui.domain.text import clean, mapping, moment, sequence, whole_number
-from gputui.domain.transaction import Transaction
 from gputui.state.audit import now, seconds_since
 from gputui.state.database import Database
-from gputui.state.json_values import from_json, to_json
 
 STARTING_S = 15.0
 
@@ -55,28 +53,21 @@ class Applies:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, transaction: Transaction) -> int:
-        """Put an apply on record; its number.
+    def begin(self, *, revision: int, operator: str, reason: str, services: Iterable[str], body: str) -> int:
+        """Put an apply on record, with what it is to do (`body`, which it alone reads); its number.
 
         Raises:
             Conflict: another one is running.
         """
         with self._database.writing() as connection:
             for row in connection.execute(f"SELECT {_COLUMNS} FROM applies WHERE result = 'running'"):
-                other = _record(row)
-                if other.alive:
-                    raise Conflict(f"{other.operator} is applying revision {other.revision}", "wait for it to end")
+                record = _record(row)
+                if record.alive:
+                    raise Conflict(f"{record.operator} is applying revision {record.revision}", "wait for it to end")
             cursor = connection.execute(
                 "INSERT INTO applies (revision, operator, reason, started_at, result, services, message, body)"
                 " VALUES (?, ?, ?, ?, 'running', ?, '', ?)",
-                (
-                    transaction.revision,
-                    transaction.operator,
-                    transaction.reason,
-                    now(),
-                    json.dumps({task.step.name: "running" for task in transaction.tasks}),
-                    to_json(transaction),
-                ),
+                (revision, operator, reason, now(), json.dumps(dict.fromkeys(services, "running")), body),
             )
             return int(cursor.lastrowid or 0)
 
@@ -96,7 +87,7 @@ class Applies:
                 (pid, _start_time(pid), apply_id),
             )
 
-    def transaction(self, apply_id: int) -> Transaction:
+    def body(self, apply_id: int) -> str:
         """What it is to do.
 
         Raises:
@@ -106,7 +97,7 @@ class Applies:
             row = connection.execute("SELECT body FROM applies WHERE id = ?", (apply_id,)).fetchone()
         if row is None or not row[0]:
             raise UsageError(f"there is no apply {apply_id} to carry out", "see `gputui history`")
-        return from_json(Transaction, row[0])
+        return str(row[0])
 
     def end(
         self,

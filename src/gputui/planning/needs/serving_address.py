@@ -1,7 +1,7 @@
 """Where a serving program answers once its model is loaded, and how long that takes."""
 
-from gputui.domain.operation import HttpProbe
 from gputui.domain.service import Service
+from gputui.domain.serving import HttpProbe
 from gputui.planning.arguments import read_options, served_line, whole_number
 from gputui.planning.needs.model_name import weights_by_name
 

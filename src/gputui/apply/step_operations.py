@@ -4,42 +4,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gputui.apply.operations.action import Action, Part
+from gputui.apply.operations.await_release import AwaitRelease
+from gputui.apply.operations.check_request import CheckRequest
+from gputui.apply.operations.check_start import CheckStart
+from gputui.apply.operations.commit_image import CommitImage, RemoveImage
+from gputui.apply.operations.confirm_gpus import ConfirmGpus
+from gputui.apply.operations.connect import Connect
+from gputui.apply.operations.create import Create
+from gputui.apply.operations.ensure_resources import EnsureNetwork, EnsureVolume
+from gputui.apply.operations.keep_log import KeepLog
+from gputui.apply.operations.pause import Pause, Unpause
+from gputui.apply.operations.remove import Remove
+from gputui.apply.operations.rename import Rename
+from gputui.apply.operations.set_restart_policy import SetRestartPolicy
+from gputui.apply.operations.start import Start
+from gputui.apply.operations.stop import PutBack, Stop
+from gputui.apply.operations.unlink import Unlink
+from gputui.apply.operations.watch import Watch
+from gputui.apply.transaction import Operation, Phase, Task, Transaction
 from gputui.domain.compose import ComposeProject
 from gputui.domain.container import ContainerSpec, lasting_name
 from gputui.domain.errors import Refusal
 from gputui.domain.event import WATCH_TEXT
-from gputui.domain.operation import (
-    Action,
-    AwaitRelease,
-    CheckRequest,
-    CheckStart,
-    CommitImage,
-    ConfirmGpus,
-    Connect,
-    Create,
-    EnsureNetwork,
-    EnsureVolume,
-    HttpProbe,
-    KeepLog,
-    Operation,
-    Part,
-    Pause,
-    Phase,
-    PutBack,
-    Remove,
-    RemoveImage,
-    Rename,
-    SetRestartPolicy,
-    Start,
-    Stop,
-    Unlink,
-    Unpause,
-    Watch,
-)
 from gputui.domain.plan import ContainerView, Plan, Step
 from gputui.domain.service import ServiceKey
+from gputui.domain.serving import HttpProbe
 from gputui.domain.text import whole_number
-from gputui.domain.transaction import Task, Transaction
 from gputui.planning.changes.spec_edit import with_edits, with_gpus, with_image, with_labels, with_token
 
 STOP_TIMEOUT_S = 30

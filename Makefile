@@ -11,7 +11,7 @@ define USE_CHECKOUT
 	@printf '#!%s\nfrom gputui.main import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/gputui && chmod +x $(BIN)/gputui
 endef
 
-.PHONY: run test lint unit lab screenshots bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock clean
+.PHONY: run test lint unit lab screenshots bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock dist clean
 
 run: $(VENV)/.run
 	@BIN=$(BIN) scripts/run $(ARGS)
@@ -67,6 +67,9 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml --group test --group bench --group lint --group build -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url --group pyproject.toml:peers -o bench/requirements.txt
 
+dist: $(VENV)/.dev
+	$(BIN)/uv build -q --no-build-isolation --python $(BIN)/python -o dist
+
 $(VENV)/bin/python:
 	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/make-venv
 
@@ -86,4 +89,4 @@ $(VENV)/.peers: $(VENV)/bin/python bench/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .cache
+	rm -rf $(VENV) .cache dist

@@ -23,6 +23,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests bench scripts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 unit: $(VENV)/.dev
 	@BIN=$(BIN) scripts/test $(ARGS)

@@ -11,7 +11,7 @@ define USE_CHECKOUT
 	@printf '#!%s\nfrom gputui.main import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/gputui && chmod +x $(BIN)/gputui
 endef
 
-.PHONY: run test lint unit lab screenshots bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock dist clean
+.PHONY: run test lint unit lab screenshots bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock docs dist clean
 
 run: $(VENV)/.run
 	@BIN=$(BIN) scripts/run $(ARGS)
@@ -67,6 +67,10 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url pyproject.toml --group test --group bench --group lint --group build -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url --group pyproject.toml:peers -o bench/requirements.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --no-emit-index-url --group pyproject.toml:docs -o requirements-docs.txt
+
+docs: $(VENV)/.docs
+	$(VENV)/docs/bin/mkdocs build --strict
 
 dist: $(VENV)/.dev
 	$(BIN)/uv build -q --no-build-isolation --python $(BIN)/python -o dist
@@ -89,5 +93,10 @@ $(VENV)/.peers: $(VENV)/bin/python bench/requirements.txt
 	$(VENV)/peers/bin/pip install -q --disable-pip-version-check --require-hashes -r bench/requirements.txt
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/bin/python requirements-docs.txt
+	$(BIN)/python -m venv $(VENV)/docs
+	$(VENV)/docs/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements-docs.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .cache dist
+	rm -rf $(VENV) .cache dist site

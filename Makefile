@@ -11,7 +11,7 @@ define USE_CHECKOUT
 	@printf '#!%s\nfrom gputui.main import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/gputui && chmod +x $(BIN)/gputui
 endef
 
-.PHONY: run test lint unit lab screenshots bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock docs dist clean
+.PHONY: run test lint unit lab screenshots recording bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock docs dist clean
 
 run: $(VENV)/.run
 	@BIN=$(BIN) scripts/run $(ARGS)
@@ -30,6 +30,9 @@ unit: $(VENV)/.dev
 
 screenshots: $(VENV)/.dev
 	$(BIN)/python scripts/screenshots.py
+
+recording: $(VENV)/.run
+	@BIN=$(BIN) scripts/record-demo
 
 bench: $(VENV)/.dev $(VENV)/.peers
 	@scripts/lab-packages

@@ -1,4 +1,5 @@
-# `make run` starts gputui from this checkout, `make test` runs everything. Both set up what they need.
+# `make demo` shows a simulated server, `make run` starts gputui on this machine, `make install` puts the command on PATH,
+# `make test` runs everything. Each sets up what it needs.
 # The system's Python is preferred: other users must be able to execute it, for the lab runs gputui as one of them.
 PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
@@ -11,10 +12,16 @@ define USE_CHECKOUT
 	@printf '#!%s\nfrom gputui.main import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/gputui && chmod +x $(BIN)/gputui
 endef
 
-.PHONY: run test lint unit lab screenshots recording bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock docs dist clean
+.PHONY: run demo install test lint unit lab screenshots recording bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock docs dist clean
 
 run: $(VENV)/.run
 	@BIN=$(BIN) scripts/run $(ARGS)
+
+demo: $(VENV)/.run
+	@$(BIN)/gputui --demo $(ARGS)
+
+install: $(VENV)/.run
+	@BIN=$(BIN) scripts/install
 
 test: lint unit
 

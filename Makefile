@@ -12,7 +12,7 @@ define USE_CHECKOUT
 	@printf '#!%s\nfrom gputui.main import main\n\nmain()\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/gputui && chmod +x $(BIN)/gputui
 endef
 
-.PHONY: run demo install test lint unit lab screenshots recording bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock docs dist clean
+.PHONY: reference run demo install test lint unit lab screenshots recording bench bench-placement bench-editing bench-apply bench-start bench-memory bench-logs fault-matrix engine-matrix lock docs dist clean
 
 run: $(VENV)/.run
 	@BIN=$(BIN) scripts/run $(ARGS)
@@ -30,10 +30,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests bench scripts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/make-reference --check
 	$(BIN)/codespell
 
 unit: $(VENV)/.dev
 	@BIN=$(BIN) scripts/test $(ARGS)
+
+reference: $(VENV)/.dev
+	$(BIN)/python scripts/make-reference
 
 screenshots: $(VENV)/.dev
 	$(BIN)/python scripts/screenshots.py

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gputui.cli.arguments import SHOWS, parse
+from gputui.cli.arguments import parse
+from gputui.cli.verb import Verb
 from gputui.controller.watch.gpu_watch import GpuWatch
 from gputui.domain.errors import GputuiError
 from gputui.domain.unexpected import UNEXPECTED, unexpected
@@ -23,6 +24,7 @@ from gputui.state.log_file import start_log
 if TYPE_CHECKING:  # these come when the GPUs are being looked at already
     from gputui.compose.files import ComposeFiles
     from gputui.controller.local_controller import LocalController
+    from gputui.controller.protocols import Controller
     from gputui.controller.store import Store
     from gputui.controller.watch.compose_watch import ComposeWatch
     from gputui.domain.event import Finish
@@ -33,12 +35,12 @@ if TYPE_CHECKING:  # these come when the GPUs are being looked at already
     from gputui.state.state_dir import StateDir
 
 FIRST_LOOK_S = 15.0
-APPLYING = ("apply", "restart", "start", "stop", "rollback", "fallback")
-"""The verbs that carry out a plan."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The `gputui` command."""
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     parsed = parse(sys.argv[1:] if arguments is None else arguments)
     parsed.log = str(start_log(debug=parsed.debug))
     try:
@@ -62,6 +64,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os._exit(code)
 
 
+def _complete() -> None:
+    """Answer a shell that asks what could be typed next."""
+    from gputui.cli.completion import complete  # noqa: PLC0415 - nobody else waits for it
+    from gputui.engine.engine_address import context_names  # noqa: PLC0415
+
+    def controller(arguments: argparse.Namespace) -> "Controller":
+        arguments.readonly, arguments.definition = True, None
+        with suppress(AttributeError):
+            arguments.verb = None
+        if arguments.demo is None:
+            server = _real_server(arguments)
+        else:
+            server = _simulated_server(arguments, Path(tempfile.mkdtemp(prefix="gputui-demo-")))
+        made = server.controller()
+        made.watch.start()
+        return made
+
+    import tempfile  # noqa: PLC0415
+
+    complete(controller, lambda: context_names(os.environ))
+
+
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.verb == "carry-out":
         return _carry_out(arguments)
@@ -71,7 +95,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     with tempfile.TemporaryDirectory(prefix="gputui-demo-", ignore_cleanup_errors=True) as state:
         code = _serve(_simulated_server(arguments, Path(state)), arguments)
-    if code == 0 and arguments.verb in ("assign", "import", "rollback"):
+    if code == 0 and arguments.definition is not None and arguments.definition.saves:
         sys.stderr.write("gputui: simulated: nothing is kept after this command\n")
     return code
 
@@ -109,33 +133,13 @@ def _screen(server: Server, arguments: argparse.Namespace) -> int:
 
 
 def _verb(server: Server, arguments: argparse.Namespace) -> int:
+    verb: Verb = arguments.definition
     controller = server.controller()
-    controller.watch.start()
-    from gputui.cli import backup, change, show, suggest  # noqa: PLC0415 - the screen needs none of it
-
+    if verb.needs_server:
+        controller.watch.start()
     _collect_garbage()
-    verbs = {
-        **dict.fromkeys(SHOWS, show.show),
-        "doctor": show.doctor,
-        "history": show.history,
-        "logs": show.logs,
-        "assign": change.assign,
-        "add": change.add,
-        "plan": change.plan,
-        "suggest": suggest.suggest,
-        "apply": change.apply,
-        "restart": change.lifecycle,
-        "start": change.lifecycle,
-        "stop": change.lifecycle,
-        "rollback": change.roll_back,
-        "cancel": change.cancel,
-        "clean": backup.clean,
-        "fallback": change.fall_back,
-        "export": backup.export,
-        "import": backup.take_in,
-    }
     try:
-        return verbs[arguments.verb](controller, arguments)
+        return verb.run(controller, arguments)
     finally:
         _close(controller)
 
@@ -189,7 +193,8 @@ def _real_controller(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse
         return state_dir(status.info.id if status.info else "", engine.socket)
 
     launcher = Launcher(_engine_options(arguments))
-    if arguments.verb in APPLYING and not arguments.readonly:
+    verb: Verb | None = arguments.definition
+    if verb is not None and verb.carries_out and not arguments.readonly:
         launcher.stand_by()
 
     def start_process(number: int, store: "Store", how: "Finish") -> None:

@@ -72,7 +72,7 @@ def test_every_json_object_has_its_version() -> None:
         (["--demo", "--readonly", "assign", "ai-llm", "--gpus", "1", "--yes"], "--readonly"),
         (["--demo", "--file", "absent.yml", "plan"], "absent.yml does not exist"),
         (["--host", "unix:///x", "--context", "y", "gpus"], "both name an engine"),
-        (["--interval", "often", "gpus"], "no number of seconds"),
+        (["--interval", "often", "gpus"], "not a number of seconds"),
         (["frobnicate"], "invalid choice"),
         (["--demo", "--theme", "x"], "there is no theme"),
         (["--demo"], "needs a terminal"),

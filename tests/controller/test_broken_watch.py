@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gputui.cli import show
+from gputui.cli.verbs.gpus import GPUS
 from gputui.controller.local_controller import LocalController
 from gputui.domain.container import Container
 from gputui.simulated.simulated_engine import SimulatedEngine
@@ -66,9 +66,9 @@ def test_a_verb_that_watches_goes_on_after_a_look_that_failed(
         return real(limit_s, engine=engine)
 
     monkeypatch.setattr(controller.watch, "wait", look)
-    monkeypatch.setattr("gputui.cli.show.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("gputui.cli.looking.time.sleep", lambda _seconds: None)
     with pytest.raises(KeyboardInterrupt):
-        show.show(controller, argparse.Namespace(verb="gpus", json=True, watch=True, interval=1, rescan=False))
+        GPUS.run(controller, argparse.Namespace(json=True, watch=True, interval=1))
     told = capsys.readouterr()
     assert [json.loads(line)["schema_version"] for line in told.out.splitlines()] == [1, 1]
     assert told.err.startswith("gputui: ZeroDivisionError")

@@ -116,3 +116,9 @@ def _known(folder: Path) -> list[str]:
         except (OSError, ValueError, RecursionError):
             continue
     return names
+
+
+def context_names(environment: Mapping[str, str]) -> list[str]:
+    """The names of docker's contexts."""
+    home = Path(environment.get("HOME") or "~").expanduser()
+    return _known(Path(environment.get("DOCKER_CONFIG") or home / ".docker"))

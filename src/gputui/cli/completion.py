@@ -1,0 +1,86 @@
+"""Proposing values on the command line: services, GPUs, contexts, revisions and applies, as they are now.
+
+argcomplete asks for them: the shell starts gputui with the words typed so far, and gets the proposals back.
+"""
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import argcomplete
+
+from gputui.cli.arguments import SCENARIO_NAMES, parser_of
+from gputui.cli.looking import FIRST_LOOK_S
+from gputui.cli.verb import COMPLETES, Completion
+from gputui.cli.verbs import FILES, load
+from gputui.controller.protocols import Controller
+from gputui.domain.errors import GputuiError
+from gputui.domain.service import told_apart
+
+Controllers = Callable[[argparse.Namespace], Controller]
+"""Makes the controller of the server that the options name."""
+
+
+def complete(controllers: Controllers, contexts: Callable[[], Sequence[str]]) -> None:
+    """Answer the shell that asks, and exit; return where none does."""
+    parser = parser_of([load(name) for name in FILES])
+    for action in _actions(parser):
+        what: Completion | None = getattr(action, COMPLETES, None)
+        if what is not None and what != "files":
+            setattr(action, "completer", _Completer(what, controllers, contexts))  # noqa: B010 - argcomplete reads it
+    _mark_scenario(os.environ)
+    argcomplete.autocomplete(parser, exclude=["carry-out"])
+
+
+# What follows `--demo` is a verb or an option, unless it is the name of a scenario or a file.
+_DEMO_ALONE = re.compile(rf"(?<= --demo)(?= +(?!{'|'.join(SCENARIO_NAMES)}|[^ ]*[./]))")
+
+
+def _mark_scenario(environment: MutableMapping[str, str]) -> None:
+    """argparse would take the word after `--demo` for its value."""
+    line, point = environment.get("COMP_LINE", ""), int(environment.get("COMP_POINT", 0))
+    environment["COMP_LINE"] = _DEMO_ALONE.sub("=", line)
+    environment["COMP_POINT"] = str(point + len(_DEMO_ALONE.sub("=", line[:point])) - len(line[:point]))
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterable[argparse.Action]:
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for subparser in action.choices.values():
+                yield from _actions(subparser)
+
+
+class _Completer:
+    """Looks for the values of one kind, once they are asked for."""
+
+    def __init__(self, what: Completion, controllers: Controllers, contexts: Callable[[], Sequence[str]]) -> None:
+        self._what = what
+        self._controllers = controllers
+        self._contexts = contexts
+
+    def __call__(self, prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+        if self._what == "contexts":
+            return list(self._contexts())
+        head, comma, _last = prefix.rpartition(",")
+        with suppress(GputuiError):  # nothing can be proposed
+            typed = head.split(",")
+            return [head + comma + value for value in self._values(parsed_args) if value not in typed]
+        return []
+
+    def _values(self, parsed_args: argparse.Namespace) -> Iterable[str]:
+        controller = self._controllers(parsed_args)
+        snapshot = controller.watch.wait(FIRST_LOOK_S, engine=self._what != "gpus")
+        match self._what:
+            case "services":
+                return told_apart([service.key for service in snapshot.services]).values()
+            case "gpus":
+                return (gpu.label for gpu in snapshot.inventory.gpus if gpu.assignable)
+            case "revisions":
+                return (str(revision.revision) for revision in controller.history.revisions())
+            case "applies":
+                return (str(record.id) for record in controller.history.applies())
+        return ()

@@ -4,6 +4,7 @@ from typing import Any
 
 from gputui.domain.container import Container, DeviceRequest
 from gputui.domain.gpu import Gpu, GpuProcess, Reading
+from gputui.domain.message import Message
 from gputui.domain.service import Requirement, Service, ServiceKey
 
 
@@ -63,3 +64,8 @@ def service(name: str, *gpus: Gpu, need: int | None = None, **values: Any) -> Se
         "container": container(name, *gpus),
     }
     return Service(**{**made, **values})
+
+
+def words(text: str) -> Message:
+    """A message of which only the words matter."""
+    return Message.of_text(text)

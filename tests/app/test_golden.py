@@ -15,10 +15,11 @@ from textual.pilot import Pilot
 from gputui.app.app import GputuiApp
 from gputui.app.dialogs.new_service_form import NewServiceForm
 from gputui.controller.store import Store
-from gputui.domain.event import WATCH_TEXT
+from gputui.domain.event import WATCH
 from gputui.state.applies import NewEvent
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import press_and_adopt, shows
+from tests.builders import words
 
 GOLDEN = Path(__file__).with_name("golden")
 NOW = 1_700_000_000.0
@@ -66,12 +67,12 @@ def half_of_it(store: Store, number: int) -> None:
     """An apply that stands still where the new container is watched."""
     store.applies.claim(number, os.getpid())
     for event in (
-        NewEvent("step", "started", "recreate ai-asr: its GPUs were changed", "ai-asr"),
-        NewEvent("operation", "done", "create the new container beside the old one", "ai-asr"),
-        NewEvent("operation", "done", "stop the old container", "ai-asr"),
-        NewEvent("operation", "done", "start the new container", "ai-asr"),
-        NewEvent("log", "done", "loading model whisper-large-v3", "ai-asr"),
-        NewEvent("operation", "started", WATCH_TEXT, "ai-asr"),
+        NewEvent("step", "started", words("recreate ai-asr: its GPUs were changed"), "ai-asr"),
+        NewEvent("operation", "done", words("create the new container beside the old one"), "ai-asr"),
+        NewEvent("operation", "done", words("stop the old container"), "ai-asr"),
+        NewEvent("operation", "done", words("start the new container"), "ai-asr"),
+        NewEvent("log", "done", words("loading model whisper-large-v3"), "ai-asr"),
+        NewEvent("operation", "started", words("watch it come up"), "ai-asr", WATCH),
     ):
         store.applies.add_event(number, event)
 

@@ -30,6 +30,7 @@ from gputui.domain.gpu_details import GpuDetails, GpuHistory, GpuLink, LinkTraff
 from gputui.domain.memory import GpuMemory, MemoryShare, ShareKind
 from gputui.domain.snapshot import Snapshot
 from gputui.state.file_io import packaged
+from tests.builders import words
 
 GPU = Gpu(uuid="GPU-1", index=0, name="NVIDIA H100 80GB HBM3", memory_total_mib=81559)
 CONSOLE = Console(width=80)
@@ -259,7 +260,7 @@ def test_an_apply_tells_of_its_own_services_and_the_rest_is_told_beside_it(contr
     from gputui.domain.event import ApplyRecord
 
     apply = ApplyRecord(
-        id=1, revision=1, operator="alice", reason="", started_at="", alive=True, services={"ai-asr": "running"}
+        id=1, revision=1, operator="alice", reason=words(""), started_at="", alive=True, services={"ai-asr": "running"}
     )
     before = replace(controller.watch.snapshot(), apply=apply)
     told = happenings(before, ended(before, "ai-asr", "ai-emb"))
@@ -347,7 +348,15 @@ def test_no_letter_is_lost_by_wrapping(parts: list[tuple[str, str]], width: int)
 
 
 def event(number: int, progress: Progress, text: str, service: str = "a") -> ApplyEvent:
-    return ApplyEvent(number=number, at="", kind="operation", progress=progress, text=text, service=service)
+    return ApplyEvent(
+        number=number,
+        at="",
+        kind="operation",
+        progress=progress,
+        message=words(text),
+        service=service,
+        operation=text.partition(":")[0],
+    )
 
 
 def test_a_beginning_is_left_out_where_its_end_follows() -> None:

@@ -14,6 +14,7 @@ from gputui.domain.errors import Refusal
 from gputui.state.revisions import Revisions
 from tests.app.conftest import Opening, app_of, screen_text
 from tests.app.piloting import SIZE, press_and_adopt, save_second_revision, select, shows, shows_no, until
+from tests.builders import words
 
 
 async def test_processes_are_named_by_service_container_and_user(controller: LocalController) -> None:
@@ -217,7 +218,7 @@ async def test_older_revisions_are_read_when_the_last_row_is_reached(controller:
     with store.database.writing() as connection:
         for number in range(1, 251):
             at = f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z"
-            Revisions.insert(connection, Assignments(revision=number, saved_at=at, author="alice", reason="r"))
+            Revisions.insert(connection, Assignments(revision=number, saved_at=at, author="alice", reason=words("r")))
     app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("h")

@@ -27,7 +27,7 @@ from gputui.simulated.scenario import Scenario, SimulatedContainer, SimulatedGpu
 from gputui.simulated.simulated_engine import SimulatedEngine
 from gputui.state.applies import Applies, JournalEntry, NewEvent
 from gputui.state.database import Database
-from tests.builders import gpu
+from tests.builders import gpu, words
 
 HOST = [gpu(0), gpu(1)]
 KEY = ServiceKey("host", "", "svc")
@@ -93,7 +93,7 @@ def move(engine: SimulatedEngine, key: ServiceKey = KEY, file: ContainerSpec | N
 
 
 def options(settle_s: float) -> ApplyOptions:
-    return ApplyOptions(operator="alice", reason="test", token="token", settle_s=settle_s, health_limit_s=5)
+    return ApplyOptions(operator="alice", reason=words("test"), token="token", settle_s=settle_s, health_limit_s=5)
 
 
 def carry_out(
@@ -224,7 +224,7 @@ def test_an_undo_that_could_not_be_written_down_costs_no_service_later(
 
     def note(self: Applies, apply_id: int, entry: JournalEntry, event: NewEvent | None = None) -> None:
         real_note(self, apply_id, entry, event)
-        if entry.state == "done" and event is not None and event.text.startswith("confirm its GPUs"):
+        if entry.state == "done" and event is not None and event.operation == "confirm_gpus":
             is_full.append(True)
             raise GputuiError("database or disk is full")
 

@@ -18,7 +18,7 @@ from gputui.simulated.scenario import Scenario, SimulatedContainer, SimulatedGpu
 from gputui.simulated.simulated_engine import SimulatedEngine
 from gputui.state.applies import Applies
 from gputui.state.database import Database
-from tests.builders import gpu
+from tests.builders import gpu, words
 
 HOST = [gpu(number) for number in range(6)]
 
@@ -67,7 +67,7 @@ def recreate_all(tmp_path: Path, settle_s: float) -> CountingEngine:
         for key, one in zip(keys, HOST, strict=True)
     )  # fmt: skip
     inputs = {key: PlanInput(spec=engine.spec(key.name), old=engine.spec(key.name), running=True) for key in keys}
-    options = ApplyOptions(operator="alice", reason="test", token="token", settle_s=settle_s, health_limit_s=5)
+    options = ApplyOptions(operator="alice", reason=words("test"), token="token", settle_s=settle_s, health_limit_s=5)
     applies = Applies(Database(tmp_path / "state.sqlite3"))
     number = put_on_record(applies, make_transaction(Plan(revision=1, steps=steps), inputs, None, options))
     assert Executor(engine, SimulatedSource(engine._scenario, engine.claims), applies, number).run() == "done"

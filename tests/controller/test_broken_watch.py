@@ -44,7 +44,7 @@ def test_what_cannot_be_watched_is_told_and_comes_back(
     wait_for(lambda: bool(controller.watch.snapshot().watch_faults))
     during = controller.watch.snapshot()
     assert [one.name for one in during.services] == [one.name for one in before.services], "as they were last seen"
-    assert any("KeyError" in note for note in during.notes)
+    assert any("KeyError" in note.text for note in during.notes)
     mend()
     wait_for(lambda: not controller.watch.snapshot().watch_faults)
     assert controller.watch.snapshot().engine.info is not None

@@ -13,7 +13,7 @@ from gputui.domain.errors import GputuiError
 from gputui.domain.injection import HostAccess
 from gputui.domain.service import TypedEdit
 from tests.app.conftest import Opening, open_controller  # noqa: F401 - a fixture
-from tests.builders import gpu, service
+from tests.builders import gpu, service, words
 
 
 def gputui(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -44,11 +44,11 @@ def test_container_restart_fails_and_the_old_one_is_back(open_controller: Openin
     controller = open_controller("mixed-server")
     service = next(one for one in controller.watch.snapshot().services if one.name == "ocr")
     controller.draft.edit([service.key], TypedEdit(gpus="0"), adopt=True)
-    controller.draft.save("move it")
-    record = controller.history.record(controller.applies.begin(controller.applies.plan(), "move it"))
+    controller.draft.save(words("move it"))
+    record = controller.history.record(controller.applies.begin(controller.applies.plan(), words("move it")))
     assert record.result == "rolled_back"
     assert record.services == {"ocr": "rolled_back"}
-    assert controller.history.revisions()[1].reason == "as found", "and there is a revision to go back to"
+    assert controller.history.revisions()[1].reason.kind == "as-found", "and there is a revision to go back to"
 
 
 def test_a_plan_names_the_revision_that_it_is_going_to_be(open_controller: Opening) -> None:  # noqa: F811
@@ -57,7 +57,7 @@ def test_a_plan_names_the_revision_that_it_is_going_to_be(open_controller: Openi
     for gpus in ("3", "6"):
         controller.draft.edit([rerank], TypedEdit(gpus=gpus), adopt=True)
         planned = controller.applies.plan().revision
-        assert controller.draft.save("move it").revision == planned
+        assert controller.draft.save(words("move it")).revision == planned
     assert controller.applies.plan().revision == planned
 
 
@@ -70,7 +70,7 @@ def test_config_file_write_fails_and_nothing_is_saved(tmp_path: Path) -> None:
             0,
             Assignments(),
             author="alice",
-            reason="x",
+            reason=words("x"),
             services=[one],
             as_found=[one],
             gpus=[gpu(0)],

@@ -17,6 +17,7 @@ from gputui.domain.service import Service, TypedEdit, called
 from gputui.state.file_io import packaged
 from gputui.state.state_file import read_assignments
 from tests.app.conftest import Opening, open_controller  # noqa: F401 - a fixture
+from tests.builders import words
 
 
 def of_compose(project: str, gpu: str, **values: object) -> dict[str, object]:
@@ -61,8 +62,8 @@ def test_the_name_alone_is_refused_with_what_to_say(controller: LocalController)
 def test_what_came_of_an_apply_is_told_of_each(controller: LocalController) -> None:
     alice, bob = (called(services(controller), name) for name in ("alice/llm", "bob/llm"))
     controller.draft.edit([alice.key, bob.key], TypedEdit(gpus="7"), adopt=True)
-    controller.draft.save("move both")
-    record = controller.history.record(controller.applies.begin(controller.applies.plan(), "move both"))
+    controller.draft.save(words("move both"))
+    record = controller.history.record(controller.applies.begin(controller.applies.plan(), words("move both")))
     assert record.services["alice/llm"] == "done"
     assert record.services["bob/llm"] in ("rolled_back", "not begun")
 
@@ -70,8 +71,8 @@ def test_what_came_of_an_apply_is_told_of_each(controller: LocalController) -> N
 def test_the_previous_log_is_the_services_own(controller: LocalController) -> None:
     alice, bob = (called(services(controller), name) for name in ("alice/llm", "bob/llm"))
     controller.draft.edit([alice.key], TypedEdit(gpus="7"), adopt=True)
-    controller.draft.save("move alice's")
-    controller.applies.begin(controller.applies.plan(), "move alice's")
+    controller.draft.save(words("move alice's"))
+    controller.applies.begin(controller.applies.plan(), words("move alice's"))
     assert controller.logs.previous(alice.key)
     assert not controller.logs.previous(bob.key)
 
@@ -94,7 +95,7 @@ def test_the_file_beside_the_compose_file_holds_both_and_is_read_back(controller
     alice, bob = (called(services(controller), name) for name in ("alice/llm", "bob/llm"))
     controller.draft.edit([alice.key], TypedEdit(gpus="7"), adopt=True)
     controller.draft.edit([bob.key], TypedEdit(gpus="6"), adopt=True)
-    saved = controller.draft.save("both")
+    saved = controller.draft.save(words("both"))
     gpus = controller.watch.snapshot().inventory.gpus
     written = yaml.safe_load(assignments_text(saved, gpus))
     assert written["assignments"].keys() == {"/llm", "alice/llm", "bob/llm"}
@@ -115,9 +116,9 @@ def test_a_name_in_the_file_that_may_mean_several_is_told_and_not_guessed(contro
 def test_the_difference_of_two_revisions_says_whose_it_is(controller: LocalController) -> None:
     alice, bob = (called(services(controller), name) for name in ("alice/llm", "bob/llm"))
     controller.draft.edit([alice.key, bob.key], TypedEdit(gpus="6"), adopt=True)
-    one = controller.draft.save("both")
+    one = controller.draft.save(words("both"))
     controller.draft.edit([alice.key], TypedEdit(gpus="7"), adopt=False)
     lines = revision_difference(
-        one, controller.draft.save("alice's"), labels_by_uuid(controller.watch.snapshot().inventory.gpus)
+        one, controller.draft.save(words("alice's")), labels_by_uuid(controller.watch.snapshot().inventory.gpus)
     )
     assert lines == ("alice/llm: GPUs 6 → 7",)

@@ -12,6 +12,7 @@ from gputui.domain.strategy import STRATEGIES
 from gputui.domain.suggestion import Suggestion
 from gputui.state.json_values import from_json, to_json
 from tests.app.conftest import Opening, open_controller  # noqa: F401 - a fixture
+from tests.builders import words
 
 
 @pytest.fixture(params=["workstation", "h100-server", "mixed-server"])
@@ -38,7 +39,7 @@ def assert_frozen(value: Any) -> None:
 def test_snapshots_and_plans_survive_json(controller: LocalController) -> None:
     snapshot = controller.watch.snapshot()
     assert snapshot.draft.changed
-    for value in (snapshot, controller.applies.plan(), controller.draft.save("test")):
+    for value in (snapshot, controller.applies.plan(), controller.draft.save(words("test"))):
         assert from_json(type(value), to_json(value)) == value
         assert_frozen(value)
 
@@ -51,8 +52,8 @@ def test_suggestions_survive_json(controller: LocalController) -> None:
 
 
 def test_applies_and_their_events_survive_json(controller: LocalController) -> None:
-    controller.draft.save("test")
-    number = controller.applies.begin(controller.applies.plan(), "test")
+    controller.draft.save(words("test"))
+    number = controller.applies.begin(controller.applies.plan(), words("test"))
     for value in (
         controller.history.record(number),
         *controller.history.events(number),

@@ -155,6 +155,7 @@ def test_saving_over_a_newer_revision_is_refused_with_the_difference(lab: Lab, p
 import sys
 from gputui.cli.arguments import parse
 from gputui.domain.errors import Conflict
+from gputui.domain.message import message
 from gputui.domain.service import TypedEdit
 from gputui import main
 arguments = parse(sys.argv[1:])
@@ -165,12 +166,12 @@ one = next(service for service in snapshot.services if service.name == "one")
 controller.draft.edit([one.key], TypedEdit(gpus="3"), adopt=True)
 input()
 try:
-    controller.draft.save("mine")
+    controller.draft.save(message("edited-on-screen"))
 except Conflict as conflict:
     print(conflict.what, flush=True)
 print(len(controller.watch.snapshot().draft.conflicts), flush=True)
 controller.draft.resolve("theirs")
-print(controller.draft.save("theirs").revision, flush=True)
+print(controller.draft.save(message("edited-on-screen")).revision, flush=True)
 main.os._exit(0)
 """
     file = ("--file", str(project / "compose.yml"))

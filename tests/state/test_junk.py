@@ -24,14 +24,14 @@ from gputui.state.peaks import Peaks
 from gputui.state.revisions import Revisions
 from gputui.state.saved_files import SavedFiles, edited
 from gputui.state.state_file import StateFile, export_state, latest, masked, read_assignments, read_file, restore
-from tests.builders import gpu
+from tests.builders import gpu, words
 from tests.junk import documents, own_errors_only, tried, utf8_texts
 
 KEY = ServiceKey("there", "ai", "llm")
 HOST = [gpu(index) for index in range(3)]
 EDIT = Edit(argument="--api-key", value="sesame", reason="set by alice")
 SAVED = Assignments(revision=1, items=(Assignment(key=KEY, gpus=(HOST[0].uuid,), budget_mib=2048, edits=(EDIT,)),))
-PLANNED = Transaction(revision=1, operator="alice", reason="r", tasks=(), token="t")
+PLANNED = Transaction(revision=1, operator="alice", reason=words("r"), tasks=(), token="t")
 BODIES = [yaml.safe_load(to_json(SAVED)), yaml.safe_load(to_json(PLANNED)), {"llm": "done"}, {"llm": ["GPU-0"]}]
 
 
@@ -99,7 +99,7 @@ def test_a_revision_of_junk_in_the_state_crashes_nothing(database: Database, row
     row=rows(
         id=1, revision=1, operator="a", reason="r", started_at="2025-01-01T00:00:00.000Z", ended_at=None,
         result="running", services='{"llm": "running"}', message="", pid=None, pid_start=None, body=to_json(PLANNED),
-        missing="{}", failures="{}", cancelled_by="",
+        missing="{}", failures="{}", cancelled_by="", reason_kind="edited-on-screen", reason_values="{}",
     )
 )  # fmt: skip
 def test_an_apply_of_junk_in_the_state_crashes_nothing(database: Database, row: dict[str, Any]) -> None:
@@ -117,7 +117,8 @@ def test_an_apply_of_junk_in_the_state_crashes_nothing(database: Database, row: 
 
 @tried(60)
 @given(row=rows(apply_id=1, number=1, at="2025-01-01T00:00:00.000Z", kind="operation", progress="started",
-                text="watch it come up", service="llm"), progress=st.sampled_from(["started", "done"]))  # fmt: skip
+                text="watch it come up", service="llm", operation="watch", code="operation",
+                details="{}"), progress=st.sampled_from(["started", "done"]))  # fmt: skip
 def test_events_of_junk_in_the_state_crash_nothing(database: Database, row: dict[str, Any], progress: str) -> None:
     """Nor does the time that a start took by them."""
     found = Applies(database)
@@ -129,7 +130,8 @@ def test_events_of_junk_in_the_state_crash_nothing(database: Database, row: dict
             " body) VALUES (1, 1, 'a', 'r', '', 'done', '{}', '', '')"
         )
         connection.execute(
-            "INSERT OR REPLACE INTO events VALUES (1, 9, '2025-01-01', 'operation', ?, 'watch it come up', 'llm')",
+            "INSERT OR REPLACE INTO events (apply_id, number, at, kind, progress, text, service, operation)"
+            " VALUES (1, 9, '2025-01-01', 'operation', ?, 'watch it come up', 'llm', 'watch')",
             (progress,),
         )
     for read in (

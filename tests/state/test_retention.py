@@ -20,6 +20,7 @@ from gputui.state.applies import Applies, JournalEntry, NewEvent
 from gputui.state.database import Database
 from gputui.state.retention import compact, remove_old
 from gputui.state.revisions import Revisions
+from tests.builders import words
 
 NOW = moment("2026-01-01T00:00:00Z")
 DAY_S = 86_400
@@ -39,15 +40,19 @@ def save(database: Database, days_ago: list[float]) -> None:
     """Revisions 1, 2, … of these ages."""
     with database.writing() as connection:
         for number, age in enumerate(days_ago, 1):
-            Revisions.insert(connection, Assignments(revision=number, saved_at=at(age), author="alice", reason="r"))
+            Revisions.insert(
+                connection, Assignments(revision=number, saved_at=at(age), author="alice", reason=words("r"))
+            )
 
 
 def apply(database: Database, days_ago: float, *, revision: int = 1, result: str = "done", service: str = "") -> int:
     """An apply of this age with an event, a line of journal and, for a service, a kept log."""
     applies = Applies(database)
-    number = put_on_record(applies, Transaction(revision=revision, operator="alice", reason="r", tasks=(), token="t"))
+    number = put_on_record(
+        applies, Transaction(revision=revision, operator="alice", reason=words("r"), tasks=(), token="t")
+    )
     applies.note(number, JournalEntry(task=0, operation=0, state="done", old_id=None, new_id=None))
-    applies.add_event(number, NewEvent("operation", "done", "stop it", service or None))
+    applies.add_event(number, NewEvent("operation", "done", words("stop it"), service or None))
     if service:
         step = Step(action="recreate", service=ServiceKey("host", "ai", service), name=service, cause="moved")
         applies.keep_log(number, step, "id", [os.urandom(2000)])

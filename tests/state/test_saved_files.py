@@ -8,6 +8,7 @@ import pytest
 
 from gputui.domain.assignment import Assignments
 from gputui.domain.errors import GputuiError
+from gputui.domain.message import Message
 from gputui.state.database import Database
 from gputui.state.revisions import Revisions, revision_after
 from gputui.state.saved_files import SavedFiles
@@ -24,7 +25,7 @@ def save(state: Path, texts: dict[Path, str]) -> None:
     files = SavedFiles(database, state)
     with files.one_saver():
         revisions = Revisions(database)
-        saved = revision_after(revisions.latest(), Assignments(), author="a", reason="r")
+        saved = revision_after(revisions.latest(), Assignments(), author="a", reason=Message.of_text("r"))
         with files.together(texts) as connection:
             revisions.insert(connection, saved)
 

@@ -19,7 +19,7 @@ from gputui.state.applies import Applies, JournalEntry, NewEvent
 from gputui.state.database import Database
 from gputui.state.revisions import Revisions, revision_after
 from gputui.state.state_dir import state_dir
-from tests.builders import gpu
+from tests.builders import gpu, words
 
 KEY = ServiceKey("host", "ai", "llm")
 HOST = [gpu(index) for index in range(4)]
@@ -37,7 +37,7 @@ def assigned(*indices: int) -> Assignments:
 
 def save(database: Database, assignments: Assignments, author: str = "alice") -> Assignments:
     revisions = Revisions(database)
-    saved = revision_after(revisions.latest(), assignments, author=author, reason="test")
+    saved = revision_after(revisions.latest(), assignments, author=author, reason=words("test"))
     with database.writing() as connection:
         revisions.insert(connection, saved)
     return saved
@@ -68,13 +68,13 @@ def test_a_write_that_fails_leaves_nothing(database: Database) -> None:
 
 def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> None:
     applies = Applies(database)
-    transaction = Transaction(revision=1, operator="alice", reason="r", tasks=(), token="t")
+    transaction = Transaction(revision=1, operator="alice", reason=words("r"), tasks=(), token="t")
     number = put_on_record(applies, transaction)
     assert on_record(applies, number) == transaction
     applies.claim(number, os.getpid())
     assert applies.record(number).alive
-    applies.add_event(number, NewEvent("operation", "started", "stop it", "llm"))
-    applies.add_event(number, NewEvent("operation", "done", "stop it", "llm"))
+    applies.add_event(number, NewEvent("operation", "started", words("stop it"), "llm"))
+    applies.add_event(number, NewEvent("operation", "done", words("stop it"), "llm"))
     assert [event.number for event in applies.events(number, after=1)] == [2]
     entry = JournalEntry(task=0, operation=3, state="started", old_id="old", new_id=None)
     applies.note(number, entry)
@@ -88,7 +88,7 @@ def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> No
 
 def test_an_apply_whose_process_is_gone_is_not_alive(database: Database) -> None:
     applies = Applies(database)
-    number = put_on_record(applies, Transaction(revision=1, operator="a", reason="", tasks=(), token="t"))
+    number = put_on_record(applies, Transaction(revision=1, operator="a", reason=words(""), tasks=(), token="t"))
     applies.claim(number, 2**22 + 1)
     assert not applies.record(number).alive
 

@@ -25,7 +25,7 @@ from gputui.state.state_file import (
     read_file,
     restore,
 )
-from tests.builders import gpu
+from tests.builders import gpu, words
 
 KEY = ServiceKey("there", "ai", "llm")
 HOST = [gpu(index) for index in range(3)]
@@ -37,11 +37,11 @@ LENGTH = Edit(argument="--max-model-len", value="4096", reason="set by alice")
 def database(tmp_path: Path) -> Database:
     made = Database(tmp_path / "one.sqlite3")
     item = Assignment(key=KEY, gpus=(HOST[2].uuid,), adopted=True, budget_mib=2048, edits=(SECRET, LENGTH))
-    saved = revision_after(Assignments(), Assignments(items=(item,)), author="alice", reason="first")
+    saved = revision_after(Assignments(), Assignments(items=(item,)), author="alice", reason=words("first"))
     with made.writing() as connection:
         Revisions(made).insert(connection, saved)
     applies = Applies(made)
-    number = put_on_record(applies, Transaction(revision=1, operator="alice", reason="r", tasks=(), token="t"))
+    number = put_on_record(applies, Transaction(revision=1, operator="alice", reason=words("r"), tasks=(), token="t"))
     applies.keep_log(number, Step(action="recreate", service=KEY, name="llm", cause="moved"), "old", (b"one", b"two"))
     applies.end(number, "done", {"llm": "done"}, "")
     return made
@@ -59,7 +59,7 @@ def test_an_exported_state_comes_back_on_another_host_with_its_history(database:
     other = Database(tmp_path / "two.sqlite3")
     restore(other, exported(database, tmp_path), "here")
     (revision,) = Revisions(other).all()
-    assert (revision.author, revision.reason) == ("alice", "first")
+    assert (revision.author, revision.reason.text) == ("alice", "first")
     (item,) = revision.items
     assert (item.key, item.gpus, item.budget_mib) == (replace(KEY, host="here"), (HOST[2].uuid,), 2048)
     assert [(one.operator, one.result, dict(one.services)) for one in Applies(other).all()] == [

@@ -15,6 +15,7 @@ from gputui.domain.errors import Conflict, GputuiError, NeedsAnswer, Refusal
 from gputui.domain.event import cut_off_text
 from gputui.domain.finding import Finding
 from gputui.domain.gpu import GpuProcess, ProcessSignal
+from gputui.domain.message import Message, message
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import Fallback, Service, ServiceKey, TypedEdit
 from gputui.domain.suggestion import Suggestion
@@ -106,7 +107,7 @@ class Commands:
     async def save(self) -> None:
         """Save the draft; where somebody saved something else meanwhile, ask which of both holds."""
         try:
-            saved = await in_thread(lambda: self._controller.draft.save("edited on the screen"))
+            saved = await in_thread(lambda: self._controller.draft.save(message("edited-on-screen")))
         except Conflict as conflict:
             if await self._settled(conflict):
                 await self.save()
@@ -170,7 +171,7 @@ class Commands:
             return
         layers = frozenset(step.service for step in plan.doing if choice == "k" and step.name in losing)
         saved_plan = partial(self._saved_plan, make_plan, plan)
-        await self._launch(saved_plan, "applied on the screen", layers, force=forced)
+        await self._launch(saved_plan, message("applied-on-screen"), layers, force=forced)
 
     async def finish_cut_off(self) -> bool:
         """Whether there is an apply that was cut off; then it is asked what to do with it, and that is begun."""
@@ -199,7 +200,7 @@ class Commands:
         Raises:
             Conflict: something changed meanwhile.
         """
-        self._controller.draft.save("edited on the screen")
+        self._controller.draft.save(message("edited-on-screen"))
         plan = make_plan()
         if not _is_same(plan, confirmed):
             raise Conflict("what is to be done changed while you looked", "look at the plan again, then apply")
@@ -240,7 +241,10 @@ class Commands:
             if adopted:
                 await self.edit(partial(self._controller.draft.set_enabled, _keys(adopted), action == "start"))
                 await self.save()
-        await self._launch(lambda: self._controller.applies.lifecycle_plan(names, action), f"{action} {shown}")
+        await self._launch(
+            lambda: self._controller.applies.lifecycle_plan(names, action),
+            message("lifecycle", action=action, services=shown),
+        )
 
     async def roll_back(self, revision: int | None = None) -> None:
         """Take back what was cut off; else go back to this revision (the one before), after looking at the plan."""
@@ -308,7 +312,7 @@ class Commands:
     async def _launch(
         self,
         make_plan: Callable[[], Plan],
-        reason: str,
+        reason: Message,
         keep_layers: frozenset[ServiceKey] = frozenset(),
         *,
         force: bool = False,

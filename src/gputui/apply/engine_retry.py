@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gputui.domain.errors import EngineError, NotFound, Unreachable
+from gputui.domain.message import Message, message
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ class EngineRetry:
         self._lock = threading.Lock()
         self._away_since: float | None = None
 
-    def call(self, call: Callable[[], T], waiting: Callable[[str], None] = lambda _: None) -> T:
+    def call(self, call: Callable[[], T], waiting: Callable[[Message], None] = lambda _: None) -> T:
         """What the call returns; `waiting` is told once, where it has to wait.
 
         Raises:
@@ -41,14 +42,14 @@ class EngineRetry:
                     raise
                 if not reported:
                     reported = True
-                    waiting(f"waiting for the engine: {error.what}")
+                    waiting(message("waiting-for-engine", error=error.what))
                 time.sleep(RETRY_S)
                 continue
             with self._lock:
                 self._away_since = None
             return result
 
-    def insist(self, call: Callable[[], T], waiting: Callable[[str], None] = lambda _: None) -> T:
+    def insist(self, call: Callable[[], T], waiting: Callable[[Message], None] = lambda _: None) -> T:
         """The same for what has to be done: an error of the engine is no reason to give up at once either.
 
         Raises:

@@ -9,7 +9,7 @@ from functools import partial
 
 from gputui.apply.engine_retry import EngineRetry
 from gputui.apply.health_gate import Abandoned, Cancelled, missing_gpus, within
-from gputui.apply.operations.action import OperationContext
+from gputui.apply.operations.action import IS_GONE, OperationContext
 from gputui.apply.operations.await_release import AwaitRelease
 from gputui.apply.operations.stop import in_place, start_in_place
 from gputui.apply.post_apply_monitor import PostApplyMonitor
@@ -18,6 +18,7 @@ from gputui.apply.unit import RunningTask, Turn, Unit, ready, units_of
 from gputui.domain.container import lasting_name
 from gputui.domain.errors import GputuiError, NotFound
 from gputui.domain.event import EventKind, Outcome, Progress, Result
+from gputui.domain.message import Message, message
 from gputui.domain.text import clean, clean_log_line
 from gputui.engine.protocol import Engine
 from gputui.gpus.source import GpuSource
@@ -64,31 +65,31 @@ class Executor:
             return self._cancelled() or ("it was asked to stop" if asked_to_stop() else "")
 
         self._monitor.begin()
-        self._tell("apply", "started", f"revision {self._transaction.revision}")
+        self._report("apply", "started", message("apply-started", revision=self._transaction.revision))
         waiting = [unit for unit in self._units if not unit.committed]
         outcomes: dict[str, Outcome] = {one.task.step.name: "done" for unit in self._units for one in unit.tasks}
-        messages: list[str] = []
+        failures: list[str] = []
         for unit in self._units:
             if unit.committed:
-                self._finish(unit, outcomes, messages)
+                self._finish(unit, outcomes, failures)
         with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="unit") as pool:
             running: dict[Future[str | None], Unit] = {}
             while waiting or running:
-                if not messages and (why := halted()):
-                    messages.append(why)
-                for unit in [] if messages else ready(waiting, running.values()):
+                if not failures and (why := halted()):
+                    failures.append(why)
+                for unit in [] if failures else ready(waiting, running.values()):
                     waiting.remove(unit)
                     running[pool.submit(self._in_turn, unit, halted)] = unit
                 if not running:
                     break
                 for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
                     unit = running.pop(future)
-                    message = future.result()
-                    if message is not None:
-                        messages.append(message)
+                    failure = future.result()
+                    if failure is not None:
+                        failures.append(failure)
                         outcomes |= unit.outcomes()
         outcomes |= {one.task.step.name: "not begun" for unit in waiting for one in unit.tasks}
-        return self._end(outcomes, "; ".join(dict.fromkeys(messages)))
+        return self._end(outcomes, "; ".join(dict.fromkeys(failures)))
 
     def _cancelled(self) -> str:
         """Who cancelled it, in words; empty where nobody did."""
@@ -115,12 +116,12 @@ class Executor:
         text = "by hand: " + "; ".join(left) if left else "it was cut off"
         return self._end(outcomes, text)
 
-    def _end(self, outcomes: dict[str, Outcome], message: str) -> Result:
+    def _end(self, outcomes: dict[str, Outcome], reason: str) -> Result:
         found = set(outcomes.values())
         result: Result = "done" if found <= {"done"} else "rolled_back"
         if found & {"failed", "rolled_back"}:
             result = "failed" if "failed" in found else "rolled_back"
-        text = "; ".join([*(["left over: " + "; ".join(self._left_over)] if self._left_over else []), message])
+        text = "; ".join([*(["left over: " + "; ".join(self._left_over)] if self._left_over else []), reason])
         text = text.removesuffix("; ") if result != "done" or self._left_over else ""
         if result == "done" and self._cancelled():
             text = f"{self._cancelled()}, but too late: all of it was done"
@@ -147,7 +148,8 @@ class Executor:
         unit.give_back_turn()  # where it was cut off after its start, or starts nothing
         for one in unit.tasks:
             step = one.task.step
-            self._event("step", "started", f"{step.action} {step.name}: {step.cause}", one)
+            words = message("step-started", action=step.action, service=step.name, cause=step.cause)
+            self._event("step", "started", words, one)
         for phase in PHASES[:-1]:
             self._in_parallel(unit, phase)
             failed = [one for one in unit.tasks if one.failure is not None]
@@ -156,7 +158,8 @@ class Executor:
         else:
             if self._clear_up(unit) is None:
                 for one in unit.tasks:
-                    self._event("step", "done", f"{one.task.step.action} {one.task.step.name}", one)
+                    words = message("step-done", action=one.task.step.action, service=one.task.step.name)
+                    self._event("step", "done", words, one)
                 return None
             failed = [one for one in unit.tasks if one.failure is not None]
         return self._failed(unit, failed)
@@ -169,7 +172,7 @@ class Executor:
 
     def _failed(self, unit: Unit, failed: Sequence[RunningTask]) -> str:
         for one in failed:
-            self._event("step", "failed", one.failure or "", one)
+            self._event("step", "failed", Message.of_text(one.failure or ""), one)
             self._show_log(one)
         left = self._undo(unit)
         told = "; ".join(f"{one.task.step.name}: {one.failure}" for one in failed)
@@ -215,10 +218,9 @@ class Executor:
 
     def _do(self, place: int, operation: Operation, one: RunningTask, context: OperationContext) -> None:
         one.begun.add(place)
-        self._note(one, place, "started", NewEvent("operation", "started", operation.text, one.task.step.name))
-        said = self._retry.call(lambda: operation.do.perform(one.pair, context), context.report)
-        text = f"{operation.text}: {said}" if said else operation.text
-        self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
+        self._note(one, place, "started", _operation_event("started", operation, one))
+        note = self._retry.call(lambda: operation.do.perform(one.pair, context), context.report)
+        self._note(one, place, "done", _operation_event("done", operation, one, note))
         one.done.add(place)
 
     def _clear_up(self, unit: Unit) -> str | None:
@@ -253,19 +255,20 @@ class Executor:
         # What cannot be written down any more (a full disk) is done all the same.
         with suppress(GputuiError):
             self._note(one, place, "started")
-        text = operation.text
+        note = None
         try:
             self._retry.insist(partial(operation.do.perform, one.pair, context), context.report)
         except NotFound:
-            text = f"{text}: it is gone already"
+            note = IS_GONE
         except Exception as error:  # the service runs; what is left over is told
-            self._event("operation", "failed", f"{operation.text}: {_why(error)}", one)
+            words = message("operation-failed", operation=operation.text, error=_why(error))
+            self._event("operation", "failed", words, one, operation.do.kind)
             if operation.do.leaves:
                 self._left_over.append(f"{operation.text} ({_why(error)})")
             return
         one.done.add(place)
         with suppress(GputuiError):
-            self._note(one, place, "done", NewEvent("operation", "done", text, one.task.step.name))
+            self._note(one, place, "done", _operation_event("done", operation, one, note))
 
     def _revive(self, one: RunningTask, unit: Unit) -> str:
         """Somebody took the new container away: it runs again, made again from its spec, under its own name; its id.
@@ -273,7 +276,7 @@ class Executor:
         Raises:
             GputuiError: it cannot be made again, nor is there another one of the same service in its place.
         """
-        self._event("operation", "waiting", "somebody took the new container away; it is brought back", one)
+        self._event("operation", "waiting", message("revived-new"), one)
         spec = next(spec for operation in one.task.operations if (spec := operation.do.makes))
         spec, report = spec.named(lasting_name(spec.name)), self._context(one, unit).report
         made = partial(in_place, self._engine, spec, one.pair.new, one.pair.old)
@@ -283,7 +286,7 @@ class Executor:
 
     def _revive_old(self, one: RunningTask, unit: Unit) -> str:
         """The same for the old container, which had been put back."""
-        self._event("undo", "waiting", "somebody took the old container away; it is brought back", one)
+        self._event("undo", "waiting", message("revived-old"), one)
         assert one.task.old_spec is not None
         spec = one.task.old_spec.named(lasting_name(one.task.old_spec.name))
         report = self._context(one, unit).report
@@ -313,7 +316,7 @@ class Executor:
         try:
             return self._revive(one, unit) if unit.committed else self._revive_old(one, unit)
         except GputuiError as error:
-            self._event("operation", "failed", f"it could not be brought back: {_why(error)}", one)
+            self._event("operation", "failed", message("not-revived", error=_why(error)), one)
             raise
 
     # --- taking back ----------------------------------------------------------------------------------------------
@@ -361,13 +364,14 @@ class Executor:
         undo = operation.undo
         assert undo is not None
         try:
-            said = self._retry.insist(
+            note = self._retry.insist(
                 lambda: undo.undo(operation.do, one.pair, one.task.old_spec, context), context.report
             )
         except Exception as error:  # the rest has to be taken back all the same
-            self._event("undo", "failed", f"{operation.undo_text}: {_why(error)}", one)
+            words = message("operation-failed", operation=operation.undo_text, error=_why(error))
+            self._event("undo", "failed", words, one, undo.kind)
             return f"{operation.undo_text} ({_why(error)})"
-        self._event("undo", "done", f"{operation.undo_text}: {said}" if said else operation.undo_text, one)
+        self._event("undo", "done", _operation_words(operation.undo_text, note), one, undo.kind)
         return None
 
     def _show_log(self, one: RunningTask) -> None:
@@ -382,17 +386,21 @@ class Executor:
         shown = [clean_log_line(line) for line in lines]
         one.last_line = next((line for line in reversed(shown) if line.strip()), "")[:300]
         for line in shown:
-            self._event("log", "done", line, one)
+            self._event("log", "done", Message.of_text(line), one)
 
     # --- telling --------------------------------------------------------------------------------------------------
 
-    def _tell(self, kind: EventKind, progress: Progress, text: str, service: str | None = None) -> None:
+    def _report(
+        self, kind: EventKind, progress: Progress, words: Message, service: str | None = None, operation: str = ""
+    ) -> None:
         """Report; what cannot be written down (a full disk) must not keep an apply from being finished or undone."""
         with suppress(GputuiError):
-            self._applies.add_event(self._apply_id, NewEvent(kind, progress, text, service))
+            self._applies.add_event(self._apply_id, NewEvent(kind, progress, words, service, operation))
 
-    def _event(self, kind: EventKind, progress: Progress, text: str, one: RunningTask) -> None:
-        self._tell(kind, progress, text, one.task.step.name)
+    def _event(
+        self, kind: EventKind, progress: Progress, words: Message, one: RunningTask, operation: str = ""
+    ) -> None:
+        self._report(kind, progress, words, one.task.step.name, operation)
 
     def _note(self, one: RunningTask, operation: int, state: JournalState, event: NewEvent | None = None) -> None:
         entry = JournalEntry(
@@ -406,7 +414,7 @@ class Executor:
             source=self._source,
             gpus=self._gpus,
             retry=self._retry,
-            report=lambda text: self._event("operation", "waiting", text, one),
+            report=lambda words: self._event("operation", "waiting", words, one),
             keep_log=lambda ref, lines: self._applies.keep_log(self._apply_id, one.task.step, ref, lines),
             abandoned=unit.failed.is_set,
             cancelled=self._cancelled,
@@ -426,6 +434,17 @@ def _clearing_turns(unit: Unit) -> list[list[tuple[RunningTask, int]]]:
         ended = most - turn
         turns.append([(one, listed[one.number][-ended]) for one in unit.tasks if len(listed[one.number]) >= ended])
     return turns
+
+
+def _operation_words(text: str, note: str | None) -> Message:
+    return message("operation-noted", operation=text, note=note) if note else message("operation", operation=text)
+
+
+def _operation_event(
+    progress: Progress, operation: Operation, running: RunningTask, note: str | None = None
+) -> NewEvent:
+    words = _operation_words(operation.text, note)
+    return NewEvent("operation", progress, words, running.task.step.name, operation.do.kind)
 
 
 def _why(error: Exception) -> str:

@@ -13,6 +13,7 @@ from gputui.apply.serving_probe import answers
 from gputui.domain.container import Container
 from gputui.domain.errors import EngineError, GputuiError
 from gputui.domain.gpu import Gpu, GpuProcess, labels_by_uuid
+from gputui.domain.message import Message, message
 from gputui.domain.serving import HttpProbe
 from gputui.domain.text import clean_log_line
 from gputui.engine.protocol import Engine
@@ -64,7 +65,7 @@ def watch(
     limits: HealthLimits,
     *,
     retry: EngineRetry,
-    report: Callable[[str], None],
+    report: Callable[[Message], None],
     abandoned: Callable[[], bool] = lambda: False,
     cancelled: Callable[[], str] = str,
 ) -> str | None:
@@ -102,7 +103,8 @@ def watch(
             raise NotWell(f"it was {container.health or container.state} for {waited:.0f} s")
         if time.monotonic() - reported >= REPORT_EVERY_S:
             reported = time.monotonic()
-            report(f"{container.health or container.state} for {waited:.0f} s{_last_line(engine, ref)}")
+            state, line = container.health or container.state, _last_line(engine, ref)
+            report(message("coming-up", state=state, seconds=f"{waited:.0f}", line=line))
         time.sleep(POLL_S)
 
 

@@ -26,7 +26,7 @@ from gputui.apply.transaction import Operation, Phase, Task, Transaction
 from gputui.domain.compose import ComposeProject
 from gputui.domain.container import ContainerSpec, lasting_name
 from gputui.domain.errors import Refusal
-from gputui.domain.event import WATCH_TEXT
+from gputui.domain.message import Message
 from gputui.domain.plan import ContainerView, Plan, Step
 from gputui.domain.service import ServiceKey
 from gputui.domain.serving import HttpProbe
@@ -69,7 +69,7 @@ class ApplyOptions:
     `engine_reports`: what the engine says of a container tells which devices were asked for."""
 
     operator: str
-    reason: str
+    reason: Message
     token: str
     settle_s: float
     health_limit_s: float
@@ -190,7 +190,7 @@ def _seen(step: Step, plan_input: PlanInput | None, part: Part, options: ApplyOp
         loading_s=plan_input.loading_s if plan_input else 0.0,
         probe=plan_input.probe if plan_input else None,
     )
-    watched = _op(watch, WATCH_TEXT, "launch")
+    watched = _op(watch, "watch it come up", "launch")
     if step.view is None or step.view.as_written:
         return (watched,)
     nodes = step.view.expected_nodes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Union
 from gputui.apply import operations
 from gputui.apply.operations.action import Action
 from gputui.domain.container import ContainerSpec
+from gputui.domain.message import Message
 from gputui.domain.plan import Step
 from gputui.state.applies import Applies
 from gputui.state.json_values import from_json, prepare, to_json
@@ -58,7 +59,7 @@ class Transaction:
 
     revision: int
     operator: str
-    reason: str
+    reason: Message
     tasks: tuple[Task, ...]
     token: str
 

@@ -10,7 +10,8 @@ from gputui.cli.looking import connected
 from gputui.cli.output import print_findings, print_json, say
 from gputui.controller.protocols import Controller
 from gputui.domain.errors import Conflict, Refusal, UsageError
-from gputui.domain.event import FALLBACK, HOW_TO_FINISH, ApplyEvent, ApplyRecord, Finish, Result, cut_off_text
+from gputui.domain.event import HOW_TO_FINISH, ApplyEvent, ApplyRecord, Finish, Result, cut_off_text
+from gputui.domain.message import Message
 from gputui.domain.plan import Plan
 from gputui.domain.service import Fallback, ServiceKey
 
@@ -71,7 +72,7 @@ def carry_out(
     controller: Controller,
     plan: Plan,
     arguments: argparse.Namespace,
-    reason: str,
+    reason: Message,
     *,
     confirmed: bool = False,
     keep_layers: frozenset[ServiceKey] = frozenset(),
@@ -106,7 +107,7 @@ def _after(controller: Controller, record: ApplyRecord, arguments: argparse.Name
         # Its process falls back by itself, and may have done so already.
         ended = not controller.history.record(record.id).alive
         newest = next(iter(controller.history.applies()), record)
-        if newest.id > record.id and newest.reason.startswith(FALLBACK):
+        if newest.id > record.id and newest.reason.kind == "fallback":
             return EXIT_CODES[follow(controller, newest.id, as_json=arguments.json).result]
         if ended:
             break

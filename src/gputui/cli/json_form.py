@@ -328,7 +328,8 @@ def _revision(one: Assignments) -> dict[str, Any]:
         "revision": one.revision,
         "saved_at": one.saved_at,
         "author": one.author,
-        "reason": one.reason,
+        "reason": one.reason.text,
+        "reason_kind": one.reason.kind,
         "assignments": {
             names[item.key]: {"gpus": list(item.gpus), "enabled": item.enabled, "adopted": item.adopted}
             for item in one.items
@@ -342,7 +343,8 @@ def apply(one: ApplyRecord) -> dict[str, Any]:
         "id": one.id,
         "revision": one.revision,
         "operator": one.operator,
-        "reason": one.reason,
+        "reason": one.reason.text,
+        "reason_kind": one.reason.kind,
         "started_at": one.started_at,
         "ended_at": one.ended_at,
         "result": "cut off" if one.cut_off else one.result,

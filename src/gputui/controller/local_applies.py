@@ -20,8 +20,9 @@ from gputui.controller.saved_state import SavedState
 from gputui.controller.settings import Settings
 from gputui.controller.watch.sampler import Sampler
 from gputui.domain.errors import Conflict, EngineError, GputuiError, NotFound, Refusal, Stopped
-from gputui.domain.event import FALLBACK, HOW_TO_FINISH, ApplyRecord, Finish, cut_off_text
+from gputui.domain.event import HOW_TO_FINISH, ApplyRecord, Finish, cut_off_text
 from gputui.domain.finding import Finding
+from gputui.domain.message import Message, message
 from gputui.domain.plan import Plan, Step
 from gputui.domain.service import Fallback, Service, ServiceKey
 from gputui.domain.snapshot import Snapshot
@@ -161,7 +162,7 @@ class LocalApplies:
     def begin(
         self,
         plan: Plan,
-        reason: str,
+        reason: Message,
         *,
         force: bool = False,
         keep_layers: frozenset[ServiceKey] = frozenset(),
@@ -277,9 +278,12 @@ class LocalApplies:
             return None
         for replacement in chosen:
             self._draft.take_replacement(replacement.assignment)
-        self._draft.save(FALLBACK + "; ".join(replacement.text for replacement in chosen))
+        changes = "; ".join(replacement.text for replacement in chosen)
+        names = ", ".join(replacement.service.key.full_name for replacement in chosen)
+        self._draft.save(message("fallback", changes=changes, services=names))
         plan = self.plan([replacement.service.key.full_name for replacement in chosen])
-        return self.begin(plan, FALLBACK + ", ".join(replacement.service.name for replacement in chosen))
+        names = ", ".join(replacement.service.name for replacement in chosen)
+        return self.begin(plan, message("fallback", changes=names))
 
     def _replacements(self, policies: frozenset[Fallback]) -> tuple[Replacement, ...]:
         self._saved.look()

@@ -12,6 +12,7 @@ from gputui.controller.watch.sampler import Sampler
 from gputui.domain.assignment import Assignments, Draft
 from gputui.domain.errors import Conflict, NeedsAnswer, UsageError
 from gputui.domain.memory import GpuHeadroom
+from gputui.domain.message import Message
 from gputui.domain.service import Edit, Service, ServiceKey, TypedEdit
 from gputui.domain.strategy import StrategyName
 from gputui.domain.suggestion import SuggestedAssignment, Suggestion
@@ -228,7 +229,7 @@ class LocalDraft:
         with self._lock:
             self._take(self.value.decided() if whose == "mine" else self.value.given_in())
 
-    def save(self, reason: str) -> Assignments:
+    def save(self, reason: Message) -> Assignments:
         """Save the draft as the next revision."""
         self.follow(self._saved.opened().revisions.latest())
         draft = self.value
@@ -236,7 +237,7 @@ class LocalDraft:
             raise Conflict(edit.conflict_text(draft, self._sampler.gpus), "keep yours, or take theirs; then save again")
         return self.save_as(draft.saved.revision, draft.current, reason) if draft.changed else draft.saved
 
-    def save_as(self, base: int, assignments: Assignments, reason: str) -> Assignments:
+    def save_as(self, base: int, assignments: Assignments, reason: Message) -> Assignments:
         """Save these assignments, which were made of the revision `base`, as the next one."""
         saved = self._saved.save(base, assignments, reason)
         self._follow_save(saved, assignments)

@@ -10,6 +10,7 @@ from gputui.controller.watch.sampler import Sampler
 from gputui.domain.assignment import Assignments
 from gputui.domain.errors import UsageError
 from gputui.domain.event import ApplyEvent, ApplyRecord
+from gputui.domain.message import message
 from gputui.domain.retention import Removed, Retention
 from gputui.domain.text import clean
 
@@ -104,4 +105,4 @@ class LocalHistory:
             before = target.of(item.key)
             # What was adopted since stays so: it is to be carried back to where it was found.
             assignments = assignments.having(replace(before, adopted=item.adopted) if before else item)
-        return self._draft.save_as(newest.revision, assignments, f"rollback to revision {revision}")
+        return self._draft.save_as(newest.revision, assignments, message("rolled-back", revision=revision))

@@ -15,6 +15,7 @@ from gputui.domain.finding import Check
 from gputui.domain.gpu import ProcessSignal
 from gputui.domain.gpu_details import GpuHistory, LinkTraffic
 from gputui.domain.injection import Choice, MechanismName
+from gputui.domain.message import Message
 from gputui.domain.service import Service, ServiceKey
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.unexpected import WatchFault, place_of
@@ -40,7 +41,7 @@ class LocalWatch:
         self._settings = settings
         self._started = False
         self._listeners: list[Callable[[Snapshot], None]] = []
-        self._note: str | None = None
+        self._note: Message | None = None
         self._fault: WatchFault | None = None
         self._last: Snapshot | None = None
         draft.on_edit(self._tell)
@@ -100,7 +101,7 @@ class LocalWatch:
             if self._learn() or raised:
                 snapshot = None  # more is known now
         except GputuiError as error:
-            self._note, snapshot = error.what, None
+            self._note, snapshot = Message.of_text(error.what), None
         except Exception as error:
             self._note_fault(error)
             snapshot = self._stale()
@@ -161,7 +162,9 @@ class LocalWatch:
         memory = memory_of_all(readings, services)
         faults = self._watch_faults()
         compose_note = sampler.compose_watch.note
-        notes = (compose_note, *saved.notes, self._note, *(fault.text for fault in faults))
+        compose_notes = () if compose_note is None else (Message.of_text(compose_note),)
+        own_notes = () if self._note is None else (self._note,)
+        fault_notes = (Message.of_text(fault.text) for fault in faults)
         snapshot = Snapshot(
             host=sampler.host,
             taken_at=time.time(),
@@ -185,7 +188,7 @@ class LocalWatch:
             apply=saved.apply,
             operator=self._settings.operator,
             project=project.name if project else "",
-            notes=tuple(note for note in notes if note),
+            notes=(*compose_notes, *saved.notes, *own_notes, *fault_notes),
             compose_note=compose_note,
             simulated=self._settings.simulated,
             mechanism=self._mechanism(),

@@ -14,6 +14,7 @@ from gputui.domain.gpu import ProcessSignal
 from gputui.domain.gpu_details import GpuHistory, LinkTraffic
 from gputui.domain.log import LogBatch, LogLine, LogWindow
 from gputui.domain.memory import GpuHeadroom
+from gputui.domain.message import Message
 from gputui.domain.plan import Plan
 from gputui.domain.retention import Removed, Retention
 from gputui.domain.service import Fallback, ServiceKey, TypedEdit
@@ -143,7 +144,7 @@ class Draft(Protocol):
         """Which assignment holds of each service that somebody saved meanwhile and that is edited here."""
         ...
 
-    def save(self, reason: str) -> Assignments:
+    def save(self, reason: Message) -> Assignments:
         """Save the draft as the next revision, with its files. May take time.
 
         Raises:
@@ -175,7 +176,7 @@ class Applies(Protocol):
         ...
 
     def begin(
-        self, plan: Plan, reason: str, *, force: bool = False, keep_layers: frozenset[ServiceKey] = frozenset()
+        self, plan: Plan, reason: Message, *, force: bool = False, keep_layers: frozenset[ServiceKey] = frozenset()
     ) -> int:
         """Start to carry a plan out in a process of its own; its number.
 

@@ -10,6 +10,7 @@ from gputui.controller.watch.sampler import Sampler
 from gputui.domain.assignment import Assignments
 from gputui.domain.errors import Unreachable
 from gputui.domain.event import ApplyRecord
+from gputui.domain.message import Message, message
 from gputui.domain.observation import Measured, PeakKey
 from gputui.domain.snapshot import EngineStatus
 from gputui.state.file_io import file_mark
@@ -36,7 +37,7 @@ class SavedState:
         self._not_shared: str | None = None
         self._files: Mapping[Path, str] = {}
         self._marks: Mapping[Path, tuple[int, int] | None] = {}
-        self._edited_files: tuple[str, ...] = ()
+        self._edited_files: tuple[Message, ...] = ()
         self.apply: ApplyRecord | None = None
         """The newest apply."""
         self.failures: Mapping[str, str] = {}
@@ -70,9 +71,10 @@ class SavedState:
         return self._store
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Message, ...]:
         """What is to be said of the state."""
-        return (*((self._not_shared,) if self._not_shared else ()), *self._edited_files)
+        not_shared = (message("state-not-shared", reason=self._not_shared),) if self._not_shared else ()
+        return (*not_shared, *self._edited_files)
 
     def look(self) -> None:
         """Take in what other operators saved and what an apply did."""
@@ -107,7 +109,7 @@ class SavedState:
         if self._store is not None and not self._settings.readonly:
             self._store.peaks.remember_measured(found)
 
-    def save(self, base: int, assignments: Assignments, reason: str) -> Assignments:
+    def save(self, base: int, assignments: Assignments, reason: Message) -> Assignments:
         """Save these assignments, which were made of the revision `base`, as the next one, with the files.
 
         Raises:
@@ -141,6 +143,5 @@ def _failures(recent: Sequence[ApplyRecord]) -> dict[str, str]:
     return found
 
 
-def _edited_by_hand(name: str) -> str:
-    how = f"`gputui import {name}` takes it in" if name == ASSIGNMENTS_NAME else "gputui does not read it"
-    return f"{name} was edited by hand: {how}, the next save replaces it (and keeps {name}.bak)"
+def _edited_by_hand(name: str) -> Message:
+    return message("edited-by-hand" if name == ASSIGNMENTS_NAME else "file-edited-by-hand", file=name)

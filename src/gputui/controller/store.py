@@ -15,6 +15,7 @@ from gputui.domain.compose import OVERRIDE_NAME, ComposeProject, ComposeService
 from gputui.domain.errors import Conflict, GputuiError, Refusal
 from gputui.domain.gpu import Gpu
 from gputui.domain.injection import HostAccess
+from gputui.domain.message import Message, message
 from gputui.domain.service import Edit, Service
 from gputui.planning.changes.argument_edit import with_argument
 from gputui.planning.changes.container_view import view_of
@@ -49,7 +50,7 @@ class Store:
         assignments: Assignments,
         *,
         author: str,
-        reason: str,
+        reason: Message,
         services: Sequence[Service],
         as_found: Sequence[Service],
         gpus: Sequence[Gpu],
@@ -73,7 +74,7 @@ class Store:
             made = []
             if newest.revision == 0:
                 found = Assignments(items=tuple(current_assignment(service) for service in as_found))
-                made.append(revision_after(newest, found, author=author, reason="as found"))
+                made.append(revision_after(newest, found, author=author, reason=message("as-found")))
                 newest = made[0]
             complete = assignments
             for service in services:

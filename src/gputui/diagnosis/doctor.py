@@ -129,7 +129,7 @@ def _reload(can: Capabilities, choice: Choice) -> Iterator[Check]:
 
 def _state(snapshot: Snapshot) -> Iterator[Check]:
     for note in snapshot.notes:
-        yield Check(name="note", state="warning", text=note)
+        yield Check(name="note", state="warning", text=note.text)
     apply = snapshot.apply
     if apply is not None and apply.cut_off:
         text = f"the apply of {apply.operator} was cut off"

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, replace
 
+from gputui.domain.message import Message
 from gputui.domain.service import Edit, ServiceKey
 
+NO_REASON = Message("text", {"text": ""})
 AS_FOUND = 1
 """The first revision: what was found before anything was saved."""
 
@@ -32,7 +34,7 @@ class Assignments:
     revision: int = 0
     author: str = ""
     saved_at: str = ""
-    reason: str = ""
+    reason: Message = NO_REASON
     strategy: str = "manual"
     items: tuple[Assignment, ...] = ()
 

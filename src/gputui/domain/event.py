@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gputui.domain.message import Message
+
 Result = Literal["running", "done", "rolled_back", "failed"]
 
 Finish = Literal["carry out", "go on", "take back"]
@@ -15,20 +17,27 @@ Outcome = Literal["done", "rolled_back", "failed", "not begun"]
 EventKind = Literal["apply", "step", "operation", "undo", "log", "result"]
 Progress = Literal["started", "done", "failed", "waiting"]
 
-WATCH_TEXT = "watch it come up"
-"""What the operation is called that waits for a service to serve: by it the time is found that this took."""
+WATCH = "watch"
+"""The operation that waits for a service to serve: by it the time is found that this took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyEvent:
-    """One thing that an apply did or saw; `number` counts from 1 within the apply."""
+    """One thing that an apply did or saw; `number` counts from 1 within the apply. `operation` is the kind of the
+    operation that it is about."""
 
     number: int
     at: str
     kind: EventKind
     progress: Progress
-    text: str
+    message: Message
     service: str | None = None
+    operation: str = ""
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        return self.message.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +52,7 @@ class ApplyRecord:
     id: int
     revision: int
     operator: str
-    reason: str
+    reason: Message
     started_at: str
     ended_at: str | None = None
     result: Result = "running"
@@ -63,9 +72,6 @@ class ApplyRecord:
         """It has no end, and its process is gone."""
         return self.result == "running" and not self.alive
 
-
-FALLBACK = "fallback: "
-"""How the reason of a revision, and of its apply, begins that was made by falling back."""
 
 HOW_TO_FINISH = (
     "go on with it (`gputui apply --resume`) or take back what it left (`gputui rollback`); "

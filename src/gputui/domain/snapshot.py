@@ -9,6 +9,7 @@ from gputui.domain.finding import Finding
 from gputui.domain.gpu import GpuInventory, Reading
 from gputui.domain.injection import MechanismName
 from gputui.domain.memory import GpuMemory
+from gputui.domain.message import Message
 from gputui.domain.service import Service
 from gputui.domain.unexpected import WatchFault
 
@@ -42,7 +43,7 @@ class Snapshot:
     apply: ApplyRecord | None = None
     operator: str = ""
     project: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
     compose_note: str | None = None
     simulated: bool = False
     mechanism: MechanismName | None = None

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from gputui.domain.errors import Conflict, UsageError
-from gputui.domain.event import WATCH_TEXT, ApplyEvent, ApplyRecord, EventKind, Progress, Result
+from gputui.domain.event import WATCH, ApplyEvent, ApplyRecord, EventKind, Progress, Result
+from gputui.domain.message import Message
 from gputui.domain.plan import Step
 from gputui.domain.service import ServiceKey
 from gputui.domain.text import clean, mapping, moment, sequence, whole_number
@@ -21,7 +22,8 @@ STARTING_S = 15.0
 JournalState = Literal["started", "done", "undone"]
 
 _COLUMNS = (
-    "id, revision, operator, reason, started_at, ended_at, result, services, message, pid, pid_start, missing, failures"
+    "id, revision, operator, reason, started_at, ended_at, result, services, message, pid, pid_start, missing,"
+    " failures, reason_kind, reason_values"
 )
 
 
@@ -31,8 +33,9 @@ class NewEvent:
 
     kind: EventKind
     progress: Progress
-    text: str
+    message: Message
     service: str | None = None
+    operation: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ class Applies:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, *, revision: int, operator: str, reason: str, services: Iterable[str], body: str) -> int:
+    def begin(self, *, revision: int, operator: str, reason: Message, services: Iterable[str], body: str) -> int:
         """Put an apply on record, with what it is to do (`body`, which it alone reads); its number.
 
         Raises:
@@ -65,9 +68,18 @@ class Applies:
                 if record.alive:
                     raise Conflict(f"{record.operator} is applying revision {record.revision}", "wait for it to end")
             cursor = connection.execute(
-                "INSERT INTO applies (revision, operator, reason, started_at, result, services, message, body)"
-                " VALUES (?, ?, ?, ?, 'running', ?, '', ?)",
-                (revision, operator, reason, now(), json.dumps(dict.fromkeys(services, "running")), body),
+                "INSERT INTO applies (revision, operator, reason, started_at, result, services, message, body,"
+                " reason_kind, reason_values) VALUES (?, ?, ?, ?, 'running', ?, '', ?, ?, ?)",
+                (
+                    revision,
+                    operator,
+                    reason.text,
+                    now(),
+                    json.dumps(dict.fromkeys(services, "running")),
+                    body,
+                    reason.kind,
+                    json.dumps(dict(reason.values)),
+                ),
             )
             return int(cursor.lastrowid or 0)
 
@@ -111,8 +123,8 @@ class Applies:
         """Write down how it ended, with the event that tells so, for whoever reads the end reads no further. What it
         was to do, which may hold secrets, is not kept once all is well."""
         with self._database.writing() as connection:
-            told = NewEvent("result", "done" if result == "done" else "failed", message or result)
-            _add_event(connection, apply_id, told)
+            words = Message("ended", {"text": message or result})
+            _add_event(connection, apply_id, NewEvent("result", "done" if result == "done" else "failed", words))
             connection.execute(
                 "UPDATE applies SET ended_at = ?, result = ?, services = ?, message = ?, missing = ?, failures = ?,"
                 " body = CASE WHEN ? = 'failed' THEN body ELSE '' END WHERE id = ?",
@@ -187,12 +199,20 @@ class Applies:
         """The events of an apply beyond number `after`."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT number, at, kind, progress, text, service FROM events"
+                "SELECT number, at, kind, progress, text, service, operation, code, details FROM events"
                 " WHERE apply_id = ? AND number > ? ORDER BY number",
                 (apply_id, after),
             ).fetchall()
         return tuple(
-            ApplyEvent(number=row[0], at=row[1], kind=row[2], progress=row[3], text=row[4], service=row[5])
+            ApplyEvent(
+                number=row[0],
+                at=row[1],
+                kind=row[2],
+                progress=row[3],
+                message=Message.recorded(str(row[7]), json_object(row[8]), str(row[4])),
+                service=row[5],
+                operation=str(row[6]),
+            )
             for row in rows
         )
 
@@ -202,9 +222,9 @@ class Applies:
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT e.apply_id, e.at, e.text, e.progress FROM events e JOIN applies a ON a.id = e.apply_id"
-                " WHERE a.result = 'done' AND e.service IN (?, ?) AND e.kind = 'operation' AND e.text LIKE ?"
+                " WHERE a.result = 'done' AND e.service IN (?, ?) AND e.kind = 'operation' AND e.operation = ?"
                 " ORDER BY e.apply_id DESC, e.number LIMIT ?",
-                (*names, f"{WATCH_TEXT}%", 40 * limit),
+                (*names, WATCH, 40 * limit),
             ).fetchall()
         began: dict[int, float | None] = {}
         took: dict[int, float] = {}
@@ -275,8 +295,20 @@ def _unpacked(log: object) -> bytes:
 
 def _add_event(connection: sqlite3.Connection, apply_id: int, event: NewEvent) -> None:
     connection.execute(
-        "INSERT INTO events SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? FROM events WHERE apply_id = ?",
-        (apply_id, now(), event.kind, event.progress, event.text, event.service, apply_id),
+        "INSERT INTO events SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ? FROM events"
+        " WHERE apply_id = ?",
+        (
+            apply_id,
+            now(),
+            event.kind,
+            event.progress,
+            event.message.text,
+            event.service,
+            event.operation,
+            event.message.kind,
+            json.dumps(dict(event.message.values)),
+            apply_id,
+        ),
     )
 
 
@@ -295,6 +327,8 @@ def _record(row: tuple[object, ...]) -> ApplyRecord:
         pid_start,
         missing,
         failures,
+        reason_kind,
+        reason_values,
     ) = row
     if pid is None:
         # Between the record and its process there is a moment; nobody may take it for cut off.
@@ -312,20 +346,20 @@ def _record(row: tuple[object, ...]) -> ApplyRecord:
         id=whole_number(number) or 0,
         revision=whole_number(revision) or 0,
         operator=str(operator),
-        reason=str(reason),
+        reason=Message.recorded(str(reason_kind), json_object(reason_values), str(reason)),
         started_at=str(started),
         ended_at=str(ended) if ended else None,
         result=results.get(str(result), "failed"),
-        services={str(name): str(outcome) for name, outcome in by_service(services).items()},
+        services={str(name): str(outcome) for name, outcome in json_object(services).items()},
         message=str(message),
         alive=alive,
-        missing={str(name): tuple(str(gpu) for gpu in sequence(gpus)) for name, gpus in by_service(missing).items()},
-        failures={str(name): clean(str(text), 1000) for name, text in by_service(failures).items()},
+        missing={str(name): tuple(str(gpu) for gpu in sequence(gpus)) for name, gpus in json_object(missing).items()},
+        failures={str(name): clean(str(text), 1000) for name, text in json_object(failures).items()},
     )
 
 
-def by_service(text: object) -> Mapping[str, object]:
-    """By service, what was written down as JSON; what somebody else wrote there is passed over."""
+def json_object(text: object) -> Mapping[str, object]:
+    """What was written down as a JSON object; what somebody else wrote there is passed over."""
     try:
         return mapping(json.loads(str(text)))
     except (ValueError, RecursionError):

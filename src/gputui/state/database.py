@@ -54,6 +54,16 @@ _MIGRATIONS = (
         at TEXT NOT NULL, PRIMARY KEY (image, arguments, gpus, gpu_total_mib)
     );
     """,
+    # Kinds beside texts. What an operation of gputui 0.1 was stands before the colon of its text.
+    """
+    ALTER TABLE events ADD COLUMN operation TEXT NOT NULL DEFAULT '';
+    ALTER TABLE events ADD COLUMN code TEXT NOT NULL DEFAULT '';
+    ALTER TABLE events ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE applies ADD COLUMN reason_kind TEXT NOT NULL DEFAULT '';
+    ALTER TABLE applies ADD COLUMN reason_values TEXT NOT NULL DEFAULT '{}';
+    UPDATE events SET operation = substr(text, 1, instr(text || ': ', ': ') - 1) WHERE kind IN ('operation', 'undo');
+    UPDATE events SET operation = 'watch' WHERE operation = 'watch it come up';
+    """,
 )
 """Each brings the schema one version further; the version is SQLite's user_version."""
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from gputui.domain.errors import GputuiError
 from gputui.domain.retention import Removed, Retention
 from gputui.domain.text import moment
-from gputui.state.applies import by_service
+from gputui.state.applies import json_object
 from gputui.state.database import Database
 
 DAY_S = 86_400.0
@@ -60,7 +60,7 @@ def _old_applies(connection: sqlite3.Connection, retention: Retention, oldest: f
     needed = {number for number, _, is_needed, _ in listed if is_needed}
     newest: dict[str, int] = {}
     for number, _, _, services in listed:
-        for name in by_service(services):
+        for name in json_object(services):
             newest.setdefault(name, number)
     needed |= set(newest.values())
     old = _too_many([(number, str(at)) for number, at, _, _ in listed], retention, retention.applies, oldest)

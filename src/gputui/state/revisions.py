@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from gputui.domain.assignment import Assignments
 from gputui.domain.errors import UsageError
+from gputui.domain.message import Message
 from gputui.state.audit import now
 from gputui.state.database import Database
 from gputui.state.json_values import from_json, to_json
@@ -45,11 +46,11 @@ class Revisions:
         """Write a revision within the transaction of `connection`."""
         connection.execute(
             "INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?)",
-            (saved.revision, saved.saved_at, saved.author, saved.reason, saved.strategy, to_json(saved)),
+            (saved.revision, saved.saved_at, saved.author, saved.reason.text, saved.strategy, to_json(saved)),
         )
 
 
-def revision_after(newest: Assignments, assignments: Assignments, *, author: str, reason: str) -> Assignments:
+def revision_after(newest: Assignments, assignments: Assignments, *, author: str, reason: Message) -> Assignments:
     """The assignments as the revision that follows the newest one."""
     return replace(assignments, revision=newest.revision + 1, author=author, reason=reason, saved_at=now())
 

@@ -21,8 +21,20 @@ SIZE_LIMIT = 512 * 2**20
 
 _TABLES = {
     "revisions": ("revision", "saved_at", "author", "reason", "strategy", "body"),
-    "applies": ("id", "revision", "operator", "reason", "started_at", "ended_at", "result", "services", "message"),
-    "events": ("apply_id", "number", "at", "kind", "progress", "text", "service"),
+    "applies": (
+        "id",
+        "revision",
+        "operator",
+        "reason",
+        "started_at",
+        "ended_at",
+        "result",
+        "services",
+        "message",
+        "reason_kind",
+        "reason_values",
+    ),
+    "events": ("apply_id", "number", "at", "kind", "progress", "text", "service", "operation", "code", "details"),
     "observed_peaks": ("image", "arguments", "gpus", "gpu_total_mib", "peak_mib", "at"),
     "measured": (
         "image",

@@ -49,7 +49,7 @@ class FindingPane(TablePane):
     def show(self, snapshot: Snapshot) -> None:
         """Take in new values."""
         labels = labels_by_uuid(snapshot.inventory.gpus)
-        notes = (Finding(code="note", severity="warning", text=note) for note in snapshot.notes)
+        notes = (Finding(code="note", severity="warning", text=note.text) for note in snapshot.notes)
         findings = sorted((*notes, *snapshot.findings), key=lambda one: SEVERITIES.index(one.severity))
         self._findings = {f"{one.code} {one.service} {one.gpu} {one.text}": one for one in findings}
         rows = [_row(key, one, labels) for key, one in self._findings.items()]

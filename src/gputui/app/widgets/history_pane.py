@@ -42,11 +42,16 @@ def told_once(events: Sequence[ApplyEvent]) -> list[ApplyEvent]:
     nexts: dict[tuple[str, str | None], ApplyEvent] = {}
     for one in reversed(events):
         after = nexts.get((one.kind, one.service))
-        ended = after is not None and after.progress in ("done", "failed") and after.text.startswith(one.text)
+        ended = after is not None and after.progress in ("done", "failed") and _is_same(one, after)
         if not (one.progress == "started" and ended):
             left.append(one)
         nexts[one.kind, one.service] = one
     return left[::-1]
+
+
+def _is_same(event: ApplyEvent, later: ApplyEvent) -> bool:
+    """Whether both are about the same: of the same kind and service, a step or an operation is never interleaved."""
+    return event.operation == later.operation and event.kind == later.kind
 
 
 def _style(result: str) -> str:
@@ -121,7 +126,7 @@ class HistoryPane(TablePane):
         revisions = list(self._revisions.values())[: self._limit]
         applies = list(self._applies.values())[: self._limit]
         rows = [
-            (one.saved_at, self._row(f"revision {one.revision}", one.saved_at, one.author, "saved", one.reason))
+            (one.saved_at, self._row(f"revision {one.revision}", one.saved_at, one.author, "saved", one.reason.text))
             for one in revisions
         ]
         for record in applies:
@@ -130,7 +135,7 @@ class HistoryPane(TablePane):
             if record.result in ("rolled_back", "failed") and done:
                 result = f"{done}/{len(record.services)} done"
             row = self._row(
-                f"apply {record.id}", record.started_at, record.operator, result, record.message or record.reason
+                f"apply {record.id}", record.started_at, record.operator, result, record.message or record.reason.text
             )
             rows.append((record.started_at, row))
         # Where one kind is cut, the other is not shown any further back.
@@ -184,7 +189,7 @@ class HistoryPane(TablePane):
         before = self._revisions.get(number - 1, Assignments() if number == 1 else None)
         names = told_apart([item.key for item in one.items])
         lines = [
-            f"saved {date_text(one.saved_at)} by {one.author}: {one.reason}",
+            f"saved {date_text(one.saved_at)} by {one.author}: {one.reason.text}",
             f"strategy {one.strategy}",
             "",
             *(f"  {names[item.key]:24} {assignment_text(item, self._labels)}" for item in one.items),
@@ -201,7 +206,7 @@ class HistoryPane(TablePane):
         record = self._history.record(number)
         events = told_once(self._history.events(number))
         lines = [
-            f"revision {record.revision}, by {record.operator}: {record.reason}",
+            f"revision {record.revision}, by {record.operator}: {record.reason.text}",
             f"from {date_text(record.started_at)} to {date_text(record.ended_at)}: {record.result.replace('_', ' ')}",
             *([record.message] if record.message else []),
             *(f"  {name}: {outcome.replace('_', ' ')}" for name, outcome in record.services.items()),

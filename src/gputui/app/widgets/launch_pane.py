@@ -19,7 +19,7 @@ from gputui.app.render.values import clock_text, duration_text
 from gputui.app.widgets.log_pane import LogPane
 from gputui.controller.protocols import Applies, History, Logs
 from gputui.domain.errors import GputuiError
-from gputui.domain.event import WATCH_TEXT, ApplyEvent, ApplyRecord
+from gputui.domain.event import WATCH, ApplyEvent, ApplyRecord
 from gputui.domain.service import Service
 from gputui.domain.text import moment
 
@@ -162,7 +162,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
         for event in events:
             self._seen = event.number
             self._service = event.service or self._service
-            if event.kind == "operation" and event.text.startswith(WATCH_TEXT):
+            if event.kind == "operation" and event.operation == WATCH:
                 if event.progress == "started":
                     self._waiting[event.service or ""] = moment(event.at) or time.time()
                 elif event.progress != "waiting":

@@ -87,6 +87,6 @@ def _whose(snapshot: Snapshot) -> list[Part]:
     parts.append((snapshot.operator, "dim"))
     if snapshot.draft.current.strategy != "manual":
         parts.append((snapshot.draft.current.strategy, ""))
-    if any("do not share" in note for note in snapshot.notes):
+    if any(note.kind == "state-not-shared" for note in snapshot.notes):
         parts.append(("state not shared", "$warning"))
     return [*parts, (time.strftime("%H:%M"), "dim")]

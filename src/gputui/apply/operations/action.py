@@ -10,6 +10,7 @@ from gputui.domain.gpu import Gpu
 if TYPE_CHECKING:
     from gputui.apply.engine_retry import EngineRetry
     from gputui.domain.container import Container, ContainerSpec
+    from gputui.domain.message import Message
     from gputui.engine.protocol import Engine
     from gputui.gpus.source import GpuSource
 
@@ -47,7 +48,7 @@ class OperationContext:
     source: "GpuSource"
     gpus: tuple[Gpu, ...]
     retry: "EngineRetry"
-    report: Callable[[str], None]
+    report: "Callable[[Message], None]"
     keep_log: Callable[[str, tuple[bytes, ...]], None]
     abandoned: Callable[[], bool]
     cancelled: Callable[[], str]
@@ -71,6 +72,7 @@ class Action:
     leaves: ClassVar[bool] = False
     """Whether something is left over for a person to clean up where it cannot be done at the end."""
 
+    kind: str
     part: Part
 
     @property

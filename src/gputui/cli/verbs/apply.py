@@ -9,6 +9,7 @@ from gputui.cli.output import say
 from gputui.cli.verb import Verb, apply_options, completes, service_argument, yes_option
 from gputui.controller.protocols import Controller
 from gputui.domain.errors import UsageError
+from gputui.domain.message import message
 from gputui.domain.service import called
 
 
@@ -25,7 +26,7 @@ def _apply(controller: Controller, arguments: argparse.Namespace) -> int:
         names = ", ".join(sorted(key.short_name for key in not_recreated))
         raise UsageError(f"--keep-layer {names}: is not made anew of its container by this plan", "see `gputui plan`")
     plan = controller.applies.preview(plan)
-    return carry_out(controller, plan, arguments, "apply", keep_layers=kept_layers)
+    return carry_out(controller, plan, arguments, message("applied"), keep_layers=kept_layers)
 
 
 def _cancel(controller: Controller, arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from gputui.cli.output import print_findings, print_json, say
 from gputui.cli.verb import Verb, completes, json_option, service_argument, yes_option
 from gputui.controller.protocols import Controller
 from gputui.domain.errors import UsageError
+from gputui.domain.message import message
 from gputui.domain.service import TypedEdit, called
 
 
@@ -44,7 +45,7 @@ def _assign(controller: Controller, arguments: argparse.Namespace) -> int:
         step(adopt=adopt)
     if arguments.enable or arguments.disable:
         controller.draft.set_enabled([service.key], bool(arguments.enable), adopt=adopt)
-    saved = controller.draft.save("assign " + service.name)
+    saved = controller.draft.save(message("assigned", service=service.name))
     snapshot = controller.watch.snapshot()
     findings = [finding for finding in snapshot.findings if finding.service == service.name]
     if arguments.json:

@@ -28,7 +28,7 @@ def _history(controller: Controller, arguments: argparse.Namespace) -> int:
         return 0
     print_table(
         ("REVISION", "SAVED", "BY", "WHY"),
-        [(str(saved.revision), saved.saved_at, saved.author, saved.reason) for saved in revisions],
+        [(str(saved.revision), saved.saved_at, saved.author, saved.reason.text) for saved in revisions],
     )
     say()
     rows = []
@@ -41,7 +41,7 @@ def _history(controller: Controller, arguments: argparse.Namespace) -> int:
                 record.started_at,
                 record.operator,
                 result,
-                record.message or record.reason,
+                record.message or record.reason.text,
             )
         )
     print_table(("APPLY", "REVISION", "BEGAN", "BY", "RESULT", ""), rows)
@@ -57,7 +57,7 @@ def _one_apply(controller: Controller, arguments: argparse.Namespace) -> int:
         body = {"events": [json_form.event(event) for event in events], **json_form.apply(record)}
         print_json(json_form.versioned({"apply": body, "logs": controller.logs.kept(record.id)}))
         return 0
-    say(f"apply {record.id} of revision {record.revision} by {record.operator}: {record.reason}")
+    say(f"apply {record.id} of revision {record.revision} by {record.operator}: {record.reason.text}")
     result = record.result.replace("_", " ")
     say(f"{record.started_at} to {record.ended_at or 'now'}: {result} {record.message}".rstrip())
     for event in events:

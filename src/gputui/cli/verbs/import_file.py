@@ -10,6 +10,7 @@ from gputui.cli.output import print_json, say
 from gputui.cli.verb import Verb, completes, json_option, yes_option
 from gputui.controller.protocols import Controller
 from gputui.domain.errors import NeedsAnswer
+from gputui.domain.message import message
 
 
 def _import(controller: Controller, arguments: argparse.Namespace) -> int:
@@ -22,7 +23,7 @@ def _import(controller: Controller, arguments: argparse.Namespace) -> int:
             return 2
         lines = controller.history.import_file(arguments.path, adopt=True)
     saved = (
-        controller.draft.save(f"imported from {Path(arguments.path).name}")
+        controller.draft.save(message("imported", file=Path(arguments.path).name))
         if controller.watch.snapshot().draft.changed
         else None
     )

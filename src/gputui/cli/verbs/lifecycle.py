@@ -6,14 +6,16 @@ from gputui.cli.carrying_out import carry_out, check_settled
 from gputui.cli.looking import connected
 from gputui.cli.verb import Verb, apply_options, service_argument
 from gputui.controller.protocols import Controller
+from gputui.domain.message import message
 
 
 def _lifecycle(controller: Controller, arguments: argparse.Namespace) -> int:
     """`restart`, `start` and `stop`: what is adopted is also saved as enabled or disabled."""
     connected(controller)
     check_settled(controller)
+    reason = message("lifecycle", action=arguments.verb, services=" ".join(arguments.service))
     plan = controller.applies.lifecycle_plan(arguments.service, arguments.verb)
-    code = carry_out(controller, plan, arguments, f"{arguments.verb} {' '.join(arguments.service)}")
+    code = carry_out(controller, plan, arguments, reason)
     if code == 0 and arguments.verb != "restart":
         for service in controller.watch.snapshot().services:
             enabled = arguments.verb == "start"
@@ -23,7 +25,7 @@ def _lifecycle(controller: Controller, arguments: argparse.Namespace) -> int:
                 and any(step.service == service.key for step in plan.steps)
             ):
                 controller.draft.set_enabled([service.key], enabled, adopt=False)
-        controller.draft.save(f"{arguments.verb} {' '.join(arguments.service)}")
+        controller.draft.save(reason)
     return code
 
 

@@ -30,7 +30,7 @@ def _roll_back(controller: Controller, arguments: argparse.Namespace) -> int:
     if newest is None or (arguments.revision is None and newest.revision == 1):
         raise UsageError("there is no revision to go back to", "see `gputui history`")
     target = controller.history.revision(newest.revision - 1 if arguments.revision is None else arguments.revision)
-    which = f"revision {target.revision} ({target.author}: {target.reason})"
+    which = f"revision {target.revision} ({target.author}: {target.reason.text})"
     if not ask(f"Go back to {which}?", yes=arguments.yes):
         return 2
     saved = controller.history.roll_back(arguments.revision)

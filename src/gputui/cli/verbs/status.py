@@ -57,7 +57,7 @@ def _status_json(snapshot: Snapshot) -> dict[str, Any]:
             "revision": snapshot.draft.saved.revision,
             "applying": apply.operator if apply and apply.under_way else None,
             "findings": _by_severity(snapshot),
-            "notes": list(snapshot.notes),
+            "notes": [note.text for note in snapshot.notes],
         }
     )
 
@@ -83,7 +83,7 @@ def _print_status(snapshot: Snapshot) -> None:
     for problem in problems:
         say(f" ✗ {problem}")
     for note in snapshot.notes:
-        say(f" · {note}")
+        say(f" · {note.text}")
     counts = {severity: number for severity, number in _by_severity(snapshot).items() if number and severity != "info"}
     if counts:
         shown = ", ".join(f"{number} {severity}{'s' if number > 1 else ''}" for severity, number in counts.items())

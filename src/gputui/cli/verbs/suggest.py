@@ -9,6 +9,7 @@ from gputui.cli.output import labels, print_json, print_table, say
 from gputui.cli.verb import Verb, json_option, yes_option
 from gputui.controller.protocols import Controller
 from gputui.domain.errors import Unreachable, UsageError
+from gputui.domain.message import message
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.strategy import STRATEGIES
 from gputui.domain.suggestion import Suggestion
@@ -46,7 +47,7 @@ def _suggest(controller: Controller, arguments: argparse.Namespace) -> int:
     if not ask(f"Save this as the assignments ({suggestion.moves} moves)? Nothing is applied yet.", yes=arguments.yes):
         return 2
     controller.draft.take_suggestion(suggestion, adopt=arguments.adopt)
-    saved = controller.draft.save(f"strategy {suggestion.strategy}")
+    saved = controller.draft.save(message("strategy", strategy=suggestion.strategy))
     if not arguments.json:
         say(f"saved as revision {saved.revision}; `gputui plan` shows what it takes, `gputui apply` does it")
     return 0

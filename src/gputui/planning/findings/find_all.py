@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from gputui.domain.assignment import NO_REASON
 from gputui.domain.container import Container
 from gputui.domain.event import ApplyRecord
 from gputui.domain.finding import SEVERITIES, Finding
 from gputui.domain.gpu import Gpu, Reading
 from gputui.domain.injection import NOTHING_KNOWN, HostAccess
 from gputui.domain.memory import GpuMemory
+from gputui.domain.message import Message
 from gputui.domain.service import Service
 from gputui.planning.findings.assigned_gpus import (
     drifted,
@@ -34,7 +36,7 @@ def find_all(
     memory: Sequence[GpuMemory],
     containers: Sequence[Container] = (),
     last: ApplyRecord | None = None,
-    reason: str = "",
+    reason: Message = NO_REASON,
     access: HostAccess = NOTHING_KNOWN,
     failures: Mapping[str, str] | None = None,
 ) -> tuple[Finding, ...]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from gputui.domain.event import FALLBACK, ApplyRecord
+from gputui.domain.event import ApplyRecord
 from gputui.domain.finding import Finding, Severity
 from gputui.domain.gpu import Gpu, labels_of
+from gputui.domain.message import Message
 from gputui.domain.service import Service
 from gputui.planning.findings.about import about
 
@@ -60,10 +61,17 @@ def gone_at_start(services: Sequence[Service], gpus: Sequence[Gpu], last: ApplyR
     return found
 
 
-def fell_back(services: Sequence[Service], reason: str) -> list[Finding]:
+def fell_back(services: Sequence[Service], reason: Message) -> list[Finding]:
     """Services that got another GPU by themselves, by the reason of the revision."""
+    if reason.kind != "fallback":
+        return []
+    names = reason.values.get("services")
+    # gputui 0.1 wrote down only what changed, in words.
+    moved = names.split(", ") if names is not None else reason.text.split(" ")
     return [
-        about(service, "fell-back", "info", f"{service.name}: {reason}", "assign it its GPU again when that is back")
+        about(
+            service, "fell-back", "info", f"{service.name}: {reason.text}", "assign it its GPU again when that is back"
+        )
         for service in services
-        if reason.startswith(FALLBACK) and any(f" {name} " in reason for name in (service.name, service.key.full_name))
+        if service.name in moved or service.key.full_name in moved
     ]

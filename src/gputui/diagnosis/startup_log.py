@@ -19,8 +19,8 @@ _GIB, _MIB = 1024.0, 1.0
 
 # What is measured, the line, and the unit of its number; of several ranks the largest counts, each rank's last line.
 _LINES: tuple[tuple[str, re.Pattern[str], float], ...] = tuple(
-    (what, re.compile(pattern), unit)
-    for what, pattern, unit in (
+    (kind, re.compile(pattern), unit)
+    for kind, pattern, unit in (
         # vLLM
         ("weights", rf"(?:Loading model weights|Model loading) took +{_N} Gi?B", _GIB),
         ("weights", rf"model weights take {_N}GiB", _GIB),
@@ -63,31 +63,31 @@ def measured_of(lines: Sequence[str]) -> Measured | None:
     tokens = None
     for line in lines:
         rank = next((group for group in _rank(line) if group), "")
-        for what, pattern, unit in _LINES:
+        for kind, pattern, unit in _LINES:
             match = pattern.search(line)
             if match:
-                by_rank[what][rank] = (real_number(match[1]) or 0.0) * unit
+                by_rank[kind][rank] = (real_number(match[1]) or 0.0) * unit
         halves, graph, buffer = _KEYS_AND_VALUES.search(line), _SGLANG_GRAPHS.search(line), _BUFFER.search(line)
         if halves:
-            by_rank["cache"][rank] = sum(real_number(one) or 0.0 for one in halves.groups()) * _GIB
+            by_rank["cache"][rank] = sum(real_number(group) or 0.0 for group in halves.groups()) * _GIB
         if graph:
             by_rank["graphs"][f"{rank} {graph[1]}"] = (real_number(graph[2]) or 0.0) * _GIB
         if buffer and not _HOST.search(buffer[1]) and (buffer[2] or "") in _BUFFERS:
             source = line[: buffer.start()].strip()[-40:]
             device = buffer[1].removesuffix("_Split").removesuffix("_Mapped")
             buffers[device, _BUFFERS[buffer[2] or ""], source] = real_number(buffer[3]) or 0.0
-        for one in _TOKENS:
-            said = one.search(line)
-            if said:
-                tokens = whole_number(said[1].replace(",", ""), least=1)
-    found = Measured(
+        for pattern in _TOKENS:
+            match = pattern.search(line)
+            if match:
+                tokens = whole_number(match[1].replace(",", ""), least=1)
+    measured = Measured(
         weights_mib=_fullest(by_rank["weights"], buffers, "weights"),
         cache_mib=_fullest(by_rank["cache"], buffers, "cache"),
         activation_mib=_fullest(by_rank["activation"], buffers, "activation"),
         graphs_mib=_sum_of_one_rank(by_rank["graphs"]),
         cache_tokens=tokens,
     )
-    return found if found.is_any else None
+    return measured if measured.is_any else None
 
 
 def _rank(line: str) -> tuple[str | None, ...]:
@@ -95,10 +95,10 @@ def _rank(line: str) -> tuple[str | None, ...]:
     return match.groups() if match else ()
 
 
-def _fullest(by_rank: dict[str, float], buffers: dict[tuple[str, str, str], float], what: str) -> int | None:
+def _fullest(by_rank: dict[str, float], buffers: dict[tuple[str, str, str], float], kind: str) -> int | None:
     by_device: dict[str, float] = defaultdict(float)
-    for (device, kind, _), mib in buffers.items():
-        if kind == what:
+    for (device, category, _), mib in buffers.items():
+        if category == kind:
             by_device[device] += mib
     most = max([*by_rank.values(), *by_device.values()], default=None)
     return None if most is None or most > LARGEST_MIB else round(most)

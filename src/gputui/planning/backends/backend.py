@@ -173,16 +173,16 @@ def options_of(
 def weights_mib(question: Question, *, loaded: float = 1.0) -> int | None:
     """MiB of weights on each GPU, less what stays in the host's memory; `loaded` as `weights_bytes`. None where they
     are not known."""
-    how = question.serving
-    found = weights_bytes(
+    serving = question.serving
+    weights = weights_bytes(
         question.files,
-        tensor=how.tensor or 1,
-        pipeline=how.pipeline or 1,
-        experts=how.expert_split if has_experts(question) else None,
-        attention=how.attention_split,
+        tensor=serving.tensor or 1,
+        pipeline=serving.pipeline or 1,
+        experts=serving.expert_split if has_experts(question) else None,
+        attention=serving.attention_split,
         loaded=loaded,
     )
-    return None if found is None else max(0, up(int(found * cast_part(question))) - how.host_mib)
+    return None if weights is None else max(0, up(int(weights * cast_part(question))) - serving.host_mib)
 
 
 _WIDTHS = {"F32": 4, "F16": 2, "BF16": 2}
@@ -191,14 +191,16 @@ _WIDTHS = {"F32": 4, "F16": 2, "BF16": 2}
 def cast_part(question: Question) -> float:
     """What weights take beside what they take in their files, once they are cast to the type that is computed with: 16
     bits, unless 32 are asked for. Quantised ones stay as they are."""
-    files, how = question.files, question.serving
-    if how.quantization is not None or (files.architecture is not None and files.architecture.quantization is not None):
+    files, serving = question.files, question.serving
+    if serving.quantization is not None or (
+        files.architecture is not None and files.architecture.quantization is not None
+    ):
         return 1.0
-    target = 4 if how.dtype in ("float32", "float") else 2
+    target = 4 if serving.dtype in ("float32", "float") else 2
     sizes = files.bytes_by_dtype
-    before = sum(sizes.values())
-    after = sum(size * target // _WIDTHS.get(dtype, target) for dtype, size in sizes.items())
-    return after / before if before else 1.0
+    stored = sum(sizes.values())
+    cast = sum(size * target // _WIDTHS.get(dtype, target) for dtype, size in sizes.items())
+    return cast / stored if stored else 1.0
 
 
 def has_experts(question: Question) -> bool:
@@ -223,21 +225,21 @@ def cache_mib(
     question: Question, tokens: int | None, *, in_window: int | None = None, latent: bool = True
 ) -> int | None:
     """MiB of keys and values of one request on each GPU; None where the model or its type is not known."""
-    how, model = question.serving, question.files.architecture
+    serving, model = question.serving, question.files.architecture
     # Keys and values have the type that is computed with.
-    bits = kv_bits(how.kv_dtype, how.dtype)
+    bits = kv_bits(serving.kv_dtype, serving.dtype)
     if model is None or bits is None or tokens is None:
         return None
-    found = kv_bytes(
+    cache = kv_bytes(
         model,
         tokens,
         bits,
-        tensor=how.attention_split or how.tensor or 1,
-        pipeline=how.pipeline or 1,
+        tensor=serving.attention_split or serving.tensor or 1,
+        pipeline=serving.pipeline or 1,
         in_window=in_window,
         latent=latent,
     )
-    return None if found is None else up(found)
+    return None if cache is None else up(cache)
 
 
 def loaded_part(question: Question, parts: Mapping[str, float]) -> float:

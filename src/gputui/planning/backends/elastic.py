@@ -15,7 +15,7 @@ _ALIASES = {
 _VARIABLES = {"--nproc-per-node": ("NPROC_PER_NODE",)}
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """How many processes torchrun or accelerate start; each wants a GPU of its own."""
     del gpus
     launched = any(
@@ -42,7 +42,7 @@ def minimum_mib(question: Question) -> int | None:
 PYTORCH = Backend(
     name="pytorch",
     marks=("pytorch", "torchrun", "torch", "comfyui", "tritonserver"),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     elastic=True,
 )
@@ -65,4 +65,4 @@ TEI = Backend(
     elastic=True,
 )
 """Its warm-up takes as much as the longest batch needs, which depends on the kernels that its image has."""
-GENERIC = Backend(name="generic", marks=(), serving=serving, minimum_mib=minimum_mib, elastic=True)
+GENERIC = Backend(name="generic", marks=(), serving=read_serving, minimum_mib=minimum_mib, elastic=True)

@@ -32,7 +32,7 @@ _CACHE_TYPES = {"0": None, "4": "q4_0", "8": "int8"}
 """Types of cached values by `--quant-policy`."""
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What the options of `lmdeploy serve api_server` say."""
     del gpus
     options = read_options(line, environment, _ALIASES, {})
@@ -61,28 +61,28 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
 
 def minimum_mib(question: Question) -> int | None:
     """What it holds at least: weights, buffers, and the cache of one short session."""
-    how = question.serving
-    base = loaded_mib(question, tokens=how.batch_tokens or 8192, sequences=how.sequences or 128)
-    longest = model_context(question.files.architecture, how) or SHORT_SESSION
-    cache = cache_mib(question, how.context or min(longest, SHORT_SESSION))
+    serving = question.serving
+    base = loaded_mib(question, tokens=serving.batch_tokens or 8192, sequences=serving.sequences or 128)
+    longest = model_context(question.files.architecture, serving) or SHORT_SESSION
+    cache = cache_mib(question, serving.context or min(longest, SHORT_SESSION))
     if base is None or cache is None:
         return None
     return base + cache
 
 
-def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
     """A fraction of what is left after the rest is loaded; without the files that rest is not known, and neither the
     claim."""
     del total_mib
-    if how.fraction is None or minimum is None:
+    if serving.fraction is None or minimum is None:
         return None
-    return ClaimRule("rest", how.fraction, minimum)
+    return ClaimRule("rest", serving.fraction, minimum)
 
 
 LMDEPLOY = Backend(
     name="lmdeploy",
     marks=("lmdeploy",),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     claim=claim,
     tensor_flag="--tp",

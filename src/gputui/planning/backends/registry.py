@@ -81,8 +81,8 @@ def backend_of(image: str, words: Sequence[str] = ()) -> str:
     # Only what is run counts: a path or a model's name may hold the name of another engine.
     programs = [word for word in words[:12] if not word.startswith("-") and not re.search(r"[/.]\w+/", word)]
     text = " ".join(programs).lower()
-    found = next((one.name for one in BACKENDS if any(mark in text for mark in one.marks)), None)
-    return found or ("pytorch" if any(mark in image.lower() for mark in PYTORCH.marks) else "generic")
+    by_command = next((backend.name for backend in BACKENDS if any(mark in text for mark in backend.marks)), None)
+    return by_command or ("pytorch" if any(mark in image.lower() for mark in PYTORCH.marks) else "generic")
 
 
 Version = tuple[int, int, int]

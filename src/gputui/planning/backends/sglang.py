@@ -92,7 +92,7 @@ def default_fraction(total_mib: int, tensor: int = 1, pipeline: int = 1) -> floa
     return round((total_mib - on_top_mib(total_mib, tensor, pipeline)) / total_mib, 3)
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What SGLang's options say. With attention spread over data ranks these live on the same GPUs."""
     del gpus
     options = options_of(line, environment, _ALIASES, {}, file_option="--config")
@@ -145,39 +145,39 @@ def _spreads_experts(options: Options) -> bool:
 
 def minimum_mib(question: Question) -> int | None:
     """What must be free at the start, so that the static fraction of it holds the weights and a short request."""
-    how, model = question.serving, question.files.architecture
-    tensor, pipeline = how.tensor or 1, how.pipeline or 1
-    context = model_context(model, how, keeps_original=True)
-    cache = cache_mib(question, how.context or min(context or SHORT_REQUEST, SHORT_REQUEST))
+    serving, model = question.serving, question.files.architecture
+    tensor, pipeline = serving.tensor or 1, serving.pipeline or 1
+    context = model_context(model, serving, keeps_original=True)
+    cache = cache_mib(question, serving.context or min(context or SHORT_REQUEST, SHORT_REQUEST))
     weights = weights_mib(question, loaded=loaded_part(question, _LOADED))
     if weights is None or cache is None:
         return None
     static = weights + cache
     total = question.total_mib or SMALL_GPU_MIB
-    fraction = how.fraction or default_fraction(total, tensor, pipeline)
-    return max(static + _beside_static_mib(how, total, tensor), int(static / fraction) + 1)
+    fraction = serving.fraction or default_fraction(total, tensor, pipeline)
+    return max(static + _beside_static_mib(serving, total, tensor), int(static / fraction) + 1)
 
 
-def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
     """A fraction of what is free, SGLang's own choice where none is given, and what comes on top."""
     del minimum
-    if "--mem-fraction-static" in how.unread or total_mib is None:
+    if "--mem-fraction-static" in serving.unread or total_mib is None:
         return None
-    tensor = how.tensor or 1
-    fraction = how.fraction or default_fraction(total_mib, tensor, how.pipeline or 1)
-    return ClaimRule("free", fraction, _beside_static_mib(how, total_mib, tensor))
+    tensor = serving.tensor or 1
+    fraction = serving.fraction or default_fraction(total_mib, tensor, serving.pipeline or 1)
+    return ClaimRule("free", fraction, _beside_static_mib(serving, total_mib, tensor))
 
 
-def _beside_static_mib(how: Serving, total_mib: int, tensor: int) -> int:
+def _beside_static_mib(serving: Serving, total_mib: int, tensor: int) -> int:
     chunk, graphs = _tier(total_mib, tensor)
-    asked = how.batch_tokens or 0
-    return CONTEXT_MIB + int(1.5 * (asked if asked > 0 else chunk)) + 2 * graphs
+    chunk_size = serving.batch_tokens or 0
+    return CONTEXT_MIB + int(1.5 * (chunk_size if chunk_size > 0 else chunk)) + 2 * graphs
 
 
 SGLANG = Backend(
     name="sglang",
     marks=("sglang",),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     claim=claim,
     weights=lambda question: weights_mib(question, loaded=loaded_part(question, _LOADED)),

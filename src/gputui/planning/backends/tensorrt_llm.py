@@ -35,7 +35,7 @@ _ALIASES = {
 }
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What the options of `trtllm-serve` say; there is no data parallelism."""
     del gpus
     options = options_of(line, environment, _ALIASES, {}, file_option="--extra-llm-api-options")
@@ -63,27 +63,27 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
 
 def minimum_mib(question: Question) -> int | None:
     """Weights and buffers, and so much more that the fraction of it holds one request."""
-    how, model = question.serving, question.files.architecture
-    base = loaded_mib(question, tokens=how.batch_tokens or 8192, sequences=how.sequences or 256)
-    cache = cache_mib(question, how.context or model_context(model, how))
+    serving, model = question.serving, question.files.architecture
+    base = loaded_mib(question, tokens=serving.batch_tokens or 8192, sequences=serving.sequences or 256)
+    cache = cache_mib(question, serving.context or model_context(model, serving))
     if base is None or cache is None:
         return None
-    return base + int(cache / (how.fraction or DEFAULT_FRACTION))
+    return base + int(cache / (serving.fraction or DEFAULT_FRACTION))
 
 
-def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
     """A fraction of what is left after the rest is loaded; without the files that rest is not known, and neither the
     claim."""
     del total_mib
-    if how.fraction is None:
+    if serving.fraction is None:
         return None
-    return ClaimRule("rest", how.fraction, minimum or 0)
+    return ClaimRule("rest", serving.fraction, minimum or 0)
 
 
 TENSORRT_LLM = Backend(
     name="tensorrt_llm",
     marks=("tensorrt-llm", "tensorrt_llm", "trtllm"),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     claim=claim,
     weights=weights_mib,

@@ -74,7 +74,7 @@ _LOADED = {
 """What stays of linear layers in 16 bits, by the method that quantises them while they are loaded."""
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
     """What vLLM's options say. Its own check counts tensor × pipeline sizes only; the GPUs needed are × data."""
     options = options_of(line, environment, _ALIASES, {}, file_option="--config")
     read = Reader.of(options)
@@ -144,32 +144,32 @@ def _takes_no_pictures(options: Options) -> bool:
     if text is None:
         return False
     limits = json_object(text) or dict(part.partition("=")[::2] for part in text.split(","))
-    return bool(limits) and all(whole_number(one) == 0 for one in limits.values())
+    return bool(limits) and all(whole_number(limit) == 0 for limit in limits.values())
 
 
 def _beside(options: Options) -> tuple[str, ...]:
     """What it loads beside its model. Methods that draft with the model itself load nothing more."""
     drafts = json_object(options.text("--speculative-config")).get("model")
     drafts = drafts or options.text("--speculative-model")
-    found = ["the draft model"] if isinstance(drafts, str) and drafts not in ("[ngram]", "ngram") else []
-    found += ["LoRA adapters"] if options.on("--enable-lora") else []
-    return (*found, *(["redundant experts"] if options.on("--enable-eplb") else []))
+    extras = ["the draft model"] if isinstance(drafts, str) and drafts not in ("[ngram]", "ngram") else []
+    extras += ["LoRA adapters"] if options.on("--enable-lora") else []
+    return (*extras, *(["redundant experts"] if options.on("--enable-eplb") else []))
 
 
 def minimum_mib(question: Question) -> int | None:
     """What must be free: all but the cache, and the cache of one request of the longest length, which vLLM insists on
     (or as much as was asked for). Files in 16 bits that it quantises to 8 itself are there whole at first."""
-    how, model = question.serving, question.files.architecture
-    tokens = how.batch_tokens or (8192 if (question.total_mib or 0) >= 70 * 1024 else 2048)
+    serving, model = question.serving, question.files.architecture
+    tokens = serving.batch_tokens or (8192 if (question.total_mib or 0) >= 70 * 1024 else 2048)
     part = loaded_part(question, _LOADED)
-    base = loaded_mib(question, tokens=tokens, sequences=how.sequences or DEFAULT_SEQUENCES, loaded=part)
+    base = loaded_mib(question, tokens=tokens, sequences=serving.sequences or DEFAULT_SEQUENCES, loaded=part)
     if base is None:
         return None
-    longest = model_context(model, how)
-    length = how.context or longest
-    if how.context_fits:
+    longest = model_context(model, serving)
+    length = serving.context or longest
+    if serving.context_fits:
         length = min(longest or SHORTEST_FITTING, SHORTEST_FITTING)
-    cache = up(how.kv_bytes) if how.kv_bytes is not None else _cache(question, length, tokens)
+    cache = up(serving.kv_bytes) if serving.kv_bytes is not None else _cache(question, length, tokens)
     if cache is None:
         return None
     at_first = (weights_mib(question) or 0) + CONTEXT_MIB if part == EIGHT_BITS else 0
@@ -179,28 +179,28 @@ def minimum_mib(question: Question) -> int | None:
 def _cache(question: Question, length: int | None, batch: int) -> int | None:
     """Windowed layers keep the window and a chunk of a prefill (vLLM, `SlidingWindowSpec.max_memory_usage_bytes`);
     before that came, and before latent attention, everything is kept."""
-    how, model = question.serving, question.files.architecture
-    whole = how.whole_windows or (how.version is not None and how.version < WINDOWS_SINCE)
+    serving, model = question.serving, question.files.architecture
+    whole_windows = serving.whole_windows or (serving.version is not None and serving.version < WINDOWS_SINCE)
     window = model.window if model else None
-    kept = length if whole else window - 1 + batch if window else None
-    latent = not how.whole_latent and (how.version is None or how.version >= LATENT_SINCE)
-    found = cache_mib(question, length, in_window=kept, latent=latent)
+    window_tokens = length if whole_windows else window - 1 + batch if window else None
+    latent = not serving.whole_latent and (serving.version is None or serving.version >= LATENT_SINCE)
+    cache = cache_mib(question, length, in_window=window_tokens, latent=latent)
     # Decode context parallelism divides the tokens of a cache that tensor parallelism cannot cut further.
-    return None if found is None else -(-found // how.decode)
+    return None if cache is None else -(-cache // serving.decode)
 
 
-def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
     """A fraction of the total, unless the cache's size is given in bytes."""
     del total_mib, minimum
-    if how.kv_bytes is not None or how.fraction is None:
+    if serving.kv_bytes is not None or serving.fraction is None:
         return None
-    return ClaimRule("total", how.fraction)
+    return ClaimRule("total", serving.fraction)
 
 
 VLLM = Backend(
     name="vllm",
     marks=("vllm",),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     claim=claim,
     weights=lambda question: weights_mib(question, loaded=loaded_part(question, _LOADED)),

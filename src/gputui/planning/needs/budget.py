@@ -21,8 +21,8 @@ STEP_MIB = 102
 
 def largest_budget(usable_mib: int) -> int:
     """The largest budget on a GPU of which this much is usable, in tenths of a GiB."""
-    left = usable_mib - max(LEAST_LEFT_MIB, int(usable_mib * LEFT_PART))
-    return max(0, left * 10 // 1024) * 1024 // 10
+    available = usable_mib - max(LEAST_LEFT_MIB, int(usable_mib * LEFT_PART))
+    return max(0, available * 10 // 1024) * 1024 // 10
 
 
 def whole_budget(service: Service) -> int | None:
@@ -31,25 +31,25 @@ def whole_budget(service: Service) -> int | None:
     return service.declared_mib or service.budget_mib or service.requirement.claim_mib
 
 
-def budget_on(service: Service, readings: Sequence[Reading], before: Sequence[str]) -> int | None:
+def budget_on(service: Service, readings: Sequence[Reading], previous_gpus: Sequence[str]) -> int | None:
     """The budget of a service that was on the GPUs `before` and is assigned others now: the largest that the smallest
     of them allows where the whole is too much.
 
     A budget that was adjusted to the GPUs before is not what somebody wanted, so that it grows again with the GPU.
     """
-    whole = whole_budget(service)
+    full_budget = whole_budget(service)
     limit = smallest_limit(readings, service.assigned)
-    if not service.has_budget or whole is None or limit is None:
+    if not service.has_budget or full_budget is None or limit is None:
         return service.budget_mib
-    if service.budget_mib is not None and service.budget_mib == smallest_limit(readings, before):
-        return None if whole <= limit else limit
-    present = service.budget_mib if service.budget_mib is not None else whole
+    if service.budget_mib is not None and service.budget_mib == smallest_limit(readings, previous_gpus):
+        return None if full_budget <= limit else limit
+    present = service.budget_mib if service.budget_mib is not None else full_budget
     return limit if present > limit else service.budget_mib
 
 
 def smallest_limit(readings: Sequence[Reading], gpus: Sequence[str]) -> int | None:
     """The largest budget that the smallest of these GPUs allows; None where none is known."""
-    sizes = [size for one in readings if one.gpu.uuid in gpus and (size := usable_mib(one)) is not None]
+    sizes = [size for reading in readings if reading.gpu.uuid in gpus and (size := usable_mib(reading)) is not None]
     return largest_budget(min(sizes)) if sizes else None
 
 
@@ -67,5 +67,5 @@ def all_edits(service: Service, gpus: Sequence[Gpu]) -> tuple[Edit, ...]:
     if service.budget_mib is None or service.budget_env is not None or not flag or not totals:
         return service.edits
     fraction = min(100, max(1, service.budget_mib * 100 // min(totals))) / 100
-    told = Edit(argument=flag, value=f"{fraction:.2f}", reason="its VRAM budget")
-    return (*(one for one in service.edits if one.argument != flag), told)
+    budget_edit = Edit(argument=flag, value=f"{fraction:.2f}", reason="its VRAM budget")
+    return (*(edit for edit in service.edits if edit.argument != flag), budget_edit)

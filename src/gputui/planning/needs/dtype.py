@@ -45,21 +45,21 @@ def cannot_run(service: Service, gpu: Gpu) -> str | None:
     8.0"; releases since 2025 fall back to float16 unless bfloat16 is asked for, as `--dtype half` does in all). Each
     way of quantising has a least one of its own.
     """
-    has = capability(gpu)
-    if has is None:
+    gpu_capability = capability(gpu)
+    if gpu_capability is None:
         return None
-    named = f"GPU {gpu.label} ({gpu.name}) has {gpu.compute_capability}"
-    asks = service.serving.dtype in ("bfloat16", "bf16")
+    detail = f"GPU {gpu.label} ({gpu.name}) has {gpu.compute_capability}"
+    is_requested = service.serving.dtype in ("bfloat16", "bf16")
     version = service.serving.version
     refuses = service.backend == "vllm" and version is not None and version < _FALLS_BACK_SINCE
-    if has < (8, 0) and (asks or (refuses and _is_bfloat16_by_itself(service))):
-        return f"bfloat16 needs compute capability 8.0; {named}"
+    if gpu_capability < (8, 0) and (is_requested or (refuses and _is_bfloat16_by_itself(service))):
+        return f"bfloat16 needs compute capability 8.0; {detail}"
     method = quantization(service)
     least = least_capability(service, method)
-    if least is not None and has < least:
-        return f"{method} weights need compute capability {least[0]}.{least[1]}; {named}"
-    if has < (8, 9) and _keeps_fp8_without_kernels(service):
-        return f"vLLM keeps keys and values in {service.serving.kv_dtype} from compute capability 8.9 only; {named}"
+    if least is not None and gpu_capability < least:
+        return f"{method} weights need compute capability {least[0]}.{least[1]}; {detail}"
+    if gpu_capability < (8, 9) and _keeps_fp8_without_kernels(service):
+        return f"vLLM keeps keys and values in {service.serving.kv_dtype} from compute capability 8.9 only; {detail}"
     return None
 
 
@@ -76,10 +76,10 @@ def least_capability(service: Service, method: str | None) -> Capability | None:
 
 def _keeps_fp8_without_kernels(service: Service) -> bool:
     """A cache in fp8 with the attention kernels that vLLM takes by itself; FlashInfer's can."""
-    how = service.serving
-    if service.backend != "vllm" or (how.kv_dtype or "") not in _FP8_CACHE:
+    serving = service.serving
+    if service.backend != "vllm" or (serving.kv_dtype or "") not in _FP8_CACHE:
         return False
-    if how.version is None or how.version < _NEW_ENGINE:
+    if serving.version is None or serving.version < _NEW_ENGINE:
         return False
     environment = service.launch.environment
     words = " ".join(service.launch.words).upper()
@@ -92,8 +92,8 @@ def _keeps_fp8_without_kernels(service: Service) -> bool:
 
 def falls_back(service: Service, gpu: Gpu) -> str | None:
     """That a model in bfloat16 is computed in float16 here, in words; None where it is not."""
-    has = capability(gpu)
-    if has is None or has >= (8, 0) or not _is_bfloat16_by_itself(service):
+    gpu_capability = capability(gpu)
+    if gpu_capability is None or gpu_capability >= (8, 0) or not _is_bfloat16_by_itself(service):
         return None
     return f"its model is in bfloat16, which GPU {gpu.label} ({gpu.name}) has not: it is computed in float16"
 
@@ -107,8 +107,8 @@ def _is_bfloat16_by_itself(service: Service) -> bool:
 
 def is_slow(service: Service, gpu: Gpu) -> str | None:
     """Why this GPU computes the service's model with less than its types promise; None where it does not."""
-    has = capability(gpu)
-    if has is None or quantization(service) != "fp8" or not (7, 5) <= has < (8, 9):
+    gpu_capability = capability(gpu)
+    if gpu_capability is None or quantization(service) != "fp8" or not (7, 5) <= gpu_capability < (8, 9):
         return None
     return f"fp8 is computed in 16 bits below compute capability 8.9; GPU {gpu.label} has {gpu.compute_capability}"
 

@@ -63,13 +63,13 @@ def fit_into(
     if minimum is None:
         if not edits:
             return None
-        return Fit(f"{_shown(edits)} takes what is free, if its model fits in it", tuple(edits))
+        return Fit(f"{_flags_text(edits)} takes what is free, if its model fits in it", tuple(edits))
     if edits and minimum <= limit:
-        return Fit(f"{_shown(edits)} would fit here", tuple(edits))
+        return Fit(f"{_flags_text(edits)} would fit here", tuple(edits))
     context = longest_context(service, total, limit)
     if context is not None:
         edits.append(_edit(backend.context_flag, str(context), f"its cache has to fit into {gib(limit)} GiB"))
-        return Fit(f"{_shown(edits)} would fit here", tuple(edits))
+        return Fit(f"{_flags_text(edits)} would fit here", tuple(edits))
     return _more_gpus(service, readings, free_by_uuid)
 
 
@@ -81,7 +81,7 @@ def larger_fraction(service: Service, reading: Reading, readings: Sequence[Readi
         fraction = -(-minimum * 100 // total) / 100
         if fraction <= LARGEST_FRACTION:
             edit = _edit(backend.memory_flag, f"{fraction:.2f}", f"its model needs {gib(minimum)} GiB")
-            return Fit(f"{_shown([edit])} is the least that it needs", (edit,))
+            return Fit(f"{_flags_text([edit])} is the least that it needs", (edit,))
         limit = int(LARGEST_FRACTION * total)
         context = longest_context(service, total, limit)
         if context is not None:
@@ -89,9 +89,9 @@ def larger_fraction(service: Service, reading: Reading, readings: Sequence[Readi
                 _edit(backend.memory_flag, f"{LARGEST_FRACTION:.2f}", "nearly the whole GPU"),
                 _edit(backend.context_flag, str(context), f"its cache has to fit into {gib(limit)} GiB"),
             )
-            return Fit(f"{_shown(edits)} would fit here", edits)
-    more = _more_gpus(service, readings, {one.gpu.uuid: usable_mib(one) for one in readings})
-    return more or Fit("give it a larger GPU, or more of them")
+            return Fit(f"{_flags_text(edits)} would fit here", edits)
+    more_gpus = _more_gpus(service, readings, {candidate.gpu.uuid: usable_mib(candidate) for candidate in readings})
+    return more_gpus or Fit("give it a larger GPU, or more of them")
 
 
 def longest_context(service: Service, total_mib: int, limit_mib: int) -> int | None:
@@ -99,8 +99,8 @@ def longest_context(service: Service, total_mib: int, limit_mib: int) -> int | N
     cannot be told."""
     backend = named(service.backend)
     model = service.files.architecture if service.files else None
-    whole = model_context(model, service.serving, keeps_original=service.backend == "sglang")
-    longest = min((one for one in (service.serving.context, whole) if one), default=None)
+    model_limit = model_context(model, service.serving, keeps_original=service.backend == "sglang")
+    longest = min((limit for limit in (service.serving.context, model_limit) if limit), default=None)
     if not backend.context_flag or longest is None or model is None or service.serving.context_fits:
         return None
 
@@ -160,9 +160,9 @@ def smallest_tensor_size(
     if not named(service.backend).tensor_flag or not (_is_by_name(service) or (model and model.heads)):
         return None
     kinds: dict[tuple[str, int | None], list[Reading]] = {}
-    for one in readings:
-        if one.gpu.assignable and one.gpu.mig_index is None and one.state == "ok":
-            kinds.setdefault((one.gpu.name, one.gpu.memory_total_mib), []).append(one)
+    for reading in readings:
+        if reading.gpu.assignable and reading.gpu.mig_index is None and reading.state == "ok":
+            kinds.setdefault((reading.gpu.name, reading.gpu.memory_total_mib), []).append(reading)
     for tensor in (2, 4, 8, 16):
         serving = replace(service.serving, tensor=tensor)
         if tensor <= (service.serving.tensor or 1) or not (model is None or _divides(model, serving, service.backend)):
@@ -173,7 +173,7 @@ def smallest_tensor_size(
             need = _minimum(service, total, tensor=tensor) if total else None
             if total is None or need is None or need > LARGEST_FRACTION * total:
                 continue
-            roomy = [one.gpu.label for one in alike if (free_by_uuid.get(one.gpu.uuid) or 0) >= need]
+            roomy = [reading.gpu.label for reading in alike if (free_by_uuid.get(reading.gpu.uuid) or 0) >= need]
             if len(roomy) >= world:
                 return tensor, tuple(roomy[:world])
     return None
@@ -186,26 +186,26 @@ def _divides(model: Architecture, serving: Serving, backend: str) -> bool:
         return False
     if not model.kv_lora_rank and kv % tensor and tensor % kv:
         return False
-    whole = serving.language_only or serving.vision_whole or not model.vision_heads
-    if not whole and model.vision_heads and model.vision_heads % tensor:
+    vision_whole = serving.language_only or serving.vision_whole or not model.vision_heads
+    if not vision_whole and model.vision_heads and model.vision_heads % tensor:
         return False
     return group_fault(model, serving, backend) is None
 
 
 def _more_gpus(service: Service, readings: Sequence[Reading], free_by_uuid: Mapping[str, int | None]) -> Fit | None:
-    found = smallest_tensor_size(service, readings, free_by_uuid)
-    if found is None:
+    size_and_labels = smallest_tensor_size(service, readings, free_by_uuid)
+    if size_and_labels is None:
         return None
-    tensor, labels = found
+    tensor, labels = size_and_labels
     flag = named(service.backend).tensor_flag
     edit = _edit(flag, str(tensor), f"the smallest size with which it fits on GPUs {','.join(labels)}")
     by_name = " by the size in its name" if _is_by_name(service) else ""
-    return Fit(f"{_shown([edit])} on {len(labels)} GPUs would fit{by_name}, as on {','.join(labels)}", (edit,))
+    return Fit(f"{_flags_text([edit])} on {len(labels)} GPUs would fit{by_name}, as on {','.join(labels)}", (edit,))
 
 
 def _edit(flag: str, value: str, reason: str) -> Edit:
     return Edit(argument=flag, value=value, reason=reason)
 
 
-def _shown(edits: Sequence[Edit]) -> str:
+def _flags_text(edits: Sequence[Edit]) -> str:
     return " ".join(f"{edit.argument} {edit.value}" for edit in edits)

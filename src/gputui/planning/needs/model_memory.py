@@ -74,11 +74,11 @@ def kv_bytes(
     values = values_per_token(model, tensor=tensor, latent=latent)
     if layers is None or values is None:
         return None
-    here = -(-layers // pipeline)
-    windowed = min(here, -(-model.window_layers // pipeline))
-    kept = in_window if in_window is not None else model.window
-    short = min(tokens, kept) if kept else tokens
-    return int(((here - windowed) * tokens + windowed * short) * values * bits / 8)
+    stage_layers = -(-layers // pipeline)
+    windowed = min(stage_layers, -(-model.window_layers // pipeline))
+    window_tokens = in_window if in_window is not None else model.window
+    short = min(tokens, window_tokens) if window_tokens else tokens
+    return int(((stage_layers - windowed) * tokens + windowed * short) * values * bits / 8)
 
 
 def weights_bytes(
@@ -98,16 +98,16 @@ def weights_bytes(
     if files.weights_bytes is None:
         return None
     expert_bytes = int(files.expert_bytes * loaded)
-    whole = files.weights_bytes - int(files.linear_bytes * (1 - loaded))
+    total = files.weights_bytes - int(files.linear_bytes * (1 - loaded))
     layers = files.architecture.layers if files.architecture else None
-    embedding = min(files.embedding_bytes, whole)
-    rest = whole - expert_bytes - embedding
+    embedding = min(files.embedding_bytes, total)
+    dense_bytes = total - expert_bytes - embedding
     if pipeline > 1:
         # Without the number of layers, everything is taken to be spread evenly.
-        stage, of = (-(-layers // pipeline), layers) if layers else (1, pipeline)
-        expert_bytes, rest = -(-expert_bytes * stage // of), -(-rest * stage // of)
+        stage, whole_model = (-(-layers // pipeline), layers) if layers else (1, pipeline)
+        expert_bytes, dense_bytes = -(-expert_bytes * stage // whole_model), -(-dense_bytes * stage // whole_model)
         embedding = embedding if layers else -(-embedding // pipeline)
-    return -(-(rest + embedding) // (attention or tensor)) + -(-expert_bytes // (experts or tensor))
+    return -(-(dense_bytes + embedding) // (attention or tensor)) + -(-expert_bytes // (experts or tensor))
 
 
 def activation_mib(model: Architecture | None, weights_mib: int, *, tokens: int, sequences: int, tensor: int) -> int:

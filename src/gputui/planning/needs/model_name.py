@@ -76,7 +76,10 @@ def _served(words: Sequence[str]) -> str | None:
         if not following[0].startswith("-"):
             return following[0]
         pairs = pairwise(following)
-        return next((one for before, one in pairs if not one.startswith("-") and not before.startswith("-")), None)
+        return next(
+            (argument for previous, argument in pairs if not argument.startswith("-") and not previous.startswith("-")),
+            None,
+        )
     return None
 
 
@@ -92,10 +95,10 @@ def weights_by_name(name: str) -> int | None:
     Of `30B-A3B` the first figure counts: all experts stay in memory. `8x7B` counts 8 × 7 (somewhat too much, as the
     experts share their attention). Where the name does not say how wide, 16 bits.
     """
-    found = _PARAMETERS.search(name.rsplit("/", 1)[-1].replace("_", "-")) or _PARAMETERS.search(name)
-    if found is None or _ACTIVE_ONLY.search(name):
+    match = _PARAMETERS.search(name.rsplit("/", 1)[-1].replace("_", "-")) or _PARAMETERS.search(name)
+    if match is None or _ACTIVE_ONLY.search(name):
         return None
-    count = (real_number(found[2]) or 0.0) * (1e9 if found[3] in "bB" else 1e6) * (whole_number(found[1] or 1) or 0)
+    count = (real_number(match[2]) or 0.0) * (1e9 if match[3] in "bB" else 1e6) * (whole_number(match[1] or 1) or 0)
     if not 1e6 <= count <= 1e13:
         return None
     lower = name.lower().replace("-", "_")

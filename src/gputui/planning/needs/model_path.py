@@ -31,20 +31,22 @@ def place_of(model: str | None, launch: Launch, aliases: Mapping[str, str]) -> M
     if not model or "\x00" in model or ".." in PurePosixPath(model).parts:
         return ModelPlace()
     if model.startswith("/"):
-        inside = with_aliases(model, aliases)
+        container_paths = with_aliases(model, aliases)
         # An alias may also name the place on the host outright.
-        mapped = [path for one in inside for path in on_host(one, launch.mounts)] or inside[1:]
-        if not mapped:
+        host_paths = [
+            path for container_path in container_paths for path in on_host(container_path, launch.mounts)
+        ] or container_paths[1:]
+        if not host_paths:
             return ModelPlace(unmounted=model)
-        paths = _distinct(path for one in mapped for path in with_aliases(one, aliases))
-        return ModelPlace(paths=paths, roots=_distinct(one.source for one in launch.mounts if not one.is_volume))
+        paths = _distinct(path for host_path in host_paths for path in with_aliases(host_path, aliases))
+        return ModelPlace(paths=paths, roots=_distinct(mount.source for mount in launch.mounts if not mount.is_volume))
     if model.startswith(".") or model.endswith(".gguf"):
         directory = launch.working_directory or "/"
         return place_of(str(PurePosixPath(directory) / model), launch, aliases)
     environment = launch.environment
-    named = [environment[key] for key in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") if environment.get(key)]
-    named += [f"{environment['HF_HOME']}/hub"] if environment.get("HF_HOME") else []
-    roots = [path for cache in (*named, *HUB_CACHES) for path in on_host(cache, launch.mounts)]
+    cache_paths = [environment[key] for key in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") if environment.get(key)]
+    cache_paths += [f"{environment['HF_HOME']}/hub"] if environment.get("HF_HOME") else []
+    roots = [path for cache in (*cache_paths, *HUB_CACHES) for path in on_host(cache, launch.mounts)]
     if model.count("/") > 1:
         return ModelPlace()
     return ModelPlace(paths=_distinct(roots), hub_name=f"models--{model.replace('/', '--')}")
@@ -65,12 +67,12 @@ def on_host(path: str, mounts: Sequence[Mount]) -> list[str]:
 
 def with_aliases(path: str, aliases: Mapping[str, str]) -> list[str]:
     """The path, and what it is with each alias that it begins with, in both directions."""
-    found = [path]
-    for one, other in aliases.items():
-        for here, there in ((one.rstrip("/"), other.rstrip("/")), (other.rstrip("/"), one.rstrip("/"))):
-            if here and (path == here or path.startswith(here + "/")):
-                found.append(there + path[len(here) :])
-    return found
+    paths = [path]
+    for alias, target in aliases.items():
+        for prefix, replacement in ((alias.rstrip("/"), target.rstrip("/")), (target.rstrip("/"), alias.rstrip("/"))):
+            if prefix and (path == prefix or path.startswith(prefix + "/")):
+                paths.append(replacement + path[len(prefix) :])
+    return paths
 
 
 def _distinct(paths: Iterable[str]) -> tuple[str, ...]:

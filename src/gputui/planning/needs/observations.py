@@ -55,23 +55,23 @@ TELLING = ("vllm", "sglang", "tensorrt_llm", "tgi", "llama_cpp", "ollama")
 
 
 def wanted_measured(
-    services: Sequence[Service], readings: Sequence[Reading], known: Mapping[PeakKey, Measured]
+    services: Sequence[Service], readings: Sequence[Reading], recorded: Mapping[PeakKey, Measured]
 ) -> dict[str, PeakKey]:
     """The runs of containers that have loaded and whose logs were not read yet, and what they hold for."""
-    wanted = {}
+    keys = {}
     totals = {reading.gpu.uuid: reading.gpu.memory_total_mib for reading in readings}
     for service in services:
         container = service.container
         if container is None or service.backend not in TELLING or not service.running_on:
             continue
         key = _key_on(service.image, container.launch, [totals.get(uuid) for uuid in service.running_on])
-        if key is not None and key not in known and is_settled(container, readings[0].taken_at, start_s(service)):
-            wanted[container.run] = key
-    return wanted
+        if key is not None and key not in recorded and is_settled(container, readings[0].taken_at, start_s(service)):
+            keys[container.run] = key
+    return keys
 
 
 def new_peaks(
-    services: Sequence[Service], readings: Sequence[Reading], known: Mapping[PeakKey, int]
+    services: Sequence[Service], readings: Sequence[Reading], recorded: Mapping[PeakKey, int]
 ) -> dict[PeakKey, int]:
     """The peaks that these readings raise, by what each settled service holds on its fullest GPU."""
     raised: dict[PeakKey, int] = {}
@@ -79,16 +79,20 @@ def new_peaks(
         container = service.container
         if container is None or not service.running_on:
             continue
-        on = [reading for reading in readings if reading.gpu.uuid in service.running_on and reading.state == "ok"]
-        held = [memory for reading in on if (memory := memory_on(container, reading)) is not None]
+        used_readings = [
+            reading for reading in readings if reading.gpu.uuid in service.running_on and reading.state == "ok"
+        ]
+        amounts = [memory for reading in used_readings if (memory := memory_on(container, reading)) is not None]
         if (
-            not held
-            or len(held) != len(service.running_on)
-            or not is_settled(container, on[0].taken_at, start_s(service))
+            not amounts
+            or len(amounts) != len(service.running_on)
+            or not is_settled(container, used_readings[0].taken_at, start_s(service))
         ):
             continue
-        key = _key_on(service.image, container.launch, [reading.gpu.memory_total_mib for reading in on])
-        before = known.get(key, 0) if key else 0
-        if key is not None and max(held) >= before + max(NOTABLE_MIB if before else 1, int(before * NOTABLE_PART)):
-            raised[key] = max(held)
+        key = _key_on(service.image, container.launch, [reading.gpu.memory_total_mib for reading in used_readings])
+        previous = recorded.get(key, 0) if key else 0
+        if key is not None and max(amounts) >= previous + max(
+            NOTABLE_MIB if previous else 1, int(previous * NOTABLE_PART)
+        ):
+            raised[key] = max(amounts)
     return raised

@@ -31,8 +31,8 @@ def serving_probe(service: Service, *, guess: bool = False) -> HttpProbe | None:
     options = read_options(line, service.launch.environment, {"--port": ()}, {"--port": _PORT_VARIABLES})
     if not options.known("--port") and not guess:
         return None
-    told = options.text("--port")
-    number = whole_number(told) if told else port
+    port_text = options.text("--port")
+    number = whole_number(port_text) if port_text else port
     return None if number is None else HttpProbe(port=number, path=path)
 
 

@@ -18,15 +18,15 @@ SMALLEST_GROUP = 32
 class Cut:
     """A kind of layers of this width, of which each GPU gets one of `parts` parts."""
 
-    what: str
+    kind: str
     width: int
     parts: int
 
 
 def cuts_vision(service: Service, model: Architecture) -> bool:
     """Whether the part for pictures is cut by tensor parallelism, so that its heads have to be divided."""
-    how = service.serving
-    if how.language_only or how.vision_whole or service.backend not in ("vllm", "sglang"):
+    serving = service.serving
+    if serving.language_only or serving.vision_whole or service.backend not in ("vllm", "sglang"):
         return False
     # InternVL's is left whole where its heads do not divide (vLLM, intern_vit).
     return "intern" not in f"{model.name} {model.kind}".lower()
@@ -71,12 +71,12 @@ def group_fault(model: Architecture, serving: Serving, backend: str) -> str | No
         if cut.parts <= 1:
             continue
         part = cut.width // cut.parts
-        halves = cut.what == "experts" and backend == "vllm" and model.quantization in ("awq", "gptq")
+        halves = cut.kind == "experts" and backend == "vllm" and model.quantization in ("awq", "gptq")
         smallest = min(group, SMALLEST_GROUP) if halves else group
         if cut.width % cut.parts or part % smallest:
-            shown = f"{part}" if cut.width % cut.parts == 0 else f"{cut.width / cut.parts:.2f}"
+            width = f"{part}" if cut.width % cut.parts == 0 else f"{cut.width / cut.parts:.2f}"
             return (
-                f"its {cut.what} of {cut.width} cut in {cut.parts} are {shown} wide, no multiple of the {group} that "
+                f"its {cut.kind} of {cut.width} cut in {cut.parts} are {width} wide, no multiple of the {group} that "
                 f"its {model.quantization or 'quantised'} weights are grouped by"
             )
     return None
@@ -88,13 +88,13 @@ def tile_fault(model: Architecture, serving: Serving, capability: tuple[int, int
     if model.quantization != "fp8" or model.in_blocks or capability >= NATIVE_FP8:
         return None
     tensor = serving.tensor or 1
-    for what, part, width in (
+    for layers, part, width in (
         ("dense layers", "mlp", model.dense_width),
         ("shared expert", "shared", model.shared_width),
     ):
         if width and not _names(model.unquantised, part) and (2 * width // tensor) % TILE:
             return (
-                f"its {what} cut in {tensor} are {2 * width // tensor} wide (gate and up together), no multiple of the "
-                f"{TILE} of the kernels that stand in for fp8 below compute capability 8.9"
+                f"its {layers} cut in {tensor} are {2 * width // tensor} wide (gate and up together), no multiple of "
+                f"the {TILE} of the kernels that stand in for fp8 below compute capability 8.9"
             )
     return None

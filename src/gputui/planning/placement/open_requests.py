@@ -13,39 +13,41 @@ Tried = tuple[object, ...]
 
 
 def chosen_gpus(
-    service: Service, services: Sequence[Service], readings: Sequence[Reading], before: tuple[str, ...] | None
+    service: Service, services: Sequence[Service], readings: Sequence[Reading], previous: tuple[str, ...] | None
 ) -> tuple[str, ...] | None:
     """As many GPUs as its file asks for: those that a strategy would give it while all others stay where they are.
     Those chosen `before` stay while it fits on them, so that nothing moves about by itself. None where it fits
     nowhere, or that is not known."""
     from gputui.planning.placement.suggestion import automatic  # noqa: PLC0415 - slow to import, and seldom needed
 
-    if before is not None and _fits(replace(service, assigned=before), services, readings):
-        return before
+    if previous is not None and _fits(replace(service, assigned=previous), services, readings):
+        return previous
     # The file says how many it gets, whatever its engine makes of them.
-    asking = replace(service, serving=replace(service.serving, world=service.any_gpus))
+    request = replace(service, serving=replace(service.serving, world=service.any_gpus))
     try:
-        found = automatic(asking, [asking if one.key == service.key else one for one in services], readings).gpus
+        gpus = automatic(
+            request, [request if candidate.key == service.key else candidate for candidate in services], readings
+        ).gpus
     except UsageError:
         return None
-    return found if len(found) == service.any_gpus else None
+    return gpus if len(gpus) == service.any_gpus else None
 
 
 def tried(service: Service, services: Sequence[Service], readings: Sequence[Reading]) -> Tried:
     """What is compared; memory in GiB, for what is free changes by a few MiB from one reading to the next."""
     free = tuple(
         None
-        if one.memory_total_mib is None or one.memory_used_mib is None
-        else (one.memory_total_mib - one.memory_used_mib) // 1024
-        for one in readings
+        if reading.memory_total_mib is None or reading.memory_used_mib is None
+        else (reading.memory_total_mib - reading.memory_used_mib) // 1024
+        for reading in readings
     )
-    others = tuple((one.key, one.assigned, one.enabled, one.requirement.claim_mib) for one in services)
-    return (service.any_gpus, service.requirement, others, free)
+    summaries = tuple((peer.key, peer.assigned, peer.enabled, peer.requirement.claim_mib) for peer in services)
+    return (service.any_gpus, service.requirement, summaries, free)
 
 
 def _fits(service: Service, services: Sequence[Service], readings: Sequence[Reading]) -> bool:
-    together = [service, *(one for one in services if one.key != service.key)]
-    by_uuid = {one.gpu.uuid: one for one in readings}
+    together = [service, *(peer for peer in services if peer.key != service.key)]
+    by_uuid = {reading.gpu.uuid: reading for reading in readings}
     for uuid in service.assigned:
         reading = by_uuid.get(uuid)
         if reading is None or reading.state != "ok" or memory_of(reading, together).over:

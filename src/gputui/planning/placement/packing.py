@@ -40,39 +40,39 @@ class Packer:
         self._problem = problem
         self.groups = groups
         demands = problem.demands
-        self.needs = [one.needs_mib for one in demands]
-        self.counts = [one.count for one in demands]
-        self.least = [min((need for need in one.needs_mib if need is not None), default=0) for one in demands]
-        columns = [tuple(one.needs_mib[place] for one in demands) for place in range(len(problem.gpus))]
-        known: dict[tuple[int | None, ...], int] = {}
-        self.column = [known.setdefault(column, len(known)) for column in columns]
-        self.columns = list(known)
+        self.needs = [demand.needs_mib for demand in demands]
+        self.counts = [demand.count for demand in demands]
+        self.least = [min((need for need in demand.needs_mib if need is not None), default=0) for demand in demands]
+        columns = [tuple(demand.needs_mib[place] for demand in demands) for place in range(len(problem.gpus))]
+        column_numbers: dict[tuple[int | None, ...], int] = {}
+        self.column = [column_numbers.setdefault(column, len(column_numbers)) for column in columns]
+        self.columns = list(column_numbers)
         sets = sorted({group for choice in groups for group in choice})
-        within = [tuple(number for number, one in enumerate(sets) if place in one) for place in range(len(columns))]
+        within = [tuple(number for number, group in enumerate(sets) if place in group) for place in range(len(columns))]
         numbers: dict[tuple[int, ...], int] = {}
-        self.member = [numbers.setdefault(one, len(numbers)) for one in within]
+        self.member = [numbers.setdefault(group_numbers, len(numbers)) for group_numbers in within]
         self.complete = True
 
-    def pack(self, headroom: Sequence[int], which: Sequence[int], nodes: Nodes) -> dict[int, Places] | None:
+    def pack(self, headroom: Sequence[int], numbers: Sequence[int], nodes: Nodes) -> dict[int, Places] | None:
         """Places for the services `which`, where GPU g has `headroom[g]` MiB for them; None where none were found.
 
         `complete` tells afterwards whether a None is proved: the nodes sufficed.
         """
         self.complete = True
-        order = sorted(which, key=lambda one: (-self._weight(one), one))
-        if sum(self.least[one] * self.counts[one] for one in order) > sum(max(0, one) for one in headroom):
+        order = sorted(numbers, key=lambda number: (-self._weight(number), number))
+        if sum(self.least[number] * self.counts[number] for number in order) > sum(max(0, free) for free in headroom):
             return None
         for tightest in (True, False):
-            found = self._greedy(list(headroom), order, tightest=tightest)
-            if found is not None:
-                return found
+            packing = self._greedy(list(headroom), order, tightest=tightest)
+            if packing is not None:
+                return packing
         for attempt in range(ATTEMPTS):
-            short = Nodes(min(ATTEMPT_NODES, nodes.left))
-            nodes.left -= short.left
+            attempt_nodes = Nodes(min(ATTEMPT_NODES, nodes.left))
+            nodes.left -= attempt_nodes.left
             self.complete = True
-            found = _Search(self, list(headroom), self._varied(order, attempt), short).run()
-            if found is not None or self.complete:
-                return found
+            packing = _Search(self, list(headroom), self._varied(order, attempt), attempt_nodes).run()
+            if packing is not None or self.complete:
+                return packing
             if nodes.left <= 0:
                 return None
         self.complete = True
@@ -83,34 +83,34 @@ class Packer:
         if attempt == 0:
             return order
         chance = random.Random(attempt)
-        weights = {one: self._weight(one) * chance.uniform(1 - VARIATION, 1 + VARIATION) for one in order}
-        return sorted(order, key=lambda one: (-weights[one], one))
+        weights = {number: self._weight(number) * chance.uniform(1 - VARIATION, 1 + VARIATION) for number in order}
+        return sorted(order, key=lambda number: (-weights[number], number))
 
-    def _weight(self, one: int) -> int:
+    def _weight(self, number: int) -> int:
         """How hard a service is to place: its size, and groups somewhat harder."""
-        return self._problem.demands[one].size * (9 + self.counts[one])
+        return self._problem.demands[number].size * (9 + self.counts[number])
 
     def _greedy(self, headroom: list[int], order: Sequence[int], *, tightest: bool) -> dict[int, Places] | None:
-        found: dict[int, Places] = {}
-        for one in order:
-            needs, count = self.needs[one], self.counts[one]
+        packing: dict[int, Places] = {}
+        for number in order:
+            needs, count = self.needs[number], self.counts[number]
             best: tuple[int, Places] | None = None
-            for group in self.groups[one]:
+            for group in self.groups[number]:
                 fitting = [(headroom[place] - (needs[place] or 0), place) for place in group]
                 fitting = [pair for pair in fitting if pair[0] >= 0]
                 if len(fitting) < count:
                     continue
                 fitting.sort(key=lambda pair: pair if tightest else (-pair[0], pair[1]))
-                left = sum(pair[0] for pair in fitting[:count])
-                score = left if tightest else -left
+                slack = sum(pair[0] for pair in fitting[:count])
+                score = slack if tightest else -slack
                 if best is None or score < best[0]:
                     best = (score, tuple(sorted(place for _, place in fitting[:count])))
             if best is None:
                 return None
-            found[one] = best[1]
+            packing[number] = best[1]
             for place in best[1]:
                 headroom[place] -= needs[place] or 0
-        return found
+        return packing
 
 
 class _Search:
@@ -121,12 +121,12 @@ class _Search:
         self._headroom = headroom
         self._order = order
         self._nodes = nodes
-        self._found: dict[int, Places] = {}
+        self._chosen: dict[int, Places] = {}
         self._failed: set[tuple[int, tuple[object, ...]]] = set()
-        self._rest = [0] * (len(order) + 1)
+        self._remaining = [0] * (len(order) + 1)
         for depth in range(len(order) - 1, -1, -1):
-            one = order[depth]
-            self._rest[depth] = self._rest[depth + 1] + packer.least[one] * packer.counts[one]
+            number = order[depth]
+            self._remaining[depth] = self._remaining[depth + 1] + packer.least[number] * packer.counts[number]
         self._groups_after = [False] * (len(order) + 1)
         for depth in range(len(order) - 1, -1, -1):
             self._groups_after[depth] = self._groups_after[depth + 1] or packer.counts[order[depth]] > 1
@@ -139,27 +139,27 @@ class _Search:
         sums = [1] * (len(self._order) + 1)
         for depth in range(len(self._order) - 1, -1, -1):
             need = column[self._order[depth]]
-            after = sums[depth + 1]
-            sums[depth] = after if need is None else (after | after << need) & mask
+            later_sums = sums[depth + 1]
+            sums[depth] = later_sums if need is None else (later_sums | later_sums << need) & mask
         return sums
 
     def run(self) -> dict[int, Places] | None:
-        return dict(self._found) if self._place(0) else None
+        return dict(self._chosen) if self._place(0) else None
 
     def _wasted(self, depth: int) -> bool:
         """More headroom must stay unused than there is to spare."""
-        spare = sum(headroom for headroom in self._headroom if headroom > 0) - self._rest[depth]
+        spare = sum(headroom for headroom in self._headroom if headroom > 0) - self._remaining[depth]
         if spare < 0:
             return True
         for place, headroom in enumerate(self._headroom):
             if headroom <= 0:
                 continue  # it is full, closed, or holds more than it may
             column = self._packer.column[place]
-            known = self._reach[column][depth]
-            most = known.get(headroom)
+            reachable = self._reach[column][depth]
+            most = reachable.get(headroom)
             if most is None:
                 below = self._sums[column][depth] & ((1 << (headroom + 1)) - 1)
-                most = known[headroom] = below.bit_length() - 1
+                most = reachable[headroom] = below.bit_length() - 1
             spare -= headroom - most
             if spare < 0:
                 return True
@@ -176,12 +176,12 @@ class _Search:
         state = (depth, self._state(depth))
         if state in self._failed:
             return False
-        one = self._order[depth]
-        needs = self._packer.needs[one]
-        for places in self._choices(one, depth):
+        number = self._order[depth]
+        needs = self._packer.needs[number]
+        for places in self._choices(number, depth):
             for place in places:
                 self._headroom[place] -= needs[place] or 0
-            self._found[one] = places
+            self._chosen[number] = places
             if self._place(depth + 1):
                 return True
             for place in places:
@@ -200,25 +200,25 @@ class _Search:
             )
         return tuple(sorted(zip(self._headroom, column, strict=True)))
 
-    def _choices(self, one: int, depth: int) -> Iterator[Places]:
+    def _choices(self, number: int, depth: int) -> Iterator[Places]:
         """The sets of GPUs that the service may get here, tightest first; of sets that are alike only one."""
-        needs, count = self._packer.needs[one], self._packer.counts[one]
+        needs, count = self._packer.needs[number], self._packer.counts[number]
         column, member = self._packer.column, self._packer.member
         groups_after = self._groups_after[depth + 1]
-        seen: set[tuple[object, ...]] = set()
+        tried_likenesses: set[tuple[object, ...]] = set()
         tried = 0
-        for group in self._packer.groups[one]:
+        for group in self._packer.groups[number]:
             alike: dict[tuple[int, int, int], list[int]] = {}
             for place in group:
-                left = self._headroom[place] - (needs[place] or 0)
-                if left >= 0:
-                    alike.setdefault((left, column[place], member[place] if groups_after else 0), []).append(place)
+                spare_mib = self._headroom[place] - (needs[place] or 0)
+                if spare_mib >= 0:
+                    alike.setdefault((spare_mib, column[place], member[place] if groups_after else 0), []).append(place)
             classes = sorted(alike.items())
             for amounts in _ways([len(places) for _, places in classes], count):
                 likeness = tuple((kind, amount) for (kind, _), amount in zip(classes, amounts, strict=True) if amount)
-                if likeness in seen:
+                if likeness in tried_likenesses:
                     continue
-                seen.add(likeness)
+                tried_likenesses.add(likeness)
                 tried += 1
                 if tried > MOST_SETS:
                     self._packer.complete = False
@@ -236,5 +236,5 @@ def _ways(sizes: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
     if count > sum(sizes):
         return
     for amount in range(min(sizes[0], count), -1, -1):
-        for rest in _ways(sizes[1:], count - amount):
-            yield (amount, *rest)
+        for remainder in _ways(sizes[1:], count - amount):
+            yield (amount, *remainder)

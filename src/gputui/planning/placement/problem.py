@@ -85,19 +85,19 @@ class Problem:
             sets = self.kinds if across else self.islands
         else:
             sets = (tuple(range(len(self.gpus))),)
-        usable = [tuple(place for place in one if demand.needs_mib[place] is not None) for one in sets]
+        usable = [tuple(place for place in group if demand.needs_mib[place] is not None) for group in sets]
         if demand.even:
-            usable = [alike for one in usable for alike in self._alike(one)]
-        return tuple(one for one in usable if len(one) >= demand.count)
+            usable = [alike for group in usable for alike in self._alike(group)]
+        return tuple(group for group in usable if len(group) >= demand.count)
 
     def _alike(self, places: Places) -> list[Places]:
         """The largest sets of these GPUs in which no headroom is less than `EVEN` of another."""
         ordered = sorted(places, key=lambda place: (-self.gpus[place].headroom_mib, place))
         sets: list[Places] = []
-        for at, most in enumerate(ordered):
+        for index, most in enumerate(ordered):
             least = self.gpus[most].headroom_mib * EVEN
-            alike = tuple(sorted(place for place in ordered[at:] if self.gpus[place].headroom_mib >= least))
-            if not any(set(alike) <= set(one) for one in sets):
+            alike = tuple(sorted(place for place in ordered[index:] if self.gpus[place].headroom_mib >= least))
+            if not any(set(alike) <= set(group) for group in sets):
                 sets.append(alike)
         return sets
 
@@ -123,28 +123,28 @@ def canonical(gpus: Sequence[PlacementGpu], demands: Sequence[Demand]) -> Proble
 
     def key(place: int) -> tuple[object, ...]:
         gpu = gpus[place]
-        needs = tuple(sorted(-1 if (need := one.needs_mib[place]) is None else need for one in demands))
+        needs = tuple(sorted(-1 if (need := demand.needs_mib[place]) is None else need for demand in demands))
         return (-gpu.total_mib, -gpu.headroom_mib, gpu.speed, needs, likes[gpu.island], gpu.order, gpu.uuid)
 
     order = sorted(range(len(gpus)), key=key)
-    number = {place: at for at, place in enumerate(order)}
+    number = {place: index for index, place in enumerate(order)}
     renumbered = [
         Demand(
-            name=one.name,
-            count=one.count,
-            needs_mib=tuple(one.needs_mib[place] for place in order),
-            group=one.group,
-            even=one.even,
-            priority=one.priority,
-            protected=one.protected,
-            current=tuple(number[place] for place in one.current),
+            name=demand.name,
+            count=demand.count,
+            needs_mib=tuple(demand.needs_mib[place] for place in order),
+            group=demand.group,
+            even=demand.even,
+            priority=demand.priority,
+            protected=demand.protected,
+            current=tuple(number[place] for place in demand.current),
         )
-        for one in demands
+        for demand in demands
     ]
 
-    def likeness(one: Demand) -> tuple[object, ...]:
-        needs = tuple(-1 if need is None else need for need in one.needs_mib)
-        return (-one.size, -one.count, -one.priority, one.protected, one.group, needs, one.name)
+    def likeness(demand: Demand) -> tuple[object, ...]:
+        needs = tuple(-1 if need is None else need for need in demand.needs_mib)
+        return (-demand.size, -demand.count, -demand.priority, demand.protected, demand.group, needs, demand.name)
 
     renumbered.sort(key=likeness)
     return Problem(gpus=tuple(gpus[place] for place in order), demands=tuple(renumbered))

@@ -34,12 +34,12 @@ def server_of(
 ) -> Server:
     """The problem of placing the services `placed`, while all others stay."""
     usable = [
-        one
-        for one in readings
-        if one.state in ("ok", "stale")
-        and one.gpu.assignable
-        and usable_mib(one) is not None
-        and one.memory_used_mib is not None
+        reading
+        for reading in readings
+        if reading.state in ("ok", "stale")
+        and reading.gpu.assignable
+        and usable_mib(reading) is not None
+        and reading.memory_used_mib is not None
     ]
     movable, stuck = [], []
     for service in placed:
@@ -48,20 +48,24 @@ def server_of(
             stuck.append(Unplaced(service=service.key, name=service.name, reason=reason, stays=bool(service.assigned)))
         else:
             movable.append(service)
-    ours = {service.key for service in movable}
+    movable_keys = {service.key for service in movable}
     gpus, foreign = [], {}
     for reading in usable:
-        held = held_memory(reading, services)
+        held_by_key = held_memory(reading, services)
         uuid = reading.gpu.uuid
-        foreign[uuid] = max(0, (reading.memory_used_mib or 0) - sum(held.values()))
-        kept = sum(_keeps(one, reading, held.get(one.key, 0)) for one in services if one.key not in ours)
+        foreign[uuid] = max(0, (reading.memory_used_mib or 0) - sum(held_by_key.values()))
+        reserved = sum(
+            _keeps(service, reading, held_by_key.get(service.key, 0))
+            for service in services
+            if service.key not in movable_keys
+        )
         total = usable_mib(reading) or 0
         gpus.append(
             PlacementGpu(
                 uuid=uuid,
-                headroom_mib=total - foreign[uuid] - kept - reserve_mib,
+                headroom_mib=total - foreign[uuid] - reserved - reserve_mib,
                 total_mib=total,
-                used_mib=foreign[uuid] + kept,
+                used_mib=foreign[uuid] + reserved,
                 kind=uuid
                 if reading.gpu.mig_index is not None
                 else f"{reading.gpu.name} {reading.gpu.memory_total_mib}",
@@ -76,7 +80,11 @@ def server_of(
         foreign=foreign,
         movable=tuple(movable),
         stuck=tuple(stuck),
-        stays=tuple(as_now(one) for one in services if one.enabled and needs_adoption(one) and one not in placed),
+        stays=tuple(
+            as_now(service)
+            for service in services
+            if service.enabled and needs_adoption(service) and service not in placed
+        ),
     )
 
 
@@ -139,17 +147,17 @@ def _why_unknown(service: Service) -> str:
 
 def problem_of(server: Server, budgets: Mapping[ServiceKey, int]) -> Problem:
     """The problem of placing what may move, with these VRAM budgets."""
-    at = {gpu.uuid: place for place, gpu in enumerate(server.gpus)}
+    place_of = {gpu.uuid: place for place, gpu in enumerate(server.gpus)}
     demands = []
     for service in server.movable:
-        here = replace(service, budget_mib=budgets.get(service.key, service.budget_mib))
-        current = tuple(at[uuid] for uuid in service.assigned if uuid in at)
+        budgeted = replace(service, budget_mib=budgets.get(service.key, service.budget_mib))
+        current = tuple(place_of[uuid] for uuid in service.assigned if uuid in place_of)
         demands.append(
             Demand(
                 name=str(service.key),
                 count=count_of(service),
                 needs_mib=tuple(
-                    _need(here, reading, max(0, gpu.headroom_mib))
+                    _need(budgeted, reading, max(0, gpu.headroom_mib))
                     for reading, gpu in zip(server.readings, server.gpus, strict=True)
                 ),
                 group=service.serving.group,

@@ -41,9 +41,9 @@ def find_all(
     """All findings, the gravest first. `containers` are all that the engine has, those without GPUs too; `last` is the
     last apply, `reason` that of the saved revision, `access` how GPUs can reach containers, `failures` why services
     failed in the last apply that was about them."""
-    found = [
+    findings = [
         *missing_gpus(services, gpus),
-        *cannot_be_given([one for one in services if to_be_made(one)], gpus, access),
+        *cannot_be_given([service for service in services if to_be_made(service)], gpus, access),
         *sees_all(services, gpus),
         *given_all(services, gpus),
         *not_ours(services),
@@ -68,4 +68,4 @@ def find_all(
         *launch_failed(services, failures or {}),
         *without_gpu(services),
     ]
-    return tuple(sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.service or "")))
+    return tuple(sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), finding.service or "")))

@@ -8,13 +8,13 @@ from gputui.domain.gpu import Reading
 
 def unwell(readings: Sequence[Reading]) -> list[Finding]:
     """GPUs whose driver or memory reports faults: what runs there may fail or compute wrong."""
-    found = []
+    findings = []
     for reading in readings:
         faults = reading.details.faults if reading.details else ()
         if not faults:
             continue
         reset = reading.details is not None and reading.details.recovery not in (None, "none")
-        found.append(
+        findings.append(
             Finding(
                 code="gpu-unwell",
                 severity="warning",
@@ -24,4 +24,4 @@ def unwell(readings: Sequence[Reading]) -> list[Finding]:
                 gpu=reading.gpu.uuid,
             )
         )
-    return found
+    return findings

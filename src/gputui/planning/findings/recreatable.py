@@ -42,7 +42,7 @@ def linked_from(services: Sequence[Service], steps: Sequence[Step], containers: 
     """Containers that are linked (`--link`) to one that is made anew. On the default network the engine keeps a link by
     the container, so that it cannot follow."""
     recreated = {step.service for step in steps if step.action == "recreate"}
-    found = []
+    findings = []
     for service in services:
         container = service.container
         if service.key not in recreated or container is None:
@@ -52,8 +52,8 @@ def linked_from(services: Sequence[Service], steps: Sequence[Step], containers: 
             names = ", ".join(f"{name} (as {alias})" for name, alias in links)
             text = f"{names} is linked to {service.name}, and loses that link: its container is replaced"
             fix = "give both a network of their own instead, on which names are looked up"
-            found.append(about(service, "linked-from", "warning", text, fix))
-    return found
+            findings.append(about(service, "linked-from", "warning", text, fix))
+    return findings
 
 
 WORTH_A_WARNING_BYTES = 100 * 10**6

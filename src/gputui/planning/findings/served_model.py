@@ -15,16 +15,16 @@ _ELSEWHERE = ("--tokenizer", "--tokenizer-path", "--load-format", "--tokenizer-m
 
 def models(services: Sequence[Service]) -> list[Finding]:
     """What is wrong with models. One that runs has proved that its model is all right."""
-    found = []
+    findings = []
     for service in services:
         if not service.enabled:
             continue
-        found += contradiction(service)
+        findings += contradiction(service)
         named_by_path = (service.model or "").startswith("/")
         if not service.running and named_by_path and service.backend in _SERVE_MODELS:
-            found += not_mounted(service)
-            found += incomplete(service)
-    return found
+            findings += not_mounted(service)
+            findings += incomplete(service)
+    return findings
 
 
 def contradiction(service: Service) -> list[Finding]:
@@ -55,7 +55,7 @@ def incomplete(service: Service) -> list[Finding]:
     files = service.files
     if files is None:
         return []
-    found = [
+    findings = [
         about(
             service,
             "model-damaged",
@@ -66,7 +66,7 @@ def incomplete(service: Service) -> list[Finding]:
         for problem in files.problems
     ]
     if files.problems:
-        return found
+        return findings
     if files.unread is not None:
         text = f"{service.name}: {files.unread}, so that what it needs cannot be told from its files"
         return [about(service, "model-unread", "info", text, "declare it as x-gputui.vram, or run it once")]
@@ -74,10 +74,10 @@ def incomplete(service: Service) -> list[Finding]:
     elsewhere = any(option in words for option in _ELSEWHERE)
     if not files.has_weights and not elsewhere:
         text = f"{service.name}: there are no weights in {files.path}"
-        found.append(about(service, "no-weights", "error", text, "download the model, or mount the right directory"))
+        findings.append(about(service, "no-weights", "error", text, "download the model, or mount the right directory"))
     if files.has_tokenizer is False and service.backend in _NEED_TOKENIZER and not elsewhere:
         where = f"{service.name}: there is no usable tokenizer in {files.path}"
         text = f"{where}; loading it ends with “TypeError: not a string”"
         fix = "put tokenizer.json or tokenizer.model of the same model there"
-        found.append(about(service, "no-tokenizer", "error", text, fix))
-    return found
+        findings.append(about(service, "no-tokenizer", "error", text, fix))
+    return findings

@@ -13,14 +13,14 @@ from gputui.planning.needs.serving_address import start_s
 
 def launches(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
     """All of it."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for service in services:
         if service.enabled:
-            found += contradictory(service)
+            findings += contradictory(service)
             if service.assigned:
-                found += shared_memory(service)
-                found += start_period(service)
-    return found + together(services, gpus) + same_port(services)
+                findings += shared_memory(service)
+                findings += start_period(service)
+    return findings + together(services, gpus) + same_port(services)
 
 
 def contradictory(service: Service) -> list[Finding]:
@@ -76,30 +76,30 @@ def together(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
             for uuid in service.assigned:
                 starting[uuid].append(service)
     labels = labels_by_uuid(gpus)
-    found = []
-    for uuid, several in starting.items():
-        if len(several) > 1:
-            names = " and ".join(one.name for one in several)
+    findings = []
+    for uuid, contenders in starting.items():
+        if len(contenders) > 1:
+            names = " and ".join(contender.name for contender in contenders)
             label = labels.get(uuid, uuid)
             text = f"{names} start on GPU {label}: at the same time, each counts the memory of others as its own"
             fix = "gputui starts them one after the other; without it, start the second when the first is ready"
-            found.append(about(several[-1], "vllm-together", "warning", text, fix, uuid))
-    return found
+            findings.append(about(contenders[-1], "vllm-together", "warning", text, fix, uuid))
+    return findings
 
 
 def same_port(services: Sequence[Service]) -> list[Finding]:
     """Two services that publish the same port of the host: the second cannot start."""
-    taken: dict[tuple[int, str], list[tuple[str, Service]]] = defaultdict(list)
-    found = []
+    publishers: dict[tuple[int, str], list[tuple[str, Service]]] = defaultdict(list)
+    findings = []
     for service in services:
         if not service.enabled:
             continue
         for address, port, protocol in service.launch.ports:
-            for other_address, other in taken[port, protocol]:
+            for published_address, publisher in publishers[port, protocol]:
                 everywhere = {"", "0.0.0.0", "::"}
-                clash = address == other_address or address in everywhere or other_address in everywhere
-                if clash and other.key != service.key:
-                    text = f"{service.name} and {other.name} both publish port {port} of the host"
-                    found.append(about(service, "port-clash", "warning", text, "give one of them another port"))
-            taken[port, protocol].append((address, service))
-    return found
+                clash = address == published_address or address in everywhere or published_address in everywhere
+                if clash and publisher.key != service.key:
+                    text = f"{service.name} and {publisher.name} both publish port {port} of the host"
+                    findings.append(about(service, "port-clash", "warning", text, "give one of them another port"))
+            publishers[port, protocol].append((address, service))
+    return findings

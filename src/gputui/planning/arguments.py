@@ -56,10 +56,10 @@ _ENTRIES = re.compile(r"(?:nvidia_entrypoint|tgi-entrypoint|docker-entrypoint)\.
 
 def _unwrapped(words: Sequence[str]) -> list[str]:
     """Without what only carries out the words that follow."""
-    left = list(words)
-    while left and (left[0].rsplit("/", 1)[-1] in _WRAPPERS or _ENTRIES.search(left[0])):
-        del left[0]
-    return left
+    command = list(words)
+    while command and (command[0].rsplit("/", 1)[-1] in _WRAPPERS or _ENTRIES.search(command[0])):
+        del command[0]
+    return command
 
 
 @lru_cache(maxsize=4096)
@@ -70,23 +70,27 @@ def served_line(launch: Launch) -> CommandLine:
 
 def is_own_script(words: Sequence[str]) -> bool:
     """Whether a shell script of somebody's own is run, which may call the server with anything."""
-    left = _unwrapped(words)
-    if not left or left[0].startswith("-"):
+    command = _unwrapped(words)
+    if not command or command[0].startswith("-"):
         return False
-    program = left[0].rsplit("/", 1)[-1]
+    program = command[0].rsplit("/", 1)[-1]
     if program in ("sh", "bash", "dash", "ash", "zsh"):
-        return len(left) > 1
+        return len(command) > 1
     if program.startswith("python"):
-        scripts = [word for word in left[1:] if word.endswith(".py")]
-        return bool(scripts) and left[1:2] != ["-m"] and not any(_ENGINE.search(word) for word in scripts[:1])
+        scripts = [word for word in command[1:] if word.endswith(".py")]
+        return bool(scripts) and command[1:2] != ["-m"] and not any(_ENGINE.search(word) for word in scripts[:1])
     # What follows such a script and is a program itself is what it carries out.
-    return left[0].endswith(".sh") and not any(_SERVER.search(word) for word in left[1:3])
+    return command[0].endswith(".sh") and not any(_SERVER.search(word) for word in command[1:3])
 
 
 def is_unknown_program(words: Sequence[str]) -> bool:
     """Whether a program by its path that is no server which is known is run without any options."""
-    left = _unwrapped(words)
-    return bool(left) and left[0].startswith("/") and not any(_SERVER.search(word) or word[:1] == "-" for word in left)
+    command = _unwrapped(words)
+    return (
+        bool(command)
+        and command[0].startswith("/")
+        and not any(_SERVER.search(word) or word[:1] == "-" for word in command)
+    )
 
 
 def _from_script(script: str, environment: Mapping[str, str]) -> CommandLine:
@@ -126,14 +130,14 @@ def _commands(tokens: Sequence[str]) -> list[list[str]]:
             commands.append([])
         elif not reads:
             commands[-1].append(token)
-    return [one for one in commands if one]
+    return [command for command in commands if command]
 
 
 def _server(commands: Sequence[list[str]]) -> list[str]:
     """The command that serves: the last one of a program that is known to, else the last one with options."""
-    known = [one for one in commands if any(_SERVER.search(word) for word in one[:6])]
-    with_options = [one for one in commands if any(_OPTION.match(word) for word in one)]
-    served = [one for one in known if one in with_options] or known or with_options or list(commands)
+    servers = [command for command in commands if any(_SERVER.search(word) for word in command[:6])]
+    with_options = [command for command in commands if any(_OPTION.match(word) for word in command)]
+    served = [command for command in servers if command in with_options] or servers or with_options or list(commands)
     return served[-1] if served else []
 
 
@@ -186,11 +190,11 @@ def read_options(
         word = words[place]
         place += 1
         spelled, sign, inline = word.partition("=")
-        name = _named(spelled, by_spelling) if word.startswith("-") else None
+        name = _option_name(spelled, by_spelling) if word.startswith("-") else None
         base, path = _dotted(spelled, by_spelling)
         name = name if base is None else base
-        if not line.from_shell and not line.opaque and (own := _joined(word, by_spelling)) is not None:
-            joined.append((own, word[:80]))
+        if not line.from_shell and not line.opaque and (option := _joined(word, by_spelling)) is not None:
+            joined.append((option, word[:80]))
             continue
         if name is None:
             continue
@@ -205,7 +209,7 @@ def read_options(
             objects.setdefault(name, []).append((path, value))
             continue
         switches.discard(name)
-        before = values.pop(name, None)
+        previous = values.pop(name, None)
         unread.discard(name)
         if value is None:
             switches.add(name)
@@ -213,10 +217,11 @@ def read_options(
             unread.add(name)
         else:
             value = value.strip("\"'")
-            values[name] = f"{before},{value}" if before is not None and name in repeated else value
-    left = [name for name in variables if name not in values and name not in switches and name not in unread]
+            values[name] = f"{previous},{value}" if previous is not None and name in repeated else value
+    unset = [name for name in variables if name not in values and name not in switches and name not in unread]
     by_variable = {
-        name: next((environment[one] for one in variables[name] if environment.get(one)), "") for name in left
+        name: next((environment[variable] for variable in variables[name] if environment.get(variable)), "")
+        for name in unset
     }
     values |= {name: value for name, value in by_variable.items() if value}
     values |= {name: with_parts(values.get(name), parts) for name, parts in objects.items()}
@@ -235,15 +240,15 @@ DEEPEST_PATH = 6
 
 def with_parts(text: str | None, parts: Sequence[tuple[list[str], str | None]]) -> str:
     """The JSON object of an option with values of its own options in it."""
-    whole: dict[str, Any] = dict(json_object(text))
+    merged: dict[str, Any] = dict(json_object(text))
     for path, value in parts:
-        at = whole
+        branch = merged
         for key in path[:-1]:
-            inner = at.get(key)
-            at[key] = dict(inner) if isinstance(inner, Mapping) else {}
-            at = at[key]
-        at[path[-1]] = _parsed(value)
-    return json.dumps(whole)
+            inner = branch.get(key)
+            branch[key] = dict(inner) if isinstance(inner, Mapping) else {}
+            branch = branch[key]
+        branch[path[-1]] = _parsed(value)
+    return json.dumps(merged)
 
 
 def _parsed(value: str | None) -> Any:
@@ -276,7 +281,7 @@ def _joined(word: str, by_spelling: Mapping[str, str]) -> str | None:
     return match[1] if match[1].startswith("--") or _plain(match[1]) in by_spelling else None
 
 
-def _named(spelled: str, by_spelling: Mapping[str, str]) -> str | None:
+def _option_name(spelled: str, by_spelling: Mapping[str, str]) -> str | None:
     """The option that is meant: argparse also takes the beginning of a name, where it is that of one option only."""
     plain = _plain(spelled)
     if plain in by_spelling or not plain.startswith("--") or len(plain) < SHORTEST_BEGINNING:

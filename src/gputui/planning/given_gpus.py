@@ -26,8 +26,8 @@ def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:
 
 def uses_gpus(container: Container) -> bool:
     """Whether the container was made to use GPUs, by whatever mechanism."""
-    asks = present_mechanism(container) is not None or asks_in_vain(container)
-    return asks or bool(container.device_nodes) or LABEL_GPUS in container.labels
+    is_request = present_mechanism(container) is not None or asks_in_vain(container)
+    return is_request or bool(container.device_nodes) or LABEL_GPUS in container.labels
 
 
 PLAIN_RUNTIMES = ("runc", "crun", "io.containerd.runc.v2")
@@ -52,12 +52,12 @@ def requested_gpus(container: Container, gpus: Sequence[Gpu]) -> tuple[str, ...]
     ids = _requested_ids(container, gpus)
     if ids is None:
         return None
-    asked = dict.fromkeys(ids)
-    order_of = {gpu.uuid: gpu.pci_order for gpu in gpus if gpu.uuid in asked}
-    ranked = sorted(asked, key=lambda uuid: order_of.get(uuid, ("~", 0, 0)))
-    ours = [uuid for uuid in container.labels.get(LABEL_GPUS, "").split(",") if uuid]
-    if set(ours) == set(ranked):
-        return tuple(ours)
+    requested = dict.fromkeys(ids)
+    order_of = {gpu.uuid: gpu.pci_order for gpu in gpus if gpu.uuid in requested}
+    ranked = sorted(requested, key=lambda uuid: order_of.get(uuid, ("~", 0, 0)))
+    label_uuids = [uuid for uuid in container.labels.get(LABEL_GPUS, "").split(",") if uuid]
+    if set(label_uuids) == set(ranked):
+        return tuple(label_uuids)
     order = container.labels.get(LABEL_ORDER) or container.gpu_environment.get("CUDA_VISIBLE_DEVICES", "")
     places = [place for part in order.split(",") if (place := whole_number(part)) is not None]
     if sorted(places) == list(range(len(ranked))):
@@ -72,11 +72,11 @@ def _requested_ids(container: Container, gpus: Sequence[Gpu]) -> list[str] | Non
             return _resolve(request.device_ids, gpus)
         # Of a count the daemon takes the first by index (`countToDevices` in moby's daemon/nvidia_linux.go).
         by_index = sorted((gpu for gpu in gpus if gpu.parent_uuid is None), key=lambda gpu: gpu.index)
-        taken = by_index if request.count == -1 else by_index[: max(0, request.count)]
+        first_gpus = by_index if request.count == -1 else by_index[: max(0, request.count)]
         # A GPU that is cut into instances is given as such, and which instance CUDA uses is its own choice.
         if request.count == -1:
             return _assignable(gpus)
-        return [gpu.uuid for gpu in taken] if all(gpu.assignable for gpu in taken) else None
+        return [gpu.uuid for gpu in first_gpus] if all(gpu.assignable for gpu in first_gpus) else None
     if container.runtime == "nvidia":
         names = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES", "void")
         if names in ("", "void", "none"):
@@ -92,8 +92,8 @@ def _requested_ids(container: Container, gpus: Sequence[Gpu]) -> list[str] | Non
 
 def _nodes_of(uuids: Sequence[str], gpus: Sequence[Gpu]) -> set[str]:
     by_uuid = {gpu.uuid: gpu for gpu in gpus}
-    found = [by_uuid[uuid] for uuid in uuids if uuid in by_uuid]
-    return {node for gpu in found if (node := device_node(gpu, by_uuid))}
+    assigned = [by_uuid[uuid] for uuid in uuids if uuid in by_uuid]
+    return {node for gpu in assigned if (node := device_node(gpu, by_uuid))}
 
 
 def _assignable(gpus: Sequence[Gpu]) -> list[str]:
@@ -101,13 +101,13 @@ def _assignable(gpus: Sequence[Gpu]) -> list[str]:
 
 
 def _resolve(names: Iterable[str], gpus: Sequence[Gpu]) -> list[str]:
-    found: list[str] = []
+    uuids: list[str] = []
     for name in names:
         if name in ("all", "nvidia.com/gpu=all"):
             return _assignable(gpus)
         gpu = find_gpu(gpus, name)
-        found.append(gpu.uuid if gpu else name)
-    return found
+        uuids.append(gpu.uuid if gpu else name)
+    return uuids
 
 
 def use_by_container(readings: Iterable[Reading]) -> dict[str, dict[str, int | None]]:
@@ -118,18 +118,18 @@ def use_by_container(readings: Iterable[Reading]) -> dict[str, dict[str, int | N
         for process in reading.processes or ():
             if process.container_id is None:
                 continue
-            of = used.setdefault(process.container_id, {})
-            of[reading.gpu.uuid] = _sum(of.get(reading.gpu.uuid, 0), process.memory_mib)
+            usage = used.setdefault(process.container_id, {})
+            usage[reading.gpu.uuid] = _sum(usage.get(reading.gpu.uuid, 0), process.memory_mib)
     return used
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
+def _sum(total: int | None, addend: int | None) -> int | None:
+    return None if total is None or addend is None else total + addend
 
 
 def memory_on(container: Container, reading: Reading) -> int | None:
     """MiB that the container's processes hold on a GPU; None where it has none there or a value is unknown."""
-    own = [process.memory_mib for process in reading.processes or () if process.container_id == container.id]
-    if not own or None in own:
+    amounts = [process.memory_mib for process in reading.processes or () if process.container_id == container.id]
+    if not amounts or None in amounts:
         return None
-    return sum(memory for memory in own if memory is not None)
+    return sum(memory for memory in amounts if memory is not None)

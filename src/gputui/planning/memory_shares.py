@@ -25,10 +25,12 @@ def need_on(service: Service, reading: Reading, free_mib: int | None = None) -> 
     if service.budget_mib is not None:
         return service.budget_mib
     needs = service.requirement
-    same = needs.gpu_total_mib is not None and needs.gpu_total_mib == reading.gpu.memory_total_mib
+    same_size = needs.gpu_total_mib is not None and needs.gpu_total_mib == reading.gpu.memory_total_mib
     # What it was seen to hold on such a GPU; of what takes what is free, only here, where it holds it.
-    seen = same and (needs.rule is None or needs.rule.of == "total" or reading.gpu.uuid in service.running_on)
-    if needs.rule is None or seen:
+    is_observed = same_size and (
+        needs.rule is None or needs.rule.of == "total" or reading.gpu.uuid in service.running_on
+    )
+    if needs.rule is None or is_observed:
         return _part(service, reading, needs.claim_mib)
     claim = claim_by(needs.rule, usable_mib(reading), free_mib)
     if claim is None:
@@ -54,9 +56,9 @@ def needs_on(
 
     One that takes a fraction of what is free is counted last, for it makes do with what the others leave.
     """
-    wanted = [one for one in services if one.enabled and reading.gpu.uuid in one.assigned]
+    residents = [service for service in services if service.enabled and reading.gpu.uuid in service.assigned]
     needs: dict[ServiceKey, int | None] = {}
-    for service in sorted(wanted, key=lambda one: _takes_what_is_free(one, reading)):
+    for service in sorted(residents, key=lambda resident: _takes_what_is_free(resident, reading)):
         free = None
         if free_for_services_mib is not None:
             free = max(0, free_for_services_mib - sum(need or 0 for need in needs.values()))
@@ -96,27 +98,27 @@ def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
     needs = needs_on(reading, services, None if usable is None or foreign is None else usable - foreign)
     planned: list[int | None] = []
     for service in services:
-        held = holding.get(service.key)
+        held_mib = holding.get(service.key)
         if service.key in needs:
             need = needs[service.key]
-            planned.append(need if need is not None else held)
-            if held is None:
+            planned.append(need if need is not None else held_mib)
+            if held_mib is None:
                 kind: ShareKind = "expected" if _is_there(service, uuid) else "planned"
                 shares.append(MemoryShare(kind=kind, name=service.name, mib=need))
                 continue
-            shares.append(MemoryShare(kind="service", name=service.name, mib=held))
-            if need is not None and need > held:
-                shares.append(MemoryShare(kind="expected", name=service.name, mib=need - held))
-        elif held is not None:
-            shares.append(MemoryShare(kind="freed", name=service.name, mib=held))
+            shares.append(MemoryShare(kind="service", name=service.name, mib=held_mib))
+            if need is not None and need > held_mib:
+                shares.append(MemoryShare(kind="expected", name=service.name, mib=need - held_mib))
+        elif held_mib is not None:
+            shares.append(MemoryShare(kind="freed", name=service.name, mib=held_mib))
     if foreign is not None:
         shares += foreign_shares(reading, services, foreign)
     free_after = None
-    known = [need for need in planned if need is not None]
+    known_needs = [need for need in planned if need is not None]
     if usable is not None and foreign is not None:
-        free_after = usable - foreign - sum(known)
+        free_after = usable - foreign - sum(known_needs)
     over = free_after is not None and free_after < 0 and bool(planned)
-    complete = len(known) == len(planned)
+    complete = len(known_needs) == len(planned)
     return GpuMemory(
         uuid=uuid,
         usable_mib=usable,
@@ -138,38 +140,38 @@ def held_memory(reading: Reading, services: Sequence[Service]) -> dict[ServiceKe
     its own, up to what it needs.
     """
     by_container = _held_by_container(reading)
-    held: dict[ServiceKey, int] = {}
-    untold: list[Service] = []
+    held_by_key: dict[ServiceKey, int] = {}
+    unmeasured: list[Service] = []
     if by_container:
         for service in services:
             identity = service.container.id if service.container else None
             if identity is None or identity not in by_container:
                 continue
-            known = by_container.pop(identity)
-            if known is None:
-                untold.append(service)
+            container_mib = by_container.pop(identity)
+            if container_mib is None:
+                unmeasured.append(service)
             else:
-                held[service.key] = known
-    strangers = sum(one or 0 for one in by_container.values())
-    left = max(0, (reading.memory_used_mib or 0) - sum(held.values()) - strangers)
-    for service in untold:
+                held_by_key[service.key] = container_mib
+    strangers = sum(used_mib or 0 for used_mib in by_container.values())
+    unaccounted_mib = max(0, (reading.memory_used_mib or 0) - sum(held_by_key.values()) - strangers)
+    for service in unmeasured:
         need = need_of(service)
-        held[service.key] = left if need is None else min(left, need)
-        left -= held[service.key]
-    return held
+        held_by_key[service.key] = unaccounted_mib if need is None else min(unaccounted_mib, need)
+        unaccounted_mib -= held_by_key[service.key]
+    return held_by_key
 
 
 def _held_by_container(reading: Reading) -> dict[str | None, int | None]:
     """By container (None: no container), what its processes hold; None where one of them does not tell."""
-    found: dict[str | None, int | None] = {}
+    totals: dict[str | None, int | None] = {}
     for process in reading.processes or ():
-        before = found.get(process.container_id, 0)
+        previous = totals.get(process.container_id, 0)
         if process.container_id is None:
-            found[None] = (before or 0) + (process.memory_mib or 0)
+            totals[None] = (previous or 0) + (process.memory_mib or 0)
         else:
-            known = None if before is None or process.memory_mib is None else before + process.memory_mib
-            found[process.container_id] = known
-    return found
+            total = None if previous is None or process.memory_mib is None else previous + process.memory_mib
+            totals[process.container_id] = total
+    return totals
 
 
 NAMED_STRANGERS = 3
@@ -179,20 +181,20 @@ NAMED_STRANGERS = 3
 def foreign_shares(reading: Reading, services: Sequence[Service], foreign_mib: int) -> list[MemoryShare]:
     """Who holds the foreign memory, the largest first: `bob: python 81231`. What no listed process accounts for is
     said to be so."""
-    own = {service.container.id for service in services if service.container}
-    strangers = [process for process in reading.processes or () if process.container_id not in own]
+    container_ids = {service.container.id for service in services if service.container}
+    strangers = [process for process in reading.processes or () if process.container_id not in container_ids]
     strangers.sort(key=lambda process: -(process.memory_mib or 0))
     shares = [_share(process) for process in strangers if process.memory_mib]
-    named, rest = shares[:NAMED_STRANGERS], shares[NAMED_STRANGERS:]
-    if rest:
-        more = sum(share.mib or 0 for share in rest)
-        named.append(MemoryShare(kind="foreign", name=f"{len(rest)} more", mib=more))
-    gap = foreign_mib - sum(share.mib or 0 for share in named)
+    named_shares, remainder = shares[:NAMED_STRANGERS], shares[NAMED_STRANGERS:]
+    if remainder:
+        remainder_mib = sum(share.mib or 0 for share in remainder)
+        named_shares.append(MemoryShare(kind="foreign", name=f"{len(remainder)} more", mib=remainder_mib))
+    gap = foreign_mib - sum(share.mib or 0 for share in named_shares)
     if gap > 0:
         unknown = [process for process in strangers if not process.memory_mib]
         name = _share(unknown[0]).name if len(unknown) == 1 else "no listed process"
-        named.append(MemoryShare(kind="foreign", name=name, mib=gap))
-    return named
+        named_shares.append(MemoryShare(kind="foreign", name=name, mib=gap))
+    return named_shares
 
 
 def _share(process: GpuProcess) -> MemoryShare:

@@ -116,7 +116,7 @@ class Joined:
     no place, with what that hung on."""
 
     services: tuple[Service, ...] = ()
-    made: Mapping[ServiceKey, tuple[Parts, Service]] = field(default_factory=dict)
+    by_key: Mapping[ServiceKey, tuple[Parts, Service]] = field(default_factory=dict)
     around: Surroundings | None = None
     unplaced: Mapping[ServiceKey, Tried] = field(default_factory=dict)
 
@@ -124,7 +124,7 @@ class Joined:
 NOTHING_JOINED = Joined()
 
 
-def join_services(world: World, assignments: Assignments, before: Joined = NOTHING_JOINED) -> Joined:
+def join_services(world: World, assignments: Assignments, previous: Joined = NOTHING_JOINED) -> Joined:
     """Every service that uses GPUs.
 
     A service without a saved assignment is assigned what its container was asked for, else what its Compose file
@@ -132,43 +132,43 @@ def join_services(world: World, assignments: Assignments, before: Joined = NOTHI
     """
     around = Surroundings(
         gpus=world.gpus,
-        reserved_mib={one.gpu.uuid: one.memory_reserved_mib for one in world.readings},
+        reserved_mib={reading.gpu.uuid: reading.memory_reserved_mib for reading in world.readings},
         path_aliases=world.path_aliases,
         files=world.files,
         peaks=world.peaks,
         measured=world.measured,
         is_engine_known=world.is_engine_known,
     )
-    if around == before.around:
-        around = before.around  # so that to compare it with itself, for every service, takes no time
+    if around == previous.around:
+        around = previous.around  # so that to compare it with itself, for every service, takes no time
     all_parts = _all_parts(world, assignments, around)
-    made: dict[ServiceKey, tuple[Parts, Service]] = {}
+    joined: dict[ServiceKey, tuple[Parts, Service]] = {}
     for parts in all_parts:
-        made[parts.key] = _made(parts, before)
-    unplaced = _choose(made, world.readings, before)
-    services = tuple(made[key][1] for key in sorted(made))
-    return Joined(services=services, made=made, around=around, unplaced=unplaced)
+        joined[parts.key] = _joined_service(parts, previous)
+    unplaced = _choose(joined, world.readings, previous)
+    services = tuple(joined[key][1] for key in sorted(joined))
+    return Joined(services=services, by_key=joined, around=around, unplaced=unplaced)
 
 
-def _made(parts: Parts, before: Joined) -> tuple[Parts, Service]:
-    known = before.made.get(parts.key)
-    if known is None:
+def _joined_service(parts: Parts, previous: Joined) -> tuple[Parts, Service]:
+    earlier = previous.by_key.get(parts.key)
+    if earlier is None:
         return parts, _service(parts)
-    chosen = known[0].chosen
+    chosen = earlier[0].chosen
     if chosen is not None and parts.declared is not None and len(chosen) == parts.declared.gpu_count:
         parts = replace(parts, chosen=chosen)
-    return known if known[0] == parts else (parts, _service(parts))
+    return earlier if earlier[0] == parts else (parts, _service(parts))
 
 
 def _choose(
-    made: dict[ServiceKey, tuple[Parts, Service]], readings: Sequence[Reading], before: Joined
+    joined: dict[ServiceKey, tuple[Parts, Service]], readings: Sequence[Reading], previous: Joined
 ) -> dict[ServiceKey, Tried]:
     """Give the open requests their GPUs, one after the other; those that found no place, and what that hung on."""
     unplaced: dict[ServiceKey, Tried] = {}
-    for key in sorted(key for key, (_, service) in made.items() if service.any_gpus is not None and service.enabled):
-        parts, service = made[key]
-        services = [service for _, service in made.values()]
-        last = before.unplaced.get(key)
+    for key in sorted(key for key, (_, service) in joined.items() if service.any_gpus is not None and service.enabled):
+        parts, service = joined[key]
+        services = [service for _, service in joined.values()]
+        last = previous.unplaced.get(key)
         if parts.chosen is None and last is not None and last == tried(service, services, readings):
             unplaced[key] = last
             continue
@@ -177,7 +177,7 @@ def _choose(
             unplaced[key] = tried(service, services, readings)
         if chosen != parts.chosen:
             parts = replace(parts, chosen=chosen)
-            made[key] = (parts, _service(parts))
+            joined[key] = (parts, _service(parts))
     return unplaced
 
 
@@ -200,7 +200,10 @@ def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> 
     host, project = world.host, world.project
     by_key: dict[ServiceKey, Container] = {}
     # While a service is recreated, its old or its new container stands for it where none has its name.
-    for container in sorted(world.containers, key=lambda one: (is_passing(one.name), not one.running, one.created_at)):
+    for container in sorted(
+        world.containers,
+        key=lambda candidate: (is_passing(candidate.name), not candidate.running, candidate.created_at),
+    ):
         if container.labels.get(compose_labels.ONE_OFF) != "True" and LABEL_PROBE not in container.labels:
             by_key.setdefault(key_of(container, host), container)
     by_name: dict[tuple[str, str], list[ServiceKey]] = {}
@@ -208,21 +211,26 @@ def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> 
         by_name.setdefault((key.project, key.name), []).append(key)
     saved_by_key = {item.key: item for item in assignments.items}
     used = use_by_container(world.readings)
-    found: dict[ServiceKey, tuple[ComposeService | None, Container | None]] = {}
-    named: set[ServiceKey] = set()
+    sources: dict[ServiceKey, tuple[ComposeService | None, Container | None]] = {}
+    named_keys: set[ServiceKey] = set()
     for declared in project.services if project else ():
         assert project is not None
         for key in by_name.get((project.name, declared.name)) or [ServiceKey(host, project.name, declared.name)]:
-            named.add(key)
-            own, saved = by_key.get(key), saved_by_key.get(key)
+            named_keys.add(key)
+            own_container, saved = by_key.get(key), saved_by_key.get(key)
             by_variable = visible_gpus_of(declared, world) not in (None, "", "void", "none")
-            if declared.uses_gpus or by_variable or (own and uses_gpus(own)) or (saved and saved.gpus):
-                found[key] = (declared, own)
+            if (
+                declared.uses_gpus
+                or by_variable
+                or (own_container and uses_gpus(own_container))
+                or (saved and saved.gpus)
+            ):
+                sources[key] = (declared, own_container)
     for key, container in by_key.items():
         saved = saved_by_key.get(key)
-        if key not in named and (uses_gpus(container) or container.id in used or (saved and saved.adopted)):
-            found[key] = (None, container)
-    names = told_apart(found)
+        if key not in named_keys and (uses_gpus(container) or container.id in used or (saved and saved.adopted)):
+            sources[key] = (None, container)
+    names = told_apart(sources)
     return [
         Parts(
             key=key,
@@ -237,7 +245,7 @@ def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> 
             image_names=world.images[declared.image].variables if declared and declared.image in world.images else None,
             around=around,
         )
-        for key, (declared, container) in found.items()
+        for key, (declared, container) in sources.items()
     ]
 
 
@@ -248,9 +256,9 @@ def visible_gpus_of(declared: ComposeService, world: World) -> str | None:
     runtime = host.get("Runtime") or world.default_runtime
     if runtime != "nvidia" or declared.gpus or declared.gpu_count is not None:
         return None
-    written = variables_in(declared.body.get("Env")).get("NVIDIA_VISIBLE_DEVICES")
-    if written is not None:
-        return written
+    file_value = variables_in(declared.body.get("Env")).get("NVIDIA_VISIBLE_DEVICES")
+    if file_value is not None:
+        return file_value
     image = world.images.get(declared.image)
     return image.visible_devices if image else None
 
@@ -259,11 +267,11 @@ def _service(parts: Parts) -> Service:
     declared, container, saved, around = parts.declared, parts.container, parts.saved, parts.around
     gpus = around.gpus
     requested = requested_gpus(container, gpus) if container else None
-    on = tuple(parts.holds)
+    running_on = tuple(parts.holds)
     in_file = declared_gpus(declared, parts.visible_gpus, gpus)
     any_gpus = _open_request(parts)
     left_open = _saved_choice(parts) or (parts.chosen if any_gpus else None)
-    assigned = requested if requested is not None else left_open or in_file or on
+    assigned = requested if requested is not None else left_open or in_file or running_on
     adopted = saved if saved and saved.adopted else None
     if saved and (saved.adopted or (declared and runs_otherwise(requested, in_file, saved.gpus))):
         assigned = saved.gpus  # what was saved beats what somebody else made run
@@ -278,9 +286,9 @@ def _service(parts: Parts) -> Service:
     files = around.files.get(place)
     total, usable = _totals(assigned, around)
     budget = adopted.budget_mib if adopted else None
-    told = budget_told(launch)
-    declared_mib = declared.vram_mib if declared and declared.vram_mib is not None else told
-    seen = [memory for memory in parts.holds.values() if memory is not None]
+    environment_mib = budget_told(launch)
+    declared_mib = declared.vram_mib if declared and declared.vram_mib is not None else environment_mib
+    amounts = [memory for memory in parts.holds.values() if memory is not None]
     # What was seen of it holds for the arguments that it runs with, not for edited ones.
     as_it_runs = container is not None and launch.words == container.launch.words
     memory_key = peak_key(image, launch, max(1, len(assigned)), total)
@@ -295,7 +303,7 @@ def _service(parts: Parts) -> Service:
         enabled=enabled,
         assigned=assigned,
         requested=requested,
-        running_on=on,
+        running_on=running_on,
         requirement=requirement(
             Evidence(
                 backend=backend,
@@ -307,7 +315,7 @@ def _service(parts: Parts) -> Service:
                 files=files,
                 declared_mib=declared_mib,
                 model=model,
-                present_mib=max(seen, default=None) if as_it_runs else None,
+                present_mib=max(amounts, default=None) if as_it_runs else None,
                 peak_mib=_peak(memory_key, around.peaks, anywhere=backend.claim is None),
                 measured=measured,
             )
@@ -324,11 +332,11 @@ def _service(parts: Parts) -> Service:
         priority=_priority(declared, adopted),
         priority_set=adopted.priority if adopted else None,
         isolate=declared.isolate if declared else False,
-        has_budget=bool(declared and declared.has_budget) or budget is not None or told is not None,
+        has_budget=bool(declared and declared.has_budget) or budget is not None or environment_mib is not None,
         budget_mib=budget,
         budget_env=_budget_env(declared, backend),
         edits=adopted.edits if adopted else (),
-        drift=drift(container, requested, on, gpus, parts.inside),
+        drift=drift(container, requested, running_on, gpus, parts.inside),
         container=container,
         tells_file_budget=declared is None
         or container is None
@@ -354,16 +362,19 @@ def _contradiction(
     if container is None or LABEL_GPUS in container.labels:
         if declared is None or declared.contradiction is not None:
             return declared.contradiction if declared else None
-        few = too_few_visible(variables_in(declared.body.get("Env")).get("CUDA_VISIBLE_DEVICES"), world)
-        return None if few is None else Contradiction("hidden", few)
-    asking = [one for one in container.device_requests if one.asks_for_gpus]
-    if len(asking) > 1 and not all(one.driver == "cdi" for one in asking):
-        named = (",".join(one.device_ids) or ("all" if one.count == -1 else f"{one.count} of them") for one in asking)
-        text = f"it has {len(asking)} requests for GPUs ({' and '.join(named)}); the last one counts"
+        fault = too_few_visible(variables_in(declared.body.get("Env")).get("CUDA_VISIBLE_DEVICES"), world)
+        return None if fault is None else Contradiction("hidden", fault)
+    requests = [request for request in container.device_requests if request.asks_for_gpus]
+    if len(requests) > 1 and not all(request.driver == "cdi" for request in requests):
+        descriptions = (
+            ",".join(request.device_ids) or ("all" if request.count == -1 else f"{request.count} of them")
+            for request in requests
+        )
+        text = f"it has {len(requests)} requests for GPUs ({' and '.join(descriptions)}); the last one counts"
         return Contradiction("several-requests", clean(text, 300))
     if asks_in_vain(container):
-        asked = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES")
-        text = f"NVIDIA_VISIBLE_DEVICES={asked} does nothing with the runtime {container.runtime or 'runc'}"
+        names = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES")
+        text = f"NVIDIA_VISIBLE_DEVICES={names} does nothing with the runtime {container.runtime or 'runc'}"
         return Contradiction("ignored", text)
     if not requested:
         return None
@@ -415,8 +426,8 @@ def serving_of(backend: str, launch: Launch, gpus: int, image: str = "") -> Serv
     unknown = decides_by_options(backend) and is_unknown_program(launch.words)
     if unknown or (not launch.words and image and not is_official(backend, image)):
         line = replace(line, opaque=True)
-    found = named(backend).serving(line, launch.environment, gpus)
-    return replace(found, version=version_of(image)) if backend == "vllm" and image else found
+    serving = named(backend).serving(line, launch.environment, gpus)
+    return replace(serving, version=version_of(image)) if backend == "vllm" and image else serving
 
 
 @lru_cache(maxsize=1024)
@@ -449,7 +460,7 @@ def _peak(key: PeakKey | None, peaks: Mapping[PeakKey, int], *, anywhere: bool) 
     exact = peaks.get(key)
     if exact is not None or not anywhere:
         return exact
-    return max((mib for one, mib in peaks.items() if one.is_like(key)), default=None)
+    return max((mib for peak, mib in peaks.items() if peak.is_like(key)), default=None)
 
 
 def _measured(key: PeakKey | None, measured: Mapping[PeakKey, Measured]) -> Measured | None:
@@ -458,27 +469,27 @@ def _measured(key: PeakKey | None, measured: Mapping[PeakKey, Measured]) -> Meas
         return None
     if key in measured:
         return measured[key]
-    weights = [one.weights_mib for at, one in measured.items() if at.is_like(key)]
-    known = [mib for mib in weights if mib is not None]
-    return Measured(weights_mib=max(known)) if known else None
+    weights = [observation.weights_mib for measured_key, observation in measured.items() if measured_key.is_like(key)]
+    weights_mib = [mib for mib in weights if mib is not None]
+    return Measured(weights_mib=max(weights_mib)) if weights_mib else None
 
 
 def _totals(assigned: Sequence[str], around: Surroundings) -> tuple[int | None, int | None]:
     """The total of the GPUs that a service is assigned (the smallest of them; of one that has none yet, the largest GPU
     that it could get), and what of it is usable."""
     sizes = [(gpu.memory_total_mib, gpu.uuid) for gpu in around.gpus if gpu.memory_total_mib is not None]
-    own = [one for one in sizes if one[1] in assigned]
+    assigned_sizes = [size for size in sizes if size[1] in assigned]
     if not sizes:
         return None, None
-    total, uuid = min(own) if own else max(sizes)
+    total, uuid = min(assigned_sizes) if assigned_sizes else max(sizes)
     return total, total - (around.reserved_mib.get(uuid) or 0)
 
 
 def _usable_of_each(assigned: Sequence[str], around: Surroundings) -> tuple[int, ...]:
     """What is usable of each assigned GPU, in their order; nothing where one is not known."""
     sizes = {gpu.uuid: gpu.memory_total_mib for gpu in around.gpus}
-    found = [(uuid, sizes.get(uuid)) for uuid in assigned]
-    return tuple(size - (around.reserved_mib.get(uuid) or 0) for uuid, size in found if size is not None)
+    totals = [(uuid, sizes.get(uuid)) for uuid in assigned]
+    return tuple(size - (around.reserved_mib.get(uuid) or 0) for uuid, size in totals if size is not None)
 
 
 LOADING_LIMIT_S = 3600.0
@@ -487,21 +498,23 @@ LOADING_LIMIT_S = 3600.0
 
 def wanted_loading(services: Sequence[Service], now: float) -> frozenset[str]:
     """The containers, by their run, that started a short while ago."""
-    found = set()
+    starting = set()
     for service in services:
         container = service.container
         began = moment(container.started_at or "") if container and container.running else None
         if container is None or container.health == "healthy":
             continue
         if began is not None and now - began < LOADING_LIMIT_S:
-            found.add(container.run)
-    return frozenset(found)
+            starting.add(container.run)
+    return frozenset(starting)
 
 
 def wanted_inside(services: Sequence[Service]) -> frozenset[str]:
     """The runs of containers to look into: those that are ours to look after, and were given GPUs."""
-    ours = (service.container for service in services if service.adopted and service.running and service.requested)
-    return frozenset(container.run for container in ours if container is not None)
+    containers = (
+        service.container for service in services if service.adopted and service.running and service.requested
+    )
+    return frozenset(container.run for container in containers if container is not None)
 
 
 def wanted_places(services: Sequence[Service], path_aliases: Mapping[str, str]) -> frozenset[ModelPlace]:
@@ -515,13 +528,13 @@ def declared_gpus(declared: ComposeService | None, visible_gpus: str | None, gpu
     gone keeps the name it was written with."""
     if declared is None:
         return ()
-    whole = [gpu.uuid for gpu in gpus if gpu.assignable]
+    assignable = [gpu.uuid for gpu in gpus if gpu.assignable]
     names = declared.gpus
     if visible_gpus is not None and not names and declared.gpu_count is None:
         names = tuple(name for name in visible_gpus.split(",") if name not in ("", "none", "void"))
     if "all" in names or declared.gpu_count == -1:
-        return tuple(whole)
+        return tuple(assignable)
     if declared.gpu_count is not None:
-        return tuple(whole[: declared.gpu_count])
-    found = [(find_gpu(gpus, name), name) for name in names]
-    return tuple(gpu.uuid if gpu else name for gpu, name in found)
+        return tuple(assignable[: declared.gpu_count])
+    matches = [(find_gpu(gpus, name), name) for name in names]
+    return tuple(gpu.uuid if gpu else name for gpu, name in matches)

@@ -25,8 +25,8 @@ def with_argument(command: Sequence[str], argument: str, value: str | None) -> l
 
 
 def _with_text(script: str, argument: str, value: str | None) -> str:
-    found = re.compile(rf"(?<!\S){re.escape(argument)}(=|\s+)(\"[^\"]*\"|'[^']*'|[^\s;&|<>-][^\s;&|<>]*)")
-    matches = list(found.finditer(script))
+    pattern = re.compile(rf"(?<!\S){re.escape(argument)}(=|\s+)(\"[^\"]*\"|'[^']*'|[^\s;&|<>-][^\s;&|<>]*)")
+    matches = list(pattern.finditer(script))
     if matches:
         last = matches[-1]
         changed = "" if value is None else f"{argument}{last[1]}{shlex.quote(value)}"
@@ -42,7 +42,7 @@ def _with_text(script: str, argument: str, value: str | None) -> str:
 
 def _with_word(command: Sequence[str], argument: str, value: str | None) -> list[str]:
     result: list[str] = []
-    seen = False
+    replaced = False
     place = 0
     while place < len(command):
         word = command[place]
@@ -51,12 +51,12 @@ def _with_word(command: Sequence[str], argument: str, value: str | None) -> list
             takes_value = place < len(command) and not command[place].startswith("-") and value != ""
             place += 1 if takes_value else 0
             result += [] if value is None else [argument, value] if value else [argument]
-            seen = True
+            replaced = True
         elif word.startswith(argument + "="):
             result += [] if value is None else [f"{argument}={value}" if value else argument]
-            seen = True
+            replaced = True
         else:
             result.append(word)
-    if not seen and value is not None:
+    if not replaced and value is not None:
         result += [argument, value] if value else [argument]
     return result

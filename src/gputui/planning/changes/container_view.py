@@ -77,48 +77,48 @@ def container_view(
             expected_nodes=None if sees_all_devices else frozenset(),
             sees_all_devices=sees_all_devices,
         )
-    given = [by_uuid[uuid] for uuid in chosen]
-    check_instances(given)
+    assigned = [by_uuid[uuid] for uuid in chosen]
+    check_instances(assigned)
     device_ids = {
         "nvidia": tuple(chosen),
-        "cdi": tuple(cdi_name(gpu, by_uuid, cdi_devices) for gpu in given) if mechanism == "cdi" else (),
+        "cdi": tuple(cdi_name(gpu, by_uuid, cdi_devices) for gpu in assigned) if mechanism == "cdi" else (),
         "runtime": (),
     }[mechanism]
-    nodes = [device_node(gpu, by_uuid) for gpu in given]
-    known = frozenset(node for node in nodes if node is not None)
+    nodes = [device_node(gpu, by_uuid) for gpu in assigned]
+    known_nodes = frozenset(node for node in nodes if node is not None)
     return ContainerView(
         gpus=tuple(chosen),
         device_ids=device_ids,
         mechanism=mechanism,
         nvidia_visible_devices=NO_GPU if mechanism == "cdi" else ",".join(chosen),
-        cuda_visible_devices=_order(given, host_gpus, sees_all_devices=sees_all_devices),
-        expected_nodes=None if sees_all_devices or None in nodes else known,
+        cuda_visible_devices=_order(assigned, host_gpus, sees_all_devices=sees_all_devices),
+        expected_nodes=None if sees_all_devices or None in nodes else known_nodes,
         sees_all_devices=sees_all_devices,
     )
 
 
-def check_instances(given: Sequence[Gpu]) -> None:
+def check_instances(assigned: Sequence[Gpu]) -> None:
     """A MIG instance comes alone.
 
     Raises:
         Refusal: it is given beside another GPU.
     """
-    instance = next((gpu for gpu in given if gpu.parent_uuid is not None), None)
-    if instance is not None and len(given) > 1:
+    instance = next((gpu for gpu in assigned if gpu.parent_uuid is not None), None)
+    if instance is not None and len(assigned) > 1:
         raise Refusal(
             f"the MIG instance {instance.label} cannot be given together with another GPU: CUDA uses one instance only",
             "assign one instance, or whole GPUs",
         )
 
 
-def _order(given: Sequence[Gpu], host_gpus: Sequence[Gpu], *, sees_all_devices: bool) -> str:
+def _order(assigned: Sequence[Gpu], host_gpus: Sequence[Gpu], *, sees_all_devices: bool) -> str:
     if not sees_all_devices:
-        ranks = _ranks(given)
+        ranks = _ranks(assigned)
     elif any(gpu.mig_enabled for gpu in host_gpus):
-        return ",".join(gpu.uuid for gpu in given)
+        return ",".join(gpu.uuid for gpu in assigned)
     else:
-        ranks = _ranks([gpu for gpu in host_gpus if gpu.present or gpu in given])
-    return ",".join(str(ranks[gpu.uuid]) for gpu in given)
+        ranks = _ranks([gpu for gpu in host_gpus if gpu.present or gpu in assigned])
+    return ",".join(str(ranks[gpu.uuid]) for gpu in assigned)
 
 
 def _ranks(gpus: Sequence[Gpu]) -> dict[str, int]:
@@ -144,8 +144,8 @@ def cdi_name(gpu: Gpu, by_uuid: Mapping[str, Gpu], devices: Sequence[CdiDevice])
         if by_place and f"{CDI_KIND}={gpu.label}" in names:
             return f"{CDI_KIND}={gpu.label}"
     else:
-        whole = [device for device in fitting if ":" not in device.name and f"{CDI_KIND}=MIG-" not in device.name]
-        by_node = [device.name for device in whole if node is not None and device.nodes == (node,)]
+        whole_gpus = [device for device in fitting if ":" not in device.name and f"{CDI_KIND}=MIG-" not in device.name]
+        by_node = [device.name for device in whole_gpus if node is not None and device.nodes == (node,)]
         for name in (f"{CDI_KIND}={gpu.label}", *by_node):
             if name in names:
                 return name

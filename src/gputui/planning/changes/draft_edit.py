@@ -49,8 +49,8 @@ def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
     for name in out_of_runs(text):
         gpu = find_gpu(gpus, name)
         if gpu is None:
-            known = ", ".join(one.label for one in gpus) or "none"
-            raise UsageError(f"there is no GPU “{clean(name.strip(), 60)}”", f"GPUs on this host: {known}")
+            labels = ", ".join(host_gpu.label for host_gpu in gpus) or "none"
+            raise UsageError(f"there is no GPU “{clean(name.strip(), 60)}”", f"GPUs on this host: {labels}")
         if not gpu.assignable:
             raise Refusal(f"GPU {gpu.label} is cut into MIG instances", f"name one of them, as in {gpu.label}:0")
         if gpu in chosen:
@@ -70,15 +70,15 @@ def toggled(service: Service, gpu: Gpu, gpus: Sequence[Gpu]) -> tuple[str, ...]:
         raise Refusal(f"GPU {gpu.label} is cut into MIG instances", "choose one of its instances with enter")
     if gpu.uuid in service.assigned:
         return tuple(uuid for uuid in service.assigned if uuid != gpu.uuid)
-    check_instances([*(one for one in gpus if one.uuid in service.assigned), gpu])
+    check_instances([*(candidate for candidate in gpus if candidate.uuid in service.assigned), gpu])
     return (*service.assigned, gpu.uuid)
 
 
 def with_gpus(draft: Draft, service: Service, gpus: tuple[str, ...]) -> Draft:
     """The draft in which the service has these GPUs; the first GPU given to one that never ran enables it."""
-    before = current_assignment(service)
-    enabled = before.enabled or (service.container is None and bool(gpus))
-    return draft.edited(replace(before, gpus=gpus, enabled=enabled, adopted=True))
+    assignment = current_assignment(service)
+    enabled = assignment.enabled or (service.container is None and bool(gpus))
+    return draft.edited(replace(assignment, gpus=gpus, enabled=enabled, adopted=True))
 
 
 def with_suggestion(
@@ -94,34 +94,36 @@ def with_suggestion(
     for key in unplaced:
         if key in services:
             current = current.having(replace(current_assignment(services[key]), enabled=False, adopted=True))
-    for one in suggested:
-        service = services.get(one.service)
+    for suggestion in suggested:
+        service = services.get(suggestion.service)
         if service is None:
             continue
-        before = current_assignment(service)
-        enabled = before.enabled or service.container is None
-        after = replace(before, gpus=one.gpus, budget_mib=one.budget_mib, enabled=enabled, adopted=True)
-        current = current.having(after)
+        assignment = current_assignment(service)
+        enabled = assignment.enabled or service.container is None
+        suggested_assignment = replace(
+            assignment, gpus=suggestion.gpus, budget_mib=suggestion.budget_mib, enabled=enabled, adopted=True
+        )
+        current = current.having(suggested_assignment)
     if current is draft.current:
         return draft
     return draft.changed_to(replace(current, strategy=strategy))
 
 
-def with_all(draft: Draft, services: Sequence[Service], wanted: Assignments) -> Draft:
+def with_all(draft: Draft, services: Sequence[Service], target: Assignments) -> Draft:
     """The draft in which every service that `wanted` names is assigned as it says, as one edit."""
-    known = {service.key: service for service in services}
+    by_key = {service.key: service for service in services}
     current = draft.current
-    for item in wanted.items:
-        service = known.get(item.key)
+    for item in target.items:
+        service = by_key.get(item.key)
         wished = replace(item, adopted=True)
         if service is not None and wished != replace(current_assignment(service), adopted=True):
             current = current.having(wished)
     if current is draft.current:
         return draft
-    return draft.changed_to(replace(current, strategy=wanted.strategy))
+    return draft.changed_to(replace(current, strategy=target.strategy))
 
 
-def _known(service: Service) -> Assignment:
+def _editable_assignment(service: Service) -> Assignment:
     """What a service is assigned now, to be changed in something else than its GPUs.
 
     Raises:
@@ -134,25 +136,25 @@ def _known(service: Service) -> Assignment:
 
 def with_enabled(draft: Draft, service: Service, enabled: bool) -> Draft:
     """The draft in which the service is to run, or not."""
-    return draft.edited(replace(_known(service), enabled=enabled, adopted=True))
+    return draft.edited(replace(_editable_assignment(service), enabled=enabled, adopted=True))
 
 
 def with_budget(draft: Draft, service: Service, budget_mib: int | None) -> Draft:
     """The draft in which the service has this VRAM budget."""
-    return draft.edited(replace(_known(service), budget_mib=budget_mib, adopted=True))
+    return draft.edited(replace(_editable_assignment(service), budget_mib=budget_mib, adopted=True))
 
 
-def with_fitting_budget(draft: Draft, before: Service, now: Service, readings: Sequence[Reading]) -> Draft:
+def with_fitting_budget(draft: Draft, previous: Service, current: Service, readings: Sequence[Reading]) -> Draft:
     """The draft in which a service that has other GPUs by now has a budget that they allow."""
-    wanted = budget_on(now, readings, before.assigned)
-    if now.assigned == before.assigned or wanted == now.budget_mib:
+    budget_mib = budget_on(current, readings, previous.assigned)
+    if current.assigned == previous.assigned or budget_mib == current.budget_mib:
         return draft
-    return draft.edited(replace(current_assignment(now), budget_mib=wanted, adopted=True))
+    return draft.edited(replace(current_assignment(current), budget_mib=budget_mib, adopted=True))
 
 
 def with_priority(draft: Draft, service: Service, priority: int | None) -> Draft:
     """The draft in which the service has this priority; None: that of its Compose file."""
-    return draft.edited(replace(_known(service), priority=priority, adopted=True))
+    return draft.edited(replace(_editable_assignment(service), priority=priority, adopted=True))
 
 
 def with_arguments(draft: Draft, service: Service, edits: Sequence[Edit]) -> Draft:
@@ -166,9 +168,9 @@ def with_arguments(draft: Draft, service: Service, edits: Sequence[Edit]) -> Dra
         if edit.value is not None and clean(edit.value) != edit.value:
             raise UsageError(f"the value of {edit.argument} has control characters in it", "write it without")
         with_argument_in(service.launch.words, edit.argument, edit.value)
-    before = _known(service)
-    changed = {edit.argument: edit for edit in (*before.edits, *edits)}
-    return draft.edited(replace(before, edits=tuple(changed.values()), adopted=True))
+    assignment = _editable_assignment(service)
+    changed = {edit.argument: edit for edit in (*assignment.edits, *edits)}
+    return draft.edited(replace(assignment, edits=tuple(changed.values()), adopted=True))
 
 
 def conflict_text(draft: Draft, gpus: Sequence[Gpu]) -> str:

@@ -46,5 +46,5 @@ MOST_IMAGES = 3
 def probe_images(containers: Sequence[Container], images: Sequence[str]) -> list[str]:
     """Images that are there and may do, best first: those that GPU services run, for `nvidia-smi` needs what those have
     (glibc)."""
-    used = [one.image for one in containers if uses_gpus(one)]
+    used = [container.image for container in containers if uses_gpus(container)]
     return list(dict.fromkeys([*used, *images]))[:MOST_IMAGES]

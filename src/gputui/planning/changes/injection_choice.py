@@ -13,7 +13,7 @@ from gputui.domain.service import Service
 class Obstacle:
     """Why a mechanism cannot be used, and what to do about it."""
 
-    what: str
+    problem: str
     fix: str
 
 
@@ -35,41 +35,41 @@ _VARIABLE_IGNORED = Obstacle(
 )
 
 
-def _no_request(can: Capabilities, privileged: bool) -> Obstacle | None:
-    if can.too_old is not None:
-        return _too_old(can.too_old)
-    if can.nvidia_driver is False:
+def _no_request(capabilities: Capabilities, privileged: bool) -> Obstacle | None:
+    if capabilities.too_old is not None:
+        return _too_old(capabilities.too_old)
+    if capabilities.nvidia_driver is False:
         return Obstacle(
             "this engine has no device driver for NVIDIA GPUs",
             "install the NVIDIA Container Toolkit, then restart the engine",
         )
     # The daemon hands the request on as that very variable.
-    return _VARIABLE_IGNORED if can.variable_counts is False and not privileged else None
+    return _VARIABLE_IGNORED if capabilities.variable_counts is False and not privileged else None
 
 
-def _no_cdi(can: Capabilities, _privileged: bool) -> Obstacle | None:
-    if can.too_old is not None:
-        return _too_old(can.too_old)
-    if not can.cdi:
+def _no_cdi(capabilities: Capabilities, _privileged: bool) -> Obstacle | None:
+    if capabilities.too_old is not None:
+        return _too_old(capabilities.too_old)
+    if not capabilities.cdi:
         fix = 'set {"features": {"cdi": true}} in daemon.json (Docker 25 or newer), then restart the engine'
         return Obstacle("this engine does not use CDI", fix)
-    if can.cdi_devices is None:
+    if capabilities.cdi_devices is None:
         return Obstacle(
             "which CDI devices this engine knows cannot be seen from here", "run gputui on the engine's host"
         )
-    if not can.cdi_devices:
+    if not capabilities.cdi_devices:
         fix = "make a specification: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
         return Obstacle("this engine knows no CDI device of NVIDIA", fix)
     return None
 
 
-def _no_runtime(can: Capabilities, privileged: bool) -> Obstacle | None:
-    if can.too_old is not None:
-        return _too_old(can.too_old)
-    if "nvidia" not in can.runtimes:
+def _no_runtime(capabilities: Capabilities, privileged: bool) -> Obstacle | None:
+    if capabilities.too_old is not None:
+        return _too_old(capabilities.too_old)
+    if "nvidia" not in capabilities.runtimes:
         fix = "register it: `nvidia-ctk runtime configure --runtime=docker`, then restart the engine"
         return Obstacle("this engine has no runtime called nvidia", fix)
-    return _VARIABLE_IGNORED if can.variable_counts is False and not privileged else None
+    return _VARIABLE_IGNORED if capabilities.variable_counts is False and not privileged else None
 
 
 def _too_old(needed: str) -> Obstacle:
@@ -83,19 +83,19 @@ REGISTRY = (
     Mechanism(
         name="nvidia",
         obstacle=_no_request,
-        is_sure=lambda can: can.nvidia_driver is True,
+        is_sure=lambda capabilities: capabilities.nvidia_driver is True,
         reason="the engine has NVIDIA's device driver",
     ),
     Mechanism(
         name="cdi",
         obstacle=_no_cdi,
-        is_sure=lambda can: bool(can.cdi_devices),
+        is_sure=lambda capabilities: bool(capabilities.cdi_devices),
         reason="the engine knows CDI devices of NVIDIA",
     ),
     Mechanism(
         name="runtime",
         obstacle=_no_runtime,
-        is_sure=lambda can: "nvidia" in can.runtimes,
+        is_sure=lambda capabilities: "nvidia" in capabilities.runtimes,
         reason="the runtime nvidia is registered with the engine",
     ),
 )
@@ -104,7 +104,7 @@ REGISTRY = (
 
 def mechanism(name: MechanismName) -> Mechanism:
     """The mechanism of that name."""
-    return next(one for one in REGISTRY if one.name == name)
+    return next(candidate for candidate in REGISTRY if candidate.name == name)
 
 
 def present_mechanism(container: Container | None) -> MechanismName | None:
@@ -130,7 +130,9 @@ def choose(access: HostAccess, service: Service) -> Choice:
     """
     privileged = service.privileged
     if service.mechanism is not None:
-        return _asked(access.capabilities, service.mechanism, "its x-gputui.mechanism asks for it", privileged)
+        return _required_choice(
+            access.capabilities, service.mechanism, "its x-gputui.mechanism asks for it", privileged
+        )
     return _choose(access, present_mechanism(service.container), privileged)
 
 
@@ -143,34 +145,34 @@ def default_choice(access: HostAccess) -> Choice:
     return _choose(access, None, privileged=False)
 
 
-def _asked(can: Capabilities, name: MechanismName, who: str, privileged: bool) -> Choice:
-    obstacle = mechanism(name).obstacle(can, privileged)
+def _required_choice(capabilities: Capabilities, name: MechanismName, reason: str, privileged: bool) -> Choice:
+    obstacle = mechanism(name).obstacle(capabilities, privileged)
     if obstacle is not None:
-        raise Refusal(f"by {MECHANISM_TITLES[name]}: {obstacle.what}", obstacle.fix)
-    return Choice(name, who)
+        raise Refusal(f"by {MECHANISM_TITLES[name]}: {obstacle.problem}", obstacle.fix)
+    return Choice(name, reason)
 
 
 def _choose(access: HostAccess, present: MechanismName | None, privileged: bool) -> Choice:
-    can = access.capabilities
+    capabilities = access.capabilities
     if access.asked is not None:
-        return _asked(can, access.asked, "--mechanism asks for it", privileged)
-    obstacles = [(one, one.obstacle(can, privileged)) for one in REGISTRY]
-    possible = [one for one, obstacle in obstacles if obstacle is None]
-    if present is not None and any(one.name == present for one in possible):
+        return _required_choice(capabilities, access.asked, "--mechanism asks for it", privileged)
+    obstacles = [(candidate, candidate.obstacle(capabilities, privileged)) for candidate in REGISTRY]
+    possible = [candidate for candidate, obstacle in obstacles if obstacle is None]
+    if present is not None and any(candidate.name == present for candidate in possible):
         return Choice(present, "its container has it")
-    sure = [one for one in possible if one.is_sure(can)]
+    sure = [candidate for candidate in possible if candidate.is_sure(capabilities)]
     if sure:
         return Choice(sure[0].name, sure[0].reason)
     if possible:
         return Choice(possible[0].name, "nothing is known against it")
     against = [obstacle for _, obstacle in obstacles if obstacle is not None]
-    raise Refusal("; ".join(dict.fromkeys(one.what for one in against)), against[0].fix)
+    raise Refusal("; ".join(dict.fromkeys(obstacle.problem for obstacle in against)), against[0].fix)
 
 
-def with_evidence(can: Capabilities, containers: Sequence[Container]) -> Capabilities:
+def with_evidence(capabilities: Capabilities, containers: Sequence[Container]) -> Capabilities:
     """What else is known from what runs: an engine without NVIDIA's device driver could not have started a container
     that asks for it."""
-    if can.nvidia_driver is not None:
-        return can
-    runs = any(one.running and present_mechanism(one) == "nvidia" for one in containers)
-    return replace(can, nvidia_driver=True) if runs else can
+    if capabilities.nvidia_driver is not None:
+        return capabilities
+    proven = any(container.running and present_mechanism(container) == "nvidia" for container in containers)
+    return replace(capabilities, nvidia_driver=True) if proven else capabilities

@@ -47,13 +47,13 @@ def _quoted(word: str) -> str:
 
 def _gpus(host: Mapping[str, Any]) -> Iterator[str]:
     for request in host.get("DeviceRequests") or []:
-        ids = [clean(str(one), 100) for one in request.get("DeviceIDs") or []]
+        ids = [clean(str(identifier), 100) for identifier in request.get("DeviceIDs") or []]
         if request.get("Driver") == "cdi":
             for name in ids:
                 yield from ("--device", name)
             continue
-        named = f'"device={",".join(ids)}"' if len(ids) > 1 else f"device={ids[0]}" if ids else "all"
-        yield from ("--gpus", named if request.get("Count") != -1 else "all")
+        selection = f'"device={",".join(ids)}"' if len(ids) > 1 else f"device={ids[0]}" if ids else "all"
+        yield from ("--gpus", selection if request.get("Count") != -1 else "all")
     for device in host.get("Devices") or []:
         yield from ("--device", clean(str(device.get("PathOnHost")), 200))
 
@@ -160,12 +160,12 @@ def shown_body(spec: ContainerSpec) -> str:
 
 def _masked(value: Any, name: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {clean(str(key), 200): _masked(one, str(key)) for key, one in value.items()}
+        return {clean(str(key), 200): _masked(entry, str(key)) for key, entry in value.items()}
     if name in ("Cmd", "Entrypoint", "Test") and isinstance(value, Sequence) and not isinstance(value, str):
         return list(mask_words([str(word) for word in value]))
     if name == "Env" and isinstance(value, Sequence):
         pairs = (str(line).partition("=") for line in value)
         return [f"{clean(key, 200)}={mask_secret(key, text)}" for key, _, text in pairs]
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_masked(one) for one in value]
+        return [_masked(entry) for entry in value]
     return mask_secret(name, value) if isinstance(value, str) else value

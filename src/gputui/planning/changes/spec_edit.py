@@ -44,8 +44,8 @@ def with_gpus(spec: ContainerSpec, view: ContainerView, *, revision: int, operat
     host = body.setdefault("HostConfig", {})
     requests = list(host.get("DeviceRequests") or [])
     # Of several the daemon's hook heeds the last one.
-    old: dict[str, Any] = next((one for one in reversed(requests) if _asks_for_gpus(one)), {})
-    others = [one for one in requests if not _asks_for_gpus(one)]
+    old: dict[str, Any] = next((request for request in reversed(requests) if _asks_for_gpus(request)), {})
+    new_requests = [request for request in requests if not _asks_for_gpus(request)]
     variables = {
         "NVIDIA_VISIBLE_DEVICES": view.nvidia_visible_devices,
         "CUDA_VISIBLE_DEVICES": view.cuda_visible_devices,
@@ -60,16 +60,16 @@ def with_gpus(spec: ContainerSpec, view: ContainerView, *, revision: int, operat
             "Capabilities": old.get("Capabilities") or [["gpu"]],
             "Options": old.get("Options") or {},
         }
-        others.append(new)
+        new_requests.append(new)
     elif view.mechanism == "runtime":
         host["Runtime"] = "nvidia"
-        wanted = {name for group in old.get("Capabilities") or [] for name in group} - {"gpu", "nvidia"}
-        if wanted:
-            variables["NVIDIA_DRIVER_CAPABILITIES"] = ",".join(sorted(wanted))
-    host["DeviceRequests"] = others
+        driver_capabilities = {name for group in old.get("Capabilities") or [] for name in group} - {"gpu", "nvidia"}
+        if driver_capabilities:
+            variables["NVIDIA_DRIVER_CAPABILITIES"] = ",".join(sorted(driver_capabilities))
+    host["DeviceRequests"] = new_requests
     # GPUs given one by one, or that Podman put in for the old request, would come beside those of the new one.
     if host.get("Devices"):
-        host["Devices"] = [one for one in host["Devices"] if not _is_gpu_node(one)]
+        host["Devices"] = [device for device in host["Devices"] if not _is_gpu_node(device)]
     body["Env"] = with_variables(body.get("Env") or [], variables)
     body["Labels"] = {
         **(body.get("Labels") or {}),
@@ -98,8 +98,8 @@ def with_edits(
     labels.pop(LABEL_BUDGET, None)
     labels.pop(LABEL_EDITS, None)
     if budget_mib is not None or edits:
-        before = variables_in(environment)
-        remembered = {budget_env: before.get(budget_env)} if budget_mib is not None and budget_env else {}
+        variables = variables_in(environment)
+        remembered = {budget_env: variables.get(budget_env)} if budget_mib is not None and budget_env else {}
         labels[LABEL_ORIGINAL] = Original(command=command, variables=remembered).label()
     if budget_mib is not None:
         if budget_env:
@@ -123,8 +123,8 @@ def with_file_budget(spec: ContainerSpec, file: ContainerSpec, budget_env: str) 
     """The spec of a container that somebody else made with a budget of ours: what its variable was before, is what the
     file says."""
     body = dict(spec.body)
-    says = variables_in(file.body.get("Env"))
-    original = Original(command=body.get("Cmd"), variables={budget_env: says.get(budget_env)})
+    file_variables = variables_in(file.body.get("Env"))
+    original = Original(command=body.get("Cmd"), variables={budget_env: file_variables.get(budget_env)})
     body["Labels"] = {**(body.get("Labels") or {}), LABEL_ORIGINAL: original.label()}
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
 
@@ -156,12 +156,12 @@ def with_namespaces(spec: ContainerSpec, names: Mapping[str, str]) -> ContainerS
     body = copy.deepcopy(dict(spec.body))
     host = body.get("HostConfig") or {}
     for key in ("NetworkMode", "IpcMode", "PidMode"):
-        kind, colon, other = str(host.get(key) or "").partition(":")
+        kind, colon, target = str(host.get(key) or "").partition(":")
         if kind == "container" and colon:
-            host[key] = f"container:{names.get(other, other)}"
+            host[key] = f"container:{names.get(target, target)}"
     if host.get("VolumesFrom"):
-        parts = (str(one).partition(":") for one in host["VolumesFrom"])
-        host["VolumesFrom"] = [names.get(other, other) + colon + mode for other, colon, mode in parts]
+        parts = (str(volume).partition(":") for volume in host["VolumesFrom"])
+        host["VolumesFrom"] = [names.get(container, container) + colon + mode for container, colon, mode in parts]
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
 
 
@@ -177,13 +177,15 @@ def with_volumes_of(spec: ContainerSpec, old: ContainerSpec, image_volumes: Coll
     present = _mounted(old)
     mounts = list(host.get("Mounts") or [])
     for number, mount in enumerate(mounts):
-        before = present.get(normpath(str(mount.get("Target"))))
-        if mount.get("Type") == "volume" and not mount.get("Source") and before is not None:
-            mounts[number] = before
-    said = {normpath(str(bind).split(":")[1]) for bind in host.get("Binds") or []}
-    said |= {normpath(str(place)) for place in (*(mount.get("Target") for mount in mounts), *(host.get("Tmpfs") or {}))}
-    asked = {normpath(place) for place in (*image_volumes, *(old.body.get("Volumes") or {}))}
-    host["Mounts"] = [*mounts, *(present[place] for place in sorted(asked - said) if place in present)]
+        mounted = present.get(normpath(str(mount.get("Target"))))
+        if mount.get("Type") == "volume" and not mount.get("Source") and mounted is not None:
+            mounts[number] = mounted
+    declared = {normpath(str(bind).split(":")[1]) for bind in host.get("Binds") or []}
+    declared |= {
+        normpath(str(place)) for place in (*(mount.get("Target") for mount in mounts), *(host.get("Tmpfs") or {}))
+    }
+    requested = {normpath(place) for place in (*image_volumes, *(old.body.get("Volumes") or {}))}
+    host["Mounts"] = [*mounts, *(present[place] for place in sorted(requested - declared) if place in present)]
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
 
 
@@ -191,7 +193,7 @@ def _mounted(spec: ContainerSpec) -> dict[str, dict[str, Any]]:
     """What a container's spec mounts, but for memory, by its place. Docker writes volumes without a name into `Mounts`,
     Podman and Compose 1 into `Binds`."""
     host = spec.body.get("HostConfig") or {}
-    found = {
+    by_target = {
         normpath(str(mount["Target"])): dict(mount)
         for mount in host.get("Mounts") or []
         if mount.get("Type") in ("volume", "bind") and mount.get("Source")
@@ -200,8 +202,8 @@ def _mounted(spec: ContainerSpec) -> dict[str, dict[str, Any]]:
         source, place, options = (*str(bind).split(":"), "")[:3]
         kind = "bind" if source.startswith("/") else "volume"
         read_only = "ro" in options.split(",")
-        found[normpath(place)] = {"Type": kind, "Source": source, "Target": normpath(place), "ReadOnly": read_only}
-    return found
+        by_target[normpath(place)] = {"Type": kind, "Source": source, "Target": normpath(place), "ReadOnly": read_only}
+    return by_target
 
 
 def with_image(spec: ContainerSpec, image: str) -> ContainerSpec:
@@ -211,8 +213,8 @@ def with_image(spec: ContainerSpec, image: str) -> ContainerSpec:
 
 def with_labels(spec: ContainerSpec, labels: Mapping[str, str | None]) -> ContainerSpec:
     """The spec with these labels; those that are None it does not have."""
-    found = {**(spec.body.get("Labels") or {}), **labels}
-    body = {**spec.body, "Labels": {name: value for name, value in found.items() if value is not None}}
+    merged = {**(spec.body.get("Labels") or {}), **labels}
+    body = {**spec.body, "Labels": {name: value for name, value in merged.items() if value is not None}}
     return ContainerSpec(name=spec.name, body=body, networks=spec.networks)
 
 

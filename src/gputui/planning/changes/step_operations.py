@@ -123,16 +123,16 @@ def _operations(
         return _stopped(step, plan_input, old)
     if step.action == "unpause":
         unpause = _op(Unpause(part="old"), "unpause it", "launch", Pause(part="old"), "pause it again")
-        return (unpause, *_seen(step, plan_input, "old", options))
+        return (unpause, *_verification(step, plan_input, "old", options))
     if step.action == "start":
         undo = Stop(part="old", timeout_s=STOP_TIMEOUT_S)
         start = _op(Start(part="old"), "start it", "launch", undo, "stop it again")
-        return (start, *_seen(step, plan_input, "old", options))
+        return (start, *_verification(step, plan_input, "old", options))
     if step.action == "restart":
         # A start that fails is followed by the undo of the stop, which starts it again.
         check = _op(CheckStart(), "see that it could be started again", "prepare")
         start = _op(Start(part="old"), "start it", "launch")
-        return (check, *_stopped(step, plan_input, old), start, *_seen(step, plan_input, "old", options))
+        return (check, *_stopped(step, plan_input, old), start, *_verification(step, plan_input, "old", options))
     if plan_input is None or step.view is None:
         raise Refusal(f"{step.name} cannot be made: its GPUs or its spec are not known", "assign it GPUs of this host")
     new = new_spec(
@@ -145,7 +145,7 @@ def _operations(
     if step.action == "create":
         return (
             *_ensured(new, project),
-            *_made(new, step.view, "prepare", options),
+            *_creation(new, step.view, "prepare", options),
             *_launched(step, plan_input, options),
         )
     ensured = _ensured(new, project) if step.from_file else ()
@@ -187,11 +187,11 @@ def _op(do: Action, text: str, phase: Phase, undo: Action | None = None, undo_te
 
 
 def _stop_timeout(spec: ContainerSpec | None) -> int:
-    asked = whole_number(spec.body.get("StopTimeout"), least=0) if spec else None
-    return STOP_TIMEOUT_S if asked is None else asked
+    seconds = whole_number(spec.body.get("StopTimeout"), least=0) if spec else None
+    return STOP_TIMEOUT_S if seconds is None else seconds
 
 
-def _seen(step: Step, plan_input: PlanInput | None, part: Part, options: ApplyOptions) -> tuple[Operation, ...]:
+def _verification(step: Step, plan_input: PlanInput | None, part: Part, options: ApplyOptions) -> tuple[Operation, ...]:
     watch = Watch(
         part=part,
         settle_s=options.settle_s,
@@ -203,11 +203,11 @@ def _seen(step: Step, plan_input: PlanInput | None, part: Part, options: ApplyOp
     if step.view is None or step.view.as_written:
         return (watched,)
     nodes = step.view.expected_nodes
-    seen = ConfirmGpus(part=part, gpus=step.view.gpus, nodes=None if nodes is None else tuple(sorted(nodes)))
-    return (watched, _op(seen, "confirm its GPUs", "launch"))
+    confirm = ConfirmGpus(part=part, gpus=step.view.gpus, nodes=None if nodes is None else tuple(sorted(nodes)))
+    return (watched, _op(confirm, "confirm its GPUs", "launch"))
 
 
-def _made(spec: ContainerSpec, view: ContainerView, phase: Phase, options: ApplyOptions) -> tuple[Operation, ...]:
+def _creation(spec: ContainerSpec, view: ContainerView, phase: Phase, options: ApplyOptions) -> tuple[Operation, ...]:
     """The new container exists as asked for, with its networks, not started."""
     requests = (spec.body.get("HostConfig") or {}).get("DeviceRequests") or []
     check = CheckRequest(device_ids=tuple(requests[-1]["DeviceIDs"]) if view.device_ids else ())
@@ -228,7 +228,7 @@ def _made(spec: ContainerSpec, view: ContainerView, phase: Phase, options: Apply
 def _launched(step: Step, plan_input: PlanInput, options: ApplyOptions) -> tuple[Operation, ...]:
     undo = Stop(part="new", timeout_s=UNDO_STOP_TIMEOUT_S)
     start = _op(Start(part="new"), "start it", "launch", undo, "stop the new container")
-    return (start, *_seen(step, plan_input, "new", options))
+    return (start, *_verification(step, plan_input, "new", options))
 
 
 def _ensured(spec: ContainerSpec, project: ComposeProject | None) -> tuple[Operation, ...]:
@@ -240,14 +240,14 @@ def _ensured(spec: ContainerSpec, project: ComposeProject | None) -> tuple[Opera
     mounted |= {str(bind).partition(":")[0] for bind in host.get("Binds") or []}
     joined = {*spec.networks, *spec.body.get("NetworkingConfig", {}).get("EndpointsConfig", {})}
     networks = [
-        _op(EnsureNetwork(name=one.name, body=one.body), f"network {one.name}", "prepare")
-        for one in project.networks
-        if one.name in joined
+        _op(EnsureNetwork(name=network.name, body=network.body), f"network {network.name}", "prepare")
+        for network in project.networks
+        if network.name in joined
     ]
     volumes = [
-        _op(EnsureVolume(name=one.name, body=one.body), f"volume {one.name}", "prepare")
-        for one in project.volumes
-        if one.name in mounted
+        _op(EnsureVolume(name=volume.name, body=volume.body), f"volume {volume.name}", "prepare")
+        for volume in project.volumes
+        if volume.name in mounted
     ]
     return (*networks, *volumes)
 
@@ -256,9 +256,9 @@ def _recreated(step: Step, plan_input: PlanInput, new: ContainerSpec, options: A
     """The new container is made beside the old one, takes its place, and only when it is seen to run with its GPUs
     the old one goes. GPU memory cannot be held twice, so the old one is stopped before the new one starts."""
     assert step.view is not None and step.container_id is not None and plan_input.old is not None
-    short = step.container_id[:12]
+    short_id = step.container_id[:12]
     name = lasting_name(plan_input.old.name)  # a suffix that was left behind is not stacked on
-    new_name, old_name = f"{name}.new-{short}", f"{name}.old-{short}"
+    new_name, old_name = f"{name}.new-{short_id}", f"{name}.old-{short_id}"
     operations: list[Operation] = []
     if plan_input.layer_image:
         image = plan_input.layer_image
@@ -267,13 +267,13 @@ def _recreated(step: Step, plan_input: PlanInput, new: ContainerSpec, options: A
         new = with_image(new, image)
     # Whose namespaces it uses are named by the name that their new container has only once it runs.
     phase: Phase = "launch" if step.shares else "prepare"
-    made = _made(new.named(name if step.shares else new_name), step.view, phase, options)
-    operations += () if step.shares else made
+    created = _creation(new.named(name if step.shares else new_name), step.view, phase, options)
+    operations += () if step.shares else created
     if plan_input.running:
         operations.append(_op(CheckStart(), "see that the old container could be started again", "prepare"))
     operations += _released(plan_input, plan_input.old, old_name, name, step.holds)
     if step.shares:
-        operations += made
+        operations += created
     else:
         rename = Rename(part="new", name=name)
         back = f"rename the new container to {new_name}"
@@ -307,13 +307,13 @@ def _released(
     policy = (old.body.get("HostConfig") or {}).get("RestartPolicy") or {}
     if policy.get("Name") not in (None, "", "no"):
         # A stopped container with a restart policy would come back with the daemon and take the GPU.
-        before = SetRestartPolicy(part="old", name=policy["Name"], retries=_tries(policy))
+        undo = SetRestartPolicy(part="old", name=policy["Name"], retries=_tries(policy))
         operations.append(
             _op(
                 SetRestartPolicy(part="old", name="no"),
                 "keep the old container from restarting",
                 "release",
-                before,
+                undo,
                 "restore its restart policy",
             )
         )

@@ -1,4 +1,4 @@
-"""What doctor looks at: from the driver to the way in which a container gets a GPU."""
+"""The checks of `gputui doctor`: from the driver to how containers get their GPUs."""
 
 from collections.abc import Iterator
 
@@ -13,13 +13,13 @@ NAMES_SHOWN = 6
 
 
 def checks(snapshot: Snapshot, choice: Choice | GputuiError) -> tuple[Check, ...]:
-    """All of it, in the order in which one thing needs the other. `choice` is the mechanism for a new container, or why
+    """All checks, each after those it depends on. `choice` is the GPU injection method for a new container, or why
     there is none."""
     return (*_gpus(snapshot), *_engine(snapshot, choice), *_state(snapshot), *_predictions(snapshot))
 
 
 def _predictions(snapshot: Snapshot) -> Iterator[Check]:
-    """How far predictions are off on this host, by what services said themselves."""
+    """The prediction error on this host, measured against what services logged themselves."""
     errors = [error for service in snapshot.services if (error := service.prediction_error) is not None]
     if not errors:
         text = "no service has told yet what its weights take"
@@ -122,7 +122,7 @@ def _cdi(capabilities: Capabilities, gpus: tuple[Gpu, ...]) -> Check:
 
 
 def _reload(capabilities: Capabilities, choice: Choice) -> Iterator[Check]:
-    """What a hook put into a container systemd does not know of, and takes away (NVIDIA Container Toolkit,
+    """systemd does not know about the devices a hook added to a container, and removes them (NVIDIA Container Toolkit,
     "Troubleshooting"; its issue 48)."""
     if capabilities.cgroup_driver == "systemd" and choice.mechanism != "cdi":
         text = "cgroups are systemd's: after `systemctl daemon-reload` running containers may lose their GPUs"
@@ -138,7 +138,7 @@ def _state(snapshot: Snapshot) -> Iterator[Check]:
         text = f"the apply of {apply.operator} was cut off"
         yield Check(name="apply", state="error", text=text, fix="`gputui rollback` takes back what it left")
     if snapshot.engine.info is None:
-        return  # what runs is not known
+        return  # running services are unknown
     severe = [finding for finding in snapshot.findings if finding.severity in ("error", "refusal")]
     if severe:
         yield Check(name="services", state="error", text=f"{len(severe)} errors", fix="see `gputui findings`")

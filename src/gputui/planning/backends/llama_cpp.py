@@ -1,4 +1,4 @@
-"""llama.cpp's server: static, it takes weights and the whole context's cache at its start (tools/server/README.md)."""
+"""llama.cpp's server: allocates weights and the whole context's cache at startup (tools/server/README.md)."""
 
 from collections.abc import Mapping
 
@@ -66,7 +66,7 @@ _VARIABLES = {
 
 
 def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
-    """What the options say. It takes every GPU that it sees, unless it is told not to split; uneven ones are fine."""
+    """The server's options. It uses every GPU it sees unless told not to split; GPUs of unequal size are fine."""
     options = read_options(line, environment, _ALIASES, _VARIABLES, repeated=("--override-tensor",))
     read = Reader.of(options)
     layers_text = options.text("--n-gpu-layers")
@@ -76,7 +76,7 @@ def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -
         layers = ALL_LAYERS if layers is not None and layers < 0 else layers
     mode = (options.text("--split-mode") or "layer").lower()
     used = _devices(read, mode)
-    # Shares beyond the GPUs that there are count for nothing.
+    # Shares beyond the number of GPUs are ignored.
     split = _normalised(_split(read)[: gpus or None])
     sequences = read.number("--parallel", 1)
     return Serving(
@@ -103,7 +103,7 @@ def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -
 
 
 def _devices(read: Reader, mode: str) -> tuple[int, ...] | None:
-    """The GPUs in use, by their places: `--device`, or of one alone the main one; None for all."""
+    """The GPUs in use, by position: `--device`, or only the main one without splitting; None for all."""
     device_text = read.text("--device")
     if device_text is not None:
         places = [
@@ -121,7 +121,7 @@ def _devices(read: Reader, mode: str) -> tuple[int, ...] | None:
 
 
 def _tensor_overrides(read: Reader) -> tuple[tuple[str, str], ...]:
-    """Patterns of tensors with the buffers that they go to, in the order in which they count."""
+    """Tensor patterns and their buffers, in order of precedence."""
     placements: list[tuple[str, str]] = []
     for part in (read.text("--override-tensor") or "").split(","):
         pattern, _, buffer = part.rpartition("=")
@@ -168,15 +168,15 @@ def _normalised(shares: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def buffer_mib(heads: int | None, tokens: int, micro_batch: int, *, flash_attention: bool) -> int:
-    """The compute buffer. Without flash attention the scores of one micro-batch are held whole: heads × tokens ×
-    micro-batch × 4 bytes; with it, about half a GiB."""
+    """The compute buffer. Without flash attention it holds all scores of one micro-batch: heads × tokens × micro-batch
+    × 4 bytes; with it, about half a GiB."""
     if flash_attention or heads is None:
         return SMALLEST_BUFFER_MIB
     return max(SMALLEST_BUFFER_MIB, heads * tokens * micro_batch * 4 // MIB)
 
 
 def gpu_parts_mib(question: Question) -> tuple[int, ...] | None:
-    """MiB on each GPU; 0 on those that are not in use, None where the files do not tell enough."""
+    """MiB on each GPU; 0 on unused ones, None if the files do not tell enough."""
     serving, model = question.serving, question.files.architecture
     if {"--override-tensor", "--device"} & set(serving.unread):
         return None
@@ -195,13 +195,13 @@ def gpu_parts_mib(question: Question) -> tuple[int, ...] | None:
 
 
 def minimum_mib(question: Question) -> int | None:
-    """The largest part that one GPU gets, with its buffer and context."""
+    """The largest share of any GPU, with its buffer and context."""
     parts = gpu_parts_mib(question)
     return None if parts is None else max(parts)
 
 
 def parts(question: Question) -> tuple[float, ...]:
-    """The part of the whole that each GPU gets."""
+    """Each GPU's share of the total."""
     parts_mib = gpu_parts_mib(question)
     if parts_mib is None or not sum(parts_mib) or len(set(parts_mib)) == 1:
         return ()

@@ -1,4 +1,4 @@
-"""Where llama.cpp puts a model's layers: which GPU gets which, and what stays in the host's memory."""
+"""Where llama.cpp puts a model's layers: on which GPU, or in host memory."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -11,22 +11,22 @@ from gputui.domain.text import whole_number
 from gputui.planning.needs.model_memory import kv_bits, layers_with_cache, values_per_token
 
 DEFAULT_CONTEXT = 4096
-"""Without `-c` newer servers take what fits; this much is what they should have at least."""
+"""Without `-c` newer servers use what fits; this is the least they should have."""
 CELLS = 256
-"""The cache's length is a multiple of this (llama-kv-cache)."""
+"""The cache length is a multiple of this (llama-kv-cache)."""
 LONGEST_PATTERN = 300
 
 HOST = "CPU"
 EXPERTS = r"\.ffn_(up|down|gate|gate_up)_(ch|)exps"
-"""The tensors that `--cpu-moe` leaves in the host's memory (common/common.h)."""
+"""The tensors that `--cpu-moe` keeps in host memory (common/common.h)."""
 
 _LAYER = re.compile(r"blk\.([0-9]{1,5})\.")
 _REPEATS_OF_REPEATS = re.compile(r"[*+}]\)[*+{]|\)[*+]\S*\)[*+{]")
 
 
 def readable_patterns(placed: Iterable[tuple[str, str]]) -> bool:
-    """Whether patterns of `--override-tensor` can be tried: short ones without repeats of repeats, for those may take
-    for ever, and buffers that are a GPU or the host."""
+    """Whether `--override-tensor` patterns can be evaluated: short, without nested repeats (which may take forever),
+    and with a GPU or the host as buffer."""
     for pattern, buffer in placed:
         if len(pattern) > LONGEST_PATTERN or _REPEATS_OF_REPEATS.search(pattern) or _gpu_of(buffer) is None:
             return False
@@ -38,7 +38,7 @@ def readable_patterns(placed: Iterable[tuple[str, str]]) -> bool:
 
 
 def _gpu_of(buffer: str) -> int | None:
-    """The number of a GPU's buffer, -1 for the host's; None for another."""
+    """The GPU number of a buffer, -1 for the host's; None for any other."""
     if buffer.startswith((HOST, "CUDA_Host")):
         return -1
     return whole_number(buffer.removeprefix("CUDA"), least=0, most=64) if buffer.startswith("CUDA") else None
@@ -47,11 +47,10 @@ def _gpu_of(buffer: str) -> int | None:
 def parts_bytes(
     files: ModelFiles, serving: Serving, gpus: int, totals_mib: Sequence[int] = ()
 ) -> tuple[int, ...] | None:
-    """Bytes of weights and cache on each GPU; None where the files do not tell enough.
+    """Bytes of weights and cache on each GPU; None if the files do not tell enough.
 
-    Layers go whole. Their places, from 0 to 1 in their order and the output last, decide by the shares of the GPUs,
-    which are told by `--tensor-split`, else by what is free, for which the totals stand here
-    (`llama_model::load_tensors`).
+    Layers are not split. Their position, from 0 to 1 in order with the output last, is matched to the GPUs' shares:
+    those of `--tensor-split`, else of free memory, for which the totals stand here (`llama_model::load_tensors`).
     """
     model, used = files.architecture, used_gpus(serving, gpus)
     if files.weights_bytes is None or serving.gpu_layers is None or not used:
@@ -65,7 +64,7 @@ def parts_bytes(
     bounds = list(accumulate(shares))
 
     def gpu_at(slot: int) -> int | None:
-        """The GPU of a layer, or of the output behind them; None for the host."""
+        """The GPU of a layer, or of the output after the last one; None for the host."""
         if slot < first:
             return None
         place = (slot - first) / max(1, min(serving.gpu_layers or 0, layers + 1))
@@ -89,7 +88,7 @@ def parts_bytes(
 
 
 def used_gpus(serving: Serving, gpus: int) -> tuple[int, ...]:
-    """The places of the GPUs that layers are put on."""
+    """The positions of the GPUs that hold layers."""
     return serving.used if serving.used is not None else tuple(range(serving.world or gpus))
 
 
@@ -105,8 +104,8 @@ def _shares(serving: Serving, used: Sequence[int], totals_mib: Sequence[int]) ->
 def _weights_of_slots(
     files: ModelFiles, layers: int, placed: tuple[tuple[str, str], ...], gpu_bytes: list[int]
 ) -> dict[int, int]:
-    """Bytes by the layer that a tensor belongs to; what belongs to none goes with the output, and the embedding stays
-    in the host's memory unless it is the output too. What patterns put on one GPU is added to `found`."""
+    """Bytes by the layer that a tensor belongs to. Tensors outside all layers go with the output; the embedding stays
+    in host memory unless it is also the output. Bytes that patterns put on a GPU are added to `gpu_bytes`."""
     if not files.tensors:
         each = (files.weights_bytes or 0) // (layers + 1)
         return dict.fromkeys(range(layers + 1), each)
@@ -125,8 +124,8 @@ def _weights_of_slots(
 def _by_layer(
     tensors: tuple[tuple[str, int], ...], placed: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, int | None, int], ...]:
-    """Bytes by the buffer that a pattern puts them in (empty: none does) and layer; the first pattern that is found in
-    a tensor's name counts."""
+    """Bytes by layer and by the buffer that a pattern assigns (empty if none does); the first pattern that matches a
+    tensor's name wins."""
     tests: list[tuple[Callable[[str], object], str]] = [
         (re.compile(pattern).search, buffer) for pattern, buffer in placed
     ]
@@ -143,8 +142,8 @@ def _by_layer(
 
 
 def _cache_of_a_layer(model: Architecture | None, serving: Serving) -> int | None:
-    """Bytes of keys and values of each layer; those without a cache, and those with a window, spread evenly. None where
-    a type or the model's shape is not known."""
+    """Bytes of keys and values per layer, with cacheless and sliding-window layers averaged in. None if a type or the
+    model's shape is unknown."""
     if model is None or not model.layers:
         return None
     keys, values = kv_bits(serving.kv_dtype, None), kv_bits(serving.kv_dtype_v, None)
@@ -154,7 +153,7 @@ def _cache_of_a_layer(model: Architecture | None, serving: Serving) -> int | Non
     tokens = context_of(model, serving)
     window_tokens = tokens
     if model.window and not serving.whole_windows:
-        # Each stream has a window of its own, or one cache has those of all (llama-kv-cache-iswa).
+        # Each stream has its own window, or one cache holds the windows of all (llama-kv-cache-iswa).
         sequences = serving.sequences or 1
         streams = 1 if serving.unified else sequences
         windows = model.window * (sequences if serving.unified else 1) + (serving.micro_batch or 512)
@@ -169,7 +168,7 @@ def _cache_of_a_layer(model: Architecture | None, serving: Serving) -> int | Non
 
 
 def context_of(model: Architecture | None, serving: Serving) -> int:
-    """Tokens of the context; 0 stands for the model's own."""
+    """Tokens of the context; 0 means the model's own."""
     if serving.context == 0:
         return (model.context if model else None) or DEFAULT_CONTEXT
     return serving.context or DEFAULT_CONTEXT

@@ -1,4 +1,4 @@
-"""LMDeploy: its cache takes `--cache-max-entry-count` of what is free after the weights (docs, api_server)."""
+"""LMDeploy: its cache takes `--cache-max-entry-count` of what is free after loading the weights (docs, api_server)."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from gputui.planning.needs.model_memory import model_context
 
 DEFAULT_FRACTION = 0.8
 SHORT_SESSION = 8192
-"""Tokens that the cache should hold at least, where no session's length is told."""
+"""The least number of tokens for the cache if no session length is set."""
 
 _ALIASES = {
     "--tp": (),
@@ -33,7 +33,7 @@ _CACHE_TYPES = {"0": None, "4": "q4_0", "8": "int8"}
 
 
 def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
-    """What the options of `lmdeploy serve api_server` say."""
+    """The options of `lmdeploy serve api_server`."""
     del gpus
     options = read_options(line, environment, _ALIASES, {})
     read = Reader.of(options)
@@ -60,7 +60,7 @@ def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -
 
 
 def minimum_mib(question: Question) -> int | None:
-    """What it holds at least: weights, buffers, and the cache of one short session."""
+    """The least it holds: weights, buffers, and the cache of one short session."""
     serving = question.serving
     base = loaded_mib(question, tokens=serving.batch_tokens or 8192, sequences=serving.sequences or 128)
     longest = model_context(question.files.architecture, serving) or SHORT_SESSION
@@ -71,8 +71,7 @@ def minimum_mib(question: Question) -> int | None:
 
 
 def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
-    """A fraction of what is left after the rest is loaded; without the files that rest is not known, and neither the
-    claim."""
+    """A fraction of what is left after loading; without the files, neither that nor the claim is known."""
     del total_mib
     if serving.fraction is None or minimum is None:
         return None

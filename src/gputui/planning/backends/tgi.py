@@ -45,12 +45,11 @@ _LOADED = {
     "bitsandbytes": EIGHT_BITS, "eetq": EIGHT_BITS, "fp8": EIGHT_BITS, "bitsandbytes-nf4": FOUR_BITS,
     "bitsandbytes-fp4": FOUR_BITS,
 }  # fmt: skip
-"""What stays of linear layers in 16 bits, by the method that quantises them while they are loaded (launcher's
-manual)."""
+"""What is left of 16-bit linear layers, by the method that quantises them while loading (launcher's manual)."""
 
 
 def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
-    """What the launcher's options say; without a number of shards it takes every GPU that it sees."""
+    """The launcher's options; without a number of shards it uses every GPU it sees."""
     options = read_options(line, environment, _ALIASES, _VARIABLES)
     read = Reader.of(options)
     shards = read.size("--num-shard", None)
@@ -75,7 +74,7 @@ def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -
 
 
 def minimum_mib(question: Question) -> int | None:
-    """Weights, a prefill and the cache of one request."""
+    """Weights, one prefill and the cache of one request."""
     serving = question.serving
     part = loaded_part(question, _LOADED)
     base = loaded_mib(question, tokens=serving.batch_tokens or 4096, sequences=128, loaded=part)
@@ -84,7 +83,7 @@ def minimum_mib(question: Question) -> int | None:
 
 
 def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
-    """The whole of what it may take."""
+    """All that it may take."""
     del total_mib, minimum
     return None if serving.fraction is None else ClaimRule("total", serving.fraction)
 

@@ -1,4 +1,4 @@
-"""Flags with which a service fits into the memory that there is."""
+"""Options that make a service fit into the available memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +18,14 @@ from gputui.planning.needs.widths import group_fault
 SMALLEST_FRACTION = 0.05
 LARGEST_FRACTION = 0.92
 SHORTEST_CONTEXT = 1024
-"""A context below this is no use to anybody."""
+"""A shorter context is of no use."""
 STEP = 256
-"""Lengths of a context are suggested in multiples of this."""
+"""Suggested context lengths are multiples of this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What would help, in words, and the changed arguments that do it."""
+    """A suggestion in words, and the changed arguments that carry it out."""
 
     text: str
     edits: tuple[Edit, ...] = ()
@@ -43,9 +43,9 @@ def fit_into(
     readings: Sequence[Reading],
     free_by_uuid: Mapping[str, int | None],
 ) -> Fit | None:
-    """Flags with which a service fits into `free_mib` on this GPU: a smaller fraction, a shorter context, or more GPUs.
+    """Options that make a service fit into `free_mib` on this GPU: a smaller fraction, a shorter context, or more GPUs.
 
-    None where there are none, or the model is not known well enough.
+    None if there are none, or too little is known of the model.
     """
     backend = named(service.backend)
     total = usable_mib(reading)
@@ -74,7 +74,7 @@ def fit_into(
 
 
 def larger_fraction(service: Service, reading: Reading, readings: Sequence[Reading]) -> Fit:
-    """What helps a service whose fraction of the GPU is less than its model needs."""
+    """A suggestion for a service whose fraction of the GPU is less than its model needs."""
     backend = named(service.backend)
     total, minimum = usable_mib(reading), service.requirement.minimum_mib
     if total and minimum is not None and backend.memory_flag:
@@ -95,8 +95,8 @@ def larger_fraction(service: Service, reading: Reading, readings: Sequence[Readi
 
 
 def longest_context(service: Service, total_mib: int, limit_mib: int) -> int | None:
-    """The longest context with which the service's minimum is within the limit; None where none is, or where that
-    cannot be told."""
+    """The longest context that keeps the service's minimum within the limit; None if there is none, or it is
+    unknown."""
     backend = named(service.backend)
     model = service.files.architecture if service.files else None
     model_limit = model_context(model, service.serving, keeps_original=service.backend == "sglang")
@@ -122,7 +122,7 @@ def longest_context(service: Service, total_mib: int, limit_mib: int) -> int | N
 
 
 def _minimum(service: Service, total_mib: int, *, context: int | None = None, tensor: int | None = None) -> int | None:
-    """The minimum that the model's files tell, with another context or tensor-parallel size."""
+    """The minimum according to the model's files, with another context or tensor-parallel size."""
     serving = service.serving
     if service.files is None or service.files.problems or service.files.unread:
         if tensor is not None and _is_by_name(service):
@@ -141,21 +141,21 @@ def _minimum(service: Service, total_mib: int, *, context: int | None = None, te
 
 
 def _is_by_name(service: Service) -> bool:
-    """Its need is told by the name of its model, of whose files nothing was read."""
+    """Whether its need is derived from its model's name, because none of its files was read."""
     by_name = service.files is None and service.declared_mib is None and service.requirement.source != "observed"
     return by_name and minimum_by_name(named(service.backend), service.model, service.serving, 1) is not None
 
 
 def _world(serving: Serving, tensor: int) -> int:
-    """GPUs in all, with another tensor-parallel size."""
+    """The total number of GPUs at another tensor-parallel size."""
     return tensor * (serving.pipeline or 1) * (serving.data or 1)
 
 
 def smallest_tensor_size(
     service: Service, readings: Sequence[Reading], free_by_uuid: Mapping[str, int | None]
 ) -> tuple[int, tuple[str, ...]] | None:
-    """The smallest tensor-parallel size that the model allows and that fits, and the labels of equal GPUs with room for
-    it."""
+    """The smallest tensor-parallel size that the model allows and that fits, and the labels of equal GPUs with enough
+    headroom."""
     model = service.files.architecture if service.files else None
     if not named(service.backend).tensor_flag or not (_is_by_name(service) or (model and model.heads)):
         return None
@@ -180,7 +180,7 @@ def smallest_tensor_size(
 
 
 def _divides(model: Architecture, serving: Serving, backend: str) -> bool:
-    """Whether heads and quantised widths can be cut in these parts."""
+    """Whether heads and quantised widths can be split this way."""
     tensor, kv = serving.attention_split or serving.tensor or 1, model.kv_heads or 1
     if model.heads and model.heads % tensor:
         return False

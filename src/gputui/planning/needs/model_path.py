@@ -1,4 +1,4 @@
-"""Where the files of a service's model are on the host."""
+"""Where a service's model files are on the host."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from pathlib import PurePosixPath
 from gputui.domain.launch import Launch, Mount
 
 HUB_CACHES = ("/root/.cache/huggingface/hub", "/data", "/root/.cache/huggingface", "/models", "/hf-cache/hub")
-"""Where containers keep what they download, unless a variable says otherwise (huggingface_hub, TGI's image)."""
+"""Where containers keep downloads, unless a variable says otherwise (huggingface_hub, TGI's image)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPlace:
-    """Where a model may be: `paths` on the host, best first; a model of the hub is `hub_name` below one of them.
+    """Where a model may be: `paths` on the host, best first; a hub model is `hub_name` below one of them.
 
-    `roots` are the volumes that the paths are in. `unmounted` is a path of the container that no volume of it covers.
+    `roots` are the volumes that contain the paths. `unmounted` is a container path that no volume covers.
     """
 
     paths: tuple[str, ...] = ()
@@ -24,15 +24,15 @@ class ModelPlace:
 
 
 def place_of(model: str | None, launch: Launch, aliases: Mapping[str, str]) -> ModelPlace:
-    """Where the files of `model` (a path in the container, or a name on the hub) are on the host.
+    """Where the files of `model` (a path in the container, or a hub name) are on the host.
 
-    `aliases` are beginnings of paths that mean the same place, such as `/ceph` → `/fsx`.
+    `aliases` are path prefixes for the same place, such as `/ceph` → `/fsx`.
     """
     if not model or "\x00" in model or ".." in PurePosixPath(model).parts:
         return ModelPlace()
     if model.startswith("/"):
         container_paths = with_aliases(model, aliases)
-        # An alias may also name the place on the host outright.
+        # An alias may also name the host path itself.
         host_paths = [
             path for container_path in container_paths for path in on_host(container_path, launch.mounts)
         ] or container_paths[1:]
@@ -53,20 +53,20 @@ def place_of(model: str | None, launch: Launch, aliases: Mapping[str, str]) -> M
 
 
 def on_host(path: str, mounts: Sequence[Mount]) -> list[str]:
-    """The paths on the host that a container sees as `path`: none where no volume covers it."""
+    """The host paths that a container sees as `path`; empty if no volume covers it."""
     best: Mount | None = None
     for mount in mounts:
         inside = path == mount.target or path.startswith(mount.target.rstrip("/") + "/")
         if inside and (best is None or len(mount.target) > len(best.target)):
             best = mount
     if best is None or best.is_volume:
-        # A volume without a container yet has a place that only the engine knows; it counts as mounted.
+        # Only the engine knows where a named volume is; it counts as mounted.
         return [] if best is None else [""]
     return [best.source.rstrip("/") + path[len(best.target.rstrip("/")) :] or "/"]
 
 
 def with_aliases(path: str, aliases: Mapping[str, str]) -> list[str]:
-    """The path, and what it is with each alias that it begins with, in both directions."""
+    """The path and its equivalents under each alias, in both directions."""
     paths = [path]
     for alias, target in aliases.items():
         for prefix, replacement in ((alias.rstrip("/"), target.rstrip("/")), (target.rstrip("/"), alias.rstrip("/"))):

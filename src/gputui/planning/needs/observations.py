@@ -1,4 +1,4 @@
-"""Which observations are worth remembering."""
+"""Which observations to remember."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -13,15 +13,15 @@ from gputui.planning.given_gpus import memory_on
 from gputui.planning.needs.serving_address import start_s
 
 SETTLED_AFTER_S = 120.0
-"""Seconds of running after which a container without a healthcheck counts as loaded."""
+"""Seconds after which a running container without a healthcheck counts as loaded."""
 NOTABLE_MIB = 64
 NOTABLE_PART = 0.01
-"""A peak that grew by less is not written again."""
+"""A peak that grew by less is not saved again."""
 
 
 @lru_cache(maxsize=4096)
 def digest(launch: Launch) -> str:
-    """What stands for the arguments of a launch; variables are arguments too."""
+    """A digest of a launch's arguments; variables count as arguments."""
     import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
 
     mounts = (f"{mount.source}:{mount.target}" for mount in launch.mounts)
@@ -31,17 +31,17 @@ def digest(launch: Launch) -> str:
 
 
 def peak_key(image: str, launch: Launch, gpus: int, total_mib: int | None) -> PeakKey | None:
-    """The key of a peak; None where the GPU's size is not known."""
+    """The key of a peak; None if the GPU's size is unknown."""
     return None if total_mib is None or gpus < 1 else PeakKey(image, digest(launch), gpus, total_mib)
 
 
 def _key_on(image: str, launch: Launch, totals_mib: Sequence[int | None]) -> PeakKey | None:
-    """The key of a peak on GPUs of these sizes; None where they are not of one size, or it is not known."""
+    """The key of a peak on GPUs of these sizes; None if the sizes differ or are unknown."""
     return peak_key(image, launch, len(totals_mib), totals_mib[0]) if len(set(totals_mib)) == 1 else None
 
 
 def is_settled(container: Container, now: float, loads_for_s: float | None = None) -> bool:
-    """It has loaded what it loads: its healthcheck says so, or it has run long enough without one."""
+    """Whether it has finished loading: its healthcheck passes, or it has run long enough without one."""
     if not container.running:
         return False
     if container.has_healthcheck:
@@ -51,13 +51,13 @@ def is_settled(container: Container, now: float, loads_for_s: float | None = Non
 
 
 TELLING = ("vllm", "sglang", "tensorrt_llm", "tgi", "llama_cpp", "ollama")
-"""Programs that say in their logs what they took."""
+"""Programs that log their memory use."""
 
 
 def wanted_measured(
     services: Sequence[Service], readings: Sequence[Reading], recorded: Mapping[PeakKey, Measured]
 ) -> dict[str, PeakKey]:
-    """The runs of containers that have loaded and whose logs were not read yet, and what they hold for."""
+    """The runs of loaded containers whose logs were not read yet, and the keys their figures are stored under."""
     keys = {}
     totals = {reading.gpu.uuid: reading.gpu.memory_total_mib for reading in readings}
     for service in services:

@@ -9,23 +9,24 @@ from gputui.planning.placement.place_all import STEP_NODES, Start, placement_of
 from gputui.planning.placement.problem import Demand, Placement, Places, Problem
 
 EQUAL_FRACTION = 0.005
-"""Everything stays where it is if the fullest GPU is fuller by at most this than it has to be."""
+"""Nothing moves if the fullest GPU exceeds the optimum by at most this."""
 HALVINGS = 14
 HALVING_NODES = 4500
-"""Nodes for each question whether everything fits with no GPU fuller than some fraction."""
+"""Nodes per check whether everything fits with no GPU fuller than some fraction."""
 NEIGHBOURS = (1, 2, 3, 4)
 MOST_NEIGHBOURS = 7
 NEIGHBOUR_NODES = 250
-"""With how many others the fullest GPU is packed anew, among how many of the emptiest ones."""
+"""Limits for repacking: how many other GPUs join the fullest one, from how many of the emptiest, and the nodes for each
+try."""
 CLOSE = 0.001
-"""It stops when it is known to be this close to the best."""
+"""The search stops once it is known to be this close to the optimum."""
 
 
 def balanced(start: Start) -> Placement:
-    """The evenest fraction of memory in use (objective: minimise the largest fraction used over all GPUs; then the
-    spread, as the sum of the squared fractions, is made smaller by single moves and exchanges).
+    """The most even memory use (objective: minimise the largest fraction used over all GPUs; then reduce the spread, as
+    the sum of the squared fractions, by single moves and exchanges).
 
-    Proved is the first part. Where everything that is placed already may stay, the fullest GPU may be fuller by
+    Only the first part is proved. If everything already placed may stay, the fullest GPU may exceed the optimum by
     `EQUAL_FRACTION`; then nothing is proved.
     """
     problem = start.problem
@@ -42,13 +43,13 @@ def balanced(start: Start) -> Placement:
 
 
 def _under(problem: Problem, fraction: float) -> list[int]:
-    """The headroom on each GPU if no more than this fraction of it may be in use."""
+    """The headroom on each GPU if at most this fraction of it may be in use."""
     return [min(gpu.headroom_mib, int(fraction * gpu.total_mib + 1e-6) - gpu.used_mib) for gpu in problem.gpus]
 
 
 def _least_largest(start: Start) -> tuple[dict[int, Places], bool]:
-    """A placement whose fullest GPU is as little full as possible, and whether that is proved: the range in which the
-    answer lies is halved until it is found."""
+    """A placement whose fullest GPU is as empty as possible, and whether that is proved: a binary search for the
+    limit."""
     problem = start.problem
     low = floor = _at_least(start)
     best = even_out(problem, start.packer, start.witness, movable=set(start.placed), limit=1.0)
@@ -75,8 +76,8 @@ def _least_largest(start: Start) -> tuple[dict[int, Places], bool]:
 
 
 def _around_the_fullest(start: Start, places: dict[int, Places], limit: float) -> dict[int, Places] | None:
-    """The placement with the services of the fullest GPU and of some others packed anew, none of these GPUs fuller than
-    `limit`; None where no such packing is found."""
+    """The placement with the services of the fullest GPU and some others repacked, none of these GPUs fuller than
+    `limit`; None if no such packing is found."""
     problem = start.problem
     used = placement_of(start, places, certain=False).used(problem)
     fractions = [use / gpu.total_mib for use, gpu in zip(used, problem.gpus, strict=True)]
@@ -103,7 +104,7 @@ def _around_the_fullest(start: Start, places: dict[int, Places], limit: float) -
 
 
 def _at_least(start: Start) -> float:
-    """A fraction below which the fullest GPU cannot be."""
+    """A lower bound for the fraction of the fullest GPU."""
     gpus, demands = start.problem.gpus, start.problem.demands
     least = [min(need for need in demands[number].needs_mib if need is not None) for number in start.placed]
     total_need = sum(need * demands[number].count for need, number in zip(least, start.placed, strict=True))
@@ -122,7 +123,7 @@ def _at_least(start: Start) -> float:
 def _kept_where_they_are(
     start: Start, best: dict[int, Places], current_places: dict[int, Places], limit: float
 ) -> dict[int, Places]:
-    """As much as possible left where it is, with no GPU fuller than `limit`; else as in `best`."""
+    """As many services as possible left in place, with no GPU fuller than `limit`; the others as in `best`."""
     problem = start.problem
     if not any(current_places.values()):
         return best

@@ -1,4 +1,4 @@
-"""VRAM budgets with which everything fits."""
+"""VRAM budgets that make everything fit."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,16 +13,16 @@ SMALLEST_BUDGET_MIB = 256
 
 
 def _smallest(service: Service) -> int:
-    """The budget below which it is no use."""
+    """The smallest useful budget of a service."""
     needs = service.requirement
     floor_mib = needs.minimum_mib if needs.source == "weights" or needs.rule is not None else None
     return max(SMALLEST_BUDGET_MIB, floor_mib or 0)
 
 
 def largest_budgets(server: Server) -> tuple[dict[ServiceKey, int], set[ServiceKey]]:
-    """The budget of each service that has one: the whole, or where not everything would fit then, the largest with
-    which as much fits as without any budget at all; services of higher priority first. Also which are smaller than the
-    whole."""
+    """The budget of each service that has one: the full budget, or if not everything would fit then, the largest that
+    places as many services as the smallest budgets would; services of higher priority first. Also returns which are
+    below their full budget."""
     adjustable = sorted(
         (service for service in server.movable if service.has_budget and whole_budget(service) is not None),
         key=lambda service: (-service.priority, service.key),
@@ -57,7 +57,7 @@ def budget_to_write(
     budgets: Mapping[ServiceKey, int],
     shrunk: set[ServiceKey],
 ) -> int | None:
-    """The budget to be written down: none where what was declared fits whole and the service takes no more without."""
+    """The budget to save: None if the declared one fits in full and the service takes no more without it."""
     if service.key in shrunk:
         return budgets[service.key]
     if service.declared_mib is None or service.key not in budgets:

@@ -1,4 +1,4 @@
-"""Making a placement more even by small changes."""
+"""Makes a placement more even by small changes."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,8 +13,8 @@ WORTH_IT = 1e-9
 def even_out(
     problem: Problem, packer: Packer, places: dict[int, Places], *, movable: set[int], limit: float
 ) -> dict[int, Places]:
-    """The placement after moving single services, or exchanging two, as long as that makes the use more even (the sum
-    of the squared fractions smaller) and no GPU fuller than `limit`, or than it is."""
+    """The placement after moving single services, or exchanging two, as long as that makes memory use more even (the
+    sum of the squared fractions smaller) and no GPU fuller than `limit`, or than it is."""
     result = dict(places)
     evener = _Evener(problem, packer, result, limit)
     for _ in range(MOST_CHANGES):
@@ -27,11 +27,11 @@ def even_out(
 
 
 _Shift = tuple[int, int, int]
-"""A service, a GPU that it leaves, and the one that it gets instead."""
+"""A service, the GPU that it leaves, and the one that it gets instead."""
 
 
 class _Evener:
-    """Changes of a placement, and by how much each makes the sum of the squared fractions fall."""
+    """Changes to a placement, and by how much each reduces the sum of the squared fractions."""
 
     def __init__(self, problem: Problem, packer: Packer, places: dict[int, Places], limit: float) -> None:
         self._needs = [demand.needs_mib for demand in problem.demands]
@@ -49,7 +49,7 @@ class _Evener:
         ]
 
     def changes(self, movable: Sequence[int]) -> Iterator[tuple[float, tuple[_Shift, ...]]]:
-        """All moves of one service, and exchanges of two, that keep to the limits."""
+        """All moves of one service and exchanges of two within the limits."""
         for number in movable:
             for source in self._places[number]:
                 for target in range(len(self._used)):
@@ -94,7 +94,7 @@ class _Evener:
         return current - ((used[source] - freed) / totals[source]) ** 2 - ((used[target] + added) / totals[target]) ** 2
 
     def take(self, shift: _Shift) -> None:
-        """Make one change."""
+        """Apply one shift."""
         number, source, target = shift
         self._places[number] = self._shifted(shift)
         self._used[source] -= self._needs[number][source] or 0

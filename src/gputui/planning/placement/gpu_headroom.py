@@ -12,10 +12,9 @@ from gputui.planning.memory_shares import memory_of
 def gpu_headroom(
     keys: Sequence[ServiceKey], services: Sequence[Service], readings: Sequence[Reading]
 ) -> tuple[GpuHeadroom, ...]:
-    """Every GPU that can be given away, with what is free on it once all that is assigned is there, and all of these
-    services too.
+    """Every assignable GPU, with what is free on it once everything assigned has started, these services included.
 
-    Each GPU is looked at by itself: how a service would share itself over several is not guessed.
+    Each GPU is considered separately: how a service would split itself over several is not guessed.
     """
     chosen = [service for service in services if service.key in keys]
     neighbours = [service for service in services if service.key not in keys]

@@ -1,4 +1,4 @@
-"""Services that choose their GPUs one after the other, each the best that leaves places for all after it."""
+"""Services that choose their GPUs in turn, each the best that leave places for all after it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from gputui.planning.placement.place_all import STEP_NODES, Start
 from gputui.planning.placement.problem import Demand, Places, Problem
 
 MOST_CANDIDATES = 24
-"""Sets of GPUs that are considered for one group, best first."""
+"""Sets of GPUs considered for one group, best first."""
 MOST_FOR_SETS = 10
-"""GPUs of which all sets are considered."""
+"""The largest number of GPUs for which all sets are considered."""
 
 Score = tuple[float, ...]
 """Smaller is better."""
@@ -19,14 +19,14 @@ Score = tuple[float, ...]
 
 @dataclass(slots=True)
 class Turn:
-    """How things stand when a service chooses: what is free on each GPU, and which services chose it already."""
+    """The state when a service chooses: the headroom on each GPU, and the services that already chose it."""
 
     headroom: Sequence[int]
     guests: list[list[int]]
 
 
 Judge = Callable[[int, Places, Turn], Score]
-"""Judges the places that a service may choose."""
+"""Scores the places that a service may choose."""
 
 
 def in_turn(
@@ -34,8 +34,8 @@ def in_turn(
 ) -> tuple[dict[int, Places], bool]:
     """Let the services choose in turn: each gets the best places that leave places for all after it.
 
-    Figures of a judgement that differ by no more than `equal` count as the same, if the service is there already.
-    Returns also whether every choice is proved to be the best.
+    Scores that differ by at most `equal` count as the same if the service is already there. Also returns whether every
+    choice is proved to be the best.
     """
     problem, packer = start.problem, start.packer
     turn = Turn(headroom, [[] for _ in headroom])
@@ -64,7 +64,7 @@ def in_turn(
 
 
 def without(headroom: Sequence[int], demand: Demand, places: Places, *, closed: bool = False) -> list[int]:
-    """The headroom that is left when a service has these places; `closed`, nothing else may go there."""
+    """The headroom left once a service has these places; `closed`: nothing else may go there."""
     remaining = list(headroom)
     for place in places:
         remaining[place] = -1 if closed else remaining[place] - (demand.needs_mib[place] or 0)
@@ -73,15 +73,15 @@ def without(headroom: Sequence[int], demand: Demand, places: Places, *, closed: 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The sets of GPUs that a service may choose, best first, with how each was judged; `whole`: none was left out."""
+    """The sets of GPUs that a service may choose, best first, with their scores; `complete`: none was left out."""
 
     places: tuple[Places, ...]
     scores: dict[Places, Score]
     complete: bool
 
     def is_clear(self, chosen: Places, turn: Turn, problem: Problem, *, last: bool) -> bool:
-        """Whether no other choice is as good or better, but for GPUs that are alike: else a later service might be
-        better off with that."""
+        """Whether no other choice is as good or better, except on GPUs that are alike: otherwise a later service might
+        be better off with that one."""
         chosen_score = self.scores.get(chosen)
         if chosen_score is None or not self.complete:
             return False
@@ -92,12 +92,12 @@ class Ranking:
             places for places in self.places[: self.places.index(chosen)] if self.scores[places] < chosen_score
         ]
         better = [places for places, score in self.scores.items() if score < chosen_score]
-        # What was tried before and is better was proved to leave no room; nothing better was passed over.
+        # Better choices tried earlier were proved infeasible; none was skipped.
         return len(better) == len(feasible_better)
 
 
 def _likeness(places: Places, turn: Turn, problem: Problem) -> tuple[object, ...]:
-    """What a later service could tell these GPUs from others by."""
+    """What a later service could distinguish these GPUs by."""
     has_islands = len(problem.islands) > 1 and any(demand.group for demand in problem.demands)
     return tuple(
         sorted(
@@ -124,7 +124,7 @@ def candidates(start: Start, number: int, turn: Turn, judge: Judge, equal: float
     for group in start.packer.groups[number]:
         fitting = [place for place in group if (demand.needs_mib[place] or 0) <= turn.headroom[place]]
         if demand.count > 1 and len(fitting) > MOST_FOR_SETS:
-            # The best of a set are the best ones alone; all sets of many GPUs would be too many.
+            # Combine only the individually best GPUs; all sets of many GPUs would be too many.
             fitting.sort(key=lambda place: (judge(number, (place,), turn), place))
             fitting = sorted(fitting[: max(MOST_FOR_SETS, demand.count)])
             complete = False
@@ -139,7 +139,7 @@ def candidates(start: Start, number: int, turn: Turn, judge: Judge, equal: float
     stays = stays and all(a - b <= equal for a, b in zip((current_score or ())[1:], best[1:], strict=True))
 
     def rank(places: Places) -> tuple[object, ...]:
-        # Of what is equally good, what breaks into fewest islands comes first.
+        # Among equals, the one that touches the fewest islands comes first.
         touched = len({problem.gpus[place].island for place in places})
         return (not (stays and places == current_places), scored[places], touched, places)
 

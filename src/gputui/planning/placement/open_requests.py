@@ -1,4 +1,4 @@
-"""Requests for a number of GPUs that name none: which GPUs they come to, while nobody has chosen."""
+"""Open requests, for a number of GPUs without names: which GPUs they get while nobody has chosen."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,20 +9,19 @@ from gputui.domain.service import Service
 from gputui.planning.memory_shares import memory_of
 
 Tried = tuple[object, ...]
-"""All that decides whether a request finds a place: while it is the same, it is of no use to look again."""
+"""Everything that decides whether a request finds a place: while it is the same, there is no point in trying again."""
 
 
 def chosen_gpus(
     service: Service, services: Sequence[Service], readings: Sequence[Reading], previous: tuple[str, ...] | None
 ) -> tuple[str, ...] | None:
-    """As many GPUs as its file asks for: those that a strategy would give it while all others stay where they are.
-    Those chosen `before` stay while it fits on them, so that nothing moves about by itself. None where it fits
-    nowhere, or that is not known."""
-    from gputui.planning.placement.suggestion import automatic  # noqa: PLC0415 - slow to import, and seldom needed
+    """As many GPUs as its file requests: those a strategy would assign while all others stay. The `previous` choice is
+    kept while it fits, so that nothing moves by itself. None if it fits nowhere, or that is unknown."""
+    from gputui.planning.placement.suggestion import automatic  # noqa: PLC0415 - slow to import, and rarely needed
 
     if previous is not None and _fits(replace(service, assigned=previous), services, readings):
         return previous
-    # The file says how many it gets, whatever its engine makes of them.
+    # The file decides how many it gets, however its engine uses them.
     request = replace(service, serving=replace(service.serving, world=service.any_gpus))
     try:
         gpus = automatic(
@@ -34,7 +33,7 @@ def chosen_gpus(
 
 
 def tried(service: Service, services: Sequence[Service], readings: Sequence[Reading]) -> Tried:
-    """What is compared; memory in GiB, for what is free changes by a few MiB from one reading to the next."""
+    """The values to compare; memory in GiB, because free memory changes by a few MiB from one reading to the next."""
     free = tuple(
         None
         if reading.memory_total_mib is None or reading.memory_used_mib is None

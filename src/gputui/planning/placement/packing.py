@@ -1,9 +1,8 @@
-"""Whether a set of services fits on the GPUs at all, and one way in which it does.
+"""Whether a set of services fits on the GPUs at all, and one way to place it.
 
-A search over partial placements, largest service first, tightest GPU first. What makes it fast where little room is
-left over: of each GPU it is known which amounts the services still to be placed can add up to, so that memory that must
-stay unused is seen early. Limited by a number of nodes and never by a clock, so that the same question gets the same
-answer.
+A search over partial placements, largest service first, tightest GPU first. It is fast with little slack because it
+knows, for each GPU, which amounts the remaining services can add up to, so that memory that must stay unused is
+detected early. Limited by a number of nodes and never by a clock, so that the same question gets the same answer.
 """
 
 import random
@@ -14,27 +13,27 @@ from gputui.planning.placement.problem import Places, Problem
 ATTEMPTS = 16
 ATTEMPT_NODES = 250
 VARIATION = 0.3
-"""A search that goes astray early rarely finds back, so several short ones in somewhat different orders come before a
+"""A search that goes astray early rarely recovers, so several short ones in slightly different orders come before a
 long one."""
 MOST_SETS = 400
-"""Sets of GPUs that are tried for one group at one node."""
+"""Sets of GPUs tried for one group at one node."""
 
 
 class Nodes:
-    """How many partial placements may still be looked at."""
+    """A budget of partial placements to examine."""
 
     def __init__(self, count: int) -> None:
         self.left = count
 
     def take(self) -> bool:
-        """Whether one more may be looked at."""
+        """Use up one node; whether there was one left."""
         self.left -= 1
         return self.left >= 0
 
 
 class Packer:
-    """Packs the services of one problem, again and again under other limits. `groups` are, for each service, the sets
-    of GPUs within which it may choose."""
+    """Packs the services of one problem, repeatedly under different limits. `groups` are, for each service, the sets of
+    GPUs within which it may choose."""
 
     def __init__(self, problem: Problem, groups: Sequence[Sequence[Places]]) -> None:
         self._problem = problem
@@ -54,9 +53,9 @@ class Packer:
         self.complete = True
 
     def pack(self, headroom: Sequence[int], numbers: Sequence[int], nodes: Nodes) -> dict[int, Places] | None:
-        """Places for the services `which`, where GPU g has `headroom[g]` MiB for them; None where none were found.
+        """Places for the services `numbers`, with `headroom[g]` MiB on GPU g; None if none were found.
 
-        `complete` tells afterwards whether a None is proved: the nodes sufficed.
+        Afterwards, `complete` tells whether a None is proved: the nodes sufficed.
         """
         self.complete = True
         order = sorted(numbers, key=lambda number: (-self._weight(number), number))
@@ -79,7 +78,7 @@ class Packer:
         return _Search(self, list(headroom), order, nodes).run()
 
     def _varied(self, order: Sequence[int], attempt: int) -> Sequence[int]:
-        """Nearly the same order, another at each attempt and always the same ones."""
+        """Nearly the same order: a different one at each attempt, but deterministic."""
         if attempt == 0:
             return order
         chance = random.Random(attempt)
@@ -87,7 +86,7 @@ class Packer:
         return sorted(order, key=lambda number: (-weights[number], number))
 
     def _weight(self, number: int) -> int:
-        """How hard a service is to place: its size, and groups somewhat harder."""
+        """How hard a service is to place: its size, with groups somewhat harder."""
         return self._problem.demands[number].size * (9 + self.counts[number])
 
     def _greedy(self, headroom: list[int], order: Sequence[int], *, tightest: bool) -> dict[int, Places] | None:
@@ -134,7 +133,7 @@ class _Search:
         self._reach: list[list[dict[int, int]]] = [[{} for _ in range(len(order) + 1)] for _ in packer.columns]
 
     def _reachable(self, column: tuple[int | None, ...]) -> list[int]:
-        """For each depth, as bits, the amounts that the services from there on can add up to on one GPU."""
+        """For each depth, as bits, the sums that the services from there on can reach on one GPU."""
         mask = (1 << (max((*self._headroom, 0)) + 1)) - 1
         sums = [1] * (len(self._order) + 1)
         for depth in range(len(self._order) - 1, -1, -1):
@@ -147,13 +146,13 @@ class _Search:
         return dict(self._chosen) if self._place(0) else None
 
     def _wasted(self, depth: int) -> bool:
-        """More headroom must stay unused than there is to spare."""
+        """Whether more headroom must stay unused than there is to spare."""
         spare = sum(headroom for headroom in self._headroom if headroom > 0) - self._remaining[depth]
         if spare < 0:
             return True
         for place, headroom in enumerate(self._headroom):
             if headroom <= 0:
-                continue  # it is full, closed, or holds more than it may
+                continue  # it is full, closed, or above its limit
             column = self._packer.column[place]
             reachable = self._reach[column][depth]
             most = reachable.get(headroom)
@@ -192,7 +191,7 @@ class _Search:
         return False
 
     def _state(self, depth: int) -> tuple[object, ...]:
-        """What the rest of the search depends on: GPUs of which there are several alike are interchangeable."""
+        """What the rest of the search depends on: GPUs that are alike are interchangeable."""
         column, member = self._packer.column, self._packer.member
         if self._groups_after[depth]:
             return tuple(
@@ -201,7 +200,7 @@ class _Search:
         return tuple(sorted(zip(self._headroom, column, strict=True)))
 
     def _choices(self, number: int, depth: int) -> Iterator[Places]:
-        """The sets of GPUs that the service may get here, tightest first; of sets that are alike only one."""
+        """The sets of GPUs that the service may get here, tightest first; only one of equivalent sets."""
         needs, count = self._packer.needs[number], self._packer.counts[number]
         column, member = self._packer.column, self._packer.member
         groups_after = self._groups_after[depth + 1]
@@ -228,7 +227,7 @@ class _Search:
 
 
 def _ways(sizes: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
-    """The ways to take `count` things from classes of these sizes, as many as possible from the first ones first."""
+    """The ways to take `count` items from classes of these sizes, as many as possible from the first classes first."""
     if not sizes:
         if count == 0:
             yield ()

@@ -8,18 +8,18 @@ from gputui.planning.placement.packing import Nodes, Packer
 from gputui.planning.placement.problem import Demand, Placement, Places, Problem
 
 NODES = 20_000
-"""Partial placements looked at for the question whether everything fits."""
+"""Partial placements examined to decide whether everything fits."""
 STEP_NODES = 600
-"""The same for each question on the way."""
+"""The same for each intermediate question."""
 MOST_TRIES = 300
 MOST_FOLLOWED = 12
-"""Equally good choices of services of one priority that are followed to the next."""
+"""How many equally good choices within one priority are carried on to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What all strategies start from: which services are placed at all, one way to place them (`witness`), and the
-    packer that knows within which sets of GPUs."""
+    """The common start of all strategies: which services are placed (by number), one way to place them (`witness`), and
+    the packer with the sets of GPUs they may choose from."""
 
     problem: Problem
     packer: Packer
@@ -30,7 +30,7 @@ class Start:
 
 
 def place_all(problem: Problem) -> Start:
-    """Place as many services as can be, with as few groups across islands as possible."""
+    """Place as many services as possible, with as few groups across islands as possible."""
     gpus = [gpu.headroom_mib for gpu in problem.gpus]
     reasons = {
         number: "no_gpu_alone" for number, demand in enumerate(problem.demands) if not _alone(problem, demand, gpus)
@@ -43,12 +43,12 @@ def place_all(problem: Problem) -> Start:
             if number not in numbers:
                 reasons.setdefault(number, "no_room_left")
         packer, witness, _ = _fewest_crossings(problem, numbers, gpus)
-        proved = False  # another choice of what is left out may leave the others better off
+        proved = False  # leaving out other services may be better for the rest
     return Start(problem=problem, packer=packer, placed=numbers, witness=witness or {}, proved=proved, reasons=reasons)
 
 
 def _alone(problem: Problem, demand: Demand, gpus: Sequence[int]) -> bool:
-    """Whether the service would fit if it were the only one."""
+    """Whether the service would fit by itself."""
     for group in problem.groups(demand, across=True):
         fitting = [place for place in group if (demand.needs_mib[place] or 0) <= gpus[place]]
         if len(fitting) >= demand.count:
@@ -67,7 +67,7 @@ def _packer(problem: Problem, across: Iterable[int]) -> Packer:
 def _fewest_crossings(
     problem: Problem, numbers: Sequence[int], gpus: Sequence[int]
 ) -> tuple[Packer, dict[int, Places] | None, bool]:
-    """A packing in which as few groups as possible are spread over islands."""
+    """A packing with as few groups as possible spread over islands."""
     groups = [number for number in numbers if problem.demands[number].count > 1 and problem.demands[number].group]
     proved = True
     for count in range(len(groups) + 1):
@@ -75,7 +75,7 @@ def _fewest_crossings(
             packer = _packer(problem, across)
             packing = packer.pack(gpus, numbers, Nodes(NODES if count in (0, len(groups)) else STEP_NODES))
             if packing is not None:
-                # Another choice of the groups that are spread may be better for the rest.
+                # Spreading other groups may be better for the rest.
                 return packer, packing, proved and count == 0
             proved = proved and packer.complete
         if count == 1 and len(groups) > 4:
@@ -86,11 +86,11 @@ def _fewest_crossings(
 
 
 def _as_many_as_fit(problem: Problem, numbers: Sequence[int], gpus: Sequence[int]) -> tuple[int, ...]:
-    """The services that can be placed together: as many as possible of those that have places now, of the highest
-    priority first, then of the others.
+    """The services that can be placed together: as many as possible of those that have places, highest priority first,
+    then of the others.
 
-    Few services: every choice of those left out is tried, fewest first, and several of a priority's equally good
-    choices are followed. Many: one after the other, small ones first, as long as all fit.
+    With few services, every choice of those left out is tried, fewest first, and several equally good choices of a
+    priority are carried on. With many, one after another, small ones first, as long as all fit.
     """
     packer = _packer(problem, numbers)
     followed: list[list[int]] = [[]]
@@ -105,7 +105,7 @@ def _as_many_as_fit(problem: Problem, numbers: Sequence[int], gpus: Sequence[int
 def _most_of_level(
     packer: Packer, followed: Sequence[Sequence[int]], level: Sequence[int], gpus: Sequence[int]
 ) -> list[list[int]]:
-    """What was followed so far, each with as many of these services as any of them allows."""
+    """Each of the choices `followed` so far, with as many of these services as any of them allows."""
     tries = 0
     for left_out in range(len(level) + 1):
         extended: list[list[int]] = []
@@ -131,6 +131,6 @@ def _one_by_one(packer: Packer, base: Sequence[int], level: Sequence[int], gpus:
 
 
 def placement_of(start: Start, chosen: dict[int, Places], *, certain: bool) -> Placement:
-    """The placement in which each service has what was chosen for it."""
+    """The placement with the places chosen for each service."""
     places = tuple(chosen.get(number) for number in range(len(start.problem.demands)))
     return Placement(places=places, proved_best=certain and start.proved, reasons=start.reasons)

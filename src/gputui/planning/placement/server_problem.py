@@ -15,10 +15,10 @@ from gputui.planning.placement.problem import Demand, PlacementGpu, Problem, can
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """GPUs as gpus, and the services that may move.
+    """The GPUs, and the services that may move.
 
-    `foreign` are, by UUID, MiB that are nobody's of ours. `stuck` are services about which too little is known, `stays`
-    those that were only found.
+    `foreign` is, by UUID, the MiB that belong to no service. `stuck` are services about which too little is known,
+    `stays` unmanaged ones.
     """
 
     readings: tuple[Reading, ...]
@@ -32,7 +32,7 @@ class Server:
 def server_of(
     services: Sequence[Service], readings: Sequence[Reading], reserve_mib: int, placed: Sequence[Service]
 ) -> Server:
-    """The problem of placing the services `placed`, while all others stay."""
+    """The problem of placing the services `placed` while all others stay."""
     usable = [
         reading
         for reading in readings
@@ -89,8 +89,8 @@ def server_of(
 
 
 def _keeps(service: Service, reading: Reading, held_mib: int) -> int:
-    """MiB that a service which is not placed keeps on a GPU: what the draft leaves it, if it is ours; what it holds, if
-    it was only found."""
+    """MiB that a service not being placed keeps on a GPU: what the draft leaves it if it is adopted; what it holds if
+    it is unmanaged."""
     need = need_on(service, reading) if service.enabled and reading.gpu.uuid in service.assigned else 0
     if service.adopted and need is not None:
         return need
@@ -98,22 +98,22 @@ def _keeps(service: Service, reading: Reading, held_mib: int) -> int:
 
 
 def as_now(service: Service) -> SuggestedAssignment:
-    """What a service is assigned now."""
+    """The present assignment of a service."""
     return SuggestedAssignment(
         service=service.key, name=service.name, gpus=service.assigned, budget_mib=service.budget_mib
     )
 
 
 def count_of(service: Service) -> int:
-    """How many GPUs a service is to get: what its flags make it use, else as many as it has."""
+    """The number of GPUs for a service: by its flags, else as many as it has."""
     return service.serving.world or max(1, len(service.assigned))
 
 
 def _need(service: Service, reading: Reading, headroom_mib: int | None = None) -> int | None:
-    """MiB that a service would take on this GPU; None where it cannot run there, or nothing is known.
+    """MiB that a service would take on this GPU; None if it cannot run there, or nothing is known.
 
-    One that takes a fraction of the total has to find its minimum within that. One that takes a fraction of what is
-    free counts with that of the whole `headroom_mib`, so that it does no harm whenever it starts.
+    If it takes a fraction of the total, that must cover its minimum. If it takes a fraction of the free memory, it
+    counts with that of the whole `headroom_mib`, so that it does no harm whenever it starts.
     """
     runs_here = reading.gpu.uuid in service.running_on
     if not runs_here and cannot_run(service, reading.gpu) is not None:
@@ -125,7 +125,7 @@ def _need(service: Service, reading: Reading, headroom_mib: int | None = None) -
     if service.budget_mib is not None or needs.rule is None or need is None:
         return need
     if needs.minimum_mib is None:
-        # A fraction of a smaller GPU is less, which is no sign that its model fits there.
+        # A fraction of a smaller GPU is less, which does not mean that its model fits there.
         smallest = service.smallest_gpu_mib
         too_small = smallest is not None and (reading.memory_total_mib or 0) < smallest
         return None if too_small else need
@@ -133,7 +133,7 @@ def _need(service: Service, reading: Reading, headroom_mib: int | None = None) -
 
 
 def _size_is_unknown(service: Service) -> bool:
-    """How many GPUs it uses cannot be told from its command, nor from what it has."""
+    """Whether neither its command nor its assignment tells how many GPUs it uses."""
     return service.serving.world is None and service.serving.tensor is None and not service.assigned
 
 
@@ -146,7 +146,7 @@ def _why_unknown(service: Service) -> str:
 
 
 def problem_of(server: Server, budgets: Mapping[ServiceKey, int]) -> Problem:
-    """The problem of placing what may move, with these VRAM budgets."""
+    """The problem of placing the movable services, with these VRAM budgets."""
     place_of = {gpu.uuid: place for place, gpu in enumerate(server.gpus)}
     demands = []
     for service in server.movable:

@@ -1,8 +1,8 @@
-"""The strategies: each proposes where services go, and says by which objective.
+"""The strategies: each proposes where services go, and states its objective.
 
-All of them first place as many services as can be placed (higher priorities first), then keep groups within islands,
-then follow their objective, and of what is equally good take what moves fewest services. The searches are limited by
-numbers of nodes, so the same problem gets the same answer.
+All of them first place as many services as possible (higher priorities first), then keep groups within islands, then
+follow their objective, and break ties by the fewest moves. The searches are limited by node counts, so the same problem
+gets the same answer.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,8 +18,8 @@ from gputui.planning.placement.problem import Placement, Places, Problem
 Strategy = Literal["vram", "latency", "isolation", "balanced"]
 
 EQUAL = 0.02
-"""A service stays where it is if that is worse than the best place by at most this part of a GPU's memory: what is free
-changes by a few MiB from one reading to the next."""
+"""A service stays if its place is worse than the best by at most this fraction of a GPU's memory: free memory changes
+by a few MiB from one reading to the next."""
 
 
 def solve(strategy: Strategy, problem: Problem) -> Placement:
@@ -28,8 +28,8 @@ def solve(strategy: Strategy, problem: Problem) -> Placement:
 
 
 def _vram(start: Start) -> Placement:
-    """Largest services first, each on the GPUs with most free memory (objective: for service after service, largest
-    need first, maximise the free memory of the fuller of its GPUs before it comes)."""
+    """Largest services first, each on the GPUs with the most free memory (objective: for each service in turn, largest
+    need first, maximise the free memory of the fuller of its GPUs before it starts)."""
     problem = start.problem
     largest = problem.largest_total_mib
 
@@ -45,8 +45,8 @@ def _vram(start: Start) -> Placement:
 
 
 def _latency(start: Start) -> Placement:
-    """Services by priority, each on the fastest GPUs (objective: for service after service, highest priority first,
-    then largest need, maximise memory bandwidth, then SMs × clock, over the number of services on the GPU)."""
+    """Services by priority, each on the fastest GPUs (objective: for each service in turn, highest priority first, then
+    largest need, maximise memory bandwidth, then SMs × clock, divided by the number of services on the GPU)."""
     problem = start.problem
     gpus = problem.gpus
 
@@ -68,10 +68,10 @@ def _latency(start: Start) -> Placement:
 def _isolation(start: Start) -> Placement:
     """Protected services alone on the smallest GPUs that hold them, the others spread over all other GPUs (objective:
     maximise the protected services that are alone, higher priorities first, then minimise the total memory of the GPUs
-    that these keep, then for service after service, largest need first, the protected ones that it joins, then the
+    they keep, then for each service in turn, largest need first, the protected services that it joins, then the
     fraction of memory used on its GPUs).
 
-    Where no service is marked, the one of highest priority, then of largest need, is protected.
+    If no service is marked, the one with the highest priority, then the largest need, is protected.
     """
     demands = start.problem.demands
     ranked = sorted(start.placed, key=lambda number: (-demands[number].priority, -demands[number].size, number))
@@ -91,8 +91,8 @@ def _isolation(start: Start) -> Placement:
 def _apart(
     start: Start, alone: Sequence[int], sharing: Sequence[int], unprotected: Sequence[int]
 ) -> tuple[dict[int, Places] | None, bool]:
-    """The services `alone` on GPUs of their own, the smallest; the `others` with the protected ones that are `sharing`
-    only where they have to. None where the others find no places then. Returns also whether the answer is proved."""
+    """The services `alone` on GPUs of their own, the smallest; the `unprotected` ones next to protected ones that are
+    `sharing` only if they must. None if the others then find no places. Also returns whether the answer is proved."""
     problem = start.problem
     gpus = problem.gpus
     largest = problem.largest_total_mib
@@ -122,7 +122,7 @@ def _apart(
             return None if witness is None else ({}, headroom, witness)
         number = alone[index]
         ranking = candidates(start, number, Turn(headroom, [[] for _ in gpus]), smallest, EQUAL)
-        # With several of them, the first that fit need not be the smallest altogether.
+        # With several services, the first fit need not be the smallest in total.
         certain = certain and len(alone) + len(sharing) == 1 and ranking.complete
         certain = certain and not (ranking.places and ranking.scores[ranking.places[0]] > min(ranking.scores.values()))
         for places in ranking.places:

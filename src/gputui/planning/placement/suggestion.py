@@ -1,4 +1,4 @@
-"""What a strategy would assign on a server as it is now."""
+"""What a strategy would assign on the server as it is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,8 +29,8 @@ def suggest(
 ) -> Suggestion:
     """What a strategy would assign, with `reserve_mib` kept free on every GPU.
 
-    Placed are services that are enabled and ours, and with `adopt` those that were only found; else these stay where
-    they are. Their memory, and other people's, is not to be had; a service's own present memory is.
+    It places services that are enabled and adopted, and with `adopt` unmanaged ones too; otherwise these stay where
+    they are. Their memory, and other people's, is not available; a service's own present memory is.
     """
     placed = [service for service in services if _may_move(service, adopt)]
     staying_put: list[Unplaced] = []
@@ -43,7 +43,7 @@ def suggest(
         suggestion = _suggestion(
             strategy, server, services, problem, solve(strategy, problem), budgets, shrunk, reserve_mib
         )
-        # What runs is never left without a place: it stays, and the others are placed around it.
+        # A running service is never left without a place: it stays, and the others are placed around it.
         stranded = [
             unplaced
             for unplaced in suggestion.unplaced
@@ -66,7 +66,7 @@ def _may_move(service: Service, adopt: bool) -> bool:
 
 
 def _as_it_is(server: Server, services: Sequence[Service], reserve_mib: int) -> Suggestion:
-    """What is assigned now, for comparison."""
+    """The present assignment, for comparison."""
     gpus = _gpus(server, services)
     short = [gpu.label for gpu in gpus if gpu.free_after_mib < reserve_mib] if reserve_mib else []
     return Suggestion(
@@ -82,8 +82,8 @@ def _as_it_is(server: Server, services: Sequence[Service], reserve_mib: int) -> 
 
 
 def _gpus(server: Server, services: Sequence[Service]) -> tuple[SuggestedGpu, ...]:
-    """What each GPU would hold, with the claims that the services make once they run: one that fills what is free takes
-    more than it was placed by."""
+    """What each GPU would hold, counting the claims of running services: one that fills the free memory takes more than
+    it was placed with."""
     suggested_gpus = []
     for reading, gpu in zip(server.readings, server.gpus, strict=True):
         uuid = gpu.uuid
@@ -156,7 +156,7 @@ def _suggestion(
 def _as_suggested(
     services: Sequence[Service], assignments: Sequence[SuggestedAssignment], unplaced: Sequence[Unplaced]
 ) -> list[Service]:
-    """The services as they would be."""
+    """The services as suggested."""
     assignment_of = {assignment.service: assignment for assignment in assignments}
     disabled = {entry.service for entry in unplaced if not entry.stays}
     suggested = []
@@ -170,7 +170,7 @@ def _as_suggested(
 
 
 def _ordered(uuids: set[str], service: Service, gpus: Mapping[str, Gpu]) -> tuple[str, ...]:
-    """The operator's order where the GPUs are the same, else that of their addresses."""
+    """The operator's order if the GPUs are the same, else by PCI address."""
     if uuids == set(service.assigned):
         return service.assigned
     return tuple(sorted(uuids, key=lambda uuid: gpus[uuid].pci_order))
@@ -246,10 +246,10 @@ def _why_unplaced(demand: Demand, problem: Problem, kind: str) -> str:
 
 
 def automatic(service: Service, services: Sequence[Service], readings: Sequence[Reading]) -> SuggestedAssignment:
-    """The GPUs for one service while all others stay where they are: those with most memory left (what `auto` means).
+    """The GPUs for one service while all others stay: those with the most free memory (what `auto` means).
 
     Raises:
-        UsageError: there is no room for it.
+        UsageError: there is not enough headroom for it.
     """
     server = server_of(services, readings, 0, [service])
     budgets, shrunk = largest_budgets(server)

@@ -1,4 +1,4 @@
-"""Whether what is assigned, what was asked for and what is really there agree."""
+"""Whether assigned, requested and actual GPUs agree."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from gputui.planning.findings.about import about
 
 
 def missing_gpus(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
-    """A GPU in saved state or in a file that is not on this host, or cannot be given as a whole."""
+    """A GPU in saved state or in a file that is not on this host, or cannot be assigned as a whole."""
     by_uuid = {gpu.uuid: gpu for gpu in gpus}
     findings: list[Finding] = []
-    if not gpus:  # the driver tells nothing: what is there is not known
+    if not gpus:  # the driver reports nothing: the host's GPUs are unknown
         return findings
     for service in services:
         for uuid in service.assigned if service.enabled else ():
@@ -28,7 +28,7 @@ def missing_gpus(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Findi
 
 
 def drifted(services: Sequence[Service]) -> list[Finding]:
-    """What a service was given and what it has disagree. A restart gives it its devices anew."""
+    """The GPUs a service was given and those it has disagree. A restart sets up its devices again."""
     return [
         about(
             service, "drift", "warning", f"{service.name}: {text}", f"`gputui restart {service.name}`, or r, mends it"
@@ -39,7 +39,7 @@ def drifted(services: Sequence[Service]) -> list[Finding]:
 
 
 def not_applied(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
-    """What is assigned differs from what the engine was asked for."""
+    """The assignment differs from the request made to the engine."""
     findings = []
     names = labels_by_uuid(gpus)
     for service in services:
@@ -53,7 +53,7 @@ def not_applied(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Findin
 
 
 def open_requests(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
-    """A file that asks for a number of GPUs, of which nobody has said yet which."""
+    """A file that requests a number of GPUs, without a choice of which so far."""
     findings = []
     names = labels_by_uuid(gpus)
     for service in services:
@@ -74,7 +74,7 @@ def open_requests(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Find
 
 
 def lost_gpus(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
-    """A GPU that does not answer while services are assigned to it."""
+    """A GPU that does not respond while services are assigned to it."""
     findings = []
     for reading in readings:
         if reading.state != "lost":
@@ -88,7 +88,7 @@ def lost_gpus(services: Sequence[Service], readings: Sequence[Reading]) -> list[
 
 
 def without_gpu(services: Sequence[Service]) -> list[Finding]:
-    """A service that is to run and has no GPU, although it was made for one."""
+    """A service that is to run and has no GPU, although it was created for one."""
     return [
         about(service, "no-gpu", "info", f"{service.name} is enabled without a GPU", "assign it one")
         for service in services

@@ -38,9 +38,9 @@ def find_all(
     access: HostAccess = NOTHING_KNOWN,
     failures: Mapping[str, str] | None = None,
 ) -> tuple[Finding, ...]:
-    """All findings, the gravest first. `containers` are all that the engine has, those without GPUs too; `last` is the
-    last apply, `reason` that of the saved revision, `access` how GPUs can reach containers, `failures` why services
-    failed in the last apply that was about them."""
+    """All findings, most severe first. `containers` are all of the engine's, including those without GPUs; `last` is
+    the last apply, `reason` that of the saved revision, `access` how GPUs can reach containers, `failures` why services
+    failed in the last apply that included them."""
     findings = [
         *missing_gpus(services, gpus),
         *cannot_be_given([service for service in services if to_be_made(service)], gpus, access),

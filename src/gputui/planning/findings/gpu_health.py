@@ -1,4 +1,4 @@
-"""Findings about GPUs that are not well."""
+"""Findings about unhealthy GPUs."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from gputui.domain.gpu import Reading
 
 
 def unwell(readings: Sequence[Reading]) -> list[Finding]:
-    """GPUs whose driver or memory reports faults: what runs there may fail or compute wrong."""
+    """GPUs whose driver or memory reports faults: what runs there may fail or compute wrong results."""
     findings = []
     for reading in readings:
         faults = reading.details.faults if reading.details else ()

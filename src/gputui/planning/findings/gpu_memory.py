@@ -14,13 +14,13 @@ from gputui.planning.needs.budget import smallest_limit, whole_budget
 from gputui.planning.needs.fitting import LARGEST_FRACTION, Fit, fit_into, larger_fraction
 
 WORTH_NAMING_MIB = 52
-"""Less than this is 0.0 GiB on the screen."""
+"""Less than this displays as 0.0 GiB."""
 
 
 def does_not_fit(
     services: Sequence[Service], readings: Sequence[Reading], memory: Sequence[GpuMemory]
 ) -> list[Finding]:
-    """Too little memory: for one service alone, for the sum, or because of others' processes."""
+    """Too little memory: for one service alone, for all together, or because of others' processes."""
     findings = []
     by_uuid = {summary.uuid: summary for summary in memory}
     for reading in readings:
@@ -30,7 +30,7 @@ def does_not_fit(
         residents = [service for service in services if service.enabled and reading.gpu.uuid in service.assigned]
         needs = needs_on(reading, residents, summary.usable_mib - _foreign(summary))
         all_settled = all(_is_settled(service, reading) for service in residents)
-        # One that already runs here with what it needs is not to blame for those that join it.
+        # A service already running here with what it needs is not to blame for those joining it.
         joining = [
             service
             for service in residents
@@ -57,7 +57,7 @@ def _no_room_for_all(
     readings: Sequence[Reading],
     memory: Sequence[GpuMemory],
 ) -> Finding:
-    """One finding for all services of an over-full GPU; the fix is for the largest of those that join."""
+    """One finding for all services of an overfull GPU; the fix is for the largest of those joining it."""
     usable, foreign = summary.usable_mib or 0, _foreign(summary)
     needed = sum(needs[service.key] or 0 for service in residents)
     each = sorted(residents, key=lambda service: -(needs[service.key] or 0))
@@ -76,7 +76,7 @@ def _no_room_for_all(
 
 
 def adjusted(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
-    """Budgets that are as large as a GPU allows, where more was declared."""
+    """Budgets reduced to what a GPU allows, below the declared ones."""
     findings = []
     for service in services:
         full_budget, limit = whole_budget(service), smallest_limit(readings, service.assigned)
@@ -118,7 +118,7 @@ def below_minimum(services: Sequence[Service], readings: Sequence[Reading]) -> l
 
 
 def untold(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
-    """A declared need that the engine is not told: it takes what it takes unless told."""
+    """A declared need that is not passed to the engine, which then takes its default."""
     findings = []
     for service in services:
         backend = named(service.backend)
@@ -144,7 +144,7 @@ def untold(services: Sequence[Service], readings: Sequence[Reading]) -> list[Fin
 
 
 def _is_settled(service: Service, reading: Reading) -> bool:
-    """It already runs on this GPU with what it needs."""
+    """Whether it already runs on this GPU with what it needs."""
     return reading.gpu.uuid in service.running_on and service.budget_mib is None
 
 
@@ -157,7 +157,7 @@ def _each(service: Service) -> str:
 
 
 def _source(service: Service) -> str:
-    """Where the figure is from, or what makes the service take so much."""
+    """The source of the figure, or the setting that makes the service take so much."""
     needs, serving = service.requirement, service.serving
     if service.budget_mib is not None:
         return "budget"
@@ -198,7 +198,7 @@ def _no_room(
 def _fix(
     service: Service, reading: Reading, free: int, readings: Sequence[Reading], memory: Sequence[GpuMemory]
 ) -> Fit:
-    """Another GPU that has room for it, else flags with which it fits."""
+    """Another GPU with enough headroom, else options that make it fit."""
     free_by_uuid = {summary.uuid: summary.free_after_mib for summary in memory}
     fitting = []
     for candidate in readings:

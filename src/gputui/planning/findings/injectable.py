@@ -1,4 +1,4 @@
-"""Whether what is assigned can be given to a container on this host at all."""
+"""Whether the assigned GPUs can be passed to a container on this host at all."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ from gputui.planning.findings.about import about
 
 
 def cannot_be_given(services: Sequence[Service], gpus: Sequence[Gpu], access: HostAccess) -> list[Finding]:
-    """Services that cannot get their GPUs by any mechanism of the engine. A GPU that is gone or cut into instances, and
-    an instance beside another GPU, are told elsewhere."""
+    """Services that cannot get their GPUs by any GPU injection method of the engine. GPUs that are missing or split
+    into instances, and an instance beside another GPU, are reported elsewhere."""
     by_uuid = {gpu.uuid: gpu for gpu in gpus if gpu.assignable}
     findings = []
     for service in services:
@@ -31,14 +31,14 @@ def cannot_be_given(services: Sequence[Service], gpus: Sequence[Gpu], access: Ho
 
 
 def to_be_made(service: Service) -> bool:
-    """Whether an apply would make a container of it, for its GPUs or because it has none."""
+    """Whether an apply would create its container, for its GPUs or because it has none."""
     if not service.enabled:
         return False
     return service.container is None or (service.adopted and service.requested != service.assigned)
 
 
 def sees_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
-    """Containers that see every GPU of the host, whatever they are assigned: only the variables keep them to theirs."""
+    """Containers that see every GPU of the host, whatever they are assigned: only the variables restrict them."""
     findings = []
     for service in services:
         if not service.sees_all_devices or len(gpus) < 2:
@@ -50,7 +50,7 @@ def sees_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
 
 
 def given_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
-    """Containers that were started with all GPUs: where they may run, and where they do."""
+    """Containers started with all GPUs: where they may run, and where they do."""
     labels = labels_by_uuid(gpus)
     findings = []
     for service in services:

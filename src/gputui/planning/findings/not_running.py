@@ -1,4 +1,4 @@
-"""Services that should run and do not, and those whose GPU was gone when they started."""
+"""Services that should run but do not, and those whose GPU was gone when they started."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,8 +10,8 @@ from gputui.planning.findings.about import about
 
 
 def ended(services: Sequence[Service]) -> list[Finding]:
-    """A service of a Compose file, or one of gputui's, whose container ended. One that ended by itself without an error
-    may have been meant to."""
+    """A Compose or adopted service whose container exited. If it exited by itself without an error, that may be
+    intended."""
     findings = []
     for service in services:
         container = service.container
@@ -28,8 +28,8 @@ def ended(services: Sequence[Service]) -> list[Finding]:
 
 
 def launch_failed(services: Sequence[Service], failures: Mapping[str, str]) -> list[Finding]:
-    """A service that failed in the last apply that was about it, until it runs as it is assigned. `failures`: why, by
-    the names of services."""
+    """A service that failed in the last apply that included it, until it runs as assigned. `failures`: the reasons, by
+    service name."""
     findings = []
     for service in services:
         why = next((text for name, text in failures.items() if service.was_called(name)), None)
@@ -50,7 +50,7 @@ _FIXES = {
 
 
 def gone_at_start(services: Sequence[Service], gpus: Sequence[Gpu], last: ApplyRecord | None) -> list[Finding]:
-    """What the last apply found missing, as long as it is assigned."""
+    """GPUs that the last apply found missing, as long as they are assigned."""
     findings = []
     for service in services:
         missing = next((gone for name, gone in last.missing.items() if service.was_called(name)), ()) if last else ()
@@ -61,7 +61,7 @@ def gone_at_start(services: Sequence[Service], gpus: Sequence[Gpu], last: ApplyR
 
 
 def fell_back(services: Sequence[Service], reason: str) -> list[Finding]:
-    """Services that got another GPU by themselves, by the reason of the revision."""
+    """Services that got another GPU automatically, by the revision's reason."""
     return [
         about(service, "fell-back", "info", f"{service.name}: {reason}", "assign it its GPU again when that is back")
         for service in services

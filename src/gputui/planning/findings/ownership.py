@@ -1,4 +1,4 @@
-"""What is not ours to change, or what others depend on."""
+"""What is not managed by gputui, or what others depend on."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from gputui.planning.findings.about import about
 
 
 def not_carried(services: Sequence[Service]) -> list[Finding]:
-    """Keys of a Compose file that gputui cannot carry; they only matter where a service is made from the file."""
+    """Compose keys that gputui does not support; they only matter if a service is created from the file."""
     findings = []
     for service in services:
         if service.not_carried:
@@ -25,7 +25,7 @@ def not_carried(services: Sequence[Service]) -> list[Finding]:
 
 
 def not_ours(services: Sequence[Service]) -> list[Finding]:
-    """An adopted container that could not be put back, or that another orchestrator would put back itself."""
+    """An adopted container that could not be restored, or that another orchestrator would restore itself."""
     findings = []
     for service in services:
         container = service.container
@@ -48,7 +48,7 @@ def not_ours(services: Sequence[Service]) -> list[Finding]:
 
 
 def differs_from_file(services: Sequence[Service]) -> list[Finding]:
-    """Containers that were made before their Compose file was changed, or beside it."""
+    """Containers created before their Compose file was changed, or independently of it."""
     findings = []
     for service in services:
         if service.file_differences:
@@ -62,7 +62,7 @@ def differs_from_file(services: Sequence[Service]) -> list[Finding]:
 
 
 def refresh_obstacle(service: Service) -> str | None:
-    """Why a service cannot be made anew as its Compose file says, or need not be; None where it can."""
+    """Why a service cannot be re-created from its Compose file, or need not be; None if it can."""
     if service.container is None:
         return "it has no container yet"
     if service.not_carried:
@@ -76,14 +76,14 @@ def refresh_obstacle(service: Service) -> str | None:
 
 
 def shares_with(service: Service, provider: Service) -> bool:
-    """Whether a service's container uses the network, IPC, pids or volumes of another's."""
+    """Whether a service's container uses the network, IPC, PIDs or volumes of another's."""
     user_container, provider_container = service.container, provider.container
     return user_container is not None and provider_container is not None and _shares(user_container, provider_container)
 
 
 def depended_on(services: Sequence[Service], containers: Sequence[Container]) -> list[Finding]:
-    """Containers that use the network, IPC, pids or volumes of one that is to be recreated: they name it by its id.
-    Adopted services are made anew with it; what is not ours to change would be cut off."""
+    """Containers that use the network, IPC, PIDs or volumes of one to be re-created: they refer to it by ID. Adopted
+    services are re-created with it; unmanaged ones would lose it."""
     findings = []
     managed_ids = {
         service.container.id for service in services if service.container and service.adopted and service.enabled
@@ -118,7 +118,7 @@ def cut_off(
     containers: Sequence[Container],
     reported: Sequence[Finding],
 ) -> tuple[Finding, ...]:
-    """The same for whatever else makes a container anew, or restarts it; those that are `known` are not told twice."""
+    """The same for everything else that re-creates or restarts a container, without the findings already `reported`."""
     by_key = {service.key: service for service in services}
     remade = {step.container_id for step in steps}
     reported_services = {finding.service for finding in reported if finding.code == "shared-namespace"}
@@ -142,4 +142,4 @@ _ORCHESTRATORS = {
     "io.balena.service-name": ("a service of balena", "change it there"),
     "io.rancher.container.uuid": ("a container of Rancher", "change it there"),
 }
-"""Labels by which other orchestrators know their containers; each of them would undo what is done here."""
+"""Labels by which other orchestrators know their containers; each of them would undo gputui's changes."""

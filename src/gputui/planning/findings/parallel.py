@@ -19,7 +19,7 @@ from gputui.planning.placement.problem import EVEN
 
 
 def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
-    """All of it, for every service that is to run on GPUs."""
+    """All these findings, for every service that is to run on GPUs."""
     by_uuid = {gpu.uuid: gpu for gpu in gpus}
     findings: list[Finding] = []
     for service in services:
@@ -40,14 +40,14 @@ def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequenc
 
 
 def has_proved_itself(service: Service) -> bool:
-    """It runs as it is assigned, and holds memory on all its GPUs: no rule that we know can say that it cannot."""
+    """Whether it runs as assigned and holds memory on all its GPUs: then no rule can claim that it cannot."""
     as_it_is = service.container is not None and service.launch.words == service.container.launch.words
     on_its_gpus = bool(service.running_on) and set(service.running_on) == set(service.assigned)
     return service.running and as_it_is and on_its_gpus and service.requested == service.assigned
 
 
 def options(service: Service) -> list[Finding]:
-    """Values that no engine takes, and values that cannot be told."""
+    """Values that no engine accepts, and values that cannot be determined."""
     findings = [
         about(service, "bad-option", "error", f"{service.name}: {text}", "change it in its command")
         for text in service.serving.invalid
@@ -67,7 +67,7 @@ def _world(service: Service) -> str:
 
 
 def number_of_gpus(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
-    """As many GPUs as the flags make it use: fewer make it fail, more idle."""
+    """As many GPUs as its flags make it use: with fewer it fails, more are idle."""
     world, count = service.serving.world, len(assigned)
     if world is None or world == count:
         return []
@@ -96,7 +96,7 @@ def number_of_gpus(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
 
 
 def _tensor_edit(service: Service, gpus: int) -> Edit | None:
-    """The tensor-parallel size that uses this many GPUs, where there is one that the model allows."""
+    """The tensor-parallel size that uses this many GPUs, if the model allows one."""
     serving, flag = service.serving, named(service.backend).tensor_flag
     besides = (serving.world or 1) // max(1, serving.tensor or 1)
     if not flag or serving.world is None or gpus % besides:
@@ -109,7 +109,7 @@ def _tensor_edit(service: Service, gpus: int) -> Edit | None:
 
 
 def sizes(service: Service, model: Architecture) -> list[Finding]:
-    """What the model's shape demands of the parallel sizes."""
+    """What the model's shape requires of the parallel sizes."""
     serving = service.serving
     tensor, pipeline = serving.tensor or 1, serving.pipeline or 1
     attention = serving.attention_split or tensor
@@ -161,7 +161,7 @@ def sizes(service: Service, model: Architecture) -> list[Finding]:
 
 _EXPERTS = {"vllm": "set --enable-expert-parallel", "sglang": "raise --ep-size"}
 _LONGER_ALLOWED = {"vllm": "VLLM_ALLOW_LONG_MAX_MODEL_LEN", "sglang": "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"}
-"""Variables with which an engine takes a longer context than its model has."""
+"""Variables that let an engine accept a longer context than its model has."""
 
 
 def _too_long(service: Service) -> Severity:
@@ -191,7 +191,7 @@ _READ_BY_NOBODY = re.compile(
 
 
 def unread_variables(service: Service) -> list[Finding]:
-    """Variables of a file that the server's own program does not read; a script of somebody's own may."""
+    """Variables in a file that the server itself does not read; a custom script may."""
     if service.backend not in ("vllm", "sglang") or not is_official(service.backend, service.image):
         return []
     words = " ".join(service.launch.words)
@@ -202,7 +202,7 @@ def unread_variables(service: Service) -> list[Finding]:
         for name in service.launch.environment
         if _READ_BY_NOBODY.fullmatch(name)
         and not re.search(rf"\$\{{?{name}\b", words)
-        # Compose may have put its value into the command.
+        # Compose may have substituted its value into the command.
         and service.launch.environment[name] not in service.launch.words
     ]
     if not names:
@@ -212,7 +212,7 @@ def unread_variables(service: Service) -> list[Finding]:
 
 
 def not_counted(service: Service) -> list[Finding]:
-    """What a figure leaves out, because its size is not known."""
+    """What a figure omits because its size is unknown."""
     left_out = service.requirement.not_counted
     if not left_out:
         return []
@@ -221,7 +221,7 @@ def not_counted(service: Service) -> list[Finding]:
 
 
 def by_version(service: Service) -> list[Finding]:
-    """A figure that holds for newer versions only, where the image does not tell its own."""
+    """A figure that applies to newer versions only, if the image does not state its version."""
     model = service.files.architecture if service.files else None
     if service.backend != "vllm" or service.serving.version is not None or model is None:
         return []
@@ -247,7 +247,7 @@ def _fitting_sizes(flag: str, model: Architecture) -> str:
 
 
 def alike(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
-    """Whether GPUs that work together are alike, and reach each other fast."""
+    """Whether GPUs that work together are alike, and linked by fast connections."""
     if len(assigned) < 2:
         return []
     labels = ",".join(gpu.label for gpu in assigned)
@@ -274,7 +274,7 @@ def alike(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
 
 
 def types(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
-    """Whether its GPUs compute with the model's types."""
+    """Whether its GPUs support the model's number types."""
     findings = []
     for gpu in assigned:
         refusal, emulation, fallback = cannot_run(service, gpu), is_slow(service, gpu), falls_back(service, gpu)
@@ -293,7 +293,7 @@ def types(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
 
 
 def even_memory(service: Service, assigned: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
-    """GPUs of a group should have about equal free memory before it starts: SGLang insists on it, elsewhere the fullest
+    """GPUs of a group should have about equal free memory before it starts: SGLang requires it; otherwise the fullest
     decides how much cache all of them get."""
     if service.launch.environment.get("SGLANG_ENABLE_TP_MEMORY_INBALANCE_CHECK") in ("0", "false", "False"):
         return []

@@ -1,4 +1,4 @@
-"""Whether a service finds its model, and the model is whole."""
+"""Whether a service finds its model, and the model is intact."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from gputui.planning.findings.about import about
 _SERVE_MODELS = ("vllm", "sglang", "tgi", "tensorrt_llm", "llama_cpp", "tei", "lmdeploy")
 _NEED_TOKENIZER = ("vllm", "sglang", "tgi")
 _ELSEWHERE = ("--tokenizer", "--tokenizer-path", "--load-format", "--tokenizer-mode", "--skip-tokenizer-init")
-"""Options with which the model's directory need not hold everything."""
+"""Options that let the model's directory be incomplete."""
 
 
 def models(services: Sequence[Service]) -> list[Finding]:
-    """What is wrong with models. One that runs has proved that its model is all right."""
+    """Problems with models. A running service has proved that its model is fine."""
     findings = []
     for service in services:
         if not service.enabled:
@@ -28,9 +28,9 @@ def models(services: Sequence[Service]) -> list[Finding]:
 
 
 def contradiction(service: Service) -> list[Finding]:
-    """An image of another backend than the declared one."""
+    """An image of a backend other than the declared one."""
     by_image = told_by_image(service.image)
-    # Who declares a generic service knows that it is none of those.
+    # Whoever declares a service as generic knows that it is not one of those.
     if by_image is None or service.backend in (by_image, "generic", "pytorch"):
         return []
     text = f"{service.name} is declared as {service.backend}, but its image {service.image} is {by_image}"
@@ -38,7 +38,7 @@ def contradiction(service: Service) -> list[Finding]:
 
 
 def not_mounted(service: Service) -> list[Finding]:
-    """The model's path is in no volume of the container."""
+    """The model's path is not in any volume of the container."""
     if service.unmounted is None:
         return []
     text = f"{service.name}: its model {service.unmounted} is in no volume of the container"
@@ -51,7 +51,7 @@ def _placed(problem: str, path: str) -> str:
 
 
 def incomplete(service: Service) -> list[Finding]:
-    """Files that are missing or damaged."""
+    """Missing or damaged files."""
     files = service.files
     if files is None:
         return []

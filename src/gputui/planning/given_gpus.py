@@ -1,4 +1,4 @@
-"""Which GPUs a container was asked to get, and on which it really is."""
+"""The GPUs that a container requested, and those it really uses."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +9,7 @@ from gputui.planning.changes.injection_choice import present_mechanism
 
 
 def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:
-    """The GPU that `name` means: index, `parent:instance`, UUID or an unambiguous start of one, CDI name, or device
+    """The GPU called `name`: index, `parent:instance`, UUID or an unambiguous prefix of one, CDI name, or device
     node."""
     name = name.strip().removeprefix("nvidia.com/gpu=").removeprefix("nvidia.com/mig=")
     if GPU_NODE_PATH.match(name):
@@ -25,18 +25,18 @@ def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:
 
 
 def uses_gpus(container: Container) -> bool:
-    """Whether the container was made to use GPUs, by whatever mechanism."""
+    """Whether the container was created to use GPUs, by any GPU injection method."""
     is_request = present_mechanism(container) is not None or asks_in_vain(container)
     return is_request or bool(container.device_nodes) or LABEL_GPUS in container.labels
 
 
 PLAIN_RUNTIMES = ("runc", "crun", "io.containerd.runc.v2")
-"""Those that read no variable. Podman names none, and may have a hook that does."""
+"""Runtimes that ignore NVIDIA_VISIBLE_DEVICES. Podman reports no runtime, and may have a hook that reads it."""
 
 
 def asks_in_vain(container: Container) -> bool:
-    """Whether it names GPUs in NVIDIA_VISIBLE_DEVICES, with a runtime that does not read it. Images for CUDA set it to
-    `all`; single GPUs a person names."""
+    """Whether it names GPUs in NVIDIA_VISIBLE_DEVICES but its runtime ignores that. CUDA images set it to `all`; only a
+    person names single GPUs."""
     if container.gpu_request is not None or container.runtime not in PLAIN_RUNTIMES or LABEL_GPUS in container.labels:
         return False
     names = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES", "").split(",")
@@ -44,10 +44,10 @@ def asks_in_vain(container: Container) -> bool:
 
 
 def requested_gpus(container: Container, gpus: Sequence[Gpu]) -> tuple[str, ...] | None:
-    """The GPUs that the engine was asked to give it, in the order its process counts them; None if that cannot be told.
+    """The GPUs requested from the engine, in the order in which the container's process counts them; None if unknown.
 
-    The device request decides which; our label, else a CUDA_VISIBLE_DEVICES of plain indices, decides the order.
-    A GPU that is gone keeps the id under which it was asked for.
+    The device request decides which; our label, else a CUDA_VISIBLE_DEVICES of plain indices, decides the order. A GPU
+    that no longer exists keeps the ID it was requested by.
     """
     ids = _requested_ids(container, gpus)
     if ids is None:
@@ -70,10 +70,10 @@ def _requested_ids(container: Container, gpus: Sequence[Gpu]) -> list[str] | Non
     if request is not None:
         if request.device_ids:
             return _resolve(request.device_ids, gpus)
-        # Of a count the daemon takes the first by index (`countToDevices` in moby's daemon/nvidia_linux.go).
+        # For a count, the daemon takes the first GPUs by index (`countToDevices` in moby's daemon/nvidia_linux.go).
         by_index = sorted((gpu for gpu in gpus if gpu.parent_uuid is None), key=lambda gpu: gpu.index)
         first_gpus = by_index if request.count == -1 else by_index[: max(0, request.count)]
-        # A GPU that is cut into instances is given as such, and which instance CUDA uses is its own choice.
+        # A GPU split into MIG instances is passed whole; CUDA picks the instance.
         if request.count == -1:
             return _assignable(gpus)
         return [gpu.uuid for gpu in first_gpus] if all(gpu.assignable for gpu in first_gpus) else None
@@ -82,7 +82,7 @@ def _requested_ids(container: Container, gpus: Sequence[Gpu]) -> list[str] | Non
         if names in ("", "void", "none"):
             return []
         return _resolve(names.split(","), gpus)
-    # Podman does not tell what was asked for: what it put in does, and our label before the first start.
+    # Podman does not report the request: infer it from the devices it added, or from our label before the first start.
     labelled = [uuid for uuid in container.labels.get(LABEL_GPUS, "").split(",") if uuid]
     if not container.device_nodes or _nodes_of(labelled, gpus) == set(container.device_nodes):
         return labelled
@@ -111,8 +111,8 @@ def _resolve(names: Iterable[str], gpus: Sequence[Gpu]) -> list[str]:
 
 
 def use_by_container(readings: Iterable[Reading]) -> dict[str, dict[str, int | None]]:
-    """By container id, the GPUs on which a process of it was seen, with the MiB that its processes hold there; None
-    where a value is unknown."""
+    """By container ID, the GPUs on which its processes were seen, with the MiB they hold there; None where an amount is
+    unknown."""
     used: dict[str, dict[str, int | None]] = {}
     for reading in readings:
         for process in reading.processes or ():
@@ -128,7 +128,7 @@ def _sum(total: int | None, addend: int | None) -> int | None:
 
 
 def memory_on(container: Container, reading: Reading) -> int | None:
-    """MiB that the container's processes hold on a GPU; None where it has none there or a value is unknown."""
+    """MiB that the container's processes hold on a GPU; None if it has none there or an amount is unknown."""
     amounts = [process.memory_mib for process in reading.processes or () if process.container_id == container.id]
     if not amounts or None in amounts:
         return None

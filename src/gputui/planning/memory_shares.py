@@ -1,4 +1,4 @@
-"""Whose memory is on each GPU, and what a draft would make of it."""
+"""Who holds the memory of each GPU, and what a draft would change."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from gputui.planning.needs.requirement import claim_by
 
 
 def usable_mib(reading: Reading) -> int | None:
-    """What processes can have of a GPU: its total without what driver and firmware keep."""
+    """What processes can use of a GPU: its total minus what driver and firmware reserve."""
     if reading.memory_total_mib is None:
         return None
     return reading.memory_total_mib - (reading.memory_reserved_mib or 0)
 
 
 def need_of(service: Service) -> int | None:
-    """MiB that a service will take on each of its GPUs: its budget where it has one, else its claim."""
+    """MiB that a service will take on each of its GPUs: its budget if it has one, else its claim."""
     return service.budget_mib if service.budget_mib is not None else service.requirement.claim_mib
 
 
@@ -26,7 +26,7 @@ def need_on(service: Service, reading: Reading, free_mib: int | None = None) -> 
         return service.budget_mib
     needs = service.requirement
     same_size = needs.gpu_total_mib is not None and needs.gpu_total_mib == reading.gpu.memory_total_mib
-    # What it was seen to hold on such a GPU; of what takes what is free, only here, where it holds it.
+    # Observed on a GPU of this size; if it sizes itself by free memory, only on the GPU it was observed on.
     is_observed = same_size and (
         needs.rule is None or needs.rule.of == "total" or reading.gpu.uuid in service.running_on
     )
@@ -37,12 +37,12 @@ def need_on(service: Service, reading: Reading, free_mib: int | None = None) -> 
         return needs.claim_mib
     if needs.rule.of == "total":
         return claim
-    # It takes what is free; only what it needs at least can be too much.
+    # It adapts to the free memory, so only its minimum can exceed it.
     return max(claim, needs.minimum_mib) if needs.minimum_mib is not None else claim or None
 
 
 def _part(service: Service, reading: Reading, largest: int | None) -> int | None:
-    """Its part on this GPU, where the parts are not equal; the claim is that of the largest."""
+    """The service's share on this GPU if its shares are unequal; the claim is that of the largest share."""
     split = service.requirement.split
     if largest is None or not split or reading.gpu.uuid not in service.assigned:
         return largest
@@ -52,9 +52,9 @@ def _part(service: Service, reading: Reading, largest: int | None) -> int | None
 def needs_on(
     reading: Reading, services: Sequence[Service], free_for_services_mib: int | None
 ) -> dict[ServiceKey, int | None]:
-    """What each service that is to run on this GPU will take there.
+    """What each service assigned to this GPU will take there.
 
-    One that takes a fraction of what is free is counted last, for it makes do with what the others leave.
+    A service that takes a fraction of the free memory counts last, since it takes what the others leave.
     """
     residents = [service for service in services if service.enabled and reading.gpu.uuid in service.assigned]
     needs: dict[ServiceKey, int | None] = {}
@@ -67,14 +67,14 @@ def needs_on(
 
 
 def _takes_what_is_free(service: Service, reading: Reading) -> bool:
-    """And has not done so yet: what it holds, it holds."""
+    """Whether the service sizes itself by free memory and has not done so yet: once running, its size is fixed."""
     if reading.gpu.uuid in service.running_on:
         return False
     return service.requirement.rule is not None and service.requirement.rule.of != "total"
 
 
 def memory_of_all(readings: Sequence[Reading], services: Sequence[Service]) -> tuple[GpuMemory, ...]:
-    """How each GPU's memory is shared."""
+    """How the memory of each GPU is shared."""
     by_gpu: dict[str, list[Service]] = {}
     for service in services:
         for uuid in {*service.assigned, *service.running_on}:
@@ -83,10 +83,10 @@ def memory_of_all(readings: Sequence[Reading], services: Sequence[Service]) -> t
 
 
 def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
-    """How one GPU's memory is shared; `services` that neither are to run on it nor do may be left out.
+    """How the memory of one GPU is shared; `services` neither assigned to it nor running on it may be omitted.
 
-    A service's own present memory counts as free for itself. What is used beyond all services' processes is foreign,
-    be it other people's processes or memory that no listed process accounts for.
+    Memory that a service already holds counts as free for itself. Memory used beyond all services' processes is
+    foreign: other people's processes, or memory that no listed process accounts for.
     """
     usable = usable_mib(reading)
     uuid = reading.gpu.uuid
@@ -129,15 +129,15 @@ def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
 
 
 def _is_there(service: Service, uuid: str) -> bool:
-    """Its container runs and was given this GPU, be it that it has taken nothing yet."""
+    """Whether its container is running with this GPU, even if it has not allocated anything yet."""
     return service.running and uuid in (*service.running_on, *(service.requested or ()))
 
 
 def held_memory(reading: Reading, services: Sequence[Service]) -> dict[ServiceKey, int]:
     """MiB that each service holds on a GPU.
 
-    Where NVML does not tell how much a service's process holds, what no other process accounts for is taken to be
-    its own, up to what it needs.
+    If NVML does not report how much a service's process holds, it gets the memory that no other process accounts for,
+    up to its need.
     """
     by_container = _held_by_container(reading)
     held_by_key: dict[ServiceKey, int] = {}
@@ -162,7 +162,7 @@ def held_memory(reading: Reading, services: Sequence[Service]) -> dict[ServiceKe
 
 
 def _held_by_container(reading: Reading) -> dict[str | None, int | None]:
-    """By container (None: no container), what its processes hold; None where one of them does not tell."""
+    """MiB that processes hold, by container (None: no container); None if one of them does not report it."""
     totals: dict[str | None, int | None] = {}
     for process in reading.processes or ():
         previous = totals.get(process.container_id, 0)
@@ -175,12 +175,12 @@ def _held_by_container(reading: Reading) -> dict[str | None, int | None]:
 
 
 NAMED_STRANGERS = 3
-"""How many foreign processes are named; the rest is summed up."""
+"""How many foreign processes are named; the others are summed up."""
 
 
 def foreign_shares(reading: Reading, services: Sequence[Service], foreign_mib: int) -> list[MemoryShare]:
-    """Who holds the foreign memory, the largest first: `bob: python 81231`. What no listed process accounts for is
-    said to be so."""
+    """Who holds the foreign memory, largest first: `bob: python 81231`. Memory that no listed process accounts for is
+    labelled as such."""
     container_ids = {service.container.id for service in services if service.container}
     strangers = [process for process in reading.processes or () if process.container_id not in container_ids]
     strangers.sort(key=lambda process: -(process.memory_mib or 0))

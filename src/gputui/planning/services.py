@@ -1,4 +1,4 @@
-"""Which services there are: what Compose files name, what runs on the engine, and what was assigned, joined."""
+"""The list of services: Compose files, containers and saved assignments, joined."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -45,7 +45,7 @@ from gputui.planning.placement.open_requests import Tried, chosen_gpus, tried
 
 
 def key_of(container: Container, host: str) -> ServiceKey:
-    """The service that a container belongs to, by its Compose labels, else its name."""
+    """The service that a container belongs to, by its Compose labels, else by its name."""
     project = container.labels.get(compose_labels.PROJECT, "")
     name = container.labels.get(compose_labels.SERVICE, "")
     if not project or not name:
@@ -56,10 +56,9 @@ def key_of(container: Container, host: str) -> ServiceKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """All that services are joined from. `files` are models on disk by the place that was looked at, `peaks` what was
-    remembered, `measured` what services said that they took, `inside` what was seen inside containers, by their run,
-    `images` what is known of images, by their names. `is_engine_known`: the engine has told which containers there
-    are."""
+    """Everything that services are joined from. `files` are models on disk by the place searched, `peaks` the
+    remembered peaks, `measured` what services logged about their memory, `inside` the device probes by container run,
+    `images` what is known of images by name. `is_engine_known`: the engine has listed its containers."""
 
     host: str
     gpus: Sequence[Gpu]
@@ -79,7 +78,7 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What every service is joined with."""
+    """The inputs that all services share."""
 
     gpus: Sequence[Gpu]
     reserved_mib: Mapping[str, int | None]
@@ -92,9 +91,9 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What one service is joined from. `holds` is the memory of its processes by GPU, `visible_gpus` what its file
-    or else its image says in NVIDIA_VISIBLE_DEVICES, where the runtime reads that and nothing else names its GPUs.
-    `chosen` are the GPUs that an open request comes to."""
+    """The inputs of one service. `holds` is the memory of its processes by GPU. `visible_gpus` is
+    NVIDIA_VISIBLE_DEVICES as set by its file, else its image, if the runtime reads it and nothing else names its GPUs.
+    `chosen` are the GPUs picked for an open request."""
 
     key: ServiceKey
     declared: ComposeService | None
@@ -112,8 +111,8 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The services by project and name, and what each was made of; `unplaced` are the open requests that found
-    no place, with what that hung on."""
+    """The services by project and name, and the inputs of each; `unplaced` are open requests without a place, with
+    everything that decided that."""
 
     services: tuple[Service, ...] = ()
     by_key: Mapping[ServiceKey, tuple[Parts, Service]] = field(default_factory=dict)
@@ -127,8 +126,8 @@ NOTHING_JOINED = Joined()
 def join_services(world: World, assignments: Assignments, previous: Joined = NOTHING_JOINED) -> Joined:
     """Every service that uses GPUs.
 
-    A service without a saved assignment is assigned what its container was asked for, else what its Compose file
-    says, else nothing. One that is made of the same as `before` is taken from there: every second most of them are.
+    A service without a saved assignment gets what its container requested, else what its Compose file says, else
+    nothing. Services whose inputs are as in `previous` are reused: every second, most of them are.
     """
     around = Surroundings(
         gpus=world.gpus,
@@ -140,7 +139,7 @@ def join_services(world: World, assignments: Assignments, previous: Joined = NOT
         is_engine_known=world.is_engine_known,
     )
     if around == previous.around:
-        around = previous.around  # so that to compare it with itself, for every service, takes no time
+        around = previous.around  # identical objects compare fast, for every service
     all_parts = _all_parts(world, assignments, around)
     joined: dict[ServiceKey, tuple[Parts, Service]] = {}
     for parts in all_parts:
@@ -163,7 +162,8 @@ def _joined_service(parts: Parts, previous: Joined) -> tuple[Parts, Service]:
 def _choose(
     joined: dict[ServiceKey, tuple[Parts, Service]], readings: Sequence[Reading], previous: Joined
 ) -> dict[ServiceKey, Tried]:
-    """Give the open requests their GPUs, one after the other; those that found no place, and what that hung on."""
+    """Pick GPUs for the open requests, one after another; returns those without a place, with everything that decided
+    that."""
     unplaced: dict[ServiceKey, Tried] = {}
     for key in sorted(key for key, (_, service) in joined.items() if service.any_gpus is not None and service.enabled):
         parts, service = joined[key]
@@ -182,14 +182,14 @@ def _choose(
 
 
 def _open_request(parts: Parts) -> int | None:
-    """The number of GPUs that its file asks for, where it names none, it has no container, and none were saved."""
+    """The number of GPUs its file requests without naming any, while it has no container and no saved GPUs."""
     count = parts.declared.gpu_count if parts.declared else None
     is_open = parts.container is None and not (parts.saved and parts.saved.adopted) and not _saved_choice(parts)
     return count if is_open and count is not None and count > 0 else None
 
 
 def _saved_choice(parts: Parts) -> tuple[str, ...]:
-    """The GPUs that were written down for a request that left open which, as long as they are there and as many."""
+    """The GPUs saved for an open request, as long as they exist and the number still matches."""
     saved, declared = parts.saved, parts.declared
     if saved is None or declared is None or parts.container is not None or len(saved.gpus) != declared.gpu_count:
         return ()
@@ -199,7 +199,7 @@ def _saved_choice(parts: Parts) -> tuple[str, ...]:
 def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> list[Parts]:
     host, project = world.host, world.project
     by_key: dict[ServiceKey, Container] = {}
-    # While a service is recreated, its old or its new container stands for it where none has its name.
+    # While a service is being recreated, its old or new container represents it if none has its name.
     for container in sorted(
         world.containers,
         key=lambda candidate: (is_passing(candidate.name), not candidate.running, candidate.created_at),
@@ -250,8 +250,8 @@ def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> 
 
 
 def visible_gpus_of(declared: ComposeService, world: World) -> str | None:
-    """What a service's file, or else its image, says in NVIDIA_VISIBLE_DEVICES, where the runtime nvidia is to read it
-    and there is no request; None where it does not count, or is not known."""
+    """NVIDIA_VISIBLE_DEVICES as set by a service's file, else its image, if the nvidia runtime reads it and there is no
+    request; None where it has no effect or is unknown."""
     host = declared.body.get("HostConfig") or {}
     runtime = host.get("Runtime") or world.default_runtime
     if runtime != "nvidia" or declared.gpus or declared.gpu_count is not None:
@@ -274,7 +274,7 @@ def _service(parts: Parts) -> Service:
     assigned = requested if requested is not None else left_open or in_file or running_on
     adopted = saved if saved and saved.adopted else None
     if saved and (saved.adopted or (declared and runs_otherwise(requested, in_file, saved.gpus))):
-        assigned = saved.gpus  # what was saved beats what somebody else made run
+        assigned = saved.gpus  # the saved state beats what somebody else started
     enabled = adopted.enabled if adopted else is_wanted(declared, container)
     launch = _launch(declared, container, adopted)
     image = container.image if container else declared.image if declared else ""
@@ -289,7 +289,7 @@ def _service(parts: Parts) -> Service:
     environment_mib = budget_told(launch)
     declared_mib = declared.vram_mib if declared and declared.vram_mib is not None else environment_mib
     amounts = [memory for memory in parts.holds.values() if memory is not None]
-    # What was seen of it holds for the arguments that it runs with, not for edited ones.
+    # Observations hold for the arguments it runs with, not for edited ones.
     as_it_runs = container is not None and launch.words == container.launch.words
     memory_key = peak_key(image, launch, max(1, len(assigned)), total)
     measured = _measured(memory_key, around.measured)
@@ -358,7 +358,7 @@ def _service(parts: Parts) -> Service:
 def _contradiction(
     declared: ComposeService | None, container: Container | None, requested: tuple[str, ...] | None, world: int | None
 ) -> Contradiction | None:
-    """What is said twice and differently of its GPUs: by its container, else by its file. It works on `world` GPUs."""
+    """Conflicting GPU settings of its container, else of its file. It uses `world` GPUs."""
     if container is None or LABEL_GPUS in container.labels:
         if declared is None or declared.contradiction is not None:
             return declared.contradiction if declared else None
@@ -384,14 +384,14 @@ def _contradiction(
 
 
 def runs_otherwise(requested: Sequence[str] | None, in_file: Sequence[str], saved: Sequence[str]) -> bool:
-    """Whether a service of a file that nobody edited here was given other GPUs than the file says, as by a `docker
-    compose up` without the override, and others than were saved. Where file and engine agree, both hold."""
+    """Whether a Compose service not edited here has GPUs other than its file says, as after a `docker compose up`
+    without the override, and other than saved. Where file and engine agree, both apply."""
     return requested is not None and bool(saved) and set(requested) not in (set(in_file), set(saved))
 
 
 def is_wanted(declared: ComposeService | None, container: Container | None) -> bool:
-    """Whether a service is to run that nobody enabled or disabled here: one of a Compose file is, whether it runs or
-    not; of a container alone only what it does is known."""
+    """Whether a service that nobody enabled or disabled here should run: one in a Compose file should, running or not;
+    for a container alone only its present state is known."""
     if declared is not None:
         return declared.replicas > 0 or (container is not None and container.lives)
     return container is not None and container.lives
@@ -402,14 +402,14 @@ def _host_config(declared: ComposeService | None) -> Mapping[str, Any]:
 
 
 def _depends_on(container: Container | None) -> tuple[str, ...]:
-    """As Compose notes it in a label: `db:service_healthy:false,cache:service_started:true`."""
+    """As Compose records it in a label: `db:service_healthy:false,cache:service_started:true`."""
     text = container.labels.get(compose_labels.DEPENDS_ON, "") if container else ""
     return tuple(part.partition(":")[0] for part in text.split(",") if part)
 
 
 def _launch(declared: ComposeService | None, container: Container | None, adopted: Assignment | None) -> Launch:
-    """How the service is launched as it is assigned: its container's launch, else its file's, with the draft's edits in
-    the place of those that the container was made with."""
+    """The launch as assigned: that of its container, else of its file, with the draft's edits replacing those the
+    container was created with."""
     launch = container.launch if container else declared.launch if declared else Launch()
     if adopted is None:
         return launch
@@ -420,8 +420,8 @@ def _launch(declared: ComposeService | None, container: Container | None, adopte
 
 @lru_cache(maxsize=4096)
 def serving_of(backend: str, launch: Launch, gpus: int, image: str = "") -> Serving:
-    """How a service serves, by its backend's options. An image of somebody's own without a command of the file's may
-    call its server with anything."""
+    """How a service serves, by its backend's options. A custom image whose file sets no command may start its server
+    with any options."""
     line = served_line(launch)
     unknown = decides_by_options(backend) and is_unknown_program(launch.words)
     if unknown or (not launch.words and image and not is_official(backend, image)):
@@ -435,7 +435,7 @@ def edited(launch: Launch, edits: tuple[Edit, ...]) -> Launch:
     """The launch with changed arguments."""
     words = list(launch.words)
     for edit in edits:
-        with suppress(Refusal):  # the plan says so; here the command is judged as it is
+        with suppress(Refusal):  # the plan reports it; here the command is taken as it is
             words = with_argument(words, edit.argument, edit.value)
     return replace(launch, words=tuple(words))
 
@@ -447,14 +447,15 @@ def _priority(declared: ComposeService | None, adopted: Assignment | None) -> in
 
 
 def _budget_env(declared: ComposeService | None, backend: Backend) -> str | None:
-    """The variable that tells a service its budget; None for a backend that has an option of its own for it."""
+    """The variable that passes a service its budget; None if its backend has an option for it."""
     if declared is not None and declared.has_budget:
         return declared.budget_env
     return None if backend.memory_flag else DEFAULT_VARIABLE
 
 
 def _peak(key: PeakKey | None, peaks: Mapping[PeakKey, int], *, anywhere: bool) -> int | None:
-    """The remembered peak. What fills no fraction of its GPU takes the same `anywhere`, on GPUs of other sizes too."""
+    """The remembered peak. A service that does not fill a fraction of its GPU takes the same `anywhere`, even on GPUs
+    of other sizes."""
     if key is None:
         return None
     exact = peaks.get(key)
@@ -464,7 +465,7 @@ def _peak(key: PeakKey | None, peaks: Mapping[PeakKey, int], *, anywhere: bool) 
 
 
 def _measured(key: PeakKey | None, measured: Mapping[PeakKey, Measured]) -> Measured | None:
-    """What it said that it took, on such GPUs; on others its weights take the same."""
+    """What it logged about its memory on GPUs of this size; on other sizes its weights take the same."""
     if key is None or not measured:
         return None
     if key in measured:
@@ -475,8 +476,8 @@ def _measured(key: PeakKey | None, measured: Mapping[PeakKey, Measured]) -> Meas
 
 
 def _totals(assigned: Sequence[str], around: Surroundings) -> tuple[int | None, int | None]:
-    """The total of the GPUs that a service is assigned (the smallest of them; of one that has none yet, the largest GPU
-    that it could get), and what of it is usable."""
+    """The memory of a service's smallest assigned GPU (if it has none, of the largest GPU it could get), total and
+    usable."""
     sizes = [(gpu.memory_total_mib, gpu.uuid) for gpu in around.gpus if gpu.memory_total_mib is not None]
     assigned_sizes = [size for size in sizes if size[1] in assigned]
     if not sizes:
@@ -486,7 +487,7 @@ def _totals(assigned: Sequence[str], around: Surroundings) -> tuple[int | None, 
 
 
 def _usable_of_each(assigned: Sequence[str], around: Surroundings) -> tuple[int, ...]:
-    """What is usable of each assigned GPU, in their order; nothing where one is not known."""
+    """The usable memory of each assigned GPU, in order; GPUs of unknown size are skipped."""
     sizes = {gpu.uuid: gpu.memory_total_mib for gpu in around.gpus}
     totals = [(uuid, sizes.get(uuid)) for uuid in assigned]
     return tuple(size - (around.reserved_mib.get(uuid) or 0) for uuid, size in totals if size is not None)
@@ -497,7 +498,7 @@ LOADING_LIMIT_S = 3600.0
 
 
 def wanted_loading(services: Sequence[Service], now: float) -> frozenset[str]:
-    """The containers, by their run, that started a short while ago."""
+    """The containers, by run, that started recently."""
     starting = set()
     for service in services:
         container = service.container
@@ -510,7 +511,7 @@ def wanted_loading(services: Sequence[Service], now: float) -> frozenset[str]:
 
 
 def wanted_inside(services: Sequence[Service]) -> frozenset[str]:
-    """The runs of containers to look into: those that are ours to look after, and were given GPUs."""
+    """The container runs to probe: adopted services with GPUs."""
     containers = (
         service.container for service in services if service.adopted and service.running and service.requested
     )
@@ -518,14 +519,14 @@ def wanted_inside(services: Sequence[Service]) -> frozenset[str]:
 
 
 def wanted_places(services: Sequence[Service], path_aliases: Mapping[str, str]) -> frozenset[ModelPlace]:
-    """Where models may be whose files should be looked at."""
+    """The places to search for model files."""
     places = {place_of(service.model, service.launch, path_aliases) for service in services}
     return frozenset(place for place in places if place.paths)
 
 
 def declared_gpus(declared: ComposeService | None, visible_gpus: str | None, gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    """The GPUs that a Compose file names, or else the variable that the runtime reads, where that counts; one that is
-    gone keeps the name it was written with."""
+    """The GPUs that a Compose file names, else those in NVIDIA_VISIBLE_DEVICES if it has an effect; one that no longer
+    exists keeps the name it was written with."""
     if declared is None:
         return ()
     assignable = [gpu.uuid for gpu in gpus if gpu.assignable]

@@ -1,4 +1,4 @@
-"""Changing one option of a command line, in whatever form it is written."""
+"""Changing one option of a command line, whatever form it is written in."""
 
 import re
 import shlex
@@ -11,12 +11,12 @@ _MORE_THAN_ONE_COMMAND = re.compile(r"[;&|<>#\n`()]")
 
 
 def with_argument(command: Sequence[str], argument: str, value: str | None) -> list[str]:
-    """A command line with one option set: where it stands, in the form it has, else at the end.
+    """A command line with one option set: in place and in its present form, else at the end.
 
-    `value` None takes the option away; an empty one sets a switch. In a shell's script it is changed in the text.
+    `value` None removes the option; an empty one sets a switch. In a shell script the text is edited.
 
     Raises:
-        Refusal: it is a script in which the option does not stand, and that does not end with the program's options.
+        Refusal: it is a script without the option that does not end with the program's options.
     """
     place = script_place(command)
     if place is None:

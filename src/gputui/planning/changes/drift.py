@@ -1,4 +1,4 @@
-"""Where what a container was asked to get and what it really has disagree."""
+"""Where the requested and the actual GPUs of a container disagree."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,8 @@ from gputui.domain.gpu import Gpu, labels_by_uuid
 from gputui.planning.changes.container_view import container_view
 
 LOST_ACCESS = "Failed to initialize NVML: Unknown Error"
-"""What programs in a container say after `systemctl daemon-reload` on a host whose cgroups are systemd's: it takes away
-the devices that a hook put in (NVIDIA Container Toolkit, "Troubleshooting"; its issue 48)."""
+"""What programs in a container print after `systemctl daemon-reload` on a host with the systemd cgroup driver: it
+removes the devices that a hook added (NVIDIA Container Toolkit, "Troubleshooting"; its issue 48)."""
 
 
 def drift(
@@ -19,7 +19,7 @@ def drift(
     gpus: Sequence[Gpu],
     inside: Inside | None,
 ) -> tuple[str, ...]:
-    """In words. Device nodes decide; a process on another GPU is wrong; no process yet is no drift."""
+    """In words. Device nodes decide; a process on another GPU is wrong; no process yet is not drift."""
     if container is None or requested is None:
         return ()
     strays = [uuid for uuid in running_on if uuid not in requested]

@@ -1,4 +1,4 @@
-"""Where a service's container is not what its Compose file says by now."""
+"""Where a service's container differs from its Compose file."""
 
 from collections.abc import Collection
 
@@ -10,17 +10,17 @@ from gputui.domain.launch import Launch
 COMPARED = (
     "image", "command", "environment", "volumes of host directories", "ports", "shm_size", "ipc", "healthcheck",
 )  # fmt: skip
-"""In which keys."""
+"""The keys compared."""
 SHOWN = 3
-"""Variables that are named."""
+"""The number of variables named."""
 
 
 def file_differences(
     declared: ComposeService, container: Container, image_names: Collection[str] | None = None
 ) -> tuple[str, ...]:
-    """What differs, in the file's words, of variables with their names; `image_names` are those that the image sets,
-    where they are known. Only what the file says is held against the container: what it leaves open is
-    the image's or the engine's to fill in. GPUs, budget and changed arguments are gputui's own."""
+    """The keys that differ, and the names of variables that do; `image_names` are the variables that the image sets, if
+    known. Only what the file sets is compared: the image or the engine fills in the rest. GPUs, budget and changed
+    arguments are gputui's own."""
     actual = container.unedited or container.launch
     expected = declared.launch
     differences = []
@@ -48,7 +48,7 @@ def file_differences(
 
 
 def _other_variables(declared: ComposeService, container: Container, image_names: Collection[str] | None) -> list[str]:
-    """The variables that have another value than in the file, and those that are in neither file nor image."""
+    """The variables whose value differs from the file, and those in neither file nor image."""
     own_variables = {*GPU_VARIABLES, "NVIDIA_DRIVER_CAPABILITIES", declared.budget_env}
     file_marks = variable_marks([line for line in declared.body.get("Env") or () if "=" in str(line)])
     differing = [
@@ -63,8 +63,8 @@ def _other_variables(declared: ComposeService, container: Container, image_names
 def tells_file_budget(
     declared: ComposeService, container: Container, image_names: Collection[str] | None = None
 ) -> bool:
-    """Whether the variable for its budget has the value of the file, or is in neither. Only `docker compose up` with
-    gputui's override makes it another one; else it is the image's, or what somebody wanted."""
+    """Whether the budget variable has the file's value, or is in neither. Only `docker compose up` with gputui's
+    override changes it; otherwise it comes from the image, or is what somebody set."""
     if OVERRIDE_NAME not in container.labels.get(compose_labels.CONFIG_FILES, ""):
         return True
     file_marks = variable_marks([line for line in declared.body.get("Env") or () if "=" in str(line)])
@@ -75,5 +75,5 @@ def tells_file_budget(
 
 
 def _mounts(launch: Launch) -> set[tuple[str, str]]:
-    """Directories of the host; where a named volume lies is the engine's affair."""
+    """Host directories; where a named volume is stored is up to the engine."""
     return {(mount.source, mount.target) for mount in launch.mounts if not mount.is_volume}

@@ -1,4 +1,4 @@
-"""By which mechanism a container gets its GPUs: a small registry, and the choice among what the engine can do."""
+"""GPU injection methods: a small registry, and the choice among those the engine supports."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from gputui.domain.service import Service
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a mechanism cannot be used, and what to do about it."""
+    """Why a GPU injection method cannot be used, and what to do about it."""
 
     problem: str
     fix: str
@@ -19,8 +19,8 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mechanism:
-    """One way to give a GPU to a container. `obstacle` is asked with whether the container is privileged; `is_sure`
-    says that the engine is known to do it (`reason`), where otherwise nothing is known against it."""
+    """A GPU injection method. `obstacle` also takes whether the container is privileged; `is_sure` says that the engine
+    is known to support it (`reason`), not just that nothing is known against it."""
 
     name: MechanismName
     obstacle: Callable[[Capabilities, bool], Obstacle | None]
@@ -43,7 +43,7 @@ def _no_request(capabilities: Capabilities, privileged: bool) -> Obstacle | None
             "this engine has no device driver for NVIDIA GPUs",
             "install the NVIDIA Container Toolkit, then restart the engine",
         )
-    # The daemon hands the request on as that very variable.
+    # The daemon passes the request on as that variable.
     return _VARIABLE_IGNORED if capabilities.variable_counts is False and not privileged else None
 
 
@@ -99,16 +99,16 @@ REGISTRY = (
         reason="the runtime nvidia is registered with the engine",
     ),
 )
-"""In the order of preference. Another vendor's would stand here too."""
+"""In order of preference. Those of another vendor would go here too."""
 
 
 def mechanism(name: MechanismName) -> Mechanism:
-    """The mechanism of that name."""
+    """The GPU injection method of that name."""
     return next(candidate for candidate in REGISTRY if candidate.name == name)
 
 
 def present_mechanism(container: Container | None) -> MechanismName | None:
-    """The mechanism by which a container was given its GPUs; None where it has none."""
+    """The method by which a container got its GPUs; None if it has none."""
     if container is None:
         return None
     request = container.gpu_request
@@ -122,11 +122,11 @@ def present_mechanism(container: Container | None) -> MechanismName | None:
 
 
 def choose(access: HostAccess, service: Service) -> Choice:
-    """The mechanism for a container that is to be made: the one that its file or the operator asks for, else that of
-    its present container, else the first that the engine is known to do, else the first with nothing against it.
+    """The method for a new container: the one that its file or the operator requires, else that of its present
+    container, else the first that the engine is known to support, else the first with nothing against it.
 
     Raises:
-        Refusal: the one that is asked for cannot be used, or none can.
+        Refusal: the required one cannot be used, or none can.
     """
     privileged = service.privileged
     if service.mechanism is not None:
@@ -137,7 +137,7 @@ def choose(access: HostAccess, service: Service) -> Choice:
 
 
 def default_choice(access: HostAccess) -> Choice:
-    """The mechanism for a container of which nothing else is known.
+    """The method for a container of which nothing else is known.
 
     Raises:
         Refusal: as `choose`.
@@ -170,8 +170,8 @@ def _choose(access: HostAccess, present: MechanismName | None, privileged: bool)
 
 
 def with_evidence(capabilities: Capabilities, containers: Sequence[Container]) -> Capabilities:
-    """What else is known from what runs: an engine without NVIDIA's device driver could not have started a container
-    that asks for it."""
+    """The capabilities, with what running containers prove: an engine without NVIDIA's device driver could not have
+    started a container that requests it."""
     if capabilities.nvidia_driver is not None:
         return capabilities
     proven = any(container.running and present_mechanism(container) == "nvidia" for container in containers)

@@ -1,4 +1,4 @@
-"""A container's spec as people write it: the `docker run` that makes it, and its body as JSON."""
+"""A container's spec in readable form: the `docker run` command that creates it, and its body as JSON."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from gputui.domain.text import MASK, clean, mask_secret, mask_words
 
 _PLAIN = re.compile(r"^[\w@%+=:,./-]+$")
 
-# Options of `docker run` (its reference) by the field of HostConfig that they set, where the value is written as it is.
+# Options of `docker run` (see its reference) by the HostConfig field they set, if the value is written as is.
 _OPTIONS = {
     "Runtime": "--runtime", "IpcMode": "--ipc", "PidMode": "--pid", "UTSMode": "--uts", "UsernsMode": "--userns",
     "CgroupParent": "--cgroup-parent", "CpusetCpus": "--cpuset-cpus", "CpuShares": "--cpu-shares",
@@ -22,12 +22,12 @@ _LISTS = {
 }  # fmt: skip
 _SIZES = {"ShmSize": "--shm-size", "Memory": "--memory", "MemorySwap": "--memory-swap"}
 _OF_ONE_APPLY = (LABEL_APPLY,)
-"""Labels by which an apply knows what it made; nobody else's business."""
+"""Labels by which an apply recognises its containers; of no interest to anybody else."""
 _DEFAULTS = {"IpcMode": "private", "Runtime": "runc", "ShmSize": 64 * 2**20}
 
 
 def run_command(spec: ContainerSpec, program: str = "docker") -> str:
-    """The command that makes the same container, as far as `docker run` can say it; secrets are masked."""
+    """The command that creates the same container, as far as `docker run` can express it; secrets are masked."""
     host = dict(spec.body.get("HostConfig") or {})
     words: list[str] = [program, "run", "--detach", "--name", clean(spec.name, 200)]
     words += [*_gpus(host), *_config(spec.body), *_host(host), *_networks(spec, host), *_mounts(host)]
@@ -41,7 +41,7 @@ def run_command(spec: ContainerSpec, program: str = "docker") -> str:
 
 
 def _quoted(word: str) -> str:
-    """As a shell reads it."""
+    """Quoted for a shell."""
     return word if _PLAIN.match(word) or word == MASK else "'" + word.replace("'", "'\\''") + "'"
 
 
@@ -153,7 +153,7 @@ def _mounts(host: Mapping[str, Any]) -> Iterator[str]:
 
 
 def shown_body(spec: ContainerSpec) -> str:
-    """What the engine's create call takes, as JSON with secrets masked."""
+    """The body of the engine's create call, as JSON with secrets masked."""
     body = {"Name": spec.name, **_masked(spec.body), "Networks": _masked(spec.networks)}
     return json.dumps(body, indent=2, ensure_ascii=False, default=str)
 

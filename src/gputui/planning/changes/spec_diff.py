@@ -1,4 +1,4 @@
-"""What is different between two specs of a container, field by field, and what stays."""
+"""The differences between two specs of a container, field by field, and what stays."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,13 +8,13 @@ from gputui.domain.text import clean, mask_command, mask_secret
 
 OWN_LABELS = "io.gputui."
 OF_THE_CLIENT = ("AttachStdin", "AttachStdout", "AttachStderr")
-"""What `docker run` itself was to be connected to, which is nothing of the container."""
+"""What `docker run` itself attached to, which is not part of the container."""
 _SHOWN = 120
 
 
 def spec_diff(old_spec: ContainerSpec, new_spec: ContainerSpec) -> tuple[str, ...]:
-    """Lines to read, one for each field that changes, apart from the request for GPUs, the variables that go with it,
-    and gputui's own labels. Secrets are masked."""
+    """Readable lines, one per changed field, without the GPU request, its variables, and gputui's own labels. Secrets
+    are masked."""
     old, new = _fields(old_spec), _fields(new_spec)
     return tuple(
         f"{clean(name, 100)}: {_value_text(name, old.get(name))} → {_value_text(name, new.get(name))}"
@@ -24,7 +24,7 @@ def spec_diff(old_spec: ContainerSpec, new_spec: ContainerSpec) -> tuple[str, ..
 
 
 def kept(spec: ContainerSpec) -> str:
-    """How much of a container is carried over as it is, as a line to read."""
+    """A readable line on how much of a container is carried over unchanged."""
     body, host = spec.body, spec.body.get("HostConfig") or {}
     joined = [*(body.get("NetworkingConfig") or {}).get("EndpointsConfig", {}), *spec.networks]
     counts = [
@@ -65,7 +65,7 @@ def _fields(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Without what is not set, so that "not there" and "empty" are the same."""
+    """Without unset values, so that "missing" and "empty" are equal."""
     if isinstance(value, Mapping):
         inner = {key: _plain(entry) for key, entry in value.items()}
         return {key: entry for key, entry in inner.items() if entry not in (None, "", [], {}, False, 0)}

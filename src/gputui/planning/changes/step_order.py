@@ -1,4 +1,4 @@
-"""In which order steps are carried out: who must free a GPU for whom, who depends on whom, who changes places."""
+"""The order of steps: who must free a GPU for whom, who depends on whom, who swaps places."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,16 +6,16 @@ from dataclasses import replace
 from gputui.domain.plan import Step
 
 Before = Mapping[int, frozenset[int]]
-"""For each place in a sequence of steps, the places of those that come before it."""
+"""For each position in a sequence of steps, the positions of the steps before it."""
 
 
 def in_order(steps: Sequence[Step]) -> tuple[Step, ...]:
     """The steps in the order of their units, with `unit` and `after` filled in; those that do nothing come last.
 
-    A step that leaves a GPU comes before one that comes to it, and a service before those that depend on it. Steps
-    that wait for each other in a circle (A to B's GPU, B to A's) are one unit: all of them let go, then all start, and
-    if one fails all are put back. Steps that have a GPU in common, now or afterwards, never start at the same time: a
-    program that measures free memory while another one loads takes the other's for its own.
+    A step that leaves a GPU comes before one that moves to it, and a service before those that depend on it. Steps that
+    wait for each other in a cycle (A to B's GPU, B to A's) form one unit: all of them release their GPUs, then all
+    start, and if one fails all are rolled back. Steps with a GPU in common, now or afterwards, never start at the same
+    time: a program that measures free memory while another one loads counts the other's as its own.
     """
     doing = sorted((step for step in steps if step.action != "none"), key=lambda step: step.action != "stop")
     needs = _needs(doing)
@@ -48,7 +48,7 @@ def in_order(steps: Sequence[Step]) -> tuple[Step, ...]:
 
 
 def _needs(steps: Sequence[Step]) -> Before:
-    """Whom a step has to find running: what it depends on, and whose namespaces it uses."""
+    """Which services a step must find running: its dependencies, and those whose namespaces it uses."""
     places = {step.service: place for place, step in enumerate(steps)}
     return {
         place: frozenset(
@@ -61,7 +61,7 @@ def _needs(steps: Sequence[Step]) -> Before:
 
 
 def _frees(steps: Sequence[Step]) -> Before:
-    """Who leaves a GPU that a step comes to."""
+    """Which steps leave a GPU that a step moves to."""
     return {
         place: frozenset(
             earlier_place
@@ -73,7 +73,7 @@ def _frees(steps: Sequence[Step]) -> Before:
 
 
 def _shares(steps: Sequence[Step]) -> Before:
-    """A namespace goes with its container, so whoever uses it is put back with it, or not at all."""
+    """A namespace goes with its container, so whoever uses it is rolled back with it, or not at all."""
     return {
         place: frozenset(user_place for user_place, user in enumerate(steps) if step.service in user.shares)
         for place, step in enumerate(steps)
@@ -89,15 +89,15 @@ def _wants(step: Step) -> set[str]:
 
 
 def _meet(first: Step, second: Step, *, together: bool) -> bool:
-    """Whether two steps have a GPU in common. Of a unit all have let go when the first starts, so that only the GPUs
-    they start on count."""
+    """Whether two steps have a GPU in common. Within a unit all have released theirs before the first starts, so only
+    the GPUs they start on count."""
     if together:
         return bool(_wants(first) & _wants(second))
     return bool((_wants(first) | set(first.holds)) & (_wants(second) | set(second.holds)))
 
 
 def _reached(place: int, predecessors: Before) -> frozenset[int]:
-    """All that comes before, directly or not."""
+    """Everything that comes before, directly or not."""
     reachable: set[int] = set()
     waiting = list(predecessors[place])
     while waiting:

@@ -1,4 +1,4 @@
-"""The plan: the difference between what is assigned and what runs, as one step per service."""
+"""The plan: the difference between assigned and running services, as one step per service."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -39,10 +39,10 @@ def make_plan(
 ) -> Plan:
     """What an apply would do, in order, for all services or `only` those named.
 
-    `refresh`: what differs from its Compose file is made anew from it, where it is adopted or named.
+    `refresh`: services that differ from their Compose file are re-created from it, if they are adopted or named.
 
     Raises:
-        UsageError: a name in `only` is no service.
+        UsageError: a name in `only` is not a service.
     """
     chosen = select(services, only) if only else list(services)
     steps = {service.key: _step(service, gpus, access) for service in chosen}
@@ -79,7 +79,7 @@ def lifecycle_plan(
     """A plan that restarts, starts or stops the named services as they are.
 
     Raises:
-        UsageError: a name is no service, or has no container yet.
+        UsageError: a name is not a service, or has no container yet.
     """
     steps = []
     for service in select(services, names):
@@ -111,11 +111,11 @@ def lifecycle_plan(
 
 
 START_CODES = ("gpu-lost", "mig-in-group")
-"""Findings for which a start fails."""
+"""Findings that make a start fail."""
 
 
 def _cannot_start(findings: Sequence[Finding], services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
-    """The findings for which these services would not come up again as their containers are."""
+    """The findings because of which these services would not come up again with their present containers."""
     names = {service.name for service in services}
     restarted = [replace(service, enabled=True, assigned=service.requested or ()) for service in services]
     blocking = [finding for finding in findings if finding.code in START_CODES and finding.service in names]
@@ -160,7 +160,8 @@ def _step(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> Step:
 def _relevant(
     findings: Sequence[Finding], chosen: Sequence[Service], steps: Mapping[ServiceKey, Step]
 ) -> tuple[Finding, ...]:
-    """What is said of services that are gputui's or are to be made; and of each that stays other than its file says."""
+    """The findings about services that are adopted or to be created; and about each that remains different from its
+    file."""
     refreshed = {service.name for service in chosen if steps[service.key].from_file}
     changed = {service.name for service in chosen if steps[service.key].action != "none"}
     ours = refreshed | changed | {service.name for service in chosen if service.adopted or service.container is None}
@@ -182,7 +183,7 @@ def _dependencies(service: Service) -> tuple[ServiceKey, ...]:
 
 
 def _refreshed(step: Step, service: Service, gpus: Sequence[Gpu], access: HostAccess) -> Step:
-    """The step that also takes in what its Compose file says by now."""
+    """The step that also applies changes of its Compose file."""
     obstacle = refresh_obstacle(service)
     if obstacle is not None:
         return replace(step, cause=f"{step.cause}; {obstacle}") if step.action == "none" else step
@@ -199,8 +200,8 @@ def _refreshed(step: Step, service: Service, gpus: Sequence[Gpu], access: HostAc
 def _with_dependants(
     steps: Mapping[ServiceKey, Step], services: Sequence[Service], gpus: Sequence[Gpu], access: HostAccess
 ) -> dict[ServiceKey, Step]:
-    """With the services whose containers use the network, IPC, pids or volumes of one that is made anew: they name it
-    by its id, so they have to be made anew with it."""
+    """Adds the services whose containers use the network, IPC, PIDs or volumes of one that is re-created: they refer to
+    it by ID, so they must be re-created with it."""
     extended = dict(steps)
     remade = {key for key, step in steps.items() if step.action == "recreate"}
     waiting = list(remade)
@@ -222,7 +223,7 @@ def _with_dependants(
 
 
 def _view(service: Service, gpus: Sequence[Gpu], chosen: Sequence[str], access: HostAccess) -> ContainerView | None:
-    """None where its GPUs cannot be given to it: a finding tells why."""
+    """None if it cannot get its GPUs: a finding explains why."""
     try:
         return view_of(service, gpus, chosen, access)
     except GputuiError:
@@ -230,7 +231,7 @@ def _view(service: Service, gpus: Sequence[Gpu], chosen: Sequence[str], access: 
 
 
 def _view_as_it_is(service: Service, gpus: Sequence[Gpu]) -> ContainerView | None:
-    """None where what it was given cannot be told, so that there is nothing to hold against what is seen."""
+    """None if its requested GPUs are unknown, so that there is nothing to compare with."""
     container = service.container
     if container is None or service.requested is None or not uses_gpus(container):
         return None
@@ -249,7 +250,7 @@ def _action(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> tuple[
             return "create", "not created yet"
         return "none", "disabled"
     if not service.adopted:
-        # Nobody edited it here, but what was saved of a Compose service beats what somebody else made of it.
+        # Nobody edited it here, but the saved state of a Compose service beats what somebody else changed.
         displaced = service.requested is not None and service.requested != service.assigned
         if service.is_saved and service.origin == "compose" and service.lives and displaced:
             if _view(service, gpus, service.assigned, access) is None:
@@ -283,7 +284,7 @@ def _changes(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> list[
         changes.append(f"GPUs by {old_title} → by {new_title}")
     edits = all_edits(service, gpus)
     if LABEL_REVISION not in container.labels:
-        # Somebody else made it, as `docker compose up` with the override does: what is inside counts.
+        # Created by something else, such as `docker compose up` with the override: its contents count.
         return [*changes, *_changes_inside(service, container, edits)]
     before_budget = container.labels.get(LABEL_BUDGET)
     budget = None if service.budget_mib is None else str(service.budget_mib)
@@ -331,7 +332,7 @@ def _diff(service: Service, view: ContainerView, gpus: Sequence[Gpu]) -> tuple[s
 
 
 def _mechanisms(service: Service, view: ContainerView) -> tuple[str | None, str | None]:
-    """By which it has its GPUs, and by which it gets them; told only where that is not the ordinary request."""
+    """Its present and its new GPU injection method; only if that is not the ordinary request."""
     current, new = present_mechanism(service.container), view.mechanism
     if new is None or (current in (None, new) and new == "nvidia"):
         return None, None

@@ -26,7 +26,7 @@ def find_gpu(gpus: Sequence[Gpu], name: str) -> Gpu | None:
 
 def uses_gpus(container: Container) -> bool:
     """Whether the container was created to use GPUs, by any GPU injection method."""
-    is_request = present_mechanism(container) is not None or asks_in_vain(container)
+    is_request = present_mechanism(container) is not None or has_ignored_request(container)
     return is_request or bool(container.device_nodes) or LABEL_GPUS in container.labels
 
 
@@ -34,7 +34,7 @@ PLAIN_RUNTIMES = ("runc", "crun", "io.containerd.runc.v2")
 """Runtimes that ignore NVIDIA_VISIBLE_DEVICES. Podman reports no runtime, and may have a hook that reads it."""
 
 
-def asks_in_vain(container: Container) -> bool:
+def has_ignored_request(container: Container) -> bool:
     """Whether it names GPUs in NVIDIA_VISIBLE_DEVICES but its runtime ignores that. CUDA images set it to `all`; only a
     person names single GPUs."""
     if container.gpu_request is not None or container.runtime not in PLAIN_RUNTIMES or LABEL_GPUS in container.labels:

@@ -35,8 +35,8 @@ from gputui.planning.backends.registry import backend_of, decides_by_options, is
 from gputui.planning.changes.argument_edit import with_argument
 from gputui.planning.changes.drift import drift
 from gputui.planning.changes.file_difference import file_differences, tells_file_budget
-from gputui.planning.given_gpus import asks_in_vain, find_gpu, requested_gpus, use_by_container, uses_gpus
-from gputui.planning.needs.budget import DEFAULT_VARIABLE, budget_told
+from gputui.planning.given_gpus import find_gpu, has_ignored_request, requested_gpus, use_by_container, uses_gpus
+from gputui.planning.needs.budget import DEFAULT_VARIABLE, environment_budget
 from gputui.planning.needs.model_name import model_of
 from gputui.planning.needs.model_path import ModelPlace, place_of
 from gputui.planning.needs.observations import peak_key
@@ -286,7 +286,7 @@ def _service(parts: Parts) -> Service:
     files = around.files.get(place)
     total, usable = _totals(assigned, around)
     budget = adopted.budget_mib if adopted else None
-    environment_mib = budget_told(launch)
+    environment_mib = environment_budget(launch)
     declared_mib = declared.vram_mib if declared and declared.vram_mib is not None else environment_mib
     amounts = [memory for memory in parts.holds.values() if memory is not None]
     # Observations hold for the arguments it runs with, not for edited ones.
@@ -372,7 +372,7 @@ def _contradiction(
         )
         text = f"it has {len(requests)} requests for GPUs ({' and '.join(descriptions)}); the last one counts"
         return Contradiction("several-requests", clean(text, 300))
-    if asks_in_vain(container):
+    if has_ignored_request(container):
         names = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES")
         text = f"NVIDIA_VISIBLE_DEVICES={names} does nothing with the runtime {container.runtime or 'runc'}"
         return Contradiction("ignored", text)

@@ -58,7 +58,7 @@ _BESIDE = re.compile(
 
 
 @lru_cache(maxsize=512)
-def told_by_image(image: str) -> str | None:
+def backend_by_image(image: str) -> str | None:
     """The backend that the image's name indicates; None if it indicates none. The tag is ignored, and only the end of a
     long path counts; `pytorch` is a common base image."""
     path = image.lower().partition("@")[0]
@@ -76,7 +76,7 @@ def told_by_image(image: str) -> str | None:
 
 def backend_of(image: str, words: Sequence[str] = ()) -> str:
     """The backend that the image, else the program in the command, indicates; else `generic`."""
-    by_image = told_by_image(image)
+    by_image = backend_by_image(image)
     if by_image is not None:
         return by_image
     # Only the program itself counts: a path or a model name may contain the name of another engine.

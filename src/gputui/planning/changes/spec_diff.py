@@ -23,7 +23,7 @@ def spec_diff(old_spec: ContainerSpec, new_spec: ContainerSpec) -> tuple[str, ..
     )
 
 
-def kept(spec: ContainerSpec) -> str:
+def unchanged_summary(spec: ContainerSpec) -> str:
     """A readable line on how much of a container is carried over unchanged."""
     body, host = spec.body, spec.body.get("HostConfig") or {}
     joined = [*(body.get("NetworkingConfig") or {}).get("EndpointsConfig", {}), *spec.networks]

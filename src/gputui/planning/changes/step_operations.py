@@ -266,7 +266,7 @@ def _recreated(step: Step, plan_input: PlanInput, new: ContainerSpec, options: A
         text, back = f"keep what it wrote as the image {image}", f"remove the image {image}"
         operations.append(_op(CommitImage(image=image), text, "prepare", RemoveImage(image=image), back))
         new = with_image(new, image)
-    # It refers to shared namespaces by a name that the new container there has only once it runs.
+    # It refers to containers whose namespaces it uses by name; their new containers only get that name at launch.
     phase: Phase = "launch" if step.shares else "prepare"
     created = _creation(new.named(name if step.shares else new_name), step.view, phase, options)
     operations += () if step.shares else created

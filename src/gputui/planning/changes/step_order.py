@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gputui.domain.plan import Step
 
-Before = Mapping[int, frozenset[int]]
+Predecessors = Mapping[int, frozenset[int]]
 """For each position in a sequence of steps, the positions of the steps before it."""
 
 
@@ -47,7 +47,7 @@ def in_order(steps: Sequence[Step]) -> tuple[Step, ...]:
     return (*(step for _, step in ordered), *(step for step in steps if step.action == "none"))
 
 
-def _needs(steps: Sequence[Step]) -> Before:
+def _needs(steps: Sequence[Step]) -> Predecessors:
     """Which services a step must find running: its dependencies, and those whose namespaces it uses."""
     places = {step.service: place for place, step in enumerate(steps)}
     return {
@@ -60,7 +60,7 @@ def _needs(steps: Sequence[Step]) -> Before:
     }
 
 
-def _frees(steps: Sequence[Step]) -> Before:
+def _frees(steps: Sequence[Step]) -> Predecessors:
     """Which steps leave a GPU that a step moves to."""
     return {
         place: frozenset(
@@ -72,7 +72,7 @@ def _frees(steps: Sequence[Step]) -> Before:
     }
 
 
-def _shares(steps: Sequence[Step]) -> Before:
+def _shares(steps: Sequence[Step]) -> Predecessors:
     """A namespace goes with its container, so whoever uses it is rolled back with it, or not at all."""
     return {
         place: frozenset(user_place for user_place, user in enumerate(steps) if step.service in user.shares)
@@ -80,7 +80,7 @@ def _shares(steps: Sequence[Step]) -> Before:
     }
 
 
-def _together(*all_of: Before) -> Before:
+def _together(*all_of: Predecessors) -> Predecessors:
     return {place: frozenset().union(*(predecessors[place] for predecessors in all_of)) for place in all_of[0]}
 
 
@@ -96,7 +96,7 @@ def _meet(first: Step, second: Step, *, together: bool) -> bool:
     return bool((_wants(first) | set(first.holds)) & (_wants(second) | set(second.holds)))
 
 
-def _reached(place: int, predecessors: Before) -> frozenset[int]:
+def _reached(place: int, predecessors: Predecessors) -> frozenset[int]:
     """Everything that comes before, directly or not."""
     reachable: set[int] = set()
     waiting = list(predecessors[place])

@@ -18,7 +18,7 @@ from gputui.planning.changes.spec_edit import edits_mark, edits_text, gib_down
 from gputui.planning.changes.step_order import in_order
 from gputui.planning.findings.assigned_gpus import missing_gpus
 from gputui.planning.findings.injectable import cannot_be_given
-from gputui.planning.findings.ownership import cut_off, not_ours, refresh_obstacle, shares_with
+from gputui.planning.findings.ownership import namespace_users, not_ours, refresh_obstacle, shares_with
 from gputui.planning.findings.recreatable import linked_from, paused
 from gputui.planning.given_gpus import uses_gpus
 from gputui.planning.needs.budget import all_edits
@@ -57,7 +57,9 @@ def make_plan(
         service for service in chosen if not service.adopted and steps[service.key].action not in ("none", "create")
     ]
     relevant += tuple(not_ours([replace(service, adopted=True) for service in changed]))
-    relevant += cut_off([step for step in steps.values() if step.action == "recreate"], services, containers, relevant)
+    relevant += namespace_users(
+        [step for step in steps.values() if step.action == "recreate"], services, containers, relevant
+    )
     relevant += (*paused(chosen, tuple(steps.values())), *linked_from(chosen, tuple(steps.values()), containers))
     created = {key for key, step in steps.items() if step.action in ("create", "recreate") and step.view is None}
     reported = {(finding.code, finding.service) for finding in relevant}
@@ -104,7 +106,7 @@ def lifecycle_plan(
     chosen = [service for service in services if service.key in touched]
     relevant = not_ours([replace(service, adopted=True) for service in chosen])
     if action == "restart":
-        relevant += cut_off(steps, services, [container for container in containers if container.lives], ())
+        relevant += namespace_users(steps, services, [container for container in containers if container.lives], ())
     if action != "stop":
         relevant += _cannot_start(findings, chosen, gpus)
     return Plan(revision=revision, steps=in_order(steps), findings=tuple(relevant))

@@ -117,7 +117,7 @@ def below_minimum(services: Sequence[Service], readings: Sequence[Reading]) -> l
     return findings
 
 
-def untold(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
+def fraction_untold(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
     """A declared need that is not passed to the engine, which then takes its default."""
     findings = []
     for service in services:

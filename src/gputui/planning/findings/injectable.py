@@ -30,7 +30,7 @@ def cannot_be_given(services: Sequence[Service], gpus: Sequence[Gpu], access: Ho
     return findings
 
 
-def to_be_made(service: Service) -> bool:
+def needs_container(service: Service) -> bool:
     """Whether an apply would create its container, for its GPUs or because it has none."""
     if not service.enabled:
         return False
@@ -49,7 +49,7 @@ def sees_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
     return findings
 
 
-def given_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
+def requested_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
     """Containers started with all GPUs: where they may run, and where they do."""
     labels = labels_by_uuid(gpus)
     findings = []

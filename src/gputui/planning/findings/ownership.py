@@ -11,7 +11,7 @@ from gputui.planning.changes.file_difference import COMPARED
 from gputui.planning.findings.about import about
 
 
-def not_carried(services: Sequence[Service]) -> list[Finding]:
+def unsupported_keys(services: Sequence[Service]) -> list[Finding]:
     """Compose keys that gputui does not support; they only matter if a service is created from the file."""
     findings = []
     for service in services:
@@ -81,7 +81,7 @@ def shares_with(service: Service, provider: Service) -> bool:
     return user_container is not None and provider_container is not None and _shares(user_container, provider_container)
 
 
-def depended_on(services: Sequence[Service], containers: Sequence[Container]) -> list[Finding]:
+def shared_namespaces(services: Sequence[Service], containers: Sequence[Container]) -> list[Finding]:
     """Containers that use the network, IPC, PIDs or volumes of one to be re-created: they refer to it by ID. Adopted
     services are re-created with it; unmanaged ones would lose it."""
     findings = []
@@ -112,7 +112,7 @@ def _would_lose(service: Service, user: Container) -> Finding:
     return about(service, "shared-namespace", "error", text, fix)
 
 
-def cut_off(
+def namespace_users(
     steps: Sequence[Step],
     services: Sequence[Service],
     containers: Sequence[Container],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gputui.domain.finding import Finding
 from gputui.domain.service import Service
-from gputui.planning.backends.registry import told_by_image
+from gputui.planning.backends.registry import backend_by_image
 from gputui.planning.findings.about import about
 
 _SERVE_MODELS = ("vllm", "sglang", "tgi", "tensorrt_llm", "llama_cpp", "tei", "lmdeploy")
@@ -29,7 +29,7 @@ def models(services: Sequence[Service]) -> list[Finding]:
 
 def contradiction(service: Service) -> list[Finding]:
     """An image of a backend other than the declared one."""
-    by_image = told_by_image(service.image)
+    by_image = backend_by_image(service.image)
     # Whoever declares a service as generic knows that it is not one of those.
     if by_image is None or service.backend in (by_image, "generic", "pytorch"):
         return []

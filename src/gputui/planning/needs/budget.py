@@ -52,7 +52,7 @@ def smallest_limit(readings: Sequence[Reading], gpus: Sequence[str]) -> int | No
     return largest_budget(min(sizes)) if sizes else None
 
 
-def budget_told(launch: Launch) -> int | None:
+def environment_budget(launch: Launch) -> int | None:
     """The VRAM budget in MiB in a container's environment: it may take that much."""
     gib = real_number(launch.environment.get(DEFAULT_VARIABLE, ""))
     return int(gib * 1024) if gib is not None and 0.001 <= gib < 100_000 else None

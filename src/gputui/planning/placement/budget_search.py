@@ -62,9 +62,9 @@ def budget_to_write(
         return budgets[service.key]
     if service.declared_mib is None or service.key not in budgets:
         return service.budget_mib
-    untold = replace(service, budget_mib=None)
+    unbudgeted = replace(service, budget_mib=None)
     for reading in server.readings:
         planned = needs.get(reading.gpu.uuid)
-        if planned is not None and (need_on(untold, reading, usable_mib(reading)) or 0) > planned:
+        if planned is not None and (need_on(unbudgeted, reading, usable_mib(reading)) or 0) > planned:
             return budgets[service.key]
     return None

@@ -81,7 +81,7 @@ def server_of(
         movable=tuple(movable),
         stuck=tuple(stuck),
         stays=tuple(
-            as_now(service)
+            present_assignment(service)
             for service in services
             if service.enabled and needs_adoption(service) and service not in placed
         ),
@@ -97,7 +97,7 @@ def _keeps(service: Service, reading: Reading, held_mib: int) -> int:
     return max(held_mib, need or 0)
 
 
-def as_now(service: Service) -> SuggestedAssignment:
+def present_assignment(service: Service) -> SuggestedAssignment:
     """The present assignment of a service."""
     return SuggestedAssignment(
         service=service.key, name=service.name, gpus=service.assigned, budget_mib=service.budget_mib

@@ -15,7 +15,7 @@ from gputui.planning.needs.budget import whole_budget
 from gputui.planning.needs.serving_address import UNKNOWN_S, start_s
 from gputui.planning.placement.budget_search import budget_to_write, largest_budgets
 from gputui.planning.placement.problem import Demand, Placement, Problem
-from gputui.planning.placement.server_problem import Server, as_now, problem_of, server_of
+from gputui.planning.placement.server_problem import Server, present_assignment, problem_of, server_of
 from gputui.planning.placement.strategies import solve
 
 
@@ -73,7 +73,7 @@ def _as_it_is(server: Server, services: Sequence[Service], reserve_mib: int) -> 
         strategy="manual",
         reserve_mib=reserve_mib,
         proved_best=False,
-        assignments=tuple(as_now(service) for service in server.movable),
+        assignments=tuple(present_assignment(service) for service in server.movable),
         fixed=server.stays,
         unplaced=server.stuck,
         gpus=gpus,

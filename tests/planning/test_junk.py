@@ -9,7 +9,7 @@ from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.container import Container
 from gputui.domain.original import Original
 from gputui.planning.changes.steps import make_plan
-from gputui.planning.given_gpus import asks_in_vain, requested_gpus, uses_gpus
+from gputui.planning.given_gpus import has_ignored_request, requested_gpus, uses_gpus
 from gputui.planning.services import World, join_services, key_of
 from tests.builders import container, gpu, reading
 from tests.junk import documents, own_errors_only, texts, tried
@@ -47,7 +47,7 @@ def test_labels_of_junk_name_a_service_and_its_gpus_or_none(one: Container) -> N
     """Whatever a person, or another program, wrote into them."""
     with own_errors_only():
         assert key_of(one, "host").replica >= 1
-        assert (uses_gpus(one), asks_in_vain(one), requested_gpus(one, HOST)) is not None
+        assert (uses_gpus(one), has_ignored_request(one), requested_gpus(one, HOST)) is not None
 
 
 @tried(80)

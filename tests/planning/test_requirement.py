@@ -11,7 +11,7 @@ from gputui.domain.serving import Serving
 from gputui.models.model_config import architecture_of
 from gputui.planning.backends.registry import named
 from gputui.planning.memory_shares import memory_of
-from gputui.planning.needs.budget import all_edits, budget_told
+from gputui.planning.needs.budget import all_edits, environment_budget
 from gputui.planning.needs.fitting import fit_into, fraction_for
 from gputui.planning.needs.observations import new_peaks, peak_key
 from gputui.planning.needs.requirement import Evidence, claim_by, requirement
@@ -193,7 +193,7 @@ def test_a_budget_reaches_vllm_as_its_fraction() -> None:
     ("value", "mib"), [("6.8", 6963), ("nan", None), ("-3", None), ("1e99", None), ("", None), ("x", None)]
 )
 def test_a_budget_in_the_environment_is_what_it_may_take(value: str, mib: int | None) -> None:
-    assert budget_told(Launch(settings=(("VRAM_BUDGET_GB", value),))) == mib
+    assert environment_budget(Launch(settings=(("VRAM_BUDGET_GB", value),))) == mib
 
 
 # --- what is remembered ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A plan's steps as operations with their undo. After this nothing is left to decide."""
+"""A plan's steps as operations with their undo. After this, nothing is left to decide."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,21 +34,20 @@ from gputui.domain.text import whole_number
 from gputui.planning.changes.spec_edit import with_edits, with_gpus, with_image, with_labels, with_token
 
 STOP_TIMEOUT_S = 30
-"""How long a container gets to stop by itself where it does not say so (SIGTERM, then SIGKILL)."""
+"""How long a container gets to stop by itself if it sets no timeout (SIGTERM, then SIGKILL)."""
 
 UNDO_STOP_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInput:
-    """What a step starts from. `spec` is what a new container is made of: that of the present one, or what the Compose
-    file says; `old` makes the present container again, if there is one.
+    """The starting point of a step. `spec` is the base of the new container: that of the present one, or the Compose
+    file's; `old` re-creates the present container, if there is one.
 
-    `running`: the container counts as running; `paused`: it is held still; `links` are those of other containers to it;
-    `steady`: without being restarted again and again. `probe` is where it
-    answers once it serves, `loading_s` how long it may take until then. `layer_image`: what it wrote outside its
-    volumes is kept in an image of this name. `labels` are those that the new container has besides; None takes one
-    away.
+    `running`: the container counts as running; `paused`: it is paused; `links` are other containers' links to it;
+    `steady`: it is not in a restart loop. `probe` is where it answers once it serves, `loading_s` how long that may
+    take. `layer_image`: what it wrote outside its volumes is saved in an image of this name. `labels` are added to the
+    new container; None removes one.
     """
 
     spec: ContainerSpec
@@ -65,8 +64,8 @@ class PlanInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyOptions:
-    """What an apply is made under. `token` marks the containers that it makes; seconds as in `Watch`;
-    `engine_reports`: what the engine says of a container tells which devices were asked for."""
+    """The settings of an apply. `token` marks the containers that it creates; seconds are as in `Watch`;
+    `engine_reports`: the engine reports which devices a container requested."""
 
     operator: str
     reason: Message
@@ -79,10 +78,10 @@ class ApplyOptions:
 def make_transaction(
     plan: Plan, inputs: Mapping[ServiceKey, PlanInput], project: ComposeProject | None, options: ApplyOptions
 ) -> Transaction:
-    """The transaction that carries the plan out.
+    """The transaction that carries out the plan.
 
     Raises:
-        Refusal: a container cannot be made, for its GPUs are not known.
+        Refusal: a container cannot be created, because its GPUs are unknown.
     """
     places = {step.service: place for place, step in enumerate(plan.doing)}
     tasks = []
@@ -114,16 +113,16 @@ def _operations(
         return _stopped(step, plan_input, old)
     if step.action == "unpause":
         unpause = _op(Unpause(part="old"), "unpause it", "launch", Pause(part="old"), "pause it again")
-        return (unpause, *_seen(step, plan_input, "old", options))
+        return (unpause, *_verification(step, plan_input, "old", options))
     if step.action == "start":
         undo = Stop(part="old", timeout_s=STOP_TIMEOUT_S)
         start = _op(Start(part="old"), "start it", "launch", undo, "stop it again")
-        return (start, *_seen(step, plan_input, "old", options))
+        return (start, *_verification(step, plan_input, "old", options))
     if step.action == "restart":
-        # A start that fails is followed by the undo of the stop, which starts it again.
+        # A failed start is followed by the undo of the stop, which starts it again.
         check = _op(CheckStart(), "see that it could be started again", "prepare")
         start = _op(Start(part="old"), "start it", "launch")
-        return (check, *_stopped(step, plan_input, old), start, *_seen(step, plan_input, "old", options))
+        return (check, *_stopped(step, plan_input, old), start, *_verification(step, plan_input, "old", options))
     if plan_input is None or step.view is None:
         raise Refusal(f"{step.name} cannot be made: its GPUs or its spec are not known", "assign it GPUs of this host")
     new = new_spec(
@@ -136,7 +135,7 @@ def _operations(
     if step.action == "create":
         return (
             *_ensured(new, project),
-            *_made(new, step.view, "prepare", options),
+            *_creation(new, step.view, "prepare", options),
             *_launched(step, plan_input, options),
         )
     ensured = _ensured(new, project) if step.from_file else ()
@@ -155,14 +154,15 @@ def _stopped(step: Step, plan_input: PlanInput | None, old: ContainerSpec | None
 
 
 def _unpaused(plan_input: PlanInput | None) -> tuple[Operation, ...]:
-    """A container that is held still does not heed the signal to stop."""
+    """A paused container ignores the stop signal."""
     if plan_input is None or not plan_input.paused:
         return ()
     return (_op(Unpause(part="old"), "unpause it", "release", Pause(part="old"), "pause it again"),)
 
 
 def new_spec(step: Step, spec: ContainerSpec, *, revision: int, operator: str, token: str) -> ContainerSpec:
-    """The spec of the container that a step makes from this one: other GPUs, budget and arguments, all else as it is.
+    """The spec of the container that a step creates from this one: other GPUs, budget and arguments, everything else
+    unchanged.
 
     Raises:
         Refusal: a changed argument cannot be put into its command.
@@ -178,11 +178,11 @@ def _op(do: Action, text: str, phase: Phase, undo: Action | None = None, undo_te
 
 
 def _stop_timeout(spec: ContainerSpec | None) -> int:
-    asked = whole_number(spec.body.get("StopTimeout"), least=0) if spec else None
-    return STOP_TIMEOUT_S if asked is None else asked
+    seconds = whole_number(spec.body.get("StopTimeout"), least=0) if spec else None
+    return STOP_TIMEOUT_S if seconds is None else seconds
 
 
-def _seen(step: Step, plan_input: PlanInput | None, part: Part, options: ApplyOptions) -> tuple[Operation, ...]:
+def _verification(step: Step, plan_input: PlanInput | None, part: Part, options: ApplyOptions) -> tuple[Operation, ...]:
     watch = Watch(
         part=part,
         settle_s=options.settle_s,
@@ -194,12 +194,12 @@ def _seen(step: Step, plan_input: PlanInput | None, part: Part, options: ApplyOp
     if step.view is None or step.view.as_written:
         return (watched,)
     nodes = step.view.expected_nodes
-    seen = ConfirmGpus(part=part, gpus=step.view.gpus, nodes=None if nodes is None else tuple(sorted(nodes)))
-    return (watched, _op(seen, "confirm its GPUs", "launch"))
+    confirm = ConfirmGpus(part=part, gpus=step.view.gpus, nodes=None if nodes is None else tuple(sorted(nodes)))
+    return (watched, _op(confirm, "confirm its GPUs", "launch"))
 
 
-def _made(spec: ContainerSpec, view: ContainerView, phase: Phase, options: ApplyOptions) -> tuple[Operation, ...]:
-    """The new container exists as asked for, with its networks, not started."""
+def _creation(spec: ContainerSpec, view: ContainerView, phase: Phase, options: ApplyOptions) -> tuple[Operation, ...]:
+    """The new container is created as requested, with its networks, not started."""
     requests = (spec.body.get("HostConfig") or {}).get("DeviceRequests") or []
     check = CheckRequest(device_ids=tuple(requests[-1]["DeviceIDs"]) if view.device_ids else ())
     return (
@@ -219,11 +219,11 @@ def _made(spec: ContainerSpec, view: ContainerView, phase: Phase, options: Apply
 def _launched(step: Step, plan_input: PlanInput, options: ApplyOptions) -> tuple[Operation, ...]:
     undo = Stop(part="new", timeout_s=UNDO_STOP_TIMEOUT_S)
     start = _op(Start(part="new"), "start it", "launch", undo, "stop the new container")
-    return (start, *_seen(step, plan_input, "new", options))
+    return (start, *_verification(step, plan_input, "new", options))
 
 
 def _ensured(spec: ContainerSpec, project: ComposeProject | None) -> tuple[Operation, ...]:
-    """The project's own networks and volumes that the new container uses exist."""
+    """The project's own networks and volumes that the new container uses are created."""
     if project is None:
         return ()
     host = spec.body.get("HostConfig") or {}
@@ -231,40 +231,41 @@ def _ensured(spec: ContainerSpec, project: ComposeProject | None) -> tuple[Opera
     mounted |= {str(bind).partition(":")[0] for bind in host.get("Binds") or []}
     joined = {*spec.networks, *spec.body.get("NetworkingConfig", {}).get("EndpointsConfig", {})}
     networks = [
-        _op(EnsureNetwork(name=one.name, body=one.body), f"network {one.name}", "prepare")
-        for one in project.networks
-        if one.name in joined
+        _op(EnsureNetwork(name=network.name, body=network.body), f"network {network.name}", "prepare")
+        for network in project.networks
+        if network.name in joined
     ]
     volumes = [
-        _op(EnsureVolume(name=one.name, body=one.body), f"volume {one.name}", "prepare")
-        for one in project.volumes
-        if one.name in mounted
+        _op(EnsureVolume(name=volume.name, body=volume.body), f"volume {volume.name}", "prepare")
+        for volume in project.volumes
+        if volume.name in mounted
     ]
     return (*networks, *volumes)
 
 
 def _recreated(step: Step, plan_input: PlanInput, new: ContainerSpec, options: ApplyOptions) -> tuple[Operation, ...]:
-    """The new container is made beside the old one, takes its place, and only when it is seen to run with its GPUs
-    the old one goes. GPU memory cannot be held twice, so the old one is stopped before the new one starts."""
+    """The new container is created beside the old one and takes its place; the old one is removed only once the new one
+    is seen running with its GPUs. GPU memory cannot be held twice, so the old one is stopped before the new one
+    starts."""
     assert step.view is not None and step.container_id is not None and plan_input.old is not None
-    short = step.container_id[:12]
-    name = lasting_name(plan_input.old.name)  # a suffix that was left behind is not stacked on
-    new_name, old_name = f"{name}.new-{short}", f"{name}.old-{short}"
+    short_id = step.container_id[:12]
+    name = lasting_name(plan_input.old.name)  # do not add to a suffix that was left behind
+    new_name, old_name = f"{name}.new-{short_id}", f"{name}.old-{short_id}"
     operations: list[Operation] = []
     if plan_input.layer_image:
         image = plan_input.layer_image
         text, back = f"keep what it wrote as the image {image}", f"remove the image {image}"
         operations.append(_op(CommitImage(image=image), text, "prepare", RemoveImage(image=image), back))
         new = with_image(new, image)
-    # Whose namespaces it uses are named by the name that their new container has only once it runs.
+    # It refers to containers whose namespaces it uses by name; their new containers only get that name at launch.
     phase: Phase = "launch" if step.shares else "prepare"
-    made = _made(new.named(name if step.shares else new_name), step.view, phase, options)
-    operations += () if step.shares else made
+    created = _creation(new.named(name if step.shares else new_name), step.view, phase, options)
+    operations += () if step.shares else created
     if plan_input.running:
         operations.append(_op(CheckStart(), "see that the old container could be started again", "prepare"))
     operations += _released(plan_input, plan_input.old, old_name, name, step.holds)
     if step.shares:
-        operations += made
+        operations += created
     else:
         rename = Rename(part="new", name=name)
         back = f"rename the new container to {new_name}"
@@ -287,7 +288,7 @@ def _tries(policy: Mapping[str, Any]) -> int:
 def _released(
     plan_input: PlanInput, old: ContainerSpec, old_name: str, name: str, holds: tuple[str, ...]
 ) -> list[Operation]:
-    """The old container has let go of its GPUs and of its name."""
+    """The old container has released its GPUs and its name."""
     operations: list[Operation] = []
     if plan_input.running:
         operations += _unpaused(plan_input)
@@ -298,13 +299,13 @@ def _released(
     policy = (old.body.get("HostConfig") or {}).get("RestartPolicy") or {}
     if policy.get("Name") not in (None, "", "no"):
         # A stopped container with a restart policy would come back with the daemon and take the GPU.
-        before = SetRestartPolicy(part="old", name=policy["Name"], retries=_tries(policy))
+        undo = SetRestartPolicy(part="old", name=policy["Name"], retries=_tries(policy))
         operations.append(
             _op(
                 SetRestartPolicy(part="old", name="no"),
                 "keep the old container from restarting",
                 "release",
-                before,
+                undo,
                 "restore its restart policy",
             )
         )

@@ -28,7 +28,7 @@ from gputui.domain.service import Fallback, Service, ServiceKey
 from gputui.domain.snapshot import Snapshot
 from gputui.engine.protocol import Engine
 from gputui.planning.changes.run_command import run_command
-from gputui.planning.changes.spec_diff import kept, spec_diff
+from gputui.planning.changes.spec_diff import spec_diff, unchanged_summary
 from gputui.planning.changes.steps import lifecycle_plan, make_plan
 from gputui.planning.findings.recreatable import CANNOT_START_AGAIN, cannot_start_again, layer_finding, layer_line
 from gputui.planning.needs.serving_address import start_s
@@ -131,7 +131,7 @@ class LocalApplies:
         layer = self._engine.layer(step.container_id)
         lost = layer_line(layer)
         changes = spec_diff(plan_input.old, after) if plan_input.old else ()
-        diff = (*step.diff, *changes, kept(after), *((lost,) if lost else ()))
+        diff = (*step.diff, *changes, unchanged_summary(after), *((lost,) if lost else ()))
         return replace(step, diff=diff, layer=layer, command=run_command(after, self._sampler.engine_watch.program))
 
     def _new_faults(self, plan: Plan) -> tuple[Finding, ...]:

@@ -1,1 +1,1 @@
-"""What is wrong with a host, and what to do about it: rules over values that are handed in."""
+"""What is wrong with a host and how to fix it: pure rules over the values passed in."""

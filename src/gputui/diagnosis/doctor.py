@@ -1,4 +1,4 @@
-"""What doctor looks at: from the driver to the way in which a container gets a GPU."""
+"""The checks of `gputui doctor`: from the driver to how containers get their GPUs."""
 
 from collections.abc import Iterator
 
@@ -13,14 +13,14 @@ NAMES_SHOWN = 6
 
 
 def checks(snapshot: Snapshot, choice: Choice | GputuiError) -> tuple[Check, ...]:
-    """All of it, in the order in which one thing needs the other. `choice` is the mechanism for a new container, or why
+    """All checks, each after those it depends on. `choice` is the GPU injection method for a new container, or why
     there is none."""
     return (*_gpus(snapshot), *_engine(snapshot, choice), *_state(snapshot), *_predictions(snapshot))
 
 
 def _predictions(snapshot: Snapshot) -> Iterator[Check]:
-    """How far predictions are off on this host, by what services said themselves."""
-    errors = [error for one in snapshot.services if (error := one.prediction_error) is not None]
+    """The prediction error on this host, measured against what services logged themselves."""
+    errors = [error for service in snapshot.services if (error := service.prediction_error) is not None]
     if not errors:
         text = "no service has told yet what its weights take"
     else:
@@ -43,14 +43,16 @@ def _gpus(snapshot: Snapshot) -> Iterator[Check]:
         yield Check(name="driver", state="warning", text=text, fix=fix)
     else:
         yield Check(name="driver", state="ok", text=driver)
-    whole = [gpu for gpu in inventory.gpus if gpu.parent_uuid is None]
-    instances = len(inventory.gpus) - len(whole)
-    bad = [one for one in snapshot.readings if one.state != "ok"]
-    text = f"{len(whole)} GPUs" + (f", {instances} MIG instances" if instances else "")
-    if bad:
-        wrong = "; ".join(f"GPU {one.gpu.label} is {one.state}: {one.reason or 'no answer'}" for one in bad)
+    physical = [gpu for gpu in inventory.gpus if gpu.parent_uuid is None]
+    instances = len(inventory.gpus) - len(physical)
+    unhealthy = [reading for reading in snapshot.readings if reading.state != "ok"]
+    text = f"{len(physical)} GPUs" + (f", {instances} MIG instances" if instances else "")
+    if unhealthy:
+        problems = "; ".join(
+            f"GPU {reading.gpu.label} is {reading.state}: {reading.reason or 'no answer'}" for reading in unhealthy
+        )
         fix = "look at `dmesg` for Xid; a lost GPU takes a reset or a reboot"
-        yield Check(name="GPUs", state="error", text=f"{text}; {wrong}", fix=fix)
+        yield Check(name="GPUs", state="error", text=f"{text}; {problems}", fix=fix)
     else:
         yield Check(name="GPUs", state="ok", text=text)
 
@@ -61,15 +63,16 @@ def _engine(snapshot: Snapshot, choice: Choice | GputuiError) -> Iterator[Check]
         text = snapshot.engine.reason or "no container engine"
         yield Check(name="engine", state="error", text=text, fix=snapshot.engine.fix or "")
         return
-    can = info.capabilities
-    rootless = ", rootless" if can.rootless else ""
-    text = f"{info.name} {info.version}, API {info.api_version}, cgroups by {can.cgroup_driver or 'n/a'}{rootless}"
+    capabilities = info.capabilities
+    rootless = ", rootless" if capabilities.rootless else ""
+    cgroups = capabilities.cgroup_driver or "n/a"
+    text = f"{info.name} {info.version}, API {info.api_version}, cgroups by {cgroups}{rootless}"
     yield Check(name="engine", state="ok", text=text)
-    yield _requests(info, can)
-    yield _cdi(can, snapshot.inventory.gpus)
-    runtimes = ", ".join(can.runtimes) or "none that a container can ask for"
-    yield Check(name="runtimes", state="ok", text=f"{runtimes}; default {can.default_runtime or 'unknown'}")
-    if can.variable_counts is False:
+    yield _requests(info, capabilities)
+    yield _cdi(capabilities, snapshot.inventory.gpus)
+    runtimes = ", ".join(capabilities.runtimes) or "none that a container can ask for"
+    yield Check(name="runtimes", state="ok", text=f"{runtimes}; default {capabilities.default_runtime or 'unknown'}")
+    if capabilities.variable_counts is False:
         text = "NVIDIA_VISIBLE_DEVICES is ignored in containers without privileges"
         yield Check(name="toolkit", state="warning", text=text, fix="so only CDI gives them GPUs")
     if isinstance(choice, GputuiError):
@@ -80,48 +83,48 @@ def _engine(snapshot: Snapshot, choice: Choice | GputuiError) -> Iterator[Check]
             state="ok",
             text=f"new containers get GPUs by {MECHANISM_TITLES[choice.mechanism]}: {choice.reason}",
         )
-        yield from _reload(can, choice)
+        yield from _reload(capabilities, choice)
 
 
-def _requests(info: EngineInfo, can: Capabilities) -> Check:
+def _requests(info: EngineInfo, capabilities: Capabilities) -> Check:
     name = "nvidia requests"
-    if can.too_old is not None:
+    if capabilities.too_old is not None:
         text = f"{info.name} {info.version} starts containers without the GPUs that they ask for"
-        return Check(name=name, state="error", text=text, fix=f"upgrade to {can.too_old} or newer")
-    if can.nvidia_driver is None:
+        return Check(name=name, state="error", text=text, fix=f"upgrade to {capabilities.too_old} or newer")
+    if capabilities.nvidia_driver is None:
         text = "whether the engine has NVIDIA's device driver is not known"
         fix = "it is told once a container that asks for GPUs runs, or without --readonly"
         return Check(name=name, state="unknown", text=text, fix=fix)
-    if can.nvidia_driver:
+    if capabilities.nvidia_driver:
         return Check(name=name, state="ok", text="supported")
     text = "not supported: the engine has no device driver for NVIDIA GPUs"
-    return Check(name=name, state="ok" if can.cdi_devices else "warning", text=text)
+    return Check(name=name, state="ok" if capabilities.cdi_devices else "warning", text=text)
 
 
-def _cdi(can: Capabilities, gpus: tuple[Gpu, ...]) -> Check:
-    if not can.cdi:
-        return Check(name="CDI", state="ok" if can.nvidia_driver is not False else "warning", text="off")
-    if can.cdi_devices is None:
+def _cdi(capabilities: Capabilities, gpus: tuple[Gpu, ...]) -> Check:
+    if not capabilities.cdi:
+        return Check(name="CDI", state="ok" if capabilities.nvidia_driver is not False else "warning", text="off")
+    if capabilities.cdi_devices is None:
         return Check(name="CDI", state="unknown", text="on; its devices cannot be listed from here")
-    names = {device.name for device in can.cdi_devices}
+    names = {device.name for device in capabilities.cdi_devices}
     missing = [
         gpu.label
         for gpu in gpus
         if gpu.assignable and not {f"{CDI_KIND}={gpu.uuid}", f"{CDI_KIND}={gpu.label}"} & names
     ]
-    shown = ", ".join(sorted(name.removeprefix(f"{CDI_KIND}=") for name in names)[:NAMES_SHOWN])
+    listing = ", ".join(sorted(name.removeprefix(f"{CDI_KIND}=") for name in names)[:NAMES_SHOWN])
     more = ", …" if len(names) > NAMES_SHOWN else ""
-    text = f"on, {len(names)} devices of {CDI_KIND}" + (f": {shown}{more}" if names else "")
+    text = f"on, {len(names)} devices of {CDI_KIND}" + (f": {listing}{more}" if names else "")
     if names and missing:
         fix = "make the specification anew: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
         return Check(name="CDI", state="warning", text=f"{text}; none for GPU {', '.join(missing)}", fix=fix)
     return Check(name="CDI", state="ok", text=text)
 
 
-def _reload(can: Capabilities, choice: Choice) -> Iterator[Check]:
-    """What a hook put into a container systemd does not know of, and takes away (NVIDIA Container Toolkit,
+def _reload(capabilities: Capabilities, choice: Choice) -> Iterator[Check]:
+    """systemd does not know about the devices a hook added to a container, and removes them (NVIDIA Container Toolkit,
     "Troubleshooting"; its issue 48)."""
-    if can.cgroup_driver == "systemd" and choice.mechanism != "cdi":
+    if capabilities.cgroup_driver == "systemd" and choice.mechanism != "cdi":
         text = "cgroups are systemd's: after `systemctl daemon-reload` running containers may lose their GPUs"
         fix = 'use CDI, or set "exec-opts": ["native.cgroupdriver=cgroupfs"] in daemon.json'
         yield Check(name="cgroups", state="warning", text=text, fix=fix)
@@ -135,9 +138,9 @@ def _state(snapshot: Snapshot) -> Iterator[Check]:
         text = f"the apply of {apply.operator} was cut off"
         yield Check(name="apply", state="error", text=text, fix="`gputui rollback` takes back what it left")
     if snapshot.engine.info is None:
-        return  # what runs is not known
-    grave = [one for one in snapshot.findings if one.severity in ("error", "refusal")]
-    if grave:
-        yield Check(name="services", state="error", text=f"{len(grave)} errors", fix="see `gputui findings`")
+        return  # running services are unknown
+    severe = [finding for finding in snapshot.findings if finding.severity in ("error", "refusal")]
+    if severe:
+        yield Check(name="services", state="error", text=f"{len(severe)} errors", fix="see `gputui findings`")
     else:
         yield Check(name="services", state="ok", text=f"{len(snapshot.services)} use GPUs")

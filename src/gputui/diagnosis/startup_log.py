@@ -1,9 +1,9 @@
-"""Reads from the log of a serving program how much memory it took for what.
+"""Reads from a serving program's log how much memory each part of it took.
 
 The wordings, by program and version: vLLM 0.4.1 to 0.33 (gpu_model_runner, worker, gpu_worker, kv_cache_utils), SGLang
-0.2 to 0.5 (model_runner, memory_pool), llama.cpp 2024 on (llama-model, llama-kv-cache, llama-context), TensorRT-LLM 0.8
-on (kvCacheManager, _util.py), TGI 2 on (text_generation_server). `GB` and `GiB` are 2^30 bytes in all of them, `MB` and
-`MiB` 2^20.
+0.2 to 0.5 (model_runner, memory_pool), llama.cpp since 2024 (llama-model, llama-kv-cache, llama-context), TensorRT-LLM
+since 0.8 (kvCacheManager, _util.py), TGI since 2 (text_generation_server). `GB` and `GiB` are 2^30 bytes in all of
+them, `MB` and `MiB` 2^20.
 """
 
 import re
@@ -17,10 +17,10 @@ from gputui.domain.text import real_number, whole_number
 _N = r"([0-9]+(?:\.[0-9]+)?)"
 _GIB, _MIB = 1024.0, 1.0
 
-# What is measured, the line, and the unit of its number; of several ranks the largest counts, each rank's last line.
+# Kind of memory, line, unit. The last line of each rank counts, and the largest rank.
 _LINES: tuple[tuple[str, re.Pattern[str], float], ...] = tuple(
-    (what, re.compile(pattern), unit)
-    for what, pattern, unit in (
+    (kind, re.compile(pattern), unit)
+    for kind, pattern, unit in (
         # vLLM
         ("weights", rf"(?:Loading model weights|Model loading) took +{_N} Gi?B", _GIB),
         ("weights", rf"model weights take {_N}GiB", _GIB),
@@ -52,42 +52,42 @@ _TOKENS = (
 )
 _RANK = re.compile(r"Worker(?:_PP[0-9]+)?_TP([0-9]+)|rank=([0-9]+)|\bTP([0-9]+)\b|\[RANK ([0-9]+)\]")
 _HOST = re.compile(r"^CPU|_Host$|BLAS")
-"""Buffers of llama.cpp that are not on a GPU."""
+"""llama.cpp buffers that are not on a GPU."""
 LARGEST_MIB = 10_000_000
 
 
 def measured_of(lines: Sequence[str]) -> Measured | None:
-    """What the lines of one start tell; None where they tell nothing."""
+    """The memory use that the log of one start reports; None if it reports none."""
     by_rank: dict[str, dict[str, float]] = defaultdict(dict)
     buffers: dict[tuple[str, str, str], float] = {}
     tokens = None
     for line in lines:
         rank = next((group for group in _rank(line) if group), "")
-        for what, pattern, unit in _LINES:
+        for kind, pattern, unit in _LINES:
             match = pattern.search(line)
             if match:
-                by_rank[what][rank] = (real_number(match[1]) or 0.0) * unit
+                by_rank[kind][rank] = (real_number(match[1]) or 0.0) * unit
         halves, graph, buffer = _KEYS_AND_VALUES.search(line), _SGLANG_GRAPHS.search(line), _BUFFER.search(line)
         if halves:
-            by_rank["cache"][rank] = sum(real_number(one) or 0.0 for one in halves.groups()) * _GIB
+            by_rank["cache"][rank] = sum(real_number(group) or 0.0 for group in halves.groups()) * _GIB
         if graph:
             by_rank["graphs"][f"{rank} {graph[1]}"] = (real_number(graph[2]) or 0.0) * _GIB
         if buffer and not _HOST.search(buffer[1]) and (buffer[2] or "") in _BUFFERS:
             source = line[: buffer.start()].strip()[-40:]
             device = buffer[1].removesuffix("_Split").removesuffix("_Mapped")
             buffers[device, _BUFFERS[buffer[2] or ""], source] = real_number(buffer[3]) or 0.0
-        for one in _TOKENS:
-            said = one.search(line)
-            if said:
-                tokens = whole_number(said[1].replace(",", ""), least=1)
-    found = Measured(
+        for pattern in _TOKENS:
+            match = pattern.search(line)
+            if match:
+                tokens = whole_number(match[1].replace(",", ""), least=1)
+    measured = Measured(
         weights_mib=_fullest(by_rank["weights"], buffers, "weights"),
         cache_mib=_fullest(by_rank["cache"], buffers, "cache"),
         activation_mib=_fullest(by_rank["activation"], buffers, "activation"),
         graphs_mib=_sum_of_one_rank(by_rank["graphs"]),
         cache_tokens=tokens,
     )
-    return found if found.is_any else None
+    return measured if measured.is_any else None
 
 
 def _rank(line: str) -> tuple[str | None, ...]:
@@ -95,10 +95,10 @@ def _rank(line: str) -> tuple[str | None, ...]:
     return match.groups() if match else ()
 
 
-def _fullest(by_rank: dict[str, float], buffers: dict[tuple[str, str, str], float], what: str) -> int | None:
+def _fullest(by_rank: dict[str, float], buffers: dict[tuple[str, str, str], float], kind: str) -> int | None:
     by_device: dict[str, float] = defaultdict(float)
-    for (device, kind, _), mib in buffers.items():
-        if kind == what:
+    for (device, category, _), mib in buffers.items():
+        if category == kind:
             by_device[device] += mib
     most = max([*by_rank.values(), *by_device.values()], default=None)
     return None if most is None or most > LARGEST_MIB else round(most)
@@ -112,7 +112,7 @@ def _sum_of_one_rank(graphs: dict[str, float]) -> int | None:
     return None if most is None or most > LARGEST_MIB else round(most)
 
 
-# What each line says, as the programs write it: vLLM (model_loader, gpu_model_runner, api_server), SGLang
+# The phase that each line announces, in the words of vLLM (model_loader, gpu_model_runner, api_server), SGLang
 # (model_runner, http_server), TGI (text_generation_launcher), llama.cpp (server), TensorRT-LLM, Transformers (tqdm).
 _SAID: tuple[tuple[str, Phase], ...] = (
     (r"Application startup complete|Uvicorn running on|fired up and ready to roll", "ready"),
@@ -130,7 +130,7 @@ _RULES = tuple((re.compile(pattern), phase) for pattern, phase in _SAID)
 
 
 def loading_of(lines: Sequence[str]) -> Loading | None:
-    """What the last line that tells anything says; None where no line does."""
+    """The loading phase according to the last line that reports one; None if no line does."""
     for line in reversed(lines):
         for pattern, phase in _RULES:
             match = pattern.search(line)

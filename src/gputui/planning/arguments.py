@@ -1,4 +1,4 @@
-"""The options of a serving program, read from a command line as people really write it."""
+"""The options of a serving program, parsed from command lines as people write them."""
 
 import json
 import re
@@ -16,7 +16,7 @@ _SERVER = re.compile(
     r"vllm|sglang|trtllm|text-generation|text-embeddings|llama-server|llama\.cpp|lmdeploy|ollama|torchrun|accelerate"
     r"|python|\.sh$"
 )
-"""What the programs that serve are called, among the commands of a script."""
+"""Names of serving programs, to find the server among the commands of a script."""
 _REDIRECTION = re.compile(r"\d?[<>]{1,2}\s*(?:&\d|[^\s;&|]+)|&>{1,2}\s*[^\s;&|]+")
 _ENGINE = re.compile(r"vllm|sglang|api_server|launch_server|trtllm|lmdeploy|text_generation")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*", re.MULTILINE)
@@ -29,8 +29,8 @@ LONGEST_OBJECT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """The words of the program that serves; `opaque` where a script decides what it is called with. Those of a script
-    (`from_shell`) were parted by a shell."""
+    """The words of the serving program. `opaque`: a script decides how it is called; `from_shell`: a shell split the
+    words."""
 
     words: tuple[str, ...]
     opaque: bool = False
@@ -38,10 +38,10 @@ class CommandLine:
 
 
 def command_line(words: Sequence[str], environment: Mapping[str, str]) -> CommandLine:
-    """The words that the program gets, with a shell around it taken off as far as that can be done by reading.
+    """The words that the program receives, with a shell wrapper removed as far as static parsing allows.
 
-    Variables are put in where the container's environment, as far as it is known, has them. Of several commands in one
-    script the last one with an option counts: it is the server, the ones before prepare.
+    Variables are substituted where the container's known environment has them. In a script with several commands the
+    last one with an option is the server; those before it prepare.
     """
     place = script_place(words)
     if place is not None:
@@ -51,42 +51,46 @@ def command_line(words: Sequence[str], environment: Mapping[str, str]) -> Comman
 
 _WRAPPERS = ("exec", "env", "tini", "dumb-init", "--", "-g", "-s", "uv", "run")
 _ENTRIES = re.compile(r"(?:nvidia_entrypoint|tgi-entrypoint|docker-entrypoint)\.sh$")
-"""Scripts of images that carry out the words that follow them."""
+"""Entrypoint scripts of images that run the words after them."""
 
 
 def _unwrapped(words: Sequence[str]) -> list[str]:
-    """Without what only carries out the words that follow."""
-    left = list(words)
-    while left and (left[0].rsplit("/", 1)[-1] in _WRAPPERS or _ENTRIES.search(left[0])):
-        del left[0]
-    return left
+    """The command without wrappers that only run the words after them."""
+    command = list(words)
+    while command and (command[0].rsplit("/", 1)[-1] in _WRAPPERS or _ENTRIES.search(command[0])):
+        del command[0]
+    return command
 
 
 @lru_cache(maxsize=4096)
 def served_line(launch: Launch) -> CommandLine:
-    """The words that the program which serves gets; reading a script is too slow for every look."""
+    """The words that the serving program receives; cached, since parsing a script is slow."""
     return command_line(launch.words, launch.environment)
 
 
 def is_own_script(words: Sequence[str]) -> bool:
-    """Whether a shell script of somebody's own is run, which may call the server with anything."""
-    left = _unwrapped(words)
-    if not left or left[0].startswith("-"):
+    """Whether the command runs a custom shell script, which may call the server with any options."""
+    command = _unwrapped(words)
+    if not command or command[0].startswith("-"):
         return False
-    program = left[0].rsplit("/", 1)[-1]
+    program = command[0].rsplit("/", 1)[-1]
     if program in ("sh", "bash", "dash", "ash", "zsh"):
-        return len(left) > 1
+        return len(command) > 1
     if program.startswith("python"):
-        scripts = [word for word in left[1:] if word.endswith(".py")]
-        return bool(scripts) and left[1:2] != ["-m"] and not any(_ENGINE.search(word) for word in scripts[:1])
-    # What follows such a script and is a program itself is what it carries out.
-    return left[0].endswith(".sh") and not any(_SERVER.search(word) for word in left[1:3])
+        scripts = [word for word in command[1:] if word.endswith(".py")]
+        return bool(scripts) and command[1:2] != ["-m"] and not any(_ENGINE.search(word) for word in scripts[:1])
+    # A program that follows such a script is what the script runs.
+    return command[0].endswith(".sh") and not any(_SERVER.search(word) for word in command[1:3])
 
 
 def is_unknown_program(words: Sequence[str]) -> bool:
-    """Whether a program by its path that is no server which is known is run without any options."""
-    left = _unwrapped(words)
-    return bool(left) and left[0].startswith("/") and not any(_SERVER.search(word) or word[:1] == "-" for word in left)
+    """Whether the command runs an unknown program by its path, without options."""
+    command = _unwrapped(words)
+    return (
+        bool(command)
+        and command[0].startswith("/")
+        and not any(_SERVER.search(word) or word[:1] == "-" for word in command)
+    )
 
 
 def _from_script(script: str, environment: Mapping[str, str]) -> CommandLine:
@@ -117,7 +121,7 @@ def _from_script(script: str, environment: Mapping[str, str]) -> CommandLine:
 
 
 def _commands(tokens: Sequence[str]) -> list[list[str]]:
-    """The commands of a script. What only reads another's output is left out."""
+    """The commands of a script, without those that only read another's output."""
     commands: list[list[str]] = [[]]
     reads = False
     for token in tokens:
@@ -126,21 +130,21 @@ def _commands(tokens: Sequence[str]) -> list[list[str]]:
             commands.append([])
         elif not reads:
             commands[-1].append(token)
-    return [one for one in commands if one]
+    return [command for command in commands if command]
 
 
 def _server(commands: Sequence[list[str]]) -> list[str]:
-    """The command that serves: the last one of a program that is known to, else the last one with options."""
-    known = [one for one in commands if any(_SERVER.search(word) for word in one[:6])]
-    with_options = [one for one in commands if any(_OPTION.match(word) for word in one)]
-    served = [one for one in known if one in with_options] or known or with_options or list(commands)
+    """The serving command: the last one that runs a known server, else the last one with options."""
+    servers = [command for command in commands if any(_SERVER.search(word) for word in command[:6])]
+    with_options = [command for command in commands if any(_OPTION.match(word) for word in command)]
+    served = [command for command in servers if command in with_options] or servers or with_options or list(commands)
     return served[-1] if served else []
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Values of options by their first name. `unread` are options whose value cannot be told, `joined` those that make
-    one item of a list with their value, which no program takes, with that item."""
+    """Option values by canonical name. `unread` options have a value that cannot be determined. `joined` options share
+    one list item with their value, which no program accepts; each comes with that item."""
 
     values: Mapping[str, str]
     switches: frozenset[str]
@@ -149,11 +153,11 @@ class Options:
     joined: tuple[tuple[str, str], ...] = ()
 
     def known(self, name: str) -> bool:
-        """Whether it can be told if this option is given, and with which value."""
+        """Whether it can be determined if this option is set, and to what."""
         return name in self.values or (name not in self.unread and not self.opaque)
 
     def text(self, name: str) -> str | None:
-        """The value of an option, None where it is not given."""
+        """The value of an option; None if it is not set."""
         return self.values.get(name)
 
     def on(self, name: str) -> bool:
@@ -168,11 +172,11 @@ def read_options(
     variables: Mapping[str, Sequence[str]],
     repeated: Collection[str] = (),
 ) -> Options:
-    """The options that `aliases` names: first name → all its spellings (with `_` and `-` the same). Values of those
-    that may be `repeated` are joined by commas.
+    """The options in `aliases`: canonical name → all its spellings (`_` and `-` are the same). Values of `repeated`
+    options are joined by commas.
 
-    `variables` are the environment variables that set the same; the command line wins, and of an option that is given
-    twice the last one, as argparse has it.
+    `variables` are the environment variables for the same options; the command line wins, and an option's last
+    occurrence wins, as in argparse.
     """
     by_spelling = {_plain(spelling): name for name, spellings in aliases.items() for spelling in (name, *spellings)}
     values: dict[str, str] = {}
@@ -186,11 +190,11 @@ def read_options(
         word = words[place]
         place += 1
         spelled, sign, inline = word.partition("=")
-        name = _named(spelled, by_spelling) if word.startswith("-") else None
+        name = _option_name(spelled, by_spelling) if word.startswith("-") else None
         base, path = _dotted(spelled, by_spelling)
         name = name if base is None else base
-        if not line.from_shell and not line.opaque and (own := _joined(word, by_spelling)) is not None:
-            joined.append((own, word[:80]))
+        if not line.from_shell and not line.opaque and (option := _joined(word, by_spelling)) is not None:
+            joined.append((option, word[:80]))
             continue
         if name is None:
             continue
@@ -205,7 +209,7 @@ def read_options(
             objects.setdefault(name, []).append((path, value))
             continue
         switches.discard(name)
-        before = values.pop(name, None)
+        previous = values.pop(name, None)
         unread.discard(name)
         if value is None:
             switches.add(name)
@@ -213,10 +217,11 @@ def read_options(
             unread.add(name)
         else:
             value = value.strip("\"'")
-            values[name] = f"{before},{value}" if before is not None and name in repeated else value
-    left = [name for name in variables if name not in values and name not in switches and name not in unread]
+            values[name] = f"{previous},{value}" if previous is not None and name in repeated else value
+    unset = [name for name in variables if name not in values and name not in switches and name not in unread]
     by_variable = {
-        name: next((environment[one] for one in variables[name] if environment.get(one)), "") for name in left
+        name: next((environment[variable] for variable in variables[name] if environment.get(variable)), "")
+        for name in unset
     }
     values |= {name: value for name, value in by_variable.items() if value}
     values |= {name: with_parts(values.get(name), parts) for name, parts in objects.items()}
@@ -224,7 +229,7 @@ def read_options(
 
 
 def _dotted(spelled: str, by_spelling: Mapping[str, str]) -> tuple[str | None, list[str]]:
-    """The option and the path within its object that `--hf-overrides.rope_scaling.factor` means."""
+    """The option and the path within its JSON object that `--hf-overrides.rope_scaling.factor` sets."""
     base, dot, path = spelled.partition(".")
     name = by_spelling.get(_plain(base)) if dot and spelled.startswith("-") else None
     return (None, []) if name is None or not path else (name, path.split(".")[:DEEPEST_PATH])
@@ -234,16 +239,16 @@ DEEPEST_PATH = 6
 
 
 def with_parts(text: str | None, parts: Sequence[tuple[list[str], str | None]]) -> str:
-    """The JSON object of an option with values of its own options in it."""
-    whole: dict[str, Any] = dict(json_object(text))
+    """The JSON object of an option, with the values of its dotted options merged in."""
+    merged: dict[str, Any] = dict(json_object(text))
     for path, value in parts:
-        at = whole
+        branch = merged
         for key in path[:-1]:
-            inner = at.get(key)
-            at[key] = dict(inner) if isinstance(inner, Mapping) else {}
-            at = at[key]
-        at[path[-1]] = _parsed(value)
-    return json.dumps(whole)
+            inner = branch.get(key)
+            branch[key] = dict(inner) if isinstance(inner, Mapping) else {}
+            branch = branch[key]
+        branch[path[-1]] = _parsed(value)
+    return json.dumps(merged)
 
 
 def _parsed(value: str | None) -> Any:
@@ -256,7 +261,7 @@ def _parsed(value: str | None) -> Any:
 
 
 def json_object(text: str | None) -> Mapping[str, Any]:
-    """The JSON object of an option; an empty one where it is none."""
+    """The JSON object of an option; empty if it is not one."""
     if text is None or len(text) > LONGEST_OBJECT:
         return {}
     try:
@@ -269,15 +274,15 @@ _JOINED = re.compile(r"(--?[A-Za-z][\w.-]*)\s+\S")
 
 
 def _joined(word: str, by_spelling: Mapping[str, str]) -> str | None:
-    """The option that an item such as `--max-model-len 8192` begins with."""
+    """The option that a list item such as `--max-model-len 8192` starts with."""
     match = _JOINED.match(word)
     if match is None:
         return None
     return match[1] if match[1].startswith("--") or _plain(match[1]) in by_spelling else None
 
 
-def _named(spelled: str, by_spelling: Mapping[str, str]) -> str | None:
-    """The option that is meant: argparse also takes the beginning of a name, where it is that of one option only."""
+def _option_name(spelled: str, by_spelling: Mapping[str, str]) -> str | None:
+    """The canonical option; like argparse, accepts an unambiguous prefix."""
     plain = _plain(spelled)
     if plain in by_spelling or not plain.startswith("--") or len(plain) < SHORTEST_BEGINNING:
         return by_spelling.get(plain)
@@ -286,13 +291,13 @@ def _named(spelled: str, by_spelling: Mapping[str, str]) -> str | None:
 
 
 def _plain(spelling: str) -> str:
-    """`--tensor_parallel_size` and `--tensor-parallel-size` are one; single letters keep their case."""
+    """`--tensor_parallel_size` and `--tensor-parallel-size` are the same; single letters keep their case."""
     dashes = "--" if spelling.startswith("--") else "-"
     return dashes + spelling.lstrip("-").replace("_", "-")
 
 
 def whole_number(text: str) -> int | None:
-    """An integer as the engines read it: `8192`, `32k` (1000) or `32K` (1024)."""
+    """An integer in the engines' notation: `8192`, `32k` (1000) or `32K` (1024)."""
     match = re.fullmatch(r"\s*(-?\d{1,12}(?:\.\d{1,6})?)\s*([kKmMgG]?)\s*", text)
     if match is None or ("." in match[1] and not match[2]):
         return None
@@ -301,6 +306,6 @@ def whole_number(text: str) -> int | None:
 
 
 def fraction(text: str) -> float | None:
-    """A number between 0 and 1; anything else, NaN among it, is None."""
+    """A number above 0 and at most 1; None for anything else, NaN included."""
     value = real_number(text)
     return value if value is not None and 0 < value <= 1 else None

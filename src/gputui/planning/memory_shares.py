@@ -1,4 +1,4 @@
-"""Whose memory is on each GPU, and what a draft would make of it."""
+"""Who holds the memory of each GPU, and what a draft would change."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from gputui.planning.needs.requirement import claim_by
 
 
 def usable_mib(reading: Reading) -> int | None:
-    """What processes can have of a GPU: its total without what driver and firmware keep."""
+    """What processes can use of a GPU: its total minus what driver and firmware reserve."""
     if reading.memory_total_mib is None:
         return None
     return reading.memory_total_mib - (reading.memory_reserved_mib or 0)
 
 
 def need_of(service: Service) -> int | None:
-    """MiB that a service will take on each of its GPUs: its budget where it has one, else its claim."""
+    """MiB that a service will take on each of its GPUs: its budget if it has one, else its claim."""
     return service.budget_mib if service.budget_mib is not None else service.requirement.claim_mib
 
 
@@ -25,22 +25,24 @@ def need_on(service: Service, reading: Reading, free_mib: int | None = None) -> 
     if service.budget_mib is not None:
         return service.budget_mib
     needs = service.requirement
-    same = needs.gpu_total_mib is not None and needs.gpu_total_mib == reading.gpu.memory_total_mib
-    # What it was seen to hold on such a GPU; of what takes what is free, only here, where it holds it.
-    seen = same and (needs.rule is None or needs.rule.of == "total" or reading.gpu.uuid in service.running_on)
-    if needs.rule is None or seen:
+    same_size = needs.gpu_total_mib is not None and needs.gpu_total_mib == reading.gpu.memory_total_mib
+    # Observed on a GPU of this size; if it sizes itself by free memory, only on the GPU it was observed on.
+    is_observed = same_size and (
+        needs.rule is None or needs.rule.of == "total" or reading.gpu.uuid in service.running_on
+    )
+    if needs.rule is None or is_observed:
         return _part(service, reading, needs.claim_mib)
     claim = claim_by(needs.rule, usable_mib(reading), free_mib)
     if claim is None:
         return needs.claim_mib
     if needs.rule.of == "total":
         return claim
-    # It takes what is free; only what it needs at least can be too much.
+    # It adapts to the free memory, so only its minimum can exceed it.
     return max(claim, needs.minimum_mib) if needs.minimum_mib is not None else claim or None
 
 
 def _part(service: Service, reading: Reading, largest: int | None) -> int | None:
-    """Its part on this GPU, where the parts are not equal; the claim is that of the largest."""
+    """The service's share on this GPU if its shares are unequal; the claim is that of the largest share."""
     split = service.requirement.split
     if largest is None or not split or reading.gpu.uuid not in service.assigned:
         return largest
@@ -50,13 +52,13 @@ def _part(service: Service, reading: Reading, largest: int | None) -> int | None
 def needs_on(
     reading: Reading, services: Sequence[Service], free_for_services_mib: int | None
 ) -> dict[ServiceKey, int | None]:
-    """What each service that is to run on this GPU will take there.
+    """What each service assigned to this GPU will take there.
 
-    One that takes a fraction of what is free is counted last, for it makes do with what the others leave.
+    A service that takes a fraction of the free memory counts last, since it takes what the others leave.
     """
-    wanted = [one for one in services if one.enabled and reading.gpu.uuid in one.assigned]
+    residents = [service for service in services if service.enabled and reading.gpu.uuid in service.assigned]
     needs: dict[ServiceKey, int | None] = {}
-    for service in sorted(wanted, key=lambda one: _takes_what_is_free(one, reading)):
+    for service in sorted(residents, key=lambda resident: _takes_what_is_free(resident, reading)):
         free = None
         if free_for_services_mib is not None:
             free = max(0, free_for_services_mib - sum(need or 0 for need in needs.values()))
@@ -65,14 +67,14 @@ def needs_on(
 
 
 def _takes_what_is_free(service: Service, reading: Reading) -> bool:
-    """And has not done so yet: what it holds, it holds."""
+    """Whether the service sizes itself by free memory and has not done so yet: once running, its size is fixed."""
     if reading.gpu.uuid in service.running_on:
         return False
     return service.requirement.rule is not None and service.requirement.rule.of != "total"
 
 
 def memory_of_all(readings: Sequence[Reading], services: Sequence[Service]) -> tuple[GpuMemory, ...]:
-    """How each GPU's memory is shared."""
+    """How the memory of each GPU is shared."""
     by_gpu: dict[str, list[Service]] = {}
     for service in services:
         for uuid in {*service.assigned, *service.running_on}:
@@ -81,10 +83,10 @@ def memory_of_all(readings: Sequence[Reading], services: Sequence[Service]) -> t
 
 
 def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
-    """How one GPU's memory is shared; `services` that neither are to run on it nor do may be left out.
+    """How the memory of one GPU is shared; `services` neither assigned to it nor running on it may be omitted.
 
-    A service's own present memory counts as free for itself. What is used beyond all services' processes is foreign,
-    be it other people's processes or memory that no listed process accounts for.
+    Memory that a service already holds counts as free for itself. Memory used beyond all services' processes is
+    foreign: other people's processes, or memory that no listed process accounts for.
     """
     usable = usable_mib(reading)
     uuid = reading.gpu.uuid
@@ -96,27 +98,27 @@ def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
     needs = needs_on(reading, services, None if usable is None or foreign is None else usable - foreign)
     planned: list[int | None] = []
     for service in services:
-        held = holding.get(service.key)
+        held_mib = holding.get(service.key)
         if service.key in needs:
             need = needs[service.key]
-            planned.append(need if need is not None else held)
-            if held is None:
+            planned.append(need if need is not None else held_mib)
+            if held_mib is None:
                 kind: ShareKind = "expected" if _is_there(service, uuid) else "planned"
                 shares.append(MemoryShare(kind=kind, name=service.name, mib=need))
                 continue
-            shares.append(MemoryShare(kind="service", name=service.name, mib=held))
-            if need is not None and need > held:
-                shares.append(MemoryShare(kind="expected", name=service.name, mib=need - held))
-        elif held is not None:
-            shares.append(MemoryShare(kind="freed", name=service.name, mib=held))
+            shares.append(MemoryShare(kind="service", name=service.name, mib=held_mib))
+            if need is not None and need > held_mib:
+                shares.append(MemoryShare(kind="expected", name=service.name, mib=need - held_mib))
+        elif held_mib is not None:
+            shares.append(MemoryShare(kind="freed", name=service.name, mib=held_mib))
     if foreign is not None:
         shares += foreign_shares(reading, services, foreign)
     free_after = None
-    known = [need for need in planned if need is not None]
+    known_needs = [need for need in planned if need is not None]
     if usable is not None and foreign is not None:
-        free_after = usable - foreign - sum(known)
+        free_after = usable - foreign - sum(known_needs)
     over = free_after is not None and free_after < 0 and bool(planned)
-    complete = len(known) == len(planned)
+    complete = len(known_needs) == len(planned)
     return GpuMemory(
         uuid=uuid,
         usable_mib=usable,
@@ -127,72 +129,72 @@ def memory_of(reading: Reading, services: Sequence[Service]) -> GpuMemory:
 
 
 def _is_there(service: Service, uuid: str) -> bool:
-    """Its container runs and was given this GPU, be it that it has taken nothing yet."""
+    """Whether its container is running with this GPU, even if it has not allocated anything yet."""
     return service.running and uuid in (*service.running_on, *(service.requested or ()))
 
 
 def held_memory(reading: Reading, services: Sequence[Service]) -> dict[ServiceKey, int]:
     """MiB that each service holds on a GPU.
 
-    Where NVML does not tell how much a service's process holds, what no other process accounts for is taken to be
-    its own, up to what it needs.
+    If NVML does not report how much a service's process holds, it gets the memory that no other process accounts for,
+    up to its need.
     """
     by_container = _held_by_container(reading)
-    held: dict[ServiceKey, int] = {}
-    untold: list[Service] = []
+    held_by_key: dict[ServiceKey, int] = {}
+    unmeasured: list[Service] = []
     if by_container:
         for service in services:
             identity = service.container.id if service.container else None
             if identity is None or identity not in by_container:
                 continue
-            known = by_container.pop(identity)
-            if known is None:
-                untold.append(service)
+            container_mib = by_container.pop(identity)
+            if container_mib is None:
+                unmeasured.append(service)
             else:
-                held[service.key] = known
-    strangers = sum(one or 0 for one in by_container.values())
-    left = max(0, (reading.memory_used_mib or 0) - sum(held.values()) - strangers)
-    for service in untold:
+                held_by_key[service.key] = container_mib
+    strangers = sum(used_mib or 0 for used_mib in by_container.values())
+    unaccounted_mib = max(0, (reading.memory_used_mib or 0) - sum(held_by_key.values()) - strangers)
+    for service in unmeasured:
         need = need_of(service)
-        held[service.key] = left if need is None else min(left, need)
-        left -= held[service.key]
-    return held
+        held_by_key[service.key] = unaccounted_mib if need is None else min(unaccounted_mib, need)
+        unaccounted_mib -= held_by_key[service.key]
+    return held_by_key
 
 
 def _held_by_container(reading: Reading) -> dict[str | None, int | None]:
-    """By container (None: no container), what its processes hold; None where one of them does not tell."""
-    found: dict[str | None, int | None] = {}
+    """MiB that processes hold, by container (None: no container); None if one of them does not report it."""
+    totals: dict[str | None, int | None] = {}
     for process in reading.processes or ():
-        before = found.get(process.container_id, 0)
+        previous = totals.get(process.container_id, 0)
         if process.container_id is None:
-            found[None] = (before or 0) + (process.memory_mib or 0)
+            totals[None] = (previous or 0) + (process.memory_mib or 0)
         else:
-            known = None if before is None or process.memory_mib is None else before + process.memory_mib
-            found[process.container_id] = known
-    return found
+            total = None if previous is None or process.memory_mib is None else previous + process.memory_mib
+            totals[process.container_id] = total
+    return totals
 
 
 NAMED_STRANGERS = 3
-"""How many foreign processes are named; the rest is summed up."""
+"""How many foreign processes are named; the others are summed up."""
 
 
 def foreign_shares(reading: Reading, services: Sequence[Service], foreign_mib: int) -> list[MemoryShare]:
-    """Who holds the foreign memory, the largest first: `bob: python 81231`. What no listed process accounts for is
-    said to be so."""
-    own = {service.container.id for service in services if service.container}
-    strangers = [process for process in reading.processes or () if process.container_id not in own]
+    """Who holds the foreign memory, largest first: `bob: python 81231`. Memory that no listed process accounts for is
+    labelled as such."""
+    container_ids = {service.container.id for service in services if service.container}
+    strangers = [process for process in reading.processes or () if process.container_id not in container_ids]
     strangers.sort(key=lambda process: -(process.memory_mib or 0))
     shares = [_share(process) for process in strangers if process.memory_mib]
-    named, rest = shares[:NAMED_STRANGERS], shares[NAMED_STRANGERS:]
-    if rest:
-        more = sum(share.mib or 0 for share in rest)
-        named.append(MemoryShare(kind="foreign", name=f"{len(rest)} more", mib=more))
-    gap = foreign_mib - sum(share.mib or 0 for share in named)
+    named_shares, remainder = shares[:NAMED_STRANGERS], shares[NAMED_STRANGERS:]
+    if remainder:
+        remainder_mib = sum(share.mib or 0 for share in remainder)
+        named_shares.append(MemoryShare(kind="foreign", name=f"{len(remainder)} more", mib=remainder_mib))
+    gap = foreign_mib - sum(share.mib or 0 for share in named_shares)
     if gap > 0:
         unknown = [process for process in strangers if not process.memory_mib]
         name = _share(unknown[0]).name if len(unknown) == 1 else "no listed process"
-        named.append(MemoryShare(kind="foreign", name=name, mib=gap))
-    return named
+        named_shares.append(MemoryShare(kind="foreign", name=name, mib=gap))
+    return named_shares
 
 
 def _share(process: GpuProcess) -> MemoryShare:

@@ -1,4 +1,4 @@
-"""Which services there are: what Compose files name, what runs on the engine, and what was assigned, joined."""
+"""The list of services: Compose files, containers and saved assignments, joined."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -35,8 +35,8 @@ from gputui.planning.backends.registry import backend_of, decides_by_options, is
 from gputui.planning.changes.argument_edit import with_argument
 from gputui.planning.changes.drift import drift
 from gputui.planning.changes.file_difference import file_differences, tells_file_budget
-from gputui.planning.given_gpus import asks_in_vain, find_gpu, requested_gpus, use_by_container, uses_gpus
-from gputui.planning.needs.budget import DEFAULT_VARIABLE, budget_told
+from gputui.planning.given_gpus import find_gpu, has_ignored_request, requested_gpus, use_by_container, uses_gpus
+from gputui.planning.needs.budget import DEFAULT_VARIABLE, environment_budget
 from gputui.planning.needs.model_name import model_of
 from gputui.planning.needs.model_path import ModelPlace, place_of
 from gputui.planning.needs.observations import peak_key
@@ -45,7 +45,7 @@ from gputui.planning.placement.open_requests import Tried, chosen_gpus, tried
 
 
 def key_of(container: Container, host: str) -> ServiceKey:
-    """The service that a container belongs to, by its Compose labels, else its name."""
+    """The service that a container belongs to, by its Compose labels, else by its name."""
     project = container.labels.get(compose_labels.PROJECT, "")
     name = container.labels.get(compose_labels.SERVICE, "")
     if not project or not name:
@@ -56,10 +56,9 @@ def key_of(container: Container, host: str) -> ServiceKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """All that services are joined from. `files` are models on disk by the place that was looked at, `peaks` what was
-    remembered, `measured` what services said that they took, `inside` what was seen inside containers, by their run,
-    `images` what is known of images, by their names. `is_engine_known`: the engine has told which containers there
-    are."""
+    """Everything that services are joined from. `files` are models on disk by the place searched, `peaks` the
+    remembered peaks, `measured` what services logged about their memory, `inside` the device probes by container run,
+    `images` what is known of images by name. `is_engine_known`: the engine has listed its containers."""
 
     host: str
     gpus: Sequence[Gpu]
@@ -79,7 +78,7 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What every service is joined with."""
+    """The inputs that all services share."""
 
     gpus: Sequence[Gpu]
     reserved_mib: Mapping[str, int | None]
@@ -92,9 +91,9 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What one service is joined from. `holds` is the memory of its processes by GPU, `visible_gpus` what its file
-    or else its image says in NVIDIA_VISIBLE_DEVICES, where the runtime reads that and nothing else names its GPUs.
-    `chosen` are the GPUs that an open request comes to."""
+    """The inputs of one service. `holds` is the memory of its processes by GPU. `visible_gpus` is
+    NVIDIA_VISIBLE_DEVICES as set by its file, else its image, if the runtime reads it and nothing else names its GPUs.
+    `chosen` are the GPUs picked for an open request."""
 
     key: ServiceKey
     declared: ComposeService | None
@@ -112,11 +111,11 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The services by project and name, and what each was made of; `unplaced` are the open requests that found
-    no place, with what that hung on."""
+    """The services by project and name, and the inputs of each; `unplaced` are open requests without a place, with
+    everything that decided that."""
 
     services: tuple[Service, ...] = ()
-    made: Mapping[ServiceKey, tuple[Parts, Service]] = field(default_factory=dict)
+    by_key: Mapping[ServiceKey, tuple[Parts, Service]] = field(default_factory=dict)
     around: Surroundings | None = None
     unplaced: Mapping[ServiceKey, Tried] = field(default_factory=dict)
 
@@ -124,51 +123,52 @@ class Joined:
 NOTHING_JOINED = Joined()
 
 
-def join_services(world: World, assignments: Assignments, before: Joined = NOTHING_JOINED) -> Joined:
+def join_services(world: World, assignments: Assignments, previous: Joined = NOTHING_JOINED) -> Joined:
     """Every service that uses GPUs.
 
-    A service without a saved assignment is assigned what its container was asked for, else what its Compose file
-    says, else nothing. One that is made of the same as `before` is taken from there: every second most of them are.
+    A service without a saved assignment gets what its container requested, else what its Compose file says, else
+    nothing. Services whose inputs are as in `previous` are reused: every second, most of them are.
     """
     around = Surroundings(
         gpus=world.gpus,
-        reserved_mib={one.gpu.uuid: one.memory_reserved_mib for one in world.readings},
+        reserved_mib={reading.gpu.uuid: reading.memory_reserved_mib for reading in world.readings},
         path_aliases=world.path_aliases,
         files=world.files,
         peaks=world.peaks,
         measured=world.measured,
         is_engine_known=world.is_engine_known,
     )
-    if around == before.around:
-        around = before.around  # so that to compare it with itself, for every service, takes no time
+    if around == previous.around:
+        around = previous.around  # identical objects compare fast, for every service
     all_parts = _all_parts(world, assignments, around)
-    made: dict[ServiceKey, tuple[Parts, Service]] = {}
+    joined: dict[ServiceKey, tuple[Parts, Service]] = {}
     for parts in all_parts:
-        made[parts.key] = _made(parts, before)
-    unplaced = _choose(made, world.readings, before)
-    services = tuple(made[key][1] for key in sorted(made))
-    return Joined(services=services, made=made, around=around, unplaced=unplaced)
+        joined[parts.key] = _joined_service(parts, previous)
+    unplaced = _choose(joined, world.readings, previous)
+    services = tuple(joined[key][1] for key in sorted(joined))
+    return Joined(services=services, by_key=joined, around=around, unplaced=unplaced)
 
 
-def _made(parts: Parts, before: Joined) -> tuple[Parts, Service]:
-    known = before.made.get(parts.key)
-    if known is None:
+def _joined_service(parts: Parts, previous: Joined) -> tuple[Parts, Service]:
+    earlier = previous.by_key.get(parts.key)
+    if earlier is None:
         return parts, _service(parts)
-    chosen = known[0].chosen
+    chosen = earlier[0].chosen
     if chosen is not None and parts.declared is not None and len(chosen) == parts.declared.gpu_count:
         parts = replace(parts, chosen=chosen)
-    return known if known[0] == parts else (parts, _service(parts))
+    return earlier if earlier[0] == parts else (parts, _service(parts))
 
 
 def _choose(
-    made: dict[ServiceKey, tuple[Parts, Service]], readings: Sequence[Reading], before: Joined
+    joined: dict[ServiceKey, tuple[Parts, Service]], readings: Sequence[Reading], previous: Joined
 ) -> dict[ServiceKey, Tried]:
-    """Give the open requests their GPUs, one after the other; those that found no place, and what that hung on."""
+    """Pick GPUs for the open requests, one after another; returns those without a place, with everything that decided
+    that."""
     unplaced: dict[ServiceKey, Tried] = {}
-    for key in sorted(key for key, (_, service) in made.items() if service.any_gpus is not None and service.enabled):
-        parts, service = made[key]
-        services = [service for _, service in made.values()]
-        last = before.unplaced.get(key)
+    for key in sorted(key for key, (_, service) in joined.items() if service.any_gpus is not None and service.enabled):
+        parts, service = joined[key]
+        services = [service for _, service in joined.values()]
+        last = previous.unplaced.get(key)
         if parts.chosen is None and last is not None and last == tried(service, services, readings):
             unplaced[key] = last
             continue
@@ -177,19 +177,19 @@ def _choose(
             unplaced[key] = tried(service, services, readings)
         if chosen != parts.chosen:
             parts = replace(parts, chosen=chosen)
-            made[key] = (parts, _service(parts))
+            joined[key] = (parts, _service(parts))
     return unplaced
 
 
 def _open_request(parts: Parts) -> int | None:
-    """The number of GPUs that its file asks for, where it names none, it has no container, and none were saved."""
+    """The number of GPUs its file requests without naming any, while it has no container and no saved GPUs."""
     count = parts.declared.gpu_count if parts.declared else None
     is_open = parts.container is None and not (parts.saved and parts.saved.adopted) and not _saved_choice(parts)
     return count if is_open and count is not None and count > 0 else None
 
 
 def _saved_choice(parts: Parts) -> tuple[str, ...]:
-    """The GPUs that were written down for a request that left open which, as long as they are there and as many."""
+    """The GPUs saved for an open request, as long as they exist and the number still matches."""
     saved, declared = parts.saved, parts.declared
     if saved is None or declared is None or parts.container is not None or len(saved.gpus) != declared.gpu_count:
         return ()
@@ -199,8 +199,11 @@ def _saved_choice(parts: Parts) -> tuple[str, ...]:
 def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> list[Parts]:
     host, project = world.host, world.project
     by_key: dict[ServiceKey, Container] = {}
-    # While a service is recreated, its old or its new container stands for it where none has its name.
-    for container in sorted(world.containers, key=lambda one: (is_passing(one.name), not one.running, one.created_at)):
+    # While a service is being recreated, its old or new container represents it if none has its name.
+    for container in sorted(
+        world.containers,
+        key=lambda candidate: (is_passing(candidate.name), not candidate.running, candidate.created_at),
+    ):
         if container.labels.get(compose_labels.ONE_OFF) != "True" and LABEL_PROBE not in container.labels:
             by_key.setdefault(key_of(container, host), container)
     by_name: dict[tuple[str, str], list[ServiceKey]] = {}
@@ -208,21 +211,26 @@ def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> 
         by_name.setdefault((key.project, key.name), []).append(key)
     saved_by_key = {item.key: item for item in assignments.items}
     used = use_by_container(world.readings)
-    found: dict[ServiceKey, tuple[ComposeService | None, Container | None]] = {}
-    named: set[ServiceKey] = set()
+    sources: dict[ServiceKey, tuple[ComposeService | None, Container | None]] = {}
+    named_keys: set[ServiceKey] = set()
     for declared in project.services if project else ():
         assert project is not None
         for key in by_name.get((project.name, declared.name)) or [ServiceKey(host, project.name, declared.name)]:
-            named.add(key)
-            own, saved = by_key.get(key), saved_by_key.get(key)
+            named_keys.add(key)
+            own_container, saved = by_key.get(key), saved_by_key.get(key)
             by_variable = visible_gpus_of(declared, world) not in (None, "", "void", "none")
-            if declared.uses_gpus or by_variable or (own and uses_gpus(own)) or (saved and saved.gpus):
-                found[key] = (declared, own)
+            if (
+                declared.uses_gpus
+                or by_variable
+                or (own_container and uses_gpus(own_container))
+                or (saved and saved.gpus)
+            ):
+                sources[key] = (declared, own_container)
     for key, container in by_key.items():
         saved = saved_by_key.get(key)
-        if key not in named and (uses_gpus(container) or container.id in used or (saved and saved.adopted)):
-            found[key] = (None, container)
-    names = told_apart(found)
+        if key not in named_keys and (uses_gpus(container) or container.id in used or (saved and saved.adopted)):
+            sources[key] = (None, container)
+    names = told_apart(sources)
     return [
         Parts(
             key=key,
@@ -237,20 +245,20 @@ def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> 
             image_names=world.images[declared.image].variables if declared and declared.image in world.images else None,
             around=around,
         )
-        for key, (declared, container) in found.items()
+        for key, (declared, container) in sources.items()
     ]
 
 
 def visible_gpus_of(declared: ComposeService, world: World) -> str | None:
-    """What a service's file, or else its image, says in NVIDIA_VISIBLE_DEVICES, where the runtime nvidia is to read it
-    and there is no request; None where it does not count, or is not known."""
+    """NVIDIA_VISIBLE_DEVICES as set by a service's file, else its image, if the nvidia runtime reads it and there is no
+    request; None where it has no effect or is unknown."""
     host = declared.body.get("HostConfig") or {}
     runtime = host.get("Runtime") or world.default_runtime
     if runtime != "nvidia" or declared.gpus or declared.gpu_count is not None:
         return None
-    written = variables_in(declared.body.get("Env")).get("NVIDIA_VISIBLE_DEVICES")
-    if written is not None:
-        return written
+    file_value = variables_in(declared.body.get("Env")).get("NVIDIA_VISIBLE_DEVICES")
+    if file_value is not None:
+        return file_value
     image = world.images.get(declared.image)
     return image.visible_devices if image else None
 
@@ -259,14 +267,14 @@ def _service(parts: Parts) -> Service:
     declared, container, saved, around = parts.declared, parts.container, parts.saved, parts.around
     gpus = around.gpus
     requested = requested_gpus(container, gpus) if container else None
-    on = tuple(parts.holds)
+    running_on = tuple(parts.holds)
     in_file = declared_gpus(declared, parts.visible_gpus, gpus)
     any_gpus = _open_request(parts)
     left_open = _saved_choice(parts) or (parts.chosen if any_gpus else None)
-    assigned = requested if requested is not None else left_open or in_file or on
+    assigned = requested if requested is not None else left_open or in_file or running_on
     adopted = saved if saved and saved.adopted else None
     if saved and (saved.adopted or (declared and runs_otherwise(requested, in_file, saved.gpus))):
-        assigned = saved.gpus  # what was saved beats what somebody else made run
+        assigned = saved.gpus  # the saved state beats what somebody else started
     enabled = adopted.enabled if adopted else is_wanted(declared, container)
     launch = _launch(declared, container, adopted)
     image = container.image if container else declared.image if declared else ""
@@ -278,10 +286,10 @@ def _service(parts: Parts) -> Service:
     files = around.files.get(place)
     total, usable = _totals(assigned, around)
     budget = adopted.budget_mib if adopted else None
-    told = budget_told(launch)
-    declared_mib = declared.vram_mib if declared and declared.vram_mib is not None else told
-    seen = [memory for memory in parts.holds.values() if memory is not None]
-    # What was seen of it holds for the arguments that it runs with, not for edited ones.
+    environment_mib = environment_budget(launch)
+    declared_mib = declared.vram_mib if declared and declared.vram_mib is not None else environment_mib
+    amounts = [memory for memory in parts.holds.values() if memory is not None]
+    # Observations hold for the arguments it runs with, not for edited ones.
     as_it_runs = container is not None and launch.words == container.launch.words
     memory_key = peak_key(image, launch, max(1, len(assigned)), total)
     measured = _measured(memory_key, around.measured)
@@ -295,7 +303,7 @@ def _service(parts: Parts) -> Service:
         enabled=enabled,
         assigned=assigned,
         requested=requested,
-        running_on=on,
+        running_on=running_on,
         requirement=requirement(
             Evidence(
                 backend=backend,
@@ -307,7 +315,7 @@ def _service(parts: Parts) -> Service:
                 files=files,
                 declared_mib=declared_mib,
                 model=model,
-                present_mib=max(seen, default=None) if as_it_runs else None,
+                present_mib=max(amounts, default=None) if as_it_runs else None,
                 peak_mib=_peak(memory_key, around.peaks, anywhere=backend.claim is None),
                 measured=measured,
             )
@@ -324,11 +332,11 @@ def _service(parts: Parts) -> Service:
         priority=_priority(declared, adopted),
         priority_set=adopted.priority if adopted else None,
         isolate=declared.isolate if declared else False,
-        has_budget=bool(declared and declared.has_budget) or budget is not None or told is not None,
+        has_budget=bool(declared and declared.has_budget) or budget is not None or environment_mib is not None,
         budget_mib=budget,
         budget_env=_budget_env(declared, backend),
         edits=adopted.edits if adopted else (),
-        drift=drift(container, requested, on, gpus, parts.inside),
+        drift=drift(container, requested, running_on, gpus, parts.inside),
         container=container,
         tells_file_budget=declared is None
         or container is None
@@ -350,20 +358,23 @@ def _service(parts: Parts) -> Service:
 def _contradiction(
     declared: ComposeService | None, container: Container | None, requested: tuple[str, ...] | None, world: int | None
 ) -> Contradiction | None:
-    """What is said twice and differently of its GPUs: by its container, else by its file. It works on `world` GPUs."""
+    """Conflicting GPU settings of its container, else of its file. It uses `world` GPUs."""
     if container is None or LABEL_GPUS in container.labels:
         if declared is None or declared.contradiction is not None:
             return declared.contradiction if declared else None
-        few = too_few_visible(variables_in(declared.body.get("Env")).get("CUDA_VISIBLE_DEVICES"), world)
-        return None if few is None else Contradiction("hidden", few)
-    asking = [one for one in container.device_requests if one.asks_for_gpus]
-    if len(asking) > 1 and not all(one.driver == "cdi" for one in asking):
-        named = (",".join(one.device_ids) or ("all" if one.count == -1 else f"{one.count} of them") for one in asking)
-        text = f"it has {len(asking)} requests for GPUs ({' and '.join(named)}); the last one counts"
+        fault = too_few_visible(variables_in(declared.body.get("Env")).get("CUDA_VISIBLE_DEVICES"), world)
+        return None if fault is None else Contradiction("hidden", fault)
+    requests = [request for request in container.device_requests if request.asks_for_gpus]
+    if len(requests) > 1 and not all(request.driver == "cdi" for request in requests):
+        descriptions = (
+            ",".join(request.device_ids) or ("all" if request.count == -1 else f"{request.count} of them")
+            for request in requests
+        )
+        text = f"it has {len(requests)} requests for GPUs ({' and '.join(descriptions)}); the last one counts"
         return Contradiction("several-requests", clean(text, 300))
-    if asks_in_vain(container):
-        asked = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES")
-        text = f"NVIDIA_VISIBLE_DEVICES={asked} does nothing with the runtime {container.runtime or 'runc'}"
+    if has_ignored_request(container):
+        names = container.gpu_environment.get("NVIDIA_VISIBLE_DEVICES")
+        text = f"NVIDIA_VISIBLE_DEVICES={names} does nothing with the runtime {container.runtime or 'runc'}"
         return Contradiction("ignored", text)
     if not requested:
         return None
@@ -373,14 +384,14 @@ def _contradiction(
 
 
 def runs_otherwise(requested: Sequence[str] | None, in_file: Sequence[str], saved: Sequence[str]) -> bool:
-    """Whether a service of a file that nobody edited here was given other GPUs than the file says, as by a `docker
-    compose up` without the override, and others than were saved. Where file and engine agree, both hold."""
+    """Whether a Compose service not edited here has GPUs other than its file says, as after a `docker compose up`
+    without the override, and other than saved. Where file and engine agree, both apply."""
     return requested is not None and bool(saved) and set(requested) not in (set(in_file), set(saved))
 
 
 def is_wanted(declared: ComposeService | None, container: Container | None) -> bool:
-    """Whether a service is to run that nobody enabled or disabled here: one of a Compose file is, whether it runs or
-    not; of a container alone only what it does is known."""
+    """Whether a service that nobody enabled or disabled here should run: one in a Compose file should, running or not;
+    for a container alone only its present state is known."""
     if declared is not None:
         return declared.replicas > 0 or (container is not None and container.lives)
     return container is not None and container.lives
@@ -391,14 +402,14 @@ def _host_config(declared: ComposeService | None) -> Mapping[str, Any]:
 
 
 def _depends_on(container: Container | None) -> tuple[str, ...]:
-    """As Compose notes it in a label: `db:service_healthy:false,cache:service_started:true`."""
+    """As Compose records it in a label: `db:service_healthy:false,cache:service_started:true`."""
     text = container.labels.get(compose_labels.DEPENDS_ON, "") if container else ""
     return tuple(part.partition(":")[0] for part in text.split(",") if part)
 
 
 def _launch(declared: ComposeService | None, container: Container | None, adopted: Assignment | None) -> Launch:
-    """How the service is launched as it is assigned: its container's launch, else its file's, with the draft's edits in
-    the place of those that the container was made with."""
+    """The launch as assigned: that of its container, else of its file, with the draft's edits replacing those the
+    container was created with."""
     launch = container.launch if container else declared.launch if declared else Launch()
     if adopted is None:
         return launch
@@ -409,14 +420,14 @@ def _launch(declared: ComposeService | None, container: Container | None, adopte
 
 @lru_cache(maxsize=4096)
 def serving_of(backend: str, launch: Launch, gpus: int, image: str = "") -> Serving:
-    """How a service serves, by its backend's options. An image of somebody's own without a command of the file's may
-    call its server with anything."""
+    """How a service serves, by its backend's options. A custom image whose file sets no command may start its server
+    with any options."""
     line = served_line(launch)
     unknown = decides_by_options(backend) and is_unknown_program(launch.words)
     if unknown or (not launch.words and image and not is_official(backend, image)):
         line = replace(line, opaque=True)
-    found = named(backend).serving(line, launch.environment, gpus)
-    return replace(found, version=version_of(image)) if backend == "vllm" and image else found
+    serving = named(backend).serving(line, launch.environment, gpus)
+    return replace(serving, version=version_of(image)) if backend == "vllm" and image else serving
 
 
 @lru_cache(maxsize=1024)
@@ -424,7 +435,7 @@ def edited(launch: Launch, edits: tuple[Edit, ...]) -> Launch:
     """The launch with changed arguments."""
     words = list(launch.words)
     for edit in edits:
-        with suppress(Refusal):  # the plan says so; here the command is judged as it is
+        with suppress(Refusal):  # the plan reports it; here the command is taken as it is
             words = with_argument(words, edit.argument, edit.value)
     return replace(launch, words=tuple(words))
 
@@ -436,49 +447,50 @@ def _priority(declared: ComposeService | None, adopted: Assignment | None) -> in
 
 
 def _budget_env(declared: ComposeService | None, backend: Backend) -> str | None:
-    """The variable that tells a service its budget; None for a backend that has an option of its own for it."""
+    """The variable that passes a service its budget; None if its backend has an option for it."""
     if declared is not None and declared.has_budget:
         return declared.budget_env
     return None if backend.memory_flag else DEFAULT_VARIABLE
 
 
 def _peak(key: PeakKey | None, peaks: Mapping[PeakKey, int], *, anywhere: bool) -> int | None:
-    """The remembered peak. What fills no fraction of its GPU takes the same `anywhere`, on GPUs of other sizes too."""
+    """The remembered peak. A service that does not fill a fraction of its GPU takes the same `anywhere`, even on GPUs
+    of other sizes."""
     if key is None:
         return None
     exact = peaks.get(key)
     if exact is not None or not anywhere:
         return exact
-    return max((mib for one, mib in peaks.items() if one.is_like(key)), default=None)
+    return max((mib for peak, mib in peaks.items() if peak.is_like(key)), default=None)
 
 
 def _measured(key: PeakKey | None, measured: Mapping[PeakKey, Measured]) -> Measured | None:
-    """What it said that it took, on such GPUs; on others its weights take the same."""
+    """What it logged about its memory on GPUs of this size; on other sizes its weights take the same."""
     if key is None or not measured:
         return None
     if key in measured:
         return measured[key]
-    weights = [one.weights_mib for at, one in measured.items() if at.is_like(key)]
-    known = [mib for mib in weights if mib is not None]
-    return Measured(weights_mib=max(known)) if known else None
+    weights = [observation.weights_mib for measured_key, observation in measured.items() if measured_key.is_like(key)]
+    weights_mib = [mib for mib in weights if mib is not None]
+    return Measured(weights_mib=max(weights_mib)) if weights_mib else None
 
 
 def _totals(assigned: Sequence[str], around: Surroundings) -> tuple[int | None, int | None]:
-    """The total of the GPUs that a service is assigned (the smallest of them; of one that has none yet, the largest GPU
-    that it could get), and what of it is usable."""
+    """The memory of a service's smallest assigned GPU (if it has none, of the largest GPU it could get), total and
+    usable."""
     sizes = [(gpu.memory_total_mib, gpu.uuid) for gpu in around.gpus if gpu.memory_total_mib is not None]
-    own = [one for one in sizes if one[1] in assigned]
+    assigned_sizes = [size for size in sizes if size[1] in assigned]
     if not sizes:
         return None, None
-    total, uuid = min(own) if own else max(sizes)
+    total, uuid = min(assigned_sizes) if assigned_sizes else max(sizes)
     return total, total - (around.reserved_mib.get(uuid) or 0)
 
 
 def _usable_of_each(assigned: Sequence[str], around: Surroundings) -> tuple[int, ...]:
-    """What is usable of each assigned GPU, in their order; nothing where one is not known."""
+    """The usable memory of each assigned GPU, in order; GPUs of unknown size are skipped."""
     sizes = {gpu.uuid: gpu.memory_total_mib for gpu in around.gpus}
-    found = [(uuid, sizes.get(uuid)) for uuid in assigned]
-    return tuple(size - (around.reserved_mib.get(uuid) or 0) for uuid, size in found if size is not None)
+    totals = [(uuid, sizes.get(uuid)) for uuid in assigned]
+    return tuple(size - (around.reserved_mib.get(uuid) or 0) for uuid, size in totals if size is not None)
 
 
 LOADING_LIMIT_S = 3600.0
@@ -486,42 +498,44 @@ LOADING_LIMIT_S = 3600.0
 
 
 def wanted_loading(services: Sequence[Service], now: float) -> frozenset[str]:
-    """The containers, by their run, that started a short while ago."""
-    found = set()
+    """The containers, by run, that started recently."""
+    starting = set()
     for service in services:
         container = service.container
         began = moment(container.started_at or "") if container and container.running else None
         if container is None or container.health == "healthy":
             continue
         if began is not None and now - began < LOADING_LIMIT_S:
-            found.add(container.run)
-    return frozenset(found)
+            starting.add(container.run)
+    return frozenset(starting)
 
 
 def wanted_inside(services: Sequence[Service]) -> frozenset[str]:
-    """The runs of containers to look into: those that are ours to look after, and were given GPUs."""
-    ours = (service.container for service in services if service.adopted and service.running and service.requested)
-    return frozenset(container.run for container in ours if container is not None)
+    """The container runs to probe: adopted services with GPUs."""
+    containers = (
+        service.container for service in services if service.adopted and service.running and service.requested
+    )
+    return frozenset(container.run for container in containers if container is not None)
 
 
 def wanted_places(services: Sequence[Service], path_aliases: Mapping[str, str]) -> frozenset[ModelPlace]:
-    """Where models may be whose files should be looked at."""
+    """The places to search for model files."""
     places = {place_of(service.model, service.launch, path_aliases) for service in services}
     return frozenset(place for place in places if place.paths)
 
 
 def declared_gpus(declared: ComposeService | None, visible_gpus: str | None, gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    """The GPUs that a Compose file names, or else the variable that the runtime reads, where that counts; one that is
-    gone keeps the name it was written with."""
+    """The GPUs that a Compose file names, else those in NVIDIA_VISIBLE_DEVICES if it has an effect; one that no longer
+    exists keeps the name it was written with."""
     if declared is None:
         return ()
-    whole = [gpu.uuid for gpu in gpus if gpu.assignable]
+    assignable = [gpu.uuid for gpu in gpus if gpu.assignable]
     names = declared.gpus
     if visible_gpus is not None and not names and declared.gpu_count is None:
         names = tuple(name for name in visible_gpus.split(",") if name not in ("", "none", "void"))
     if "all" in names or declared.gpu_count == -1:
-        return tuple(whole)
+        return tuple(assignable)
     if declared.gpu_count is not None:
-        return tuple(whole[: declared.gpu_count])
-    found = [(find_gpu(gpus, name), name) for name in names]
-    return tuple(gpu.uuid if gpu else name for gpu, name in found)
+        return tuple(assignable[: declared.gpu_count])
+    matches = [(find_gpu(gpus, name), name) for name in names]
+    return tuple(gpu.uuid if gpu else name for gpu, name in matches)

@@ -1,1 +1,1 @@
-"""The serving programs that gputui knows, one a file: their options, and their rule of memory."""
+"""The serving programs that gputui knows, one per file: their options and memory rules."""

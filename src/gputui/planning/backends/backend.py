@@ -1,4 +1,4 @@
-"""What is known of a serving program."""
+"""The interface to a serving program, and what backends share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +22,8 @@ from gputui.planning.needs.model_memory import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a rule of memory is asked: the model on disk, how it is served, on how many GPUs, of which size the smallest
-    is; `totals_mib` are those of all, in their order, where they are known."""
+    """The input of a memory rule: the model on disk, how it is served, on how many GPUs, and the size of the smallest;
+    `totals_mib` are the sizes of all GPUs in order, where known."""
 
     files: ModelFiles
     serving: Serving
@@ -34,14 +34,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """A serving program. `marks` are what its images and commands are called.
+    """A serving program. `marks` are substrings of its images and commands.
 
-    `serving` reads its options; `minimum_mib` tells what it needs at least on each GPU, None where the files do not
-    tell enough; `claim` how much it takes once it runs (from a GPU's total and the minimum), None where that is just
-    the minimum; `parts` the part of the whole that each GPU gets, where they are not equal; `weights` the MiB of
-    weights on each GPU, as the program tells them itself. `memory_flag` is the option
-    that sets how much it takes, as a fraction of the GPU's total. An `elastic`
-    one takes what it needs as it goes, so that its files tell less than somebody who declared its need.
+    `serving` reads its options. `minimum_mib` is the least it needs on each GPU, None if the files do not tell enough.
+    `claim` is how much it takes once it runs (from a GPU's total and the minimum), None if just the minimum. `parts` is
+    each GPU's share of the total, where shares are unequal; `weights` the MiB of weights on each GPU, as the program
+    logs them. `memory_flag` is the option that sets its memory as a fraction of the GPU's total. An `elastic` backend
+    allocates on demand, so a declared need says more than its files.
     """
 
     name: str
@@ -60,7 +59,7 @@ class Backend:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads options one by one, and remembers those that cannot be told or that no engine takes."""
+    """Reads options one by one, and collects those that cannot be determined or that no engine accepts."""
 
     options: Options
     unread: list[str]
@@ -68,7 +67,7 @@ class Reader:
 
     @classmethod
     def of(cls, options: Options) -> "Reader":
-        """A reader that has read nothing yet."""
+        """A reader that has not read anything yet."""
         return cls(options, [], [f"{name} and its value are one item, “{word}”" for name, word in options.joined])
 
     def size(self, name: str, otherwise: int | None) -> int | None:
@@ -80,7 +79,7 @@ class Reader:
         return value
 
     def number(self, name: str, otherwise: int | None = None) -> int | None:
-        """A whole number; `otherwise` where it is not given."""
+        """An integer; `otherwise` if it is not set."""
         text = self._given(name)
         if text is None:
             return otherwise if self.is_sure(name) else None
@@ -100,7 +99,7 @@ class Reader:
         return value
 
     def _given(self, name: str) -> str | None:
-        """The value that is given; where there is none but should be, or it cannot be told, that is noted."""
+        """The value that is set; records a value that is missing or cannot be determined."""
         if not self.options.known(name):
             self.unread.append(name)
         elif name in self.options.switches:
@@ -108,24 +107,24 @@ class Reader:
         return self.options.text(name)
 
     def is_sure(self, name: str) -> bool:
-        """Whether an option that was read can be told, and has a value that an engine takes."""
+        """Whether an option that was read is known, with a value that an engine accepts."""
         return name not in self.unread and not any(text.startswith(f"{name} ") for text in self.invalid)
 
     def text(self, name: str) -> str | None:
-        """A value as it is written."""
+        """A value as written."""
         if not self.options.known(name):
             self.unread.append(name)
         return self.options.text(name)
 
     def cache_type(self, name: str) -> str | None:
-        """The type of cached values; one that is not known here has a width that cannot be told."""
+        """The type of cached values; a type unknown here is recorded as unread."""
         text = self.text(name)
         if text is not None and not is_cache_type(text):
             self.unread.append(name)
         return text
 
     def gib(self, name: str) -> int:
-        """A number of GiB, as MiB; 0 where it is not given."""
+        """A number of GiB, as MiB; 0 if it is not set."""
         text = self._given(name)
         value = 0.0 if text is None else real_number(text)
         if value is None or not 0 <= value <= LARGEST_GIB:
@@ -138,7 +137,7 @@ LARGEST_GIB = 1_000_000
 
 
 def product(*sizes: int | None) -> int | None:
-    """The product; None where one of them is unknown."""
+    """The product; None if any factor is unknown."""
     result = 1
     for size in sizes:
         if size is None:
@@ -148,7 +147,7 @@ def product(*sizes: int | None) -> int | None:
 
 
 def on_this_host(world: int | None, hosts: int | None) -> int | None:
-    """The GPUs on one of several hosts that serve together; None where that cannot be told."""
+    """The GPUs on one of several hosts that serve together; None if unknown."""
     if world is None or hosts is None or world % hosts:
         return None
     return world // hosts
@@ -162,7 +161,7 @@ def options_of(
     *,
     file_option: str,
 ) -> Options:
-    """The options of a program that can also be told a file of them. That only the container can read, and it may set
+    """The options of a program that also accepts an options file. Only the container can read that file, which may set
     anything that the command line leaves open."""
     options = read_options(line, environment, aliases, variables)
     if options.text(file_option) is None:
@@ -171,34 +170,36 @@ def options_of(
 
 
 def weights_mib(question: Question, *, loaded: float = 1.0) -> int | None:
-    """MiB of weights on each GPU, less what stays in the host's memory; `loaded` as `weights_bytes`. None where they
-    are not known."""
-    how = question.serving
-    found = weights_bytes(
+    """MiB of weights on each GPU, without those kept in host memory; `loaded` as in `weights_bytes`. None if
+    unknown."""
+    serving = question.serving
+    weights = weights_bytes(
         question.files,
-        tensor=how.tensor or 1,
-        pipeline=how.pipeline or 1,
-        experts=how.expert_split if has_experts(question) else None,
-        attention=how.attention_split,
+        tensor=serving.tensor or 1,
+        pipeline=serving.pipeline or 1,
+        experts=serving.expert_split if has_experts(question) else None,
+        attention=serving.attention_split,
         loaded=loaded,
     )
-    return None if found is None else max(0, up(int(found * cast_part(question))) - how.host_mib)
+    return None if weights is None else max(0, up(int(weights * cast_part(question))) - serving.host_mib)
 
 
 _WIDTHS = {"F32": 4, "F16": 2, "BF16": 2}
 
 
 def cast_part(question: Question) -> float:
-    """What weights take beside what they take in their files, once they are cast to the type that is computed with: 16
-    bits, unless 32 are asked for. Quantised ones stay as they are."""
-    files, how = question.files, question.serving
-    if how.quantization is not None or (files.architecture is not None and files.architecture.quantization is not None):
+    """The size of the weights relative to their files, once cast to the compute type: 16 bits, unless 32 are requested.
+    Quantised weights are not cast."""
+    files, serving = question.files, question.serving
+    if serving.quantization is not None or (
+        files.architecture is not None and files.architecture.quantization is not None
+    ):
         return 1.0
-    target = 4 if how.dtype in ("float32", "float") else 2
+    target = 4 if serving.dtype in ("float32", "float") else 2
     sizes = files.bytes_by_dtype
-    before = sum(sizes.values())
-    after = sum(size * target // _WIDTHS.get(dtype, target) for dtype, size in sizes.items())
-    return after / before if before else 1.0
+    stored = sum(sizes.values())
+    cast = sum(size * target // _WIDTHS.get(dtype, target) for dtype, size in sizes.items())
+    return cast / stored if stored else 1.0
 
 
 def has_experts(question: Question) -> bool:
@@ -207,8 +208,8 @@ def has_experts(question: Question) -> bool:
 
 
 def loaded_mib(question: Question, *, tokens: int, sequences: int, loaded: float = 1.0) -> int | None:
-    """MiB on each GPU of weights, a forward pass of this many tokens and sequences, the CUDA context, and what GPUs
-    that work together exchange: all but keys and values. None where the weights are not known."""
+    """MiB on each GPU for everything but keys and values: weights, a forward pass of this many tokens and sequences,
+    the CUDA context, and collectives between GPUs. None if the weights are unknown."""
     tensor, pipeline = question.serving.tensor or 1, question.serving.pipeline or 1
     weights = weights_mib(question, loaded=loaded)
     if weights is None:
@@ -222,27 +223,27 @@ def loaded_mib(question: Question, *, tokens: int, sequences: int, loaded: float
 def cache_mib(
     question: Question, tokens: int | None, *, in_window: int | None = None, latent: bool = True
 ) -> int | None:
-    """MiB of keys and values of one request on each GPU; None where the model or its type is not known."""
-    how, model = question.serving, question.files.architecture
-    # Keys and values have the type that is computed with.
-    bits = kv_bits(how.kv_dtype, how.dtype)
+    """MiB of one request's keys and values on each GPU; None if the model or its cache type is unknown."""
+    serving, model = question.serving, question.files.architecture
+    # Keys and values have the compute type.
+    bits = kv_bits(serving.kv_dtype, serving.dtype)
     if model is None or bits is None or tokens is None:
         return None
-    found = kv_bytes(
+    cache = kv_bytes(
         model,
         tokens,
         bits,
-        tensor=how.attention_split or how.tensor or 1,
-        pipeline=how.pipeline or 1,
+        tensor=serving.attention_split or serving.tensor or 1,
+        pipeline=serving.pipeline or 1,
         in_window=in_window,
         latent=latent,
     )
-    return None if found is None else up(found)
+    return None if cache is None else up(cache)
 
 
 def loaded_part(question: Question, parts: Mapping[str, float]) -> float:
-    """What stays of linear layers in 16 bits that the engine quantises while it loads them, by the method that an
-    option names; 1 for files that are quantised already."""
+    """The fraction left of 16-bit linear layers that the engine quantises while loading, by the method in its options;
+    1 for files already quantised."""
     model, method = question.files.architecture, question.serving.quantization
     if method is None or (model is not None and model.quantization is not None):
         return 1.0
@@ -250,5 +251,5 @@ def loaded_part(question: Question, parts: Mapping[str, float]) -> float:
 
 
 FOUR_BITS = (0.5 + 4 / 64) / 2
-"""Of 16 bits, with a scale of four bytes for 64 weights (bitsandbytes)."""
+"""Relative to 16 bits, with a scale of four bytes per 64 weights (bitsandbytes)."""
 EIGHT_BITS = 0.5

@@ -1,5 +1,5 @@
-"""Programs that take what they need as they go: PyTorch scripts, ComfyUI, Triton, Ollama, servers of embeddings,
-anything else. What they hold at most can only be declared or observed."""
+"""Programs that allocate on demand: PyTorch scripts, ComfyUI, Triton, Ollama, embedding servers, anything else. Their
+maximum can only be declared or observed."""
 
 from collections.abc import Mapping
 
@@ -15,8 +15,8 @@ _ALIASES = {
 _VARIABLES = {"--nproc-per-node": ("NPROC_PER_NODE",)}
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
-    """How many processes torchrun or accelerate start; each wants a GPU of its own."""
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    """How many processes torchrun or accelerate starts; each uses its own GPU."""
     del gpus
     launched = any(
         word.rsplit("/", 1)[-1] in ("torchrun", "accelerate", "torch.distributed.run") for word in line.words
@@ -33,7 +33,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
 
 
 def minimum_mib(question: Question) -> int | None:
-    """The usual allowance over the weights (GPUStack, for models that are no language models: × 1.2 and 512 MiB)."""
+    """The usual allowance over the weights (GPUStack, for models that are not language models: × 1.2 and 512 MiB)."""
     if question.files.weights_bytes is None:
         return None
     return int(question.files.weights_bytes * 1.2) // MIB + 512
@@ -42,7 +42,7 @@ def minimum_mib(question: Question) -> int | None:
 PYTORCH = Backend(
     name="pytorch",
     marks=("pytorch", "torchrun", "torch", "comfyui", "tritonserver"),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     elastic=True,
 )
@@ -56,7 +56,7 @@ def _takes_what_it_is_given(line: CommandLine, environment: Mapping[str, str], g
 OLLAMA = Backend(
     name="ollama", marks=("ollama",), serving=_takes_what_it_is_given, minimum_mib=minimum_mib, elastic=True
 )
-"""Loads models when they are asked for: on one GPU where the model fits, else on all (server/sched.go)."""
+"""Loads models on demand: on one GPU if the model fits, else on all (server/sched.go)."""
 TEI = Backend(
     name="tei",
     marks=("text-embeddings-router", "text-embeddings-inference"),
@@ -64,5 +64,5 @@ TEI = Backend(
     minimum_mib=minimum_mib,
     elastic=True,
 )
-"""Its warm-up takes as much as the longest batch needs, which depends on the kernels that its image has."""
-GENERIC = Backend(name="generic", marks=(), serving=serving, minimum_mib=minimum_mib, elastic=True)
+"""Its warm-up takes as much as the longest batch needs, which depends on the kernels in its image."""
+GENERIC = Backend(name="generic", marks=(), serving=read_serving, minimum_mib=minimum_mib, elastic=True)

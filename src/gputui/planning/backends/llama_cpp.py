@@ -1,4 +1,4 @@
-"""llama.cpp's server: static, it takes weights and the whole context's cache at its start (tools/server/README.md)."""
+"""llama.cpp's server: allocates weights and the whole context's cache at startup (tools/server/README.md)."""
 
 from collections.abc import Mapping
 
@@ -65,8 +65,8 @@ _VARIABLES = {
 }
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
-    """What the options say. It takes every GPU that it sees, unless it is told not to split; uneven ones are fine."""
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    """The server's options. It uses every GPU it sees unless told not to split; GPUs of unequal size are fine."""
     options = read_options(line, environment, _ALIASES, _VARIABLES, repeated=("--override-tensor",))
     read = Reader.of(options)
     layers_text = options.text("--n-gpu-layers")
@@ -75,8 +75,8 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         layers = read.number("--n-gpu-layers")
         layers = ALL_LAYERS if layers is not None and layers < 0 else layers
     mode = (options.text("--split-mode") or "layer").lower()
-    used = _used(read, mode)
-    # Shares beyond the GPUs that there are count for nothing.
+    used = _devices(read, mode)
+    # Shares beyond the number of GPUs are ignored.
     split = _normalised(_split(read)[: gpus or None])
     sequences = read.number("--parallel", 1)
     return Serving(
@@ -90,7 +90,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         micro_batch=read.number("--ubatch-size", 512),
         gpu_layers=layers,
         split=split,
-        placed=_placed(read),
+        placed=_tensor_overrides(read),
         kv_dtype=read.cache_type("--cache-type-k"),
         kv_dtype_v=read.cache_type("--cache-type-v"),
         cache_on_host=options.on("--no-kv-offload"),
@@ -102,12 +102,14 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
     )
 
 
-def _used(read: Reader, mode: str) -> tuple[int, ...] | None:
-    """The GPUs in use, by their places: `--device`, or of one alone the main one; None for all."""
-    named = read.text("--device")
-    if named is not None:
-        places = [whole_number(part.strip().removeprefix("CUDA"), least=0, most=MOST_GPUS) for part in named.split(",")]
-        if named.lower() == "none" or None in places:
+def _devices(read: Reader, mode: str) -> tuple[int, ...] | None:
+    """The GPUs in use, by position: `--device`, or only the main one without splitting; None for all."""
+    device_text = read.text("--device")
+    if device_text is not None:
+        places = [
+            whole_number(part.strip().removeprefix("CUDA"), least=0, most=MOST_GPUS) for part in device_text.split(",")
+        ]
+        if device_text.lower() == "none" or None in places:
             read.unread.append("--device")
             return None
         devices = tuple(place for place in places if place is not None)
@@ -118,33 +120,33 @@ def _used(read: Reader, mode: str) -> tuple[int, ...] | None:
     return (main,) if main is not None and 0 <= main <= MOST_GPUS else None
 
 
-def _placed(read: Reader) -> tuple[tuple[str, str], ...]:
-    """Patterns of tensors with the buffers that they go to, in the order in which they count."""
-    found: list[tuple[str, str]] = []
+def _tensor_overrides(read: Reader) -> tuple[tuple[str, str], ...]:
+    """Tensor patterns and their buffers, in order of precedence."""
+    placements: list[tuple[str, str]] = []
     for part in (read.text("--override-tensor") or "").split(","):
         pattern, _, buffer = part.rpartition("=")
         if pattern:
-            found.append((pattern, buffer))
-    if not readable_patterns(found):
+            placements.append((pattern, buffer))
+    if not readable_patterns(placements):
         read.unread.append("--override-tensor")
-        found = []
+        placements = []
     if read.options.on("--cpu-moe"):
-        found.append((EXPERTS, HOST))
-    some = read.number("--n-cpu-moe", 0)
-    if some:
-        layers = "|".join(str(layer) for layer in range(min(some, 200)))
-        found.append((rf"blk\.({layers}){EXPERTS}", HOST))
-    return tuple(found)
+        placements.append((EXPERTS, HOST))
+    host_layers = read.number("--n-cpu-moe", 0)
+    if host_layers:
+        layers = "|".join(str(layer) for layer in range(min(host_layers, 200)))
+        placements.append((rf"blk\.({layers}){EXPERTS}", HOST))
+    return tuple(placements)
 
 
 def _beside(options: Options) -> tuple[str, ...]:
-    found = ["the draft model"] if options.text("--model-draft") or options.text("--hf-repo-draft") else []
+    extras = ["the draft model"] if options.text("--model-draft") or options.text("--hf-repo-draft") else []
     if options.text("--lora") or options.text("--lora-scaled"):
-        found.append("LoRA adapters")
+        extras.append("LoRA adapters")
     projector = options.text("--mmproj") or options.text("--mmproj-url")
     if projector and not options.on("--no-mmproj-offload"):
-        found.append("the projector of pictures (mmproj)")
-    return tuple(found)
+        extras.append("the projector of pictures (mmproj)")
+    return tuple(extras)
 
 
 def _split(read: Reader) -> tuple[float, ...]:
@@ -153,63 +155,63 @@ def _split(read: Reader) -> tuple[float, ...]:
         return ()
     parts = [real_number(part) for part in text.replace("/", ",").split(",")]
     shares = [part for part in parts if part is not None and part >= 0]
-    whole = sum(shares)
-    if len(shares) != len(parts) or not 0 < whole < float("inf"):
+    total = sum(shares)
+    if len(shares) != len(parts) or not 0 < total < float("inf"):
         read.invalid.append(f"--tensor-split {text[:40]} is no list of shares")
         return ()
     return tuple(shares)
 
 
 def _normalised(shares: tuple[float, ...]) -> tuple[float, ...]:
-    whole = sum(shares)
-    return tuple(share / whole for share in shares) if whole > 0 else ()
+    total = sum(shares)
+    return tuple(share / total for share in shares) if total > 0 else ()
 
 
 def buffer_mib(heads: int | None, tokens: int, micro_batch: int, *, flash_attention: bool) -> int:
-    """The compute buffer. Without flash attention the scores of one micro-batch are held whole: heads × tokens ×
-    micro-batch × 4 bytes; with it, about half a GiB."""
+    """The compute buffer. Without flash attention it holds all scores of one micro-batch: heads × tokens × micro-batch
+    × 4 bytes; with it, about half a GiB."""
     if flash_attention or heads is None:
         return SMALLEST_BUFFER_MIB
     return max(SMALLEST_BUFFER_MIB, heads * tokens * micro_batch * 4 // MIB)
 
 
 def gpu_parts_mib(question: Question) -> tuple[int, ...] | None:
-    """MiB on each GPU; 0 on those that are not in use, None where the files do not tell enough."""
-    how, model = question.serving, question.files.architecture
-    if {"--override-tensor", "--device"} & set(how.unread):
+    """MiB on each GPU; 0 on unused ones, None if the files do not tell enough."""
+    serving, model = question.serving, question.files.architecture
+    if {"--override-tensor", "--device"} & set(serving.unread):
         return None
     gpus = max(1, question.gpus)
-    found = parts_bytes(question.files, how, gpus, question.totals_mib)
-    if found is None:
+    gpu_bytes = parts_bytes(question.files, serving, gpus, question.totals_mib)
+    if gpu_bytes is None:
         return None
     buffer = buffer_mib(
         model.heads if model else None,
-        context_of(model, how),
-        how.micro_batch or 512,
-        flash_attention=how.flash_attention,
+        context_of(model, serving),
+        serving.micro_batch or 512,
+        flash_attention=serving.flash_attention,
     )
-    used = used_gpus(how, gpus)
-    return tuple(up(size) + buffer + CONTEXT_MIB if gpu in used else 0 for gpu, size in enumerate(found))
+    used = used_gpus(serving, gpus)
+    return tuple(up(size) + buffer + CONTEXT_MIB if gpu in used else 0 for gpu, size in enumerate(gpu_bytes))
 
 
 def minimum_mib(question: Question) -> int | None:
-    """The largest part that one GPU gets, with its buffer and context."""
+    """The largest share of any GPU, with its buffer and context."""
     parts = gpu_parts_mib(question)
     return None if parts is None else max(parts)
 
 
 def parts(question: Question) -> tuple[float, ...]:
-    """The part of the whole that each GPU gets."""
-    found = gpu_parts_mib(question)
-    if found is None or not sum(found) or len(set(found)) == 1:
+    """Each GPU's share of the total."""
+    parts_mib = gpu_parts_mib(question)
+    if parts_mib is None or not sum(parts_mib) or len(set(parts_mib)) == 1:
         return ()
-    return tuple(part / sum(found) for part in found)
+    return tuple(part / sum(parts_mib) for part in parts_mib)
 
 
 LLAMA_CPP = Backend(
     name="llama_cpp",
     marks=("llama.cpp", "llama-cpp", "llama-server", "llama_cpp"),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     parts=parts,
     context_flag="--ctx-size",

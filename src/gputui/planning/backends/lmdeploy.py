@@ -1,4 +1,4 @@
-"""LMDeploy: its cache takes `--cache-max-entry-count` of what is free after the weights (docs, api_server)."""
+"""LMDeploy: its cache takes `--cache-max-entry-count` of what is free after loading the weights (docs, api_server)."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from gputui.planning.needs.model_memory import model_context
 
 DEFAULT_FRACTION = 0.8
 SHORT_SESSION = 8192
-"""Tokens that the cache should hold at least, where no session's length is told."""
+"""The least number of tokens for the cache if no session length is set."""
 
 _ALIASES = {
     "--tp": (),
@@ -32,8 +32,8 @@ _CACHE_TYPES = {"0": None, "4": "q4_0", "8": "int8"}
 """Types of cached values by `--quant-policy`."""
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
-    """What the options of `lmdeploy serve api_server` say."""
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    """The options of `lmdeploy serve api_server`."""
     del gpus
     options = read_options(line, environment, _ALIASES, {})
     read = Reader.of(options)
@@ -60,29 +60,28 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
 
 
 def minimum_mib(question: Question) -> int | None:
-    """What it holds at least: weights, buffers, and the cache of one short session."""
-    how = question.serving
-    base = loaded_mib(question, tokens=how.batch_tokens or 8192, sequences=how.sequences or 128)
-    longest = model_context(question.files.architecture, how) or SHORT_SESSION
-    cache = cache_mib(question, how.context or min(longest, SHORT_SESSION))
+    """The least it holds: weights, buffers, and the cache of one short session."""
+    serving = question.serving
+    base = loaded_mib(question, tokens=serving.batch_tokens or 8192, sequences=serving.sequences or 128)
+    longest = model_context(question.files.architecture, serving) or SHORT_SESSION
+    cache = cache_mib(question, serving.context or min(longest, SHORT_SESSION))
     if base is None or cache is None:
         return None
     return base + cache
 
 
-def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
-    """A fraction of what is left after the rest is loaded; without the files that rest is not known, and neither the
-    claim."""
+def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+    """A fraction of what is left after loading; without the files, neither that nor the claim is known."""
     del total_mib
-    if how.fraction is None or minimum is None:
+    if serving.fraction is None or minimum is None:
         return None
-    return ClaimRule("rest", how.fraction, minimum)
+    return ClaimRule("rest", serving.fraction, minimum)
 
 
 LMDEPLOY = Backend(
     name="lmdeploy",
     marks=("lmdeploy",),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     claim=claim,
     tensor_flag="--tp",

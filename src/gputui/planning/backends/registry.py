@@ -19,7 +19,7 @@ _BY_NAME = {backend.name: backend for backend in BACKENDS}
 
 
 def named(name: str) -> Backend:
-    """The backend of that name; an unknown one is generic."""
+    """The backend of this name; generic if unknown."""
     return _BY_NAME.get(name, GENERIC)
 
 
@@ -30,12 +30,13 @@ _BY_OPTIONS = ("vllm", "sglang", "tgi", "tensorrt_llm", "lmdeploy")
 
 
 def decides_by_options(backend: str) -> bool:
-    """Whether its options decide how many GPUs it takes."""
+    """Whether its options decide how many GPUs it uses."""
     return backend in _BY_OPTIONS
 
 
 def is_official(backend: str, image: str) -> bool:
-    """Whether an image starts its server without options where it is given no command, as far as that matters."""
+    """Whether an image without a command starts its server without options. Always true of backends whose options do
+    not decide the number of GPUs."""
     return not decides_by_options(backend) or _OFFICIAL.search(image.lower()) is not None
 
 
@@ -53,13 +54,13 @@ _IMAGES = (
 _BESIDE = re.compile(
     r"exporter|gateway|proxy|dashboard|metrics|benchmark|webui|client|operator|(?<!text-embeddings-)router"
 )
-"""Programs that are named after an engine and are none."""
+"""Programs named after an engine that are not one."""
 
 
 @lru_cache(maxsize=512)
-def told_by_image(image: str) -> str | None:
-    """The backend that the image's name stands for, None where it stands for none. The tag says nothing, and of a long
-    path only the end; `pytorch` is what many are built on."""
+def backend_by_image(image: str) -> str | None:
+    """The backend that the image's name indicates; None if it indicates none. The tag is ignored, and only the end of a
+    long path counts; `pytorch` is a common base image."""
     path = image.lower().partition("@")[0]
     name = "/".join(path.split("/")[-2:])
     name = name.rpartition(":")[0] or name if ":" in name.rpartition("/")[2] else name
@@ -74,15 +75,15 @@ def told_by_image(image: str) -> str | None:
 
 
 def backend_of(image: str, words: Sequence[str] = ()) -> str:
-    """The backend that the image, else the program in the command, stands for; else `generic`."""
-    by_image = told_by_image(image)
+    """The backend that the image, else the program in the command, indicates; else `generic`."""
+    by_image = backend_by_image(image)
     if by_image is not None:
         return by_image
-    # Only what is run counts: a path or a model's name may hold the name of another engine.
+    # Only the program itself counts: a path or a model name may contain the name of another engine.
     programs = [word for word in words[:12] if not word.startswith("-") and not re.search(r"[/.]\w+/", word)]
     text = " ".join(programs).lower()
-    found = next((one.name for one in BACKENDS if any(mark in text for mark in one.marks)), None)
-    return found or ("pytorch" if any(mark in image.lower() for mark in PYTORCH.marks) else "generic")
+    by_command = next((backend.name for backend in BACKENDS if any(mark in text for mark in backend.marks)), None)
+    return by_command or ("pytorch" if any(mark in image.lower() for mark in PYTORCH.marks) else "generic")
 
 
 Version = tuple[int, int, int]
@@ -97,7 +98,7 @@ def version_of(image: str) -> Version | None:
     last = image.partition("@")[0].rpartition("/")[2]
     name, colon, tag = last.partition(":")
     if name != "vllm-openai":
-        return None  # others count their own versions
+        return None  # other images have their own version numbers
     if not colon:
         return None if "@" in image else NEWEST
     if tag.startswith(("latest", "nightly")):

@@ -1,4 +1,4 @@
-"""SGLang: weights and cache together take `--mem-fraction-static` × the memory that is free at its start
+"""SGLang: weights and cache together take `--mem-fraction-static` × the memory free at startup
 (sglang/srt/model_executor/model_runner.py); graphs and activations come on top."""
 
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ _LOADED = {
     "bitsandbytes": FOUR_BITS, "fp8": EIGHT_BITS, "w8a8_fp8": EIGHT_BITS, "w8a8_int8": EIGHT_BITS,
     "torchao": EIGHT_BITS,
 }  # fmt: skip
-"""What stays of linear layers in 16 bits, by the method that quantises them while they are loaded."""
+"""What is left of 16-bit linear layers, by the method that quantises them while loading."""
 
 # (below this many MiB of total, chunk of a prefill, graph's batch with tp < 4, the same with tp >= 4)
 # Vectors: 24564 MiB tp 4 and 40960 MiB tp 4 in the tests.
@@ -66,10 +66,10 @@ _TIERS = (
 _LARGEST = (16384, 512, 512)
 
 SMALL_GPU_MIB = 24 * 1024
-"""Taken where a GPU's total is not known."""
+"""Assumed if a GPU's total is unknown."""
 SHORT_REQUEST = 8192
-"""Tokens that the cache should hold at least: SGLang also starts with less than one longest request, which then cannot
-be served."""
+"""The least number of tokens for the cache: SGLang also starts with less than one longest request, but then cannot
+serve it."""
 
 
 def _tier(total_mib: int, tensor: int) -> tuple[int, int]:
@@ -80,20 +80,20 @@ def _tier(total_mib: int, tensor: int) -> tuple[int, int]:
 
 
 def on_top_mib(total_mib: int, tensor: int = 1, pipeline: int = 1) -> float:
-    """MiB that SGLang keeps out of its static part: a chunk's activations, the graphs, and what ranks exchange; on
-    large GPUs at least 10 GiB."""
+    """MiB that SGLang reserves outside its static part: a chunk's activations, the graphs, and communication between
+    ranks; at least 10 GiB on large GPUs."""
     chunk, graphs = _tier(total_mib, tensor)
     reserve = 512 + 1.5 * max(chunk, 2048) + 2 * graphs + tensor * pipeline * 128
     return max(reserve, 10 * 1024) if total_mib > 60 * 1024 else reserve
 
 
 def default_fraction(total_mib: int, tensor: int = 1, pipeline: int = 1) -> float:
-    """The fraction that SGLang chooses where none is given (sglang/srt/server_args.py)."""
+    """The fraction that SGLang chooses if none is set (sglang/srt/server_args.py)."""
     return round((total_mib - on_top_mib(total_mib, tensor, pipeline)) / total_mib, 3)
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
-    """What SGLang's options say. With attention spread over data ranks these live on the same GPUs."""
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    """SGLang's options. With data-parallel attention, the data ranks share the same GPUs."""
     del gpus
     options = options_of(line, environment, _ALIASES, {}, file_option="--config")
     read = Reader.of(options)
@@ -138,46 +138,46 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
 
 
 def _spreads_experts(options: Options) -> bool:
-    """Whether experts are whole on the ranks, by another flag than their number (sglang/srt/server_args.py)."""
+    """Whether a flag other than their number keeps experts whole on the ranks (sglang/srt/server_args.py)."""
     by_exchange = options.text("--moe-a2a-backend") not in (None, "none")
     return by_exchange or options.on("--enable-ep-moe") or options.on("--enable-deepep-moe")
 
 
 def minimum_mib(question: Question) -> int | None:
-    """What must be free at the start, so that the static fraction of it holds the weights and a short request."""
-    how, model = question.serving, question.files.architecture
-    tensor, pipeline = how.tensor or 1, how.pipeline or 1
-    context = model_context(model, how, keeps_original=True)
-    cache = cache_mib(question, how.context or min(context or SHORT_REQUEST, SHORT_REQUEST))
+    """What must be free at startup for the static fraction to hold the weights and a short request."""
+    serving, model = question.serving, question.files.architecture
+    tensor, pipeline = serving.tensor or 1, serving.pipeline or 1
+    context = model_context(model, serving, keeps_original=True)
+    cache = cache_mib(question, serving.context or min(context or SHORT_REQUEST, SHORT_REQUEST))
     weights = weights_mib(question, loaded=loaded_part(question, _LOADED))
     if weights is None or cache is None:
         return None
     static = weights + cache
     total = question.total_mib or SMALL_GPU_MIB
-    fraction = how.fraction or default_fraction(total, tensor, pipeline)
-    return max(static + _beside_static_mib(how, total, tensor), int(static / fraction) + 1)
+    fraction = serving.fraction or default_fraction(total, tensor, pipeline)
+    return max(static + _beside_static_mib(serving, total, tensor), int(static / fraction) + 1)
 
 
-def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
-    """A fraction of what is free, SGLang's own choice where none is given, and what comes on top."""
+def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+    """A fraction of the free memory (SGLang's default if none is set), plus what comes on top."""
     del minimum
-    if "--mem-fraction-static" in how.unread or total_mib is None:
+    if "--mem-fraction-static" in serving.unread or total_mib is None:
         return None
-    tensor = how.tensor or 1
-    fraction = how.fraction or default_fraction(total_mib, tensor, how.pipeline or 1)
-    return ClaimRule("free", fraction, _beside_static_mib(how, total_mib, tensor))
+    tensor = serving.tensor or 1
+    fraction = serving.fraction or default_fraction(total_mib, tensor, serving.pipeline or 1)
+    return ClaimRule("free", fraction, _beside_static_mib(serving, total_mib, tensor))
 
 
-def _beside_static_mib(how: Serving, total_mib: int, tensor: int) -> int:
+def _beside_static_mib(serving: Serving, total_mib: int, tensor: int) -> int:
     chunk, graphs = _tier(total_mib, tensor)
-    asked = how.batch_tokens or 0
-    return CONTEXT_MIB + int(1.5 * (asked if asked > 0 else chunk)) + 2 * graphs
+    chunk_size = serving.batch_tokens or 0
+    return CONTEXT_MIB + int(1.5 * (chunk_size if chunk_size > 0 else chunk)) + 2 * graphs
 
 
 SGLANG = Backend(
     name="sglang",
     marks=("sglang",),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     claim=claim,
     weights=lambda question: weights_mib(question, loaded=loaded_part(question, _LOADED)),

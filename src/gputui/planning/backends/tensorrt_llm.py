@@ -1,4 +1,4 @@
-"""TensorRT-LLM: its cache takes a fraction of what is free after weights and buffers were loaded
+"""TensorRT-LLM: its cache takes a fraction of what is free after loading weights and buffers
 (tensorrt_llm/commands/serve.py), so the first server on a shared GPU takes nearly all that is left."""
 
 from collections.abc import Mapping
@@ -35,8 +35,8 @@ _ALIASES = {
 }
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
-    """What the options of `trtllm-serve` say; there is no data parallelism."""
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    """The options of `trtllm-serve`; there is no data parallelism."""
     del gpus
     options = options_of(line, environment, _ALIASES, {}, file_option="--extra-llm-api-options")
     read = Reader.of(options)
@@ -62,28 +62,27 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
 
 
 def minimum_mib(question: Question) -> int | None:
-    """Weights and buffers, and so much more that the fraction of it holds one request."""
-    how, model = question.serving, question.files.architecture
-    base = loaded_mib(question, tokens=how.batch_tokens or 8192, sequences=how.sequences or 256)
-    cache = cache_mib(question, how.context or model_context(model, how))
+    """Weights and buffers, plus enough memory for the cache fraction of it to hold one request."""
+    serving, model = question.serving, question.files.architecture
+    base = loaded_mib(question, tokens=serving.batch_tokens or 8192, sequences=serving.sequences or 256)
+    cache = cache_mib(question, serving.context or model_context(model, serving))
     if base is None or cache is None:
         return None
-    return base + int(cache / (how.fraction or DEFAULT_FRACTION))
+    return base + int(cache / (serving.fraction or DEFAULT_FRACTION))
 
 
-def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
-    """A fraction of what is left after the rest is loaded; without the files that rest is not known, and neither the
-    claim."""
+def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+    """A fraction of what is left after loading; without the files, neither that nor the claim is known."""
     del total_mib
-    if how.fraction is None:
+    if serving.fraction is None:
         return None
-    return ClaimRule("rest", how.fraction, minimum or 0)
+    return ClaimRule("rest", serving.fraction, minimum or 0)
 
 
 TENSORRT_LLM = Backend(
     name="tensorrt_llm",
     marks=("tensorrt-llm", "tensorrt_llm", "trtllm"),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     claim=claim,
     weights=weights_mib,

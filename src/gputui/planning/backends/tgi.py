@@ -45,18 +45,17 @@ _LOADED = {
     "bitsandbytes": EIGHT_BITS, "eetq": EIGHT_BITS, "fp8": EIGHT_BITS, "bitsandbytes-nf4": FOUR_BITS,
     "bitsandbytes-fp4": FOUR_BITS,
 }  # fmt: skip
-"""What stays of linear layers in 16 bits, by the method that quantises them while they are loaded (launcher's
-manual)."""
+"""What is left of 16-bit linear layers, by the method that quantises them while loading (launcher's manual)."""
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
-    """What the launcher's options say; without a number of shards it takes every GPU that it sees."""
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    """The launcher's options; without a number of shards it uses every GPU it sees."""
     options = read_options(line, environment, _ALIASES, _VARIABLES)
     read = Reader.of(options)
     shards = read.size("--num-shard", None)
-    whole = (options.text("--sharded") or "").lower() == "false"
+    unsharded = (options.text("--sharded") or "").lower() == "false"
     if shards is None and "--num-shard" not in read.unread and not read.invalid:
-        shards = 1 if whole else max(1, gpus)
+        shards = 1 if unsharded else max(1, gpus)
     return Serving(
         tensor=shards,
         world=shards,
@@ -75,24 +74,24 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
 
 
 def minimum_mib(question: Question) -> int | None:
-    """Weights, a prefill and the cache of one request."""
-    how = question.serving
+    """Weights, one prefill and the cache of one request."""
+    serving = question.serving
     part = loaded_part(question, _LOADED)
-    base = loaded_mib(question, tokens=how.batch_tokens or 4096, sequences=128, loaded=part)
-    cache = cache_mib(question, how.context or 4096)
+    base = loaded_mib(question, tokens=serving.batch_tokens or 4096, sequences=128, loaded=part)
+    cache = cache_mib(question, serving.context or 4096)
     return None if base is None or cache is None else base + cache
 
 
-def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
-    """The whole of what it may take."""
+def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+    """All that it may take."""
     del total_mib, minimum
-    return None if how.fraction is None else ClaimRule("total", how.fraction)
+    return None if serving.fraction is None else ClaimRule("total", serving.fraction)
 
 
 TGI = Backend(
     name="tgi",
     marks=("text-generation-inference", "text-generation-launcher"),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     claim=claim,
     takes_pictures=True,

@@ -1,5 +1,5 @@
-"""vLLM: takes `--gpu-memory-utilization` × the GPU's total whatever the model's size, and needs that much free when it
-starts (vllm/v1/worker/utils.py, `request_memory`)."""
+"""vLLM: takes `--gpu-memory-utilization` × the GPU's total whatever the model's size, and needs that much free at
+startup (vllm/v1/worker/utils.py, `request_memory`)."""
 
 from collections.abc import Mapping
 
@@ -25,14 +25,14 @@ from gputui.planning.backends.backend import (
 from gputui.planning.needs.model_memory import CONTEXT_MIB, model_context, up
 
 DEFAULT_UTILIZATION = 0.92
-"""vllm/config/cache.py; releases before 2026 took 0.90, so this is the safe side."""
+"""vllm/config/cache.py; releases before 2026 used 0.90, so this is the safe side."""
 DEFAULT_SEQUENCES = 256
 SHORTEST_FITTING = 2048
-"""Tokens that a context which fits itself should have at least."""
+"""The least number of tokens for an automatic context length."""
 LATENT_SINCE = (0, 7, 1)
 """The version with multi-head latent attention (vLLM PR#12528)."""
 WINDOWS_SINCE = (0, 8, 5)
-"""The version that keeps only the window's tokens of a windowed layer."""
+"""The version that keeps only the window's tokens for a sliding-window layer."""
 
 _ALIASES = {
     "--tensor-parallel-size": ("-tp",),
@@ -71,16 +71,16 @@ _ALIASES = {
 _LOADED = {
     "bitsandbytes": FOUR_BITS, "fp8": EIGHT_BITS, "experts_int8": EIGHT_BITS, "ptpc_fp8": EIGHT_BITS,
 }  # fmt: skip
-"""What stays of linear layers in 16 bits, by the method that quantises them while they are loaded."""
+"""What is left of 16-bit linear layers, by the method that quantises them while loading."""
 
 
-def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
-    """What vLLM's options say. Its own check counts tensor × pipeline sizes only; the GPUs needed are × data."""
+def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
+    """vLLM's options. Its own check covers tensor × pipeline size only; it needs that × data size GPUs."""
     options = options_of(line, environment, _ALIASES, {}, file_option="--config")
     read = Reader.of(options)
     tensor, pipeline = read.size("--tensor-parallel-size", 1), read.size("--pipeline-parallel-size", 1)
     data = read.size("--data-parallel-size", 1)
-    # A rank of its own is one of the data-parallel instances, started by itself.
+    # With its own rank it is one of the data-parallel instances, started separately.
     alone = options.text("--data-parallel-rank") is not None
     local = read.size("--data-parallel-size-local", 1 if alone else data)
     several_hosts = options.text("--distributed-executor-backend") == "ray" and (
@@ -101,7 +101,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
         experts=2 if options.on("--enable-expert-parallel") else None,
         # Expert layers form one group of all data and tensor ranks, with or without expert parallelism.
         expert_split=product(tensor, data),
-        # Ray may bring in other hosts, so that more than there are here is no mistake.
+        # Ray may add other hosts, so more GPUs than this host has is not an error.
         world=None if several_hosts else on_this_host(world, read.size("--nnodes", 1)),
         fraction=read.fraction("--gpu-memory-utilization", DEFAULT_UTILIZATION),
         fraction_given=options.text("--gpu-memory-utilization") is not None,
@@ -130,7 +130,7 @@ def serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Ser
 
 
 def _overridden(options: Options) -> tuple[int | None, Rope | None]:
-    """The positions, and how they are stretched, as options change the model's configuration."""
+    """The positions and their scaling, if options override the model's configuration."""
     changed = json_object(options.text("--hf-overrides"))
     changed = {**changed, **mapping(changed.get("text_config"))}
     positions = whole_number(changed.get("max_position_embeddings"), least=1)
@@ -139,37 +139,38 @@ def _overridden(options: Options) -> tuple[int | None, Rope | None]:
 
 
 def _takes_no_pictures(options: Options) -> bool:
-    """`--limit-mm-per-prompt` with 0 of everything: JSON, or `image=0`."""
+    """`--limit-mm-per-prompt` with 0 for everything: JSON, or `image=0`."""
     text = options.text("--limit-mm-per-prompt")
     if text is None:
         return False
     limits = json_object(text) or dict(part.partition("=")[::2] for part in text.split(","))
-    return bool(limits) and all(whole_number(one) == 0 for one in limits.values())
+    return bool(limits) and all(whole_number(limit) == 0 for limit in limits.values())
 
 
 def _beside(options: Options) -> tuple[str, ...]:
-    """What it loads beside its model. Methods that draft with the model itself load nothing more."""
+    """What it loads in addition to its model. Speculative methods that draft with the model itself load nothing
+    more."""
     drafts = json_object(options.text("--speculative-config")).get("model")
     drafts = drafts or options.text("--speculative-model")
-    found = ["the draft model"] if isinstance(drafts, str) and drafts not in ("[ngram]", "ngram") else []
-    found += ["LoRA adapters"] if options.on("--enable-lora") else []
-    return (*found, *(["redundant experts"] if options.on("--enable-eplb") else []))
+    extras = ["the draft model"] if isinstance(drafts, str) and drafts not in ("[ngram]", "ngram") else []
+    extras += ["LoRA adapters"] if options.on("--enable-lora") else []
+    return (*extras, *(["redundant experts"] if options.on("--enable-eplb") else []))
 
 
 def minimum_mib(question: Question) -> int | None:
-    """What must be free: all but the cache, and the cache of one request of the longest length, which vLLM insists on
-    (or as much as was asked for). Files in 16 bits that it quantises to 8 itself are there whole at first."""
-    how, model = question.serving, question.files.architecture
-    tokens = how.batch_tokens or (8192 if (question.total_mib or 0) >= 70 * 1024 else 2048)
+    """What must be free: everything but the cache, plus the cache of one request of the maximum length, which vLLM
+    requires (or the requested size). Files in 16 bits that it quantises to 8 itself are loaded whole first."""
+    serving, model = question.serving, question.files.architecture
+    tokens = serving.batch_tokens or (8192 if (question.total_mib or 0) >= 70 * 1024 else 2048)
     part = loaded_part(question, _LOADED)
-    base = loaded_mib(question, tokens=tokens, sequences=how.sequences or DEFAULT_SEQUENCES, loaded=part)
+    base = loaded_mib(question, tokens=tokens, sequences=serving.sequences or DEFAULT_SEQUENCES, loaded=part)
     if base is None:
         return None
-    longest = model_context(model, how)
-    length = how.context or longest
-    if how.context_fits:
+    longest = model_context(model, serving)
+    length = serving.context or longest
+    if serving.context_fits:
         length = min(longest or SHORTEST_FITTING, SHORTEST_FITTING)
-    cache = up(how.kv_bytes) if how.kv_bytes is not None else _cache(question, length, tokens)
+    cache = up(serving.kv_bytes) if serving.kv_bytes is not None else _cache(question, length, tokens)
     if cache is None:
         return None
     at_first = (weights_mib(question) or 0) + CONTEXT_MIB if part == EIGHT_BITS else 0
@@ -177,30 +178,31 @@ def minimum_mib(question: Question) -> int | None:
 
 
 def _cache(question: Question, length: int | None, batch: int) -> int | None:
-    """Windowed layers keep the window and a chunk of a prefill (vLLM, `SlidingWindowSpec.max_memory_usage_bytes`);
-    before that came, and before latent attention, everything is kept."""
-    how, model = question.serving, question.files.architecture
-    whole = how.whole_windows or (how.version is not None and how.version < WINDOWS_SINCE)
+    """Sliding-window layers keep the window and a chunk of a prefill (vLLM,
+    `SlidingWindowSpec.max_memory_usage_bytes`); earlier versions keep everything, as do those before latent
+    attention."""
+    serving, model = question.serving, question.files.architecture
+    whole_windows = serving.whole_windows or (serving.version is not None and serving.version < WINDOWS_SINCE)
     window = model.window if model else None
-    kept = length if whole else window - 1 + batch if window else None
-    latent = not how.whole_latent and (how.version is None or how.version >= LATENT_SINCE)
-    found = cache_mib(question, length, in_window=kept, latent=latent)
+    window_tokens = length if whole_windows else window - 1 + batch if window else None
+    latent = not serving.whole_latent and (serving.version is None or serving.version >= LATENT_SINCE)
+    cache = cache_mib(question, length, in_window=window_tokens, latent=latent)
     # Decode context parallelism divides the tokens of a cache that tensor parallelism cannot cut further.
-    return None if found is None else -(-found // how.decode)
+    return None if cache is None else -(-cache // serving.decode)
 
 
-def claim(how: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
-    """A fraction of the total, unless the cache's size is given in bytes."""
+def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> ClaimRule | None:
+    """A fraction of the total, unless the cache size is given in bytes."""
     del total_mib, minimum
-    if how.kv_bytes is not None or how.fraction is None:
+    if serving.kv_bytes is not None or serving.fraction is None:
         return None
-    return ClaimRule("total", how.fraction)
+    return ClaimRule("total", serving.fraction)
 
 
 VLLM = Backend(
     name="vllm",
     marks=("vllm",),
-    serving=serving,
+    serving=read_serving,
     minimum_mib=minimum_mib,
     claim=claim,
     weights=lambda question: weights_mib(question, loaded=loaded_part(question, _LOADED)),

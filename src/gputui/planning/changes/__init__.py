@@ -1,1 +1,1 @@
-"""What an edit, a step and a new container are made of."""
+"""What an edit, a step and a new container consist of."""

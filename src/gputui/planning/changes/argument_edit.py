@@ -1,4 +1,4 @@
-"""Changing one option of a command line, in whatever form it is written."""
+"""Changing one option of a command line, whatever form it is written in."""
 
 import re
 import shlex
@@ -11,12 +11,12 @@ _MORE_THAN_ONE_COMMAND = re.compile(r"[;&|<>#\n`()]")
 
 
 def with_argument(command: Sequence[str], argument: str, value: str | None) -> list[str]:
-    """A command line with one option set: where it stands, in the form it has, else at the end.
+    """A command line with one option set: in place and in its present form, else at the end.
 
-    `value` None takes the option away; an empty one sets a switch. In a shell's script it is changed in the text.
+    `value` None removes the option; an empty one sets a switch. In a shell script the text is edited.
 
     Raises:
-        Refusal: it is a script in which the option does not stand, and that does not end with the program's options.
+        Refusal: it is a script without the option that does not end with the program's options.
     """
     place = script_place(command)
     if place is None:
@@ -25,8 +25,8 @@ def with_argument(command: Sequence[str], argument: str, value: str | None) -> l
 
 
 def _with_text(script: str, argument: str, value: str | None) -> str:
-    found = re.compile(rf"(?<!\S){re.escape(argument)}(=|\s+)(\"[^\"]*\"|'[^']*'|[^\s;&|<>-][^\s;&|<>]*)")
-    matches = list(found.finditer(script))
+    pattern = re.compile(rf"(?<!\S){re.escape(argument)}(=|\s+)(\"[^\"]*\"|'[^']*'|[^\s;&|<>-][^\s;&|<>]*)")
+    matches = list(pattern.finditer(script))
     if matches:
         last = matches[-1]
         changed = "" if value is None else f"{argument}{last[1]}{shlex.quote(value)}"
@@ -42,7 +42,7 @@ def _with_text(script: str, argument: str, value: str | None) -> str:
 
 def _with_word(command: Sequence[str], argument: str, value: str | None) -> list[str]:
     result: list[str] = []
-    seen = False
+    replaced = False
     place = 0
     while place < len(command):
         word = command[place]
@@ -51,12 +51,12 @@ def _with_word(command: Sequence[str], argument: str, value: str | None) -> list
             takes_value = place < len(command) and not command[place].startswith("-") and value != ""
             place += 1 if takes_value else 0
             result += [] if value is None else [argument, value] if value else [argument]
-            seen = True
+            replaced = True
         elif word.startswith(argument + "="):
             result += [] if value is None else [f"{argument}={value}" if value else argument]
-            seen = True
+            replaced = True
         else:
             result.append(word)
-    if not seen and value is not None:
+    if not replaced and value is not None:
         result += [argument, value] if value else [argument]
     return result

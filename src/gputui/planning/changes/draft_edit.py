@@ -1,4 +1,4 @@
-"""Edits of a draft, and what two operators made of the same service."""
+"""Edits of a draft, and conflicts between two operators."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from gputui.planning.needs.budget import budget_on
 
 
 def current_assignment(service: Service) -> Assignment:
-    """What a service is assigned now."""
+    """The present assignment of a service."""
     return Assignment(
         key=service.key,
         gpus=service.assigned,
@@ -30,16 +30,16 @@ def current_assignment(service: Service) -> Assignment:
 
 
 def needs_adoption(service: Service) -> bool:
-    """A container that gputui found is not its to change before somebody says so."""
+    """Whether it is an unmanaged container, which gputui must not change before it is adopted."""
     return service.origin == "found" and not service.adopted
 
 
 def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    """The UUIDs that `0,2`, `4-7`, `GPU-uuid…`, `all` (the whole ones) or `none` mean, in that order.
+    """The UUIDs for `0,2`, `4-7`, `GPU-uuid…`, `all` (the whole ones) or `none`, in that order.
 
     Raises:
         UsageError: no such GPU, or one named twice.
-        Refusal: a GPU that is cut into MIG instances, or an instance beside another GPU.
+        Refusal: a GPU that is split into MIG instances, or an instance beside another GPU.
     """
     if text.strip().lower() == "none":
         return ()
@@ -49,8 +49,8 @@ def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
     for name in out_of_runs(text):
         gpu = find_gpu(gpus, name)
         if gpu is None:
-            known = ", ".join(one.label for one in gpus) or "none"
-            raise UsageError(f"there is no GPU “{clean(name.strip(), 60)}”", f"GPUs on this host: {known}")
+            labels = ", ".join(host_gpu.label for host_gpu in gpus) or "none"
+            raise UsageError(f"there is no GPU “{clean(name.strip(), 60)}”", f"GPUs on this host: {labels}")
         if not gpu.assignable:
             raise Refusal(f"GPU {gpu.label} is cut into MIG instances", f"name one of them, as in {gpu.label}:0")
         if gpu in chosen:
@@ -61,24 +61,24 @@ def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
 
 
 def toggled(service: Service, gpu: Gpu, gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    """The service's GPUs with this one of `gpus` appended, or taken away where it has it.
+    """The service's GPUs with this one of `gpus` appended, or removed if it has it.
 
     Raises:
-        Refusal: the GPU is cut into MIG instances, or the service has an instance.
+        Refusal: the GPU is split into MIG instances, or the service has an instance.
     """
     if not gpu.assignable:
         raise Refusal(f"GPU {gpu.label} is cut into MIG instances", "choose one of its instances with enter")
     if gpu.uuid in service.assigned:
         return tuple(uuid for uuid in service.assigned if uuid != gpu.uuid)
-    check_instances([*(one for one in gpus if one.uuid in service.assigned), gpu])
+    check_instances([*(candidate for candidate in gpus if candidate.uuid in service.assigned), gpu])
     return (*service.assigned, gpu.uuid)
 
 
 def with_gpus(draft: Draft, service: Service, gpus: tuple[str, ...]) -> Draft:
-    """The draft in which the service has these GPUs; the first GPU given to one that never ran enables it."""
-    before = current_assignment(service)
-    enabled = before.enabled or (service.container is None and bool(gpus))
-    return draft.edited(replace(before, gpus=gpus, enabled=enabled, adopted=True))
+    """The draft with these GPUs for the service; the first GPU of a service that never ran enables it."""
+    assignment = current_assignment(service)
+    enabled = assignment.enabled or (service.container is None and bool(gpus))
+    return draft.edited(replace(assignment, gpus=gpus, enabled=enabled, adopted=True))
 
 
 def with_suggestion(
@@ -88,44 +88,45 @@ def with_suggestion(
     suggested: Sequence[SuggestedAssignment],
     unplaced: Sequence[ServiceKey] = (),
 ) -> Draft:
-    """The draft in which the services have what is suggested for them, and those that find no place are disabled, as
-    one edit."""
+    """The draft with the suggested assignments, and with services without a place disabled, as one edit."""
     current = draft.current
     for key in unplaced:
         if key in services:
             current = current.having(replace(current_assignment(services[key]), enabled=False, adopted=True))
-    for one in suggested:
-        service = services.get(one.service)
+    for suggestion in suggested:
+        service = services.get(suggestion.service)
         if service is None:
             continue
-        before = current_assignment(service)
-        enabled = before.enabled or service.container is None
-        after = replace(before, gpus=one.gpus, budget_mib=one.budget_mib, enabled=enabled, adopted=True)
-        current = current.having(after)
+        assignment = current_assignment(service)
+        enabled = assignment.enabled or service.container is None
+        suggested_assignment = replace(
+            assignment, gpus=suggestion.gpus, budget_mib=suggestion.budget_mib, enabled=enabled, adopted=True
+        )
+        current = current.having(suggested_assignment)
     if current is draft.current:
         return draft
     return draft.changed_to(replace(current, strategy=strategy))
 
 
-def with_all(draft: Draft, services: Sequence[Service], wanted: Assignments) -> Draft:
-    """The draft in which every service that `wanted` names is assigned as it says, as one edit."""
-    known = {service.key: service for service in services}
+def with_all(draft: Draft, services: Sequence[Service], target: Assignments) -> Draft:
+    """The draft in which every service in `target` is assigned as there, as one edit."""
+    by_key = {service.key: service for service in services}
     current = draft.current
-    for item in wanted.items:
-        service = known.get(item.key)
+    for item in target.items:
+        service = by_key.get(item.key)
         wished = replace(item, adopted=True)
         if service is not None and wished != replace(current_assignment(service), adopted=True):
             current = current.having(wished)
     if current is draft.current:
         return draft
-    return draft.changed_to(replace(current, strategy=wanted.strategy))
+    return draft.changed_to(replace(current, strategy=target.strategy))
 
 
-def _known(service: Service) -> Assignment:
-    """What a service is assigned now, to be changed in something else than its GPUs.
+def _editable_assignment(service: Service) -> Assignment:
+    """The present assignment of a service, to change something other than its GPUs.
 
     Raises:
-        Refusal: its GPUs cannot be told (it asked for a number of them, and uses none yet), and nobody named them.
+        Refusal: its GPUs are unknown (it requested a number of them, and uses none yet), and nobody named them.
     """
     if service.container is not None and service.requested is None and not service.assigned and not service.adopted:
         raise Refusal(f"which GPUs {service.name} was given cannot be told", "assign it GPUs first")
@@ -133,46 +134,46 @@ def _known(service: Service) -> Assignment:
 
 
 def with_enabled(draft: Draft, service: Service, enabled: bool) -> Draft:
-    """The draft in which the service is to run, or not."""
-    return draft.edited(replace(_known(service), enabled=enabled, adopted=True))
+    """The draft with the service enabled or disabled."""
+    return draft.edited(replace(_editable_assignment(service), enabled=enabled, adopted=True))
 
 
 def with_budget(draft: Draft, service: Service, budget_mib: int | None) -> Draft:
-    """The draft in which the service has this VRAM budget."""
-    return draft.edited(replace(_known(service), budget_mib=budget_mib, adopted=True))
+    """The draft with this VRAM budget for the service."""
+    return draft.edited(replace(_editable_assignment(service), budget_mib=budget_mib, adopted=True))
 
 
-def with_fitting_budget(draft: Draft, before: Service, now: Service, readings: Sequence[Reading]) -> Draft:
-    """The draft in which a service that has other GPUs by now has a budget that they allow."""
-    wanted = budget_on(now, readings, before.assigned)
-    if now.assigned == before.assigned or wanted == now.budget_mib:
+def with_fitting_budget(draft: Draft, previous: Service, current: Service, readings: Sequence[Reading]) -> Draft:
+    """The draft with a budget that fits the new GPUs of a service."""
+    budget_mib = budget_on(current, readings, previous.assigned)
+    if current.assigned == previous.assigned or budget_mib == current.budget_mib:
         return draft
-    return draft.edited(replace(current_assignment(now), budget_mib=wanted, adopted=True))
+    return draft.edited(replace(current_assignment(current), budget_mib=budget_mib, adopted=True))
 
 
 def with_priority(draft: Draft, service: Service, priority: int | None) -> Draft:
-    """The draft in which the service has this priority; None: that of its Compose file."""
-    return draft.edited(replace(_known(service), priority=priority, adopted=True))
+    """The draft with this priority for the service; None: that of its Compose file."""
+    return draft.edited(replace(_editable_assignment(service), priority=priority, adopted=True))
 
 
 def with_arguments(draft: Draft, service: Service, edits: Sequence[Edit]) -> Draft:
-    """The draft in which arguments of the service are changed, all of them as one edit.
+    """The draft with changed arguments of the service, all as one edit.
 
     Raises:
-        Refusal: its command is a script that cannot be changed in this way.
-        UsageError: the value is none that a command line can have.
+        Refusal: its command is a script that cannot be edited this way.
+        UsageError: the value is not one that a command line can have.
     """
     for edit in edits:
         if edit.value is not None and clean(edit.value) != edit.value:
             raise UsageError(f"the value of {edit.argument} has control characters in it", "write it without")
         with_argument_in(service.launch.words, edit.argument, edit.value)
-    before = _known(service)
-    changed = {edit.argument: edit for edit in (*before.edits, *edits)}
-    return draft.edited(replace(before, edits=tuple(changed.values()), adopted=True))
+    assignment = _editable_assignment(service)
+    changed = {edit.argument: edit for edit in (*assignment.edits, *edits)}
+    return draft.edited(replace(assignment, edits=tuple(changed.values()), adopted=True))
 
 
 def conflict_text(draft: Draft, gpus: Sequence[Gpu]) -> str:
-    """For each service in conflict what the other operator saved, and what is edited here."""
+    """For each service in conflict, what the other operator saved and what was edited here."""
     lines = []
     names = told_apart({*draft.conflicts, *(item.key for item in draft.saved.items)})
     for key in draft.conflicts:

@@ -1,4 +1,4 @@
-"""Where what a container was asked to get and what it really has disagree."""
+"""Where the requested and the actual GPUs of a container disagree."""
 
 from collections.abc import Sequence
 
@@ -8,32 +8,32 @@ from gputui.domain.gpu import Gpu, labels_by_uuid
 from gputui.planning.changes.container_view import container_view
 
 LOST_ACCESS = "Failed to initialize NVML: Unknown Error"
-"""What programs in a container say after `systemctl daemon-reload` on a host whose cgroups are systemd's: it takes away
-the devices that a hook put in (NVIDIA Container Toolkit, "Troubleshooting"; its issue 48)."""
+"""What programs in a container print after `systemctl daemon-reload` on a host with the systemd cgroup driver: it
+removes the devices that a hook added (NVIDIA Container Toolkit, "Troubleshooting"; its issue 48)."""
 
 
 def drift(
     container: Container | None,
     requested: tuple[str, ...] | None,
-    on: tuple[str, ...],
+    running_on: tuple[str, ...],
     gpus: Sequence[Gpu],
     inside: Inside | None,
 ) -> tuple[str, ...]:
-    """In words. Device nodes decide; a process on another GPU is wrong; no process yet is no drift."""
+    """In words. Device nodes decide; a process on another GPU is wrong; no process yet is not drift."""
     if container is None or requested is None:
         return ()
-    strays = [uuid for uuid in on if uuid not in requested]
+    strays = [uuid for uuid in running_on if uuid not in requested]
     labels = labels_by_uuid(gpus) if strays else {}
-    found = [f"a process of it runs on GPU {labels.get(uuid, uuid)}, which it was not given" for uuid in strays]
+    problems = [f"a process of it runs on GPU {labels.get(uuid, uuid)}, which it was not given" for uuid in strays]
     if inside is not None and inside.nodes is not None:
         expected = None if container.sees_all_devices else _expected_nodes(requested, gpus)
         if expected is not None and inside.nodes != expected:
-            has = ", ".join(sorted(inside.nodes)) or "no GPU"
-            found.append(f"inside is {has}, but it was given {', '.join(sorted(expected)) or 'none'}")
+            present = ", ".join(sorted(inside.nodes)) or "no GPU"
+            problems.append(f"inside is {present}, but it was given {', '.join(sorted(expected)) or 'none'}")
     if inside is not None and inside.driver_fault:
         why = ", as after `systemctl daemon-reload`" if LOST_ACCESS in inside.driver_fault else ""
-        found.append(f"it lost access to its GPUs{why}: {inside.driver_fault}")
-    return tuple(found)
+        problems.append(f"it lost access to its GPUs{why}: {inside.driver_fault}")
+    return tuple(problems)
 
 
 def _expected_nodes(requested: Sequence[str], gpus: Sequence[Gpu]) -> frozenset[str] | None:

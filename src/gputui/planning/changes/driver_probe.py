@@ -1,4 +1,4 @@
-"""The container that asks the driver what gputui cannot ask itself: it gets all GPUs, and holds nothing on them."""
+"""The container that asks the driver what gputui cannot: it gets all GPUs, and allocates nothing on them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,15 +11,15 @@ from gputui.planning.given_gpus import uses_gpus
 
 
 def probe_spec(access: HostAccess, image: str, arguments: Sequence[str], name: str) -> ContainerSpec:
-    """The spec of a container that runs `nvidia-smi`, which the toolkit puts into it, with these arguments.
+    """The spec of a container that runs `nvidia-smi`, added by the toolkit, with these arguments.
 
     Raises:
-        Refusal: the engine is not known to give GPUs.
+        Refusal: the engine is not known to pass GPUs to containers.
     """
     choice = default_choice(access)
     if not mechanism(choice.mechanism).is_sure(access.capabilities):
         raise Refusal("whether the engine gives GPUs is not known", "see `gputui doctor`")
-    # Among pids of its own, nvidia-smi lists no process of the host; and its output is read from its log.
+    # In its own PID namespace nvidia-smi lists no host process; its output is read from the log.
     host: dict[str, Any] = {"NetworkMode": "none", "PidMode": "host", "LogConfig": {"Type": "json-file"}}
     environment = ["NVIDIA_DRIVER_CAPABILITIES=utility"]
     if choice.mechanism == "nvidia":
@@ -44,7 +44,7 @@ MOST_IMAGES = 3
 
 
 def probe_images(containers: Sequence[Container], images: Sequence[str]) -> list[str]:
-    """Images that are there and may do, best first: those that GPU services run, for `nvidia-smi` needs what those have
+    """Local images that may work, best first: those of GPU services, because `nvidia-smi` needs what they contain
     (glibc)."""
-    used = [one.image for one in containers if uses_gpus(one)]
+    used = [container.image for container in containers if uses_gpus(container)]
     return list(dict.fromkeys([*used, *images]))[:MOST_IMAGES]

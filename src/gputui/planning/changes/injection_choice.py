@@ -1,4 +1,4 @@
-"""By which mechanism a container gets its GPUs: a small registry, and the choice among what the engine can do."""
+"""GPU injection methods: a small registry, and the choice among those the engine supports."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,16 +11,16 @@ from gputui.domain.service import Service
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a mechanism cannot be used, and what to do about it."""
+    """Why a GPU injection method cannot be used, and what to do about it."""
 
-    what: str
+    problem: str
     fix: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mechanism:
-    """One way to give a GPU to a container. `obstacle` is asked with whether the container is privileged; `is_sure`
-    says that the engine is known to do it (`reason`), where otherwise nothing is known against it."""
+    """A GPU injection method. `obstacle` also takes whether the container is privileged; `is_sure` says that the engine
+    is known to support it (`reason`), not just that nothing is known against it."""
 
     name: MechanismName
     obstacle: Callable[[Capabilities, bool], Obstacle | None]
@@ -35,41 +35,41 @@ _VARIABLE_IGNORED = Obstacle(
 )
 
 
-def _no_request(can: Capabilities, privileged: bool) -> Obstacle | None:
-    if can.too_old is not None:
-        return _too_old(can.too_old)
-    if can.nvidia_driver is False:
+def _no_request(capabilities: Capabilities, privileged: bool) -> Obstacle | None:
+    if capabilities.too_old is not None:
+        return _too_old(capabilities.too_old)
+    if capabilities.nvidia_driver is False:
         return Obstacle(
             "this engine has no device driver for NVIDIA GPUs",
             "install the NVIDIA Container Toolkit, then restart the engine",
         )
-    # The daemon hands the request on as that very variable.
-    return _VARIABLE_IGNORED if can.variable_counts is False and not privileged else None
+    # The daemon passes the request on as that variable.
+    return _VARIABLE_IGNORED if capabilities.variable_counts is False and not privileged else None
 
 
-def _no_cdi(can: Capabilities, _privileged: bool) -> Obstacle | None:
-    if can.too_old is not None:
-        return _too_old(can.too_old)
-    if not can.cdi:
+def _no_cdi(capabilities: Capabilities, _privileged: bool) -> Obstacle | None:
+    if capabilities.too_old is not None:
+        return _too_old(capabilities.too_old)
+    if not capabilities.cdi:
         fix = 'set {"features": {"cdi": true}} in daemon.json (Docker 25 or newer), then restart the engine'
         return Obstacle("this engine does not use CDI", fix)
-    if can.cdi_devices is None:
+    if capabilities.cdi_devices is None:
         return Obstacle(
             "which CDI devices this engine knows cannot be seen from here", "run gputui on the engine's host"
         )
-    if not can.cdi_devices:
+    if not capabilities.cdi_devices:
         fix = "make a specification: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
         return Obstacle("this engine knows no CDI device of NVIDIA", fix)
     return None
 
 
-def _no_runtime(can: Capabilities, privileged: bool) -> Obstacle | None:
-    if can.too_old is not None:
-        return _too_old(can.too_old)
-    if "nvidia" not in can.runtimes:
+def _no_runtime(capabilities: Capabilities, privileged: bool) -> Obstacle | None:
+    if capabilities.too_old is not None:
+        return _too_old(capabilities.too_old)
+    if "nvidia" not in capabilities.runtimes:
         fix = "register it: `nvidia-ctk runtime configure --runtime=docker`, then restart the engine"
         return Obstacle("this engine has no runtime called nvidia", fix)
-    return _VARIABLE_IGNORED if can.variable_counts is False and not privileged else None
+    return _VARIABLE_IGNORED if capabilities.variable_counts is False and not privileged else None
 
 
 def _too_old(needed: str) -> Obstacle:
@@ -83,32 +83,32 @@ REGISTRY = (
     Mechanism(
         name="nvidia",
         obstacle=_no_request,
-        is_sure=lambda can: can.nvidia_driver is True,
+        is_sure=lambda capabilities: capabilities.nvidia_driver is True,
         reason="the engine has NVIDIA's device driver",
     ),
     Mechanism(
         name="cdi",
         obstacle=_no_cdi,
-        is_sure=lambda can: bool(can.cdi_devices),
+        is_sure=lambda capabilities: bool(capabilities.cdi_devices),
         reason="the engine knows CDI devices of NVIDIA",
     ),
     Mechanism(
         name="runtime",
         obstacle=_no_runtime,
-        is_sure=lambda can: "nvidia" in can.runtimes,
+        is_sure=lambda capabilities: "nvidia" in capabilities.runtimes,
         reason="the runtime nvidia is registered with the engine",
     ),
 )
-"""In the order of preference. Another vendor's would stand here too."""
+"""In order of preference. Those of another vendor would go here too."""
 
 
 def mechanism(name: MechanismName) -> Mechanism:
-    """The mechanism of that name."""
-    return next(one for one in REGISTRY if one.name == name)
+    """The GPU injection method of that name."""
+    return next(candidate for candidate in REGISTRY if candidate.name == name)
 
 
 def present_mechanism(container: Container | None) -> MechanismName | None:
-    """The mechanism by which a container was given its GPUs; None where it has none."""
+    """The method by which a container got its GPUs; None if it has none."""
     if container is None:
         return None
     request = container.gpu_request
@@ -122,20 +122,22 @@ def present_mechanism(container: Container | None) -> MechanismName | None:
 
 
 def choose(access: HostAccess, service: Service) -> Choice:
-    """The mechanism for a container that is to be made: the one that its file or the operator asks for, else that of
-    its present container, else the first that the engine is known to do, else the first with nothing against it.
+    """The method for a new container: the one that its file or the operator requires, else that of its present
+    container, else the first that the engine is known to support, else the first with nothing against it.
 
     Raises:
-        Refusal: the one that is asked for cannot be used, or none can.
+        Refusal: the required one cannot be used, or none can.
     """
     privileged = service.privileged
     if service.mechanism is not None:
-        return _asked(access.capabilities, service.mechanism, "its x-gputui.mechanism asks for it", privileged)
+        return _required_choice(
+            access.capabilities, service.mechanism, "its x-gputui.mechanism asks for it", privileged
+        )
     return _choose(access, present_mechanism(service.container), privileged)
 
 
 def default_choice(access: HostAccess) -> Choice:
-    """The mechanism for a container of which nothing else is known.
+    """The method for a container of which nothing else is known.
 
     Raises:
         Refusal: as `choose`.
@@ -143,34 +145,34 @@ def default_choice(access: HostAccess) -> Choice:
     return _choose(access, None, privileged=False)
 
 
-def _asked(can: Capabilities, name: MechanismName, who: str, privileged: bool) -> Choice:
-    obstacle = mechanism(name).obstacle(can, privileged)
+def _required_choice(capabilities: Capabilities, name: MechanismName, reason: str, privileged: bool) -> Choice:
+    obstacle = mechanism(name).obstacle(capabilities, privileged)
     if obstacle is not None:
-        raise Refusal(f"by {MECHANISM_TITLES[name]}: {obstacle.what}", obstacle.fix)
-    return Choice(name, who)
+        raise Refusal(f"by {MECHANISM_TITLES[name]}: {obstacle.problem}", obstacle.fix)
+    return Choice(name, reason)
 
 
 def _choose(access: HostAccess, present: MechanismName | None, privileged: bool) -> Choice:
-    can = access.capabilities
+    capabilities = access.capabilities
     if access.asked is not None:
-        return _asked(can, access.asked, "--mechanism asks for it", privileged)
-    obstacles = [(one, one.obstacle(can, privileged)) for one in REGISTRY]
-    possible = [one for one, obstacle in obstacles if obstacle is None]
-    if present is not None and any(one.name == present for one in possible):
+        return _required_choice(capabilities, access.asked, "--mechanism asks for it", privileged)
+    obstacles = [(candidate, candidate.obstacle(capabilities, privileged)) for candidate in REGISTRY]
+    possible = [candidate for candidate, obstacle in obstacles if obstacle is None]
+    if present is not None and any(candidate.name == present for candidate in possible):
         return Choice(present, "its container has it")
-    sure = [one for one in possible if one.is_sure(can)]
+    sure = [candidate for candidate in possible if candidate.is_sure(capabilities)]
     if sure:
         return Choice(sure[0].name, sure[0].reason)
     if possible:
         return Choice(possible[0].name, "nothing is known against it")
     against = [obstacle for _, obstacle in obstacles if obstacle is not None]
-    raise Refusal("; ".join(dict.fromkeys(one.what for one in against)), against[0].fix)
+    raise Refusal("; ".join(dict.fromkeys(obstacle.problem for obstacle in against)), against[0].fix)
 
 
-def with_evidence(can: Capabilities, containers: Sequence[Container]) -> Capabilities:
-    """What else is known from what runs: an engine without NVIDIA's device driver could not have started a container
-    that asks for it."""
-    if can.nvidia_driver is not None:
-        return can
-    runs = any(one.running and present_mechanism(one) == "nvidia" for one in containers)
-    return replace(can, nvidia_driver=True) if runs else can
+def with_evidence(capabilities: Capabilities, containers: Sequence[Container]) -> Capabilities:
+    """The capabilities, with what running containers prove: an engine without NVIDIA's device driver could not have
+    started a container that requests it."""
+    if capabilities.nvidia_driver is not None:
+        return capabilities
+    proven = any(container.running and present_mechanism(container) == "nvidia" for container in containers)
+    return replace(capabilities, nvidia_driver=True) if proven else capabilities

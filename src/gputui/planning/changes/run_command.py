@@ -1,4 +1,4 @@
-"""A container's spec as people write it: the `docker run` that makes it, and its body as JSON."""
+"""A container's spec in readable form: the `docker run` command that creates it, and its body as JSON."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from gputui.domain.text import MASK, clean, mask_secret, mask_words
 
 _PLAIN = re.compile(r"^[\w@%+=:,./-]+$")
 
-# Options of `docker run` (its reference) by the field of HostConfig that they set, where the value is written as it is.
+# Options of `docker run` (see its reference) by the HostConfig field they set, if the value is written as is.
 _OPTIONS = {
     "Runtime": "--runtime", "IpcMode": "--ipc", "PidMode": "--pid", "UTSMode": "--uts", "UsernsMode": "--userns",
     "CgroupParent": "--cgroup-parent", "CpusetCpus": "--cpuset-cpus", "CpuShares": "--cpu-shares",
@@ -22,12 +22,12 @@ _LISTS = {
 }  # fmt: skip
 _SIZES = {"ShmSize": "--shm-size", "Memory": "--memory", "MemorySwap": "--memory-swap"}
 _OF_ONE_APPLY = (LABEL_APPLY,)
-"""Labels by which an apply knows what it made; nobody else's business."""
+"""Labels by which an apply recognises its containers; of no interest to anybody else."""
 _DEFAULTS = {"IpcMode": "private", "Runtime": "runc", "ShmSize": 64 * 2**20}
 
 
 def run_command(spec: ContainerSpec, program: str = "docker") -> str:
-    """The command that makes the same container, as far as `docker run` can say it; secrets are masked."""
+    """The command that creates the same container, as far as `docker run` can express it; secrets are masked."""
     host = dict(spec.body.get("HostConfig") or {})
     words: list[str] = [program, "run", "--detach", "--name", clean(spec.name, 200)]
     words += [*_gpus(host), *_config(spec.body), *_host(host), *_networks(spec, host), *_mounts(host)]
@@ -41,19 +41,19 @@ def run_command(spec: ContainerSpec, program: str = "docker") -> str:
 
 
 def _quoted(word: str) -> str:
-    """As a shell reads it."""
+    """Quoted for a shell."""
     return word if _PLAIN.match(word) or word == MASK else "'" + word.replace("'", "'\\''") + "'"
 
 
 def _gpus(host: Mapping[str, Any]) -> Iterator[str]:
     for request in host.get("DeviceRequests") or []:
-        ids = [clean(str(one), 100) for one in request.get("DeviceIDs") or []]
+        ids = [clean(str(identifier), 100) for identifier in request.get("DeviceIDs") or []]
         if request.get("Driver") == "cdi":
             for name in ids:
                 yield from ("--device", name)
             continue
-        named = f'"device={",".join(ids)}"' if len(ids) > 1 else f"device={ids[0]}" if ids else "all"
-        yield from ("--gpus", named if request.get("Count") != -1 else "all")
+        selection = f'"device={",".join(ids)}"' if len(ids) > 1 else f"device={ids[0]}" if ids else "all"
+        yield from ("--gpus", selection if request.get("Count") != -1 else "all")
     for device in host.get("Devices") or []:
         yield from ("--device", clean(str(device.get("PathOnHost")), 200))
 
@@ -153,19 +153,19 @@ def _mounts(host: Mapping[str, Any]) -> Iterator[str]:
 
 
 def shown_body(spec: ContainerSpec) -> str:
-    """What the engine's create call takes, as JSON with secrets masked."""
+    """The body of the engine's create call, as JSON with secrets masked."""
     body = {"Name": spec.name, **_masked(spec.body), "Networks": _masked(spec.networks)}
     return json.dumps(body, indent=2, ensure_ascii=False, default=str)
 
 
 def _masked(value: Any, name: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {clean(str(key), 200): _masked(one, str(key)) for key, one in value.items()}
+        return {clean(str(key), 200): _masked(entry, str(key)) for key, entry in value.items()}
     if name in ("Cmd", "Entrypoint", "Test") and isinstance(value, Sequence) and not isinstance(value, str):
         return list(mask_words([str(word) for word in value]))
     if name == "Env" and isinstance(value, Sequence):
         pairs = (str(line).partition("=") for line in value)
         return [f"{clean(key, 200)}={mask_secret(key, text)}" for key, _, text in pairs]
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_masked(one) for one in value]
+        return [_masked(entry) for entry in value]
     return mask_secret(name, value) if isinstance(value, str) else value

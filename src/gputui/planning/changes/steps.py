@@ -1,4 +1,4 @@
-"""The plan: the difference between what is assigned and what runs, as one step per service."""
+"""The plan: the difference between assigned and running services, as one step per service."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from gputui.planning.changes.spec_edit import edits_mark, edits_text, gib_down
 from gputui.planning.changes.step_order import in_order
 from gputui.planning.findings.assigned_gpus import missing_gpus
 from gputui.planning.findings.injectable import cannot_be_given
-from gputui.planning.findings.ownership import cut_off, not_ours, refresh_obstacle, shares_with
+from gputui.planning.findings.ownership import namespace_users, not_ours, refresh_obstacle, shares_with
 from gputui.planning.findings.recreatable import linked_from, paused
 from gputui.planning.given_gpus import uses_gpus
 from gputui.planning.needs.budget import all_edits
@@ -39,10 +39,10 @@ def make_plan(
 ) -> Plan:
     """What an apply would do, in order, for all services or `only` those named.
 
-    `refresh`: what differs from its Compose file is made anew from it, where it is adopted or named.
+    `refresh`: services that differ from their Compose file are re-created from it, if they are adopted or named.
 
     Raises:
-        UsageError: a name in `only` is no service.
+        UsageError: a name in `only` is not a service.
     """
     chosen = select(services, only) if only else list(services)
     steps = {service.key: _step(service, gpus, access) for service in chosen}
@@ -53,14 +53,18 @@ def make_plan(
     steps = _with_dependants(steps, services, gpus, access)
     chosen = [service for service in services if service.key in steps]
     relevant = _relevant(findings, chosen, steps)
-    changed = [one for one in chosen if not one.adopted and steps[one.key].action not in ("none", "create")]
-    relevant += tuple(not_ours([replace(one, adopted=True) for one in changed]))
-    relevant += cut_off([one for one in steps.values() if one.action == "recreate"], services, containers, relevant)
+    changed = [
+        service for service in chosen if not service.adopted and steps[service.key].action not in ("none", "create")
+    ]
+    relevant += tuple(not_ours([replace(service, adopted=True) for service in changed]))
+    relevant += namespace_users(
+        [step for step in steps.values() if step.action == "recreate"], services, containers, relevant
+    )
     relevant += (*paused(chosen, tuple(steps.values())), *linked_from(chosen, tuple(steps.values()), containers))
-    made = {key for key, step in steps.items() if step.action in ("create", "recreate") and step.view is None}
-    known = {(one.code, one.service) for one in relevant}
-    unable = cannot_be_given([one for one in chosen if one.key in made], gpus, access)
-    relevant += tuple(one for one in unable if (one.code, one.service) not in known)
+    created = {key for key, step in steps.items() if step.action in ("create", "recreate") and step.view is None}
+    reported = {(finding.code, finding.service) for finding in relevant}
+    unable = cannot_be_given([service for service in chosen if service.key in created], gpus, access)
+    relevant += tuple(finding for finding in unable if (finding.code, finding.service) not in reported)
     return Plan(revision=revision, steps=in_order([steps[service.key] for service in chosen]), findings=relevant)
 
 
@@ -77,7 +81,7 @@ def lifecycle_plan(
     """A plan that restarts, starts or stops the named services as they are.
 
     Raises:
-        UsageError: a name is no service, or has no container yet.
+        UsageError: a name is not a service, or has no container yet.
     """
     steps = []
     for service in select(services, names):
@@ -100,25 +104,25 @@ def lifecycle_plan(
         )
     touched = {step.service for step in steps if step.action != "none"}
     chosen = [service for service in services if service.key in touched]
-    relevant = not_ours([replace(one, adopted=True) for one in chosen])
+    relevant = not_ours([replace(service, adopted=True) for service in chosen])
     if action == "restart":
-        relevant += cut_off(steps, services, [one for one in containers if one.lives], ())
+        relevant += namespace_users(steps, services, [container for container in containers if container.lives], ())
     if action != "stop":
         relevant += _cannot_start(findings, chosen, gpus)
     return Plan(revision=revision, steps=in_order(steps), findings=tuple(relevant))
 
 
 START_CODES = ("gpu-lost", "mig-in-group")
-"""Findings for which a start fails."""
+"""Findings that make a start fail."""
 
 
 def _cannot_start(findings: Sequence[Finding], services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
-    """The findings for which these services would not come up again as their containers are."""
+    """The findings because of which these services would not come up again with their present containers."""
     names = {service.name for service in services}
-    asked = [replace(one, enabled=True, assigned=one.requested or ()) for one in services]
-    found = [one for one in findings if one.code in START_CODES and one.service in names]
-    raised = [replace(one, severity="error") if one.severity == "warning" else one for one in found]
-    return [*missing_gpus(asked, gpus), *raised]
+    restarted = [replace(service, enabled=True, assigned=service.requested or ()) for service in services]
+    blocking = [finding for finding in findings if finding.code in START_CODES and finding.service in names]
+    raised = [replace(finding, severity="error") if finding.severity == "warning" else finding for finding in blocking]
+    return [*missing_gpus(restarted, gpus), *raised]
 
 
 def select(services: Sequence[Service], names: Collection[str]) -> list[Service]:
@@ -158,13 +162,16 @@ def _step(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> Step:
 def _relevant(
     findings: Sequence[Finding], chosen: Sequence[Service], steps: Mapping[ServiceKey, Step]
 ) -> tuple[Finding, ...]:
-    """What is said of services that are gputui's or are to be made; and of each that stays other than its file says."""
-    taken = {service.name for service in chosen if steps[service.key].from_file}
+    """The findings about services that are adopted or to be created; and about each that remains different from its
+    file."""
+    refreshed = {service.name for service in chosen if steps[service.key].from_file}
     changed = {service.name for service in chosen if steps[service.key].action != "none"}
-    ours = taken | changed | {service.name for service in chosen if service.adopted or service.container is None}
-    stays = {service.name for service in chosen} - taken
+    ours = refreshed | changed | {service.name for service in chosen if service.adopted or service.container is None}
+    stays = {service.name for service in chosen} - refreshed
     return tuple(
-        one for one in findings if one.service is None or one.service in (stays if one.code == DIFFERS else ours)
+        finding
+        for finding in findings
+        if finding.service is None or finding.service in (stays if finding.code == DIFFERS else ours)
     )
 
 
@@ -178,7 +185,7 @@ def _dependencies(service: Service) -> tuple[ServiceKey, ...]:
 
 
 def _refreshed(step: Step, service: Service, gpus: Sequence[Gpu], access: HostAccess) -> Step:
-    """The step that also takes in what its Compose file says by now."""
+    """The step that also applies changes of its Compose file."""
     obstacle = refresh_obstacle(service)
     if obstacle is not None:
         return replace(step, cause=f"{step.cause}; {obstacle}") if step.action == "none" else step
@@ -195,9 +202,9 @@ def _refreshed(step: Step, service: Service, gpus: Sequence[Gpu], access: HostAc
 def _with_dependants(
     steps: Mapping[ServiceKey, Step], services: Sequence[Service], gpus: Sequence[Gpu], access: HostAccess
 ) -> dict[ServiceKey, Step]:
-    """With the services whose containers use the network, IPC, pids or volumes of one that is made anew: they name it
-    by its id, so they have to be made anew with it."""
-    found = dict(steps)
+    """Adds the services whose containers use the network, IPC, PIDs or volumes of one that is re-created: they refer to
+    it by ID, so they must be re-created with it."""
+    extended = dict(steps)
     remade = {key for key, step in steps.items() if step.action == "recreate"}
     waiting = list(remade)
     by_key = {service.key: service for service in services}
@@ -206,27 +213,27 @@ def _with_dependants(
         for service in services:
             if not shares_with(service, provider) or not service.adopted or not service.enabled:
                 continue
-            step = found.get(service.key) or _step(service, gpus, access)
+            step = extended.get(service.key) or _step(service, gpus, access)
             shares = tuple(dict.fromkeys((*step.shares, provider.key)))
             if step.action != "recreate":
                 view = _view(service, gpus, service.assigned, access)
                 cause = f"uses the namespaces or volumes of {provider.name}, which is made anew"
                 step = replace(step, action="recreate", cause=cause, view=view)
                 waiting.append(service.key)
-            found[service.key] = replace(step, shares=shares)
-    return found
+            extended[service.key] = replace(step, shares=shares)
+    return extended
 
 
-def _view(service: Service, gpus: Sequence[Gpu], wanted: Sequence[str], access: HostAccess) -> ContainerView | None:
-    """None where its GPUs cannot be given to it: a finding tells why."""
+def _view(service: Service, gpus: Sequence[Gpu], chosen: Sequence[str], access: HostAccess) -> ContainerView | None:
+    """None if it cannot get its GPUs: a finding explains why."""
     try:
-        return view_of(service, gpus, wanted, access)
+        return view_of(service, gpus, chosen, access)
     except GputuiError:
         return None
 
 
 def _view_as_it_is(service: Service, gpus: Sequence[Gpu]) -> ContainerView | None:
-    """None where what it was given cannot be told, so that there is nothing to hold against what is seen."""
+    """None if its requested GPUs are unknown, so that there is nothing to compare with."""
     container = service.container
     if container is None or service.requested is None or not uses_gpus(container):
         return None
@@ -245,9 +252,9 @@ def _action(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> tuple[
             return "create", "not created yet"
         return "none", "disabled"
     if not service.adopted:
-        # Nobody edited it here, but what was saved of a Compose service beats what somebody else made of it.
-        known = service.requested is not None and service.requested != service.assigned
-        if service.is_saved and service.origin == "compose" and service.lives and known:
+        # Nobody edited it here, but the saved state of a Compose service beats what somebody else changed.
+        displaced = service.requested is not None and service.requested != service.assigned
+        if service.is_saved and service.origin == "compose" and service.lives and displaced:
             if _view(service, gpus, service.assigned, access) is None:
                 return "none", "as it is: what was saved for it cannot be given any more"
             return "recreate", _moved(service, gpus)
@@ -263,8 +270,8 @@ def _action(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> tuple[
 
 
 def _moved(service: Service, gpus: Sequence[Gpu]) -> str:
-    before = "unknown" if service.requested is None else labels_of(service.requested, gpus)
-    return f"GPUs {before} → {labels_of(service.assigned, gpus)}"
+    current = "unknown" if service.requested is None else labels_of(service.requested, gpus)
+    return f"GPUs {current} → {labels_of(service.assigned, gpus)}"
 
 
 def _changes(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> list[str]:
@@ -273,13 +280,13 @@ def _changes(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> list[
     changes = []
     if service.requested != service.assigned:
         changes.append(_moved(service, gpus))
-    asked, present = service.mechanism or access.asked, present_mechanism(container)
-    if service.assigned and asked is not None and present not in (None, asked):
-        before, after = MECHANISM_TITLES[present], MECHANISM_TITLES[asked]
-        changes.append(f"GPUs by {before} → by {after}")
+    required, present = service.mechanism or access.asked, present_mechanism(container)
+    if service.assigned and required is not None and present not in (None, required):
+        old_title, new_title = MECHANISM_TITLES[present], MECHANISM_TITLES[required]
+        changes.append(f"GPUs by {old_title} → by {new_title}")
     edits = all_edits(service, gpus)
     if LABEL_REVISION not in container.labels:
-        # Somebody else made it, as `docker compose up` with the override does: what is inside counts.
+        # Created by something else, such as `docker compose up` with the override: its contents count.
         return [*changes, *_changes_inside(service, container, edits)]
     before_budget = container.labels.get(LABEL_BUDGET)
     budget = None if service.budget_mib is None else str(service.budget_mib)
@@ -294,10 +301,10 @@ def _changes_inside(service: Service, container: Container, edits: Sequence[Edit
     """What a container lacks of its budget and its changed arguments."""
     changes = []
     if service.budget_mib is not None and service.budget_env is not None:
-        told = gib_down(service.budget_mib)
-        has = container.variables.get(service.budget_env)
-        if has != value_mark(told):
-            changes.append(f"budget {'none ' if has is None else ''}→ {told} GiB")
+        budget = gib_down(service.budget_mib)
+        present = container.variables.get(service.budget_env)
+        if present != value_mark(budget):
+            changes.append(f"budget {'none ' if present is None else ''}→ {budget} GiB")
     elif service.budget_mib is None and not service.tells_file_budget:
         changes.append("budget → as its file says")
     if edits and edited(service.launch, tuple(edits)).words != container.launch.words:
@@ -306,19 +313,19 @@ def _changes_inside(service: Service, container: Container, edits: Sequence[Edit
 
 
 def _budget(mib: str | None) -> str:
-    known = whole_number(mib, least=1)
-    return f"{gib_down(known)} GiB" if known else "none"
+    budget_mib = whole_number(mib, least=1)
+    return f"{gib_down(budget_mib)} GiB" if budget_mib else "none"
 
 
 def _diff(service: Service, view: ContainerView, gpus: Sequence[Gpu]) -> tuple[str, ...]:
-    before = service.container.gpu_environment if service.container else {}
-    asked = "none" if service.container is None or service.requested is None else labels_of(service.requested, gpus)
+    environment = service.container.gpu_environment if service.container else {}
+    current = "none" if service.container is None or service.requested is None else labels_of(service.requested, gpus)
     rows = [
-        ("device request", asked, labels_of(view.gpus, gpus)),
+        ("device request", current, labels_of(view.gpus, gpus)),
         ("mechanism", *_mechanisms(service, view)),
-        ("NVIDIA_VISIBLE_DEVICES", before.get("NVIDIA_VISIBLE_DEVICES"), view.nvidia_visible_devices),
-        ("CUDA_VISIBLE_DEVICES", before.get("CUDA_VISIBLE_DEVICES"), view.cuda_visible_devices),
-        ("CUDA_DEVICE_ORDER", before.get("CUDA_DEVICE_ORDER"), "PCI_BUS_ID" if view.gpus else None),
+        ("NVIDIA_VISIBLE_DEVICES", environment.get("NVIDIA_VISIBLE_DEVICES"), view.nvidia_visible_devices),
+        ("CUDA_VISIBLE_DEVICES", environment.get("CUDA_VISIBLE_DEVICES"), view.cuda_visible_devices),
+        ("CUDA_DEVICE_ORDER", environment.get("CUDA_DEVICE_ORDER"), "PCI_BUS_ID" if view.gpus else None),
     ]
     if service.budget_mib is not None and service.budget_env is not None:
         rows.append((service.budget_env, None, gib_down(service.budget_mib)))
@@ -327,8 +334,8 @@ def _diff(service: Service, view: ContainerView, gpus: Sequence[Gpu]) -> tuple[s
 
 
 def _mechanisms(service: Service, view: ContainerView) -> tuple[str | None, str | None]:
-    """By which it has its GPUs, and by which it gets them; told only where that is not the ordinary request."""
-    before, after = present_mechanism(service.container), view.mechanism
-    if after is None or (before in (None, after) and after == "nvidia"):
+    """Its present and its new GPU injection method; only if that is not the ordinary request."""
+    current, new = present_mechanism(service.container), view.mechanism
+    if new is None or (current in (None, new) and new == "nvidia"):
         return None, None
-    return MECHANISM_TITLES[before] if before else None, MECHANISM_TITLES[after]
+    return MECHANISM_TITLES[current] if current else None, MECHANISM_TITLES[new]

@@ -1,1 +1,1 @@
-"""What is worth saying about the services, the GPUs and a draft; one kind of question a file."""
+"""Findings about the services, the GPUs and a draft; one kind of question per file."""

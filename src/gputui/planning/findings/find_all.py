@@ -20,10 +20,10 @@ from gputui.planning.findings.assigned_gpus import (
     without_gpu,
 )
 from gputui.planning.findings.gpu_health import unwell
-from gputui.planning.findings.gpu_memory import adjusted, below_minimum, does_not_fit, untold
-from gputui.planning.findings.injectable import cannot_be_given, given_all, sees_all, to_be_made
+from gputui.planning.findings.gpu_memory import adjusted, below_minimum, does_not_fit, fraction_untold
+from gputui.planning.findings.injectable import cannot_be_given, needs_container, requested_all, sees_all
 from gputui.planning.findings.not_running import ended, fell_back, gone_at_start, launch_failed
-from gputui.planning.findings.ownership import depended_on, differs_from_file, not_carried, not_ours
+from gputui.planning.findings.ownership import differs_from_file, not_ours, shared_namespaces, unsupported_keys
 from gputui.planning.findings.parallel import unsuitable
 from gputui.planning.findings.served_model import models
 from gputui.planning.findings.startup import launches
@@ -40,17 +40,17 @@ def find_all(
     access: HostAccess = NOTHING_KNOWN,
     failures: Mapping[str, str] | None = None,
 ) -> tuple[Finding, ...]:
-    """All findings, the gravest first. `containers` are all that the engine has, those without GPUs too; `last` is the
-    last apply, `reason` that of the saved revision, `access` how GPUs can reach containers, `failures` why services
-    failed in the last apply that was about them."""
-    found = [
+    """All findings, most severe first. `containers` are all of the engine's, including those without GPUs; `last` is
+    the last apply, `reason` that of the saved revision, `access` how GPUs can reach containers, `failures` why services
+    failed in the last apply that included them."""
+    findings = [
         *missing_gpus(services, gpus),
-        *cannot_be_given([one for one in services if to_be_made(one)], gpus, access),
+        *cannot_be_given([service for service in services if needs_container(service)], gpus, access),
         *sees_all(services, gpus),
-        *given_all(services, gpus),
+        *requested_all(services, gpus),
         *not_ours(services),
-        *not_carried(services),
-        *depended_on(services, containers),
+        *unsupported_keys(services),
+        *shared_namespaces(services, containers),
         *differs_from_file(services),
         *drifted(services),
         *not_applied(services, gpus),
@@ -58,7 +58,7 @@ def find_all(
         *does_not_fit(services, readings, memory),
         *below_minimum(services, readings),
         *adjusted(services, readings),
-        *untold(services, readings),
+        *fraction_untold(services, readings),
         *unsuitable(services, gpus, memory),
         *models(services),
         *launches(services, gpus),
@@ -70,4 +70,4 @@ def find_all(
         *launch_failed(services, failures or {}),
         *without_gpu(services),
     ]
-    return tuple(sorted(found, key=lambda finding: (SEVERITIES.index(finding.severity), finding.service or "")))
+    return tuple(sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), finding.service or "")))

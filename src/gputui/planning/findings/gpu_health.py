@@ -1,4 +1,4 @@
-"""Findings about GPUs that are not well."""
+"""Findings about unhealthy GPUs."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ from gputui.domain.gpu import Reading
 
 
 def unwell(readings: Sequence[Reading]) -> list[Finding]:
-    """GPUs whose driver or memory reports faults: what runs there may fail or compute wrong."""
-    found = []
+    """GPUs whose driver or memory reports faults: what runs there may fail or compute wrong results."""
+    findings = []
     for reading in readings:
         faults = reading.details.faults if reading.details else ()
         if not faults:
             continue
         reset = reading.details is not None and reading.details.recovery not in (None, "none")
-        found.append(
+        findings.append(
             Finding(
                 code="gpu-unwell",
                 severity="warning",
@@ -24,4 +24,4 @@ def unwell(readings: Sequence[Reading]) -> list[Finding]:
                 gpu=reading.gpu.uuid,
             )
         )
-    return found
+    return findings

@@ -14,81 +14,89 @@ from gputui.planning.needs.budget import smallest_limit, whole_budget
 from gputui.planning.needs.fitting import LARGEST_FRACTION, Fit, fit_into, larger_fraction
 
 WORTH_NAMING_MIB = 52
-"""Less than this is 0.0 GiB on the screen."""
+"""Less than this displays as 0.0 GiB."""
 
 
 def does_not_fit(
     services: Sequence[Service], readings: Sequence[Reading], memory: Sequence[GpuMemory]
 ) -> list[Finding]:
-    """Too little memory: for one service alone, for the sum, or because of others' processes."""
-    found = []
-    by_uuid = {one.uuid: one for one in memory}
+    """Too little memory: for one service alone, for all together, or because of others' processes."""
+    findings = []
+    by_uuid = {summary.uuid: summary for summary in memory}
     for reading in readings:
-        share = by_uuid.get(reading.gpu.uuid)
-        if share is None or not share.over or share.usable_mib is None:
+        summary = by_uuid.get(reading.gpu.uuid)
+        if summary is None or not summary.over or summary.usable_mib is None:
             continue
-        here = [one for one in services if one.enabled and reading.gpu.uuid in one.assigned]
-        needs = needs_on(reading, here, share.usable_mib - _foreign(share))
-        all_settled = all(_is_settled(service, reading) for service in here)
-        # One that already runs here with what it needs is not to blame for those that join it.
-        joining = [one for one in here if needs[one.key] and (all_settled or not _is_settled(one, reading))]
-        alone = [one for one in joining if (needs[one.key] or 0) > share.usable_mib]
-        together = [one for one in joining if one not in alone]
+        residents = [service for service in services if service.enabled and reading.gpu.uuid in service.assigned]
+        needs = needs_on(reading, residents, summary.usable_mib - _foreign(summary))
+        all_settled = all(_is_settled(service, reading) for service in residents)
+        # A service already running here with what it needs is not to blame for those joining it.
+        joining = [
+            service
+            for service in residents
+            if needs[service.key] and (all_settled or not _is_settled(service, reading))
+        ]
+        alone = [service for service in joining if (needs[service.key] or 0) > summary.usable_mib]
+        together = [service for service in joining if service not in alone]
         if len(together) > 1:
-            largest = max(together, key=lambda one: needs[one.key] or 0)
-            found.append(_no_room_for_all(largest, reading, share, here, needs, readings, memory))
+            largest = max(together, key=lambda service: needs[service.key] or 0)
+            findings.append(_no_room_for_all(largest, reading, summary, residents, needs, readings, memory))
             together = []
-        found += [_no_room(one, reading, share, here, needs, readings, memory) for one in (*alone, *together)]
-    return found
+        findings += [
+            _no_room(service, reading, summary, residents, needs, readings, memory) for service in (*alone, *together)
+        ]
+    return findings
 
 
 def _no_room_for_all(
     largest: Service,
     reading: Reading,
-    share: GpuMemory,
-    here: Sequence[Service],
+    summary: GpuMemory,
+    residents: Sequence[Service],
     needs: Mapping[ServiceKey, int | None],
     readings: Sequence[Reading],
     memory: Sequence[GpuMemory],
 ) -> Finding:
-    """One finding for all services of an over-full GPU; the fix is for the largest of those that join."""
-    usable, foreign = share.usable_mib or 0, _foreign(share)
-    wanted = sum(needs[one.key] or 0 for one in here)
-    each = sorted(here, key=lambda one: -(needs[one.key] or 0))
-    parts = [f"{gib(needs[one.key])} {one.name}" for one in each if needs[one.key]]
+    """One finding for all services of an overfull GPU; the fix is for the largest of those joining it."""
+    usable, foreign = summary.usable_mib or 0, _foreign(summary)
+    needed = sum(needs[service.key] or 0 for service in residents)
+    each = sorted(residents, key=lambda service: -(needs[service.key] or 0))
+    parts = [f"{gib(needs[service.key])} {service.name}" for service in each if needs[service.key]]
     parts += [f"{gib(foreign)} of others"] if foreign >= WORTH_NAMING_MIB else []
     text = (
-        f"GPU {reading.gpu.label} is over-full: {gib(wanted + foreign)} GiB ({', '.join(parts)}) of {gib(usable)} GiB"
+        f"GPU {reading.gpu.label} is over-full: {gib(needed + foreign)} GiB ({', '.join(parts)}) of {gib(usable)} GiB"
     )
-    free = max(0, usable - foreign - sum(needs[one.key] or 0 for one in here if one.key != largest.key))
+    free = max(
+        0, usable - foreign - sum(needs[service.key] or 0 for service in residents if service.key != largest.key)
+    )
     fit = _fix(largest, reading, free, readings, memory)
-    code = "foreign-memory" if foreign and wanted <= usable else "sum-too-big"
+    code = "foreign-memory" if foreign and needed <= usable else "sum-too-big"
     fix = f"move {largest.name}: {fit.text}"
     return about(largest, code, "warning", text, fix, reading.gpu.uuid, edits=fit.edits)
 
 
 def adjusted(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
-    """Budgets that are as large as a GPU allows, where more was declared."""
-    found = []
+    """Budgets reduced to what a GPU allows, below the declared ones."""
+    findings = []
     for service in services:
-        whole, limit = whole_budget(service), smallest_limit(readings, service.assigned)
+        full_budget, limit = whole_budget(service), smallest_limit(readings, service.assigned)
         budget = service.budget_mib
-        if not service.enabled or budget is None or budget != limit or whole is None or whole <= budget:
+        if not service.enabled or budget is None or budget != limit or full_budget is None or full_budget <= budget:
             continue
-        own = [one for one in readings if one.gpu.uuid in service.assigned]
-        smallest = min(own, key=lambda one: usable_mib(one) or 0)
+        assigned_readings = [reading for reading in readings if reading.gpu.uuid in service.assigned]
+        smallest = min(assigned_readings, key=lambda reading: usable_mib(reading) or 0)
         text = (
-            f"{service.name}: its budget of {gib(whole)} GiB exceeds GPU {smallest.gpu.label} "
+            f"{service.name}: its budget of {gib(full_budget)} GiB exceeds GPU {smallest.gpu.label} "
             f"({gib(usable_mib(smallest))} GiB). Auto-adjusted to {gib(budget)} GiB. Some models may not load."
         )
         fix = "assign it a larger GPU; --budget keep leaves a budget as it is"
-        found.append(about(service, "budget-adjusted", "warning", text, fix, smallest.gpu.uuid))
-    return found
+        findings.append(about(service, "budget-adjusted", "warning", text, fix, smallest.gpu.uuid))
+    return findings
 
 
 def below_minimum(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
     """A service whose flags give it less memory than its model needs."""
-    found = []
+    findings = []
     for service in services:
         needs = service.requirement
         if not service.enabled or needs.rule is None or needs.rule.of != "total" or needs.minimum_mib is None:
@@ -102,46 +110,46 @@ def below_minimum(services: Sequence[Service], readings: Sequence[Reading]) -> l
             least = f"{gib(needs.minimum_mib)} GiB{_each(service)} ({needs.source})"
             text = f"{service.name} needs at least {least}, but takes only {gib(gets)} GiB of GPU {reading.gpu.label}"
             fit = larger_fraction(service, reading, readings)
-            found.append(
+            findings.append(
                 about(service, "fraction-too-small", "warning", text, fit.text, reading.gpu.uuid, edits=fit.edits)
             )
             break
-    return found
+    return findings
 
 
-def untold(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
-    """A declared need that the engine is not told: it takes what it takes unless told."""
-    found = []
+def fraction_untold(services: Sequence[Service], readings: Sequence[Reading]) -> list[Finding]:
+    """A declared need that is not passed to the engine, which then takes its default."""
+    findings = []
     for service in services:
         backend = named(service.backend)
-        needs, how = service.requirement, service.serving
-        if needs.source != "declared" or needs.claim_mib is None or how.fraction is None or how.fraction_given:
+        needs, serving = service.requirement, service.serving
+        if needs.source != "declared" or needs.claim_mib is None or serving.fraction is None or serving.fraction_given:
             continue
-        own = [one for one in readings if one.gpu.uuid in service.assigned]
-        total = usable_mib(own[0]) if own else None
+        assigned_readings = [reading for reading in readings if reading.gpu.uuid in service.assigned]
+        total = usable_mib(assigned_readings[0]) if assigned_readings else None
         if not backend.memory_flag or total is None or not service.enabled or service.running:
             continue
         fraction = min(LARGEST_FRACTION, -(-needs.claim_mib * 100 // total) / 100)
-        if fraction >= how.fraction:
+        if fraction >= serving.fraction:
             continue
         edit = Edit(argument=backend.memory_flag, value=f"{fraction:.2f}", reason="its declared need")
         declared = f"{service.name} is declared to need {gib(needs.claim_mib)} GiB"
-        found.append(
+        findings.append(
             about(
-                service, "fraction-untold", "warning", f"{declared}, but takes {how.fraction:.0%} unless told",
-                f"{edit.argument} {edit.value} tells it", own[0].gpu.uuid, edits=(edit,),
+                service, "fraction-untold", "warning", f"{declared}, but takes {serving.fraction:.0%} unless told",
+                f"{edit.argument} {edit.value} tells it", assigned_readings[0].gpu.uuid, edits=(edit,),
             )
         )  # fmt: skip
-    return found
+    return findings
 
 
 def _is_settled(service: Service, reading: Reading) -> bool:
-    """It already runs on this GPU with what it needs."""
+    """Whether it already runs on this GPU with what it needs."""
     return reading.gpu.uuid in service.running_on and service.budget_mib is None
 
 
-def _foreign(share: GpuMemory) -> int:
-    return sum(part.mib or 0 for part in share.shares if part.kind == "foreign")
+def _foreign(summary: GpuMemory) -> int:
+    return sum(part.mib or 0 for part in summary.shares if part.kind == "foreign")
 
 
 def _each(service: Service) -> str:
@@ -149,40 +157,40 @@ def _each(service: Service) -> str:
 
 
 def _source(service: Service) -> str:
-    """Where the figure is from, or what makes the service take so much."""
-    needs, how = service.requirement, service.serving
+    """The source of the figure, or the setting that makes the service take so much."""
+    needs, serving = service.requirement, service.serving
     if service.budget_mib is not None:
         return "budget"
-    if needs.rule is None or needs.source == "observed" or how.fraction is None:
+    if needs.rule is None or needs.source == "observed" or serving.fraction is None:
         return needs.source
-    given = f"{named(service.backend).memory_flag or 'its fraction'} {how.fraction:g}"
-    return f"{needs.source}; {given if how.fraction_given else f'it takes {how.fraction:.0%} unless told'}"
+    setting = f"{named(service.backend).memory_flag or 'its fraction'} {serving.fraction:g}"
+    return f"{needs.source}; {setting if serving.fraction_given else f'it takes {serving.fraction:.0%} unless told'}"
 
 
 def _no_room(
     service: Service,
     reading: Reading,
-    share: GpuMemory,
-    here: Sequence[Service],
+    summary: GpuMemory,
+    residents: Sequence[Service],
     needs: Mapping[ServiceKey, int | None],
     readings: Sequence[Reading],
     memory: Sequence[GpuMemory],
 ) -> Finding:
-    usable, need, label = share.usable_mib or 0, needs[service.key] or 0, reading.gpu.label
+    usable, need, label = summary.usable_mib or 0, needs[service.key] or 0, reading.gpu.label
     text = f"{service.name} needs {gib(need)} GiB{_each(service)} ({_source(service)}); "
-    foreign = _foreign(share)
-    others = [one for one in here if one.key != service.key]
-    free = usable - foreign - sum(needs[one.key] or 0 for one in others)
+    foreign = _foreign(summary)
+    neighbours = [resident for resident in residents if resident.key != service.key]
+    free = usable - foreign - sum(needs[neighbour.key] or 0 for neighbour in neighbours)
     if need > usable:
         code = "too-big"
         text += f"GPU {label} has {gib(usable)} GiB in all"
     else:
-        holders = [f"{gib(needs[one.key])} {one.name}" for one in others if needs[one.key]]
-        strangers = (part for part in share.shares if part.kind == "foreign" and (part.mib or 0) >= WORTH_NAMING_MIB)
+        holders = [f"{gib(needs[neighbour.key])} {neighbour.name}" for neighbour in neighbours if needs[neighbour.key]]
+        strangers = (part for part in summary.shares if part.kind == "foreign" and (part.mib or 0) >= WORTH_NAMING_MIB)
         holders += [f"{gib(part.mib)} {part.name}" for part in strangers]
         code = "foreign-memory" if foreign and need > usable - foreign else "sum-too-big"
-        who = f" ({', '.join(holders)})" if holders else ""
-        text += f"GPU {label} has {gib(max(0, free))} of {gib(usable)} GiB free{who}"
+        holder_list = f" ({', '.join(holders)})" if holders else ""
+        text += f"GPU {label} has {gib(max(0, free))} of {gib(usable)} GiB free{holder_list}"
     fit = _fix(service, reading, max(0, free), readings, memory)
     return about(service, code, "warning", text, fit.text, reading.gpu.uuid, edits=fit.edits)
 
@@ -190,16 +198,21 @@ def _no_room(
 def _fix(
     service: Service, reading: Reading, free: int, readings: Sequence[Reading], memory: Sequence[GpuMemory]
 ) -> Fit:
-    """Another GPU that has room for it, else flags with which it fits."""
-    free_by_uuid = {one.uuid: one.free_after_mib for one in memory}
+    """Another GPU with enough headroom, else options that make it fit."""
+    free_by_uuid = {summary.uuid: summary.free_after_mib for summary in memory}
     fitting = []
-    for other in readings:
-        left = free_by_uuid.get(other.gpu.uuid)
-        if not other.gpu.assignable or other.state != "ok" or other.gpu.uuid in service.assigned or left is None:
+    for candidate in readings:
+        free_mib = free_by_uuid.get(candidate.gpu.uuid)
+        if (
+            not candidate.gpu.assignable
+            or candidate.state != "ok"
+            or candidate.gpu.uuid in service.assigned
+            or free_mib is None
+        ):
             continue
-        need = need_on(service, other, left)
-        if need is not None and left >= need:
-            fitting.append(other.gpu.label)
+        need = need_on(service, candidate, free_mib)
+        if need is not None and free_mib >= need:
+            fitting.append(candidate.gpu.label)
     smaller = fit_into(service, reading, free, readings, free_by_uuid)
     if fitting:
         return Fit(

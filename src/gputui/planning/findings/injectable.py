@@ -1,4 +1,4 @@
-"""Whether what is assigned can be given to a container on this host at all."""
+"""Whether the assigned GPUs can be passed to a container on this host at all."""
 
 from collections.abc import Sequence
 
@@ -13,55 +13,55 @@ from gputui.planning.findings.about import about
 
 
 def cannot_be_given(services: Sequence[Service], gpus: Sequence[Gpu], access: HostAccess) -> list[Finding]:
-    """Services that cannot get their GPUs by any mechanism of the engine. A GPU that is gone or cut into instances, and
-    an instance beside another GPU, are told elsewhere."""
+    """Services that cannot get their GPUs by any GPU injection method of the engine. GPUs that are missing or split
+    into instances, and an instance beside another GPU, are reported elsewhere."""
     by_uuid = {gpu.uuid: gpu for gpu in gpus if gpu.assignable}
-    found = []
+    findings = []
     for service in services:
-        own = [by_uuid.get(uuid) for uuid in service.assigned]
-        among_others = len(own) > 1 and any(gpu is not None and gpu.parent_uuid for gpu in own)
-        if not own or None in own or among_others:
+        assigned = [by_uuid.get(uuid) for uuid in service.assigned]
+        among_others = len(assigned) > 1 and any(gpu is not None and gpu.parent_uuid for gpu in assigned)
+        if not assigned or None in assigned or among_others:
             continue
         try:
             view_of(service, gpus, service.assigned, access)
         except GputuiError as error:
             text = f"{service.name} cannot be given its GPUs: {error.what}"
-            found.append(about(service, "gpu-out-of-reach", "refusal", text, error.fix))
-    return found
+            findings.append(about(service, "gpu-out-of-reach", "refusal", text, error.fix))
+    return findings
 
 
-def to_be_made(service: Service) -> bool:
-    """Whether an apply would make a container of it, for its GPUs or because it has none."""
+def needs_container(service: Service) -> bool:
+    """Whether an apply would create its container, for its GPUs or because it has none."""
     if not service.enabled:
         return False
     return service.container is None or (service.adopted and service.requested != service.assigned)
 
 
 def sees_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
-    """Containers that see every GPU of the host, whatever they are assigned: only the variables keep them to theirs."""
-    found = []
+    """Containers that see every GPU of the host, whatever they are assigned: only the variables restrict them."""
+    findings = []
     for service in services:
         if not service.sees_all_devices or len(gpus) < 2:
             continue
         text = f"{service.name} is privileged or has /dev mounted: it sees all GPUs, whatever it is assigned"
         fix = "CUDA_VISIBLE_DEVICES keeps to its own what honours it; take privileged away where it is not needed"
-        found.append(about(service, "sees-all-gpus", "warning" if service.adopted else "info", text, fix))
-    return found
+        findings.append(about(service, "sees-all-gpus", "warning" if service.adopted else "info", text, fix))
+    return findings
 
 
-def given_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
-    """Containers that were started with all GPUs: where they may run, and where they do."""
+def requested_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
+    """Containers started with all GPUs: where they may run, and where they do."""
     labels = labels_by_uuid(gpus)
-    found = []
+    findings = []
     for service in services:
         container = service.container
         if container is None or service.adopted or not service.running or not _asked_for_all(container):
             continue
-        on = ", ".join(labels.get(uuid, uuid) for uuid in service.running_on)
-        where = f"its processes are on GPU {on}" if on else "no process of it was seen on one"
+        gpu_list = ", ".join(labels.get(uuid, uuid) for uuid in service.running_on)
+        where = f"its processes are on GPU {gpu_list}" if gpu_list else "no process of it was seen on one"
         text = f"{service.name} was started with all GPUs: it may use any of them; {where}"
-        found.append(about(service, "given-all-gpus", "info", text, "assign it those that it needs"))
-    return found
+        findings.append(about(service, "given-all-gpus", "info", text, "assign it those that it needs"))
+    return findings
 
 
 def _asked_for_all(container: Container) -> bool:

@@ -1,4 +1,4 @@
-"""Services that should run and do not, and those whose GPU was gone when they started."""
+"""Services that should run but do not, and those whose GPU was gone when they started."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,27 +11,27 @@ from gputui.planning.findings.about import about
 
 
 def ended(services: Sequence[Service]) -> list[Finding]:
-    """A service of a Compose file, or one of gputui's, whose container ended. One that ended by itself without an error
-    may have been meant to."""
-    found = []
+    """A Compose or adopted service whose container exited. If it exited by itself without an error, that may be
+    intended."""
+    findings = []
     for service in services:
         container = service.container
-        ours = service.adopted or service.origin == "compose"
-        if container is None or not ours or not service.enabled or container.state not in ("exited", "dead"):
+        is_managed = service.adopted or service.origin == "compose"
+        if container is None or not is_managed or not service.enabled or container.state not in ("exited", "dead"):
             continue
         severity: Severity = "info" if container.exit_code == 0 and not container.error else "warning"
         code = "" if container.exit_code is None else f" with code {container.exit_code}"
         because = f": {container.error}" if container.error else ""
         text = f"{service.name} ended{code}{because}"
         fix = f"`gputui logs {service.name}` tells why; `gputui start {service.name}` starts it again"
-        found.append(about(service, "ended", severity, text, fix))
-    return found
+        findings.append(about(service, "ended", severity, text, fix))
+    return findings
 
 
 def launch_failed(services: Sequence[Service], failures: Mapping[str, str]) -> list[Finding]:
-    """A service that failed in the last apply that was about it, until it runs as it is assigned. `failures`: why, by
-    the names of services."""
-    found = []
+    """A service that failed in the last apply that included it, until it runs as assigned. `failures`: the reasons, by
+    service name."""
+    findings = []
     for service in services:
         why = next((text for name, text in failures.items() if service.was_called(name)), None)
         as_assigned = service.requested in (None, service.assigned)
@@ -39,8 +39,8 @@ def launch_failed(services: Sequence[Service], failures: Mapping[str, str]) -> l
             continue
         text = f"{service.name} failed in the last apply: {why}"
         fix = f"`gputui history` and `gputui logs {service.name} --previous` tell more; correct it and apply again"
-        found.append(about(service, "launch-failed", "warning", text, fix))
-    return found
+        findings.append(about(service, "launch-failed", "warning", text, fix))
+    return findings
 
 
 _FIXES = {
@@ -51,14 +51,14 @@ _FIXES = {
 
 
 def gone_at_start(services: Sequence[Service], gpus: Sequence[Gpu], last: ApplyRecord | None) -> list[Finding]:
-    """What the last apply found missing, as long as it is assigned."""
-    found = []
+    """GPUs that the last apply found missing, as long as they are assigned."""
+    findings = []
     for service in services:
         missing = next((gone for name, gone in last.missing.items() if service.was_called(name)), ()) if last else ()
         if set(missing) & set(service.assigned):
             text = f"GPU {labels_of(missing, gpus)} was gone when {service.name} was to start; it runs as before"
-            found.append(about(service, "gpu-gone-at-start", "warning", text, _FIXES[service.fallback], missing[0]))
-    return found
+            findings.append(about(service, "gpu-gone-at-start", "warning", text, _FIXES[service.fallback], missing[0]))
+    return findings
 
 
 def fell_back(services: Sequence[Service], reason: Message) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What is not ours to change, or what others depend on."""
+"""What is not managed by gputui, or what others depend on."""
 
 from collections.abc import Sequence
 
@@ -11,45 +11,45 @@ from gputui.planning.changes.file_difference import COMPARED
 from gputui.planning.findings.about import about
 
 
-def not_carried(services: Sequence[Service]) -> list[Finding]:
-    """Keys of a Compose file that gputui cannot carry; they only matter where a service is made from the file."""
-    found = []
+def unsupported_keys(services: Sequence[Service]) -> list[Finding]:
+    """Compose keys that gputui does not support; they only matter if a service is created from the file."""
+    findings = []
     for service in services:
         if service.not_carried:
             keys = ", ".join(service.not_carried)
             severity: Severity = "warning" if service.container else "error"
             text = f"{service.name}: gputui cannot carry the key {keys} of its Compose file"
             fix = "create it with `docker compose up`; gputui can move it from then on"
-            found.append(about(service, "key-not-carried", severity, text, fix))
-    return found
+            findings.append(about(service, "key-not-carried", severity, text, fix))
+    return findings
 
 
 def not_ours(services: Sequence[Service]) -> list[Finding]:
-    """An adopted container that could not be put back, or that another orchestrator would put back itself."""
-    found = []
+    """An adopted container that could not be restored, or that another orchestrator would restore itself."""
+    findings = []
     for service in services:
         container = service.container
         if container is None or not service.adopted:
             continue
         if container.auto_remove:
             text = f"{service.name} removes itself when it stops (--rm), so it could not be put back"
-            found.append(about(service, "auto-remove", "refusal", text, "start it without --rm"))
+            findings.append(about(service, "auto-remove", "refusal", text, "start it without --rm"))
         if "com.docker.swarm.task.id" in container.labels:
             text = f"{service.name} is a task of Docker Swarm, which would start another in its place"
-            found.append(about(service, "swarm-task", "refusal", text, "change it with `docker service update`"))
-        for label, (what, fix) in _ORCHESTRATORS.items():
+            findings.append(about(service, "swarm-task", "refusal", text, "change it with `docker service update`"))
+        for label, (kind, fix) in _ORCHESTRATORS.items():
             if label in container.labels:
-                text = f"{service.name} is {what}, which would put it back as it was"
-                found.append(about(service, "orchestrated", "refusal", text, fix))
+                text = f"{service.name} is {kind}, which would put it back as it was"
+                findings.append(about(service, "orchestrated", "refusal", text, fix))
         if container.state in ("removing", "dead"):
             text = f"{service.name} is being removed"
-            found.append(about(service, "being-removed", "refusal", text, "wait until it is gone"))
-    return found
+            findings.append(about(service, "being-removed", "refusal", text, "wait until it is gone"))
+    return findings
 
 
 def differs_from_file(services: Sequence[Service]) -> list[Finding]:
-    """Containers that were made before their Compose file was changed, or beside it."""
-    found = []
+    """Containers created before their Compose file was changed, or independently of it."""
+    findings = []
     for service in services:
         if service.file_differences:
             text = f"{service.name} is not what its Compose file says: {', '.join(service.file_differences)}"
@@ -57,12 +57,12 @@ def differs_from_file(services: Sequence[Service]) -> list[Finding]:
             command = f"`gputui apply --refresh {service.name}`"
             fix = f"R, or {command}, makes it anew from the file; it stays as it runs else"
             fix = fix if obstacle is None else f"gputui cannot make it anew from the file: {obstacle}"
-            found.append(about(service, DIFFERS, "info", text, fix))
-    return found
+            findings.append(about(service, DIFFERS, "info", text, fix))
+    return findings
 
 
 def refresh_obstacle(service: Service) -> str | None:
-    """Why a service cannot be made anew as its Compose file says, or need not be; None where it can."""
+    """Why a service cannot be re-created from its Compose file, or need not be; None if it can."""
     if service.container is None:
         return "it has no container yet"
     if service.not_carried:
@@ -71,66 +71,68 @@ def refresh_obstacle(service: Service) -> str | None:
         return "it is one of several, of which the file describes the first; `docker compose up -d` makes them anew"
     if service.file_differences:
         return None if service.enabled else "it is not enabled"
-    same = f"it is as its Compose file says in {', '.join(COMPARED)}"
-    return same if service.origin == "compose" else "no Compose file has it"
+    unchanged = f"it is as its Compose file says in {', '.join(COMPARED)}"
+    return unchanged if service.origin == "compose" else "no Compose file has it"
 
 
 def shares_with(service: Service, provider: Service) -> bool:
-    """Whether a service's container uses the network, IPC, pids or volumes of another's."""
-    own, other = service.container, provider.container
-    return own is not None and other is not None and _shares(own, other)
+    """Whether a service's container uses the network, IPC, PIDs or volumes of another's."""
+    user_container, provider_container = service.container, provider.container
+    return user_container is not None and provider_container is not None and _shares(user_container, provider_container)
 
 
-def depended_on(services: Sequence[Service], containers: Sequence[Container]) -> list[Finding]:
-    """Containers that use the network, IPC, pids or volumes of one that is to be recreated: they name it by its id.
-    Adopted services are made anew with it; what is not ours to change would be cut off."""
-    found = []
-    ours = {one.container.id for one in services if one.container and one.adopted and one.enabled}
+def shared_namespaces(services: Sequence[Service], containers: Sequence[Container]) -> list[Finding]:
+    """Containers that use the network, IPC, PIDs or volumes of one to be re-created: they refer to it by ID. Adopted
+    services are re-created with it; unmanaged ones would lose it."""
+    findings = []
+    managed_ids = {
+        service.container.id for service in services if service.container and service.adopted and service.enabled
+    }
     for service in services:
         container = service.container
         if container is None or not service.adopted or not service.enabled or service.requested == service.assigned:
             continue
-        found += [
-            _would_lose(service, other) for other in containers if other.id not in ours and _shares(other, container)
+        findings += [
+            _would_lose(service, user) for user in containers if user.id not in managed_ids and _shares(user, container)
         ]
-    return found
+    return findings
 
 
-def _shares(other: Container, container: Container) -> bool:
-    return container.id in other.shares_with or container.name in other.shares_with
+def _shares(user: Container, container: Container) -> bool:
+    return container.id in user.shares_with or container.name in user.shares_with
 
 
-def _would_lose(service: Service, other: Container) -> Finding:
-    text = f"{other.name} shares namespaces or volumes with {service.name} and would lose them"
-    compose = other.labels.get(compose_labels.SERVICE)
+def _would_lose(service: Service, user: Container) -> Finding:
+    text = f"{user.name} shares namespaces or volumes with {service.name} and would lose them"
+    compose = user.labels.get(compose_labels.SERVICE)
     again = (
-        f"`docker compose up -d --no-deps {compose}`" if compose else f"`docker rm -f {other.name}` and `docker run …`"
+        f"`docker compose up -d --no-deps {compose}`" if compose else f"`docker rm -f {user.name}` and `docker run …`"
     )
     fix = f"with --force it is cut off until {again} makes it anew afterwards"
     return about(service, "shared-namespace", "error", text, fix)
 
 
-def cut_off(
+def namespace_users(
     steps: Sequence[Step],
     services: Sequence[Service],
     containers: Sequence[Container],
-    known: Sequence[Finding],
+    reported: Sequence[Finding],
 ) -> tuple[Finding, ...]:
-    """The same for whatever else makes a container anew, or restarts it; those that are `known` are not told twice."""
+    """The same for everything else that re-creates or restarts a container, without the findings already `reported`."""
     by_key = {service.key: service for service in services}
     remade = {step.container_id for step in steps}
-    told = {one.service for one in known if one.code == "shared-namespace"}
-    found = []
+    reported_services = {finding.service for finding in reported if finding.code == "shared-namespace"}
+    findings = []
     for step in steps:
         service = by_key.get(step.service)
-        if service is None or service.container is None or service.name in told:
+        if service is None or service.container is None or service.name in reported_services:
             continue
-        found += [
-            _would_lose(service, other)
-            for other in containers
-            if other.id not in remade and _shares(other, service.container)
+        findings += [
+            _would_lose(service, user)
+            for user in containers
+            if user.id not in remade and _shares(user, service.container)
         ]
-    return tuple(found)
+    return tuple(findings)
 
 
 _ORCHESTRATORS = {
@@ -140,4 +142,4 @@ _ORCHESTRATORS = {
     "io.balena.service-name": ("a service of balena", "change it there"),
     "io.rancher.container.uuid": ("a container of Rancher", "change it there"),
 }
-"""Labels by which other orchestrators know their containers; each of them would undo what is done here."""
+"""Labels by which other orchestrators know their containers; each of them would undo gputui's changes."""

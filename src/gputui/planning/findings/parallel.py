@@ -19,87 +19,87 @@ from gputui.planning.placement.problem import EVEN
 
 
 def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
-    """All of it, for every service that is to run on GPUs."""
+    """All these findings, for every service that is to run on GPUs."""
     by_uuid = {gpu.uuid: gpu for gpu in gpus}
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for service in services:
-        own = [by_uuid[uuid] for uuid in service.assigned if uuid in by_uuid]
-        if not service.enabled or not own:
+        assigned = [by_uuid[uuid] for uuid in service.assigned if uuid in by_uuid]
+        if not service.enabled or not assigned:
             continue
-        judged = options(service) + number_of_gpus(service, own)
+        judged = options(service) + number_of_gpus(service, assigned)
         if service.files is not None and service.files.architecture is not None:
             judged += sizes(service, service.files.architecture)
-            judged += tiles(service, service.files.architecture, own)
-        judged += alike(service, own) + types(service, own) + unread_variables(service)
+            judged += tiles(service, service.files.architecture, assigned)
+        judged += alike(service, assigned) + types(service, assigned) + unread_variables(service)
         judged += not_counted(service) + by_version(service)
         if service.serving.group and service.backend != "llama_cpp":
-            judged += even_memory(service, own, memory)
+            judged += even_memory(service, assigned, memory)
         proven = has_proved_itself(service)
-        found += [one for one in judged if not proven or one.severity != "error"]
-    return found
+        findings += [finding for finding in judged if not proven or finding.severity != "error"]
+    return findings
 
 
 def has_proved_itself(service: Service) -> bool:
-    """It runs as it is assigned, and holds memory on all its GPUs: no rule that we know can say that it cannot."""
+    """Whether it runs as assigned and holds memory on all its GPUs: then no rule can claim that it cannot."""
     as_it_is = service.container is not None and service.launch.words == service.container.launch.words
     on_its_gpus = bool(service.running_on) and set(service.running_on) == set(service.assigned)
     return service.running and as_it_is and on_its_gpus and service.requested == service.assigned
 
 
 def options(service: Service) -> list[Finding]:
-    """Values that no engine takes, and values that cannot be told."""
-    found = [
+    """Values that no engine accepts, and values that cannot be determined."""
+    findings = [
         about(service, "bad-option", "error", f"{service.name}: {text}", "change it in its command")
         for text in service.serving.invalid
     ]
     if service.serving.unread:
         names = ", ".join(service.serving.unread)
         text = f"{service.name}: the value of {names} cannot be told from its command, so it is not checked"
-        found.append(about(service, "option-unread", "info", text, "write it out in the command"))
-    return found
+        findings.append(about(service, "option-unread", "info", text, "write it out in the command"))
+    return findings
 
 
 def _world(service: Service) -> str:
-    how = service.serving
-    parts = ((how.tensor, "tensor"), (how.pipeline, "pipeline"), (how.data, "data"))
+    serving = service.serving
+    parts = ((serving.tensor, "tensor"), (serving.pipeline, "pipeline"), (serving.data, "data"))
     named_parts = [f"{size} {name}" for size, name in parts if size and size > 1]
     return f" ({' × '.join(named_parts)} parallel)" if named_parts else ""
 
 
-def number_of_gpus(service: Service, own: Sequence[Gpu]) -> list[Finding]:
-    """As many GPUs as the flags make it use: fewer make it fail, more idle."""
-    world, has = service.serving.world, len(own)
-    if world is None or world == has:
+def number_of_gpus(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
+    """As many GPUs as its flags make it use: with fewer it fails, more are idle."""
+    world, count = service.serving.world, len(assigned)
+    if world is None or world == count:
         return []
-    labels = ",".join(gpu.label for gpu in own)
-    edit = _tensor_edit(service, has)
+    labels = ",".join(gpu.label for gpu in assigned)
+    edit = _tensor_edit(service, count)
     change = f", or set {edit.argument} {edit.value}" if edit else ""
     edits = (edit,) if edit else ()
-    if world > has:
-        text = f"{service.name} needs {world} GPUs{_world(service)}, but has {has} ({labels})"
+    if world > count:
+        text = f"{service.name} needs {world} GPUs{_world(service)}, but has {count} ({labels})"
         fix = f"assign it {world} GPUs{change}"
-        return [about(service, "too-few-gpus", "error", text, fix, own[0].uuid, edits=edits)]
+        return [about(service, "too-few-gpus", "error", text, fix, assigned[0].uuid, edits=edits)]
     if service.backend in ("pytorch", "generic") and world == 1:
         return []
     used = service.serving.used
-    left = own[world:] if used is None else [gpu for place, gpu in enumerate(own) if place not in used]
-    if not left:
+    idle_gpus = assigned[world:] if used is None else [gpu for place, gpu in enumerate(assigned) if place not in used]
+    if not idle_gpus:
         return []
-    idle = ",".join(gpu.label for gpu in left)
-    text = f"{service.name} uses {world} of its {has} GPUs{_world(service)}: GPU {idle} would idle"
-    if used is not None and any(place >= len(own) for place in used):
-        text = f"{service.name} is to use its GPU number {max(used)}, counted from 0, but has {has} ({labels})"
-        return [about(service, "too-few-gpus", "error", text, "name one that it has", own[0].uuid)]
+    idle = ",".join(gpu.label for gpu in idle_gpus)
+    text = f"{service.name} uses {world} of its {count} GPUs{_world(service)}: GPU {idle} would idle"
+    if used is not None and any(place >= len(assigned) for place in used):
+        text = f"{service.name} is to use its GPU number {max(used)}, counted from 0, but has {count} ({labels})"
+        return [about(service, "too-few-gpus", "error", text, "name one that it has", assigned[0].uuid)]
     if used is not None and used != tuple(range(world)):
         change = ", and count those that stay from 0 in --main-gpu and --device"
-    return [about(service, "idle-gpus", "warning", text, f"take {idle} away{change}", left[0].uuid, edits=edits)]
+    return [about(service, "idle-gpus", "warning", text, f"take {idle} away{change}", idle_gpus[0].uuid, edits=edits)]
 
 
 def _tensor_edit(service: Service, gpus: int) -> Edit | None:
-    """The tensor-parallel size that uses this many GPUs, where there is one that the model allows."""
-    how, flag = service.serving, named(service.backend).tensor_flag
-    besides = (how.world or 1) // max(1, how.tensor or 1)
-    if not flag or how.world is None or gpus % besides:
+    """The tensor-parallel size that uses this many GPUs, if the model allows one."""
+    serving, flag = service.serving, named(service.backend).tensor_flag
+    besides = (serving.world or 1) // max(1, serving.tensor or 1)
+    if not flag or serving.world is None or gpus % besides:
         return None
     size = gpus // besides
     model = service.files.architecture if service.files else None
@@ -109,59 +109,59 @@ def _tensor_edit(service: Service, gpus: int) -> Edit | None:
 
 
 def sizes(service: Service, model: Architecture) -> list[Finding]:
-    """What the model's shape demands of the parallel sizes."""
-    how = service.serving
-    tensor, pipeline = how.tensor or 1, how.pipeline or 1
-    attention = how.attention_split or tensor
+    """What the model's shape requires of the parallel sizes."""
+    serving = service.serving
+    tensor, pipeline = serving.tensor or 1, serving.pipeline or 1
+    attention = serving.attention_split or tensor
     name, flag = service.name, named(service.backend).tensor_flag
-    found = []
+    findings = []
     if model.heads and attention > 1 and model.heads % attention:
         text = f"{name}: its {model.heads} attention heads cannot be divided by tensor parallel size {attention}"
-        found.append(about(service, "heads", "error", text, _fitting_sizes(flag, model)))
+        findings.append(about(service, "heads", "error", text, _fitting_sizes(flag, model)))
     elif model.kv_heads and attention > 1 and not model.kv_lora_rank:
         kv = model.kv_heads
         if (kv >= attention and kv % attention) or (attention > kv and attention % kv):
             text = f"{name}: its {kv} key-value heads and tensor parallel size {attention} do not divide each other"
-            found.append(about(service, "kv-heads", "error", text, _fitting_sizes(flag, model)))
+            findings.append(about(service, "kv-heads", "error", text, _fitting_sizes(flag, model)))
         elif attention > kv:
             text = (
                 f"{name}: its {kv} key-value heads are kept {attention // kv} times over at tensor parallel size "
                 f"{attention}"
             )
             fix = f"{flag} {kv} needs as much cache on each GPU"
-            found.append(about(service, "kv-heads-copied", "info", text, fix))
+            findings.append(about(service, "kv-heads-copied", "info", text, fix))
     if model.vision_heads and tensor > 1 and model.vision_heads % tensor and cuts_vision(service, model):
         text = f"{name}: the {model.vision_heads} heads of its vision part cannot be divided by {tensor}"
-        found.append(about(service, "vision-heads", "error", text, _fitting_sizes(flag, model)))
+        findings.append(about(service, "vision-heads", "error", text, _fitting_sizes(flag, model)))
     if model.layers and pipeline > model.layers:
         text = f"{name}: pipeline parallel size {pipeline} is more than its {model.layers} layers"
-        found.append(about(service, "pipeline", "error", text, f"at most {model.layers}"))
-    if (how.experts or 1) > 1 and not model.experts and not model.may_have_experts:
+        findings.append(about(service, "pipeline", "error", text, f"at most {model.layers}"))
+    if (serving.experts or 1) > 1 and not model.experts and not model.may_have_experts:
         text = f"{name}: expert parallelism is asked for, but {model.name or 'its model'} has no experts"
-        found.append(about(service, "no-experts", "error", text, "take the option away"))
-    grouped = group_fault(model, how, service.backend)
-    if grouped is not None:
-        spread = f", or {_EXPERTS[service.backend]}" if "experts" in grouped and service.backend in _EXPERTS else ""
-        found.append(
-            about(service, "quantization-group", "error", f"{name}: {grouped}", f"choose a smaller {flag}{spread}")
+        findings.append(about(service, "no-experts", "error", text, "take the option away"))
+    fault = group_fault(model, serving, service.backend)
+    if fault is not None:
+        spread = f", or {_EXPERTS[service.backend]}" if "experts" in fault and service.backend in _EXPERTS else ""
+        findings.append(
+            about(service, "quantization-group", "error", f"{name}: {fault}", f"choose a smaller {flag}{spread}")
         )
     if model.vocabulary and tensor > 1 and model.vocabulary % tensor:
         text = f"{name}: its vocabulary of {model.vocabulary} cannot be divided by {tensor}, and is filled up"
-        found.append(about(service, "vocabulary", "info", text, "nothing has to be done"))
-    if service.backend == "vllm" and (how.data or 1) > 1 and not model.experts:
-        text = f"{name}: {how.data} data parallel copies of a model without experts are as many services in one"
-        found.append(about(service, "data-parallel", "info", text, "services of their own can be moved one by one"))
-    longest = model_context(model, how, keeps_original=service.backend == "sglang")
-    if longest and how.context and how.context > longest and service.backend != "llama_cpp":
-        text = f"{name}: a context of {how.context} tokens is longer than the {longest} of its model"
+        findings.append(about(service, "vocabulary", "info", text, "nothing has to be done"))
+    if service.backend == "vllm" and (serving.data or 1) > 1 and not model.experts:
+        text = f"{name}: {serving.data} data parallel copies of a model without experts are as many services in one"
+        findings.append(about(service, "data-parallel", "info", text, "services of their own can be moved one by one"))
+    longest = model_context(model, serving, keeps_original=service.backend == "sglang")
+    if longest and serving.context and serving.context > longest and service.backend != "llama_cpp":
+        text = f"{name}: a context of {serving.context} tokens is longer than the {longest} of its model"
         fix = f"{named(service.backend).context_flag} {longest}"
-        found.append(about(service, "context-too-long", _too_long(service), text, fix))
-    return found
+        findings.append(about(service, "context-too-long", _too_long(service), text, fix))
+    return findings
 
 
 _EXPERTS = {"vllm": "set --enable-expert-parallel", "sglang": "raise --ep-size"}
 _LONGER_ALLOWED = {"vllm": "VLLM_ALLOW_LONG_MAX_MODEL_LEN", "sglang": "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"}
-"""Variables with which an engine takes a longer context than its model has."""
+"""Variables that let an engine accept a longer context than its model has."""
 
 
 def _too_long(service: Service) -> Severity:
@@ -171,16 +171,16 @@ def _too_long(service: Service) -> Severity:
     return "warning" if service.launch.environment.get(variable, "").lower() in ("1", "true") else "error"
 
 
-def tiles(service: Service, model: Architecture, own: Sequence[Gpu]) -> list[Finding]:
+def tiles(service: Service, model: Architecture, assigned: Sequence[Gpu]) -> list[Finding]:
     """Widths that the kernels of an older GPU refuse."""
-    known = [has for gpu in own if (has := capability(gpu)) is not None]
-    if not known or service.backend not in ("vllm", "sglang"):
+    capabilities = [minimum for gpu in assigned if (minimum := capability(gpu)) is not None]
+    if not capabilities or service.backend not in ("vllm", "sglang"):
         return []
-    fault = tile_fault(model, service.serving, min(known))
+    fault = tile_fault(model, service.serving, min(capabilities))
     if fault is None:
         return []
     fix = f"choose another {named(service.backend).tensor_flag}, or assign it GPUs from 8.9 on"
-    return [about(service, "kernel-tiles", "error", f"{service.name}: {fault}", fix, own[0].uuid)]
+    return [about(service, "kernel-tiles", "error", f"{service.name}: {fault}", fix, assigned[0].uuid)]
 
 
 _READ_BY_NOBODY = re.compile(
@@ -191,7 +191,7 @@ _READ_BY_NOBODY = re.compile(
 
 
 def unread_variables(service: Service) -> list[Finding]:
-    """Variables of a file that the server's own program does not read; a script of somebody's own may."""
+    """Variables in a file that the server itself does not read; a custom script may."""
     if service.backend not in ("vllm", "sglang") or not is_official(service.backend, service.image):
         return []
     words = " ".join(service.launch.words)
@@ -202,7 +202,7 @@ def unread_variables(service: Service) -> list[Finding]:
         for name in service.launch.environment
         if _READ_BY_NOBODY.fullmatch(name)
         and not re.search(rf"\$\{{?{name}\b", words)
-        # Compose may have put its value into the command.
+        # Compose may have substituted its value into the command.
         and service.launch.environment[name] not in service.launch.words
     ]
     if not names:
@@ -212,7 +212,7 @@ def unread_variables(service: Service) -> list[Finding]:
 
 
 def not_counted(service: Service) -> list[Finding]:
-    """What a figure leaves out, because its size is not known."""
+    """What a figure omits because its size is unknown."""
     left_out = service.requirement.not_counted
     if not left_out:
         return []
@@ -221,7 +221,7 @@ def not_counted(service: Service) -> list[Finding]:
 
 
 def by_version(service: Service) -> list[Finding]:
-    """A figure that holds for newer versions only, where the image does not tell its own."""
+    """A figure that applies to newer versions only, if the image does not state its version."""
     model = service.files.architecture if service.files else None
     if service.backend != "vllm" or service.serving.version is not None or model is None:
         return []
@@ -246,70 +246,72 @@ def _fitting_sizes(flag: str, model: Architecture) -> str:
     return f"{flag} {either(sizes)}"
 
 
-def alike(service: Service, own: Sequence[Gpu]) -> list[Finding]:
-    """Whether GPUs that work together are alike, and reach each other fast."""
-    if len(own) < 2:
+def alike(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
+    """Whether GPUs that work together are alike, and linked by fast connections."""
+    if len(assigned) < 2:
         return []
-    labels = ",".join(gpu.label for gpu in own)
-    instances = [gpu for gpu in own if gpu.mig_index is not None]
+    labels = ",".join(gpu.label for gpu in assigned)
+    instances = [gpu for gpu in assigned if gpu.mig_index is not None]
     if instances:
-        text = f"{service.name} has {len(own)} GPUs ({labels}), but one process can use a single MIG instance only"
+        text = f"{service.name} has {len(assigned)} GPUs ({labels}), but one process can use a single MIG instance only"
         return [
             about(service, "mig-in-group", "refusal", text, "assign it one instance, or whole GPUs", instances[0].uuid)
         ]
     if not service.serving.group:
         return []
-    found = []
-    names = sorted({f"{gpu.name} {gib(gpu.memory_total_mib)}" for gpu in own})
+    findings = []
+    names = sorted({f"{gpu.name} {gib(gpu.memory_total_mib)}" for gpu in assigned})
     if len(names) > 1:
         text = f"{service.name} works on different GPUs together ({labels}: {', '.join(names)}); the slowest decides"
-        found.append(about(service, "mixed-gpus", "warning", text, "assign it GPUs of one kind", own[0].uuid))
-    islands = sorted({gpu.island for gpu in own if gpu.island is not None})
+        findings.append(about(service, "mixed-gpus", "warning", text, "assign it GPUs of one kind", assigned[0].uuid))
+    islands = sorted({gpu.island for gpu in assigned if gpu.island is not None})
     if len(islands) > 1:
         text = f"{service.name} works together on GPUs {labels} that are not linked fast ({', '.join(islands)})"
-        found.append(about(service, "across-islands", "warning", text, "assign it GPUs of one island", own[0].uuid))
-    return found
+        findings.append(
+            about(service, "across-islands", "warning", text, "assign it GPUs of one island", assigned[0].uuid)
+        )
+    return findings
 
 
-def types(service: Service, own: Sequence[Gpu]) -> list[Finding]:
-    """Whether its GPUs compute with the model's types."""
-    found = []
-    for gpu in own:
-        cannot, slow, other = cannot_run(service, gpu), is_slow(service, gpu), falls_back(service, gpu)
-        if cannot:
+def types(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
+    """Whether its GPUs support the model's number types."""
+    findings = []
+    for gpu in assigned:
+        refusal, emulation, fallback = cannot_run(service, gpu), is_slow(service, gpu), falls_back(service, gpu)
+        if refusal:
             half = Edit(argument="--dtype", value="half", reason="its GPU has no bfloat16")
-            edits = (half,) if cannot.startswith("bfloat16") else ()
+            edits = (half,) if refusal.startswith("bfloat16") else ()
             fix = "assign it a newer GPU" + (", or set --dtype half" if edits else "")
-            found.append(about(service, "dtype", "error", f"{service.name}: {cannot}", fix, gpu.uuid, edits=edits))
-        elif other:
+            findings.append(about(service, "dtype", "error", f"{service.name}: {refusal}", fix, gpu.uuid, edits=edits))
+        elif fallback:
             fix = "assign it a newer GPU"
-            found.append(about(service, "dtype-fallback", "warning", f"{service.name}: {other}", fix, gpu.uuid))
-        elif slow:
+            findings.append(about(service, "dtype-fallback", "warning", f"{service.name}: {fallback}", fix, gpu.uuid))
+        elif emulation:
             fix = "a newer GPU is faster"
-            found.append(about(service, "dtype-emulated", "warning", f"{service.name}: {slow}", fix, gpu.uuid))
-    return found[:1]
+            findings.append(about(service, "dtype-emulated", "warning", f"{service.name}: {emulation}", fix, gpu.uuid))
+    return findings[:1]
 
 
-def even_memory(service: Service, own: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
-    """GPUs of a group should have about equal free memory before it starts: SGLang insists on it, elsewhere the fullest
+def even_memory(service: Service, assigned: Sequence[Gpu], memory: Sequence[GpuMemory]) -> list[Finding]:
+    """GPUs of a group should have about equal free memory before it starts: SGLang requires it; otherwise the fullest
     decides how much cache all of them get."""
     if service.launch.environment.get("SGLANG_ENABLE_TP_MEMORY_INBALANCE_CHECK") in ("0", "false", "False"):
         return []
     free = {}
-    for one in memory:
-        if one.usable_mib is not None and one.uuid in service.assigned:
-            others = sum(
+    for gpu_memory in memory:
+        if gpu_memory.usable_mib is not None and gpu_memory.uuid in service.assigned:
+            claimed_mib = sum(
                 part.mib or 0
-                for part in one.shares
+                for part in gpu_memory.shares
                 if part.kind in ("foreign", "service", "expected", "planned") and part.name != service.name
             )
-            free[one.uuid] = max(0, one.usable_mib - others)
+            free[gpu_memory.uuid] = max(0, gpu_memory.usable_mib - claimed_mib)
     if len(free) < 2:
         return []
     least, most = min(free, key=lambda uuid: free[uuid]), max(free, key=lambda uuid: free[uuid])
     if free[least] >= EVEN * free[most]:
         return []
-    labels = labels_by_uuid(own)
+    labels = labels_by_uuid(assigned)
     text = (
         f"{service.name}: GPU {labels[least]} has {gib(free[least])} GiB free and GPU {labels[most]} "
         f"{gib(free[most])}; "

@@ -12,7 +12,7 @@ CANNOT_START_AGAIN = "cannot-start-again"
 
 
 def cannot_start_again(step: Step, missing: Sequence[str]) -> Finding:
-    """A container that would be stopped, and could not be started again as it is."""
+    """A container that would be stopped and could not be started again as it is."""
     return Finding(
         code=CANNOT_START_AGAIN,
         severity="refusal",
@@ -23,7 +23,7 @@ def cannot_start_again(step: Step, missing: Sequence[str]) -> Finding:
 
 
 def paused(services: Sequence[Service], steps: Sequence[Step]) -> list[Finding]:
-    """Paused containers that are made anew: what is new is not paused."""
+    """Paused containers that are re-created: the new one is not paused."""
     recreated = {step.service for step in steps if step.action == "recreate"}
     return [
         about(
@@ -39,10 +39,10 @@ def paused(services: Sequence[Service], steps: Sequence[Step]) -> list[Finding]:
 
 
 def linked_from(services: Sequence[Service], steps: Sequence[Step], containers: Sequence[Container]) -> list[Finding]:
-    """Containers that are linked (`--link`) to one that is made anew. On the default network the engine keeps a link by
-    the container, so that it cannot follow."""
+    """Containers linked (`--link`) to one that is re-created. On the default network the engine ties a link to the
+    container, so it cannot follow."""
     recreated = {step.service for step in steps if step.action == "recreate"}
-    found = []
+    findings = []
     for service in services:
         container = service.container
         if service.key not in recreated or container is None:
@@ -52,17 +52,17 @@ def linked_from(services: Sequence[Service], steps: Sequence[Step], containers: 
             names = ", ".join(f"{name} (as {alias})" for name, alias in links)
             text = f"{names} is linked to {service.name}, and loses that link: its container is replaced"
             fix = "give both a network of their own instead, on which names are looked up"
-            found.append(about(service, "linked-from", "warning", text, fix))
-    return found
+            findings.append(about(service, "linked-from", "warning", text, fix))
+    return findings
 
 
 WORTH_A_WARNING_BYTES = 100 * 10**6
-"""Above it, it is hardly logs and caches: weights that were downloaded inside are lost in this way."""
+"""More is hardly just logs and caches: weights downloaded inside the container are lost this way."""
 WORTH_A_LINE_BYTES = 10**6
 
 
 def layer_finding(step: Step, layer: Layer) -> Finding | None:
-    """A warning where much would be lost, with the largest paths."""
+    """A warning if much would be lost, with the largest paths."""
     if layer.size_bytes is None or layer.size_bytes < WORTH_A_WARNING_BYTES:
         return None
     fix = f"keep it as an image first (`gputui apply --keep-layer {step.name}`), or put it on a volume"
@@ -71,7 +71,7 @@ def layer_finding(step: Step, layer: Layer) -> Finding | None:
 
 
 def layer_line(layer: Layer) -> str | None:
-    """What would be lost, as a line to read; None where that is next to nothing."""
+    """What would be lost, as a line of text; None if that is next to nothing."""
     if layer.size_bytes is None:
         return "what it wrote outside its volumes is lost; how much that is cannot be told"
     return f"lost: {layer_text(layer)}" if layer.size_bytes >= WORTH_A_LINE_BYTES else None

@@ -1,36 +1,36 @@
-"""Whether a service finds its model, and the model is whole."""
+"""Whether a service finds its model, and the model is intact."""
 
 from collections.abc import Sequence
 
 from gputui.domain.finding import Finding
 from gputui.domain.service import Service
-from gputui.planning.backends.registry import told_by_image
+from gputui.planning.backends.registry import backend_by_image
 from gputui.planning.findings.about import about
 
 _SERVE_MODELS = ("vllm", "sglang", "tgi", "tensorrt_llm", "llama_cpp", "tei", "lmdeploy")
 _NEED_TOKENIZER = ("vllm", "sglang", "tgi")
 _ELSEWHERE = ("--tokenizer", "--tokenizer-path", "--load-format", "--tokenizer-mode", "--skip-tokenizer-init")
-"""Options with which the model's directory need not hold everything."""
+"""Options that let the model's directory be incomplete."""
 
 
 def models(services: Sequence[Service]) -> list[Finding]:
-    """What is wrong with models. One that runs has proved that its model is all right."""
-    found = []
+    """Problems with models. A running service has proved that its model is fine."""
+    findings = []
     for service in services:
         if not service.enabled:
             continue
-        found += contradiction(service)
+        findings += contradiction(service)
         named_by_path = (service.model or "").startswith("/")
         if not service.running and named_by_path and service.backend in _SERVE_MODELS:
-            found += not_mounted(service)
-            found += incomplete(service)
-    return found
+            findings += not_mounted(service)
+            findings += incomplete(service)
+    return findings
 
 
 def contradiction(service: Service) -> list[Finding]:
-    """An image of another backend than the declared one."""
-    by_image = told_by_image(service.image)
-    # Who declares a generic service knows that it is none of those.
+    """An image of a backend other than the declared one."""
+    by_image = backend_by_image(service.image)
+    # Whoever declares a service as generic knows that it is not one of those.
     if by_image is None or service.backend in (by_image, "generic", "pytorch"):
         return []
     text = f"{service.name} is declared as {service.backend}, but its image {service.image} is {by_image}"
@@ -38,7 +38,7 @@ def contradiction(service: Service) -> list[Finding]:
 
 
 def not_mounted(service: Service) -> list[Finding]:
-    """The model's path is in no volume of the container."""
+    """The model's path is not in any volume of the container."""
     if service.unmounted is None:
         return []
     text = f"{service.name}: its model {service.unmounted} is in no volume of the container"
@@ -51,11 +51,11 @@ def _placed(problem: str, path: str) -> str:
 
 
 def incomplete(service: Service) -> list[Finding]:
-    """Files that are missing or damaged."""
+    """Missing or damaged files."""
     files = service.files
     if files is None:
         return []
-    found = [
+    findings = [
         about(
             service,
             "model-damaged",
@@ -66,7 +66,7 @@ def incomplete(service: Service) -> list[Finding]:
         for problem in files.problems
     ]
     if files.problems:
-        return found
+        return findings
     if files.unread is not None:
         text = f"{service.name}: {files.unread}, so that what it needs cannot be told from its files"
         return [about(service, "model-unread", "info", text, "declare it as x-gputui.vram, or run it once")]
@@ -74,10 +74,10 @@ def incomplete(service: Service) -> list[Finding]:
     elsewhere = any(option in words for option in _ELSEWHERE)
     if not files.has_weights and not elsewhere:
         text = f"{service.name}: there are no weights in {files.path}"
-        found.append(about(service, "no-weights", "error", text, "download the model, or mount the right directory"))
+        findings.append(about(service, "no-weights", "error", text, "download the model, or mount the right directory"))
     if files.has_tokenizer is False and service.backend in _NEED_TOKENIZER and not elsewhere:
         where = f"{service.name}: there is no usable tokenizer in {files.path}"
         text = f"{where}; loading it ends with “TypeError: not a string”"
         fix = "put tokenizer.json or tokenizer.model of the same model there"
-        found.append(about(service, "no-tokenizer", "error", text, fix))
-    return found
+        findings.append(about(service, "no-tokenizer", "error", text, fix))
+    return findings

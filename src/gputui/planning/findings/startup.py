@@ -1,4 +1,4 @@
-"""What goes wrong while services start, although everything fits."""
+"""What goes wrong at startup although everything fits."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from gputui.planning.needs.serving_address import start_s
 
 
 def launches(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
-    """All of it."""
-    found: list[Finding] = []
+    """All startup findings."""
+    findings: list[Finding] = []
     for service in services:
         if service.enabled:
-            found += contradictory(service)
+            findings += contradictory(service)
             if service.assigned:
-                found += shared_memory(service)
-                found += start_period(service)
-    return found + together(services, gpus) + same_port(services)
+                findings += shared_memory(service)
+                findings += start_period(service)
+    return findings + together(services, gpus) + same_port(services)
 
 
 def contradictory(service: Service) -> list[Finding]:
-    """What is said twice and differently of its GPUs, by a file or a container."""
-    # Of one that is edited here, what is assigned is written into both.
+    """Conflicting GPU settings in a file or a container."""
+    # For an adopted service, the assignment is written into both.
     if service.contradiction is None or service.adopted:
         return []
     text = f"{service.name}: {service.contradiction.text}"
@@ -34,13 +34,13 @@ def contradictory(service: Service) -> list[Finding]:
     if service.contradiction.kind == "ignored":
         fix = "give it GPUs with --gpus, or run it with --runtime nvidia"
         return [about(service, "visible-devices", "warning", text, fix)]
-    # What the request overrides does no harm; what hides GPUs from a program that is to be made does.
+    # A setting that the request overrides is harmless; one that hides GPUs from a new container is not.
     severity: Severity = "error" if service.contradiction.kind == "hidden" and service.container is None else "warning"
     return [about(service, "visible-devices", severity, text, "take the variable away: the request alone decides")]
 
 
 def shared_memory(service: Service) -> list[Finding]:
-    """Processes that work together exchange data through /dev/shm, of which a container has 64 MiB unless told."""
+    """Processes that work together exchange data through /dev/shm, which is 64 MiB by default."""
     shm = service.launch.shm_mib
     if not service.serving.group or service.launch.shares_ipc or shm is None or shm > DEFAULT_SHM_MIB:
         return []
@@ -49,7 +49,7 @@ def shared_memory(service: Service) -> list[Finding]:
 
 
 def start_period(service: Service) -> list[Finding]:
-    """A healthcheck that counts failures before the model can be loaded: the container is restarted for ever."""
+    """A healthcheck that counts failures before the model can be loaded: the container restarts forever."""
     if service.container is not None and service.container.health == "healthy":
         return []
     starts, allows = service.launch.start_period_s, service.launch.health_allows_s
@@ -68,7 +68,7 @@ def _rounded(seconds: float) -> int:
 
 
 def together(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
-    """Two vLLM that start on one GPU at the same time count each other's memory as their own, and one fails."""
+    """Two vLLM services starting on one GPU at the same time count each other's memory as their own, and one fails."""
     starting: dict[str, list[Service]] = defaultdict(list)
     for service in services:
         starts = not service.running or (service.adopted and service.requested != service.assigned)
@@ -76,30 +76,30 @@ def together(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
             for uuid in service.assigned:
                 starting[uuid].append(service)
     labels = labels_by_uuid(gpus)
-    found = []
-    for uuid, several in starting.items():
-        if len(several) > 1:
-            names = " and ".join(one.name for one in several)
+    findings = []
+    for uuid, contenders in starting.items():
+        if len(contenders) > 1:
+            names = " and ".join(contender.name for contender in contenders)
             label = labels.get(uuid, uuid)
             text = f"{names} start on GPU {label}: at the same time, each counts the memory of others as its own"
             fix = "gputui starts them one after the other; without it, start the second when the first is ready"
-            found.append(about(several[-1], "vllm-together", "warning", text, fix, uuid))
-    return found
+            findings.append(about(contenders[-1], "vllm-together", "warning", text, fix, uuid))
+    return findings
 
 
 def same_port(services: Sequence[Service]) -> list[Finding]:
-    """Two services that publish the same port of the host: the second cannot start."""
-    taken: dict[tuple[int, str], list[tuple[str, Service]]] = defaultdict(list)
-    found = []
+    """Two services that publish the same host port: the second cannot start."""
+    publishers: dict[tuple[int, str], list[tuple[str, Service]]] = defaultdict(list)
+    findings = []
     for service in services:
         if not service.enabled:
             continue
         for address, port, protocol in service.launch.ports:
-            for other_address, other in taken[port, protocol]:
+            for published_address, publisher in publishers[port, protocol]:
                 everywhere = {"", "0.0.0.0", "::"}
-                clash = address == other_address or address in everywhere or other_address in everywhere
-                if clash and other.key != service.key:
-                    text = f"{service.name} and {other.name} both publish port {port} of the host"
-                    found.append(about(service, "port-clash", "warning", text, "give one of them another port"))
-            taken[port, protocol].append((address, service))
-    return found
+                clash = address == published_address or address in everywhere or published_address in everywhere
+                if clash and publisher.key != service.key:
+                    text = f"{service.name} and {publisher.name} both publish port {port} of the host"
+                    findings.append(about(service, "port-clash", "warning", text, "give one of them another port"))
+            publishers[port, protocol].append((address, service))
+    return findings

@@ -1,4 +1,4 @@
-"""Which types of numbers a GPU computes with."""
+"""Which number types a GPU supports."""
 
 from collections.abc import Mapping
 
@@ -19,16 +19,16 @@ _VLLM: Mapping[str, tuple[tuple[Version, Capability], ...]] = {
     "mxfp4": (((0, 0, 0), (8, 0)),),
     "fp4": (((0, 0, 0), (8, 0)),),
 }
-"""The least compute capability by method and version, the newest first (vLLM, `get_min_capability` of each method)."""
+"""The least compute capability by method and version, newest first (vLLM, `get_min_capability` of each method)."""
 _SGLANG: Mapping[str, Capability] = {"awq": (7, 5), "fp8": (8, 0), "gptq": (6, 0)}
 """sglang/srt/layers/quantization."""
 _OTHERS: Mapping[str, Capability] = {"fp8": (8, 0)}
 
 _FP8_CACHE = ("fp8", "fp8_e4m3")
 _FALLS_BACK_SINCE = (0, 8, 0)
-"""The version of vLLM that computes a bfloat16 model in float16 where the GPU has no such (`_resolve_auto_dtype`)."""
+"""The vLLM version that computes a bfloat16 model in float16 if the GPU lacks bfloat16 (`_resolve_auto_dtype`)."""
 _NEW_ENGINE = (0, 8, 0)
-"""The version of vLLM whose own attention kernels cannot convert a cache to fp8 below 8.9 (vllm#26431)."""
+"""The vLLM version whose own attention kernels cannot convert a cache to fp8 below 8.9 (vllm#26431)."""
 
 
 def capability(gpu: Gpu) -> Capability | None:
@@ -39,32 +39,32 @@ def capability(gpu: Gpu) -> Capability | None:
 
 
 def cannot_run(service: Service, gpu: Gpu) -> str | None:
-    """Why this GPU cannot run the service's model, in words; None where it can, or nothing is known.
+    """Why this GPU cannot run the service's model, in words; None if it can, or nothing is known.
 
     bfloat16 needs compute capability 8.0 (vLLM: "Bfloat16 is only supported on GPUs with compute capability of at least
-    8.0"; releases since 2025 fall back to float16 unless bfloat16 is asked for, as `--dtype half` does in all). Each
-    way of quantising has a least one of its own.
+    8.0"; releases since 2025 fall back to float16 unless bfloat16 is requested, as `--dtype half` does in all). Each
+    quantisation method has its own minimum.
     """
-    has = capability(gpu)
-    if has is None:
+    gpu_capability = capability(gpu)
+    if gpu_capability is None:
         return None
-    named = f"GPU {gpu.label} ({gpu.name}) has {gpu.compute_capability}"
-    asks = service.serving.dtype in ("bfloat16", "bf16")
+    detail = f"GPU {gpu.label} ({gpu.name}) has {gpu.compute_capability}"
+    is_requested = service.serving.dtype in ("bfloat16", "bf16")
     version = service.serving.version
     refuses = service.backend == "vllm" and version is not None and version < _FALLS_BACK_SINCE
-    if has < (8, 0) and (asks or (refuses and _is_bfloat16_by_itself(service))):
-        return f"bfloat16 needs compute capability 8.0; {named}"
+    if gpu_capability < (8, 0) and (is_requested or (refuses and _is_bfloat16_by_itself(service))):
+        return f"bfloat16 needs compute capability 8.0; {detail}"
     method = quantization(service)
     least = least_capability(service, method)
-    if least is not None and has < least:
-        return f"{method} weights need compute capability {least[0]}.{least[1]}; {named}"
-    if has < (8, 9) and _keeps_fp8_without_kernels(service):
-        return f"vLLM keeps keys and values in {service.serving.kv_dtype} from compute capability 8.9 only; {named}"
+    if least is not None and gpu_capability < least:
+        return f"{method} weights need compute capability {least[0]}.{least[1]}; {detail}"
+    if gpu_capability < (8, 9) and _keeps_fp8_without_kernels(service):
+        return f"vLLM keeps keys and values in {service.serving.kv_dtype} from compute capability 8.9 only; {detail}"
     return None
 
 
 def least_capability(service: Service, method: str | None) -> Capability | None:
-    """The least compute capability for a way of quantising; of a version that is not known, that of the newest."""
+    """The least compute capability for a quantisation method; for an unknown version, that of the newest."""
     if method is None or service.backend not in ("vllm", "sglang", "tgi", "tensorrt_llm", "lmdeploy"):
         return None
     if service.backend == "vllm":
@@ -75,11 +75,11 @@ def least_capability(service: Service, method: str | None) -> Capability | None:
 
 
 def _keeps_fp8_without_kernels(service: Service) -> bool:
-    """A cache in fp8 with the attention kernels that vLLM takes by itself; FlashInfer's can."""
-    how = service.serving
-    if service.backend != "vllm" or (how.kv_dtype or "") not in _FP8_CACHE:
+    """An fp8 cache with vLLM's default attention kernels; FlashInfer supports it."""
+    serving = service.serving
+    if service.backend != "vllm" or (serving.kv_dtype or "") not in _FP8_CACHE:
         return False
-    if how.version is None or how.version < _NEW_ENGINE:
+    if serving.version is None or serving.version < _NEW_ENGINE:
         return False
     environment = service.launch.environment
     words = " ".join(service.launch.words).upper()
@@ -91,31 +91,31 @@ def _keeps_fp8_without_kernels(service: Service) -> bool:
 
 
 def falls_back(service: Service, gpu: Gpu) -> str | None:
-    """That a model in bfloat16 is computed in float16 here, in words; None where it is not."""
-    has = capability(gpu)
-    if has is None or has >= (8, 0) or not _is_bfloat16_by_itself(service):
+    """A message that a bfloat16 model is computed in float16 here; None if it is not."""
+    gpu_capability = capability(gpu)
+    if gpu_capability is None or gpu_capability >= (8, 0) or not _is_bfloat16_by_itself(service):
         return None
     return f"its model is in bfloat16, which GPU {gpu.label} ({gpu.name}) has not: it is computed in float16"
 
 
 def _is_bfloat16_by_itself(service: Service) -> bool:
-    """The model's own type is bfloat16, and no flag names another."""
+    """Whether the model's own type is bfloat16, and no flag sets another."""
     model = service.files.architecture if service.files else None
     follows = service.backend in ("vllm", "sglang", "tensorrt_llm") and service.serving.dtype in (None, "auto")
     return follows and model is not None and model.dtype == "bfloat16"
 
 
 def is_slow(service: Service, gpu: Gpu) -> str | None:
-    """Why this GPU computes the service's model with less than its types promise; None where it does not."""
-    has = capability(gpu)
-    if has is None or quantization(service) != "fp8" or not (7, 5) <= has < (8, 9):
+    """Why this GPU runs the service's model slower than its types promise; None if it does not."""
+    gpu_capability = capability(gpu)
+    if gpu_capability is None or quantization(service) != "fp8" or not (7, 5) <= gpu_capability < (8, 9):
         return None
     return f"fp8 is computed in 16 bits below compute capability 8.9; GPU {gpu.label} has {gpu.compute_capability}"
 
 
 def quantization(service: Service) -> str | None:
-    """How the weights are quantised, by the model's files before the flag: that may name what they are in other
-    words."""
+    """The quantisation method of the weights; the model's files take precedence over the flag, which may use another
+    name."""
     model = service.files.architecture if service.files else None
     if model is not None and model.quantization is not None:
         return model.quantization

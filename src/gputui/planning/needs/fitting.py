@@ -1,4 +1,4 @@
-"""Flags with which a service fits into the memory that there is."""
+"""Options that make a service fit into the available memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +18,14 @@ from gputui.planning.needs.widths import group_fault
 SMALLEST_FRACTION = 0.05
 LARGEST_FRACTION = 0.92
 SHORTEST_CONTEXT = 1024
-"""A context below this is no use to anybody."""
+"""A shorter context is of no use."""
 STEP = 256
-"""Lengths of a context are suggested in multiples of this."""
+"""Suggested context lengths are multiples of this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What would help, in words, and the changed arguments that do it."""
+    """A suggestion in words, and the changed arguments that carry it out."""
 
     text: str
     edits: tuple[Edit, ...] = ()
@@ -43,9 +43,9 @@ def fit_into(
     readings: Sequence[Reading],
     free_by_uuid: Mapping[str, int | None],
 ) -> Fit | None:
-    """Flags with which a service fits into `free_mib` on this GPU: a smaller fraction, a shorter context, or more GPUs.
+    """Options that make a service fit into `free_mib` on this GPU: a smaller fraction, a shorter context, or more GPUs.
 
-    None where there are none, or the model is not known well enough.
+    None if there are none, or too little is known of the model.
     """
     backend = named(service.backend)
     total = usable_mib(reading)
@@ -63,25 +63,25 @@ def fit_into(
     if minimum is None:
         if not edits:
             return None
-        return Fit(f"{_shown(edits)} takes what is free, if its model fits in it", tuple(edits))
+        return Fit(f"{_flags_text(edits)} takes what is free, if its model fits in it", tuple(edits))
     if edits and minimum <= limit:
-        return Fit(f"{_shown(edits)} would fit here", tuple(edits))
+        return Fit(f"{_flags_text(edits)} would fit here", tuple(edits))
     context = longest_context(service, total, limit)
     if context is not None:
         edits.append(_edit(backend.context_flag, str(context), f"its cache has to fit into {gib(limit)} GiB"))
-        return Fit(f"{_shown(edits)} would fit here", tuple(edits))
+        return Fit(f"{_flags_text(edits)} would fit here", tuple(edits))
     return _more_gpus(service, readings, free_by_uuid)
 
 
 def larger_fraction(service: Service, reading: Reading, readings: Sequence[Reading]) -> Fit:
-    """What helps a service whose fraction of the GPU is less than its model needs."""
+    """A suggestion for a service whose fraction of the GPU is less than its model needs."""
     backend = named(service.backend)
     total, minimum = usable_mib(reading), service.requirement.minimum_mib
     if total and minimum is not None and backend.memory_flag:
         fraction = -(-minimum * 100 // total) / 100
         if fraction <= LARGEST_FRACTION:
             edit = _edit(backend.memory_flag, f"{fraction:.2f}", f"its model needs {gib(minimum)} GiB")
-            return Fit(f"{_shown([edit])} is the least that it needs", (edit,))
+            return Fit(f"{_flags_text([edit])} is the least that it needs", (edit,))
         limit = int(LARGEST_FRACTION * total)
         context = longest_context(service, total, limit)
         if context is not None:
@@ -89,18 +89,18 @@ def larger_fraction(service: Service, reading: Reading, readings: Sequence[Readi
                 _edit(backend.memory_flag, f"{LARGEST_FRACTION:.2f}", "nearly the whole GPU"),
                 _edit(backend.context_flag, str(context), f"its cache has to fit into {gib(limit)} GiB"),
             )
-            return Fit(f"{_shown(edits)} would fit here", edits)
-    more = _more_gpus(service, readings, {one.gpu.uuid: usable_mib(one) for one in readings})
-    return more or Fit("give it a larger GPU, or more of them")
+            return Fit(f"{_flags_text(edits)} would fit here", edits)
+    more_gpus = _more_gpus(service, readings, {candidate.gpu.uuid: usable_mib(candidate) for candidate in readings})
+    return more_gpus or Fit("give it a larger GPU, or more of them")
 
 
 def longest_context(service: Service, total_mib: int, limit_mib: int) -> int | None:
-    """The longest context with which the service's minimum is within the limit; None where none is, or where that
-    cannot be told."""
+    """The longest context that keeps the service's minimum within the limit; None if there is none, or it is
+    unknown."""
     backend = named(service.backend)
     model = service.files.architecture if service.files else None
-    whole = model_context(model, service.serving, keeps_original=service.backend == "sglang")
-    longest = min((one for one in (service.serving.context, whole) if one), default=None)
+    model_limit = model_context(model, service.serving, keeps_original=service.backend == "sglang")
+    longest = min((limit for limit in (service.serving.context, model_limit) if limit), default=None)
     if not backend.context_flag or longest is None or model is None or service.serving.context_fits:
         return None
 
@@ -122,7 +122,7 @@ def longest_context(service: Service, total_mib: int, limit_mib: int) -> int | N
 
 
 def _minimum(service: Service, total_mib: int, *, context: int | None = None, tensor: int | None = None) -> int | None:
-    """The minimum that the model's files tell, with another context or tensor-parallel size."""
+    """The minimum according to the model's files, with another context or tensor-parallel size."""
     serving = service.serving
     if service.files is None or service.files.problems or service.files.unread:
         if tensor is not None and _is_by_name(service):
@@ -141,28 +141,28 @@ def _minimum(service: Service, total_mib: int, *, context: int | None = None, te
 
 
 def _is_by_name(service: Service) -> bool:
-    """Its need is told by the name of its model, of whose files nothing was read."""
+    """Whether its need is derived from its model's name, because none of its files was read."""
     by_name = service.files is None and service.declared_mib is None and service.requirement.source != "observed"
     return by_name and minimum_by_name(named(service.backend), service.model, service.serving, 1) is not None
 
 
 def _world(serving: Serving, tensor: int) -> int:
-    """GPUs in all, with another tensor-parallel size."""
+    """The total number of GPUs at another tensor-parallel size."""
     return tensor * (serving.pipeline or 1) * (serving.data or 1)
 
 
 def smallest_tensor_size(
     service: Service, readings: Sequence[Reading], free_by_uuid: Mapping[str, int | None]
 ) -> tuple[int, tuple[str, ...]] | None:
-    """The smallest tensor-parallel size that the model allows and that fits, and the labels of equal GPUs with room for
-    it."""
+    """The smallest tensor-parallel size that the model allows and that fits, and the labels of equal GPUs with enough
+    headroom."""
     model = service.files.architecture if service.files else None
     if not named(service.backend).tensor_flag or not (_is_by_name(service) or (model and model.heads)):
         return None
     kinds: dict[tuple[str, int | None], list[Reading]] = {}
-    for one in readings:
-        if one.gpu.assignable and one.gpu.mig_index is None and one.state == "ok":
-            kinds.setdefault((one.gpu.name, one.gpu.memory_total_mib), []).append(one)
+    for reading in readings:
+        if reading.gpu.assignable and reading.gpu.mig_index is None and reading.state == "ok":
+            kinds.setdefault((reading.gpu.name, reading.gpu.memory_total_mib), []).append(reading)
     for tensor in (2, 4, 8, 16):
         serving = replace(service.serving, tensor=tensor)
         if tensor <= (service.serving.tensor or 1) or not (model is None or _divides(model, serving, service.backend)):
@@ -173,39 +173,39 @@ def smallest_tensor_size(
             need = _minimum(service, total, tensor=tensor) if total else None
             if total is None or need is None or need > LARGEST_FRACTION * total:
                 continue
-            roomy = [one.gpu.label for one in alike if (free_by_uuid.get(one.gpu.uuid) or 0) >= need]
+            roomy = [reading.gpu.label for reading in alike if (free_by_uuid.get(reading.gpu.uuid) or 0) >= need]
             if len(roomy) >= world:
                 return tensor, tuple(roomy[:world])
     return None
 
 
 def _divides(model: Architecture, serving: Serving, backend: str) -> bool:
-    """Whether heads and quantised widths can be cut in these parts."""
+    """Whether heads and quantised widths can be split this way."""
     tensor, kv = serving.attention_split or serving.tensor or 1, model.kv_heads or 1
     if model.heads and model.heads % tensor:
         return False
     if not model.kv_lora_rank and kv % tensor and tensor % kv:
         return False
-    whole = serving.language_only or serving.vision_whole or not model.vision_heads
-    if not whole and model.vision_heads and model.vision_heads % tensor:
+    vision_whole = serving.language_only or serving.vision_whole or not model.vision_heads
+    if not vision_whole and model.vision_heads and model.vision_heads % tensor:
         return False
     return group_fault(model, serving, backend) is None
 
 
 def _more_gpus(service: Service, readings: Sequence[Reading], free_by_uuid: Mapping[str, int | None]) -> Fit | None:
-    found = smallest_tensor_size(service, readings, free_by_uuid)
-    if found is None:
+    size_and_labels = smallest_tensor_size(service, readings, free_by_uuid)
+    if size_and_labels is None:
         return None
-    tensor, labels = found
+    tensor, labels = size_and_labels
     flag = named(service.backend).tensor_flag
     edit = _edit(flag, str(tensor), f"the smallest size with which it fits on GPUs {','.join(labels)}")
     by_name = " by the size in its name" if _is_by_name(service) else ""
-    return Fit(f"{_shown([edit])} on {len(labels)} GPUs would fit{by_name}, as on {','.join(labels)}", (edit,))
+    return Fit(f"{_flags_text([edit])} on {len(labels)} GPUs would fit{by_name}, as on {','.join(labels)}", (edit,))
 
 
 def _edit(flag: str, value: str, reason: str) -> Edit:
     return Edit(argument=flag, value=value, reason=reason)
 
 
-def _shown(edits: Sequence[Edit]) -> str:
+def _flags_text(edits: Sequence[Edit]) -> str:
     return " ".join(f"{edit.argument} {edit.value}" for edit in edits)

@@ -1,4 +1,4 @@
-"""How many bytes a model takes on each GPU that serves it: weights, keys and values, and what comes on top."""
+"""How many bytes a model takes on each GPU that serves it: weights, keys and values, and overhead."""
 
 from gputui.domain.model import Architecture, ModelFiles
 from gputui.domain.rope import longest_context
@@ -9,7 +9,7 @@ MIB = 2**20
 CONTEXT_MIB = 500
 """A CUDA context with its libraries; 300 to 600 MiB are usual (Ollama reserves 457 MiB for it)."""
 COLLECTIVES_MIB = 512
-"""NCCL's buffers and the custom all-reduce of a GPU that works with others; 0.3 to 1 GiB are usual."""
+"""NCCL's buffers and the custom all-reduce on a GPU that works with others; 0.3 to 1 GiB are usual."""
 SMALLEST_ACTIVATION_MIB = 256
 
 _KV_BITS = {
@@ -18,17 +18,17 @@ _KV_BITS = {
     "fp8_inc": 8.0, "int8": 8.0, "q8_0": 8.5, "q5_1": 6.0, "q5_0": 5.5, "q4_1": 5.0, "q4_0": 4.5, "iq4_nl": 4.5,
     "fp4": 4.0, "nvfp4": 4.5, "fp4_e2m1": 4.5,
 }  # fmt: skip
-"""Bits of one key or value; ggml's types with their scales (ggml-common.h)."""
+"""Bits per key or value; ggml's types with their scales (ggml-common.h)."""
 
 
 def is_cache_type(name: str) -> bool:
-    """Whether this is a type of cached values whose width is known."""
+    """Whether this is a cache type of known width."""
     return name.lower() in _KV_BITS
 
 
 def kv_bits(kv_dtype: str | None, dtype: str | None) -> float | None:
-    """Bits of one cached value; None where the name is unknown. `auto` is the model's own type, which is 16 bits wide
-    for quantised weights too (vLLM, `CacheConfig.cache_dtype`)."""
+    """Bits per cached value; None if the name is unknown. `auto` is the model's own type, 16 bits wide for quantised
+    weights too (vLLM, `CacheConfig.cache_dtype`)."""
     name = (kv_dtype or "auto").lower()
     if name not in _KV_BITS:
         return None
@@ -36,17 +36,17 @@ def kv_bits(kv_dtype: str | None, dtype: str | None) -> float | None:
 
 
 def layers_with_cache(model: Architecture) -> int | None:
-    """How many layers keep keys and values."""
+    """The number of layers that cache keys and values."""
     return model.attention_layers if model.attention_layers is not None else model.layers
 
 
 def values_per_token(model: Architecture, *, tensor: int = 1, latent: bool = True) -> int | None:
-    """Keys and values that one token leaves in one layer on each GPU; None where the model does not tell enough.
+    """Key and value elements per token and layer on each GPU; None if the model does not tell enough.
 
-    2 × kv heads × head_dim; with tensor parallelism each GPU has its part of the heads, at least one: fewer heads than
+    2 × kv heads × head_dim; with tensor parallelism each GPU has its share of the heads, at least one: fewer heads than
     GPUs are replicated (vLLM, `ModelConfig.get_num_kv_heads`). Latent attention (MLA) keeps one latent vector and the
-    rotary part, the same on every GPU (DeepSeek-V2, §2.1); without it (`latent`) all heads, at least as wide as their
-    values.
+    rotary part, the same on every GPU (DeepSeek-V2, §2.1); without it (`latent`) it keeps all heads, at least as wide
+    as their values.
     """
     if model.kv_lora_rank and latent:
         return model.kv_lora_rank + (model.rope_head_dim or 0)
@@ -68,17 +68,17 @@ def kv_bytes(
     in_window: int | None = None,
     latent: bool = True,
 ) -> int | None:
-    """Bytes of keys and values that `tokens` tokens of one request take on each GPU; None where the model does not
-    tell enough. Layers with a window keep `in_window` tokens of it, those of the window where that is not told."""
+    """Bytes of keys and values for `tokens` tokens of one request on each GPU; None if the model does not tell enough.
+    Sliding-window layers keep `in_window` tokens, or the window itself if that is not given."""
     layers = layers_with_cache(model)
     values = values_per_token(model, tensor=tensor, latent=latent)
     if layers is None or values is None:
         return None
-    here = -(-layers // pipeline)
-    windowed = min(here, -(-model.window_layers // pipeline))
-    kept = in_window if in_window is not None else model.window
-    short = min(tokens, kept) if kept else tokens
-    return int(((here - windowed) * tokens + windowed * short) * values * bits / 8)
+    stage_layers = -(-layers // pipeline)
+    windowed = min(stage_layers, -(-model.window_layers // pipeline))
+    window_tokens = in_window if in_window is not None else model.window
+    short = min(tokens, window_tokens) if window_tokens else tokens
+    return int(((stage_layers - windowed) * tokens + windowed * short) * values * bits / 8)
 
 
 def weights_bytes(
@@ -90,32 +90,32 @@ def weights_bytes(
     attention: int | None = None,
     loaded: float = 1.0,
 ) -> int | None:
-    """Bytes of weights on each GPU, of the fullest pipeline stage: its layers and, at the ends, an embedding.
+    """Bytes of weights on each GPU, for the largest pipeline stage: its layers and, at the ends, an embedding.
 
-    Experts are divided over `experts` GPUs, all else over `attention`, where these are not `tensor`. Of linear layers
-    in 16 bits the part `loaded` stays, where the engine quantises them while it loads.
+    Experts are divided over `experts` GPUs and everything else over `attention`, where these differ from `tensor`.
+    `loaded` is the fraction left of 16-bit linear layers that the engine quantises while loading.
     """
     if files.weights_bytes is None:
         return None
     expert_bytes = int(files.expert_bytes * loaded)
-    whole = files.weights_bytes - int(files.linear_bytes * (1 - loaded))
+    total = files.weights_bytes - int(files.linear_bytes * (1 - loaded))
     layers = files.architecture.layers if files.architecture else None
-    embedding = min(files.embedding_bytes, whole)
-    rest = whole - expert_bytes - embedding
+    embedding = min(files.embedding_bytes, total)
+    dense_bytes = total - expert_bytes - embedding
     if pipeline > 1:
-        # Without the number of layers, everything is taken to be spread evenly.
-        stage, of = (-(-layers // pipeline), layers) if layers else (1, pipeline)
-        expert_bytes, rest = -(-expert_bytes * stage // of), -(-rest * stage // of)
+        # Without the number of layers, assume an even split.
+        stage, whole_model = (-(-layers // pipeline), layers) if layers else (1, pipeline)
+        expert_bytes, dense_bytes = -(-expert_bytes * stage // whole_model), -(-dense_bytes * stage // whole_model)
         embedding = embedding if layers else -(-embedding // pipeline)
-    return -(-(rest + embedding) // (attention or tensor)) + -(-expert_bytes // (experts or tensor))
+    return -(-(dense_bytes + embedding) // (attention or tensor)) + -(-expert_bytes // (experts or tensor))
 
 
 def activation_mib(model: Architecture | None, weights_mib: int, *, tokens: int, sequences: int, tensor: int) -> int:
-    """MiB that one forward pass of `tokens` tokens needs beside weights and cache.
+    """MiB for one forward pass of `tokens` tokens, beside weights and cache.
 
-    An estimate: four hidden vectors and the two halves of the MLP per token in 16 bits, and the logits of all
-    sequences in 32. Where the model is not known, a tenth of the weights (the usual allowance, EleutherAI's
-    "Transformer Math 101": inference takes about 1.2 × weights, half of that for activations).
+    An estimate: four hidden vectors and the two halves of the MLP per token in 16 bits, and the logits of all sequences
+    in 32. For an unknown model, a tenth of the weights (the usual allowance, EleutherAI's "Transformer Math 101":
+    inference takes about 1.2 × weights, half of that for activations).
     """
     if model is None or not model.hidden:
         return max(SMALLEST_ACTIVATION_MIB, weights_mib // 10)
@@ -136,8 +136,8 @@ def up(size: int) -> int:
 
 
 def model_context(model: Architecture | None, serving: Serving, *, keeps_original: bool = False) -> int | None:
-    """Tokens of the longest context that the model allows, as options change its positions; None where it does not
-    tell. `keeps_original`: as `longest_context`."""
+    """Tokens of the longest context that the model allows, given options that change its positions; None if unknown.
+    `keeps_original`: as in `longest_context`."""
     if model is None:
         return None
     positions = serving.positions or model.positions

@@ -1,4 +1,4 @@
-"""What a service's model is called, and what the name tells of its size where nothing better is known."""
+"""The name of a service's model, and the size it implies if nothing better is known."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ _PARAMETERS = re.compile(r"(?<![A-Za-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bBmM])(?
 
 _NAMED_EXPERTS = re.compile(r"(?<![A-Za-z0-9])(?:\d+x\d+(?:\.\d+)?[bB]|[aA]\d+(?:\.\d+)?[bB])(?![A-Za-z0-9])")
 _ACTIVE_ONLY = re.compile(r"\d+[bB][-_]\d+[eE](?![A-Za-z0-9])")
-"""`17B-16E` tells what is active of a model of 16 experts, and not what they take together."""
+"""`17B-16E` is the active size of a model with 16 experts, not its total size."""
 
-# Bytes of one parameter, by what names say; the first that is found counts. GGUF mixes: llama.cpp tools/quantize.
+# Bytes per parameter by patterns in names; the first match wins. GGUF mixes: llama.cpp tools/quantize.
 _WIDTHS = (
     (r"q2_k", 3.16 / 8), (r"q3_k", 4.0 / 8), (r"iq4_xs", 4.46 / 8), (r"q4_0|q4_k_s", 4.67 / 8),
     (r"q4_k_m|q4_k|q4_1", 4.89 / 8), (r"q5_", 5.7 / 8), (r"q6_k", 6.56 / 8), (r"q8_0", 8.5 / 8),
@@ -28,8 +28,7 @@ _VARIABLES = ("MODEL_ID", "LLAMA_ARG_MODEL", "MODEL_PATH", "MODEL", "MODEL_NAME"
 
 
 def model_of(words: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    """The model that a command line names with one of the usual options, else that a variable names; the name that it
-    is served under only where nothing else is told."""
+    """The model in the command line's usual options, else in a variable; the served name only as a last resort."""
     return (
         _value(words, _OPTIONS)
         or _served(words)
@@ -51,7 +50,7 @@ _PYTHON = re.compile(r"(^|/)python[\d.]*$")
 
 
 def _module_place(words: Sequence[str]) -> int | None:
-    """Where Python's own `-m`, before any script, names a module."""
+    """The position of Python's own `-m`, before any script."""
     python = next((place for place, word in enumerate(words[:12]) if _PYTHON.search(word)), None)
     if python is None:
         return None
@@ -64,7 +63,7 @@ def _module_place(words: Sequence[str]) -> int | None:
 
 
 def _served(words: Sequence[str]) -> str | None:
-    """What follows `serve`: at once, or behind options and their values."""
+    """The argument of `serve`: directly after it, or after options and their values."""
     for place, word in enumerate(words[:-1]):
         following = words[place + 1 :]
         if word not in ("serve", "trtllm-serve") or following[0] == "serve":
@@ -76,26 +75,29 @@ def _served(words: Sequence[str]) -> str | None:
         if not following[0].startswith("-"):
             return following[0]
         pairs = pairwise(following)
-        return next((one for before, one in pairs if not one.startswith("-") and not before.startswith("-")), None)
+        return next(
+            (argument for previous, argument in pairs if not argument.startswith("-") and not previous.startswith("-")),
+            None,
+        )
     return None
 
 
 def names_experts(name: str) -> bool:
-    """Whether a name tells that the model has experts: `8x7B`, `30B-A3B`."""
+    """Whether a name implies a mixture of experts: `8x7B`, `30B-A3B`."""
     return _NAMED_EXPERTS.search(name) is not None
 
 
 @lru_cache(maxsize=4096)
 def weights_by_name(name: str) -> int | None:
-    """Bytes of weights that a name such as `Qwen2.5-72B-Instruct-AWQ` stands for; None where it names no size.
+    """Bytes of weights that a name such as `Qwen2.5-72B-Instruct-AWQ` implies; None if it implies no size.
 
-    Of `30B-A3B` the first figure counts: all experts stay in memory. `8x7B` counts 8 × 7 (somewhat too much, as the
-    experts share their attention). Where the name does not say how wide, 16 bits.
+    In `30B-A3B` the first figure counts: all experts stay in memory. `8x7B` counts as 8 × 7 (somewhat too much, as the
+    experts share their attention). Names without a width mean 16 bits.
     """
-    found = _PARAMETERS.search(name.rsplit("/", 1)[-1].replace("_", "-")) or _PARAMETERS.search(name)
-    if found is None or _ACTIVE_ONLY.search(name):
+    match = _PARAMETERS.search(name.rsplit("/", 1)[-1].replace("_", "-")) or _PARAMETERS.search(name)
+    if match is None or _ACTIVE_ONLY.search(name):
         return None
-    count = (real_number(found[2]) or 0.0) * (1e9 if found[3] in "bB" else 1e6) * (whole_number(found[1] or 1) or 0)
+    count = (real_number(match[2]) or 0.0) * (1e9 if match[3] in "bB" else 1e6) * (whole_number(match[1] or 1) or 0)
     if not 1e6 <= count <= 1e13:
         return None
     lower = name.lower().replace("-", "_")

@@ -1,4 +1,4 @@
-"""Where the files of a service's model are on the host."""
+"""Where a service's model files are on the host."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from pathlib import PurePosixPath
 from gputui.domain.launch import Launch, Mount
 
 HUB_CACHES = ("/root/.cache/huggingface/hub", "/data", "/root/.cache/huggingface", "/models", "/hf-cache/hub")
-"""Where containers keep what they download, unless a variable says otherwise (huggingface_hub, TGI's image)."""
+"""Where containers keep downloads, unless a variable says otherwise (huggingface_hub, TGI's image)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPlace:
-    """Where a model may be: `paths` on the host, best first; a model of the hub is `hub_name` below one of them.
+    """Where a model may be: `paths` on the host, best first; a hub model is `hub_name` below one of them.
 
-    `roots` are the volumes that the paths are in. `unmounted` is a path of the container that no volume of it covers.
+    `roots` are the volumes that contain the paths. `unmounted` is a container path that no volume covers.
     """
 
     paths: tuple[str, ...] = ()
@@ -24,53 +24,55 @@ class ModelPlace:
 
 
 def place_of(model: str | None, launch: Launch, aliases: Mapping[str, str]) -> ModelPlace:
-    """Where the files of `model` (a path in the container, or a name on the hub) are on the host.
+    """Where the files of `model` (a path in the container, or a hub name) are on the host.
 
-    `aliases` are beginnings of paths that mean the same place, such as `/ceph` → `/fsx`.
+    `aliases` are path prefixes for the same place, such as `/ceph` → `/fsx`.
     """
     if not model or "\x00" in model or ".." in PurePosixPath(model).parts:
         return ModelPlace()
     if model.startswith("/"):
-        inside = with_aliases(model, aliases)
-        # An alias may also name the place on the host outright.
-        mapped = [path for one in inside for path in on_host(one, launch.mounts)] or inside[1:]
-        if not mapped:
+        container_paths = with_aliases(model, aliases)
+        # An alias may also name the host path itself.
+        host_paths = [
+            path for container_path in container_paths for path in on_host(container_path, launch.mounts)
+        ] or container_paths[1:]
+        if not host_paths:
             return ModelPlace(unmounted=model)
-        paths = _distinct(path for one in mapped for path in with_aliases(one, aliases))
-        return ModelPlace(paths=paths, roots=_distinct(one.source for one in launch.mounts if not one.is_volume))
+        paths = _distinct(path for host_path in host_paths for path in with_aliases(host_path, aliases))
+        return ModelPlace(paths=paths, roots=_distinct(mount.source for mount in launch.mounts if not mount.is_volume))
     if model.startswith(".") or model.endswith(".gguf"):
         directory = launch.working_directory or "/"
         return place_of(str(PurePosixPath(directory) / model), launch, aliases)
     environment = launch.environment
-    named = [environment[key] for key in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") if environment.get(key)]
-    named += [f"{environment['HF_HOME']}/hub"] if environment.get("HF_HOME") else []
-    roots = [path for cache in (*named, *HUB_CACHES) for path in on_host(cache, launch.mounts)]
+    cache_paths = [environment[key] for key in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") if environment.get(key)]
+    cache_paths += [f"{environment['HF_HOME']}/hub"] if environment.get("HF_HOME") else []
+    roots = [path for cache in (*cache_paths, *HUB_CACHES) for path in on_host(cache, launch.mounts)]
     if model.count("/") > 1:
         return ModelPlace()
     return ModelPlace(paths=_distinct(roots), hub_name=f"models--{model.replace('/', '--')}")
 
 
 def on_host(path: str, mounts: Sequence[Mount]) -> list[str]:
-    """The paths on the host that a container sees as `path`: none where no volume covers it."""
+    """The host paths that a container sees as `path`; empty if no volume covers it."""
     best: Mount | None = None
     for mount in mounts:
         inside = path == mount.target or path.startswith(mount.target.rstrip("/") + "/")
         if inside and (best is None or len(mount.target) > len(best.target)):
             best = mount
     if best is None or best.is_volume:
-        # A volume without a container yet has a place that only the engine knows; it counts as mounted.
+        # Only the engine knows where a named volume is; it counts as mounted.
         return [] if best is None else [""]
     return [best.source.rstrip("/") + path[len(best.target.rstrip("/")) :] or "/"]
 
 
 def with_aliases(path: str, aliases: Mapping[str, str]) -> list[str]:
-    """The path, and what it is with each alias that it begins with, in both directions."""
-    found = [path]
-    for one, other in aliases.items():
-        for here, there in ((one.rstrip("/"), other.rstrip("/")), (other.rstrip("/"), one.rstrip("/"))):
-            if here and (path == here or path.startswith(here + "/")):
-                found.append(there + path[len(here) :])
-    return found
+    """The path and its equivalents under each alias, in both directions."""
+    paths = [path]
+    for alias, target in aliases.items():
+        for prefix, replacement in ((alias.rstrip("/"), target.rstrip("/")), (target.rstrip("/"), alias.rstrip("/"))):
+            if prefix and (path == prefix or path.startswith(prefix + "/")):
+                paths.append(replacement + path[len(prefix) :])
+    return paths
 
 
 def _distinct(paths: Iterable[str]) -> tuple[str, ...]:

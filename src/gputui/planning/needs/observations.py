@@ -1,4 +1,4 @@
-"""Which observations are worth remembering."""
+"""Which observations to remember."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -13,15 +13,15 @@ from gputui.planning.given_gpus import memory_on
 from gputui.planning.needs.serving_address import start_s
 
 SETTLED_AFTER_S = 120.0
-"""Seconds of running after which a container without a healthcheck counts as loaded."""
+"""Seconds after which a running container without a healthcheck counts as loaded."""
 NOTABLE_MIB = 64
 NOTABLE_PART = 0.01
-"""A peak that grew by less is not written again."""
+"""A peak that grew by less is not saved again."""
 
 
 @lru_cache(maxsize=4096)
 def digest(launch: Launch) -> str:
-    """What stands for the arguments of a launch; variables are arguments too."""
+    """A digest of a launch's arguments; variables count as arguments."""
     import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
 
     mounts = (f"{mount.source}:{mount.target}" for mount in launch.mounts)
@@ -31,17 +31,17 @@ def digest(launch: Launch) -> str:
 
 
 def peak_key(image: str, launch: Launch, gpus: int, total_mib: int | None) -> PeakKey | None:
-    """The key of a peak; None where the GPU's size is not known."""
+    """The key of a peak; None if the GPU's size is unknown."""
     return None if total_mib is None or gpus < 1 else PeakKey(image, digest(launch), gpus, total_mib)
 
 
 def _key_on(image: str, launch: Launch, totals_mib: Sequence[int | None]) -> PeakKey | None:
-    """The key of a peak on GPUs of these sizes; None where they are not of one size, or it is not known."""
+    """The key of a peak on GPUs of these sizes; None if the sizes differ or are unknown."""
     return peak_key(image, launch, len(totals_mib), totals_mib[0]) if len(set(totals_mib)) == 1 else None
 
 
 def is_settled(container: Container, now: float, loads_for_s: float | None = None) -> bool:
-    """It has loaded what it loads: its healthcheck says so, or it has run long enough without one."""
+    """Whether it has finished loading: its healthcheck passes, or it has run long enough without one."""
     if not container.running:
         return False
     if container.has_healthcheck:
@@ -51,27 +51,27 @@ def is_settled(container: Container, now: float, loads_for_s: float | None = Non
 
 
 TELLING = ("vllm", "sglang", "tensorrt_llm", "tgi", "llama_cpp", "ollama")
-"""Programs that say in their logs what they took."""
+"""Programs that log their memory use."""
 
 
 def wanted_measured(
-    services: Sequence[Service], readings: Sequence[Reading], known: Mapping[PeakKey, Measured]
+    services: Sequence[Service], readings: Sequence[Reading], recorded: Mapping[PeakKey, Measured]
 ) -> dict[str, PeakKey]:
-    """The runs of containers that have loaded and whose logs were not read yet, and what they hold for."""
-    wanted = {}
+    """The runs of loaded containers whose logs were not read yet, and the keys their figures are stored under."""
+    keys = {}
     totals = {reading.gpu.uuid: reading.gpu.memory_total_mib for reading in readings}
     for service in services:
         container = service.container
         if container is None or service.backend not in TELLING or not service.running_on:
             continue
         key = _key_on(service.image, container.launch, [totals.get(uuid) for uuid in service.running_on])
-        if key is not None and key not in known and is_settled(container, readings[0].taken_at, start_s(service)):
-            wanted[container.run] = key
-    return wanted
+        if key is not None and key not in recorded and is_settled(container, readings[0].taken_at, start_s(service)):
+            keys[container.run] = key
+    return keys
 
 
 def new_peaks(
-    services: Sequence[Service], readings: Sequence[Reading], known: Mapping[PeakKey, int]
+    services: Sequence[Service], readings: Sequence[Reading], recorded: Mapping[PeakKey, int]
 ) -> dict[PeakKey, int]:
     """The peaks that these readings raise, by what each settled service holds on its fullest GPU."""
     raised: dict[PeakKey, int] = {}
@@ -79,16 +79,20 @@ def new_peaks(
         container = service.container
         if container is None or not service.running_on:
             continue
-        on = [reading for reading in readings if reading.gpu.uuid in service.running_on and reading.state == "ok"]
-        held = [memory for reading in on if (memory := memory_on(container, reading)) is not None]
+        used_readings = [
+            reading for reading in readings if reading.gpu.uuid in service.running_on and reading.state == "ok"
+        ]
+        amounts = [memory for reading in used_readings if (memory := memory_on(container, reading)) is not None]
         if (
-            not held
-            or len(held) != len(service.running_on)
-            or not is_settled(container, on[0].taken_at, start_s(service))
+            not amounts
+            or len(amounts) != len(service.running_on)
+            or not is_settled(container, used_readings[0].taken_at, start_s(service))
         ):
             continue
-        key = _key_on(service.image, container.launch, [reading.gpu.memory_total_mib for reading in on])
-        before = known.get(key, 0) if key else 0
-        if key is not None and max(held) >= before + max(NOTABLE_MIB if before else 1, int(before * NOTABLE_PART)):
-            raised[key] = max(held)
+        key = _key_on(service.image, container.launch, [reading.gpu.memory_total_mib for reading in used_readings])
+        previous = recorded.get(key, 0) if key else 0
+        if key is not None and max(amounts) >= previous + max(
+            NOTABLE_MIB if previous else 1, int(previous * NOTABLE_PART)
+        ):
+            raised[key] = max(amounts)
     return raised

@@ -1,4 +1,4 @@
-"""Where a serving program answers once its model is loaded, and how long that takes."""
+"""Where a serving program answers once its model is loaded, and how long loading takes."""
 
 from gputui.domain.service import Service
 from gputui.domain.serving import HttpProbe
@@ -17,13 +17,13 @@ _ANSWERS = {
 _PORT_VARIABLES = ("PORT", "LLAMA_ARG_PORT")
 
 UNKNOWN_LOADING_S = 900.0
-"""For how long a model of unknown size may load."""
+"""How long a model of unknown size may load."""
 LEAST_LOADING_S = 600.0
 
 
 def serving_probe(service: Service, *, guess: bool = False) -> HttpProbe | None:
-    """Where it would answer; None for a program that is not known to. `guess`: where its port cannot be told, that of
-    its program, for what runs now will show whether it is."""
+    """Where it will answer; None for unknown programs. `guess`: if its port is unknown, use the program's default,
+    since what runs now will show whether it is right."""
     if service.backend not in _ANSWERS:
         return None
     port, path = _ANSWERS[service.backend]
@@ -31,14 +31,14 @@ def serving_probe(service: Service, *, guess: bool = False) -> HttpProbe | None:
     options = read_options(line, service.launch.environment, {"--port": ()}, {"--port": _PORT_VARIABLES})
     if not options.known("--port") and not guess:
         return None
-    told = options.text("--port")
-    number = whole_number(told) if told else port
+    port_text = options.text("--port")
+    number = whole_number(port_text) if port_text else port
     return None if number is None else HttpProbe(port=number, path=path)
 
 
 def loading_s(service: Service) -> float:
-    """For how many seconds a failing healthcheck may only mean that the model is still loading: twice what its weights
-    take; 0 for a service that loads no model that is known."""
+    """How many seconds a failing healthcheck may just mean that the model is still loading: twice the time that its
+    weights take; 0 for a service that loads no known model."""
     if service.backend not in _ANSWERS:
         return 0.0
     expected = start_s(service)
@@ -46,15 +46,15 @@ def loading_s(service: Service) -> float:
 
 
 BYTES_PER_S = 250e6
-"""At which weights come from a shared disk: 70 billion parameters in 16 bits are then loaded after about ten minutes,
-as people see it (ten to fifteen)."""
+"""Loading rate from a shared disk: 70 billion parameters in 16 bits then load in about ten minutes, as users report
+(ten to fifteen)."""
 BESIDES_S = 60.0
 """Imports, compilation and graphs."""
 UNKNOWN_S = 60.0
 
 
 def start_s(service: Service) -> float | None:
-    """Seconds until it serves, by the bytes of its weights; None where nothing is known of them."""
+    """Seconds until it serves, by the bytes of its weights; None if these are unknown."""
     size = service.files.weights_bytes if service.files else None
     if size is None and service.model:
         size = weights_by_name(service.model)

@@ -1,4 +1,4 @@
-"""Widths that tensor parallelism cuts, against the groups, blocks and tiles of quantised weights."""
+"""Layer widths split by tensor parallelism, against the groups, blocks and tiles of quantised weights."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,33 +8,33 @@ from gputui.domain.service import Service
 from gputui.domain.serving import Serving
 
 TILE = 64
-"""Weights in each direction that Marlin kernels take at once (vLLM, marlin_utils)."""
+"""Weights in each direction that Marlin kernels process at once (vLLM, marlin_utils)."""
 NATIVE_FP8 = (8, 9)
 SMALLEST_GROUP = 32
-"""Groups of experts are halved down to this where they do not divide (vLLM, moe_wna16)."""
+"""Groups of experts are halved down to this if they do not divide (vLLM, moe_wna16)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A kind of layers of this width, of which each GPU gets one of `parts` parts."""
+    """Layers of this kind and width, split into `parts`, one per GPU."""
 
-    what: str
+    kind: str
     width: int
     parts: int
 
 
 def cuts_vision(service: Service, model: Architecture) -> bool:
-    """Whether the part for pictures is cut by tensor parallelism, so that its heads have to be divided."""
-    how = service.serving
-    if how.language_only or how.vision_whole or service.backend not in ("vllm", "sglang"):
+    """Whether tensor parallelism splits the vision part, so that its heads must be divisible."""
+    serving = service.serving
+    if serving.language_only or serving.vision_whole or service.backend not in ("vllm", "sglang"):
         return False
-    # InternVL's is left whole where its heads do not divide (vLLM, intern_vit).
+    # InternVL's is not split if its heads do not divide (vLLM, intern_vit).
     return "intern" not in f"{model.name} {model.kind}".lower()
 
 
 def cuts(model: Architecture, serving: Serving, backend: str) -> Iterator[Cut]:
-    """The layers that are cut. Experts are whole where they are spread over the GPUs (expert parallelism), and the one
-    that all share is not."""
+    """The layers that are split. Experts are whole if they are spread over the GPUs (expert parallelism); the shared
+    expert is still split."""
     tensor = serving.tensor or 1
     left_out = model.unquantised
     if model.dense_width and not _names(left_out, "mlp"):
@@ -49,13 +49,13 @@ def cuts(model: Architecture, serving: Serving, backend: str) -> Iterator[Cut]:
 
 
 def _names(left_out: Sequence[str], part: str) -> bool:
-    """Whether layers of this kind are among those that are left as they are. In doubt they are."""
+    """Whether layers of this kind are among those left unquantised. In doubt they are."""
     return any(part in name or ("mlp" in name and part != "attn") for name in left_out)
 
 
 def expert_parts(serving: Serving, backend: str) -> int:
-    """In how many parts one expert is cut: vLLM's experts form one group of all ranks (`FusedMoEParallelConfig`),
-    SGLang and TensorRT-LLM cut them among the ranks that expert parallelism leaves."""
+    """How many parts one expert is split into: vLLM's experts form one group of all ranks (`FusedMoEParallelConfig`);
+    SGLang and TensorRT-LLM split them among the ranks that expert parallelism leaves."""
     tensor, spread = serving.tensor or 1, serving.experts or 1
     if backend == "vllm":
         return 1 if spread > 1 else serving.expert_split or tensor
@@ -63,7 +63,7 @@ def expert_parts(serving: Serving, backend: str) -> int:
 
 
 def group_fault(model: Architecture, serving: Serving, backend: str) -> str | None:
-    """Why these parallel sizes cut within a group or block of quantised weights, which engines refuse."""
+    """Why these parallel sizes split a group or block of quantised weights, which engines refuse."""
     group = model.group_size
     if group is None or group <= 1:
         return None
@@ -71,30 +71,30 @@ def group_fault(model: Architecture, serving: Serving, backend: str) -> str | No
         if cut.parts <= 1:
             continue
         part = cut.width // cut.parts
-        halves = cut.what == "experts" and backend == "vllm" and model.quantization in ("awq", "gptq")
+        halves = cut.kind == "experts" and backend == "vllm" and model.quantization in ("awq", "gptq")
         smallest = min(group, SMALLEST_GROUP) if halves else group
         if cut.width % cut.parts or part % smallest:
-            shown = f"{part}" if cut.width % cut.parts == 0 else f"{cut.width / cut.parts:.2f}"
+            width = f"{part}" if cut.width % cut.parts == 0 else f"{cut.width / cut.parts:.2f}"
             return (
-                f"its {cut.what} of {cut.width} cut in {cut.parts} are {shown} wide, no multiple of the {group} that "
+                f"its {cut.kind} of {cut.width} cut in {cut.parts} are {width} wide, no multiple of the {group} that "
                 f"its {model.quantization or 'quantised'} weights are grouped by"
             )
     return None
 
 
 def tile_fault(model: Architecture, serving: Serving, capability: tuple[int, int]) -> str | None:
-    """Why fp8 does not run on a GPU without it: the kernels that stand in for it work in tiles, and refuse other
+    """Why fp8 does not run on a GPU without native support: the substitute kernels work in tiles, and refuse other
     widths."""
     if model.quantization != "fp8" or model.in_blocks or capability >= NATIVE_FP8:
         return None
     tensor = serving.tensor or 1
-    for what, part, width in (
+    for layers, part, width in (
         ("dense layers", "mlp", model.dense_width),
         ("shared expert", "shared", model.shared_width),
     ):
         if width and not _names(model.unquantised, part) and (2 * width // tensor) % TILE:
             return (
-                f"its {what} cut in {tensor} are {2 * width // tensor} wide (gate and up together), no multiple of the "
-                f"{TILE} of the kernels that stand in for fp8 below compute capability 8.9"
+                f"its {layers} cut in {tensor} are {2 * width // tensor} wide (gate and up together), no multiple of "
+                f"the {TILE} of the kernels that stand in for fp8 below compute capability 8.9"
             )
     return None

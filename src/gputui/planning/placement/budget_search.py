@@ -1,4 +1,4 @@
-"""VRAM budgets with which everything fits."""
+"""VRAM budgets that make everything fit."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,28 +13,28 @@ SMALLEST_BUDGET_MIB = 256
 
 
 def _smallest(service: Service) -> int:
-    """The budget below which it is no use."""
+    """The smallest useful budget of a service."""
     needs = service.requirement
-    known = needs.minimum_mib if needs.source == "weights" or needs.rule is not None else None
-    return max(SMALLEST_BUDGET_MIB, known or 0)
+    floor_mib = needs.minimum_mib if needs.source == "weights" or needs.rule is not None else None
+    return max(SMALLEST_BUDGET_MIB, floor_mib or 0)
 
 
 def largest_budgets(server: Server) -> tuple[dict[ServiceKey, int], set[ServiceKey]]:
-    """The budget of each service that has one: the whole, or where not everything would fit then, the largest with
-    which as much fits as without any budget at all; services of higher priority first. Also which are smaller than the
-    whole."""
+    """The budget of each service that has one: the full budget, or if not everything would fit then, the largest that
+    places as many services as the smallest budgets would; services of higher priority first. Also returns which are
+    below their full budget."""
     adjustable = sorted(
-        (one for one in server.movable if one.has_budget and whole_budget(one) is not None),
-        key=lambda one: (-one.priority, one.key),
+        (service for service in server.movable if service.has_budget and whole_budget(service) is not None),
+        key=lambda service: (-service.priority, service.key),
     )
-    whole = {one.key: whole_budget(one) or 0 for one in adjustable}
-    if not adjustable or _number_unplaced(server, whole) == 0:
-        return whole, set()
-    budgets = {one.key: min(_smallest(one), whole[one.key]) for one in adjustable}
+    full_budgets = {service.key: whole_budget(service) or 0 for service in adjustable}
+    if not adjustable or _number_unplaced(server, full_budgets) == 0:
+        return full_budgets, set()
+    budgets = {service.key: min(_smallest(service), full_budgets[service.key]) for service in adjustable}
     best = _number_unplaced(server, budgets)
-    if best == _number_unplaced(server, whole):
-        return whole, set()
-    for key, most in whole.items():
+    if best == _number_unplaced(server, full_budgets):
+        return full_budgets, set()
+    for key, most in full_budgets.items():
         low, high = budgets[key], most + 1
         while high - low > 1:
             middle = (low + high) // 2
@@ -43,7 +43,7 @@ def largest_budgets(server: Server) -> tuple[dict[ServiceKey, int], set[ServiceK
             else:
                 high = middle
         budgets[key] = low
-    return budgets, {key for key, most in whole.items() if budgets[key] < most}
+    return budgets, {key for key, most in full_budgets.items() if budgets[key] < most}
 
 
 def _number_unplaced(server: Server, budgets: Mapping[ServiceKey, int]) -> int:
@@ -57,14 +57,14 @@ def budget_to_write(
     budgets: Mapping[ServiceKey, int],
     shrunk: set[ServiceKey],
 ) -> int | None:
-    """The budget to be written down: none where what was declared fits whole and the service takes no more without."""
+    """The budget to save: None if the declared one fits in full and the service takes no more without it."""
     if service.key in shrunk:
         return budgets[service.key]
     if service.declared_mib is None or service.key not in budgets:
         return service.budget_mib
-    untold = replace(service, budget_mib=None)
+    unbudgeted = replace(service, budget_mib=None)
     for reading in server.readings:
         planned = needs.get(reading.gpu.uuid)
-        if planned is not None and (need_on(untold, reading, usable_mib(reading)) or 0) > planned:
+        if planned is not None and (need_on(unbudgeted, reading, usable_mib(reading)) or 0) > planned:
             return budgets[service.key]
     return None

@@ -12,23 +12,22 @@ from gputui.planning.memory_shares import memory_of
 def gpu_headroom(
     keys: Sequence[ServiceKey], services: Sequence[Service], readings: Sequence[Reading]
 ) -> tuple[GpuHeadroom, ...]:
-    """Every GPU that can be given away, with what is free on it once all that is assigned is there, and all of these
-    services too.
+    """Every assignable GPU, with what is free on it once everything assigned has started, these services included.
 
-    Each GPU is looked at by itself: how a service would share itself over several is not guessed.
+    Each GPU is considered separately: how a service would split itself over several is not guessed.
     """
-    chosen = [one for one in services if one.key in keys]
-    others = [one for one in services if one.key not in keys]
-    found = []
+    chosen = [service for service in services if service.key in keys]
+    neighbours = [service for service in services if service.key not in keys]
+    headroom = []
     for reading in readings:
         gpu = reading.gpu
         if not gpu.assignable or not chosen:
             continue
-        memory = memory_of(reading, [*others, *(_placed(service, gpu.uuid) for service in chosen)])
-        left = memory.free_after_mib
-        fits = None if left is None or reading.state != "ok" else left >= 0
-        found.append(GpuHeadroom(uuid=gpu.uuid, left_mib=left, fits=fits, state=reading.state))
-    return tuple(found)
+        memory = memory_of(reading, [*neighbours, *(_placed(service, gpu.uuid) for service in chosen)])
+        left_mib = memory.free_after_mib
+        fits = None if left_mib is None or reading.state != "ok" else left_mib >= 0
+        headroom.append(GpuHeadroom(uuid=gpu.uuid, left_mib=left_mib, fits=fits, state=reading.state))
+    return tuple(headroom)
 
 
 def _placed(service: Service, uuid: str) -> Service:

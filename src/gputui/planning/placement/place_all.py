@@ -8,47 +8,47 @@ from gputui.planning.placement.packing import Nodes, Packer
 from gputui.planning.placement.problem import Demand, Placement, Places, Problem
 
 NODES = 20_000
-"""Partial placements looked at for the question whether everything fits."""
+"""Partial placements examined to decide whether everything fits."""
 STEP_NODES = 600
-"""The same for each question on the way."""
+"""The same for each intermediate question."""
 MOST_TRIES = 300
 MOST_FOLLOWED = 12
-"""Equally good choices of services of one priority that are followed to the next."""
+"""How many equally good choices within one priority are carried on to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What all strategies start from: which services are placed at all, one way to place them (`witness`), and the
-    packer that knows within which sets of GPUs."""
+    """The common start of all strategies: which services are placed (by number), one way to place them (`witness`), and
+    the packer with the sets of GPUs they may choose from."""
 
     problem: Problem
     packer: Packer
-    which: tuple[int, ...]
+    placed: tuple[int, ...]
     witness: dict[int, Places]
     proved: bool
     reasons: dict[int, str]
 
 
 def place_all(problem: Problem) -> Start:
-    """Place as many services as can be, with as few groups across islands as possible."""
+    """Place as many services as possible, with as few groups across islands as possible."""
     gpus = [gpu.headroom_mib for gpu in problem.gpus]
     reasons = {
         number: "no_gpu_alone" for number, demand in enumerate(problem.demands) if not _alone(problem, demand, gpus)
     }
-    which = tuple(number for number in range(len(problem.demands)) if number not in reasons)
-    packer, witness, proved = _fewest_crossings(problem, which, gpus)
+    numbers = tuple(number for number in range(len(problem.demands)) if number not in reasons)
+    packer, witness, proved = _fewest_crossings(problem, numbers, gpus)
     if witness is None:
-        which = _as_many_as_fit(problem, which, gpus)
+        numbers = _as_many_as_fit(problem, numbers, gpus)
         for number in range(len(problem.demands)):
-            if number not in which:
+            if number not in numbers:
                 reasons.setdefault(number, "no_room_left")
-        packer, witness, _ = _fewest_crossings(problem, which, gpus)
-        proved = False  # another choice of what is left out may leave the others better off
-    return Start(problem=problem, packer=packer, which=which, witness=witness or {}, proved=proved, reasons=reasons)
+        packer, witness, _ = _fewest_crossings(problem, numbers, gpus)
+        proved = False  # leaving out other services may be better for the rest
+    return Start(problem=problem, packer=packer, placed=numbers, witness=witness or {}, proved=proved, reasons=reasons)
 
 
 def _alone(problem: Problem, demand: Demand, gpus: Sequence[int]) -> bool:
-    """Whether the service would fit if it were the only one."""
+    """Whether the service would fit by itself."""
     for group in problem.groups(demand, across=True):
         fitting = [place for place in group if (demand.needs_mib[place] or 0) <= gpus[place]]
         if len(fitting) >= demand.count:
@@ -60,44 +60,44 @@ def _packer(problem: Problem, across: Iterable[int]) -> Packer:
     """A packer in which only the services `across` may be spread over islands."""
     crossing = set(across)
     return Packer(
-        problem, [problem.groups(one, across=number in crossing) for number, one in enumerate(problem.demands)]
+        problem, [problem.groups(demand, across=number in crossing) for number, demand in enumerate(problem.demands)]
     )
 
 
 def _fewest_crossings(
-    problem: Problem, which: Sequence[int], gpus: Sequence[int]
+    problem: Problem, numbers: Sequence[int], gpus: Sequence[int]
 ) -> tuple[Packer, dict[int, Places] | None, bool]:
-    """A packing in which as few groups as possible are spread over islands."""
-    groups = [one for one in which if problem.demands[one].count > 1 and problem.demands[one].group]
+    """A packing with as few groups as possible spread over islands."""
+    groups = [number for number in numbers if problem.demands[number].count > 1 and problem.demands[number].group]
     proved = True
-    for number in range(len(groups) + 1):
-        for across in combinations(groups, number):
+    for count in range(len(groups) + 1):
+        for across in combinations(groups, count):
             packer = _packer(problem, across)
-            found = packer.pack(gpus, which, Nodes(NODES if number in (0, len(groups)) else STEP_NODES))
-            if found is not None:
-                # Another choice of the groups that are spread may be better for the rest.
-                return packer, found, proved and number == 0
+            packing = packer.pack(gpus, numbers, Nodes(NODES if count in (0, len(groups)) else STEP_NODES))
+            if packing is not None:
+                # Spreading other groups may be better for the rest.
+                return packer, packing, proved and count == 0
             proved = proved and packer.complete
-        if number == 1 and len(groups) > 4:
+        if count == 1 and len(groups) > 4:
             break
     packer = _packer(problem, groups)
-    found = packer.pack(gpus, which, Nodes(NODES))
-    return packer, found, False
+    packing = packer.pack(gpus, numbers, Nodes(NODES))
+    return packer, packing, False
 
 
-def _as_many_as_fit(problem: Problem, which: Sequence[int], gpus: Sequence[int]) -> tuple[int, ...]:
-    """The services that can be placed together: as many as possible of those that have places now, of the highest
-    priority first, then of the others.
+def _as_many_as_fit(problem: Problem, numbers: Sequence[int], gpus: Sequence[int]) -> tuple[int, ...]:
+    """The services that can be placed together: as many as possible of those that have places, highest priority first,
+    then of the others.
 
-    Few services: every choice of those left out is tried, fewest first, and several of a priority's equally good
-    choices are followed. Many: one after the other, small ones first, as long as all fit.
+    With few services, every choice of those left out is tried, fewest first, and several equally good choices of a
+    priority are carried on. With many, one after another, small ones first, as long as all fit.
     """
-    packer = _packer(problem, which)
+    packer = _packer(problem, numbers)
     followed: list[list[int]] = [[]]
-    ranks = {one: (bool(problem.demands[one].current), problem.demands[one].priority) for one in which}
+    ranks = {number: (bool(problem.demands[number].current), problem.demands[number].priority) for number in numbers}
     for rank in sorted(set(ranks.values()), reverse=True):
-        level = [one for one in which if ranks[one] == rank]
-        level.sort(key=lambda one: (problem.demands[one].size * problem.demands[one].count, one))
+        level = [number for number in numbers if ranks[number] == rank]
+        level.sort(key=lambda number: (problem.demands[number].size * problem.demands[number].count, number))
         followed = _most_of_level(packer, followed, level, gpus)
     return tuple(sorted(followed[0]))
 
@@ -105,32 +105,32 @@ def _as_many_as_fit(problem: Problem, which: Sequence[int], gpus: Sequence[int])
 def _most_of_level(
     packer: Packer, followed: Sequence[Sequence[int]], level: Sequence[int], gpus: Sequence[int]
 ) -> list[list[int]]:
-    """What was followed so far, each with as many of these services as any of them allows."""
+    """Each of the choices `followed` so far, with as many of these services as any of them allows."""
     tries = 0
     for left_out in range(len(level) + 1):
-        found: list[list[int]] = []
+        extended: list[list[int]] = []
         # The large ones are left out first.
-        for kept, out in product(followed, combinations(reversed(level), left_out)):
+        for base, omitted in product(followed, combinations(reversed(level), left_out)):
             tries += 1
             if tries > MOST_TRIES:
-                return found or [_one_by_one(packer, followed[0], level, gpus)]
-            chosen = [*kept, *(one for one in level if one not in out)]
+                return extended or [_one_by_one(packer, followed[0], level, gpus)]
+            chosen = [*base, *(number for number in level if number not in omitted)]
             if packer.pack(gpus, chosen, Nodes(STEP_NODES)) is not None:
-                found.append(chosen)
-        if found:
-            return found[:MOST_FOLLOWED]
+                extended.append(chosen)
+        if extended:
+            return extended[:MOST_FOLLOWED]
     return [list(followed[0])]
 
 
-def _one_by_one(packer: Packer, kept: Sequence[int], level: Sequence[int], gpus: Sequence[int]) -> list[int]:
-    chosen = list(kept)
-    for one in level:
-        if packer.pack(gpus, [*chosen, one], Nodes(STEP_NODES)) is not None:
-            chosen.append(one)
+def _one_by_one(packer: Packer, base: Sequence[int], level: Sequence[int], gpus: Sequence[int]) -> list[int]:
+    chosen = list(base)
+    for number in level:
+        if packer.pack(gpus, [*chosen, number], Nodes(STEP_NODES)) is not None:
+            chosen.append(number)
     return chosen
 
 
 def placement_of(start: Start, chosen: dict[int, Places], *, certain: bool) -> Placement:
-    """The placement in which each service has what was chosen for it."""
+    """The placement with the places chosen for each service."""
     places = tuple(chosen.get(number) for number in range(len(start.problem.demands)))
     return Placement(places=places, proved_best=certain and start.proved, reasons=start.reasons)

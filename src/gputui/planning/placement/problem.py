@@ -1,4 +1,4 @@
-"""The placement problem: GPUs with headroom, services that need it, and which service is where."""
+"""The placement problem: GPUs with headroom, services that need it, and which service goes where."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ class PlacementGpu:
     """One GPU as a place for services. All amounts in MiB.
 
     `headroom_mib` is what the services to be placed may take: live free memory and what they hold there themselves,
-    less the reserve. `used_mib` is what others hold and keep; `total_mib` is what fractions are of. `kind` is the same
-    for GPUs that may work together, `island` for those with fast links; `speed` is memory bandwidth, then SMs × clock.
+    minus the reserve. `used_mib` is what others hold and keep; fractions are of `total_mib`. `kind` is the same for
+    GPUs that may work together, `island` for those with fast links; `speed` is memory bandwidth, then SMs × clock.
     """
 
     uuid: str
@@ -26,12 +26,11 @@ class PlacementGpu:
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """One service that is to be placed on `count` different GPUs.
+    """One service to be placed on `count` different GPUs.
 
-    `needs_mib` has an amount for every GPU of the problem, None for one that it cannot use. A `group` works on one
-    request together: its GPUs have to be of one kind, and should be of one island; one that is `even` also needs about
-    the same headroom on each before it starts. `current` are the places that it has
-    now, in its own order.
+    `needs_mib` has an amount for every GPU of the problem, None for those it cannot use. A `group` serves each request
+    together: its GPUs must be of one kind, and should be of one island; if `even`, it also needs about the same
+    headroom on each before it starts. `current` are its present places, in its own order.
     """
 
     name: str
@@ -45,28 +44,28 @@ class Demand:
 
     @cached_property
     def size(self) -> int:
-        """The largest amount that it needs anywhere; 0 where it cannot be anywhere."""
+        """The largest amount that it needs anywhere; 0 if it cannot run anywhere."""
         return max((need for need in self.needs_mib if need is not None), default=0)
 
 
 Places = tuple[int, ...]
 
 EVEN = 0.9
-"""SGLang refuses to start where one GPU of a group has less than this part of another's free memory ("The memory
+"""SGLang refuses to start if one GPU of a group has less than this fraction of another's free memory ("The memory
 capacity is unbalanced", sglang/srt/model_executor/model_runner.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """GPUs and services, each in an order that follows from what they are like, then from their names: so that the same
-    server gives the same answer, in whatever order it was listed."""
+    """GPUs and services in canonical order, by their properties and then by name, so that a server gives the same
+    answer in whatever order it was listed."""
 
     gpus: tuple[PlacementGpu, ...]
     demands: tuple[Demand, ...]
 
     @cached_property
     def largest_total_mib(self) -> int:
-        """The memory of the largest GPU; amounts are compared as parts of it."""
+        """The memory of the largest GPU; amounts are compared as fractions of it."""
         return max((gpu.total_mib for gpu in self.gpus), default=1)
 
     @cached_property
@@ -76,7 +75,7 @@ class Problem:
 
     @cached_property
     def islands(self) -> tuple[Places, ...]:
-        """The GPUs of one kind and one island; where islands are not known, of one kind."""
+        """The GPUs of one kind and one island; of one kind if islands are unknown."""
         return _by([(gpu.kind, gpu.island) for gpu in self.gpus])
 
     def groups(self, demand: Demand, *, across: bool) -> tuple[Places, ...]:
@@ -85,19 +84,19 @@ class Problem:
             sets = self.kinds if across else self.islands
         else:
             sets = (tuple(range(len(self.gpus))),)
-        usable = [tuple(place for place in one if demand.needs_mib[place] is not None) for one in sets]
+        usable = [tuple(place for place in group if demand.needs_mib[place] is not None) for group in sets]
         if demand.even:
-            usable = [alike for one in usable for alike in self._alike(one)]
-        return tuple(one for one in usable if len(one) >= demand.count)
+            usable = [alike for group in usable for alike in self._alike(group)]
+        return tuple(group for group in usable if len(group) >= demand.count)
 
     def _alike(self, places: Places) -> list[Places]:
-        """The largest sets of these GPUs in which no headroom is less than `EVEN` of another."""
+        """The largest subsets of these GPUs in which no headroom is less than `EVEN` of another."""
         ordered = sorted(places, key=lambda place: (-self.gpus[place].headroom_mib, place))
         sets: list[Places] = []
-        for at, most in enumerate(ordered):
+        for index, most in enumerate(ordered):
             least = self.gpus[most].headroom_mib * EVEN
-            alike = tuple(sorted(place for place in ordered[at:] if self.gpus[place].headroom_mib >= least))
-            if not any(set(alike) <= set(one) for one in sets):
+            alike = tuple(sorted(place for place in ordered[index:] if self.gpus[place].headroom_mib >= least))
+            if not any(set(alike) <= set(group) for group in sets):
                 sets.append(alike)
         return sets
 
@@ -114,8 +113,8 @@ def _by(labels: Sequence[object]) -> tuple[Places, ...]:
 
 
 def canonical(gpus: Sequence[PlacementGpu], demands: Sequence[Demand]) -> Problem:
-    """The problem in its own order; needs and current places are renumbered."""
-    # What an island is like, not what it is called, comes first in the order.
+    """The problem in canonical order; needs and current places are renumbered."""
+    # Islands are ordered by their properties, not by their names.
     islands: dict[str | None, list[tuple[int, int]]] = {}
     for gpu in gpus:
         islands.setdefault(gpu.island, []).append((gpu.total_mib, gpu.headroom_mib))
@@ -123,28 +122,28 @@ def canonical(gpus: Sequence[PlacementGpu], demands: Sequence[Demand]) -> Proble
 
     def key(place: int) -> tuple[object, ...]:
         gpu = gpus[place]
-        needs = tuple(sorted(-1 if (need := one.needs_mib[place]) is None else need for one in demands))
+        needs = tuple(sorted(-1 if (need := demand.needs_mib[place]) is None else need for demand in demands))
         return (-gpu.total_mib, -gpu.headroom_mib, gpu.speed, needs, likes[gpu.island], gpu.order, gpu.uuid)
 
     order = sorted(range(len(gpus)), key=key)
-    number = {place: at for at, place in enumerate(order)}
+    number = {place: index for index, place in enumerate(order)}
     renumbered = [
         Demand(
-            name=one.name,
-            count=one.count,
-            needs_mib=tuple(one.needs_mib[place] for place in order),
-            group=one.group,
-            even=one.even,
-            priority=one.priority,
-            protected=one.protected,
-            current=tuple(number[place] for place in one.current),
+            name=demand.name,
+            count=demand.count,
+            needs_mib=tuple(demand.needs_mib[place] for place in order),
+            group=demand.group,
+            even=demand.even,
+            priority=demand.priority,
+            protected=demand.protected,
+            current=tuple(number[place] for place in demand.current),
         )
-        for one in demands
+        for demand in demands
     ]
 
-    def likeness(one: Demand) -> tuple[object, ...]:
-        needs = tuple(-1 if need is None else need for need in one.needs_mib)
-        return (-one.size, -one.count, -one.priority, one.protected, one.group, needs, one.name)
+    def likeness(demand: Demand) -> tuple[object, ...]:
+        needs = tuple(-1 if need is None else need for need in demand.needs_mib)
+        return (-demand.size, -demand.count, -demand.priority, demand.protected, demand.group, needs, demand.name)
 
     renumbered.sort(key=likeness)
     return Problem(gpus=tuple(gpus[place] for place in order), demands=tuple(renumbered))
@@ -152,14 +151,14 @@ def canonical(gpus: Sequence[PlacementGpu], demands: Sequence[Demand]) -> Proble
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where each service goes: by its number in the problem, None for one that finds no place."""
+    """The places of each service, by its number in the problem; None for one without a place."""
 
     places: tuple[Places | None, ...]
     proved_best: bool = False
     reasons: dict[int, str] = field(default_factory=dict)
 
     def used(self, problem: Problem) -> list[int]:
-        """MiB in use on each GPU, others' included."""
+        """MiB in use on each GPU, including those of others."""
         used = [gpu.used_mib for gpu in problem.gpus]
         for demand, places in zip(problem.demands, self.places, strict=True):
             for place in places or ():
@@ -167,11 +166,11 @@ class Placement:
         return used
 
     def largest_fraction(self, problem: Problem) -> float:
-        """The fraction of the fullest GPU."""
+        """The fraction used of the fullest GPU."""
         pairs = zip(self.used(problem), problem.gpus, strict=True)
         return max((used / gpu.total_mib for used, gpu in pairs), default=0.0)
 
     def moves(self, problem: Problem) -> int:
-        """How many services that have places leave one of them, or get another."""
+        """How many services that have places lose one of them, or get another."""
         pairs = zip(problem.demands, self.places, strict=True)
         return sum(bool(demand.current) and set(demand.current) != set(places or ()) for demand, places in pairs)

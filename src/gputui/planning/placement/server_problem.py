@@ -15,10 +15,10 @@ from gputui.planning.placement.problem import Demand, PlacementGpu, Problem, can
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """GPUs as gpus, and the services that may move.
+    """The GPUs, and the services that may move.
 
-    `foreign` are, by UUID, MiB that are nobody's of ours. `stuck` are services about which too little is known, `stays`
-    those that were only found.
+    `foreign` is, by UUID, the MiB that belong to no service. `stuck` are services about which too little is known,
+    `stays` unmanaged ones.
     """
 
     readings: tuple[Reading, ...]
@@ -32,14 +32,14 @@ class Server:
 def server_of(
     services: Sequence[Service], readings: Sequence[Reading], reserve_mib: int, placed: Sequence[Service]
 ) -> Server:
-    """The problem of placing the services `placed`, while all others stay."""
+    """The problem of placing the services `placed` while all others stay."""
     usable = [
-        one
-        for one in readings
-        if one.state in ("ok", "stale")
-        and one.gpu.assignable
-        and usable_mib(one) is not None
-        and one.memory_used_mib is not None
+        reading
+        for reading in readings
+        if reading.state in ("ok", "stale")
+        and reading.gpu.assignable
+        and usable_mib(reading) is not None
+        and reading.memory_used_mib is not None
     ]
     movable, stuck = [], []
     for service in placed:
@@ -48,20 +48,24 @@ def server_of(
             stuck.append(Unplaced(service=service.key, name=service.name, reason=reason, stays=bool(service.assigned)))
         else:
             movable.append(service)
-    ours = {service.key for service in movable}
+    movable_keys = {service.key for service in movable}
     gpus, foreign = [], {}
     for reading in usable:
-        held = held_memory(reading, services)
+        held_by_key = held_memory(reading, services)
         uuid = reading.gpu.uuid
-        foreign[uuid] = max(0, (reading.memory_used_mib or 0) - sum(held.values()))
-        kept = sum(_keeps(one, reading, held.get(one.key, 0)) for one in services if one.key not in ours)
+        foreign[uuid] = max(0, (reading.memory_used_mib or 0) - sum(held_by_key.values()))
+        reserved = sum(
+            _keeps(service, reading, held_by_key.get(service.key, 0))
+            for service in services
+            if service.key not in movable_keys
+        )
         total = usable_mib(reading) or 0
         gpus.append(
             PlacementGpu(
                 uuid=uuid,
-                headroom_mib=total - foreign[uuid] - kept - reserve_mib,
+                headroom_mib=total - foreign[uuid] - reserved - reserve_mib,
                 total_mib=total,
-                used_mib=foreign[uuid] + kept,
+                used_mib=foreign[uuid] + reserved,
                 kind=uuid
                 if reading.gpu.mig_index is not None
                 else f"{reading.gpu.name} {reading.gpu.memory_total_mib}",
@@ -76,36 +80,40 @@ def server_of(
         foreign=foreign,
         movable=tuple(movable),
         stuck=tuple(stuck),
-        stays=tuple(as_now(one) for one in services if one.enabled and needs_adoption(one) and one not in placed),
+        stays=tuple(
+            present_assignment(service)
+            for service in services
+            if service.enabled and needs_adoption(service) and service not in placed
+        ),
     )
 
 
 def _keeps(service: Service, reading: Reading, held_mib: int) -> int:
-    """MiB that a service which is not placed keeps on a GPU: what the draft leaves it, if it is ours; what it holds, if
-    it was only found."""
+    """MiB that a service not being placed keeps on a GPU: what the draft leaves it if it is adopted; what it holds if
+    it is unmanaged."""
     need = need_on(service, reading) if service.enabled and reading.gpu.uuid in service.assigned else 0
     if service.adopted and need is not None:
         return need
     return max(held_mib, need or 0)
 
 
-def as_now(service: Service) -> SuggestedAssignment:
-    """What a service is assigned now."""
+def present_assignment(service: Service) -> SuggestedAssignment:
+    """The present assignment of a service."""
     return SuggestedAssignment(
         service=service.key, name=service.name, gpus=service.assigned, budget_mib=service.budget_mib
     )
 
 
 def count_of(service: Service) -> int:
-    """How many GPUs a service is to get: what its flags make it use, else as many as it has."""
+    """The number of GPUs for a service: by its flags, else as many as it has."""
     return service.serving.world or max(1, len(service.assigned))
 
 
 def _need(service: Service, reading: Reading, headroom_mib: int | None = None) -> int | None:
-    """MiB that a service would take on this GPU; None where it cannot run there, or nothing is known.
+    """MiB that a service would take on this GPU; None if it cannot run there, or nothing is known.
 
-    One that takes a fraction of the total has to find its minimum within that. One that takes a fraction of what is
-    free counts with that of the whole `headroom_mib`, so that it does no harm whenever it starts.
+    If it takes a fraction of the total, that must cover its minimum. If it takes a fraction of the free memory, it
+    counts with that of the whole `headroom_mib`, so that it does no harm whenever it starts.
     """
     runs_here = reading.gpu.uuid in service.running_on
     if not runs_here and cannot_run(service, reading.gpu) is not None:
@@ -117,7 +125,7 @@ def _need(service: Service, reading: Reading, headroom_mib: int | None = None) -
     if service.budget_mib is not None or needs.rule is None or need is None:
         return need
     if needs.minimum_mib is None:
-        # A fraction of a smaller GPU is less, which is no sign that its model fits there.
+        # A fraction of a smaller GPU is less, which does not mean that its model fits there.
         smallest = service.smallest_gpu_mib
         too_small = smallest is not None and (reading.memory_total_mib or 0) < smallest
         return None if too_small else need
@@ -125,7 +133,7 @@ def _need(service: Service, reading: Reading, headroom_mib: int | None = None) -
 
 
 def _size_is_unknown(service: Service) -> bool:
-    """How many GPUs it uses cannot be told from its command, nor from what it has."""
+    """Whether neither its command nor its assignment tells how many GPUs it uses."""
     return service.serving.world is None and service.serving.tensor is None and not service.assigned
 
 
@@ -138,18 +146,18 @@ def _why_unknown(service: Service) -> str:
 
 
 def problem_of(server: Server, budgets: Mapping[ServiceKey, int]) -> Problem:
-    """The problem of placing what may move, with these VRAM budgets."""
-    at = {gpu.uuid: place for place, gpu in enumerate(server.gpus)}
+    """The problem of placing the movable services, with these VRAM budgets."""
+    place_of = {gpu.uuid: place for place, gpu in enumerate(server.gpus)}
     demands = []
     for service in server.movable:
-        here = replace(service, budget_mib=budgets.get(service.key, service.budget_mib))
-        current = tuple(at[uuid] for uuid in service.assigned if uuid in at)
+        budgeted = replace(service, budget_mib=budgets.get(service.key, service.budget_mib))
+        current = tuple(place_of[uuid] for uuid in service.assigned if uuid in place_of)
         demands.append(
             Demand(
                 name=str(service.key),
                 count=count_of(service),
                 needs_mib=tuple(
-                    _need(here, reading, max(0, gpu.headroom_mib))
+                    _need(budgeted, reading, max(0, gpu.headroom_mib))
                     for reading, gpu in zip(server.readings, server.gpus, strict=True)
                 ),
                 group=service.serving.group,

@@ -1,4 +1,4 @@
-"""What a strategy would assign on a server as it is now."""
+"""What a strategy would assign on the server as it is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from gputui.planning.needs.budget import whole_budget
 from gputui.planning.needs.serving_address import UNKNOWN_S, start_s
 from gputui.planning.placement.budget_search import budget_to_write, largest_budgets
 from gputui.planning.placement.problem import Demand, Placement, Problem
-from gputui.planning.placement.server_problem import Server, as_now, problem_of, server_of
+from gputui.planning.placement.server_problem import Server, present_assignment, problem_of, server_of
 from gputui.planning.placement.strategies import solve
 
 
@@ -29,25 +29,36 @@ def suggest(
 ) -> Suggestion:
     """What a strategy would assign, with `reserve_mib` kept free on every GPU.
 
-    Placed are services that are enabled and ours, and with `adopt` those that were only found; else these stay where
-    they are. Their memory, and other people's, is not to be had; a service's own present memory is.
+    It places services that are enabled and adopted, and with `adopt` unmanaged ones too; otherwise these stay where
+    they are. Their memory, and other people's, is not available; a service's own present memory is.
     """
-    placed = [one for one in services if _may_move(one, adopt)]
-    kept: list[Unplaced] = []
+    placed = [service for service in services if _may_move(service, adopt)]
+    staying_put: list[Unplaced] = []
     while True:
         server = server_of(services, readings, reserve_mib, placed)
         if strategy == "manual":
             return _as_it_is(server, services, reserve_mib)
         budgets, shrunk = largest_budgets(server)
         problem = problem_of(server, budgets)
-        found = _suggestion(strategy, server, services, problem, solve(strategy, problem), budgets, shrunk, reserve_mib)
-        # What runs is never left without a place: it stays, and the others are placed around it.
-        stay = [one for one in found.unplaced if any(it.key == one.service and it.running for it in server.movable)]
-        if not stay:
-            return replace(found, unplaced=tuple(sorted((*found.unplaced, *kept), key=lambda one: one.service)))
-        kept += [replace(one, reason=f"{one.reason}; it stays where it runs", stays=True) for one in stay]
-        staying = {one.service for one in stay}
-        placed = [one for one in placed if one.key not in staying]
+        suggestion = _suggestion(
+            strategy, server, services, problem, solve(strategy, problem), budgets, shrunk, reserve_mib
+        )
+        # A running service is never left without a place: it stays, and the others are placed around it.
+        stranded = [
+            unplaced
+            for unplaced in suggestion.unplaced
+            if any(service.key == unplaced.service and service.running for service in server.movable)
+        ]
+        if not stranded:
+            return replace(
+                suggestion,
+                unplaced=tuple(sorted((*suggestion.unplaced, *staying_put), key=lambda unplaced: unplaced.service)),
+            )
+        staying_put += [
+            replace(unplaced, reason=f"{unplaced.reason}; it stays where it runs", stays=True) for unplaced in stranded
+        ]
+        staying = {unplaced.service for unplaced in stranded}
+        placed = [service for service in placed if service.key not in staying]
 
 
 def _may_move(service: Service, adopt: bool) -> bool:
@@ -55,14 +66,14 @@ def _may_move(service: Service, adopt: bool) -> bool:
 
 
 def _as_it_is(server: Server, services: Sequence[Service], reserve_mib: int) -> Suggestion:
-    """What is assigned now, for comparison."""
+    """The present assignment, for comparison."""
     gpus = _gpus(server, services)
-    short = [one.label for one in gpus if one.free_after_mib < reserve_mib] if reserve_mib else []
+    short = [gpu.label for gpu in gpus if gpu.free_after_mib < reserve_mib] if reserve_mib else []
     return Suggestion(
         strategy="manual",
         reserve_mib=reserve_mib,
         proved_best=False,
-        assignments=tuple(as_now(one) for one in server.movable),
+        assignments=tuple(present_assignment(service) for service in server.movable),
         fixed=server.stays,
         unplaced=server.stuck,
         gpus=gpus,
@@ -71,15 +82,15 @@ def _as_it_is(server: Server, services: Sequence[Service], reserve_mib: int) -> 
 
 
 def _gpus(server: Server, services: Sequence[Service]) -> tuple[SuggestedGpu, ...]:
-    """What each GPU would hold, with the claims that the services make once they run: one that fills what is free takes
-    more than it was placed by."""
-    found = []
+    """What each GPU would hold, counting the claims of running services: one that fills the free memory takes more than
+    it was placed with."""
+    suggested_gpus = []
     for reading, gpu in zip(server.readings, server.gpus, strict=True):
         uuid = gpu.uuid
-        held = held_memory(reading, services)
+        held_by_key = held_memory(reading, services)
         needs = needs_on(reading, services, gpu.total_mib - server.foreign[uuid])
-        planned = sum(held.get(key, 0) if need is None else need for key, need in needs.items())
-        found.append(
+        planned = sum(held_by_key.get(key, 0) if need is None else need for key, need in needs.items())
+        suggested_gpus.append(
             SuggestedGpu(
                 uuid=uuid,
                 label=reading.gpu.label,
@@ -89,7 +100,7 @@ def _gpus(server: Server, services: Sequence[Service]) -> tuple[SuggestedGpu, ..
                 free_after_mib=gpu.total_mib - server.foreign[uuid] - planned,
             )
         )
-    return tuple(found)
+    return tuple(suggested_gpus)
 
 
 def _suggestion(
@@ -102,7 +113,7 @@ def _suggestion(
     shrunk: set[ServiceKey],
     reserve_mib: int,
 ) -> Suggestion:
-    by_name = {str(one.key): one for one in server.movable}
+    by_name = {str(service.key): service for service in server.movable}
     assignments: list[SuggestedAssignment] = []
     unplaced = list(server.stuck)
     gpus = {reading.gpu.uuid: reading.gpu for reading in server.readings}
@@ -125,19 +136,19 @@ def _suggestion(
                 adjusted=budget != service.budget_mib,
             )
         )
-    assignments.sort(key=lambda one: one.service)
-    moved = [one.service for one in assignments if one.moved or one.adjusted]
-    running = [one for one in server.movable if one.key in moved and one.running]
+    assignments.sort(key=lambda assignment: assignment.service)
+    moved = [assignment.service for assignment in assignments if assignment.moved or assignment.adjusted]
+    running = [service for service in server.movable if service.key in moved and service.running]
     return Suggestion(
         strategy=strategy,
         reserve_mib=reserve_mib,
         proved_best=placement.proved_best,
         assignments=tuple(assignments),
         fixed=server.stays,
-        unplaced=tuple(sorted(unplaced, key=lambda one: one.service)),
+        unplaced=tuple(sorted(unplaced, key=lambda entry: entry.service)),
         gpus=_gpus(server, _as_suggested(services, assignments, unplaced)),
-        moves=sum(one.moved for one in assignments),
-        down_s=max((start_s(one) or UNKNOWN_S for one in running), default=None),
+        moves=sum(assignment.moved for assignment in assignments),
+        down_s=max((start_s(service) or UNKNOWN_S for service in running), default=None),
         notes=_notes(strategy, server, assignments, shrunk, budgets),
     )
 
@@ -145,21 +156,21 @@ def _suggestion(
 def _as_suggested(
     services: Sequence[Service], assignments: Sequence[SuggestedAssignment], unplaced: Sequence[Unplaced]
 ) -> list[Service]:
-    """The services as they would be."""
-    given = {one.service: one for one in assignments}
-    disabled = {one.service for one in unplaced if not one.stays}
-    after = []
+    """The services as suggested."""
+    assignment_of = {assignment.service: assignment for assignment in assignments}
+    disabled = {entry.service for entry in unplaced if not entry.stays}
+    suggested = []
     for service in services:
-        one = given.get(service.key)
-        if one is not None:
-            after.append(replace(service, assigned=one.gpus, budget_mib=one.budget_mib))
+        assignment = assignment_of.get(service.key)
+        if assignment is not None:
+            suggested.append(replace(service, assigned=assignment.gpus, budget_mib=assignment.budget_mib))
         else:
-            after.append(replace(service, enabled=False) if service.key in disabled else service)
-    return after
+            suggested.append(replace(service, enabled=False) if service.key in disabled else service)
+    return suggested
 
 
 def _ordered(uuids: set[str], service: Service, gpus: Mapping[str, Gpu]) -> tuple[str, ...]:
-    """The operator's order where the GPUs are the same, else that of their addresses."""
+    """The operator's order if the GPUs are the same, else by PCI address."""
     if uuids == set(service.assigned):
         return service.assigned
     return tuple(sorted(uuids, key=lambda uuid: gpus[uuid].pci_order))
@@ -173,17 +184,20 @@ def _notes(
     budgets: Mapping[ServiceKey, int],
 ) -> tuple[str, ...]:
     notes = [
-        f"the VRAM budget of {one.name} is {budgets[one.key] * 100 // 1024 / 100:.2f} GiB, "
-        f"not {gib(whole_budget(one))}: some of what it does may not fit"
-        for one in server.movable
-        if one.key in shrunk
+        f"the VRAM budget of {service.name} is {budgets[service.key] * 100 // 1024 / 100:.2f} GiB, "
+        f"not {gib(whole_budget(service))}: some of what it does may not fit"
+        for service in server.movable
+        if service.key in shrunk
     ]
     notes += [
-        f"{one.name} gets its whole {gib(whole_budget(one))} GiB again"
-        for one in server.movable
-        if one.budget_mib is not None and one.key in budgets and one.key not in shrunk and one.declared_mib is not None
+        f"{service.name} gets its whole {gib(whole_budget(service))} GiB again"
+        for service in server.movable
+        if service.budget_mib is not None
+        and service.key in budgets
+        and service.key not in shrunk
+        and service.declared_mib is not None
     ]
-    guessed = [one.name for one in server.movable if _is_guess(one)]
+    guessed = [service.name for service in server.movable if _is_guess(service)]
     if guessed:
         notes.append(f"how much {', '.join(guessed)} needs at least is not known, or guessed from a name")
     if strategy == "isolation" and assignments:
@@ -199,15 +213,19 @@ def _is_guess(service: Service) -> bool:
 
 def _isolation_notes(server: Server, assignments: Sequence[SuggestedAssignment]) -> list[str]:
     notes = []
-    protected = [one.name for one in server.movable if one.isolate]
+    protected = [service.name for service in server.movable if service.isolate]
     if not protected:
-        most = max(server.movable, key=lambda one: (one.priority, one.requirement.claim_mib or 0))
+        most = max(server.movable, key=lambda service: (service.priority, service.requirement.claim_mib or 0))
         protected = [most.name]
         notes.append(f"no service is marked x-gputui.isolate: {most.name} is kept apart, the most important or largest")
-    for one in assignments:
-        neighbours = [other.name for other in assignments if other is not one and set(other.gpus) & set(one.gpus)]
-        if one.name in protected and neighbours:
-            notes.append(f"{one.name} cannot be kept apart: {', '.join(neighbours)} share a GPU with it")
+    for assignment in assignments:
+        neighbours = [
+            neighbour.name
+            for neighbour in assignments
+            if neighbour is not assignment and set(neighbour.gpus) & set(assignment.gpus)
+        ]
+        if assignment.name in protected and neighbours:
+            notes.append(f"{assignment.name} cannot be kept apart: {', '.join(neighbours)} share a GPU with it")
     return notes
 
 
@@ -228,15 +246,17 @@ def _why_unplaced(demand: Demand, problem: Problem, kind: str) -> str:
 
 
 def automatic(service: Service, services: Sequence[Service], readings: Sequence[Reading]) -> SuggestedAssignment:
-    """The GPUs for one service while all others stay where they are: those with most memory left (what `auto` means).
+    """The GPUs for one service while all others stay: those with the most free memory (what `auto` means).
 
     Raises:
-        UsageError: there is no room for it.
+        UsageError: there is not enough headroom for it.
     """
     server = server_of(services, readings, 0, [service])
     budgets, shrunk = largest_budgets(server)
     problem = problem_of(server, budgets)
-    found = _suggestion("vram", server, services, problem, solve("vram", problem), budgets, shrunk, 0)
-    if found.unplaced:
-        raise UsageError(f"{service.name}: {found.unplaced[0].reason}", "name the GPUs yourself, or free memory first")
-    return found.assignments[0]
+    suggestion = _suggestion("vram", server, services, problem, solve("vram", problem), budgets, shrunk, 0)
+    if suggestion.unplaced:
+        raise UsageError(
+            f"{service.name}: {suggestion.unplaced[0].reason}", "name the GPUs yourself, or free memory first"
+        )
+    return suggestion.assignments[0]

@@ -29,15 +29,15 @@ def proposed(path: Path, service: NewService) -> FileEdit:
     _check(service)
     path = path.resolve()  # a link to the file stays one
     try:
-        before = _as_it_is(path)
+        old_text = _read_verbatim(path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {clean(str(error), 120)}", "check it") from None
-    after = with_service(before, service, path.name)
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path.name, path.name, lineterm="", n=2)
-    return FileEdit(path=str(path), before=before, after=after, diff=tuple(clean(line) for line in lines))
+    new_text = with_service(old_text, service, path.name)
+    lines = difflib.unified_diff(old_text.splitlines(), new_text.splitlines(), path.name, path.name, lineterm="", n=2)
+    return FileEdit(path=str(path), before=old_text, after=new_text, diff=tuple(clean(line) for line in lines))
 
 
-def _as_it_is(path: Path) -> str:
+def _read_verbatim(path: Path) -> str:
     """Its text with the line ends that it has."""
     with path.open(encoding="utf-8", newline="") as stream:
         return stream.read()
@@ -48,7 +48,7 @@ def _check(service: NewService) -> None:
     if len(faults) == 1:
         raise UsageError(*faults[0])
     if faults:
-        raise UsageError("; ".join(f"{what} ({fix})" for what, fix in faults), "mend these")
+        raise UsageError("; ".join(f"{problem} ({fix})" for problem, fix in faults), "mend these")
 
 
 def _faults(service: NewService) -> Iterator[tuple[str, str]]:
@@ -59,8 +59,8 @@ def _faults(service: NewService) -> Iterator[tuple[str, str]]:
         yield f"“{clean(service.image, 60)}” is no image", "write it like vllm/vllm-openai:v0.11.0"
     for port in service.ports:
         match = _PORT.match(port)
-        numbers = [int(one) for one in match.groups() if one] if match else []
-        if not numbers or any(not 0 < one < 65536 for one in numbers):
+        numbers = [int(digits) for digits in match.groups() if digits] if match else []
+        if not numbers or any(not 0 < number < 65536 for number in numbers):
             yield f"“{clean(port, 60)}” is no port", "write it like 8001:8000"
     for mount in service.mounts:
         if mount.count(":") not in (1, 2) or not mount.partition(":")[2].startswith("/"):
@@ -76,7 +76,7 @@ def with_service(text: str, service: NewService, name: str) -> str:
     Raises:
         UsageError: it has no services in blocks, or has this one already.
     """
-    before = text
+    original = text
     text = text if text.endswith("\n") else text + "\n"
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -91,17 +91,17 @@ def with_service(text: str, service: NewService, name: str) -> str:
     outer = first.start_mark.column
     step = second.start_mark.column - outer if isinstance(second, yaml.MappingNode) and second.value else 2
     lines = text.splitlines(keepends=True)
-    place = services.end_mark.line
-    while place > 0 and (not lines[place - 1].strip() or _is_outer_comment(lines[place - 1], outer)):
-        place -= 1  # what stands between the services and what follows belongs to that
+    insert_line = services.end_mark.line
+    while insert_line > 0 and (not lines[insert_line - 1].strip() or _is_outer_comment(lines[insert_line - 1], outer)):
+        insert_line -= 1  # what stands between the services and what follows belongs to that
     block = yaml.safe_dump(
         {service.name: _body(service)}, sort_keys=False, indent=max(2, step), default_flow_style=False, width=110
     )
     end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
     added = "".join(f"{' ' * outer}{line}{end}" for line in block.splitlines())
-    after = "".join([*lines[:place], added, *lines[place:]])
-    _check_rest(before, after, service.name, name)
-    return after
+    new_text = "".join([*lines[:insert_line], added, *lines[insert_line:]])
+    _check_unchanged(original, new_text, service.name, name)
+    return new_text
 
 
 def _is_outer_comment(line: str, indent: int) -> bool:
@@ -142,14 +142,14 @@ def _tagged(_loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> tuple[str
 _Loose.add_multi_constructor("!", _tagged)
 
 
-def _check_rest(before: str, after: str, added: str, name: str) -> None:
+def _check_unchanged(old_text: str, new_text: str, service_name: str, name: str) -> None:
     """All else is read from the new text as from the old one."""
     try:
-        old, new = (yaml.load(text, _Loose) for text in (before, after))
-        rest = {**new, "services": {key: value for key, value in new["services"].items() if key != added}}
+        old, new = (yaml.load(text, _Loose) for text in (old_text, new_text))
+        remainder = {**new, "services": {key: value for key, value in new["services"].items() if key != service_name}}
     except FAULTS:
-        rest, old = None, {}
-    if rest != old:
+        remainder, old = None, {}
+    if remainder != old:
         raise UsageError(f"{name} is written in a way that gputui cannot add to", "add the service by hand")
 
 
@@ -162,7 +162,7 @@ def write(edit: FileEdit) -> None:
     """
     path = Path(edit.path)
     try:
-        if _as_it_is(path) != edit.before:
+        if _read_verbatim(path) != edit.before:
             raise Conflict(f"{path.name} was changed meanwhile", "look at the difference again")
         put_in_place({path: written_beside(path, edit.after)}, backup=".gputui-bak")
     except OSError as error:

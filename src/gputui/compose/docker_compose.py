@@ -40,10 +40,10 @@ class Question:
         command = compose_command()
         if command is None:
             return
-        named = ["-p", project] if project else []
+        project_options = ["-p", project] if project else []
         try:
             self._process = subprocess.Popen(
-                [*command, *words, *named, "config", "--format", "json"], stdin=subprocess.DEVNULL,
+                [*command, *words, *project_options, "config", "--format", "json"], stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
                 env=None if environment is None else dict(environment),
             )  # fmt: skip
@@ -62,11 +62,11 @@ class Question:
             return None
         # Every dollar is printed twice, in keys and values alike. Some that wrap the program lose its exit code.
         try:
-            found = json.loads(out.replace("$$", "$")) if self._process.returncode == 0 and out.strip() else None
+            project = json.loads(out.replace("$$", "$")) if self._process.returncode == 0 and out.strip() else None
         except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict):
-            return found
+            project = None
+        if isinstance(project, dict):
+            return project
         lines = [line.strip() for line in err.splitlines() if line.strip() and "level=warning" not in line]
         # A program that does not know `config --format json` (1.x) says nothing of the files.
         if any("unknown flag" in line or "unknown option" in line.lower() for line in lines):
@@ -80,14 +80,14 @@ def config_hashes(files: Sequence[str], project: str | None) -> dict[str, str]:
     command = compose_command()
     if command is None or not files:
         return {}
-    named = [word for file in files for word in ("-f", file)]
-    named += ["-p", project] if project else []
+    options = [word for file in files for word in ("-f", file)]
+    options += ["-p", project] if project else []
     try:
-        done = subprocess.run(
-            [*command, *named, "config", "--hash", "*"],
+        completed = subprocess.run(
+            [*command, *options, "config", "--hash", "*"],
             capture_output=True, text=True, errors="replace", timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return {}
-    pairs = (line.split() for line in done.stdout.splitlines()) if done.returncode == 0 else iter(())
+    pairs = (line.split() for line in completed.stdout.splitlines()) if completed.returncode == 0 else iter(())
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}

@@ -26,13 +26,13 @@ class Located(dict[str, Any]):
         self.lines: dict[str, int] = {}
         self._files: dict[str, str] = {}
 
-    def where(self, key: str) -> tuple[str, int]:
+    def position(self, key: str) -> tuple[str, int]:
         """File and line of a key."""
         return self._files.get(key, self.file), self.lines.get(key, 1)
 
-    def take_place(self, other: "Located", key: str) -> None:
+    def take_place(self, source: "Located", key: str) -> None:
         """The key was taken from another mapping, and stands where it stands there."""
-        self._files[key], self.lines[key] = other.where(key)
+        self._files[key], self.lines[key] = source.position(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Place:
         """The place of a value inside a mapping; of one without lines, on the line of the mapping."""
         path = (*self.path, key)
         if isinstance(mapping, Located) and key in mapping.lines:
-            file, line = mapping.where(key)
+            file, line = mapping.position(key)
             return replace(self, file=file, line=line, path=path)
         return replace(self, path=path)
 
@@ -61,9 +61,9 @@ class Place:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" + (f": {self.key}" if self.path else "")
 
-    def refuses(self, what: str, fix: str = "") -> UsageError:
+    def refuses(self, problem: str, fix: str = "") -> UsageError:
         """The error that says what is wrong here."""
-        return UsageError(f"{self}: {what}", fix or f"see the Compose manual on {self.key}")
+        return UsageError(f"{self}: {problem}", fix or f"see the Compose manual on {self.key}")
 
 
 class Reset:
@@ -134,20 +134,20 @@ def _loader(file: str) -> type[yaml.SafeLoader]:
         """One of its own for each file, so that its constructors stay out of everybody else's."""
 
     def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> Located:
-        written = {id(key_node) for key_node, _ in node.value}
+        direct_ids = {id(key_node) for key_node, _ in node.value}
         loader.flatten_mapping(node)  # which puts in what `<<` names
-        made = Located(file)
-        own: set[str] = set()
+        located = Located(file)
+        direct_keys: set[str] = set()
         for key_node, value_node in node.value:
             key = str(loader.construct_object(key_node, deep=True))
-            if id(key_node) in written:
-                if key in own:
-                    where = f"{file}:{key_node.start_mark.line + 1}"
-                    raise UsageError(f"{where}: the key {clean(key, 60)} is there twice", "take one away")
-                own.add(key)
-            made[key] = loader.construct_object(value_node, deep=True)
-            made.lines[key] = key_node.start_mark.line + 1
-        return made
+            if id(key_node) in direct_ids:
+                if key in direct_keys:
+                    position = f"{file}:{key_node.start_mark.line + 1}"
+                    raise UsageError(f"{position}: the key {clean(key, 60)} is there twice", "take one away")
+                direct_keys.add(key)
+            located[key] = loader.construct_object(value_node, deep=True)
+            located.lines[key] = key_node.start_mark.line + 1
+        return located
 
     def override(loader: yaml.SafeLoader, node: yaml.Node) -> Override:
         if isinstance(node, yaml.MappingNode):
@@ -173,14 +173,14 @@ def load(path: Path) -> list[Located]:
         UsageError: it is missing, unreadable, too large, not YAML, or not a mapping.
     """
     name = path.name
-    shown = clean(str(path), 200)
+    path_text = clean(str(path), 200)
     try:
         with path.open("rb") as stream:
             raw = stream.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
-        raise UsageError(f"the Compose file {shown} does not exist", "name another with --file") from None
+        raise UsageError(f"the Compose file {path_text} does not exist", "name another with --file") from None
     except OSError as error:
-        raise UsageError(f"the Compose file {shown} cannot be read: {error.strerror}", "check it") from None
+        raise UsageError(f"the Compose file {path_text} cannot be read: {error.strerror}", "check it") from None
     if len(raw) > SIZE_LIMIT:
         raise UsageError(f"{name}: larger than 10 MiB, which no Compose file is", "name another with --file")
     try:
@@ -192,7 +192,7 @@ def load(path: Path) -> list[Located]:
         raise UsageError(f"{name}:{line}: not YAML: {text}", "correct that line") from None
     except FAULTS as error:
         raise UsageError(f"{name}: not YAML: {clean(str(error), 120)}", "correct the file") from None
-    if not documents or not all(isinstance(one, Located) for one in documents):
+    if not documents or not all(isinstance(document, Located) for document in documents):
         raise UsageError(f"{name}:1: a Compose file is a mapping with services in it", "see `services:` in its manual")
     return documents
 
@@ -200,23 +200,23 @@ def load(path: Path) -> list[Located]:
 def without_tags(value: Any) -> tuple[Any, list[tuple[str, ...]]]:
     """The value with each `!override` as its value and without what is `!reset`, and the places of both: what other
     files say there is to go."""
-    gone: list[tuple[str, ...]] = []
-    return _plain(value, (), gone), gone
+    removed_paths: list[tuple[str, ...]] = []
+    return _plain(value, (), removed_paths), removed_paths
 
 
-def _plain(value: Any, path: tuple[str, ...], gone: list[tuple[str, ...]]) -> Any:
+def _plain(value: Any, path: tuple[str, ...], removed_paths: list[tuple[str, ...]]) -> Any:
     if isinstance(value, Override):
-        gone.append(path)
+        removed_paths.append(path)
         return _plain(value.value, path, [])
     if isinstance(value, Located):
-        made = Located(value.file)
+        plain = Located(value.file)
         for key, inner in value.items():
             if isinstance(inner, Reset):
-                gone.append((*path, key))
+                removed_paths.append((*path, key))
                 continue
-            made[key] = _plain(inner, (*path, key), gone)
-            made.take_place(value, key)
-        return made
+            plain[key] = _plain(inner, (*path, key), removed_paths)
+            plain.take_place(value, key)
+        return plain
     if isinstance(value, list):
         return [_plain(inner, path, []) for inner in value if not isinstance(inner, Reset)]
     return value

@@ -22,10 +22,10 @@ _OPTIONAL_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 @dataclass(frozen=True, slots=True)
 class ComposeFiles:
-    """The files of a project, later ones over earlier ones. `named`: somebody named them, with --file."""
+    """The files of a project, later ones over earlier ones. `is_named`: somebody named them, with --file."""
 
     paths: tuple[Path, ...] = ()
-    named: bool = True
+    is_named: bool = True
 
     @property
     def directory(self) -> Path:
@@ -34,23 +34,23 @@ class ComposeFiles:
 
     def words(self) -> list[str]:
         """The options by which `docker compose` reads the same files."""
-        return [word for path in self.paths for word in ("-f", str(path))] if self.named else []
+        return [word for path in self.paths for word in ("-f", str(path))] if self.is_named else []
 
 
-def compose_files(named: Sequence[str], directory: Path, environment: Mapping[str, str]) -> ComposeFiles:
+def compose_files(explicit_names: Sequence[str], directory: Path, environment: Mapping[str, str]) -> ComposeFiles:
     """The files that are named, else those of COMPOSE_FILE, else a default one of this directory or one above it, with
     its override; none where there is none to be seen."""
-    if named:
-        return ComposeFiles(tuple(Path(name) for name in named))
+    if explicit_names:
+        return ComposeFiles(tuple(Path(name) for name in explicit_names))
     try:
-        listed = _from_variable(directory, environment)
-        if listed:
-            return ComposeFiles(tuple(directory / name for name in listed), named=False)
+        names = _from_variable(directory, environment)
+        if names:
+            return ComposeFiles(tuple(directory / name for name in names), is_named=False)
         for folder in (directory.absolute(), *directory.absolute().parents):
             first = next((folder / name for name in DEFAULT_NAMES if (folder / name).is_file()), None)
             if first is not None:
                 over = next((folder / name for name in OVERRIDE_NAMES if (folder / name).is_file()), None)
-                return ComposeFiles((first, over) if over else (first,), named=False)
+                return ComposeFiles((first, over) if over else (first,), is_named=False)
     except OSError:
         return ComposeFiles()
     return ComposeFiles()
@@ -62,11 +62,11 @@ def _from_variable(directory: Path, environment: Mapping[str, str]) -> list[str]
     elif (directory / ".env").is_file():
         from gputui.compose.env_file import read_env_file  # noqa: PLC0415 - most folders have none
 
-        variables = {**read_env_file(directory / ".env", environment, required=False, where=".env"), **environment}
+        variables = {**read_env_file(directory / ".env", environment, required=False, location=".env"), **environment}
     else:
         return []
-    listed = variables.get("COMPOSE_FILE", "")
-    return [name for name in listed.split(variables.get("COMPOSE_PATH_SEPARATOR") or os.pathsep) if name]
+    file_list = variables.get("COMPOSE_FILE", "")
+    return [name for name in file_list.split(variables.get("COMPOSE_PATH_SEPARATOR") or os.pathsep) if name]
 
 
 def variables_of(files: ComposeFiles, environment: Mapping[str, str]) -> dict[str, str]:
@@ -82,12 +82,12 @@ def variables_of(files: ComposeFiles, environment: Mapping[str, str]) -> dict[st
     elif environment.get("COMPOSE_DISABLE_ENV_FILE", "").lower() in ("1", "true"):
         paths = []
     else:
-        folders = [files.directory] if files.named else [Path.cwd(), files.directory]
+        folders = [files.directory] if files.is_named else [Path.cwd(), files.directory]
         paths = [(folder / ".env", False) for folder in dict.fromkeys(folders)]
-    found = dict(environment)
+    variables = dict(environment)
     for path, required in paths:
-        found = {**read_env_file(path, found, required=required, where=path.name), **found}
-    return found
+        variables = {**read_env_file(path, variables, required=required, location=path.name), **variables}
+    return variables
 
 
 def usable_name(name: str) -> str:
@@ -95,7 +95,7 @@ def usable_name(name: str) -> str:
     return re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-")
 
 
-def checked_name(name: str, where: str) -> str:
+def checked_name(name: str, source: str) -> str:
     """A project's name that was given as one.
 
     Raises:
@@ -103,7 +103,7 @@ def checked_name(name: str, where: str) -> str:
     """
     if not _OPTIONAL_NAME.fullmatch(name):
         raise UsageError(
-            f"{where}: “{clean(name, 60)}” is no name of a project",
+            f"{source}: “{clean(name, 60)}” is no name of a project",
             "use lower-case letters, digits, - and _, and begin with a letter or digit",
         )
     return name

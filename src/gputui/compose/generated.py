@@ -25,9 +25,9 @@ def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
     services = {}
     names = told_apart([item.key for item in assignments.items])
     for item in assignments.items:
-        known = [labels.get(uuid) for uuid in item.gpus]
+        item_gpus = [labels.get(uuid) for uuid in item.gpus]
         services[names[item.key]] = {
-            "gpus": [gpu.label if gpu else uuid for gpu, uuid in zip(known, item.gpus, strict=True)],
+            "gpus": [gpu.label if gpu else uuid for gpu, uuid in zip(item_gpus, item.gpus, strict=True)],
             "uuids": list(item.gpus),
             "enabled": item.enabled,
             "vram_budget_mib": item.budget_mib,
@@ -78,20 +78,20 @@ class Overridden:
 def override_text(assignments: Assignments, project: ComposeProject, overridden: Sequence[Overridden]) -> str:
     """`docker-compose.gpu-override.yml`: what makes `docker compose` give the same GPUs without gputui."""
     services: dict[str, object] = {}
-    for one in overridden:
-        item, view = one.item, one.view
+    for override in overridden:
+        item, view = override.item, override.view
         if item.key.project != project.name or project.service(item.key.name) is None:
             continue
         variables = {"NVIDIA_VISIBLE_DEVICES": view.nvidia_visible_devices}
         if view.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = view.cuda_visible_devices or ""
             variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        variables |= one.variables
+        variables |= override.variables
         driver = "cdi" if view.mechanism == "cdi" else "nvidia"
         request: dict[str, object] = {"driver": driver, "device_ids": list(view.device_ids)}
-        request["capabilities"] = ["gpu", *one.capabilities]
-        if one.options:
-            request["options"] = dict(one.options)
+        request["capabilities"] = ["gpu", *override.capabilities]
+        if override.options:
+            request["options"] = dict(override.options)
         devices = _Override([request] if view.device_ids else [])
         body: dict[str, object] = {
             "gpus": _Reset(),
@@ -100,16 +100,16 @@ def override_text(assignments: Assignments, project: ComposeProject, overridden:
         }
         if view.mechanism == "runtime":
             body["runtime"] = "nvidia"
-        is_needed = any(item.key.name in other.depends_on for other in project.services)
+        is_needed = any(item.key.name in service.depends_on for service in project.services)
         if item.adopted and not item.enabled and not is_needed:
             body["profiles"] = ["gputui-disabled"]  # or `up` would start it
         declared = project.service(item.key.name)
         if item.adopted and item.enabled and declared is not None and declared.replicas == 0:
             body["scale"] = 1
             body["deploy"] = {"replicas": 1, "resources": {"reservations": {"devices": devices}}}
-        if one.command is not None:
+        if override.command is not None:
             # Compose puts variables in for a single dollar.
-            body["command"] = [word.replace("$", "$$") for word in one.command]
+            body["command"] = [word.replace("$", "$$") for word in override.command]
         services[item.key.name] = body
     # Of the files that Compose finds by itself, the override has to be named beside all of them.
     names = " ".join(f"-f {_from(project.directory, file)}" for file in project.files)

@@ -25,12 +25,12 @@ def deep(base: Any, over: Any) -> Any:
         if isinstance(base, dict) and isinstance(over, dict):
             return {**base, **{key: deep(base.get(key), value) for key, value in over.items()}}
         return over
-    made = Located(base.file)
+    merged = Located(base.file)
     for source in (base, over):
         for key in source:
-            made[key] = deep(base.get(key), over.get(key))
-            made.take_place(source, key)
-    return made
+            merged[key] = deep(base.get(key), over.get(key))
+            merged.take_place(source, key)
+    return merged
 
 
 def appended(base: list[Any], over: list[Any]) -> list[Any]:
@@ -50,33 +50,33 @@ def by_target(base: list[Any], over: list[Any]) -> list[Any]:
 
 def same_driver(base: Any, over: Any) -> Any:
     """Logging of one driver is merged; another driver's replaces it."""
-    drivers = {one.get("driver") for one in (base, over)} - {None}
+    drivers = {settings.get("driver") for settings in (base, over)} - {None}
     return deep(base, over) if len(drivers) <= 1 else over
 
 
 def merged_healthcheck(base: Any, over: Any) -> Any:
     """Key by key, but the test as a whole."""
-    made = deep(base, over)
-    return Located(over.file, {**made, "test": over["test"]}) if "test" in over else made
+    merged = deep(base, over)
+    return Located(over.file, {**merged, "test": over["test"]}) if "test" in over else merged
 
 
 def merged_deploy(base: Any, over: Any) -> Any:
     """Key by key; requests for devices one after the other."""
-    made = deep(base, over)
-    lists = [requested_devices(one) for one in (base, over)]
+    merged = deep(base, over)
+    lists = [requested_devices(deploy) for deploy in (base, over)]
     if all(lists):
-        made["resources"]["reservations"]["devices"] = [one for listed in lists for one in listed]
-    return made
+        merged["resources"]["reservations"]["devices"] = [request for requests in lists for request in requests]
+    return merged
 
 
 def merged_networks(base: Any, over: Any) -> Any:
     """Key by key; aliases one after the other."""
-    made = deep(base, over)
-    for name in made:
-        lists = [(one.get(name) or {}).get("aliases") or [] for one in (base, over)]
+    merged = deep(base, over)
+    for name in merged:
+        lists = [(networks.get(name) or {}).get("aliases") or [] for networks in (base, over)]
         if all(lists):
-            made[name]["aliases"] = appended(*lists)
-    return made
+            merged[name]["aliases"] = appended(*lists)
+    return merged
 
 
 def merged_pairs(base: Any, over: Any) -> Any:

@@ -88,11 +88,11 @@ file_grant = record(
 )
 
 
-def resources(whole: Mapping[str, Any], section: str, project: str) -> dict[str, tuple[str, Resource | None]]:
+def resources(model: Mapping[str, Any], section: str, project: str) -> dict[str, tuple[str, Resource | None]]:
     """The networks or volumes of a project by their keys: the engine's name of each, and what makes those that the
     project owns (None for external ones)."""
-    found: dict[str, tuple[str, Resource | None]] = {}
-    for key, entry in (whole.get(section) or {}).items():
+    by_key: dict[str, tuple[str, Resource | None]] = {}
+    for key, entry in (model.get(section) or {}).items():
         settings: Mapping[str, Any] = entry or {}
         name = str(settings.get("name") or f"{project}_{key}")
         labels = {
@@ -101,9 +101,9 @@ def resources(whole: Mapping[str, Any], section: str, project: str) -> dict[str,
             f"com.docker.compose.{section.removesuffix('s')}": key,
         }
         body = _network_body(settings) if section == "networks" else _volume_body(settings)
-        own = None if settings.get("external") else Resource(key=key, name=name, body={**body, "Labels": labels})
-        found[key] = (name, own)
-    return found
+        resource = None if settings.get("external") else Resource(key=key, name=name, body={**body, "Labels": labels})
+        by_key[key] = (name, resource)
+    return by_key
 
 
 def _network_body(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def endpoints(
     Raises:
         UsageError: a network is not declared.
     """
-    found = []
+    attachments = []
     for key in sorted(value, key=lambda key: (-int((value[key] or {}).get("priority") or 0), key)):
         if key not in networks:
             raise place.refuses(f"the network {clean(key, 60)} is not declared", "add it to networks:")
@@ -158,16 +158,16 @@ def endpoints(
             "LinkLocalIPs": settings.get("link_local_ips"),
         }
         if any(address.values()):
-            endpoint["IPAMConfig"] = {name: one for name, one in address.items() if one}
-        for own, engines in (
+            endpoint["IPAMConfig"] = {name: setting for name, setting in address.items() if setting}
+        for option, engine_field in (
             ("driver_opts", "DriverOpts"),
             ("mac_address", "MacAddress"),
             ("gw_priority", "GwPriority"),
         ):
-            if settings.get(own):
-                endpoint[engines] = settings[own]
-        found.append((networks[key][0], endpoint))
-    return found
+            if settings.get(option):
+                endpoint[engine_field] = settings[option]
+        attachments.append((networks[key][0], endpoint))
+    return attachments
 
 
 def with_own_file(entry: Located, place: Place) -> Located:

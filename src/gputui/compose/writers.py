@@ -65,7 +65,7 @@ def size_into_host(name: str) -> Writer:
 def write_environment(value: Mapping[str, str | None], target: Target) -> None:
     """`NAME=value` lines."""
     # A name alone takes the variable away that the image has.
-    target.body["Env"] = [name if one is None else f"{name}={one}" for name, one in value.items()]
+    target.body["Env"] = [name if setting is None else f"{name}={setting}" for name, setting in value.items()]
 
 
 def write_healthcheck(value: Mapping[str, Any], target: Target) -> None:
@@ -73,14 +73,14 @@ def write_healthcheck(value: Mapping[str, Any], target: Target) -> None:
     if value.get("disable"):
         target.body["Healthcheck"] = {"Test": ["NONE"]}
         return
-    found: dict[str, Any] = {"Test": value.get("test")}
+    check: dict[str, Any] = {"Test": value.get("test")}
     for key, name in (
         ("interval", "Interval"), ("timeout", "Timeout"), ("start_period", "StartPeriod"),
         ("start_interval", "StartInterval"),
     ):  # fmt: skip
-        found[name] = None if value.get(key) is None else duration_ns(str(value[key]), target.place)
-    found["Retries"] = value.get("retries")
-    target.body["Healthcheck"] = {name: one for name, one in found.items() if one is not None}
+        check[name] = None if value.get(key) is None else duration_ns(str(value[key]), target.place)
+    check["Retries"] = value.get("retries")
+    target.body["Healthcheck"] = {name: setting for name, setting in check.items() if setting is not None}
 
 
 def write_restart(value: str, target: Target) -> None:
@@ -119,18 +119,18 @@ def refuse_other_vendor(driver: str, target: Target) -> None:
 
 
 def _write_requests(value: list[Any], target: Target) -> None:
-    for vendor in dict.fromkeys(str(one.get("driver") or "") for one in value):
+    for vendor in dict.fromkeys(str(device_request.get("driver") or "") for device_request in value):
         refuse_other_vendor(vendor, target)
-    for one in value:
-        if (one.get("driver") or "") not in NVIDIA_DRIVERS:
+    for device_request in value:
+        if (device_request.get("driver") or "") not in NVIDIA_DRIVERS:
             continue
-        capabilities = [str(name) for name in one.get("capabilities") or []]
+        capabilities = [str(name) for name in device_request.get("capabilities") or []]
         request = {
-            "Driver": str(one.get("driver") or ""),
-            "Count": one.get("count") or 0,
-            "DeviceIDs": list(one.get("device_ids") or []),
+            "Driver": str(device_request.get("driver") or ""),
+            "Count": device_request.get("count") or 0,
+            "DeviceIDs": list(device_request.get("device_ids") or []),
             "Capabilities": [capabilities or ["gpu"]],
-            "Options": dict(one.get("options") or {}),
+            "Options": dict(device_request.get("options") or {}),
         }
         target.host.setdefault("DeviceRequests", []).append(request)
 
@@ -149,9 +149,11 @@ def write_cpus(value: Any, target: Target) -> None:
 
 def write_ulimits(value: Mapping[str, Any], target: Target) -> None:
     """Each with soft and hard."""
-    limits = {name: one if isinstance(one, dict) else {"soft": one, "hard": one} for name, one in value.items()}
+    limits = {
+        name: limit if isinstance(limit, dict) else {"soft": limit, "hard": limit} for name, limit in value.items()
+    }
     target.host["Ulimits"] = [
-        {"Name": name, "Soft": one.get("soft") or 0, "Hard": one.get("hard") or 0} for name, one in limits.items()
+        {"Name": name, "Soft": limit.get("soft") or 0, "Hard": limit.get("hard") or 0} for name, limit in limits.items()
     ]
 
 
@@ -164,7 +166,7 @@ def write_capabilities(name: str) -> Writer:
     """Capabilities, as the engine keeps them."""
 
     def write(value: list[str], target: Target) -> None:
-        target.host[name] = sorted(unrepeated([capability(one) for one in value]))
+        target.host[name] = sorted(unrepeated([capability(word) for word in value]))
 
     return write
 
@@ -177,7 +179,7 @@ def capability(name: str) -> str:
 
 def write_tmpfs(value: list[str], target: Target) -> None:
     """Options by place."""
-    target.host["Tmpfs"] = {one.partition(":")[0]: one.partition(":")[2] for one in value}
+    target.host["Tmpfs"] = {mount.partition(":")[0]: mount.partition(":")[2] for mount in value}
 
 
 def write_logging(value: Mapping[str, Any], target: Target) -> None:
@@ -197,18 +199,18 @@ SECCOMP_LIMIT = 2**20
 def write_security_opt(value: list[str], target: Target) -> None:
     """A seccomp profile is sent as its content; its path is relative to the file."""
     options = []
-    for one in value:
-        name, sign, profile = one.partition(":" if one.startswith("seccomp:") else "=")
+    for option in value:
+        name, sign, profile = option.partition(":" if option.startswith("seccomp:") else "=")
         if name != "seccomp" or not sign or profile in ("unconfined", "builtin"):
-            options.append(one)
+            options.append(option)
             continue
         path = Path(absolute_path(profile, target.place))
         try:
             with path.open(encoding="utf-8") as stream:
                 content = stream.read(SECCOMP_LIMIT + 1)
         except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not text"
-            target.unsupported.append(f"security_opt {clean(profile, 80)} ({why})")
+            reason = getattr(error, "strerror", None) or "it is not text"
+            target.unsupported.append(f"security_opt {clean(profile, 80)} ({reason})")
             continue
         options.append(f"seccomp={content}")
     target.host["SecurityOpt"] = options
@@ -218,9 +220,9 @@ def write_namespace(name: str) -> Writer:
     """Another service's is named by its container."""
 
     def write(value: str, target: Target) -> None:
-        kind, _, other = value.partition(":")
+        kind, _, service = value.partition(":")
         if kind == "service":
-            value = f"container:{target.containers.get(other, other)}"
+            value = f"container:{target.containers.get(service, service)}"
         target.host[name] = value
 
     return write
@@ -228,8 +230,8 @@ def write_namespace(name: str) -> Writer:
 
 def write_volumes_from(value: list[str], target: Target) -> None:
     """Other services are named by their containers."""
-    for one in value:
-        parts = one.split(":")
+    for reference in value:
+        parts = reference.split(":")
         if parts[0] == "container":
             target.host.setdefault("VolumesFrom", []).append(":".join(parts[1:]))
         elif parts[0] in target.containers:
@@ -241,20 +243,20 @@ def write_volumes_from(value: list[str], target: Target) -> None:
 
 def write_expose(value: list[str], target: Target) -> None:
     """Ports as they are written: Compose adds no protocol, and its hash of the container is of that."""
-    target.body.setdefault("ExposedPorts", {}).update({one: {} for one in value})
+    target.body.setdefault("ExposedPorts", {}).update({port: {} for port in value})
 
 
 def write_blkio(value: Mapping[str, Any], target: Target) -> None:
     """Under the engine's names, rates as numbers."""
     names = {"read": "Read", "write": "Write", "bps": "Bps", "iops": "IOps"}
-    for key, one in value.items():
+    for key, setting in value.items():
         if key == "weight":
-            target.host["BlkioWeight"] = one
+            target.host["BlkioWeight"] = setting
         elif key == "weight_device":
-            target.host["BlkioWeightDevice"] = list(one)
+            target.host["BlkioWeightDevice"] = list(setting)
         else:
             _, kind, unit = key.split("_")
-            rates = [{"Path": item["Path"], "Rate": whole_number(item["Rate"]) or 0} for item in one]
+            rates = [{"Path": device["Path"], "Rate": whole_number(device["Rate"]) or 0} for device in setting]
             target.host[f"BlkioDevice{names[kind]}{names[unit]}"] = rates
 
 
@@ -280,4 +282,4 @@ def write_ports(value: list[Any], target: Target) -> None:
 
 def write_devices(value: list[Any], target: Target) -> None:
     """See `gpu_requests.write_devices`."""
-    target.unsupported.extend(clean(one, 80) for one in gpu_requests.write_devices(value, target.host))
+    target.unsupported.extend(clean(key, 80) for key in gpu_requests.write_devices(value, target.host))

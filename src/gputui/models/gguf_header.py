@@ -56,20 +56,20 @@ class _Reader:
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
         self.name = name
-        self._left = LONGEST_HEADER
+        self._remaining = LONGEST_HEADER
 
     @property
-    def taken(self) -> int:
+    def position(self) -> int:
         """Bytes read so far."""
-        return LONGEST_HEADER - self._left
+        return LONGEST_HEADER - self._remaining
 
-    def bad(self, what: str) -> BadFile:
-        return BadFile(f"{self.name} {what}", "download it again")
+    def bad(self, problem: str) -> BadFile:
+        return BadFile(f"{self.name} {problem}", "download it again")
 
     def take(self, count: int) -> bytes:
-        if count > self._left:
+        if count > self._remaining:
             raise self.bad("has a header that is too long")
-        self._left -= count
+        self._remaining -= count
         raw = self._file.read(count)
         if len(raw) < count:
             raise self.bad("is cut off within its header")
@@ -115,12 +115,10 @@ def read_header(path: Path) -> GgufHeader:
             value = _value(reader, int(reader.number("<I")), key, sizes)
             if value is not None:
                 values[key] = value
-        described = [_tensor(reader) for _ in range(tensor_count)]
+        entries = [_tensor(reader) for _ in range(tensor_count)]
         alignment = values.get("general.alignment", DEFAULT_ALIGNMENT)
-        _check_length(
-            reader, described, alignment if isinstance(alignment, int) else 0, os.fstat(file.fileno()).st_size
-        )
-        tensors = tuple(tensor for tensor, _ in described)
+        _check_length(reader, entries, alignment if isinstance(alignment, int) else 0, os.fstat(file.fileno()).st_size)
+        tensors = tuple(tensor for tensor, _ in entries)
     return GgufHeader(values, sizes, tensors)
 
 
@@ -128,7 +126,7 @@ def _check_length(reader: _Reader, tensors: Sequence[tuple[Tensor, int]], alignm
     """The tensors' bytes begin after the header, at a multiple of the alignment."""
     if not 1 <= alignment <= 2**20:
         raise reader.bad("has an alignment that makes no sense")
-    begin = -(-reader.taken // alignment) * alignment
+    begin = -(-reader.position // alignment) * alignment
     end = max((offset + tensor.size for tensor, offset in tensors), default=0)
     if tensors and begin + end > length:
         raise reader.bad(f"is cut off: {begin + end - length} bytes of its tensors are missing")
@@ -158,7 +156,7 @@ def _array(reader: _Reader, key: str, sizes: dict[str, int]) -> Value | None:
     raw = reader.take(length * struct.calcsize(shape))
     if length > 4096:
         return None
-    return tuple(one[0] for one in struct.iter_unpack(shape, raw))
+    return tuple(number for (number,) in struct.iter_unpack(shape, raw))
 
 
 def _tensor(reader: _Reader) -> tuple[Tensor, int]:

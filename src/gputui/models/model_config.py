@@ -42,7 +42,7 @@ class _Counts(BaseModel):
     sliding_window: int | None = Field(None, ge=1, le=2**31)
 
 
-_ELSEWHERE = {
+_ALIASES = {
     "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
     "num_attention_heads": ("n_head", "n_heads"),
     "num_key_value_heads": ("num_kv_heads", "multi_query_group_num", "kv_n_heads"),
@@ -91,15 +91,15 @@ def read_config(path: Path) -> Architecture:
         OSError: it cannot be read.
     """
     config = read_object(path, LONGEST_CONFIG)
-    beside = path.with_name("hf_quant_config.json")
+    quant_path = path.with_name("hf_quant_config.json")
     # ModelOpt writes how it quantised into a file of its own.
-    if "quantization_config" not in config and beside.is_file():
+    if "quantization_config" not in config and quant_path.is_file():
         try:
-            found = mapping(read_object(beside, LONGEST_CONFIG).get("quantization"))
+            quantization_section = mapping(read_object(quant_path, LONGEST_CONFIG).get("quantization"))
         except (BadFile, OSError):
-            found = {}
-        if found:
-            config = {**config, "quantization_config": {"quant_method": "modelopt", **found}}
+            quantization_section = {}
+        if quantization_section:
+            config = {**config, "quantization_config": {"quant_method": "modelopt", **quantization_section}}
     return architecture_of(config)
 
 
@@ -172,8 +172,8 @@ def text_part(config: Mapping[str, object]) -> dict[str, object]:
                 best = (rank, merged)
     if best is not None:
         return best[1]
-    named = (config[key] for key in ("text_config", "llm_config", "language_config") if _is(config.get(key)))
-    inner: Any = next(named, {})
+    sections = (config[key] for key in ("text_config", "llm_config", "language_config") if _is_mapping(config.get(key)))
+    inner: Any = next(sections, {})
     return _with_small_parts({**config, **inner})
 
 
@@ -181,8 +181,8 @@ def _text_candidates(
     part: Mapping[str, object], path: str, around: Mapping[str, object], depth: int
 ) -> Iterator[tuple[str, dict[str, object]]]:
     merged = {**around, **part}
-    own = _counts(_with_small_parts(part))
-    if own.num_hidden_layers and own.num_attention_heads:
+    part_counts = _counts(_with_small_parts(part))
+    if part_counts.num_hidden_layers and part_counts.num_attention_heads:
         yield path, _with_small_parts(merged)
     if depth >= _DEEPEST:
         return
@@ -192,13 +192,13 @@ def _text_candidates(
 
 
 def _with_small_parts(part: Mapping[str, object]) -> dict[str, object]:
-    found: dict[str, object] = {}
+    small_parts: dict[str, object] = {}
     for key in _SMALL_PARTS:
-        found |= mapping(part.get(key))
+        small_parts |= mapping(part.get(key))
     ffn = mapping(part.get("ffn_config"))
     if "ffn_hidden_size" in ffn and "moe_num_experts" in ffn:
-        found["expert_width"] = ffn["ffn_hidden_size"]
-    return {**found, **part}
+        small_parts["expert_width"] = ffn["ffn_hidden_size"]
+    return {**small_parts, **part}
 
 
 def _parts(config: Mapping[str, object], depth: int = 0) -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -216,10 +216,10 @@ def _kind(config: Mapping[str, object]) -> str | None:
 
 
 def _may_have_experts(config: Mapping[str, object], counts: _Counts) -> bool:
-    names = [str(_name(config)), *(str(_kind(part)) for part in (config, *(one for _, one in _parts(config))))]
-    known = counts.num_hidden_layers and counts.num_attention_heads and counts.intermediate_size
-    keys = [key for part in (config, *(one for _, one in _parts(config))) for key, value in part.items() if value]
-    return not known or any(_MOE.search(name) for name in names) or any("expert" in key for key in keys)
+    names = [str(_name(config)), *(str(_kind(part)) for part in (config, *(nested for _, nested in _parts(config))))]
+    is_described = counts.num_hidden_layers and counts.num_attention_heads and counts.intermediate_size
+    keys = [key for part in (config, *(nested for _, nested in _parts(config))) for key, value in part.items() if value]
+    return not is_described or any(_MOE.search(name) for name in names) or any("expert" in key for key in keys)
 
 
 def _kv_heads(config: Mapping[str, object], counts: _Counts) -> int | None:
@@ -230,8 +230,12 @@ def _kv_heads(config: Mapping[str, object], counts: _Counts) -> int | None:
         return 1
     if counts.num_key_value_heads is None and counts.num_attention_heads:
         # Nemotron-NAS tells them for each layer.
-        blocks = (mapping(mapping(one).get("attention")) for one in sequence(config.get("block_configs")))
-        groups = [group for one in blocks if (group := whole_number(one.get("n_heads_in_group"), least=1)) is not None]
+        blocks = (mapping(mapping(block).get("attention")) for block in sequence(config.get("block_configs")))
+        groups = [
+            group
+            for attention in blocks
+            if (group := whole_number(attention.get("n_heads_in_group"), least=1)) is not None
+        ]
         if groups:
             return max(1, counts.num_attention_heads // min(groups))
     return counts.num_key_value_heads or counts.num_attention_heads
@@ -260,23 +264,23 @@ def _widths(config: Mapping[str, object], counts: _Counts) -> tuple[int | None, 
     return counts.intermediate_size if has_dense and counts.expert_width else None, shared, expert
 
 
-def _is(value: object) -> bool:
+def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
 def _counts(config: Mapping[str, object]) -> _Counts:
-    kept: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for name in _Counts.model_fields:
-        for key in (name, *_ELSEWHERE.get(name, ())):
+        for key in (name, *_ALIASES.get(name, ())):
             value = config.get(key)
             if isinstance(value, int) and not isinstance(value, bool):
                 try:
                     _Counts.model_validate({name: value})
                 except ValidationError:
                     continue
-                kept[name] = value
+                figures[name] = value
                 break
-    return _Counts.model_validate(kept)
+    return _Counts.model_validate(figures)
 
 
 def _name(config: Mapping[str, object]) -> str | None:
@@ -307,9 +311,9 @@ def _kinds_of_layers(config: Mapping[str, object], counts: _Counts) -> tuple[int
         windowed = sum("sliding" in word or "chunked" in word for word in words)
         attention = sum(("attention" in word or word == "hybrid") and "linear" not in word for word in words)
         return attention, windowed if counts.sliding_window else 0
-    some = _attention_layers(config, layers)
-    if some is not None:
-        return some, 0
+    attention_count = _attention_layers(config, layers)
+    if attention_count is not None:
+        return attention_count, 0
     if layers is None or counts.sliding_window is None or config.get("use_sliding_window") is False:
         return layers, 0
     kind = config.get("model_type")
@@ -329,29 +333,31 @@ def _attention_layers(config: Mapping[str, object], layers: int | None) -> int |
     """How many layers have attention with a cache that grows, by the keys of hybrid models; None where none says so."""
     if layers is None:
         return None
-    every = whole_number(config.get("full_attention_interval"), least=1)
-    if every is not None:
-        return layers // every
+    interval = whole_number(config.get("full_attention_interval"), least=1)
+    if interval is not None:
+        return layers // interval
     period = whole_number(config.get("attn_layer_period"), least=1)
     if period is not None:
         offset = whole_number(config.get("attn_layer_offset"), least=0) or 0
         return sum(number % period == offset % period for number in range(layers))
-    listed = mapping(config.get("linear_attn_config")).get("full_attn_layers")
-    for found in (
+    full_layers = mapping(config.get("linear_attn_config")).get("full_attn_layers")
+    for layer_indices in (
         config.get("attn_layer_indices"),
-        listed,
+        full_layers,
         config.get("hybrid_layer_ids"),
         config.get("full_attn_idxs"),
     ):
-        if sequence(found):
-            numbers = {number for one in sequence(found) if (number := whole_number(one, least=0)) is not None}
+        if sequence(layer_indices):
+            numbers = {
+                number for index in sequence(layer_indices) if (number := whole_number(index, least=0)) is not None
+            }
             return min(layers, len(numbers)) if numbers else None
     kinds = [whole_number(kind) for kind in sequence(config.get("attn_type_list"))]
     if kinds and None not in kinds:
         return min(layers, sum(1 for kind in kinds if kind == 1))
-    blocks = [mapping(mapping(one).get("attention")) for one in sequence(config.get("block_configs"))]
+    blocks = [mapping(mapping(block).get("attention")) for block in sequence(config.get("block_configs"))]
     if len(blocks) == layers:
-        return sum(not one.get("no_op") and not one.get("replace_with_linear") for one in blocks)
+        return sum(not attention.get("no_op") and not attention.get("replace_with_linear") for attention in blocks)
     pattern = config.get("hybrid_override_pattern")
     return min(layers, pattern.count("*")) if isinstance(pattern, str) and pattern else None
 

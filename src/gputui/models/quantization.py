@@ -24,9 +24,9 @@ class Quantization:
     left_out: tuple[str, ...] = ()
 
 
-def read_quantization(found: Any) -> Quantization:
+def read_quantization(raw_config: Any) -> Quantization:
     """What a `quantization_config` says."""
-    config = mapping(found)
+    config = mapping(raw_config)
     method = config.get("quant_method") or config.get("quant_algo")
     if not isinstance(method, str):
         return Quantization()
@@ -42,13 +42,13 @@ def read_quantization(found: Any) -> Quantization:
 
 def _left_out(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Every tool has a key of its own; the head and the router are left out by all, and are no matter here."""
-    listed = [
+    patterns = [
         name
         for key in ("ignore", "ignored_layers", "modules_to_not_convert", "exclude_modules")
         for name in sequence(config.get(key))
         if isinstance(name, str) and not re.search(r"lm_head|gate$|gate\W*$|embed|norm|router|vis", name)
     ]
-    return tuple(dict.fromkeys(clean(name, 100) for name in listed[:MOST_PATTERNS]))
+    return tuple(dict.fromkeys(clean(name, 100) for name in patterns[:MOST_PATTERNS]))
 
 
 def _plain(kind: str, config: Mapping[str, Any]) -> str:

@@ -60,12 +60,12 @@ def read_tensors(path: Path) -> tuple[Tensor, ...]:
     return _tensors(path.name, raw, length - 8 - header_length)
 
 
-def _tensors(name: str, raw: bytes, room: int) -> tuple[Tensor, ...]:
+def _tensors(name: str, raw: bytes, data_length: int) -> tuple[Tensor, ...]:
     try:
         entries = _HEADER.validate_json(raw)
     except (ValidationError, RecursionError):
         raise BadFile(f"{name} has no safetensors header", "download it again") from None
-    found = []
+    tensors = []
     spans = []
     for key, entry in entries.items():
         if not isinstance(entry, _Entry):
@@ -78,17 +78,17 @@ def _tensors(name: str, raw: bytes, room: int) -> tuple[Tensor, ...]:
         if not begin <= end or (bits is not None and (elements * bits + 7) // 8 != end - begin):
             raise BadFile(f"{name}: the offsets of tensor {clean(key, 60)} are wrong", "download it again")
         spans.append((begin, end))
-        found.append(Tensor(clean(key, 200), clean(entry.dtype, 20), elements, end - begin, len(entry.shape)))
-    _check_spans(name, spans, room)
-    return tuple(found)
+        tensors.append(Tensor(clean(key, 200), clean(entry.dtype, 20), elements, end - begin, len(entry.shape)))
+    _check_spans(name, spans, data_length)
+    return tuple(tensors)
 
 
-def _check_spans(name: str, spans: Sequence[tuple[int, int]], room: int) -> None:
+def _check_spans(name: str, spans: Sequence[tuple[int, int]], data_length: int) -> None:
     """Tensors lie one after the other, so that their sum is what the file holds."""
     place = 0
     for begin, end in sorted(spans):
         if begin != place:
             raise BadFile(f"{name}: its tensors overlap or leave holes", "download it again")
         place = end
-    if place > room:
-        raise BadFile(f"{name} is cut off: {place - room} bytes of its tensors are missing", "download it again")
+    if place > data_length:
+        raise BadFile(f"{name} is cut off: {place - data_length} bytes of its tensors are missing", "download it again")

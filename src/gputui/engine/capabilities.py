@@ -33,7 +33,7 @@ def capabilities_of(info: Mapping[str, Any], version: Mapping[str, Any], *, same
         return Capabilities(
             nvidia_driver=False,
             cdi=True,
-            cdi_devices=(_described(CDI_FOLDERS) or ()) if same_host else None,
+            cdi_devices=(_described_devices(CDI_FOLDERS) or ()) if same_host else None,
             # What it lists are names that it knows, not what is there, and it heeds none that a container asks for.
             runtimes=(),
             default_runtime=default_runtime,
@@ -62,17 +62,19 @@ def _number(version: Any) -> tuple[int, ...]:
 def _cdi_devices(discovered: Any, folders: Sequence[str], *, same_host: bool) -> tuple[CdiDevice, ...] | None:
     """Those that the engine lists (Docker 28.3 and newer), else those of the specifications that it reads; the latter
     tell the device nodes, too."""
-    described = _described(folders) if same_host else None
+    described = _described_devices(folders) if same_host else None
     if discovered is None:
         return described
     nodes = {device.name: device.nodes for device in described or ()}
     names = [
-        clean(str(one.get("ID") or ""), 160) for one in map(mapping, sequence(discovered)) if one.get("Source") == "cdi"
+        clean(str(device.get("ID") or ""), 160)
+        for device in map(mapping, sequence(discovered))
+        if device.get("Source") == "cdi"
     ]
     return tuple(CdiDevice(name, nodes.get(name)) for name in names if name.startswith(f"{CDI_KIND}="))
 
 
-def _described(folders: Sequence[str]) -> tuple[CdiDevice, ...] | None:
+def _described_devices(folders: Sequence[str]) -> tuple[CdiDevice, ...] | None:
     from gputui.engine.cdi_specs import read_devices  # noqa: PLC0415 - the first picture must not wait for pydantic
 
     return read_devices(folders)
@@ -83,7 +85,7 @@ def _variable_counts(path: Path) -> bool | None:
     import tomllib  # noqa: PLC0415 - the first picture must not wait for it
 
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        config = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return bool(found.get("accept-nvidia-visible-devices-envvar-when-unprivileged", True))
+    return bool(config.get("accept-nvidia-visible-devices-envvar-when-unprivileged", True))

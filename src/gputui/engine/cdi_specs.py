@@ -35,17 +35,17 @@ class _Spec(BaseModel):
 
 def read_devices(folders: Sequence[str]) -> tuple[CdiDevice, ...] | None:
     """The GPUs that the specifications in these folders describe; None where there is no such folder to be read."""
-    found: dict[str, CdiDevice] = {}
-    seen = False
+    devices: dict[str, CdiDevice] = {}
+    has_folder = False
     for folder in folders:
         try:
             paths = sorted(Path(folder).iterdir())
         except (OSError, ValueError):
             continue
-        seen = True
+        has_folder = True
         for path in paths:
-            found |= {device.name: device for device in _devices_of(path)}
-    return tuple(found.values()) if seen else None
+            devices |= {device.name: device for device in _devices_of(path)}
+    return tuple(devices.values()) if has_folder else None
 
 
 def _devices_of(path: Path) -> Iterator[CdiDevice]:

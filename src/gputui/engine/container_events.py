@@ -23,10 +23,10 @@ class ContainerEvent:
 
     def stops(self, container: Container) -> bool:
         """Whether it is a signal that ends the container, as far as is known: what it asks for, or what ends most."""
-        asked = signal_number(container.stop_signal)
-        if self.signal is None or (container.stop_signal and asked is None):  # such as SIGRTMIN+3
+        stop_signal = signal_number(container.stop_signal)
+        if self.signal is None or (container.stop_signal and stop_signal is None):  # such as SIGRTMIN+3
             return self.action == "kill"
-        return self.action == "kill" and self.signal in (asked, SIGKILL, SIGTERM, SIGINT, SIGQUIT)
+        return self.action == "kill" and self.signal in (stop_signal, SIGKILL, SIGTERM, SIGINT, SIGQUIT)
 
 
 def signal_number(name: str) -> int | None:
@@ -42,9 +42,9 @@ def signal_number(name: str) -> int | None:
 
 def events_in(chunks: Iterable[bytes]) -> Iterator[ContainerEvent]:
     """The events of a stream, one JSON object a line however it was cut; what is none is left out."""
-    rest = b""
+    remainder = b""
     for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
+        *lines, remainder = (remainder + chunk).split(b"\n")
         for line in lines:
             with suppress(ValueError, TypeError, AttributeError, RecursionError):
                 yield _event(json.loads(line))
@@ -55,11 +55,11 @@ def _event(data: Mapping[str, object]) -> ContainerEvent:
     assert isinstance(actor, dict)
     attributes = {str(key): str(value) for key, value in (actor.get("Attributes") or {}).items()}
     nanoseconds, seconds = whole_number(data.get("timeNano")), real_number(data.get("time"))
-    at = nanoseconds / 10**9 if nanoseconds else seconds or 0.0
+    timestamp = nanoseconds / 10**9 if nanoseconds else seconds or 0.0
     return ContainerEvent(
         action=str(data.get("Action") or ""),
         container_id=str(actor.get("ID") or ""),
-        at=at,
+        at=timestamp,
         signal=signal_number(attributes.get("signal", "")),
         attributes=attributes,
     )

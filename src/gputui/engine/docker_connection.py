@@ -53,7 +53,7 @@ class DockerConnection:
         self._ssh: SshSocket | None = None
         self._version = "auto"
         self._idle: list[Client] = []
-        self._told: Mapping[str, Any] | None = None
+        self._version_info: Mapping[str, Any] | None = None
 
     def _connect(self) -> Client:
         """A new client; docker-py's are not promised to be safe for several threads, so that each call, and each
@@ -84,7 +84,7 @@ class DockerConnection:
         pair = (files["cert"], files["key"]) if files.keys() >= {"cert", "key"} else None
         return docker.tls.TLSConfig(client_cert=pair, ca_cert=files.get("ca"), verify=self._address.verify)
 
-    def call(self, what: str, call: Callable[[Client], T]) -> T:
+    def call(self, action: str, call: Callable[[Client], T]) -> T:
         """What the call returns; `what` names it where it fails."""
         client: Client | None = None
         try:
@@ -94,19 +94,19 @@ class DockerConnection:
             if client is not None and isinstance(error, docker.errors.APIError):
                 self._idle.append(client)
             else:
-                self._version, self._told = "auto", None  # what answers next may be another
+                self._version, self._version_info = "auto", None  # what answers next may be another
                 if client is not None:
                     client.close()
-            raise self._translated(what, error) from error
+            raise self._translated(action, error) from error
         self._idle.append(client)
         return result
 
     def version(self) -> Mapping[str, Any]:
         """What the engine says of itself in `GET /version`; asked once, and again after it was away."""
-        told = self._told
-        if told is None:
-            told = self._told = self.call("version", lambda client: client.version())
-        return told
+        version_info = self._version_info
+        if version_info is None:
+            version_info = self._version_info = self.call("version", lambda client: client.version())
+        return version_info
 
     def _borrowed(self) -> Client:
         with suppress(IndexError):
@@ -145,7 +145,7 @@ class DockerConnection:
         if self._ssh is not None:
             self._ssh.close()
 
-    def stream(self, what: str, call: Callable[[Client], Any]) -> "DockerStream":
+    def stream(self, action: str, call: Callable[[Client], Any]) -> "DockerStream":
         """A stream, on a client of its own."""
         client: Client = None
         try:
@@ -154,17 +154,17 @@ class DockerConnection:
         except _FAILURES as error:
             if client is not None:
                 client.close()
-            raise self._translated(what, error) from error
+            raise self._translated(action, error) from error
 
     def log(self, ref: str, window: LogWindow) -> "DockerStream":
         """A container's log, on a client of its own."""
         return self.stream("logs", lambda client: log_stream(client, ref, window, self._timeout_s))
 
-    def _translated(self, what: str, error: Exception) -> Exception:
+    def _translated(self, action: str, error: Exception) -> Exception:
         if isinstance(error, docker.errors.NotFound):
-            return NotFound(f"{what}: {_explanation(error)}")
+            return NotFound(f"{action}: {_explanation(error)}")
         if isinstance(error, docker.errors.APIError):
-            return EngineError(f"{what}: {_explanation(error)}")
+            return EngineError(f"{action}: {_explanation(error)}")
         return self._unreachable(error)
 
 
@@ -193,8 +193,8 @@ class DockerStream:
 
 def _cause(error: BaseException) -> str:
     """The first of the errors that led to this one, which is the one that says something."""
-    while (before := error.__cause__ or error.__context__) is not None:
-        error = before
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
     return f"{type(error).__name__}: {error}"
 
 

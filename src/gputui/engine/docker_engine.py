@@ -23,7 +23,7 @@ from gputui.engine.capabilities import capabilities_of, is_podman
 from gputui.engine.engine_address import engine_address
 from gputui.engine.inspect_data import GPU_NODE, container_from, spec_from
 from gputui.engine.list_line import YOUNG_S, ListLine, list_line
-from gputui.engine.start_needs import StartNeeds, is_gone, is_there, shown, start_needs
+from gputui.engine.start_needs import StartNeeds, is_gone, is_there, readable_name, start_needs
 
 if TYPE_CHECKING:
     from gputui.engine.docker_connection import Client, DockerConnection, DockerStream
@@ -126,8 +126,8 @@ class DockerEngine:
     def _remove_old_probes(self) -> None:
         """Those that a gputui left which was ended in between; a young one may be another's that is at work."""
         filters = {"label": LABEL_PROBE}
-        listed = self._connection.call("list containers", lambda client: client.containers(all=True, filters=filters))
-        for line in listed:
+        lines = self._connection.call("list containers", lambda client: client.containers(all=True, filters=filters))
+        for line in lines:
             if time.time() - (whole_number(line.get("Created")) or 0) > PROBE_LEFT_S:
                 with suppress(EngineError):  # somebody else was faster
                     self._discard(str(line["Id"]))
@@ -137,23 +137,23 @@ class DockerEngine:
 
     def containers(self) -> tuple[Container, ...]:
         """All containers; one is inspected again only when its line of the list tells more than that time passed."""
-        listed = [
+        entries = [
             line
             for line in self._connection.call("list containers", lambda client: client.containers(all=True))
             if mapping(line).get("Id")
         ]
-        before = self._inspected if time.monotonic() - self._listed_at < YOUNG_S / 2 else {}
-        found: dict[str, tuple[ListLine, Container]] = {}
-        for one in listed:
-            line, known = list_line(one), before.get(one["Id"])
-            if known is None or not line.is_older(known[0]):
+        previous = self._inspected if time.monotonic() - self._listed_at < YOUNG_S / 2 else {}
+        inspected: dict[str, tuple[ListLine, Container]] = {}
+        for entry in entries:
+            line, cached = list_line(entry), previous.get(entry["Id"])
+            if cached is None or not line.is_older(cached[0]):
                 try:
-                    known = (line, self.inspect(one["Id"]))
+                    cached = (line, self.inspect(entry["Id"]))
                 except NotFound:
                     continue  # it went away in between
-            found[one["Id"]] = (line, known[1])
-        self._inspected, self._listed_at = found, time.monotonic()
-        return tuple(container for _, container in found.values())
+            inspected[entry["Id"]] = (line, cached[1])
+        self._inspected, self._listed_at = inspected, time.monotonic()
+        return tuple(container for _, container in inspected.values())
 
     def inspect(self, ref: str) -> Container:
         """One container as it is now."""
@@ -168,10 +168,10 @@ class DockerEngine:
 
     def create(self, spec: ContainerSpec) -> str:
         """Create a container; its id."""
-        made = self._connection.call(
+        created = self._connection.call(
             f"create {spec.name}", lambda client: client.create_container_from_config(dict(spec.body), name=spec.name)
         )
-        return str(made["Id"])
+        return str(created["Id"])
 
     def connect(self, ref: str, network: str, endpoint: Mapping[str, Any]) -> None:
         """Connect a container to one more network."""
@@ -215,32 +215,32 @@ class DockerEngine:
         """By its inspect data, the engine's answers, and files of the host where it runs on this one."""
         data = self._connection.call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
         needs = start_needs(data)
-        found = [
-            f"the container {why}, and it uses the {what} of that"
-            for what, other in needs.namespaces.items()
-            if (why := self._away(other, must_run=not what.startswith("volumes")))
+        obstacles = [
+            f"the container {fault}, and it uses the {resource} of that"
+            for resource, container in needs.namespaces.items()
+            if (fault := self._dependency_fault(container, must_run=not resource.startswith("volumes")))
         ]
-        found += [
-            f"the container {why}, and it is linked to that"
-            for other in needs.links
-            if (why := self._away(other, must_run=True))
+        obstacles += [
+            f"the container {fault}, and it is linked to that"
+            for container in needs.links
+            if (fault := self._dependency_fault(container, must_run=True))
         ]
-        found += [
-            f"its network {shown(name)} is not there"
+        obstacles += [
+            f"its network {readable_name(name)} is not there"
             for name, identity in needs.networks.items()
             if self._is_unknown(lambda client, network=identity: client.inspect_network(network))  # type: ignore[misc]
         ]
         sees_host = self._sees_host(needs)
-        found += [
-            f"its volume {shown(name)} {why}"
+        obstacles += [
+            f"its volume {readable_name(name)} {fault}"
             for name in needs.volumes
-            if (why := self._volume_fault(name, sees_host=sees_host))
+            if (fault := self._volume_fault(name, sees_host=sees_host))
         ]
         if needs.image and self._is_unknown(lambda client: client.inspect_image(needs.image)):
-            found.append(f"its image {shown(needs.image.removeprefix('sha256:'))} is not there")
+            obstacles.append(f"its image {readable_name(needs.image.removeprefix('sha256:'))} is not there")
         if sees_host:
-            found += [f"{shown(path)} is not there" for path in needs.paths if is_gone(path)]
-        return tuple(found)
+            obstacles += [f"{readable_name(path)} is not there" for path in needs.paths if is_gone(path)]
+        return tuple(obstacles)
 
     def _sees_host(self, needs: StartNeeds) -> bool:
         """Whether the paths of the engine's host are those of this one: a file that the engine keeps is here, or may be
@@ -250,14 +250,14 @@ class DockerEngine:
             return False
         return is_there(needs.files) or self.info().hostname == platform.node()
 
-    def _away(self, ref: str, *, must_run: bool) -> str | None:
+    def _dependency_fault(self, ref: str, *, must_run: bool) -> str | None:
         """What is wrong with another container that one needs, by its name."""
         try:
-            other = self.inspect(ref)
+            container = self.inspect(ref)
         except NotFound:
-            return f"{shown(ref)} is not there"
-        runs = other.running or other.state == "paused"
-        return f"{other.name} does not run" if must_run and not runs else None
+            return f"{readable_name(ref)} is not there"
+        runs = container.running or container.state == "paused"
+        return f"{container.name} does not run" if must_run and not runs else None
 
     def _is_unknown(self, ask: "Callable[[Client], object]") -> bool:
         try:
@@ -277,7 +277,7 @@ class DockerEngine:
             return f"cannot be used: {error.what}"
         device = str(mapping(mapping(volume).get("Options")).get("device") or "")
         if sees_host and mapping(volume).get("Driver") == "local" and is_gone(device):
-            return f"lies at {shown(device)}, which is not there"
+            return f"lies at {readable_name(device)}, which is not there"
         return None
 
     def rename(self, ref: str, name: str) -> None:
@@ -301,17 +301,17 @@ class DockerEngine:
         """Make a network unless there is one of that name."""
         # The engine makes a second network of the same name for two that ask at once, and neither can then be used.
         with self._ensuring:
-            found = self._connection.call("list networks", lambda client: client.networks(names=[name]))
-            if not any(network.get("Name") == name for network in found):
+            networks = self._connection.call("list networks", lambda client: client.networks(names=[name]))
+            if not any(network.get("Name") == name for network in networks):
                 self._post(f"create network {name}", "/networks/create", {**body, "Name": name, "CheckDuplicate": True})
 
     def ensure_volume(self, name: str, body: Mapping[str, Any]) -> None:
         """Make a volume; the engine takes a second request for the same as done."""
         self._post(f"create volume {name}", "/volumes/create", {**body, "Name": name})
 
-    def _post(self, what: str, path: str, body: Mapping[str, Any]) -> None:
+    def _post(self, action: str, path: str, body: Mapping[str, Any]) -> None:
         self._connection.call(
-            what, lambda client: client._raise_for_status(client._post_json(client._url(path), data=body))
+            action, lambda client: client._raise_for_status(client._post_json(client._url(path), data=body))
         )
 
     def layer(self, ref: str) -> Layer:
@@ -325,7 +325,7 @@ class DockerEngine:
         changes = self._connection.call("list changes", lambda client: client.diff(ref)) or []
         paths = [str(change["Path"]) for change in changes if change.get("Kind") in (0, 1)]
         sizes = [(path, self._size_of(ref, path)) for path in _leaves(paths)[:LAYER_PATHS]]
-        largest = sorted(((clean(path, 200), size) for path, size in sizes if size), key=lambda one: -one[1])
+        largest = sorted(((clean(path, 200), size) for path, size in sizes if size), key=lambda entry: -entry[1])
         size = whole_number(data.get("SizeRw"), least=0)
         return Layer(size_bytes=size, largest=tuple(largest[:LARGEST]))
 
@@ -335,8 +335,8 @@ class DockerEngine:
         def call(client: "Client") -> int:
             response = client.head(client._url("/containers/{0}/archive", ref), params={"path": path}, timeout=20)
             header = response.headers.get("X-Docker-Container-Path-Stat")
-            found = json.loads(base64.b64decode(header)) if header else {}
-            mode, size = (whole_number(found.get(key), least=0) or 0 for key in ("mode", "size"))
+            stat = json.loads(base64.b64decode(header)) if header else {}
+            mode, size = (whole_number(stat.get(key), least=0) or 0 for key in ("mode", "size"))
             return 0 if mode & GO_MODE_DIRECTORY else size
 
         try:
@@ -346,12 +346,12 @@ class DockerEngine:
 
     def images(self) -> tuple[str, ...]:
         """The ids of the images, newest first."""
-        return tuple(str(one["Id"]) for one in self._connection.call("list images", lambda client: client.images()))
+        return tuple(str(image["Id"]) for image in self._connection.call("list images", lambda client: client.images()))
 
     def image_names(self) -> tuple[str, ...]:
         """The names of the images, newest first."""
         images = self._connection.call("list images", lambda client: client.images())
-        names = [clean(str(name), 300) for one in images for name in one.get("RepoTags") or []]
+        names = [clean(str(name), 300) for image in images for name in image.get("RepoTags") or []]
         return tuple(name for name in dict.fromkeys(names) if "<none>" not in name)
 
     def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:
@@ -360,9 +360,9 @@ class DockerEngine:
         ref = self.create(spec)
         try:
             self.start(ref)
-            until = time.monotonic() + limit_s
+            deadline = time.monotonic() + limit_s
             while self.inspect(ref).running:
-                if time.monotonic() > until:
+                if time.monotonic() > deadline:
                     raise EngineError(f"{spec.name} did not end within {limit_s:.0f} s")
                 time.sleep(RUN_POLL_S)
             return bytes(self._connection.call("logs", lambda client: client.logs(ref, stream=False)))
@@ -380,8 +380,8 @@ class DockerEngine:
 
     def image_environment(self, image: str) -> Mapping[str, str] | None:
         """The variables that an image sets."""
-        found = self._image(image)
-        return variables_in(mapping(found.get("Config")).get("Env")) if found else None
+        image_data = self._image(image)
+        return variables_in(mapping(image_data.get("Config")).get("Env")) if image_data else None
 
     def _image(self, image: str) -> Mapping[str, Any]:
         """What inspect tells of an image; nothing where it is not there."""
@@ -425,9 +425,9 @@ class DockerEngine:
         """The exit code (None where it could not be run) and the output of a program in a running container."""
 
         def call(client: "Client") -> tuple[int | None, bytes]:
-            made = client.exec_create(ref, command, stderr=False)
-            output = client.exec_start(made["Id"])
-            return client.exec_inspect(made["Id"]).get("ExitCode"), output
+            execution = client.exec_create(ref, command, stderr=False)
+            output = client.exec_start(execution["Id"])
+            return client.exec_inspect(execution["Id"]).get("ExitCode"), output
 
         try:
             return self._connection.call("exec", call)
@@ -445,9 +445,9 @@ class DockerEngine:
         except EngineError:
             return None
         titles = [str(title) for title in top.get("Titles") or []]
-        place = next((titles.index(title) for title in ("PID", "HPID") if title in titles), 1)
-        rows = [row for row in top.get("Processes") or [] if len(row) > place]
-        return tuple(pid for row in rows if (pid := whole_number(row[place], least=1)) is not None)
+        column = next((titles.index(title) for title in ("PID", "HPID") if title in titles), 1)
+        rows = [row for row in top.get("Processes") or [] if len(row) > column]
+        return tuple(pid for row in rows if (pid := whole_number(row[column], least=1)) is not None)
 
     def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
         """The last lines that it wrote."""
@@ -461,7 +461,7 @@ class DockerEngine:
     def shell_command(self, ref: str) -> tuple[str, ...]:
         """By the program of the engine: a terminal in a container is its trade."""
         names = ("podman", "docker") if is_podman(self._connection.version()) else ("docker",)
-        program = next((found for name in names if (found := shutil.which(name))), None)
+        program = next((path for name in names if (path := shutil.which(name))), None)
         if program is None:
             raise Refusal(f"there is no {' or '.join(names)} command on this machine", "install it, or use its PATH")
         options: list[str] = []

@@ -42,7 +42,7 @@ def engine_address(
     if host and context:
         raise UsageError("--host and --context both name an engine", "give one of them")
     if host:
-        return EngineAddress(url=_written(host), source="--host", from_environment=True)
+        return EngineAddress(url=_with_scheme(host), source="--host", from_environment=True)
     folder = Path(environment.get("DOCKER_CONFIG") or Path(environment.get("HOME") or "~").expanduser() / ".docker")
     if context:
         return _of_context(context, "--context", folder, environment)
@@ -57,13 +57,13 @@ def engine_address(
 
 
 def _default(environment: Mapping[str, str]) -> EngineAddress:
-    named = environment.get("DOCKER_HOST")
-    if named:
-        return EngineAddress(url=_written(named), source="DOCKER_HOST", from_environment=True)
+    host = environment.get("DOCKER_HOST")
+    if host:
+        return EngineAddress(url=_with_scheme(host), source="DOCKER_HOST", from_environment=True)
     return EngineAddress(url=DEFAULT_SOCKET, source="the default", from_environment=True)
 
 
-def _written(host: str) -> str:
+def _with_scheme(host: str) -> str:
     """With the kind of the address, which docker lets people leave out."""
     host = host.strip()
     if host.startswith("/"):
@@ -84,31 +84,31 @@ def _of_context(name: str, source: str, folder: Path, environment: Mapping[str, 
         return _default(environment)
     import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
 
-    shown = clean(name, 60)
+    display_name = clean(name, 60)
     identity = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
     path = folder / "contexts" / "meta" / identity / "meta.json"
     try:
-        found = mapping(json.loads(path.read_text(encoding="utf-8")))
+        metadata = mapping(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        known = ", ".join(_known(folder))
+        names = ", ".join(_context_names(folder))
         raise UsageError(
-            f"there is no docker context “{shown}” ({source})", f"contexts: {known}; see `docker context ls`"
+            f"there is no docker context “{display_name}” ({source})", f"contexts: {names}; see `docker context ls`"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
-            f"the docker context “{shown}” cannot be read: {type(error).__name__}", f"check {path}"
+            f"the docker context “{display_name}” cannot be read: {type(error).__name__}", f"check {path}"
         ) from None
-    endpoint = mapping(mapping(found.get("Endpoints")).get("docker"))
+    endpoint = mapping(mapping(metadata.get("Endpoints")).get("docker"))
     certificates = folder / "contexts" / "tls" / identity / "docker"
     return EngineAddress(
-        url=_written(str(endpoint.get("Host") or DEFAULT_SOCKET)),
-        source=f"the context {shown}",
+        url=_with_scheme(str(endpoint.get("Host") or DEFAULT_SOCKET)),
+        source=f"the context {display_name}",
         certificates=certificates if certificates.is_dir() else None,
         verify=not endpoint.get("SkipTLSVerify"),
     )
 
 
-def _known(folder: Path) -> list[str]:
+def _context_names(folder: Path) -> list[str]:
     names = ["default"]
     for path in sorted((folder / "contexts" / "meta").glob("*/meta.json")):
         try:

@@ -84,37 +84,37 @@ def _unedited(config: Mapping[str, Any], host: Mapping[str, Any], data: Mapping[
 
 def _links(host: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """As inspect has them: `/db:/llm/alias`."""
-    parts = (str(one).partition(":") for one in sequence(host.get("Links")))
+    parts = (str(link).partition(":") for link in sequence(host.get("Links")))
     return tuple((clean(target.lstrip("/"), 200), clean(path.rpartition("/")[2], 200)) for target, _, path in parts)
 
 
 def _shares_with(host: Mapping[str, Any]) -> tuple[str, ...]:
     modes = [str(host.get(key) or "") for key in ("NetworkMode", "IpcMode", "PidMode")]
-    named = [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
-    return (*named, *(str(one).partition(":")[0] for one in sequence(host.get("VolumesFrom"))))
+    names = [mode.partition(":")[2] for mode in modes if mode.startswith("container:")]
+    return (*names, *(str(source).partition(":")[0] for source in sequence(host.get("VolumesFrom"))))
 
 
 def _published(data: Mapping[str, Any]) -> tuple[PublishedPort, ...]:
-    found = []
+    ports = []
     for name, bindings in mapping(mapping(data.get("NetworkSettings")).get("Ports")).items():
         port, _, protocol = str(name).partition("/")
         for binding in map(mapping, sequence(bindings)):
-            inside, outside = (whole_number(one, least=1, most=65535) for one in (port, binding.get("HostPort")))
+            inside, outside = (whole_number(number, least=1, most=65535) for number in (port, binding.get("HostPort")))
             if inside is not None and outside is not None:
                 address = clean(str(binding.get("HostIp") or ""), 60)
-                found.append(PublishedPort(inside, clean(protocol, 10), address, outside))
-    return tuple(found)
+                ports.append(PublishedPort(inside, clean(protocol, 10), address, outside))
+    return tuple(ports)
 
 
 def _addresses(data: Mapping[str, Any], host: Mapping[str, Any]) -> tuple[str, ...]:
     if host.get("NetworkMode") == "host":
         return ("127.0.0.1",)
     networks = map(mapping, mapping(mapping(data.get("NetworkSettings")).get("Networks")).values())
-    return tuple(clean(str(one["IPAddress"]), 60) for one in networks if one.get("IPAddress"))
+    return tuple(clean(str(network["IPAddress"]), 60) for network in networks if network.get("IPAddress"))
 
 
-def _request(found: object) -> DeviceRequest:
-    data = mapping(found)
+def _request(raw_request: object) -> DeviceRequest:
+    data = mapping(raw_request)
     return DeviceRequest(
         driver=clean(str(data.get("Driver") or ""), 60),
         count=whole_number(data.get("Count")) or 0,
@@ -173,8 +173,8 @@ def spec_from(data: Mapping[str, Any], *, image_moved: bool) -> ContainerSpec:
 
 
 def _volumes_to_keep(data: Mapping[str, Any], host: Mapping[str, Any]) -> list[dict[str, Any]]:
-    named = {normpath(str(bind).split(":")[1]) for bind in host["Binds"]}
-    named |= {normpath(str(mount.get("Target"))) for mount in host["Mounts"]}
+    targets = {normpath(str(bind).split(":")[1]) for bind in host["Binds"]}
+    targets |= {normpath(str(mount.get("Target"))) for mount in host["Mounts"]}
     return [
         {
             "Type": "volume",
@@ -183,17 +183,17 @@ def _volumes_to_keep(data: Mapping[str, Any], host: Mapping[str, Any]) -> list[d
             "ReadOnly": not mount.get("RW", True),
         }
         for mount in map(mapping, sequence(data.get("Mounts")))
-        if mount.get("Type") == "volume" and mount.get("Name") and str(mount.get("Destination")) not in named
+        if mount.get("Type") == "volume" and mount.get("Name") and str(mount.get("Destination")) not in targets
     ]
 
 
 def _network_by_name(data: Mapping[str, Any], mode: str) -> str:
     """The network that the container is created with, by its name, where it was named by its id."""
-    joined = mapping(mapping(data.get("NetworkSettings")).get("Networks"))
+    networks = mapping(mapping(data.get("NetworkSettings")).get("Networks"))
     if not re.fullmatch(r"[0-9a-f]{4,64}", mode):
         return mode
-    named = (name for name, one in joined.items() if str(mapping(one).get("NetworkID")).startswith(mode))
-    return next((name for name in named if name != mode), mode)
+    names = (name for name, network in networks.items() if str(mapping(network).get("NetworkID")).startswith(mode))
+    return next((name for name in names if name != mode), mode)
 
 
 def _endpoints(data: Mapping[str, Any], mode: str, identity: str) -> tuple[str, dict[str, Any]]:
@@ -201,17 +201,20 @@ def _endpoints(data: Mapping[str, Any], mode: str, identity: str) -> tuple[str, 
         return mode, {}
     primary = "bridge" if mode == "default" else mode
     endpoints = {}
-    listed = mapping(mapping(data.get("NetworkSettings")).get("Networks"))
-    joined = {str(name): mapping(found) for name, found in listed.items()}
-    for name, found in joined.items():
+    networks = mapping(mapping(data.get("NetworkSettings")).get("Networks"))
+    attachments = {str(name): mapping(attachment) for name, attachment in networks.items()}
+    for name, attachment in attachments.items():
         # Docker lists one that was named by the beginning of its id a second time, under that.
-        network = str(found.get("NetworkID") or "")
-        if network.startswith(name) and any(
-            network == one.get("NetworkID") and one is not found for one in joined.values()
+        network_id = str(attachment.get("NetworkID") or "")
+        if network_id.startswith(name) and any(
+            network_id == other_attachment.get("NetworkID") and other_attachment is not attachment
+            for other_attachment in attachments.values()
         ):
             continue
-        endpoint = {key: found[key] for key in ("IPAMConfig", "Links", "DriverOpts", "GwPriority") if found.get(key)}
-        aliases = [alias for alias in sequence(found.get("Aliases")) if alias != identity[:12]]
+        endpoint = {
+            key: attachment[key] for key in ("IPAMConfig", "Links", "DriverOpts", "GwPriority") if attachment.get(key)
+        }
+        aliases = [alias for alias in sequence(attachment.get("Aliases")) if alias != identity[:12]]
         if aliases and name != "bridge":
             endpoint["Aliases"] = aliases
         endpoints[name] = endpoint

@@ -23,13 +23,13 @@ class ListLine:
     text: tuple[str, ...]
     age_s: int | None
 
-    def is_older(self, other: "ListLine") -> bool:
+    def is_older(self, previous: "ListLine") -> bool:
         """Whether nothing but time has passed since the other line."""
-        if self == other:
+        if self == previous:
             return True
-        if self.age_s is None or other.age_s is None:
+        if self.age_s is None or previous.age_s is None:
             return False
-        return self.text == other.text and self.age_s >= max(YOUNG_S, other.age_s)
+        return self.text == previous.text and self.age_s >= max(YOUNG_S, previous.age_s)
 
 
 def list_line(line: Mapping[str, Any]) -> ListLine:

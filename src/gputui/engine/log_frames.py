@@ -32,15 +32,15 @@ class LogFrames:
     time of its own; what a terminal wrote is cut anywhere, and has a time at the beginning of each line."""
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._begun: dict[int, bytes] = {}
+        self._remainder = b""
+        self._partial: dict[int, bytes] = {}
 
     def feed(self, chunk: bytes) -> list[RawLine]:
         """The lines that end in this chunk."""
-        data = self._rest + chunk if self._rest else chunk
+        data = self._remainder + chunk if self._remainder else chunk
         place, size = 0, len(data)
         lines: list[RawLine] = []
-        begun, unpack = self._begun, _HEADER.unpack_from
+        partial, unpack = self._partial, _HEADER.unpack_from
         while size - place >= HEADER_SIZE:
             stream, length = unpack(data, place)
             if length > FRAME_LIMIT:
@@ -50,27 +50,27 @@ class LogFrames:
                 break
             piece = data[place + HEADER_SIZE : end]
             place = end
-            if stream not in begun and length and piece.find(b"\n") == length - 1:
+            if stream not in partial and length and piece.find(b"\n") == length - 1:
                 lines.append((stream, piece[:-1]))  # a whole line, as nearly all are
             else:
                 self._take(stream, piece, lines)
-        self._rest = data[place:]
+        self._remainder = data[place:]
         return lines
 
     def _take(self, stream: int, piece: bytes, lines: list[RawLine]) -> None:
-        before = self._begun.pop(stream, None)
-        if before is not None:
-            piece = before + (piece if stream == TERMINAL else without_time(piece))
-        *ended, rest = piece.split(b"\n")
+        start = self._partial.pop(stream, None)
+        if start is not None:
+            piece = start + (piece if stream == TERMINAL else without_time(piece))
+        *ended, tail = piece.split(b"\n")
         lines += [(stream, line) for line in ended]
-        if rest:
-            self._begun[stream] = rest if len(rest) <= PIECE_LIMIT else _time_of(rest) + rest[-PIECE_LIMIT:]
+        if tail:
+            self._partial[stream] = tail if len(tail) <= PIECE_LIMIT else _time_of(tail) + tail[-PIECE_LIMIT:]
 
     def end(self) -> list[RawLine]:
         """The lines that were begun and do not end."""
-        left = [(stream, piece) for stream, piece in self._begun.items() if piece]
-        self._begun = {}
-        return left
+        lines = [(stream, piece) for stream, piece in self._partial.items() if piece]
+        self._partial = {}
+        return lines
 
 
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) ")

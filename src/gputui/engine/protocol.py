@@ -186,11 +186,11 @@ class Engine(Protocol):
 
 def owners_of_pids(engine: Engine) -> dict[int, str]:
     """The containers of all host pids that the engine knows of."""
-    found: dict[int, str] = {}
+    owners: dict[int, str] = {}
     try:
         for container in engine.containers():
             if container.running:
-                found |= dict.fromkeys(engine.pids(container.id) or (), container.id)
+                owners |= dict.fromkeys(engine.pids(container.id) or (), container.id)
     except GputuiError:
-        return found  # what went away meanwhile holds nothing
-    return found
+        return owners  # what went away meanwhile holds nothing
+    return owners

@@ -74,9 +74,9 @@ class SshSocket:
             if process.poll() is not None:
                 assert process.stderr is not None
                 lines = process.stderr.read(4000).decode(errors="replace").strip().splitlines()
-                why = clean(lines[-1], 200) if lines else f"it ended with code {process.returncode}"
+                reason = clean(lines[-1], 200) if lines else f"it ended with code {process.returncode}"
                 raise Unreachable(
-                    f"ssh cannot reach {self._host}: {why}", f"see whether `ssh {self._host} docker ps` works"
+                    f"ssh cannot reach {self._host}: {reason}", f"see whether `ssh {self._host} docker ps` works"
                 )
             with socket.socket(socket.AF_UNIX) as probe:
                 try:

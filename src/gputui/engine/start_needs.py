@@ -34,19 +34,19 @@ def start_needs(data: Mapping[str, Any]) -> StartNeeds:
     """By its raw inspect data."""
     host = mapping(data.get("HostConfig"))
     namespaces = {}
-    for key, what in _NAMESPACES.items():
-        kind, _, other = str(host.get(key) or "").partition(":")
-        if kind == "container" and other:
-            namespaces[what] = other
-    for one in sequence(host.get("VolumesFrom")):
-        namespaces[f"volumes of {str(one).partition(':')[0]}"] = str(one).partition(":")[0]
-    mounts = [mapping(one) for one in sequence(data.get("Mounts"))]
-    devices = [str(mapping(one).get("PathOnHost") or "") for one in sequence(host.get("Devices"))]
+    for key, namespace in _NAMESPACES.items():
+        kind, _, container = str(host.get(key) or "").partition(":")
+        if kind == "container" and container:
+            namespaces[namespace] = container
+    for source in sequence(host.get("VolumesFrom")):
+        namespaces[f"volumes of {str(source).partition(':')[0]}"] = str(source).partition(":")[0]
+    mounts = [mapping(mount) for mount in sequence(data.get("Mounts"))]
+    devices = [str(mapping(device).get("PathOnHost") or "") for device in sequence(host.get("Devices"))]
     # Of GPUs the findings tell; one whose node is gone has to be moved off it.
     devices = [path for path in devices if not GPU_NODE_PATH.match(path)]
     networks = {
-        str(name): str(mapping(one).get("NetworkID") or name)
-        for name, one in mapping(mapping(data.get("NetworkSettings")).get("Networks")).items()
+        str(name): str(mapping(network).get("NetworkID") or name)
+        for name, network in mapping(mapping(data.get("NetworkSettings")).get("Networks")).items()
     }
     # One that it was disconnected from is joined again by whatever is made from its spec.
     first = str(host.get("NetworkMode") or "")
@@ -54,12 +54,12 @@ def start_needs(data: Mapping[str, Any]) -> StartNeeds:
         networks.setdefault(first, first)
     return StartNeeds(
         namespaces=namespaces,
-        links=tuple(str(one).partition(":")[0].lstrip("/") for one in sequence(host.get("Links"))),
+        links=tuple(str(link).partition(":")[0].lstrip("/") for link in sequence(host.get("Links"))),
         networks={name: identity for name, identity in networks.items() if name not in _PLAIN_NETWORKS},
         paths=tuple(
-            dict.fromkeys([*(str(one.get("Source")) for one in mounts if one.get("Type") == "bind"), *devices])
+            dict.fromkeys([*(str(mount.get("Source")) for mount in mounts if mount.get("Type") == "bind"), *devices])
         ),
-        volumes=tuple(str(one["Name"]) for one in mounts if one.get("Type") == "volume" and one.get("Name")),
+        volumes=tuple(str(mount["Name"]) for mount in mounts if mount.get("Type") == "volume" and mount.get("Name")),
         image=str(data.get("Image") or ""),
         files=str(data.get("HostsPath") or data.get("ResolvConfPath") or ""),
     )
@@ -83,7 +83,7 @@ def is_gone(path: str) -> bool:
     return False
 
 
-def shown(name: str) -> str:
+def readable_name(name: str) -> str:
     """A name or an id as a person may read it."""
     is_id = len(name) == 64 and all(sign in "0123456789abcdef" for sign in name)
     return name[:12] if is_id else clean(name, 100)

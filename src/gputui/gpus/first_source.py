@@ -12,22 +12,22 @@ class FirstSource:
     """Implements `GpuSource` over several: at each look for GPUs they are asked in turn, and the first that finds one
     is read from then on. Where none does, the first tells why, and so does the one that was `asked_for` by name."""
 
-    def __init__(self, sources: Sequence[GpuSource], asked_for: GpuSource | None = None) -> None:
+    def __init__(self, sources: Sequence[GpuSource], requested: GpuSource | None = None) -> None:
         self._sources = sources
-        self._asked_for = asked_for
+        self._requested = requested
         self._chosen = sources[0]
 
     def inventory(self) -> GpuInventory:
         """Look for GPUs anew."""
         first: GpuInventory | None = None
         for source in self._sources:
-            found = source.inventory()
-            if found.gpus:
+            inventory = source.inventory()
+            if inventory.gpus:
                 self._chosen = source
-                return found
-            if first is not None and source is self._asked_for:
-                first = replace(first, reason=f"{first.reason}; {found.reason}", fix=found.fix)
-            first = first or found
+                return inventory
+            if first is not None and source is self._requested:
+                first = replace(first, reason=f"{first.reason}; {inventory.reason}", fix=inventory.fix)
+            first = first or inventory
         self._chosen = self._sources[0]
         assert first is not None
         return first

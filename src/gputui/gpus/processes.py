@@ -50,9 +50,9 @@ def identify(process: GpuProcess) -> GpuProcess:
         return process
     user, command, container = _identity(process.pid, began_ticks)
     boot = _boot_time()
-    began = None if boot is None else boot + began_ticks / _TICKS
+    started_at = None if boot is None else boot + began_ticks / _TICKS
     return replace(
-        process, start_time=began_ticks, started_at=began, user=user, command=command, container_id=container
+        process, start_time=began_ticks, started_at=started_at, user=user, command=command, container_id=container
     )
 
 
@@ -82,8 +82,8 @@ def _identity(pid: int, start_time: int) -> tuple[str | None, str | None, str | 
     try:
         uid = folder.stat().st_uid
         words = (folder / "cmdline").read_bytes().split(b"\0")
-        shown = mask_command([word.decode(errors="replace") for word in words if word])
-        command = " ".join(shown)
+        arguments = mask_command([word.decode(errors="replace") for word in words if word])
+        command = " ".join(arguments)
         command = command or (folder / "comm").read_text(errors="replace").strip()
         container = container_of((folder / "cgroup").read_text(errors="replace"))
     except OSError:

@@ -31,35 +31,37 @@ class GpuReaders:
         self._stop = threading.Event()
         self._fresh = threading.Condition()
         self._latest: dict[str, Reading] = {}
-        self._whole: set[str] = set()
+        self._complete: set[str] = set()
         self._began = time.time()
-        together: dict[str, list[Gpu]] = {}
+        by_device: dict[str, list[Gpu]] = {}
         for gpu in self._gpus:  # not by index, which a GPU that is lost may have had before another one
-            together.setdefault(gpu.pci_bus_id or gpu.uuid, []).append(gpu)
-        for own in together.values():
+            by_device.setdefault(gpu.pci_bus_id or gpu.uuid, []).append(gpu)
+        for device_gpus in by_device.values():
             # Daemon threads: one that hangs inside the driver cannot be ended and must not keep the program alive.
-            threading.Thread(target=self._run, args=(own,), name=f"gpu-{own[0].index}", daemon=True).start()
+            threading.Thread(
+                target=self._run, args=(device_gpus,), name=f"gpu-{device_gpus[0].index}", daemon=True
+            ).start()
 
     def _run(self, gpus: Sequence[Gpu]) -> None:
         """Read one GPU and its instances, which hang where it hangs, again and again."""
-        seen: dict[str, Reading] = {}
+        readings: dict[str, Reading] = {}
         due = time.monotonic()
         for tick in count():
             for gpu in gpus:
-                seen[gpu.uuid] = self._read(gpu, seen.get(gpu.uuid), tick)
-                self._keep(seen[gpu.uuid])
+                readings[gpu.uuid] = self._read(gpu, readings.get(gpu.uuid), tick)
+                self._keep(readings[gpu.uuid])
             for gpu in gpus:  # after all of them, for a card need not wait for details
-                reading = seen[gpu.uuid]
+                reading = readings[gpu.uuid]
                 if reading.state == "ok" and tick % DETAILS_EVERY == 0:
-                    seen[gpu.uuid] = replace(reading, details=self._details(gpu))
-                    self._keep(seen[gpu.uuid])
-                self._note_whole(gpu)
+                    readings[gpu.uuid] = replace(reading, details=self._details(gpu))
+                    self._keep(readings[gpu.uuid])
+                self._note_complete(gpu)
             due = max(due + self._interval_s, time.monotonic())
             if self._stop.wait(due - time.monotonic()):
                 return
 
-    def _read(self, gpu: Gpu, before: Reading | None, tick: int) -> Reading:
-        processes, details = (before.processes, before.details) if before else (None, None)
+    def _read(self, gpu: Gpu, previous: Reading | None, tick: int) -> Reading:
+        processes, details = (previous.processes, previous.details) if previous else (None, None)
         try:
             reading = self._source.read(gpu)
             if reading.state == "ok" and tick % PROCESS_EVERY == 0:
@@ -79,9 +81,9 @@ class GpuReaders:
         except Exception:  # what no driver should answer must not end the readings of this GPU
             return None
 
-    def _note_whole(self, gpu: Gpu) -> None:
+    def _note_complete(self, gpu: Gpu) -> None:
         with self._fresh:
-            self._whole.add(gpu.uuid)
+            self._complete.add(gpu.uuid)
             self._fresh.notify_all()
 
     def latest(self) -> tuple[Reading, ...]:
@@ -109,7 +111,7 @@ class GpuReaders:
     def wait_for_all(self, limit_s: float) -> None:
         """Return when every GPU was read with its details, or after `limit_s` seconds."""
         with self._fresh:
-            self._fresh.wait_for(lambda: len(self._whole) == len(self._gpus), timeout=limit_s)
+            self._fresh.wait_for(lambda: len(self._complete) == len(self._gpus), timeout=limit_s)
 
     def close(self) -> None:
         """Stop reading; a thread that hangs is left behind."""

@@ -22,12 +22,14 @@ def islands(links: Mapping[str, frozenset[str]], numa_nodes: Mapping[str, int | 
             continue
         reached, waiting = {uuid}, [uuid]
         while waiting:
-            one = waiting.pop()
-            for other in links:
-                linked = other in links[one] or one in links[other] or bool(links[one] & links[other] & {SWITCH})
-                if linked and other not in reached:
-                    reached.add(other)
-                    waiting.append(other)
+            current = waiting.pop()
+            for peer in links:
+                linked = (
+                    peer in links[current] or current in links[peer] or bool(links[current] & links[peer] & {SWITCH})
+                )
+                if linked and peer not in reached:
+                    reached.add(peer)
+                    waiting.append(peer)
         joined |= dict.fromkeys(reached, f"NVLink {number}")
         number += 1
     nodes = {uuid: f"NUMA {node}" for uuid, node in numa_nodes.items() if node is not None}

@@ -50,27 +50,27 @@ def nvlinks(handle: Any, uuid_by_bus: Mapping[str | None, str]) -> NvLinks:
 
 def links(gpus: Sequence[Gpu], handles: Mapping[str, Any], nvlinks_of: Mapping[str, NvLinks]) -> tuple[GpuLink, ...]:
     """The link of every pair of GPUs; a pair of which nothing is known has none."""
-    found = []
-    for place, one in enumerate(gpus):
-        for other in gpus[place + 1 :]:
-            link = _link(one.uuid, other.uuid, handles, nvlinks_of)
+    gpu_links = []
+    for index, gpu in enumerate(gpus):
+        for peer in gpus[index + 1 :]:
+            link = _link(gpu.uuid, peer.uuid, handles, nvlinks_of)
             if link is not None:
-                found.append(link)
-    return tuple(found)
+                gpu_links.append(link)
+    return tuple(gpu_links)
 
 
-def _link(one: str, other: str, handles: Mapping[str, Any], nvlinks_of: Mapping[str, NvLinks]) -> GpuLink | None:
-    mine, theirs = nvlinks_of.get(one), nvlinks_of.get(other)
-    if mine and theirs:
-        direct = mine.ends.count(other)
-        switched = min(mine.ends.count(SWITCH), theirs.ends.count(SWITCH))
+def _link(uuid: str, peer_uuid: str, handles: Mapping[str, Any], nvlinks_of: Mapping[str, NvLinks]) -> GpuLink | None:
+    gpu_nvlinks, peer_nvlinks = nvlinks_of.get(uuid), nvlinks_of.get(peer_uuid)
+    if gpu_nvlinks and peer_nvlinks:
+        direct = gpu_nvlinks.ends.count(peer_uuid)
+        switched = min(gpu_nvlinks.ends.count(SWITCH), peer_nvlinks.ends.count(SWITCH))
         if direct or switched:
-            return GpuLink(one=one, other=other, kind="NVLink", nvlinks=direct or switched)
-    if one not in handles or other not in handles:
+            return GpuLink(one=uuid, other=peer_uuid, kind="NVLink", nvlinks=direct or switched)
+    if uuid not in handles or peer_uuid not in handles:
         return None
     try:
-        level = int(pynvml.nvmlDeviceGetTopologyCommonAncestor(handles[one], handles[other]))
+        level = int(pynvml.nvmlDeviceGetTopologyCommonAncestor(handles[uuid], handles[peer_uuid]))
     except pynvml.NVMLError:
         return None
     kind = _LEVELS.get(level)
-    return GpuLink(one=one, other=other, kind=kind) if kind else None
+    return GpuLink(one=uuid, other=peer_uuid, kind=kind) if kind else None

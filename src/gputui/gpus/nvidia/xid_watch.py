@@ -79,6 +79,6 @@ class XidWatch:
                 if error.value in (pynvml.NVML_ERROR_UNINITIALIZED, pynvml.NVML_ERROR_INVALID_ARGUMENT):
                     return  # the driver was initialised anew, and so were the handles
                 continue
-            named = addresses.get(ctypes.cast(event.device, ctypes.c_void_p).value)
-            if named is not None and event.eventData not in _OF_PROGRAMS:
-                self._last[named] = Xid(code=int(event.eventData), at=time.time())
+            faulty_uuid = addresses.get(ctypes.cast(event.device, ctypes.c_void_p).value)
+            if faulty_uuid is not None and event.eventData not in _OF_PROGRAMS:
+                self._last[faulty_uuid] = Xid(code=int(event.eventData), at=time.time())

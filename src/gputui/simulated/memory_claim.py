@@ -28,8 +28,8 @@ def takes_mib(config: Mapping[str, Any], template: SimulatedContainer, total_mib
 
 
 def _fraction(words: Sequence[object]) -> float | None:
-    told = re.search(r"--gpu-memory-utilization[= ]([0-9.]+)", " ".join(str(word) for word in words))
-    return real_number(told[1]) if told else None
+    match = re.search(r"--gpu-memory-utilization[= ]([0-9.]+)", " ".join(str(word) for word in words))
+    return real_number(match[1]) if match else None
 
 
 def out_of_memory(number: int, *, total_mib: int, free_mib: int, wanted_mib: int) -> str:

@@ -42,8 +42,8 @@ class Assignments:
 
     def having(self, assignment: Assignment) -> "Assignments":
         """The same set with this assignment in it."""
-        rest = tuple(item for item in self.items if item.key != assignment.key)
-        return replace(self, items=tuple(sorted((*rest, assignment), key=lambda item: item.key)))
+        remaining = tuple(item for item in self.items if item.key != assignment.key)
+        return replace(self, items=tuple(sorted((*remaining, assignment), key=lambda item: item.key)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +87,11 @@ class Draft:
         """With these assignments, as one edit."""
         return replace(self, current=current, past=(*self.past, self.current), future=())
 
-    def as_one_edit(self, before: "Draft") -> "Draft":
+    def as_one_edit(self, earlier: "Draft") -> "Draft":
         """What was edited since `before` is taken back at once."""
-        if self.current == before.current:
+        if self.current == earlier.current:
             return self
-        return replace(self, past=(*before.past, before.current))
+        return replace(self, past=(*earlier.past, earlier.current))
 
     def undone(self) -> "Draft":
         """One edit back; the same draft where there is none."""

@@ -203,13 +203,13 @@ class Container:
         the last one. CDI requests are carried out one by one, so that all their devices count."""
         asking = [request for request in self.device_requests if request.asks_for_gpus]
         if len(asking) > 1 and all(request.driver == "cdi" for request in asking):
-            return replace(asking[0], device_ids=tuple(name for one in asking for name in one.device_ids))
+            return replace(asking[0], device_ids=tuple(name for request in asking for name in request.device_ids))
         return asking[-1] if asking else None
 
 
 def links_to(container: Container, containers: Iterable[Container]) -> tuple[tuple[str, str], ...]:
     """The links of others to a container, as (container, alias)."""
-    return tuple((other.name, alias) for other in containers for name, alias in other.links if name == container.name)
+    return tuple((peer.name, alias) for peer in containers for name, alias in peer.links if name == container.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,8 +65,8 @@ class Gpu:
 
 def device_node(gpu: Gpu, by_uuid: Mapping[str, Gpu]) -> str | None:
     """The device node by which a GPU is reached; that of an instance is its parent's. None where it is not known."""
-    whole = by_uuid.get(gpu.parent_uuid, gpu) if gpu.parent_uuid else gpu
-    return None if whole.minor is None else f"/dev/nvidia{whole.minor}"
+    full_gpu = by_uuid.get(gpu.parent_uuid, gpu) if gpu.parent_uuid else gpu
+    return None if full_gpu.minor is None else f"/dev/nvidia{full_gpu.minor}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,29 +54,29 @@ class GpuDetails:
     @property
     def faults(self) -> tuple[str, ...]:
         """What speaks against using it, in words, the gravest first."""
-        said = []
+        faults = []
         if self.recovery not in (None, "none"):
-            said.append(f"needs a {self.recovery}" if self.recovery != "drain" else "its peers must be drained")
+            faults.append(f"needs a {self.recovery}" if self.recovery != "drain" else "its peers must be drained")
         if self.xid is not None:
-            said.append(f"Xid {self.xid.code}")
+            faults.append(f"Xid {self.xid.code}")
         if self.remap_failed:
-            said.append("row remapping failed")
+            faults.append("row remapping failed")
         if self.ecc_uncorrected:
-            said.append(f"{self.ecc_uncorrected} uncorrected ECC errors")
+            faults.append(f"{self.ecc_uncorrected} uncorrected ECC errors")
         if self.remap_pending:
-            said.append("rows wait for a reset to be remapped")
-        return tuple(said)
+            faults.append("rows wait for a reset to be remapped")
+        return tuple(faults)
 
     @property
     def limits(self) -> tuple[str, ...]:
         """What makes it slower than it could be, in words."""
-        said = []
+        limits = []
         # With all of them down there is no bridge, which is how many cards are used.
         if self.nvlinks and self.nvlinks_active and self.nvlinks_active < self.nvlinks:
-            said.append(f"{self.nvlinks - self.nvlinks_active} of {self.nvlinks} NVLinks down")
+            limits.append(f"{self.nvlinks - self.nvlinks_active} of {self.nvlinks} NVLinks down")
         if self.pcie_width and self.pcie_width_max and self.pcie_width < self.pcie_width_max:
-            said.append(f"PCIe ×{self.pcie_width} of ×{self.pcie_width_max}")
-        return tuple(said)
+            limits.append(f"PCIe ×{self.pcie_width} of ×{self.pcie_width_max}")
+        return tuple(limits)
 
 
 LinkKind = Literal["NVLink", "PIX", "PXB", "PHB", "NODE", "SYS"]

@@ -36,5 +36,5 @@ class Original:
 
 def with_variables(environment: Sequence[str], changes: Mapping[str, str | None]) -> list[str]:
     """`NAME=value` lines with these variables set, or taken away where the value is None."""
-    kept = [line for line in map(str, environment) if line.partition("=")[0] not in changes]
-    return kept + [f"{name}={value}" for name, value in changes.items() if value is not None]
+    lines = [line for line in map(str, environment) if line.partition("=")[0] not in changes]
+    return lines + [f"{name}={value}" for name, value in changes.items() if value is not None]

@@ -81,8 +81,8 @@ class Plan:
     def obstacles(self) -> tuple[Finding, ...]:
         """The errors and refusals about what it does; those about other services do not stop it."""
         doing = {step.name for step in self.doing}
-        grave = (one for one in self.findings if one.severity in ("error", "refusal"))
-        return tuple(one for one in grave if one.service is None or one.service in doing)
+        blocking = (finding for finding in self.findings if finding.severity in ("error", "refusal"))
+        return tuple(finding for finding in blocking if finding.service is None or finding.service in doing)
 
     @property
     def causes(self) -> str:
@@ -92,7 +92,7 @@ class Plan:
     @property
     def untaken(self) -> tuple[Finding, ...]:
         """What Compose files say by now and the plan leaves as it runs."""
-        return tuple(one for one in self.findings if one.code == DIFFERS)
+        return tuple(finding for finding in self.findings if finding.code == DIFFERS)
 
     @property
     def doing(self) -> tuple[Step, ...]:

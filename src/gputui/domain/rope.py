@@ -24,14 +24,14 @@ class Rope:
 
 def rope_of(config: Mapping[str, Any]) -> Rope | None:
     """What `rope_scaling` says, or `rope_parameters`, as newer configurations call it."""
-    found = mapping(config.get("rope_scaling")) or mapping(config.get("rope_parameters"))
-    kind = found.get("rope_type") or found.get("type")
+    settings = mapping(config.get("rope_scaling")) or mapping(config.get("rope_parameters"))
+    kind = settings.get("rope_type") or settings.get("type")
     if not isinstance(kind, str):
         # One for each kind of layer: the one that stretches counts.
-        each = (rope_of({"rope_scaling": part}) for part in found.values() if isinstance(part, Mapping))
-        return next((one for one in each if one is not None and one.factor not in (None, 1.0)), None)
-    original = whole_number(found.get("original_max_position_embeddings"), least=1)
-    return Rope(kind[:40], real_number(found.get("factor")), original)
+        layer_ropes = (rope_of({"rope_scaling": part}) for part in settings.values() if isinstance(part, Mapping))
+        return next((rope for rope in layer_ropes if rope is not None and rope.factor not in (None, 1.0)), None)
+    original = whole_number(settings.get("original_max_position_embeddings"), least=1)
+    return Rope(kind[:40], real_number(settings.get("factor")), original)
 
 
 def longest_context(positions: int | None, rope: Rope | None, *, keeps_original: bool = False) -> int | None:

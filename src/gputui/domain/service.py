@@ -179,8 +179,8 @@ class Service:
     def prediction_error(self) -> float | None:
         """How far its predicted weights are off, as a part of what it said itself; None where either is not known."""
         predicted = self.requirement.weights_mib
-        told = self.measured.weights_mib if self.measured else None
-        return None if predicted is None or not told else round((predicted - told) / told, 4)
+        measured = self.measured.weights_mib if self.measured else None
+        return None if predicted is None or not measured else round((predicted - measured) / measured, 4)
 
     @property
     def running(self) -> bool:
@@ -195,8 +195,8 @@ class Service:
 
 def told_apart(keys: Collection[ServiceKey]) -> dict[ServiceKey, str]:
     """What each of these is called: with its project, where its name alone would mean several."""
-    several = Counter(key.short_name for key in keys)
-    return {key: key.full_name if several[key.short_name] > 1 else key.short_name for key in keys}
+    counts = Counter(key.short_name for key in keys)
+    return {key: key.full_name if counts[key.short_name] > 1 else key.short_name for key in keys}
 
 
 def called(services: Sequence[Service], name: str) -> Service:
@@ -205,10 +205,10 @@ def called(services: Sequence[Service], name: str) -> Service:
     Raises:
         UsageError: there is none, or there are several.
     """
-    hits = [one for one in services if name in (one.key.short_name, one.key.full_name)]
+    hits = [service for service in services if name in (service.key.short_name, service.key.full_name)]
     if len(hits) == 1:
         return hits[0]
     if not hits:
-        known = ", ".join(one.name for one in services) or "none"
-        raise UsageError(f"there is no service “{name}”", f"services: {known}")
-    raise UsageError(f"several services are called “{name}”", f"say {' or '.join(one.name for one in hits)}")
+        names = ", ".join(service.name for service in services) or "none"
+        raise UsageError(f"there is no service “{name}”", f"services: {names}")
+    raise UsageError(f"several services are called “{name}”", f"say {' or '.join(service.name for service in hits)}")

@@ -46,9 +46,9 @@ def clean(text: str, limit: int = LINE_LIMIT) -> str:
     return _CONTROL.sub(_picture, text.replace("\t", " ").replace("\r\n", " ").replace("\n", " "))
 
 
-def with_fix(what: str, fix: str | None) -> str:
+def with_fix(problem: str, fix: str | None) -> str:
     """What is wrong and how to put it right, in one line."""
-    return f"{what} — {fix}" if fix else what
+    return f"{problem} — {fix}" if fix else problem
 
 
 def clean_log_line(raw: bytes) -> str:
@@ -94,31 +94,31 @@ def mask_script(script: str) -> str:
 
 def mask_words(words: Sequence[str]) -> tuple[str, ...]:
     """A command line as it may be shown, the scripts in it too that a shell is handed (`sh -c …`)."""
-    shown = mask_command(words)
+    masked_words = mask_command(words)
     return tuple(
         masked if " " not in word.strip() and "\n" not in word else clean(mask_script(word).replace("\n", "; "), 32_768)
-        for word, masked in zip(words, shown, strict=True)
+        for word, masked in zip(words, masked_words, strict=True)
     )
 
 
 def mask_command(words: Sequence[str]) -> tuple[str, ...]:
     """A command line as it may be shown: the values of options whose names say that they are secrets become dots."""
-    shown: list[str] = []
+    masked_words: list[str] = []
     hide_next = False
     for word in words:
         option = _OPTION.match(word)
         if hide_next and not option:
-            shown.append(MASK)
+            masked_words.append(MASK)
             hide_next = False
             continue
         hide_next = False
         name, sign, value = word.partition("=")
         if sign and SECRET.search(name):
-            shown.append(f"{clean(name)}={mask_secret(name, value)}")
+            masked_words.append(f"{clean(name)}={mask_secret(name, value)}")
             continue
         hide_next = bool(option and not sign and SECRET.search(word.replace("-", "_")))
-        shown.append(clean(word))
-    return tuple(shown)
+        masked_words.append(clean(word))
+    return tuple(masked_words)
 
 
 LARGEST = 2**63 - 1
@@ -130,20 +130,20 @@ _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[
 
 def whole_number(value: object, *, least: int = -LARGEST - 1, most: int = LARGEST) -> int | None:
     """A whole number from `least` to `most`, given as a number or in ASCII digits; None for anything else."""
-    found: int
+    number: int
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        found = value
+        number = value
     elif isinstance(value, float):
         if not value.is_integer() or abs(value) > LARGEST:
             return None
-        found = int(value)
+        number = int(value)
     elif isinstance(value, str) and _WHOLE.fullmatch(text := value.strip()):
-        found = int(text)
+        number = int(text)
     else:
         return None
-    return found if least <= found <= most else None
+    return number if least <= number <= most else None
 
 
 def real_number(value: object) -> float | None:
@@ -155,8 +155,8 @@ def real_number(value: object) -> float | None:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str) and _DECIMAL.fullmatch(text := value.strip()):
-        found = float(text)
-        return found if math.isfinite(found) else None
+        number = float(text)
+        return number if math.isfinite(number) else None
     return None
 
 
@@ -173,11 +173,11 @@ def sequence(value: object) -> Sequence[Any]:
 @lru_cache(maxsize=512)
 def moment(text: str) -> float | None:
     """Seconds since the epoch of an RFC 3339 time; None where it is none."""
-    head, dot, rest = text.partition(".")
+    head, dot, fraction = text.partition(".")
     if dot:
         # Engines write nanoseconds, of which Python reads six digits.
-        digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-        text = f"{head}.{digits[:6].ljust(6, '0')}{rest[len(digits) :]}"
+        digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
+        text = f"{head}.{digits[:6].ljust(6, '0')}{fraction[len(digits) :]}"
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):

@@ -20,13 +20,13 @@ LINE = 400
 def crash_lines(error: BaseException | None) -> list[str]:
     """The errors from the first to the last, each with the places that led to it."""
     lines: list[str] = []
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    error_ids: set[int] = set()
+    while error is not None and id(error) not in error_ids:
+        error_ids.add(id(error))
         places = [line for part in traceback.format_tb(error.__traceback__) for line in part.splitlines()]
         plain = isinstance(error, PLAIN) or type(error).__module__.startswith("textual")
-        what = f": {error}" if plain else " (its message is left out: there may be secrets in it)"
-        lines = [*places, f"{type(error).__name__}{what}", *lines]
+        message = f": {error}" if plain else " (its message is left out: there may be secrets in it)"
+        lines = [*places, f"{type(error).__name__}{message}", *lines]
         error = error.__cause__ or error.__context__
     return [clean(line, LINE) for line in lines]
 
@@ -43,11 +43,11 @@ def place_of(error: BaseException) -> str:
     """An error as one line: its kind, and the last place of the program that it came through."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if f"{os.sep}gputui{os.sep}" in frame.filename] or frames
-    where = ""
+    location = ""
     if ours:
-        where = f" in {ours[-1].filename.rpartition(f'{os.sep}gputui{os.sep}')[2]}:{ours[-1].lineno}"
-    what = f": {error}" if isinstance(error, PLAIN) else ""
-    return clean(f"{type(error).__name__}{where}{what}", LINE)
+        location = f" in {ours[-1].filename.rpartition(f'{os.sep}gputui{os.sep}')[2]}:{ours[-1].lineno}"
+    message = f": {error}" if isinstance(error, PLAIN) else ""
+    return clean(f"{type(error).__name__}{location}{message}", LINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +61,5 @@ class WatchFault:
     @property
     def text(self) -> str:
         """As a note to read."""
-        at = time.strftime("%H:%M:%S", time.localtime(self.since))
-        return f"the watch “{self.name}” fails since {at}: {self.error}; gputui tries again (see the log)"
+        since = time.strftime("%H:%M:%S", time.localtime(self.since))
+        return f"the watch “{self.name}” fails since {since}: {self.error}; gputui tries again (see the log)"

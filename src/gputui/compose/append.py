@@ -1,4 +1,4 @@
-"""Writing one more service into a Compose file, whose other lines stay as somebody wrote them."""
+"""Adds a service to a Compose file and leaves all other lines untouched."""
 
 import difflib
 import re
@@ -14,20 +14,20 @@ from gputui.domain.plain_yaml import FAULTS
 from gputui.domain.text import clean
 from gputui.state.file_io import put_in_place, written_beside
 
-# Compose's own rule for names of services, and Docker's for references of images, without what nobody means.
+# Compose's rule for service names and Docker's for image references, both slightly stricter.
 _NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")
 _IMAGE = re.compile(r"^[\w][\w./:@-]{0,254}$")
 _PORT = re.compile(r"^(?:\d+\.\d+\.\d+\.\d+:)?(?:(\d{1,5}):)?(\d{1,5})(?:/(?:tcp|udp))?$")
 
 
 def proposed(path: Path, service: NewService) -> FileEdit:
-    """The file with this service in it; nothing is written.
+    """The edit that adds this service to the file; nothing is written.
 
     Raises:
-        UsageError: something of the service cannot be written, or the file is none that can be added to.
+        UsageError: the service has an invalid field, or the file cannot be extended.
     """
     _check(service)
-    path = path.resolve()  # a link to the file stays one
+    path = path.resolve()  # so that a symlink to the file stays one
     try:
         old_text = _read_verbatim(path)
     except (OSError, UnicodeDecodeError) as error:
@@ -38,7 +38,7 @@ def proposed(path: Path, service: NewService) -> FileEdit:
 
 
 def _read_verbatim(path: Path) -> str:
-    """Its text with the line ends that it has."""
+    """The text of the file with its line endings unchanged."""
     with path.open(encoding="utf-8", newline="") as stream:
         return stream.read()
 
@@ -52,7 +52,7 @@ def _check(service: NewService) -> None:
 
 
 def _faults(service: NewService) -> Iterator[tuple[str, str]]:
-    """What is wrong, and how to write it instead."""
+    """Each invalid field, and how to write it correctly."""
     if not _NAME.match(service.name):
         yield f"“{clean(service.name, 60)}” is no name of a service", "letters, digits, - _ . and no blank"
     if not _IMAGE.match(service.image):
@@ -71,10 +71,10 @@ def _faults(service: NewService) -> Iterator[tuple[str, str]]:
 
 
 def with_service(text: str, service: NewService, name: str) -> str:
-    """The text with one more service at the end of its services.
+    """The text with this service appended to its services.
 
     Raises:
-        UsageError: it has no services in blocks, or has this one already.
+        UsageError: its services are not in block style, or it already has this one.
     """
     original = text
     text = text if text.endswith("\n") else text + "\n"
@@ -93,7 +93,7 @@ def with_service(text: str, service: NewService, name: str) -> str:
     lines = text.splitlines(keepends=True)
     insert_line = services.end_mark.line
     while insert_line > 0 and (not lines[insert_line - 1].strip() or _is_outer_comment(lines[insert_line - 1], outer)):
-        insert_line -= 1  # what stands between the services and what follows belongs to that
+        insert_line -= 1  # blank lines and outer comments before the next section belong to that section
     block = yaml.safe_dump(
         {service.name: _body(service)}, sort_keys=False, indent=max(2, step), default_flow_style=False, width=110
     )
@@ -116,7 +116,7 @@ def _value(node: Any, key: str) -> yaml.Node | None:
 
 
 def _body(service: NewService) -> dict[str, Any]:
-    # Compose puts variables in for a single dollar.
+    # Compose interpolates variables after a single dollar sign.
     body: dict[str, Any] = {"image": service.image}
     if service.command:
         body["command"] = [word.replace("$", "$$") for word in service.command]
@@ -132,7 +132,7 @@ def _body(service: NewService) -> dict[str, Any]:
 
 
 class _Loose(yaml.SafeLoader):
-    """Reads what stands there, whatever its tags mean."""
+    """A loader that keeps values with custom tags as they are."""
 
 
 def _tagged(_loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> tuple[str, str]:
@@ -143,7 +143,7 @@ _Loose.add_multi_constructor("!", _tagged)
 
 
 def _check_unchanged(old_text: str, new_text: str, service_name: str, name: str) -> None:
-    """All else is read from the new text as from the old one."""
+    """Check that everything but the added service parses as before."""
     try:
         old, new = (yaml.load(text, _Loose) for text in (old_text, new_text))
         remainder = {**new, "services": {key: value for key, value in new["services"].items() if key != service_name}}
@@ -154,11 +154,11 @@ def _check_unchanged(old_text: str, new_text: str, service_name: str, name: str)
 
 
 def write(edit: FileEdit) -> None:
-    """Put the new text in the file's place at once; the old one is kept beside it with `.bak`.
+    """Replace the file atomically; a backup of the old one stays beside it.
 
     Raises:
-        Conflict: somebody changed the file since.
-        GputuiError: it cannot be written; nothing is lost.
+        Conflict: the file has changed in the meantime.
+        GputuiError: the file cannot be written; nothing is lost.
     """
     path = Path(edit.path)
     try:

@@ -1,7 +1,7 @@
-"""Compose files as one canonical model: that of `docker compose config`, read without it.
+"""Reads Compose files into the canonical model that `docker compose config` prints, without calling it.
 
-Files are merged, `include` and `extends` followed, variables put in, paths made absolute, and every value brought into
-its canonical form (`keys.py`). By the Compose specification, and by what compose-go 2.9 does.
+Files are merged, `include` and `extends` resolved, variables interpolated, paths made absolute, and every value brought
+into its canonical form (`keys.py`). Follows the Compose specification and the behaviour of compose-go 2.9.
 """
 
 import copy
@@ -33,16 +33,16 @@ _SHAPES = {
     "secrets": networks.file_grant,
 }
 _DEPTH = 20
-"""Files within files, services over services; more of them are a circle."""
+"""Maximum nesting of `include` and `extends`; anything deeper is a cycle."""
 Documents = Callable[[Path], list[Located]]
-"""The documents of a file, which is read once."""
+"""The documents of a file; each file is read once."""
 
 
 def read_model(files: ComposeFiles, project_name: str | None, environment: Mapping[str, str]) -> Located:
     """The project that these files describe together, with the line of every key.
 
     Raises:
-        UsageError: a file cannot be read, or says something that is wrong; file, line and key are named.
+        UsageError: a file cannot be read or is invalid; the message names file, line and key.
     """
     variables = variables_of(files, environment)
     load_once = cache(load)
@@ -72,14 +72,14 @@ def _name_of(files: ComposeFiles, project_name: str | None, variables: Mapping[s
 
 
 class _Reader:
-    """Reads files with one set of variables."""
+    """Reads files with a given set of variables."""
 
     def __init__(self, variables: Mapping[str, str], documents: Documents) -> None:
         self.variables = variables
         self._documents = documents
 
     def model(self, paths: Sequence[Path], directory: Path, depth: int = 0) -> Located:
-        """What these files say together; relative paths are taken from `directory`."""
+        """The merged model of these files; relative paths are resolved against `directory`."""
         if depth > _DEPTH:
             raise UsageError(
                 f"{paths[0].name}: files that include or extend each other in a circle", "take one of them out"
@@ -126,7 +126,7 @@ class _Reader:
     def _service(
         self, services: Mapping[str, Any], name: str, path: Path, place: Place, depth: int, *, is_first: bool
     ) -> tuple[Located, list[tuple[str, ...]]]:
-        """A service in its canonical form, over the one that it extends, and what it takes away from other files."""
+        """A service in its canonical form, merged over the one it extends, and the paths that it resets."""
         if depth > _DEPTH:
             raise place.refuses("services that extend each other in a circle", "take one of them out")
         entry, removed_paths = without_tags(services[name])
@@ -143,7 +143,7 @@ class _Reader:
         extends = entry["extends"]
         from_file = isinstance(extends, Mapping) and extends.get("file")
         if not from_file and base.get("gpus") == [{"count": -1}] and service.get("gpus"):
-            del base["gpus"]  # within a file `gpus: all` is a text still, which is replaced
+            del base["gpus"]  # within one file `gpus: all` is still a string, which is replaced
         return merged_service(base, service), removed_paths
 
     def _base(self, services: Mapping[str, Any], entry: Located, path: Path, place: Place, depth: int) -> Located:
@@ -154,7 +154,7 @@ class _Reader:
         if not isinstance(base_name, str):
             raise extends_place.refuses("a service is expected", "name the service that is extended")
         if settings.get("file"):
-            # Paths of a file that is extended are relative to where it lies.
+            # Paths in an extended file are relative to its own directory.
             path = Path(absolute_path(text(settings["file"], extends_place), place))
             directory = path.parent
             raw = interpolated(self._documents(path)[0], self.variables, Place(path.name, directory=directory))
@@ -171,8 +171,7 @@ class _Reader:
         return copy.deepcopy(base)
 
     def _include(self, model: Located, entry: Any, place: Place, depth: int) -> None:
-        """Put another project into this file's, which has a directory and variables of its own. What both name must be
-        the same."""
+        """Merge an included project, which has its own directory and variables. Keys that both define must be equal."""
         settings = entry if isinstance(entry, Mapping) else {"path": entry}
         raw_paths = settings.get("path") or []
         path_names = raw_paths if isinstance(raw_paths, list) else [raw_paths]
@@ -180,7 +179,7 @@ class _Reader:
             raise place.refuses("an include without a path", "name its file")
         paths = [Path(absolute_path(text(path_name, place), place)) for path_name in path_names]
         project_directory = settings.get("project_directory")
-        # Of a directory that is named Compose takes the parent (compose-go 2.9, `loader.Dir` in its include.go).
+        # Compose uses the parent of an explicit project_directory (compose-go 2.9, `loader.Dir` in its include.go).
         folder = (
             Path(absolute_path(text(project_directory, place), place)).parent if project_directory else paths[0].parent
         )
@@ -210,7 +209,7 @@ class _Reader:
 
 
 def without_key(entry: Located, key: str) -> Located:
-    """The mapping without one of its keys."""
+    """A copy of the mapping without this key."""
     remaining = Located(entry.file)
     for name, value in entry.items():
         if name != key:
@@ -282,10 +281,10 @@ _MAY_BE_EMPTY = {"command", "entrypoint", "deploy", "develop", "pid"}
 
 
 def check_nothing_empty(entry: Located, place: Place) -> None:
-    """A key without a value says nothing, where no other file has one.
+    """Reject keys without a value in a service that no earlier file defines.
 
     Raises:
-        UsageError: there is one.
+        UsageError: a key has no value.
     """
     for key, value in entry.items():
         if value is None and key in SERVICE_KEYS and key not in _MAY_BE_EMPTY:

@@ -1,4 +1,4 @@
-"""What Compose fills in, checks and leaves out once all files of a project are merged."""
+"""Completes a merged project: fills in defaults, validates references, and drops what is unused."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,16 +13,16 @@ from gputui.domain.text import clean
 
 
 def completed(model: Located, name: str, variables: Mapping[str, str]) -> Located:
-    """The project as `docker compose config` prints it, sections that are empty left out.
+    """The project as `docker compose config` prints it, without empty sections.
 
     Raises:
-        UsageError: something is named that is not there, or two things exclude each other; file and line are named.
+        UsageError: a reference is undefined, or two keys exclude each other; the message names file and line.
     """
     return _Completion(model, name, variables).completed()
 
 
 class _Completion:
-    """What Compose fills in, checks and leaves out once all files are merged."""
+    """The completion of one merged project."""
 
     def __init__(self, model: Located, name: str, variables: Mapping[str, str]) -> None:
         self._model = model
@@ -31,7 +31,7 @@ class _Completion:
         self._place = Place(model.file)
 
     def completed(self) -> Located:
-        """The project as `docker compose config` prints it, sections that are empty left out."""
+        """The project as `docker compose config` prints it, without empty sections."""
         model = self._model
         services = model.get("services")
         if not isinstance(services, Located):
@@ -55,7 +55,7 @@ class _Completion:
         return project
 
     def _is_active(self, entry: Mapping[str, Any]) -> bool:
-        """Whether a service belongs to the project with these profiles; one without profiles always does."""
+        """Whether the active profiles include this service; one without profiles is always active."""
         profiles = {
             profile.strip() for profile in self._variables.get("COMPOSE_PROFILES", "").split(",") if profile.strip()
         }
@@ -87,7 +87,7 @@ class _Completion:
             if replicas is not None and replicas != service["scale"]:
                 raise place.of(service, "scale").refuses("scale and deploy.replicas differ", "keep one of them")
             service["deploy"] = Located(service.file, {**service["deploy"], "replicas": service["scale"]})
-        # Compose prints both in any case.
+        # Compose always prints both.
         always = {key: service.get(key) for key in ("command", "entrypoint")}
         result = Located(service.file, {**printed(service), **always})
         for key in result:
@@ -147,7 +147,7 @@ class _Completion:
                     raise place.of(entry, section).refuses(problem, f"add it to {section}:")
 
     def _add_sections(self, project: Located) -> None:
-        """The networks, volumes, configs and secrets that a service uses, each with its name on the engine."""
+        """Add the networks, volumes, configs and secrets in use, each with its name on the engine."""
         for section in ("networks", "volumes", "configs", "secrets"):
             used = {key for entry in project["services"].values() for key in _used(section, entry)}
             declared = self._model.get(section) or Located(self._model.file)
@@ -171,10 +171,10 @@ class _Completion:
 
 
 def _check_circles(services: Mapping[str, Any], place: Place) -> None:
-    """No service waits for itself.
+    """Reject dependency cycles.
 
     Raises:
-        UsageError: one does.
+        UsageError: a service depends on itself, directly or indirectly.
     """
     done: set[str] = set()
 
@@ -205,7 +205,7 @@ def _used(section: str, entry: Mapping[str, Any]) -> list[str]:
 
 
 def fill_environment(entry: Located, variables: Mapping[str, str], place: Place) -> None:
-    """Put in the variables of a service's env files; a name alone has the value that it has where this runs."""
+    """Add the variables of a service's env files; a name without a value takes it from `variables`."""
     service_variables = {
         name: variables.get(name) if value is None else value
         for name, value in (entry.get("environment") or {}).items()
@@ -235,7 +235,7 @@ def fill_environment(entry: Located, variables: Mapping[str, str], place: Place)
 
 
 def _check_limits(entry: Located, place: Place) -> None:
-    """What is said twice has to be the same, and no two things may lie in one place of the container."""
+    """Reject contradicting limits, and two mounts on the same target."""
     resources = (entry.get("deploy") or {}).get("resources") or {}
     limits, reserved = resources.get("limits"), resources.get("reservations")
     for key, section, name in (

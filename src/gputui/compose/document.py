@@ -1,4 +1,4 @@
-"""Compose files as data: YAML with the line of every key, and the tags `!reset` and `!override`."""
+"""Loads Compose files: YAML with the line of every key, and the tags `!reset` and `!override`."""
 
 import math
 import re
@@ -14,11 +14,11 @@ from gputui.domain.plain_yaml import FAULTS
 from gputui.domain.text import clean
 
 SIZE_LIMIT = 10 * 2**20
-"""Bytes; no Compose file is larger."""
+"""Bytes; larger files are rejected."""
 
 
 class Located(dict[str, Any]):
-    """A mapping that knows its file and the line of each of its keys."""
+    """A mapping that knows its file and the line of each key."""
 
     def __init__(self, file: str, values: Mapping[str, Any] | None = None) -> None:
         super().__init__(values or {})
@@ -31,13 +31,13 @@ class Located(dict[str, Any]):
         return self._files.get(key, self.file), self.lines.get(key, 1)
 
     def take_place(self, source: "Located", key: str) -> None:
-        """The key was taken from another mapping, and stands where it stands there."""
+        """Copy the position of a key from another mapping."""
         self._files[key], self.lines[key] = source.position(key)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands: file, line, and the keys that lead to it. `directory`: what its paths are relative to."""
+    """The location of a value: file, line, and key path. `directory` is the base of its relative paths."""
 
     file: str
     line: int = 1
@@ -45,7 +45,7 @@ class Place:
     directory: Path = Path()
 
     def of(self, mapping: Mapping[str, Any], key: str) -> "Place":
-        """The place of a value inside a mapping; of one without lines, on the line of the mapping."""
+        """The place of a value inside a mapping; without line information, the line of the mapping."""
         path = (*self.path, key)
         if isinstance(mapping, Located) and key in mapping.lines:
             file, line = mapping.position(key)
@@ -54,7 +54,7 @@ class Place:
 
     @property
     def key(self) -> str:
-        """The keys, of a service without its name, which the line tells."""
+        """The dotted key path; for a service without its name, which the line number identifies."""
         inner = self.path[2:] if self.path[:1] == ("services",) and len(self.path) > 2 else self.path
         return clean(".".join(inner), 80)
 
@@ -62,16 +62,16 @@ class Place:
         return f"{self.file}:{self.line}" + (f": {self.key}" if self.path else "")
 
     def refuses(self, problem: str, fix: str = "") -> UsageError:
-        """The error that says what is wrong here."""
+        """The error to raise for an invalid value at this place."""
         return UsageError(f"{self}: {problem}", fix or f"see the Compose manual on {self.key}")
 
 
 class Reset:
-    """`!reset`: the key goes, whatever other files say."""
+    """`!reset`: removes the key, also from earlier files."""
 
 
 class Override:
-    """`!override`: the value replaces that of other files instead of being merged with it."""
+    """`!override`: the value replaces that of earlier files instead of being merged with it."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -81,8 +81,7 @@ _OWN_TAGS = ("bool", "int", "float", "value")
 
 
 class _Loader(yaml.SafeLoader):
-    """Scalars as go-yaml reads them, which is YAML 1.2 with some of 1.1: `22:22`, `on` and `no` are texts, `010` is
-    8."""
+    """Resolves scalars as go-yaml does (YAML 1.2 with parts of 1.1): `22:22`, `on` and `no` are strings, `010` is 8."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _OWN_TAGS]
@@ -122,7 +121,7 @@ def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float | str:
 
 
 def _timestamp(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
-    """What looks like a date and is none is a text."""
+    """A date, or a string if it only looks like one."""
     try:
         return loader.construct_yaml_timestamp(node)
     except (ValueError, AttributeError):
@@ -131,11 +130,11 @@ def _timestamp(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
 
 def _loader(file: str) -> type[yaml.SafeLoader]:
     class Loader(_Loader):
-        """One of its own for each file, so that its constructors stay out of everybody else's."""
+        """A subclass per file, so that its constructors do not leak into other loaders."""
 
     def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> Located:
         direct_ids = {id(key_node) for key_node, _ in node.value}
-        loader.flatten_mapping(node)  # which puts in what `<<` names
+        loader.flatten_mapping(node)  # resolves `<<` merge keys
         located = Located(file)
         direct_keys: set[str] = set()
         for key_node, value_node in node.value:
@@ -167,7 +166,7 @@ def _loader(file: str) -> type[yaml.SafeLoader]:
 
 
 def load(path: Path) -> list[Located]:
-    """The mappings in a Compose file, one a YAML document.
+    """The mappings in a Compose file, one per YAML document.
 
     Raises:
         UsageError: it is missing, unreadable, too large, not YAML, or not a mapping.
@@ -198,8 +197,8 @@ def load(path: Path) -> list[Located]:
 
 
 def without_tags(value: Any) -> tuple[Any, list[tuple[str, ...]]]:
-    """The value with each `!override` as its value and without what is `!reset`, and the places of both: what other
-    files say there is to go."""
+    """The value with `!override` unwrapped and `!reset` removed, and the paths of both, which earlier files must
+    lose."""
     removed_paths: list[tuple[str, ...]] = []
     return _plain(value, (), removed_paths), removed_paths
 
@@ -223,7 +222,7 @@ def _plain(value: Any, path: tuple[str, ...], removed_paths: list[tuple[str, ...
 
 
 def forget(value: dict[str, Any], path: tuple[str, ...]) -> None:
-    """Take away what stands at this place, if anything does."""
+    """Delete the value at this path, if there is one."""
     for key in path[:-1]:
         inner = value.get(key)
         if not isinstance(inner, dict):
@@ -234,6 +233,6 @@ def forget(value: dict[str, Any], path: tuple[str, ...]) -> None:
 
 
 def places(value: Mapping[str, Any], place: Place) -> Iterator[tuple[str, Any, Place]]:
-    """Each key of a mapping with its value and its place."""
+    """Each key of a mapping with its value and place."""
     for key, inner in value.items():
         yield key, inner, place.of(value, key)

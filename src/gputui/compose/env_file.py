@@ -1,4 +1,4 @@
-"""Files of environment variables, as compose-go reads them (its dotenv/parser.go)."""
+"""Parses env files as compose-go does (its dotenv/parser.go)."""
 
 import re
 from collections.abc import Mapping
@@ -29,19 +29,19 @@ _ESCAPED = {
 def read_env_file(
     path: Path, variables: Mapping[str, str], *, required: bool, location: object, raw: bool = False
 ) -> dict[str, str]:
-    """The variables of a file. Values without quotes and in double quotes may use other variables, those in single
-    quotes stay as they are; a name without a value takes the one that it has in `variables`. A `raw` file is one
-    `NAME=value` a line, as `docker run --env-file` takes it.
+    """The variables of a file. Unquoted and double-quoted values may refer to other variables, single-quoted ones are
+    literal; a name without a value is looked up in `variables`. A `raw` file has one `NAME=value` per line, as for
+    `docker run --env-file`.
 
     Raises:
-        UsageError: it is required and cannot be read, or a line of it is none that Compose reads.
+        UsageError: it is required and cannot be read, or contains a line that Compose rejects.
     """
     try:
         if path.is_dir() and not required:
             return {}
         with path.open("rb") as stream:
             data = stream.read(SIZE_LIMIT + 1)
-    except (OSError, ValueError) as error:  # ValueError: the path has a NUL or half a letter
+    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL or a lone surrogate
         if not required:
             return {}
         reason = getattr(error, "strerror", None) or "no path that a file can have"
@@ -66,7 +66,7 @@ def _raw(text: str, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 class _Reader:
-    """One reading of a file; `_at` is the next character."""
+    """A parser for one file; `_position` is the index of the next character."""
 
     def __init__(self, text: str, variables: Mapping[str, str], name: str) -> None:
         self._text, self._variables, self._name = text, variables, name
@@ -101,7 +101,7 @@ class _Reader:
         return f"{self._name}:{self._text.count(chr(10), 0, self._position) + 1}"
 
     def _variable(self) -> tuple[str, bool]:
-        """The next name, and whether a value follows."""
+        """The next variable name, and whether a value follows."""
         export = _EXPORT.match(self._text, self._position)
         start = export.end() if export else self._position
         for index in range(start, len(self._text)):

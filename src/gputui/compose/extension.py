@@ -1,4 +1,4 @@
-"""`x-gputui`: what a Compose file says to gputui alone."""
+"""`x-gputui`: the part of a Compose file that only gputui reads."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
@@ -45,7 +45,7 @@ def extension_of(entry: Mapping[str, Any], shape: type[E], place: Place) -> E:
     """`x-gputui` of a service or of a file.
 
     Raises:
-        UsageError: a key or a value in it is none that gputui knows.
+        UsageError: it has an unknown key or an invalid value.
     """
     raw = entry.get("x-gputui")
     extension_place = place.of(entry, "x-gputui")

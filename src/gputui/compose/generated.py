@@ -1,4 +1,4 @@
-"""The two files beside a Compose file that are written from the assignments: for people, and for `docker compose`."""
+"""Generates the two files beside a Compose file: the assignments for people, the override for `docker compose`."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _HEAD = "# Written by gputui, revision {revision}; edits here are lost at the ne
 
 
 def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
-    """`gpu-assignments.yml`: who has what, to be read by people."""
+    """`gpu-assignments.yml`: the assignments in readable form."""
     labels = {gpu.uuid: gpu for gpu in gpus}
     services = {}
     names = told_apart([item.key for item in assignments.items])
@@ -46,15 +46,15 @@ def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
 
 
 class _Override(list[object]):
-    """A list that replaces those of the files before; Compose would merge it with them."""
+    """A list that replaces those of earlier files; Compose would merge it with them."""
 
 
 class _Reset:
-    """What the files before say is taken away."""
+    """Removes the key from earlier files."""
 
 
 class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the name is PyYAML's
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True
 
 
@@ -64,8 +64,8 @@ _Dumper.add_representer(_Reset, lambda dumper, _: dumper.represent_scalar("!rese
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overridden:
-    """What a service gets instead of what its file says: the view of its GPUs, what it asks of the driver beside them,
-    the variables of its budget, and its whole command where arguments of it are changed."""
+    """The values that replace those of a service's file: its GPU view, further driver capabilities and options, the
+    variables of its budget, and its full command if arguments were edited."""
 
     item: Assignment
     view: ContainerView
@@ -76,7 +76,7 @@ class Overridden:
 
 
 def override_text(assignments: Assignments, project: ComposeProject, overridden: Sequence[Overridden]) -> str:
-    """`docker-compose.gpu-override.yml`: what makes `docker compose` give the same GPUs without gputui."""
+    """`docker-compose.gpu-override.yml`: makes `docker compose` assign the same GPUs without gputui."""
     services: dict[str, object] = {}
     for override in overridden:
         item, view = override.item, override.view
@@ -108,10 +108,10 @@ def override_text(assignments: Assignments, project: ComposeProject, overridden:
             body["scale"] = 1
             body["deploy"] = {"replicas": 1, "resources": {"reservations": {"devices": devices}}}
         if override.command is not None:
-            # Compose puts variables in for a single dollar.
+            # Compose interpolates variables after a single dollar sign.
             body["command"] = [word.replace("$", "$$") for word in override.command]
         services[item.key.name] = body
-    # Of the files that Compose finds by itself, the override has to be named beside all of them.
+    # Naming the override means that the files which Compose finds by itself must be named too.
     names = " ".join(f"-f {_from(project.directory, file)}" for file in project.files)
     head = _HEAD.format(revision=assignments.revision)
     head += f"# docker compose {names} -f {OVERRIDE_NAME} up -d\n"
@@ -119,6 +119,6 @@ def override_text(assignments: Assignments, project: ComposeProject, overridden:
 
 
 def _from(directory: str, file: str) -> str:
-    """A file's path as it is typed in the project's directory."""
+    """The path of a file relative to the project directory, quoted for a shell."""
     path = Path(file)
     return shlex.quote(str(path.relative_to(directory)) if path.is_relative_to(directory) else file)

@@ -1,4 +1,4 @@
-"""Requests for GPUs in Compose files, and devices."""
+"""GPU requests and devices in Compose files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,14 +41,14 @@ def _checked(request: Mapping[str, Any], place: Place) -> dict[str, Any]:
 
 
 def reserved_devices(value: Any, place: Place) -> list[dict[str, Any]] | None:
-    """`deploy.resources.reservations.devices`. A count of 0 stays, which Compose leaves out."""
+    """`deploy.resources.reservations.devices`. Keeps a count of 0, which Compose drops."""
     if not isinstance(value, list):
         raise place.refuses("a list is expected")
     return [_checked(_RESERVATION(request, place), place) for request in value] or None
 
 
 def requested_devices(deploy: Mapping[str, Any] | None) -> list[Any]:
-    """The requests for devices in the reservation of a `deploy`."""
+    """The device requests in the reservations of a `deploy`."""
     resources = (deploy or {}).get("resources") or {}
     return list((resources.get("reservations") or {}).get("devices") or [])
 
@@ -66,7 +66,7 @@ _DEVICE = record({"source": text, "target": text, "permissions": text}, required
 
 
 def devices(value: Any, place: Place) -> list[dict[str, Any]]:
-    """Nodes of the host, each as a mapping; of two with the same target the later one counts."""
+    """Device nodes of the host as mappings; the last of several with the same target wins."""
     if not isinstance(value, list):
         raise place.refuses("a list is expected")
     nodes: list[dict[str, Any]] = []
@@ -86,12 +86,12 @@ def devices(value: Any, place: Place) -> list[dict[str, Any]]:
 
 
 def is_cdi_gpu(device: str) -> bool:
-    """Whether an entry of `devices` names a GPU: Compose's other spelling of a CDI request."""
+    """Whether an entry of `devices` names a GPU: Compose's alternative spelling of a CDI request."""
     return device.startswith(f"{CDI_KIND}=")
 
 
 def write_devices(value: list[dict[str, Any]], host: dict[str, Any]) -> list[str]:
-    """Fill `Devices`; what gputui does not support. GPUs are given as the service's GPUs are."""
+    """Fill `Devices` and return the unsupported entries. GPUs are skipped; they are injected separately."""
     unsupported = []
     for entry in value:
         source = str(entry["source"])

@@ -1,4 +1,4 @@
-"""Which GPUs a service of a Compose file asks for."""
+"""The GPUs that a Compose service requests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ from gputui.domain.units import parse_size
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuWish:
-    """The GPUs by name, else their number. `by_image`: the runtime nvidia gives what the image's own variable says.
-    `capabilities`: what is asked of the driver beside `gpu`. `requests`: how many requests for GPUs there are, of which
-    the engine's driver heeds the last one."""
+    """The GPUs by name, else their number. `by_image`: the nvidia runtime injects what the image's own variable says.
+    `capabilities`: driver capabilities requested beside `gpu`. `requests`: the number of GPU requests, of which the
+    engine's driver applies only the last."""
 
     gpus: tuple[str, ...] = ()
     count: int | None = None
@@ -30,12 +30,12 @@ class GpuWish:
 
     @property
     def is_any(self) -> bool:
-        """It asks for GPUs at all."""
+        """Whether it requests any GPUs."""
         return bool(self.gpus) or self.count is not None or self.by_image
 
 
 def gpu_wish(entry: Mapping[str, Any], extension: Extension, place: Place) -> GpuWish:
-    """What the service asks for: in x-gputui, else `gpus:` and the reservation, else its variable or its devices.
+    """The service's request: from x-gputui, else `gpus:` and the reservation, else its devices or its variable.
 
     Raises:
         UsageError: a GPU is named twice.
@@ -49,7 +49,7 @@ def gpu_wish(entry: Mapping[str, Any], extension: Extension, place: Place) -> Gp
             gpus=_unique_names([str(name).strip() for name in gpu_names], gpus_place), capabilities=capabilities
         )
     if requests:
-        # Each request makes the daemon append a variable, and the hook heeds the last one.
+        # The daemon appends a variable for each request, and the hook applies the last one.
         request = requests[-1]
         request_place = place.of(entry, "gpus" if entry.get("gpus") else "deploy")
         ids, count = request.get("device_ids"), request.get("count")
@@ -71,7 +71,7 @@ def gpu_wish(entry: Mapping[str, Any], extension: Extension, place: Place) -> Gp
 
 
 def _nvidia_requests(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Compose sends those of the reservation, then those of `gpus:`."""
+    """In Compose's order: those of the reservation, then those of `gpus:`."""
     gpu_requests = [request for request in entry.get("gpus") or [] if (request.get("driver") or "") in NVIDIA_DRIVERS]
     return [*(request for request in _reserved(entry) if _asks_for_gpus(request)), *gpu_requests]
 
@@ -91,7 +91,7 @@ def _capabilities(requests: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _visible(value: str) -> tuple[str, ...]:
-    """With `runtime: nvidia` and without a request, the variable decides."""
+    """The GPUs in NVIDIA_VISIBLE_DEVICES, which decides for `runtime: nvidia` without a request."""
     parts = [part.strip().removeprefix(f"{CDI_KIND}=") for part in value.split(",")]
     return tuple(clean(part, 120) for part in parts if part not in ("", "none", "void"))
 
@@ -104,7 +104,7 @@ def _unique_names(names: Sequence[str], place: Place) -> tuple[str, ...]:
 
 
 def written_mechanism(entry: Mapping[str, Any]) -> MechanismName | None:
-    """The GPU injection that the file asks for in Compose's own words."""
+    """The GPU injection method that standard Compose keys ask for."""
     drivers = {str(request.get("driver") or "") for request in (*(entry.get("gpus") or []), *_reserved(entry))}
     by_cdi = any(is_cdi_gpu(str(device["source"])) for device in entry.get("devices") or [])
     if "cdi" in drivers or (not drivers and by_cdi):
@@ -113,10 +113,10 @@ def written_mechanism(entry: Mapping[str, Any]) -> MechanismName | None:
 
 
 def vram_of(entry: Mapping[str, Any], extension: Extension, place: Place) -> int | None:
-    """What the service needs on each GPU, in MiB, where the file says so.
+    """The memory that the service needs on each GPU, in MiB, if the file declares it.
 
     Raises:
-        UsageError: it is no size.
+        UsageError: the value is not a size.
     """
     if extension.vram is not None:
         vram_place = place.of(entry, "x-gputui").of(entry["x-gputui"], "vram")
@@ -129,7 +129,7 @@ def vram_of(entry: Mapping[str, Any], extension: Extension, place: Place) -> int
 
 
 def contradiction(entry: Mapping[str, Any], wish: GpuWish, place: Place) -> Contradiction | None:
-    """What the file says twice and differently of a service's GPUs, with its line."""
+    """Contradicting statements in the file about a service's GPUs, with the line."""
     environment = entry.get("environment") or {}
     variables = {name: value for name, value in environment.items() if value is not None}
     conflict = variables_against(variables, wish.gpus, wish.count)

@@ -1,4 +1,4 @@
-"""`$NAME` and `${NAME…}` in Compose files, as compose-go substitutes them (its template/template.go)."""
+"""Interpolates `$NAME` and `${NAME…}` in Compose files as compose-go does (its template/template.go)."""
 
 import re
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ _DEPTH = 100
 
 
 def interpolated(value: Any, variables: Mapping[str, str], place: Place) -> Any:
-    """The value with variables put in wherever a text stands; keys stay as they are.
+    """The value with variables interpolated in all strings; keys stay as they are.
 
     Raises:
-        UsageError: a variable that has to be set is not, or `${` begins nothing that Compose knows.
+        UsageError: a required variable is not set, or an expression after `${` is invalid.
     """
     if isinstance(value, str):
         return substituted(value, variables, place) if "$" in value else value
@@ -35,7 +35,7 @@ def interpolated(value: Any, variables: Mapping[str, str], place: Place) -> Any:
 
 
 def substituted(text: str, variables: Mapping[str, str], place: object, depth: int = 0) -> str:
-    """The text with variables put in. `$$` is a dollar, and so is one that begins no variable.
+    """The text with variables interpolated. `$$` is a dollar sign, and so is one that does not start a variable.
 
     Raises:
         UsageError: as `interpolated`.
@@ -67,7 +67,7 @@ def substituted(text: str, variables: Mapping[str, str], place: object, depth: i
 
 
 def _end_of(text: str, start: int) -> int | None:
-    """Where the brace closes that was opened just before `start`."""
+    """The index of the brace that closes the one just before `start`."""
     depth = 1
     for position in range(start, len(text)):
         if text[position] == "\n":

@@ -1,7 +1,7 @@
-"""The keys of a service: how each is written, how two files' values are merged, and what becomes of it on the engine.
+"""The keys of a service: their shape, how the values of two files are merged, and how they map to the engine.
 
-One row a key. What stands in no row, and what has no writer, gputui does not support: it is named, and blocks only that
-the service is created from its file. By the Compose specification, and by what `docker compose config` makes of each.
+One row per key. A key without a row or without a writer is unsupported: it is reported, and only prevents creating the
+service from its file. Follows the Compose specification and the output of `docker compose config`.
 """
 
 from collections.abc import Mapping
@@ -91,8 +91,8 @@ from gputui.domain.text import clean
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key of a service. `keeps_nothing`: false, 0 and an empty value are printed, where Compose leaves others out.
-    `write` None: gputui does not support it. `is_read`: it is no part of the container, or read elsewhere."""
+    """A key of a service. `keeps_nothing`: Compose prints it even if false, 0 or empty. `write` None: unsupported.
+    `is_read`: it is not part of the container, or handled elsewhere."""
 
     shape: Shape
     merge: Merge = deep
@@ -203,10 +203,10 @@ SERVICE_KEYS: dict[str, Key] = {
 
 
 def canonical_service(entry: Located, place: Place) -> Located:
-    """A service of one file with each value in its canonical form; a key that is not known stays as it is.
+    """A service of one file with each value in its canonical form; unknown keys stay as they are.
 
     Raises:
-        UsageError: a value is none that its key may have.
+        UsageError: a key has an invalid value.
     """
     canonical = Located(entry.file)
     for key, value, key_place in places(entry, place):
@@ -217,7 +217,7 @@ def canonical_service(entry: Located, place: Place) -> Located:
 
 
 def merged_service(base: Located, over: Located) -> Located:
-    """What two files say of a service, or a service and the one that it extends."""
+    """A service merged from two files, or with the one it extends."""
     merged = Located(over.file)
     for source in (base, over):
         for key in source:
@@ -234,7 +234,7 @@ def merged_service(base: Located, over: Located) -> Located:
 
 
 def printed(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A service without what Compose leaves out: false, 0 and what is empty."""
+    """A service without the values that Compose omits: false, 0 and empty ones."""
     nonempty = {}
     for key, value in entry.items():
         row = SERVICE_KEYS.get(key)
@@ -245,6 +245,6 @@ def printed(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unsupported_keys(entry: Mapping[str, Any]) -> list[str]:
-    """The keys of a service that cannot be written into a create call."""
+    """The keys of a service that cannot be expressed in a create call."""
     rows = ((key, SERVICE_KEYS.get(key)) for key in entry if not key.startswith("x-"))
     return [clean(key, 60) for key, row in rows if row is None or (row.write is None and not row.is_read)]

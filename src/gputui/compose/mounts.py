@@ -1,4 +1,4 @@
-"""Volumes, tmpfs, secrets and configs of a service: how they are written, and how the engine takes them."""
+"""Volumes, tmpfs, secrets and configs of a service: parsing them, and writing them for the engine."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from gputui.domain.compose import Resource
 from gputui.domain.text import clean, whole_number
 
 Named = Mapping[str, tuple[str, Resource | None]]
-"""Keys of a file's networks or volumes: the engine's name, and what makes it (None for external ones)."""
+"""Networks or volumes by their key: the name on the engine, and how to create it (None for external ones)."""
 
 _BIND_KEYS = ("create_host_path", "propagation", "selinux")
 _PROPAGATION = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
@@ -42,10 +42,10 @@ _LONG = record(
 
 
 def absolute_path(source: str, place: Place) -> str:
-    """A path of the host; `~` is the home of whoever runs this, and `..` is taken away without looking at links.
+    """An absolute path on the host; `~` is expanded, and `..` is normalised without following symlinks.
 
     Raises:
-        UsageError: there is no such home.
+        UsageError: the home directory does not exist.
     """
     try:
         path = Path(source).expanduser()
@@ -55,14 +55,14 @@ def absolute_path(source: str, place: Place) -> str:
 
 
 def mounts(value: Any, place: Place) -> list[dict[str, Any]]:
-    """Each as a mapping; of two with the same target the later one counts."""
+    """Each mount as a mapping; the last of several with the same target wins."""
     if not isinstance(value, list):
         raise place.refuses("a list is expected")
     return unique_targets([_mount(entry, place) for entry in value])
 
 
 def unique_targets(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A later one takes the place of an earlier one with the same target."""
+    """The entries without those that a later one with the same target replaces."""
     return list({str(entry.get("target") or entry.get("source")): entry for entry in entries}.values())
 
 
@@ -80,7 +80,7 @@ def _mount(value: Any, place: Place) -> dict[str, Any]:
 
 
 _DRIVE = re.compile(r"[A-Za-z]:[^:]*")
-"""Of Windows; Compose takes a volume with a name of one letter for one."""
+"""A Windows drive; Compose also takes a volume with a one-letter name for one."""
 
 
 def _short(spec: str, place: Place) -> dict[str, Any]:
@@ -113,9 +113,9 @@ def _short(spec: str, place: Place) -> dict[str, Any]:
 
 
 def write_mounts(value: list[dict[str, Any]], volumes: Named, host: dict[str, Any], place: Place) -> list[str]:
-    """Fill `Binds` and `Mounts`; what of it gputui does not support.
+    """Fill `Binds` and `Mounts` and return the unsupported entries.
 
-    Binds and named volumes without options of their own go into `Binds`, all else into `Mounts`, as Compose does it.
+    As in Compose, binds and named volumes without further options go into `Binds`, everything else into `Mounts`.
 
     Raises:
         UsageError: a volume is not declared.
@@ -128,7 +128,7 @@ def write_mounts(value: list[dict[str, Any]], volumes: Named, host: dict[str, An
         options += [str(bind[key]) for key in ("selinux", "propagation") if bind.get(key)]
         mount = {"Target": volume["target"], "ReadOnly": bool(volume.get("read_only"))}
         match volume["type"]:
-            # Compose, `requireMountAPI`: one whose options do not say that its folder may be made is a mount.
+            # Compose, `requireMountAPI`: a bind whose options do not allow creating its directory is a mount.
             case "bind" if volume.get("bind") is None or bind.get("create_host_path"):
                 host["Binds"].append(f"{volume['source']}:{volume['target']}:{','.join(options)}")
             case "bind":
@@ -169,7 +169,7 @@ def _volume(
 
 
 def _mode(value: Any, place: Place) -> str:
-    """The rights of a file, in octal digits."""
+    """A file mode in octal digits."""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"0{value:o}"
     try:
@@ -185,7 +185,7 @@ _GRANT = record(
 
 
 def grants(folder: str | None) -> Any:
-    """Secrets or configs of a service; without a target of their own they are in `folder`, where one is given."""
+    """The shape of a service's secrets or configs; those without a target are placed in `folder`, if given."""
 
     def shape(value: Any, place: Place) -> list[dict[str, Any]]:
         if not isinstance(value, list):
@@ -203,7 +203,7 @@ def grants(folder: str | None) -> Any:
 def write_grants(
     section: str, value: list[dict[str, Any]], declared: Mapping[str, Any], host: dict[str, Any], place: Place
 ) -> list[str]:
-    """Mount the secrets or configs of a service that are files; the others gputui does not support.
+    """Mount the secrets or configs that are files, and return the others, which are unsupported.
 
     Raises:
         UsageError: one is not declared.

@@ -1,4 +1,4 @@
-"""Networks and volumes of a project, and the networks that a service joins."""
+"""The networks and volumes of a project, and the networks that a service joins."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -89,8 +89,8 @@ file_grant = record(
 
 
 def resources(model: Mapping[str, Any], section: str, project: str) -> dict[str, tuple[str, Resource | None]]:
-    """The networks or volumes of a project by their keys: the engine's name of each, and what makes those that the
-    project owns (None for external ones)."""
+    """The networks or volumes of a project by key: the name on the engine, and how to create those that the project
+    owns (None for external ones)."""
     by_key: dict[str, tuple[str, Resource | None]] = {}
     for key, entry in (model.get(section) or {}).items():
         settings: Mapping[str, Any] = entry or {}
@@ -107,7 +107,7 @@ def resources(model: Mapping[str, Any], section: str, project: str) -> dict[str,
 
 
 def _network_body(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The body that makes a network (`POST /networks/create`)."""
+    """The body of `POST /networks/create`."""
     body: dict[str, Any] = {
         "Driver": settings.get("driver") or "bridge",
         "Options": settings.get("driver_opts") or {},
@@ -132,7 +132,7 @@ def _network_body(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _volume_body(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The body that makes a volume (`POST /volumes/create`)."""
+    """The body of `POST /volumes/create`."""
     options = settings.get("driver_opts")
     return {"Driver": settings.get("driver") or "local", **({"DriverOpts": options} if options else {})}
 
@@ -140,8 +140,8 @@ def _volume_body(settings: Mapping[str, Any]) -> dict[str, Any]:
 def endpoints(
     value: Mapping[str, Any], names: tuple[str, str], networks: Named, place: Place
 ) -> list[tuple[str, dict[str, Any]]]:
-    """The networks that a service joins, with its endpoint in each; the first is the one that it is created with.
-    `names` are those of its container and of itself, by which others find it.
+    """The networks that a service joins, with its endpoint in each; the container is created with the first.
+    `names` are the container and service names, by which other containers reach it.
 
     Raises:
         UsageError: a network is not declared.
@@ -171,7 +171,7 @@ def endpoints(
 
 
 def with_own_file(entry: Located, place: Place) -> Located:
-    """A network, volume, secret or config with `external: {name: …}` as its name."""
+    """A network, volume, secret or config with `external: {name: …}` turned into `name`."""
     external = entry.get("external")
     if isinstance(external, Mapping):
         entry["name"] = text(external.get("name"), place)

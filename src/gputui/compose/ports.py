@@ -1,4 +1,4 @@
-"""Ports of a service: how they are written, and how the engine takes them."""
+"""Ports of a service: parsing them, and writing them for the engine."""
 
 import re
 from ipaddress import ip_address
@@ -37,7 +37,7 @@ _LONG = record(
 
 
 def ports(value: Any, place: Place) -> list[dict[str, Any]]:
-    """Each as a mapping; what is published twice counts once, as it is written last."""
+    """Each port as a mapping; of duplicates the last one wins."""
     if not isinstance(value, list):
         raise place.refuses("a list is expected")
     entries: list[dict[str, Any]] = []
@@ -52,7 +52,7 @@ def ports(value: Any, place: Place) -> list[dict[str, Any]]:
 
 
 def unique_ports(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A later one takes the place of an earlier one that publishes the same."""
+    """The entries without those that a later one for the same port replaces."""
     unique: dict[tuple[Any, ...], dict[str, Any]] = {}
     for entry in entries:
         key = (entry.get("host_ip") or "0.0.0.0", entry.get("published"), entry["target"], entry.get("protocol"))

@@ -1,4 +1,4 @@
-"""A project's canonical form as its services, each ready for the engine's create call."""
+"""Turns the canonical form of a project into services, each ready for the engine's create call."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +21,7 @@ def project_of(model: Located, files: ComposeFiles) -> ComposeProject:
     """The project that a canonical form describes.
 
     Raises:
-        UsageError: `x-gputui` says something that is wrong; file, line and key are named.
+        UsageError: `x-gputui` is invalid; the message names file, line and key.
     """
     name = str(model["name"])
     first = files.paths[0].name
@@ -54,7 +54,7 @@ def project_of(model: Located, files: ComposeFiles) -> ComposeProject:
 
 
 def _fill_body(entry: Located, target: Target, networks: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill the create body; the endpoints of further networks."""
+    """Fill the create body, and return the endpoints of further networks."""
     place = target.place
     target.unsupported.extend(unsupported_keys(entry))
     if not entry.get("image"):
@@ -79,7 +79,7 @@ def _fill_body(entry: Located, target: Target, networks: Mapping[str, Any]) -> d
 
 
 def replicas_of(entry: Mapping[str, Any]) -> int:
-    """How many containers of a service the file asks for."""
+    """The number of containers that the file declares for a service."""
     scale = entry.get("scale")
     replicas = (entry.get("deploy") or {}).get("replicas") if scale is None else scale
     return 1 if replicas is None else int(replicas)

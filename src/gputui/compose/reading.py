@@ -1,4 +1,4 @@
-"""Reading a Compose project: by `docker compose` where it is installed, else by gputui's own reader, to one form."""
+"""Reads a Compose project with `docker compose`, if installed, else with gputui's own reader, into the same form."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ def read_own(
     """The canonical form by gputui's own reader.
 
     Raises:
-        UsageError: a file cannot be read, or says something that is wrong; it names file, line and key.
+        UsageError: a file cannot be read or is invalid; the message names file, line and key.
     """
     return read_model(ComposeFiles(tuple(files), is_named), project_name, environment)
 
@@ -30,18 +30,18 @@ def read_own(
 def read_docker_compose(
     files: Sequence[Path], project_name: str | None, environment: Mapping[str, str], *, is_named: bool = True
 ) -> dict[str, Any] | str | None:
-    """The canonical form by `docker compose`; its message where it refuses; None where it cannot be asked."""
+    """The canonical form by `docker compose`; its error message if it rejects the files; None if it cannot be run."""
     return Question(ComposeFiles(tuple(files), is_named).words(), project_name, environment).answer()
 
 
 def read_project(
     files: ComposeFiles, project_name: str | None = None, environment: Mapping[str, str] | None = None
 ) -> ComposeProject:
-    """The project that these files describe together, later ones over earlier ones.
+    """The project that these files describe together; later files override earlier ones.
 
     Raises:
-        UsageError: a file cannot be read, or says something that is wrong; it names file, line and key. Or
-            `docker compose`, where it is installed, refuses them.
+        UsageError: a file cannot be read or is invalid (the message names file, line and key), or `docker compose`,
+            if installed, rejects the files.
     """
     variables = os.environ if environment is None else environment
     question = Question(files.words(), project_name, environment)
@@ -69,7 +69,7 @@ def _names(files: ComposeFiles) -> str:
 
 
 def _completed(docker_model: Mapping[str, Any], own_model: Located | UsageError, files: ComposeFiles) -> Located:
-    """What `docker compose` prints, with what it leaves out: the lines of keys, `x-gputui`, and requests for 0 GPUs."""
+    """The output of `docker compose` plus what it omits: the lines of keys, `x-gputui`, and requests for 0 GPUs."""
     lines = own_model if isinstance(own_model, Located) else None
     model: Located = _located(docker_model, lines, files.paths[0].name)
     extensions = own_model if isinstance(own_model, Located) else _extensions(files)
@@ -114,7 +114,7 @@ def _restore_counts(service: Mapping[str, Any], own_service: Mapping[str, Any]) 
 
 
 def _extensions(files: ComposeFiles) -> Located:
-    """`x-gputui` of files of which `docker compose` reads something that gputui's own reader does not."""
+    """The `x-gputui` parts of files that `docker compose` accepts but gputui's own reader does not."""
     extensions = Located(files.paths[0].name)
     for path in files.paths:
         try:

@@ -1,4 +1,4 @@
-"""Scalars of Compose files: numbers as text, sizes, durations, and command lines, as compose-go reads them."""
+"""Scalars in Compose files (numbers as text, sizes, durations, command lines), parsed as compose-go does."""
 
 import math
 import re
@@ -19,12 +19,12 @@ LONGEST_TEXT = 100_000
 
 
 def excerpt(value: Any) -> str:
-    """A value as a message may quote it."""
+    """A value, shortened and made safe to quote in a message."""
     return clean(str(value), 60)
 
 
 def as_text(value: Any) -> str | None:
-    """A scalar as the text that Go makes of it (`%v`): 16e9 is 1.6e+10, 1.10 is 1.1; None stays None."""
+    """A scalar as Go formats it (`%v`): 16e9 is 1.6e+10, 1.10 is 1.1; None stays None."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -59,10 +59,10 @@ def _float_text(value: float) -> str:
 
 
 def to_bool(value: Any, place: Place) -> bool:
-    """A truth value; of a text, which a variable may have been, by YAML 1.1.
+    """A boolean; strings, which may come from a variable, are parsed by YAML 1.1.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the value is not a boolean.
     """
     if isinstance(value, bool):
         return value
@@ -75,10 +75,10 @@ def to_bool(value: Any, place: Place) -> bool:
 
 
 def to_int(value: Any, place: Place, *, least: int | None = None, most: int | None = None) -> int:
-    """A whole number; of a text too, which a variable may have been.
+    """An integer, also from a string, which may come from a variable.
 
     Raises:
-        UsageError: it is none, or out of its range.
+        UsageError: the value is not an integer, or out of range.
     """
     number = whole_number(value) if not isinstance(value, str) or value == value.strip() else None
     if number is None and isinstance(value, float) and abs(value) < 2**53:
@@ -92,10 +92,10 @@ def to_int(value: Any, place: Place, *, least: int | None = None, most: int | No
 
 
 def size_bytes(text: str, place: Place) -> int:
-    """Bytes of a size: every unit is binary, `8gb` too, and a bare number is bytes (docker/go-units, `RAMInBytes`).
+    """A size in bytes: all units are binary, even `8gb`, and a bare number is bytes (docker/go-units, `RAMInBytes`).
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not a size.
     """
     match = _SIZE.fullmatch(text)
     factor = 0 if match is None else 1024 ** _POWERS[match[2].lower()]
@@ -109,10 +109,10 @@ def size_bytes(text: str, place: Place) -> int:
 
 
 def duration_ns(text: str, place: Place) -> int:
-    """Nanoseconds of a duration such as `1m30s`, `1.5h` or `1d`.
+    """The nanoseconds of a duration such as `1m30s`, `1.5h` or `1d`.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not a duration.
     """
     bare = text[1:] if text[:1] in ("+", "-") else text
     parts = _DURATION.findall(bare) if len(bare) < 100 else []
@@ -125,7 +125,7 @@ def duration_ns(text: str, place: Place) -> int:
 
 
 def duration_text(nanoseconds: int) -> str:
-    """A duration as Go writes it: `1h30m0s`, `500ms`."""
+    """A duration as Go formats it: `1h30m0s`, `500ms`."""
     sign, remaining = ("-" if nanoseconds < 0 else ""), abs(nanoseconds)
     if remaining == 0:
         return "0s"
@@ -145,9 +145,9 @@ def _plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def command_words(text: str, place: Place) -> list[str]:  # noqa: PLR0912 - one branch a sign
-    """The words of a command written as one text (mattn/go-shellwords, with which Compose splits it): what comes after
-    an unquoted `;`, `|`, `&`, `<` or `>` is not part of it, for no shell runs it.
+def command_words(text: str, place: Place) -> list[str]:  # noqa: PLR0912 - one branch per character
+    """The words of a command given as a string (mattn/go-shellwords, which Compose uses to split it): everything after
+    an unquoted `;`, `|`, `&`, `<` or `>` is dropped, because no shell runs it.
 
     Raises:
         UsageError: its quotes are not closed.

@@ -29,7 +29,7 @@ from gputui.domain.text import clean
 
 
 def rollout(value: Any, place: Place) -> Located:
-    """How an update or a rollback is rolled out."""
+    """The settings of `update_config` and `rollback_config`."""
     settings: Located = ROLLOUT_FIELDS(value, place)
     for key in [key for key, inner in settings.items() if inner in ("0s", "", 0) and key != "parallelism"]:
         del settings[key]
@@ -37,7 +37,7 @@ def rollout(value: Any, place: Place) -> Located:
 
 
 def command(value: Any, place: Place) -> list[str]:
-    """A command as its words."""
+    """A command as a list of words."""
     if isinstance(value, str):
         return command_words(value, place)
     if not isinstance(value, list):
@@ -46,7 +46,7 @@ def command(value: Any, place: Place) -> list[str]:
 
 
 def build(value: Any, place: Place) -> Any:
-    """How an image is built; gputui builds none."""
+    """How an image is built; gputui itself does not build images."""
     entry = Located(place.file, {"context": value}) if isinstance(value, str) else mapping(value, place)
     settings = Located(entry.file, dict(entry))
     context = str(entry.get("context") or "")
@@ -71,7 +71,7 @@ DEPENDENCY = record(
 
 
 def depends_on(value: Any, place: Place) -> Located:
-    """Each service that is waited for, with its condition."""
+    """Each dependency with its condition."""
     if isinstance(value, list):
         value = Located(place.file, {text(name, place): {"condition": "service_started"} for name in value})
         return Located(place.file, {key: {**settings, "required": True} for key, settings in value.items()})
@@ -86,7 +86,7 @@ def depends_on(value: Any, place: Place) -> Located:
 
 
 def env_file(value: Any, place: Place) -> list[dict[str, Any]]:
-    """Each file as a mapping, with its whole path."""
+    """Each file as a mapping, with its absolute path."""
     text_list = value if isinstance(value, list) else [value]
     entries = []
     for file in text_list:
@@ -124,7 +124,7 @@ TEST_KINDS = ("NONE", "CMD", "CMD-SHELL")
 
 
 def test(value: Any, place: Place) -> list[str]:
-    """The words of a health check."""
+    """The words of a health check command."""
     if isinstance(value, str):
         return ["CMD-SHELL", value]
     words = texts(value, place)
@@ -147,7 +147,7 @@ HEALTHCHECK = record(
 
 
 def healthcheck(value: Any, place: Place) -> Located:
-    """A health check; one that disables nothing says nothing of it."""
+    """A health check; `disable` is omitted unless true."""
     check: Located = HEALTHCHECK(value, place)
     if not check.get("disable"):
         check.pop("disable", None)
@@ -180,10 +180,10 @@ def logging(value: Any, place: Place) -> Located:
 
 
 def ulimits(value: Any, place: Place) -> Located:
-    """Limits by name, as a number or as soft and hard."""
+    """Limits by name, as a number or as soft and hard limits."""
     limits = Located(place.file)
     for name, inner, limit_place in places(mapping(value, place), place):
-        # A limit of 0 is printed as nothing.
+        # Compose omits a limit of 0.
         if isinstance(inner, dict):
             limits[name] = {key: limit for key, limit in ULIMIT(inner, limit_place).items() if limit}
         else:
@@ -236,23 +236,23 @@ def deploy(value: Any, place: Place) -> Located:
 
 
 def text_list(value: Any, place: Place) -> list[str]:
-    """A list of texts that may be one text, without what is empty."""
+    """A list of strings, or a single string, without empty ones."""
     entries = [value] if isinstance(value, str) else texts(value, place)
     return unrepeated([entry for entry in entries if entry])
 
 
 def label_file(value: Any, place: Place) -> list[str]:
-    """The whole paths of files with labels."""
+    """The absolute paths of label files."""
     return [absolute_path(path, place) for path in text_list(value, place)]
 
 
 def tmpfs(value: Any, place: Place) -> list[str]:
-    """Places in memory, with their options."""
+    """The tmpfs mounts, with their options."""
     return unrepeated([value] if isinstance(value, str) else texts(value, place))
 
 
 def rate(value: Any, place: Place) -> Any:
-    """Bytes a second, as a size."""
+    """Bytes per second, as a size."""
     return None if value is None else size(value, place)
 
 
@@ -269,7 +269,7 @@ BLKIO = record(
 
 
 def blkio(value: Any, place: Place) -> Located:
-    """Limits of block devices, with the keys that Compose prints."""
+    """Block I/O limits, with the keys that Compose prints."""
     limits: Located = BLKIO(value, place)
     for key, text_list in limits.items():
         if isinstance(text_list, list):
@@ -281,7 +281,7 @@ HOOK = record({"command": command, "user": text, "privileged": boolean, "working
 
 
 def group(value: Any, place: Place) -> str:
-    """A group's name or number, as text."""
+    """The name or number of a group, as a string."""
     name = scalar_text(value, place)
     if not name:
         raise place.refuses("a group is a name or a number")
@@ -289,7 +289,7 @@ def group(value: Any, place: Place) -> str:
 
 
 def exposed(value: Any, place: Place) -> str:
-    """A port, as text."""
+    """A port, as a string."""
     if isinstance(value, (str, int)) and not isinstance(value, bool):
         return str(value)
     raise place.refuses(f"“{excerpt(value)}” is no port", "write it like 8000")

@@ -1,5 +1,5 @@
-"""Shapes of values in Compose files: each makes, of a value as somebody wrote it, the one that `docker compose config`
-prints, or refuses it with its place."""
+"""Shapes of values in Compose files: each converts a value to the form that `docker compose config` prints, or rejects
+it with its place."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ def mapping(value: Any, place: Place) -> Located:
     """A mapping.
 
     Raises:
-        UsageError: it is something else. So do all shapes.
+        UsageError: the value has another type; all shapes raise this.
     """
     if not isinstance(value, Located):
         raise place.refuses("a mapping is expected")
@@ -23,13 +23,13 @@ def mapping(value: Any, place: Place) -> Located:
 
 
 def anything(value: Any, place: Place) -> Any:
-    """As it is."""
+    """The value as it is."""
     del place
     return value
 
 
 def text(value: Any, place: Place) -> str:
-    """A text; a number is none, for nobody knows how it is to be written."""
+    """A string; numbers are rejected, because their formatting is ambiguous."""
     if not isinstance(value, str):
         raise place.refuses(f"“{excerpt(value)}” is not a text", "put quotes around it")
     return value
@@ -41,7 +41,7 @@ def boolean(value: Any, place: Place) -> bool:
 
 
 def integer(least: int | None = None, most: int | None = None) -> Shape:
-    """A whole number of this range."""
+    """An integer within this range."""
     return lambda value, place: to_int(value, place, least=least, most=most)
 
 
@@ -54,7 +54,7 @@ def number(value: Any, place: Place) -> float | int:
 
 
 def size(value: Any, place: Place) -> str | None:
-    """A size, as the text of its bytes. Of a number with a point Compose makes nothing, and says nothing."""
+    """A size in bytes, as a string. Compose silently drops floats."""
     if isinstance(value, bool):
         raise place.refuses(f"“{excerpt(value)}” is not a size", "write it like 512mb or 8g")
     if isinstance(value, int):
@@ -65,12 +65,12 @@ def size(value: Any, place: Place) -> str | None:
 
 
 def duration(value: Any, place: Place) -> str:
-    """A duration, as Go writes it."""
+    """A duration, as Go formats it."""
     return duration_text(duration_ns(text(value, place), place))
 
 
 def one_of(*allowed: str) -> Shape:
-    """One of these texts."""
+    """One of these strings."""
 
     def shape(value: Any, place: Place) -> str:
         if text(value, place) not in allowed:
@@ -81,15 +81,14 @@ def one_of(*allowed: str) -> Shape:
 
 
 def scalar_text(value: Any, place: Place) -> str | None:
-    """A scalar as text."""
+    """A scalar as a string."""
     if value is not None and not isinstance(value, (str, int, float, bool)):
         raise place.refuses(f"“{excerpt(value)}” is not a text or a number", "put quotes around it")
     return as_text(value)
 
 
 def sequence(item: Shape, *, unique: bool = False, distinct: bool = False) -> Shape:
-    """A list; `unique`: of what is there twice the first stays;
-    `distinct`: nothing may be there twice."""
+    """A list; `unique` drops duplicates, `distinct` rejects them."""
 
     def shape(value: Any, place: Place) -> list[Any]:
         if not isinstance(value, list):
@@ -103,7 +102,7 @@ def sequence(item: Shape, *, unique: bool = False, distinct: bool = False) -> Sh
 
 
 def unrepeated(values: Sequence[Any]) -> list[Any]:
-    """Without what is there already."""
+    """The values without duplicates, in order."""
     unique: list[Any] = []
     for value in values:
         if value not in unique:
@@ -112,12 +111,12 @@ def unrepeated(values: Sequence[Any]) -> list[Any]:
 
 
 def texts(value: Any, place: Place) -> list[str]:
-    """A list of texts."""
+    """A list of strings."""
     return [text(entry, place) for entry in sequence(anything)(value, place)]
 
 
 def pairs(value: Any, place: Place) -> dict[str, str | None]:
-    """A mapping of texts that may also be written as a list of `name=value`; None is a name without a value."""
+    """A mapping of strings, which may also be written as a list of `name=value`; None is a name without a value."""
     if isinstance(value, list):
         values_by_name: dict[str, str | None] = {}
         for entry in value:
@@ -128,12 +127,12 @@ def pairs(value: Any, place: Place) -> dict[str, str | None]:
 
 
 def text_pairs(value: Any, place: Place) -> dict[str, str]:
-    """The same, where a name without a value has an empty one."""
+    """Like `pairs`, but a name without a value has an empty one."""
     return {key: inner or "" for key, inner in pairs(value, place).items()}
 
 
 def record(fields: Mapping[str, Shape], required: Sequence[str] = (), *, opened: bool = False) -> Shape:
-    """A mapping of these keys; `opened`: others are passed over."""
+    """A mapping with these keys; `opened`: others are ignored."""
 
     def shape(value: Any, place: Place) -> Located:
         entry = mapping(value, place)
@@ -158,7 +157,7 @@ def record(fields: Mapping[str, Shape], required: Sequence[str] = (), *, opened:
 
 
 def by_name(item: Shape, *, bare: bool = False) -> Shape:
-    """A mapping from names to values of one shape; `bare`: a list of names stands for a mapping to nothing."""
+    """A mapping from names to values of one shape; `bare`: a list of names is a mapping to None."""
 
     def shape(value: Any, place: Place) -> Located:
         if bare and isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What becomes of a service's keys in the engine's create call."""
+"""Writes the keys of a service into the engine's create call."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ from gputui.domain.text import clean, real_number, whole_number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The create call that a service's keys are written into (`body`, `host` its HostConfig), and what they are read
-    with: the engine's names of the project's networks and volumes, its secrets and configs, the names of its services'
-    containers. `unsupported` collects what cannot be written."""
+    """The create call that a service's keys are written into (`body`, `host` for its HostConfig), and their context:
+    the project's volumes by their name on the engine, its secrets and configs, and the container names of its services.
+    `unsupported` collects what cannot be written."""
 
     name: str
     body: dict[str, Any]
@@ -34,7 +34,7 @@ Writer = Callable[[Any, Target], None]
 
 
 def into_body(name: str) -> Writer:
-    """As it is, under this name of the body."""
+    """Copies the value into the body under this name."""
 
     def write(value: Any, target: Target) -> None:
         target.body[name] = value
@@ -43,7 +43,7 @@ def into_body(name: str) -> Writer:
 
 
 def into_host(name: str) -> Writer:
-    """As it is, under this name of HostConfig."""
+    """Copies the value into HostConfig under this name."""
 
     def write(value: Any, target: Target) -> None:
         target.host[name] = value
@@ -52,7 +52,7 @@ def into_host(name: str) -> Writer:
 
 
 def size_into_host(name: str) -> Writer:
-    """Bytes, under this name of HostConfig."""
+    """Writes the value in bytes into HostConfig under this name."""
 
     def write(value: Any, target: Target) -> None:
         number_of_bytes = whole_number(value)
@@ -64,12 +64,12 @@ def size_into_host(name: str) -> Writer:
 
 def write_environment(value: Mapping[str, str | None], target: Target) -> None:
     """`NAME=value` lines."""
-    # A name alone takes the variable away that the image has.
+    # A name without a value removes the image's variable.
     target.body["Env"] = [name if setting is None else f"{name}={setting}" for name, setting in value.items()]
 
 
 def write_healthcheck(value: Mapping[str, Any], target: Target) -> None:
-    """Durations are nanoseconds on the engine."""
+    """The health check; the engine takes durations in nanoseconds."""
     if value.get("disable"):
         target.body["Healthcheck"] = {"Test": ["NONE"]}
         return
@@ -84,13 +84,13 @@ def write_healthcheck(value: Mapping[str, Any], target: Target) -> None:
 
 
 def write_restart(value: str, target: Target) -> None:
-    """The policy, with its number of tries."""
+    """The policy, with its maximum number of retries."""
     name, _, tries = value.partition(":")
     target.host["RestartPolicy"] = {"Name": name, "MaximumRetryCount": whole_number(tries, least=0) or 0}
 
 
 def write_deploy(value: Mapping[str, Any], target: Target) -> None:
-    """The limits and the restart policy; GPUs are given elsewhere."""
+    """The limits and the restart policy; GPUs are injected elsewhere."""
     policy = value.get("restart_policy")
     if policy and "RestartPolicy" not in target.host:
         names = {"none": "no", "on-failure": "on-failure", "any": "always"}
@@ -113,7 +113,7 @@ NVIDIA_DRIVERS = ("", "nvidia", "cdi")
 
 
 def refuse_other_vendor(driver: str, target: Target) -> None:
-    """Another vendor's devices cannot be given."""
+    """Report devices of other vendors as unsupported."""
     if driver not in NVIDIA_DRIVERS:
         target.unsupported.append(f"devices (driver {clean(driver, 40)})")
 
@@ -136,19 +136,19 @@ def _write_requests(value: list[Any], target: Target) -> None:
 
 
 def write_gpus(value: list[Any], target: Target) -> None:
-    """GPUs are given elsewhere."""
+    """The GPU requests as written; GPUs are injected elsewhere."""
     _write_requests(value, target)
 
 
 def write_cpus(value: Any, target: Target) -> None:
-    """Processors, in billionths."""
+    """CPUs, in units of 10⁻⁹."""
     count = real_number(value)
     if count is not None:
         target.host["NanoCpus"] = round(count * 10**9)
 
 
 def write_ulimits(value: Mapping[str, Any], target: Target) -> None:
-    """Each with soft and hard."""
+    """Each limit with its soft and hard value."""
     limits = {
         name: limit if isinstance(limit, dict) else {"soft": limit, "hard": limit} for name, limit in value.items()
     }
@@ -163,7 +163,7 @@ def write_extra_hosts(value: list[str], target: Target) -> None:
 
 
 def write_capabilities(name: str) -> Writer:
-    """Capabilities, as the engine keeps them."""
+    """Writes capabilities in the engine's form."""
 
     def write(value: list[str], target: Target) -> None:
         target.host[name] = sorted(unrepeated([capability(word) for word in value]))
@@ -172,13 +172,13 @@ def write_capabilities(name: str) -> Writer:
 
 
 def capability(name: str) -> str:
-    """A capability as the engine keeps it."""
+    """A capability in the engine's form."""
     name = name.upper()
     return name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}"
 
 
 def write_tmpfs(value: list[str], target: Target) -> None:
-    """Options by place."""
+    """Options by target path."""
     target.host["Tmpfs"] = {mount.partition(":")[0]: mount.partition(":")[2] for mount in value}
 
 
@@ -189,7 +189,7 @@ def write_logging(value: Mapping[str, Any], target: Target) -> None:
 
 
 def write_grace(value: str, target: Target) -> None:
-    """Whole seconds."""
+    """The grace period in whole seconds."""
     target.body["StopTimeout"] = max(0, duration_ns(value, target.place)) // 10**9
 
 
@@ -197,7 +197,7 @@ SECCOMP_LIMIT = 2**20
 
 
 def write_security_opt(value: list[str], target: Target) -> None:
-    """A seccomp profile is sent as its content; its path is relative to the file."""
+    """The security options; the content of a seccomp profile, whose path is relative to the file, is sent inline."""
     options = []
     for option in value:
         name, sign, profile = option.partition(":" if option.startswith("seccomp:") else "=")
@@ -217,7 +217,7 @@ def write_security_opt(value: list[str], target: Target) -> None:
 
 
 def write_namespace(name: str) -> Writer:
-    """Another service's is named by its container."""
+    """Writes a namespace mode; another service is referred to by its container."""
 
     def write(value: str, target: Target) -> None:
         kind, _, service = value.partition(":")
@@ -229,7 +229,7 @@ def write_namespace(name: str) -> Writer:
 
 
 def write_volumes_from(value: list[str], target: Target) -> None:
-    """Other services are named by their containers."""
+    """Volumes of other containers; services are referred to by their containers."""
     for reference in value:
         parts = reference.split(":")
         if parts[0] == "container":
@@ -242,12 +242,12 @@ def write_volumes_from(value: list[str], target: Target) -> None:
 
 
 def write_expose(value: list[str], target: Target) -> None:
-    """Ports as they are written: Compose adds no protocol, and its hash of the container is of that."""
+    """Ports as written: Compose adds no protocol, and computes its config hash without one."""
     target.body.setdefault("ExposedPorts", {}).update({port: {} for port in value})
 
 
 def write_blkio(value: Mapping[str, Any], target: Target) -> None:
-    """Under the engine's names, rates as numbers."""
+    """Block I/O limits under the engine's names, with rates as numbers."""
     names = {"read": "Read", "write": "Write", "bps": "Bps", "iops": "IOps"}
     for key, setting in value.items():
         if key == "weight":

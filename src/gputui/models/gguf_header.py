@@ -1,8 +1,8 @@
 """The header of a GGUF file: its key-values and its tensors.
 
 The format (ggml-org/ggml, docs/gguf.md): magic `GGUF`, version, number of tensors, number of key-values; each key is a
-string with a 64-bit length, each value a type and its data; then per tensor name, dimensions, type and offset. Bytes of
-a tensor follow from its type's block (ggml-common.h). Only the header is read.
+string with a 64-bit length, each value a type and its data; then per tensor its name, dimensions, type and offset. The
+size of a tensor follows from the block size of its type (ggml-common.h). Only the header is read.
 """
 
 import math
@@ -17,14 +17,14 @@ from gputui.domain.text import clean
 from gputui.models.header_file import BadFile, Tensor, UnknownKind, open_regular
 
 LONGEST_HEADER = 64 * 2**20
-"""Bytes read at most; a vocabulary of 256 000 tokens with its merges has about 15 MiB."""
+"""Maximum bytes to read; a vocabulary of 256 000 tokens with its merges has about 15 MiB."""
 MOST_KEYS = 10_000
 MOST_TENSORS = 200_000
 DEFAULT_ALIGNMENT = 32
 LONGEST_TEXT = 65_536
-"""Of a name or of a value that is kept; longer ones (chat templates) are passed over."""
+"""Maximum length of names and string values; longer ones (chat templates) are skipped."""
 
-# type: (elements of a block, bytes of a block)
+# type: (name, elements per block, bytes per block)
 BLOCKS: dict[int, tuple[str, int, int]] = {
     0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22),
     7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 9: ("Q8_1", 32, 40), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110),
@@ -43,7 +43,7 @@ Value = int | float | bool | str | tuple[int | float | bool, ...]
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What a GGUF header says; `sizes` are the lengths of the arrays of strings, which are not kept."""
+    """The content of a GGUF header; `sizes` are the lengths of arrays, because string arrays are not stored."""
 
     values: dict[str, Value]
     sizes: dict[str, int]
@@ -51,7 +51,7 @@ class GgufHeader:
 
 
 class _Reader:
-    """Reads forward, and never beyond the longest header."""
+    """Reads sequentially, and at most `LONGEST_HEADER` bytes."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
@@ -94,8 +94,8 @@ def read_header(path: Path) -> GgufHeader:
     """The header of a GGUF file.
 
     Raises:
-        BadFile: it is cut off, too long, or no GGUF at all.
-        UnknownKind: it is of another version than 2 or 3, or has tensors of a type that is not known here.
+        BadFile: it is truncated, too long, or not a GGUF file.
+        UnknownKind: its version is not 2 or 3, or it has tensors of an unknown type.
         OSError: the file cannot be read.
     """
     with open_regular(path) as file:
@@ -123,7 +123,7 @@ def read_header(path: Path) -> GgufHeader:
 
 
 def _check_length(reader: _Reader, tensors: Sequence[tuple[Tensor, int]], alignment: int, length: int) -> None:
-    """The tensors' bytes begin after the header, at a multiple of the alignment."""
+    """Check that the file holds all tensors, which start after the header at a multiple of the alignment."""
     if not 1 <= alignment <= 2**20:
         raise reader.bad("has an alignment that makes no sense")
     begin = -(-reader.position // alignment) * alignment

@@ -1,4 +1,4 @@
-"""A model on disk: a directory in the layout of Hugging Face, GGUF files, or engines of TensorRT."""
+"""A model on disk: a directory in the Hugging Face layout, GGUF files, or TensorRT engines."""
 
 import os
 import re
@@ -29,11 +29,11 @@ _TOKENIZERS = (
     "vocab.txt", "vocab.json", "tokenizer.model.v3",
 )  # fmt: skip
 SMALLEST_TOKENIZER = 16
-"""Bytes; a file with `{}` is a stand-in that some tool left, and no tokenizer."""
+"""Bytes; a smaller file, such as `{}`, is a placeholder and not a tokenizer."""
 
 
 def read_model(path: Path) -> ModelFiles:
-    """What the files at `path` tell: a directory, or a single GGUF or safetensors file."""
+    """The model at `path`: a directory, or a single GGUF or safetensors file."""
     display_path = clean(str(path), 300)
     try:
         if path.is_dir():
@@ -61,7 +61,7 @@ def _cannot(name: str, error: OSError) -> str:
 
 
 def _kind_of(path: Path) -> str | None:
-    """By its first bytes, for tools name files as they like (blobs of Ollama have no ending); else by its ending."""
+    """The format by the first bytes, because names are not reliable (Ollama blobs have no suffix); else by suffix."""
     with open_regular(path) as file:
         head, length = file.read(9), os.fstat(file.fileno()).st_size
     if head[:4] == b"GGUF":
@@ -83,7 +83,7 @@ def _directory(path: Path, display_path: str) -> ModelFiles:
         return replace(_gguf(files[ggufs[0]], display_path), path=display_path)
     engines = [name for name in files if name.endswith(".engine")]
     if engines:
-        # TensorRT engines, one for each rank: nearly all of them are weights, and a tokenizer need not be with them.
+        # TensorRT engines, one per rank: they consist almost entirely of weights, and need no tokenizer beside them.
         size = sum(_size(files[name]) for name in engines)
         return ModelFiles(path=display_path, has_weights=True, weights_bytes=size)
     has_tokenizer = any(
@@ -100,7 +100,7 @@ def _directory(path: Path, display_path: str) -> ModelFiles:
         return _weighed(model, tensors)
     pickles = [name for name in files if re.fullmatch(r"pytorch_model.*\.bin", name)]
     if pickles and not has_weights:
-        # A pickle holds its tensors as they are, with little around them.
+        # A pickle stores tensors uncompressed, with little overhead.
         return replace(model, has_weights=True, weights_bytes=sum(_size(files[name]) for name in pickles))
     return model
 
@@ -120,19 +120,19 @@ def _architecture(files: Mapping[str, Path], problems: list[str]) -> Architectur
     except BadFile as error:
         problems.append(error.what)
     except OSError:
-        pass  # what this user may not read is not known
+        pass  # unknown if this user may not read it
     return None
 
 
 def _tensors(files: Mapping[str, Path], problems: list[str]) -> tuple[list[Tensor], bool]:
-    """The tensors of all weight files that belong together, and whether there are such files."""
+    """The tensors of all weight files of the model, and whether there are any such files."""
     index = "model.safetensors.index.json"
     if index in files:
         names = _indexed(files[index], problems)
     elif "model.safetensors" in files:
         names = ["model.safetensors"]
     else:
-        # Some publish the same weights once more as consolidated*.safetensors; adapters are no weights of their own.
+        # Some models ship the same weights again as consolidated*.safetensors; adapters are not complete weights.
         names = sorted(name for name in files if name.endswith(".safetensors") and not name.startswith("adapter_"))
         names = [name for name in names if not name.startswith("consolidated")] or names
     tensors: list[Tensor] = []
@@ -161,7 +161,7 @@ def _indexed(path: Path, problems: list[str]) -> list[str]:
         problems.append(f"{path.name} names no weight files")
         return []
     names = sorted({str(name) for name in weight_map.values()})
-    # A name with a path in it would lead out of the model's directory.
+    # A name that contains a path would leave the model's directory.
     if any("/" in name or len(name) > 255 for name in names) or len(names) > MOST_FILES:
         problems.append(f"{path.name} names files outside of the model")
         return []
@@ -252,13 +252,13 @@ def _gguf_architecture(header: GgufHeader) -> Architecture:
         context=count("context_length"),
         positions=count("context_length"),
         experts=count("expert_count") or None,
-        # Files from before latent attention have its rank, and not the widths for it: there keys and values are whole.
+        # Older files have the rank of latent attention but not its widths: there keys and values are stored in full.
         kv_lora_rank=count("attention.kv_lora_rank") if latent else None,
         rope_head_dim=count("rope.dimension_count") if latent else None,
         value_head_dim=count("attention.value_length"),
         window=window if window and windowed else None,
         window_layers=windowed if window else 0,
-        # A layer without heads for keys and values keeps none.
+        # A layer without KV heads has no KV cache.
         attention_layers=attention,
     )
 
@@ -267,11 +267,11 @@ _WINDOW_PATTERNS = {
     "gemma2": 2, "gpt-oss": 2, "cohere2": 4, "olmo2": 4, "exaone4": 4, "exaone-moe": 4, "afmoe": 4, "llama4": 4,
     "gemma3n": 5, "gemma3": 6, "gemma-embedding": 6, "plamo3": 8,
 }  # fmt: skip
-"""Of how many layers the last one looks back without a window (llama.cpp, `set_swa_pattern` of each architecture)."""
+"""Every nth layer has full attention (llama.cpp, `set_swa_pattern` of each architecture)."""
 
 
 def _window_layers(architecture: str, pattern: Value | None, layers: int) -> int:
-    """How many layers look back through a window: layer i where i % n < n - 1. A file may tell n, or each layer."""
+    """The number of layers with a window: layer i where i % n < n - 1. A file may specify n, or a flag per layer."""
     if isinstance(pattern, tuple):
         return min(layers, sum(bool(flag) for flag in pattern))
     period = whole_number(pattern, least=1, most=layers or 1) or _WINDOW_PATTERNS.get(architecture)
@@ -279,7 +279,7 @@ def _window_layers(architecture: str, pattern: Value | None, layers: int) -> int
 
 
 def _count(value: Value | None) -> int | None:
-    """A figure, or the largest of one for each layer."""
+    """A positive integer, or the largest of one per layer."""
     if isinstance(value, tuple):
         value = max(value, default=None)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:

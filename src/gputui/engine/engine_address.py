@@ -1,4 +1,4 @@
-"""Which engine is meant: as the docker command decides it (docker/cli, `resolveContextName` in cli/command/cli.go)."""
+"""Selects the engine as the docker command does (docker/cli, `resolveContextName` in cli/command/cli.go)."""
 
 import json
 import os
@@ -14,8 +14,8 @@ DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineAddress:
-    """An engine's `url`, what named it (`source`), and the folder of its certificates; `verify`: its own is checked.
-    `from_environment`: the variables of docker say how (DOCKER_TLS_VERIFY, DOCKER_CERT_PATH)."""
+    """The `url` of an engine, its origin (`source`), and the directory of its certificates; `verify`: the server's
+    certificate is checked. `from_environment`: docker's variables decide (DOCKER_TLS_VERIFY, DOCKER_CERT_PATH)."""
 
     url: str
     source: str
@@ -25,7 +25,7 @@ class EngineAddress:
 
     @property
     def socket(self) -> Path | None:
-        """The Unix socket, where the engine is reached by one of this machine."""
+        """The Unix socket, if the engine is reached through one on this machine."""
         return Path(self.url.removeprefix("unix://")) if self.url.startswith("unix://") else None
 
 
@@ -35,8 +35,8 @@ def engine_address(
     """`host`, else `context`, else DOCKER_HOST, else DOCKER_CONTEXT, else docker's current context, else the default.
 
     Raises:
-        UsageError: two engines are named, or a context that does not exist or cannot be read. Never is another one
-            taken instead.
+        UsageError: two engines are named, or a context that does not exist or cannot be read. There is no fallback to
+            another engine.
     """
     environment = os.environ if environment is None else environment
     if host and context:
@@ -64,7 +64,7 @@ def _default(environment: Mapping[str, str]) -> EngineAddress:
 
 
 def _with_scheme(host: str) -> str:
-    """With the kind of the address, which docker lets people leave out."""
+    """The address with its scheme, which docker allows to be omitted."""
     host = host.strip()
     if host.startswith("/"):
         return f"unix://{host}"
@@ -82,7 +82,7 @@ def _current_context(folder: Path) -> str | None:
 def _of_context(name: str, source: str, folder: Path, environment: Mapping[str, str]) -> EngineAddress:
     if name == "default":
         return _default(environment)
-    import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, which would delay the first frame
 
     display_name = clean(name, 60)
     identity = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()

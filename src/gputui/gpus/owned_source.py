@@ -1,4 +1,4 @@
-"""Readings whose processes are known by what the engine says, for a gputui that has other pids than the host."""
+"""Assigns processes to containers with the help of the engine, for a gputui in its own pid namespace."""
 
 import threading
 import time
@@ -11,9 +11,9 @@ from gputui.gpus.source import GpuSource
 
 ASK_EVERY_S = 2.0
 NOBODYS_S = 60.0
-"""How long a process that is in no container is not asked about again."""
+"""Seconds until a process without a container is looked up again."""
 FORGOTTEN_S = 10.0
-"""Seconds after which a pid that no GPU lists any more may be another process."""
+"""Seconds after which a pid that no GPU lists any more may have been reused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class _OwnerRecord:
 
 
 class OwnedSource:
-    """Implements `GpuSource` over another. `owners` are the containers of host pids, asked when a process is listed
-    that is not known yet. What was known is remembered while it is listed: of a container that was stopped the engine
-    lists none, while its processes may still hold memory."""
+    """Implements `GpuSource` over another one. `owners` returns the containers of host pids, and is called when an
+    unknown process is listed. A known owner is cached as long as its process is listed: the engine lists no processes
+    for a stopped container, but these may still hold memory."""
 
     def __init__(
         self,
@@ -42,29 +42,29 @@ class OwnedSource:
         self._lock = threading.Lock()
 
     def inventory(self) -> GpuInventory:
-        """Look for GPUs anew, and for whose the processes are: an apply stops some of them next."""
+        """Look for GPUs again, and refresh the process owners, because an apply may stop some of them next."""
         inventory = self._source.inventory()
         self._ask(())
         return inventory
 
     def has_changed(self) -> bool:
-        """Whether it is worth to look anew."""
+        """Whether to look again."""
         return self._source.has_changed()
 
     def read(self, gpu: Gpu) -> Reading:
-        """The values of one GPU now."""
+        """The current values of one GPU."""
         return self._source.read(gpu)
 
     def details(self, gpu: Gpu) -> GpuDetails | None:
-        """What changes slowly."""
+        """The slowly changing values."""
         return self._source.details(gpu)
 
     def traffic(self, gpu: Gpu) -> LinkTraffic | None:
-        """What goes over its links now."""
+        """The current traffic over its links."""
         return self._source.traffic(gpu)
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
-        """The processes on one GPU, with the containers that they are in."""
+        """The processes on one GPU, with their containers."""
         processes = self._source.processes(gpu)
         if processes is None:
             return None
@@ -99,7 +99,7 @@ class OwnedSource:
             return True
 
     def _ask(self, pids: Iterable[int]) -> None:
-        """Ask the engine, without holding the readings of other GPUs up."""
+        """Ask the engine, without blocking the readings of other GPUs."""
         owners = self._owners()
         with self._lock:
             timestamp = self._clock()

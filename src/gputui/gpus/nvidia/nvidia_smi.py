@@ -1,4 +1,4 @@
-"""Readings from `nvidia-smi -q -x`, where NVML itself is out of reach. What it does not tell stays unknown."""
+"""Readings from `nvidia-smi -q -x`, for hosts without access to NVML. Missing values stay unknown."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 Run = Callable[[Sequence[str]], str]
-"""Runs `nvidia-smi` with these arguments; its output. Raises `Unreachable` where that cannot be done."""
+"""Runs `nvidia-smi` with these arguments and returns its output. Raises `Unreachable` if that fails."""
 
 REPORT = ("-q", "-x")
 LISTING = ("-L",)
@@ -42,21 +42,21 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report: the driver's version, and of every GPU its reading with its processes."""
+    """One parsed report: the driver version, and the reading of every GPU with its processes."""
 
     driver_version: str | None
     readings: tuple[Reading, ...]
 
 
 def parse(report: str, listing: str, taken_at: float) -> Report:
-    """What a report says; `listing` is that of `nvidia-smi -L`, which names MIG instances where the report does not.
+    """The parsed report; `listing` is the output of `nvidia-smi -L`, which names MIG instances if the report does not.
 
     Raises:
-        Unreachable: it is none.
+        Unreachable: the text is not a valid report.
     """
-    from xml.etree import ElementTree  # noqa: PLC0415 - where NVML answers nobody needs it
+    from xml.etree import ElementTree  # noqa: PLC0415 - not needed if NVML is available
 
-    # Of a GPU that fell off the bus a line of plain text tells before the report begins.
+    # A GPU that fell off the bus is reported in a line of plain text before the XML.
     start = report.find("<?xml")
     if start < 0:
         problem = clean(report.strip().splitlines()[0] if report.strip() else "it says nothing", 200)
@@ -118,7 +118,7 @@ def _gpu(index: int, element: "Element", uuids: Mapping[tuple[int, int], str], t
         mig_index = _integer(device, "index")
         name = _text(device, "uuid") or (None if mig_index is None else uuids.get((index, mig_index)))
         if mig_index is None or name is None:
-            continue  # it cannot be given to anybody without a name
+            continue  # it cannot be assigned without a name
         instance = Gpu(
             uuid=name,
             index=index,
@@ -188,7 +188,7 @@ def _memory(gpu: Gpu, element: "Element", taken_at: float) -> Reading:
 
 
 def _power(*names: str) -> list[str]:
-    """The names changed with the drivers: R535 put them into another element, R570 split the draw."""
+    """The names depend on the driver: R535 moved them to another element, R570 split the draw."""
     return [f"{folder}/{name}" for name in names for folder in ("gpu_power_readings", "power_readings")]
 
 
@@ -199,7 +199,7 @@ def _reasons(element: "Element") -> tuple[str, ...]:
 
 
 def _lists_processes(element: "Element") -> bool:
-    """Where they cannot be listed there is no list, or N/A stands in its place."""
+    """Whether processes are listed; otherwise the list is missing or N/A."""
     node = element.find("processes")
     return node is not None and (node.text or "").strip() != "N/A"
 
@@ -237,7 +237,7 @@ def _first(element: "Element", paths: Sequence[str]) -> float | None:
 
 
 def run_on_path(arguments: Sequence[str]) -> str:
-    """By the `nvidia-smi` on PATH."""
+    """Run the `nvidia-smi` on PATH."""
     try:
         completed = subprocess.run(
             ["nvidia-smi", *arguments], capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False
@@ -250,7 +250,7 @@ def run_on_path(arguments: Sequence[str]) -> str:
 
 
 class NvidiaSmiSource:
-    """Implements `GpuSource`: one report serves all GPUs, for as long as it is young enough."""
+    """Implements `GpuSource`: one report serves all GPUs until it is too old."""
 
     def __init__(self, run: Run, name: str, every_s: float = 1.0) -> None:
         self._run = run
@@ -283,15 +283,15 @@ class NvidiaSmiSource:
         return GpuInventory(gpus=gpus, driver_version=report.driver_version, source=self._name, every_s=self._every_s)
 
     def has_changed(self) -> bool:
-        """Whether the latest report lists other GPUs than the one that was looked at."""
+        """Whether the latest report lists different GPUs than the last inventory."""
         try:
             report = self._look(self._every_s)
         except GputuiError:
-            return False  # the readings say so; what was found stays
+            return False  # the readings report this; the inventory stays
         return tuple(reading.gpu for reading in report.readings) != self._gpus
 
     def read(self, gpu: Gpu) -> Reading:
-        """The values of one GPU by the latest report, without its processes."""
+        """The values of one GPU in the latest report, without its processes."""
         taken_at = time.time()
         try:
             reading = self._reading(gpu)
@@ -305,7 +305,7 @@ class NvidiaSmiSource:
         return replace(reading, gpu=gpu, processes=None, details=None)
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
-        """Its processes by the latest report."""
+        """Its processes in the latest report."""
         try:
             reading = self._reading(gpu)
         except GputuiError:
@@ -313,7 +313,7 @@ class NvidiaSmiSource:
         return reading.processes if reading else None
 
     def details(self, gpu: Gpu) -> GpuDetails | None:
-        """What the latest report tells besides."""
+        """The details in the latest report."""
         try:
             reading = self._reading(gpu)
         except GputuiError:
@@ -321,7 +321,7 @@ class NvidiaSmiSource:
         return reading.details if reading else None
 
     def traffic(self, gpu: Gpu) -> LinkTraffic | None:
-        """A report does not tell."""
+        """Not available: reports do not contain it."""
         del gpu
         return None
 

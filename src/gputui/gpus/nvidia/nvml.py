@@ -1,4 +1,4 @@
-"""Readings from NVML, through the binding of NVIDIA (`nvidia-ml-py`)."""
+"""Readings from NVML, through NVIDIA's binding (`nvidia-ml-py`)."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _MIB = 2**20
 
-# nvml.h, "nvmlClocksEventReasons"; idle and application clocks are no limits, so they are left out.
+# nvml.h, "nvmlClocksEventReasons"; idle and application clocks are omitted, because they are not limits.
 _THROTTLE_REASONS = (
     (0x4, "power cap"),
     (0x8, "hardware slowdown"),
@@ -74,8 +74,8 @@ def _driver_version() -> str:
 
 
 class NvmlSource:
-    """Readings from NVML. It is initialised on the first look for GPUs and stays so: without persistence mode each
-    initialisation wakes the GPUs, which takes more than a second."""
+    """Readings from NVML. It is initialised with the first inventory and stays initialised: without persistence mode
+    each initialisation wakes the GPUs, which takes more than a second."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -90,7 +90,7 @@ class NvmlSource:
         self._layout: tuple[_Place, ...] = ()
 
     def inventory(self) -> GpuInventory:
-        """Look for GPUs anew; a driver that was reloaded is initialised again."""
+        """Look for GPUs again; NVML is initialised again in case the driver was reloaded."""
         with self._lock:
             try:
                 if self._started:
@@ -114,7 +114,7 @@ class NvmlSource:
                 gpus += self._enumerate(index)
             self._gpus = self._with_islands(gpus)
             self._layout = _layout()
-            # Those who read meanwhile still had the handles from before.
+            # Concurrent readers used the old handles until here.
             self._handles = self._new_handles
             if not gpus:
                 return GpuInventory(driver_version=driver, reason="the driver lists no GPU", fix="look at `dmesg`")
@@ -126,8 +126,8 @@ class NvmlSource:
             return GpuInventory(gpus=self._gpus, driver_version=driver, links=gpu_links)
 
     def has_changed(self) -> bool:
-        """What NVML lists by index is compared. A GPU that fell off the bus is only found again after a new
-        initialisation, and so is a driver that did not answer at the last look."""
+        """Compares what NVML lists by index. A GPU that fell off the bus is only found after re-initialisation, and so
+        is a driver that did not answer at the last look."""
         return not self._started or None in self._layout or _layout() != self._layout
 
     def _enumerate(self, index: int) -> list[Gpu]:
@@ -135,14 +135,14 @@ class NvmlSource:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             uuid = str(pynvml.nvmlDeviceGetUUID(handle))
         except (pynvml.NVMLError, UnicodeDecodeError):
-            # It fell off the bus: show it, under the identity that it had where we saw it before.
+            # It fell off the bus: keep it, under its previous identity if known.
             previous = next((gpu for gpu in self._gpus if gpu.index == index and gpu.mig_index is None), None)
             return [replace(previous or Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU"), present=False)]
         self._new_handles[uuid] = handle
         try:
             return self._described(index, uuid, handle)
         except pynvml.NVMLError:
-            del self._new_handles[uuid]  # it was lost between the two
+            del self._new_handles[uuid]  # it was lost between the two calls
             return [Gpu(uuid=uuid, index=index, name="unknown GPU", present=False)]
 
     def _described(self, index: int, uuid: str, handle: Any) -> list[Gpu]:
@@ -163,7 +163,7 @@ class NvmlSource:
             memory_total_mib=shared.total_mib if shared else total,
             unified_memory=shared is not None,
             mig_enabled=bool(mode and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE),
-            # Two transfers a clock, as NVML counts the clock of all memory types; 8 bits a byte.
+            # Two transfers per clock, as NVML counts the clock of all memory types; 8 bits per byte.
             memory_bandwidth_gb_s=bus_bits * memory_mhz * 2 // 8000 if bus_bits and memory_mhz else None,
             cores=self._ask(uuid, pynvml.nvmlDeviceGetNumGpuCores, handle),
             max_sm_clock_mhz=self._ask(uuid, pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_SM),
@@ -221,7 +221,7 @@ class NvmlSource:
         return int(memory.total) // _MIB if memory and memory.total else None
 
     def _ask(self, uuid: str, call: Callable[..., T], *arguments: Any, **options: Any) -> T | None:
-        """One value, or None: what a GPU does not support is not asked again, any other error is tried next time.
+        """One value, or None: unsupported queries are not repeated, other errors are retried next time.
 
         Raises:
             pynvml.NVMLError: the GPU is lost, or NVML is not initialised.
@@ -237,11 +237,11 @@ class NvmlSource:
             if _code(error) in _NEVER:
                 self._unsupported.add(query)
             return None
-        except UnicodeDecodeError:  # a name that no driver should have
+        except UnicodeDecodeError:  # a malformed string from the driver
             return None
 
     def read(self, gpu: Gpu) -> Reading:
-        """The values of one GPU now; while NVML is initialised anew it waits for that."""
+        """The current values of one GPU; waits while NVML is being re-initialised."""
         try:
             return self._reading(gpu)
         except pynvml.NVMLError_Uninitialized:
@@ -311,13 +311,13 @@ class NvmlSource:
         )
 
     def details(self, gpu: Gpu) -> GpuDetails | None:
-        """What changes slowly; for an instance that is its parent's affair."""
+        """The slowly changing values; instances have none, their parent reports them."""
         handle = self._handles.get(gpu.uuid)
         if handle is None or gpu.parent_uuid is not None:
             return None
         initial = self._nvlinks.get(gpu.uuid)
         try:
-            # One that has none needs not be asked again.
+            # A GPU without NVLinks need not be queried again.
             current = nvlinks(handle, {}) if initial and initial.count else None
             up = (current.count, current.up) if current and current.count else None
             return details(self._asking(gpu.uuid, handle), self._xids.of(gpu.uuid), up)
@@ -325,7 +325,7 @@ class NvmlSource:
             return None
 
     def traffic(self, gpu: Gpu) -> LinkTraffic | None:
-        """What goes over its links now."""
+        """The current traffic over its links."""
         handle = self._handles.get(gpu.uuid)
         if handle is None or gpu.parent_uuid is not None:
             return None
@@ -342,11 +342,11 @@ class NvmlSource:
 
 
 _Place = tuple[str, bool, tuple[str, ...]] | None
-"""What is at an index: a UUID, whether it is cut, and its instances; None where it does not answer."""
+"""The device at an index: UUID, whether it is split (MIG), and its instances; None if it does not answer."""
 
 
 def _layout() -> tuple[_Place, ...]:
-    """What NVML lists, by index."""
+    """The devices that NVML lists, by index."""
     try:
         return tuple(_place(index) for index in range(pynvml.nvmlDeviceGetCount()))
     except pynvml.NVMLError:
@@ -373,7 +373,7 @@ def _place(index: int) -> _Place:
 
 
 def _part(parent: Gpu, total_mib: int | None) -> int | None:
-    """An instance gets memory slices, and with each its part of the bandwidth."""
+    """The bandwidth of an instance, which is proportional to its memory slices."""
     if not parent.memory_bandwidth_gb_s or not parent.memory_total_mib or not total_mib:
         return None
     return parent.memory_bandwidth_gb_s * total_mib // parent.memory_total_mib
@@ -392,7 +392,7 @@ def _with_machine_memory(reading: Reading) -> Reading:
 
 
 def _memory_v2(handle: Any) -> Any:
-    """Used memory without what driver and firmware reserve, which only the second version tells apart."""
+    """Memory with the part reserved by driver and firmware, which only version 2 reports separately."""
     return pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
 
 

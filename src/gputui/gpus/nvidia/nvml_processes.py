@@ -1,4 +1,4 @@
-"""The processes on a GPU, as NVML lists them."""
+"""The processes on a GPU, from NVML."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +15,8 @@ _LISTS = (
 
 
 def memory_by_pid(ask: Callable[..., Any]) -> dict[int, int | None] | None:
-    """The compute, graphics and MPS processes with their memory in MiB; one that is in several lists counts once. None
-    where no list can be had."""
+    """The compute, graphics and MPS processes with their memory in MiB; a process in several lists counts once. None if
+    no list is available."""
     usage_by_pid: dict[int, int | None] = {}
     has_list = False
     for call in _LISTS:
@@ -37,14 +37,14 @@ def memory_by_pid(ask: Callable[..., Any]) -> dict[int, int | None] | None:
 
 
 class BusyProcesses:
-    """How busy processes keep a GPU: the driver gives samples since a moment, which is remembered for each GPU."""
+    """The utilization of GPUs by process: the driver returns samples since a timestamp, which is stored per GPU."""
 
     def __init__(self) -> None:
         self._seen_us: dict[str, int] = {}
         self._never: set[str] = set()
 
     def percent_by_pid(self, uuid: str, handle: Any) -> dict[int, int] | None:
-        """By pid; one that is not in it did nothing. None where that cannot be told."""
+        """By pid; processes that are not listed were idle. None if not supported."""
         if uuid in self._never:
             return None
         try:
@@ -58,6 +58,6 @@ class BusyProcesses:
         busy: dict[int, int] = {}
         for sample in sorted(samples, key=lambda sample: sample.timeStamp):
             self._seen_us[uuid] = max(self._seen_us.get(uuid, 0), int(sample.timeStamp))
-            if sample.smUtil <= 100:  # drivers give nonsense at times (nvtop #110)
+            if sample.smUtil <= 100:  # drivers sometimes report nonsense (nvtop #110)
                 busy[int(sample.pid)] = int(sample.smUtil)
         return busy

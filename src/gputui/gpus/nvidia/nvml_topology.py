@@ -1,4 +1,4 @@
-"""How GPUs reach each other, as NVML tells it."""
+"""The connections between GPUs, from NVML."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _LEVELS: dict[int, LinkKind] = {0: "PIX", 10: "PIX", 20: "PXB", 30: "PHB", 40: "
 
 @dataclass(frozen=True, slots=True)
 class NvLinks:
-    """A GPU's NVLinks: how many it has, how many are up, and the ends that these tell, each a UUID or `SWITCH`."""
+    """A GPU's NVLinks: their number, how many are up, and the remote ends of those, each a UUID or `SWITCH`."""
 
     count: int
     up: int
@@ -25,13 +25,13 @@ class NvLinks:
 
 
 def nvlinks(handle: Any, uuid_by_bus: Mapping[str | None, str]) -> NvLinks:
-    """The NVLinks of a GPU; none where it has none or does not tell."""
+    """The NVLinks of a GPU; none if it has none or does not report them."""
     count, up, ends = 0, 0, []
     for link in range(pynvml.NVML_NVLINK_MAX_LINKS):
         try:
             state = pynvml.nvmlDeviceGetNvLinkState(handle, link)
         except pynvml.NVMLError:
-            break  # no NVLink, or none with that number
+            break  # no NVLink, or no link with that number
         count += 1
         if state != pynvml.NVML_FEATURE_ENABLED:
             continue
@@ -42,14 +42,14 @@ def nvlinks(handle: Any, uuid_by_bus: Mapping[str | None, str]) -> NvLinks:
                 continue
             bus = clean(str(pynvml.nvmlDeviceGetNvLinkRemotePciInfo(handle, link).busId), 32)
         except pynvml.NVMLError:
-            continue  # it is up, and does not tell where it ends
+            continue  # it is up, but its remote end is unknown
         if bus in uuid_by_bus:
             ends.append(uuid_by_bus[bus])
     return NvLinks(count, up, tuple(ends))
 
 
 def links(gpus: Sequence[Gpu], handles: Mapping[str, Any], nvlinks_of: Mapping[str, NvLinks]) -> tuple[GpuLink, ...]:
-    """The link of every pair of GPUs; a pair of which nothing is known has none."""
+    """The link of every pair of GPUs; pairs without a known link are omitted."""
     gpu_links = []
     for index, gpu in enumerate(gpus):
         for peer in gpus[index + 1 :]:

@@ -13,11 +13,11 @@ from gputui.simulated.scenario import Scenario, SimulatedGpu
 
 STRANGERS_AGE_S = 5_400.0
 STRANGERS_PERCENT = 35
-"""How long other people's processes have been there, and how busy each keeps its GPU."""
+"""The age of other people's processes, and how busy each keeps its GPU."""
 
 
 class Load(Protocol):
-    """What a process of a simulated container holds on one GPU."""
+    """The load of a simulated container's process on one GPU."""
 
     @property
     def gpu(self) -> str:
@@ -26,7 +26,7 @@ class Load(Protocol):
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The pid of the process."""
         ...
 
     @property
@@ -36,7 +36,7 @@ class Load(Protocol):
 
     @property
     def memory_mib(self) -> int:
-        """What it holds."""
+        """The memory that it holds."""
         ...
 
     @property
@@ -51,7 +51,7 @@ class Load(Protocol):
 
     @property
     def started_at(self) -> float:
-        """When it began, in seconds since the epoch."""
+        """Its start time, in seconds since the epoch."""
         ...
 
 
@@ -72,11 +72,11 @@ class SimulatedSource:
         return GpuInventory(gpus=gpus, driver_version=self._scenario.driver_version, links=_links(gpus))
 
     def has_changed(self) -> bool:
-        """They never do; a lost one is back by itself."""
+        """Never; a lost GPU comes back by itself."""
         return False
 
     def read(self, gpu: Gpu) -> Reading:
-        """Values that move with the clock and follow the load."""
+        """Values that vary with the clock and the load."""
         now = self._clock()
         age = now - self._began
         for loss in self._scenario.losses:
@@ -118,12 +118,12 @@ class SimulatedSource:
         )
 
     def _held(self, uuid: str) -> int:
-        """MiB that its processes hold."""
+        """The memory of its processes in MiB."""
         strangers = sum(process.memory_mib for process in self._scenario.processes if process.gpu == uuid)
         return strangers + sum(load.memory_mib for load in self._loads() if load.gpu == uuid)
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
-        """Containers' processes and other people's."""
+        """The processes of containers and of other people."""
         container_processes = [
             GpuProcess(
                 pid=load.pid,
@@ -154,12 +154,12 @@ class SimulatedSource:
         return tuple(container_processes + strangers)
 
     def details(self, gpu: Gpu) -> GpuDetails | None:
-        """What the scenario says of it."""
+        """The details in the scenario."""
         simulated = next(candidate for candidate in self._scenario.gpus if candidate.gpu.uuid == gpu.uuid)
         return replace(simulated.details, taken_at=self._clock()) if simulated.details else None
 
     def traffic(self, gpu: Gpu) -> LinkTraffic | None:
-        """It follows how busy the GPU is."""
+        """Traffic in proportion to the GPU's utilization."""
         busy = self.read(gpu).utilization_percent
         if busy is None:
             return None
@@ -175,7 +175,7 @@ class SimulatedSource:
 
 
 def _links(gpus: Sequence[Gpu]) -> tuple[GpuLink, ...]:
-    """GPUs of one NVLink island are linked by it, others over the host."""
+    """GPUs of an NVLink island are connected by NVLink, others through the host."""
     full_gpus = [gpu for gpu in gpus if gpu.parent_uuid is None]
     links = []
     for index, gpu in enumerate(full_gpus):

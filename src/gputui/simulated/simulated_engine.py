@@ -1,4 +1,4 @@
-"""A simulated engine: containers that load models, log, and fail, as a scenario says. It starts no process."""
+"""A simulated engine: containers that load models, log, and fail according to a scenario. It starts no processes."""
 
 import copy
 import hashlib
@@ -24,15 +24,15 @@ from gputui.simulated.memory_claim import out_of_memory, takes_mib
 from gputui.simulated.scenario import Scenario, SimulatedContainer
 
 UPTIME_S = 3 * 86400.0
-"""How long the containers of a scenario have been running when it begins."""
+"""The uptime of a scenario's containers at the start of the simulation."""
 
 SERVED_LINES = 400
-"""Of what it served, so many lines are in its log."""
+"""The number of request lines in a container's log."""
 LINE_S = 2.0
-"""Seconds from one line of a serving container's log to the next."""
+"""Seconds between the log lines of a serving container."""
 
 FALL_S = 1.0
-"""After how many seconds a container that is to fail ends."""
+"""Seconds until a container that is meant to fail exits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class SimulatedEngine:
         return container
 
     def _note(self, container: _Simulated, action: str, **extra: str) -> None:
-        """Tell it to whoever follows the events, as Docker does."""
+        """Publish an event, as Docker does."""
         attributes = {
             **(container.data["Config"].get("Labels") or {}),
             "name": container.data["Name"].lstrip("/"),
@@ -135,7 +135,7 @@ class SimulatedEngine:
             fall = container.started + FALL_S / self._speed
             if self._clock() >= fall and container.data["Config"].get("Labels", {}).get("io.gputui.gpus") is not None:
                 container.ended = fall
-        # What was there when the simulation began fits; what is started later has to find its memory.
+        # The initial containers always fit; those started later need free memory.
         if (
             container.started is not None
             and container.ended is None
@@ -148,7 +148,7 @@ class SimulatedEngine:
                 self._note(container, "die")
 
     def _out_of_memory(self, container: _Simulated) -> str:
-        """What CUDA says where a GPU has no room for what this container takes by now; empty where it has."""
+        """The CUDA error if a GPU has too little memory for what this container currently takes; empty otherwise."""
         usable_mib = {
             simulated.gpu.uuid: (simulated.gpu.memory_total_mib or 0) - simulated.reserved_mib
             for simulated in self._scenario.gpus
@@ -188,7 +188,7 @@ class SimulatedEngine:
         return state
 
     def _loaded(self, container: _Simulated) -> float:
-        """How much of its model is in memory, 0 to 1."""
+        """The fraction of its model in memory, 0 to 1."""
         if container.started is None or container.ended is not None:
             return 0.0
         if container.template.load_s <= 0:
@@ -223,8 +223,8 @@ class SimulatedEngine:
         return gpus
 
     def claims(self) -> tuple[Claim, ...]:
-        """What the processes of running containers hold. Every GPU asks for it, so it is counted ten times a second at
-        most."""
+        """The memory of running containers' processes. Every GPU queries it, so it is computed at most ten times a
+        second."""
         with self._changed:
             moment = (len(self._events), int(self._clock() * 10))
             if self._counted is None or self._counted[0] != moment:
@@ -269,7 +269,7 @@ class SimulatedEngine:
         )
 
     def has_nvidia_driver(self) -> bool | None:
-        """It does."""
+        """Always true."""
         return True
 
     def containers(self) -> tuple[Container, ...]:
@@ -278,13 +278,13 @@ class SimulatedEngine:
             return tuple(self.inspect(identity) for identity in self._containers)
 
     def inspect(self, ref: str) -> Container:
-        """One container as it is now."""
+        """One container in its current state."""
         with self._changed:
             container = self._find(ref)
             return container_from({**container.data, "State": self._state(container)})
 
     def spec(self, ref: str) -> ContainerSpec:
-        """The spec that makes the same container again."""
+        """The spec to re-create the same container."""
         with self._changed:
             return spec_from(self._find(ref).data, image_moved=False)
 
@@ -328,13 +328,13 @@ class SimulatedEngine:
         self.start(ref)
 
     def pause(self, ref: str) -> None:
-        """Nothing is held still here."""
+        """Pausing is not simulated."""
 
     def unpause(self, ref: str) -> None:
-        """Nothing is held still here."""
+        """Pausing is not simulated."""
 
     def start_obstacles(self, ref: str) -> tuple[str, ...]:
-        """Nothing is ever missing."""
+        """There are none."""
         with self._changed:
             self._find(ref)
         return ()
@@ -343,7 +343,7 @@ class SimulatedEngine:
         """Links are not simulated."""
 
     def rename(self, ref: str, name: str) -> None:
-        """Give it another name."""
+        """Rename it."""
         with self._changed:
             container = self._find(ref)
             if any(peer is not container and peer.data["Name"] == f"/{name}" for peer in self._containers.values()):
@@ -375,7 +375,7 @@ class SimulatedEngine:
         """Volumes are not simulated."""
 
     def layer(self, ref: str) -> Layer:
-        """What the scenario says that it wrote."""
+        """The written files in the scenario."""
         with self._changed:
             files = self._find(ref).template.written
             return Layer(
@@ -387,11 +387,11 @@ class SimulatedEngine:
         return ()
 
     def image_names(self) -> tuple[str, ...]:
-        """Those of the scenario's containers."""
+        """The images of the scenario's containers."""
         return tuple(dict.fromkeys(template.image for template in self._scenario.containers))
 
     def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:  # noqa: ARG002 - the protocol's
-        """Nothing can be asked of it."""
+        """Not simulated."""
         raise EngineError(f"{spec.name}: not simulated")
 
     def image_id(self, image: str) -> str | None:
@@ -432,7 +432,7 @@ class SimulatedEngine:
         return None
 
     def pids(self, ref: str) -> tuple[int, ...]:
-        """The pid of its one process."""
+        """The pid of its only process."""
         with self._changed:
             container = self._find(ref)
             if container.started is None or container.ended is not None:
@@ -440,7 +440,7 @@ class SimulatedEngine:
             return (container.pid,)
 
     def _log(self, container: _Simulated) -> list[tuple[float, bytes]]:
-        """What it wrote, each line with its time: how it started, and of what it served the last lines."""
+        """Its log lines with timestamps: the startup, and the most recent requests."""
         log = list(container.past_log)
         if container.started is None or (container.ended is not None and log):
             return log
@@ -460,7 +460,7 @@ class SimulatedEngine:
         return log
 
     def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
-        """The last lines that it wrote."""
+        """The last lines of its log."""
         with self._changed:
             return tuple(line for _, line in self._log(self._find(ref))[-lines:])
 
@@ -490,12 +490,12 @@ class SimulatedEngine:
         return SimulatedStream(chunks)
 
     def shell_command(self, ref: str) -> tuple[str, ...]:
-        """There is no program to talk to."""
+        """Not simulated."""
         name = self._find(ref).data["Name"].lstrip("/")
         raise Refusal(f"{name} is simulated: there is no shell in it", "leave --demo")
 
     def events(self) -> "SimulatedStream":
-        """What happens to containers from now on."""
+        """The container events from now on."""
         with self._changed:
             start = len(self._events)
 

@@ -1,4 +1,4 @@
-"""What is different between two revisions, in lines to read."""
+"""The differences between two revisions, as readable lines."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from gputui.domain.units import gib
 
 
 def revision_difference(base: Assignments, target: Assignments, labels: Mapping[str, str]) -> tuple[str, ...]:
-    """A line for each service that is assigned otherwise in `other` than in `one`; `labels` are those of the GPUs."""
+    """A line for each service whose assignment differs between `base` and `target`; `labels` are those of the GPUs."""
     old_items = {item.key: item for item in base.items}
     new_items = {item.key: item for item in target.items}
     lines = []

@@ -1,4 +1,4 @@
-"""What variables of a container say of its GPUs, against what it is given."""
+"""Compares the GPU variables of a container with the GPUs that it requests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from gputui.domain.text import clean, whole_number
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """What is said twice and differently of a container's GPUs: `overridden` is a variable that the request overrides,
-    `ignored` one that nothing reads, `hidden` one that keeps GPUs from its programs, `several-requests` are requests of
-    which one counts."""
+    """Contradicting statements about a container's GPUs: `overridden` is a variable that the request overrides,
+    `ignored` one that nothing reads, `hidden` one that hides GPUs from its programs, `several-requests` are requests of
+    which only one counts."""
 
     kind: Literal["overridden", "ignored", "hidden", "several-requests"]
     text: str
 
 
 def variables_against(variables: Mapping[str, str], gpus: Sequence[str], count: int | None) -> Contradiction | None:
-    """What the environment says of GPUs against the request for them. Inside a container with n GPUs CUDA counts them
-    from 0 to n - 1, whatever they are called outside."""
+    """The contradiction between the environment and the GPU request, if any. In a container with n GPUs, CUDA numbers
+    them from 0 to n - 1, regardless of their numbers on the host."""
     number = len(gpus) if gpus and "all" not in gpus else count
     visible = variables.get("NVIDIA_VISIBLE_DEVICES")
     if visible is not None and (gpus or count is not None) and not _same_gpus(visible, gpus, count):
@@ -35,8 +35,8 @@ def variables_against(variables: Mapping[str, str], gpus: Sequence[str], count: 
 
 
 def cuda_fault(value: str | None, number: int | None, uuids: Sequence[str] = ()) -> str | None:
-    """Why CUDA_VISIBLE_DEVICES hides GPUs that a container has: `number` of them, None where that is not known, `uuids`
-    where they are. CUDA takes indices, and beginnings of UUIDs; the first entry that is neither ends the list (CUDA C++
+    """Why CUDA_VISIBLE_DEVICES hides GPUs of a container, which has `number` of them (None: unknown) with these `uuids`
+    (empty: unknown). CUDA accepts indices and prefixes of UUIDs; the first invalid entry ends the list (CUDA C++
     Programming Guide, "CUDA Environment Variables")."""
     if value is None:
         return None
@@ -57,7 +57,7 @@ def cuda_fault(value: str | None, number: int | None, uuids: Sequence[str] = ())
 
 
 def too_few_visible(value: str | None, needed: int | None) -> str | None:
-    """Why a program that works on `needed` GPUs sees too few of its container's."""
+    """Why a program that needs `needed` GPUs sees too few of its container's GPUs."""
     if value is None or needed is None:
         return None
     visible = len(set(_visible_entries([part.strip() for part in value.split(",")])))
@@ -67,7 +67,7 @@ def too_few_visible(value: str | None, needed: int | None) -> str | None:
 
 
 def _visible_entries(places: list[str]) -> list[str]:
-    """The entries before the first that is no device: CUDA stops there."""
+    """The entries before the first invalid one, where CUDA stops."""
     end = next((index for index, part in enumerate(places) if not _is_device(part)), len(places))
     return places[:end]
 
@@ -77,7 +77,7 @@ def _is_device(entry: str) -> bool:
 
 
 def _same_gpus(visible: str, gpus: Sequence[str], count: int | None) -> bool:
-    """Whether the variable and the request may mean the same; of an index and a UUID that cannot be told here."""
+    """Whether the variable and the request may mean the same GPUs; an index and a UUID cannot be compared here."""
     names = {part.strip() for part in visible.split(",") if part.strip()}
     if names & {"none", "void"}:
         return not gpus and not count

@@ -1,7 +1,7 @@
-"""The one place that makes text from outside safe to show.
+"""Sanitises untrusted text for display; nothing else does.
 
-Container logs, names, labels, image tags, process command lines and error texts can hold escape sequences; neither
-Textual nor Rich removes them, so a line of somebody's log could set the reader's clipboard (OSC 52).
+Container logs, names, labels, image tags, process command lines and error texts can contain escape sequences; neither
+Textual nor Rich removes them, so a log line could set the reader's clipboard (OSC 52).
 """
 
 import math
@@ -20,7 +20,7 @@ _ESCAPES = re.compile(
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 LINE_LIMIT = 8192
-"""Characters kept of one line; a progress bar or a binary dump can be megabytes long."""
+"""Maximum characters of a line; a progress bar or a binary dump can be megabytes long."""
 
 
 def _picture(match: re.Match[str]) -> str:
@@ -35,8 +35,8 @@ def _picture(match: re.Match[str]) -> str:
 def clean(text: str, limit: int = LINE_LIMIT) -> str:
     """One line of text without escape sequences, control or direction-changing characters, at most `limit` long.
 
-    Escape sequences vanish, other control characters become their visible pictures (U+2400...), tabs and line ends a
-    space.
+    Escape sequences are removed, other control characters become their visible pictures (U+2400...), tabs and line
+    breaks a space.
     """
     if len(text) > limit:
         text = text[:limit] + "…"
@@ -47,12 +47,12 @@ def clean(text: str, limit: int = LINE_LIMIT) -> str:
 
 
 def with_fix(problem: str, fix: str | None) -> str:
-    """What is wrong and how to put it right, in one line."""
+    """A problem and its fix in one line."""
     return f"{problem} — {fix}" if fix else problem
 
 
 def clean_log_line(raw: bytes) -> str:
-    """A log line as text: invalid UTF-8 replaced, tabs expanded, and of a progress bar only its last state."""
+    """A log line as text: invalid UTF-8 replaced, tabs expanded, and only the last state of a progress bar."""
     head = raw[: LINE_LIMIT * 4] if b"\r" not in raw else raw
     text = head.decode("utf-8", errors="replace").rstrip("\r\n")
     if "\r" in text:
@@ -69,7 +69,7 @@ MASK = "••••"
 
 
 def mask_secret(name: str, value: str) -> str:
-    """The value of a variable or argument as it may be shown; what `name` says is a secret becomes dots."""
+    """The value of a variable or argument for display; masked if its `name` indicates a secret."""
     return MASK if SECRET.search(name) else clean(value)
 
 
@@ -82,8 +82,8 @@ _GIVEN = re.compile(
 
 
 def mask_script(script: str) -> str:
-    """A shell's script as it may be shown: what is given to options and variables whose names say that they are secrets
-    becomes dots. Its lines stay, for they are part of its meaning."""
+    """A shell script for display: the values of options and variables whose names indicate secrets are masked. Line
+    breaks stay, because they are significant."""
 
     def masked(match: re.Match[str]) -> str:
         name = match[1].rstrip("= \t").replace("-", "_")
@@ -93,7 +93,7 @@ def mask_script(script: str) -> str:
 
 
 def mask_words(words: Sequence[str]) -> tuple[str, ...]:
-    """A command line as it may be shown, the scripts in it too that a shell is handed (`sh -c …`)."""
+    """A command line for display, including shell scripts in it (`sh -c …`), with secrets masked."""
     masked_words = mask_command(words)
     return tuple(
         masked if " " not in word.strip() and "\n" not in word else clean(mask_script(word).replace("\n", "; "), 32_768)
@@ -102,7 +102,7 @@ def mask_words(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def mask_command(words: Sequence[str]) -> tuple[str, ...]:
-    """A command line as it may be shown: the values of options whose names say that they are secrets become dots."""
+    """A command line for display: the values of options whose names indicate secrets are masked."""
     masked_words: list[str] = []
     hide_next = False
     for word in words:
@@ -122,14 +122,14 @@ def mask_command(words: Sequence[str]) -> tuple[str, ...]:
 
 
 LARGEST = 2**63 - 1
-"""The largest whole number that engines, SQLite and NVML have."""
+"""The largest integer of engines, SQLite and NVML."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,4})?")
 
 
 def whole_number(value: object, *, least: int = -LARGEST - 1, most: int = LARGEST) -> int | None:
-    """A whole number from `least` to `most`, given as a number or in ASCII digits; None for anything else."""
+    """An integer from `least` to `most`, given as a number or in ASCII digits; None for anything else."""
     number: int
     if isinstance(value, bool):
         return None
@@ -161,21 +161,21 @@ def real_number(value: object) -> float | None:
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """The value where it is a mapping, else an empty one."""
+    """The value if it is a mapping, else an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def sequence(value: object) -> Sequence[Any]:
-    """The value where it is a list, else an empty one."""
+    """The value if it is a list, else an empty one."""
     return value if isinstance(value, (list, tuple)) else ()
 
 
 @lru_cache(maxsize=512)
 def moment(text: str) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time; None where it is none."""
+    """An RFC 3339 time in seconds since the epoch; None if invalid."""
     head, dot, fraction = text.partition(".")
     if dot:
-        # Engines write nanoseconds, of which Python reads six digits.
+        # Engines write nanoseconds; Python parses six digits.
         digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
         text = f"{head}.{digits[:6].ljust(6, '0')}{fraction[len(digits) :]}"
     try:

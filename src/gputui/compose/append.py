@@ -34,7 +34,7 @@ def proposed(path: Path, service: NewService) -> FileEdit:
         raise UsageError(f"{path} cannot be read: {clean(str(error), 120)}", "check it") from None
     new_text = with_service(old_text, service, path.name)
     lines = difflib.unified_diff(old_text.splitlines(), new_text.splitlines(), path.name, path.name, lineterm="", n=2)
-    return FileEdit(path=str(path), before=old_text, after=new_text, diff=tuple(clean(line) for line in lines))
+    return FileEdit(path=str(path), old_text=old_text, new_text=new_text, diff=tuple(clean(line) for line in lines))
 
 
 def _read_verbatim(path: Path) -> str:
@@ -162,8 +162,8 @@ def write(edit: FileEdit) -> None:
     """
     path = Path(edit.path)
     try:
-        if _read_verbatim(path) != edit.before:
+        if _read_verbatim(path) != edit.old_text:
             raise Conflict(f"{path.name} was changed meanwhile", "look at the difference again")
-        put_in_place({path: written_beside(path, edit.after)}, backup=".gputui-bak")
+        put_in_place({path: written_beside(path, edit.new_text)}, backup=".gputui-bak")
     except OSError as error:
         raise GputuiError(f"{path} cannot be written: {error.strerror}", "check permissions and disk space") from error

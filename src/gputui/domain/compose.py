@@ -100,6 +100,6 @@ class FileEdit:
     """A file before and after an edit, and the difference as readable lines."""
 
     path: str
-    before: str
-    after: str
+    old_text: str
+    new_text: str
     diff: tuple[str, ...]

@@ -11,7 +11,7 @@ from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import OVERRIDE_NAME, ComposeProject
 from gputui.domain.gpu import Gpu
 from gputui.domain.plan import ContainerView
-from gputui.domain.service import told_apart
+from gputui.domain.service import distinct_names
 from gputui.domain.text import mask_secret
 
 ASSIGNMENTS_NAME = "gpu-assignments.yml"
@@ -23,7 +23,7 @@ def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
     """`gpu-assignments.yml`: the assignments in readable form."""
     labels = {gpu.uuid: gpu for gpu in gpus}
     services = {}
-    names = told_apart([item.key for item in assignments.items])
+    names = distinct_names([item.key for item in assignments.items])
     for item in assignments.items:
         item_gpus = [labels.get(uuid) for uuid in item.gpus]
         services[names[item.key]] = {

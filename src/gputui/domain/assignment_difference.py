@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gputui.domain.assignment import Assignment, Assignments
-from gputui.domain.service import told_apart
+from gputui.domain.service import distinct_names
 from gputui.domain.text import mask_secret
 from gputui.domain.units import gib
 
@@ -13,7 +13,7 @@ def revision_difference(base: Assignments, target: Assignments, labels: Mapping[
     old_items = {item.key: item for item in base.items}
     new_items = {item.key: item for item in target.items}
     lines = []
-    names = told_apart(old_items.keys() | new_items.keys())
+    names = distinct_names(old_items.keys() | new_items.keys())
     for key in sorted(names):
         old, new = old_items.get(key), new_items.get(key)
         if old == new:

@@ -192,7 +192,7 @@ class Service:
         return self.container is not None and self.container.lives
 
 
-def told_apart(keys: Collection[ServiceKey]) -> dict[ServiceKey, str]:
+def distinct_names(keys: Collection[ServiceKey]) -> dict[ServiceKey, str]:
     """A unique name for each of these services: with its project if the short name is ambiguous."""
     counts = Counter(key.short_name for key in keys)
     return {key: key.full_name if counts[key.short_name] > 1 else key.short_name for key in keys}

@@ -55,7 +55,7 @@ def gpus(snapshot: Snapshot) -> dict[str, Any]:
         "driver_version": snapshot.inventory.driver_version,
         "reason": snapshot.inventory.reason,
         "simulated": snapshot.simulated,
-        "links": [{"one": one.one, "other": one.other, "link": one.text} for one in snapshot.inventory.links],
+        "links": [{"one": one.gpu, "other": one.peer, "link": one.text} for one in snapshot.inventory.links],
     }
     return versioned(body)
 

@@ -87,8 +87,8 @@ class GpuLink:
     """The connection of two GPUs (UUIDs), in the terms of `nvidia-smi topo -m`: `nvlinks` NVLinks, else through PIX one
     PCIe bridge, PXB several, PHB the host bridge, NODE one NUMA node, SYS between NUMA nodes."""
 
-    one: str
-    other: str
+    gpu: str
+    peer: str
     kind: LinkKind
     nvlinks: int = 0
 
@@ -98,9 +98,9 @@ class GpuLink:
         return f"NV{self.nvlinks}" if self.kind == "NVLink" else self.kind
 
 
-def link_between(links: Sequence[GpuLink], one: str, other: str) -> GpuLink | None:
+def link_between(links: Sequence[GpuLink], gpu: str, peer: str) -> GpuLink | None:
     """The link between two GPUs; None if unknown."""
-    return next((link for link in links if {link.one, link.other} == {one, other}), None)
+    return next((link for link in links if {link.gpu, link.peer} == {gpu, peer}), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

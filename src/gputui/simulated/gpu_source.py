@@ -182,6 +182,6 @@ def _links(gpus: Sequence[Gpu]) -> tuple[GpuLink, ...]:
         for peer in full_gpus[index + 1 :]:
             linked = gpu.island is not None and gpu.island == peer.island and gpu.island.startswith("NVLink")
             same_node = gpu.numa_node is not None and gpu.numa_node == peer.numa_node
-            link = GpuLink(one=gpu.uuid, other=peer.uuid, kind="NODE" if same_node else "SYS")
+            link = GpuLink(gpu=gpu.uuid, peer=peer.uuid, kind="NODE" if same_node else "SYS")
             links.append(replace(link, kind="NVLink", nvlinks=18) if linked else link)
     return tuple(links)

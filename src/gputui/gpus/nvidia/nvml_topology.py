@@ -65,7 +65,7 @@ def _link(uuid: str, peer_uuid: str, handles: Mapping[str, Any], nvlinks_of: Map
         direct = gpu_nvlinks.ends.count(peer_uuid)
         switched = min(gpu_nvlinks.ends.count(SWITCH), peer_nvlinks.ends.count(SWITCH))
         if direct or switched:
-            return GpuLink(one=uuid, other=peer_uuid, kind="NVLink", nvlinks=direct or switched)
+            return GpuLink(gpu=uuid, peer=peer_uuid, kind="NVLink", nvlinks=direct or switched)
     if uuid not in handles or peer_uuid not in handles:
         return None
     try:
@@ -73,4 +73,4 @@ def _link(uuid: str, peer_uuid: str, handles: Mapping[str, Any], nvlinks_of: Map
     except pynvml.NVMLError:
         return None
     kind = _LEVELS.get(level)
-    return GpuLink(one=uuid, other=peer_uuid, kind=kind) if kind else None
+    return GpuLink(gpu=uuid, peer=peer_uuid, kind=kind) if kind else None

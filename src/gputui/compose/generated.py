@@ -23,17 +23,17 @@ def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
     """`gpu-assignments.yml`: the assignments in readable form."""
     labels = {gpu.uuid: gpu for gpu in gpus}
     services = {}
-    names = distinct_names([item.key for item in assignments.items])
-    for item in assignments.items:
-        item_gpus = [labels.get(uuid) for uuid in item.gpus]
-        services[names[item.key]] = {
-            "gpus": [gpu.label if gpu else uuid for gpu, uuid in zip(item_gpus, item.gpus, strict=True)],
-            "uuids": list(item.gpus),
-            "enabled": item.enabled,
-            "vram_budget_mib": item.budget_mib,
-            "edits": {edit.argument: mask_secret(edit.argument, edit.value or "") for edit in item.edits},
-            "adopted": item.adopted,
-            **({} if item.priority is None else {"priority": item.priority}),
+    names = distinct_names([assignment.key for assignment in assignments.items])
+    for assignment in assignments.items:
+        item_gpus = [labels.get(uuid) for uuid in assignment.gpus]
+        services[names[assignment.key]] = {
+            "gpus": [gpu.label if gpu else uuid for gpu, uuid in zip(item_gpus, assignment.gpus, strict=True)],
+            "uuids": list(assignment.gpus),
+            "enabled": assignment.enabled,
+            "vram_budget_mib": assignment.budget_mib,
+            "edits": {edit.argument: mask_secret(edit.argument, edit.value or "") for edit in assignment.edits},
+            "adopted": assignment.adopted,
+            **({} if assignment.priority is None else {"priority": assignment.priority}),
         }
     body = {
         "revision": assignments.revision,

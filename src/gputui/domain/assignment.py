@@ -67,8 +67,8 @@ class Draft:
         """The services whose assignment differs from the saved one."""
         if self.saved.items is self.current.items:
             return ()
-        saved = {item.key: item for item in self.saved.items}
-        current = {item.key: item for item in self.current.items}
+        saved = {assignment.key: assignment for assignment in self.saved.items}
+        current = {assignment.key: assignment for assignment in self.current.items}
         return tuple(sorted(key for key in saved.keys() | current.keys() if saved.get(key) != current.get(key)))
 
     @property
@@ -108,15 +108,15 @@ class Draft:
 
     def rebased(self, saved: Assignments) -> "Draft":
         """The same edits on top of another saved revision; services that are not edited here follow it."""
-        mine = set(self.changed)
+        edited_keys = set(self.changed)
         current = saved
-        conflicts = set(self.conflicts) & mine
-        for item in self.current.items:
-            if item.key in mine:
-                current = current.having(item)
-                theirs = saved.of(item.key)
-                if theirs not in (self.saved.of(item.key), item):
-                    conflicts.add(item.key)
+        conflicts = set(self.conflicts) & edited_keys
+        for assignment in self.current.items:
+            if assignment.key in edited_keys:
+                current = current.having(assignment)
+                saved_assignment = saved.of(assignment.key)
+                if saved_assignment not in (self.saved.of(assignment.key), assignment):
+                    conflicts.add(assignment.key)
         return Draft(saved=saved, current=current, conflicts=tuple(sorted(conflicts)))
 
     def decided(self) -> "Draft":
@@ -127,7 +127,7 @@ class Draft:
         """With conflicts resolved in favour of the saved assignments."""
         current = self.current
         for key in self.conflicts:
-            theirs = self.saved.of(key)
-            if theirs is not None:
-                current = current.having(theirs)
+            saved_assignment = self.saved.of(key)
+            if saved_assignment is not None:
+                current = current.having(saved_assignment)
         return replace(self.changed_to(current), conflicts=())

@@ -201,10 +201,12 @@ class Container:
     def gpu_request(self) -> DeviceRequest | None:
         """The effective GPU request, if any: the daemon appends a variable for each request, and the hook applies the
         last one. CDI requests are applied individually, so all their devices count."""
-        asking = [request for request in self.device_requests if request.asks_for_gpus]
-        if len(asking) > 1 and all(request.driver == "cdi" for request in asking):
-            return replace(asking[0], device_ids=tuple(name for request in asking for name in request.device_ids))
-        return asking[-1] if asking else None
+        gpu_requests = [request for request in self.device_requests if request.asks_for_gpus]
+        if len(gpu_requests) > 1 and all(request.driver == "cdi" for request in gpu_requests):
+            return replace(
+                gpu_requests[0], device_ids=tuple(name for request in gpu_requests for name in request.device_ids)
+            )
+        return gpu_requests[-1] if gpu_requests else None
 
 
 def links_to(container: Container, containers: Iterable[Container]) -> tuple[tuple[str, str], ...]:

@@ -125,9 +125,9 @@ def _masked_words(words: list[str]) -> tuple[str, ...]:
     if place is None:
         return mask_command([word[:WORD_LENGTH] for word in words])
     script = words[place]
-    cut = "\n$(cut off)" if len(script) > SCRIPT_LENGTH else ""
+    suffix = "\n$(cut off)" if len(script) > SCRIPT_LENGTH else ""
     head, tail = words[:place], words[place + 1 :]
-    return (*mask_command(head), mask_script(script[:SCRIPT_LENGTH]) + cut, *mask_command(tail))
+    return (*mask_command(head), mask_script(script[:SCRIPT_LENGTH]) + suffix, *mask_command(tail))
 
 
 def script_place(words: Sequence[str]) -> int | None:

@@ -204,10 +204,10 @@ def called(services: Sequence[Service], name: str) -> Service:
     Raises:
         UsageError: no service or several services have that name.
     """
-    hits = [service for service in services if name in (service.key.short_name, service.key.full_name)]
-    if len(hits) == 1:
-        return hits[0]
-    if not hits:
+    matches = [service for service in services if name in (service.key.short_name, service.key.full_name)]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
         names = ", ".join(service.name for service in services) or "none"
         raise UsageError(f"there is no service “{name}”", f"services: {names}")
-    raise UsageError(f"several services are called “{name}”", f"say {' or '.join(service.name for service in hits)}")
+    raise UsageError(f"several services are called “{name}”", f"say {' or '.join(service.name for service in matches)}")

@@ -15,25 +15,25 @@ def islands(links: Mapping[str, frozenset[str]], numa_nodes: Mapping[str, int | 
         links: by UUID, the UUIDs at the remote ends of its NVLinks, or `SWITCH`.
         numa_nodes: by UUID, the NUMA node of its PCI slot.
     """
-    joined: dict[str, str] = {}
+    nvlink_islands: dict[str, str] = {}
     number = 0
     for uuid in links:
-        if uuid in joined or not links[uuid]:
+        if uuid in nvlink_islands or not links[uuid]:
             continue
-        reached, waiting = {uuid}, [uuid]
-        while waiting:
-            current = waiting.pop()
+        members, queue = {uuid}, [uuid]
+        while queue:
+            current = queue.pop()
             for peer in links:
-                linked = (
+                is_linked = (
                     peer in links[current] or current in links[peer] or bool(links[current] & links[peer] & {SWITCH})
                 )
-                if linked and peer not in reached:
-                    reached.add(peer)
-                    waiting.append(peer)
-        joined |= dict.fromkeys(reached, f"NVLink {number}")
+                if is_linked and peer not in members:
+                    members.add(peer)
+                    queue.append(peer)
+        nvlink_islands |= dict.fromkeys(members, f"NVLink {number}")
         number += 1
     nodes = {uuid: f"NUMA {node}" for uuid, node in numa_nodes.items() if node is not None}
-    return {**nodes, **joined}
+    return {**nodes, **nvlink_islands}
 
 
 def numa_node(pci_bus_id: str | None) -> int | None:

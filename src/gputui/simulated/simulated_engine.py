@@ -132,9 +132,12 @@ class SimulatedEngine:
             and container.template.fails
             and container.started > 0
         ):
-            fall = container.started + FALL_S / self._speed
-            if self._clock() >= fall and container.data["Config"].get("Labels", {}).get("io.gputui.gpus") is not None:
-                container.ended = fall
+            fails_at = container.started + FALL_S / self._speed
+            if (
+                self._clock() >= fails_at
+                and container.data["Config"].get("Labels", {}).get("io.gputui.gpus") is not None
+            ):
+                container.ended = fails_at
         # The initial containers always fit; those started later need free memory.
         if (
             container.started is not None
@@ -449,9 +452,9 @@ class SimulatedEngine:
         lines = container.template.log or (f"{container.template.name} starting", f"{container.template.name} ready")
         times = [start + load * number / len(lines) for number in range(len(lines))]
         log += [(moment, line.encode()) for moment, line in zip(times, lines, strict=True) if moment <= end]
-        fell = container.out_of_memory or container.template.fails
-        if fell and container.ended is not None:
-            return [*log, *((end, line.encode()) for line in fell.splitlines())]
+        failure = container.out_of_memory or container.template.fails
+        if failure and container.ended is not None:
+            return [*log, *((end, line.encode()) for line in failure.splitlines())]
         served = int((end - start - load) * self._speed / LINE_S)
         for number in range(max(0, served - SERVED_LINES), served):
             client = f"172.18.0.1:{40000 + number * 7 % 9000}"

@@ -123,8 +123,8 @@ def test_traffic_over_nvlink_is_the_difference_of_two_counts() -> None:
 def test_the_matrix_names_links_as_nvidia_smi_does() -> None:
     others = [replace(GPU, uuid=f"GPU-{number}", index=number, numa_node=number // 2) for number in range(3)]
     links = (
-        GpuLink(one="GPU-0", other="GPU-1", kind="NVLink", nvlinks=4),
-        GpuLink(one="GPU-0", other="GPU-2", kind="SYS"),
+        GpuLink(gpu="GPU-0", peer="GPU-1", kind="NVLink", nvlinks=4),
+        GpuLink(gpu="GPU-0", peer="GPU-2", kind="SYS"),
     )
     lines = [text_of(line) for line in topology_lines(others, links, 60)]
     assert lines[1].split() == ["GPU0", "X", "NV4", "SYS", "0", "–"]

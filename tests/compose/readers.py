@@ -21,7 +21,7 @@ def own(laid: Laid, project: str | None = None) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", laid.environment["HOME"])
         patch.chdir(laid.folder)
-        found = reading.read_own(laid.files, project, laid.environment, named=not laid.is_found)
+        found = reading.read_own(laid.files, project, laid.environment, is_named=not laid.is_found)
     return compared(found)
 
 
@@ -29,7 +29,7 @@ def asked(laid: Laid, project: str | None = None) -> dict[str, Any] | str | None
     """The same from `docker compose`, through gputui."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(laid.folder)
-        found = reading.read_docker_compose(laid.files, project, laid.environment, named=not laid.is_found)
+        found = reading.read_docker_compose(laid.files, project, laid.environment, is_named=not laid.is_found)
     return compared(found) if isinstance(found, dict) else found
 
 

@@ -181,7 +181,7 @@ def test_an_env_file_of_junk_is_refused_in_words(tmp_path: Path, pieces: list[by
     path = tmp_path / ".env"
     path.write_bytes(b"".join(pieces))
     with own_errors_only():
-        read_env_file(path, {"B": "c"}, required=True, where="here", raw=raw)
+        read_env_file(path, {"B": "c"}, required=True, location="here", raw=raw)
 
 
 names = utf8_texts.filter(lambda text: "\0" not in text)

@@ -18,7 +18,7 @@ from gputui.cli.verb import COMPLETES, Completion
 from gputui.cli.verbs import FILES, load
 from gputui.controller.protocols import Controller
 from gputui.domain.errors import GputuiError
-from gputui.domain.service import told_apart
+from gputui.domain.service import distinct_names
 
 Controllers = Callable[[argparse.Namespace], Controller]
 """Makes the controller of the server that the options name."""
@@ -76,7 +76,7 @@ class _Completer:
         snapshot = controller.watch.wait(FIRST_LOOK_S, engine=self._what != "gpus")
         match self._what:
             case "services":
-                return told_apart([service.key for service in snapshot.services]).values()
+                return distinct_names([service.key for service in snapshot.services]).values()
             case "gpus":
                 return (gpu.label for gpu in snapshot.inventory.gpus if gpu.assignable)
             case "revisions":

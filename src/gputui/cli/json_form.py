@@ -14,7 +14,7 @@ from gputui.domain.gpu_details import GpuDetails
 from gputui.domain.injection import MechanismName
 from gputui.domain.plan import Plan, Step
 from gputui.domain.retention import Removed
-from gputui.domain.service import Edit, Service, ServiceKey, told_apart
+from gputui.domain.service import Edit, Service, ServiceKey, distinct_names
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.suggestion import Suggestion
 from gputui.domain.text import mask_secret
@@ -55,7 +55,7 @@ def gpus(snapshot: Snapshot) -> dict[str, Any]:
         "driver_version": snapshot.inventory.driver_version,
         "reason": snapshot.inventory.reason,
         "simulated": snapshot.simulated,
-        "links": [{"one": one.one, "other": one.other, "link": one.text} for one in snapshot.inventory.links],
+        "links": [{"one": one.gpu, "other": one.peer, "link": one.text} for one in snapshot.inventory.links],
     }
     return versioned(body)
 
@@ -323,7 +323,7 @@ def history(revisions: tuple[Assignments, ...], applies: tuple[ApplyRecord, ...]
 
 
 def _revision(one: Assignments) -> dict[str, Any]:
-    names = told_apart([item.key for item in one.items])
+    names = distinct_names([item.key for item in one.items])
     return {
         "revision": one.revision,
         "saved_at": one.saved_at,

@@ -1,1 +1,1 @@
-"""Compose files: what they say together, as `docker compose config` has it, and what gputui makes of it."""
+"""Compose files: their merged form, as `docker compose config` prints it, and what gputui derives from it."""

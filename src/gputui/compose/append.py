@@ -1,4 +1,4 @@
-"""Writing one more service into a Compose file, whose other lines stay as somebody wrote them."""
+"""Adds a service to a Compose file and leaves all other lines untouched."""
 
 import difflib
 import re
@@ -14,31 +14,31 @@ from gputui.domain.plain_yaml import FAULTS
 from gputui.domain.text import clean
 from gputui.state.file_io import put_in_place, written_beside
 
-# Compose's own rule for names of services, and Docker's for references of images, without what nobody means.
+# Compose's rule for service names and Docker's for image references, both slightly stricter.
 _NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$")
 _IMAGE = re.compile(r"^[\w][\w./:@-]{0,254}$")
 _PORT = re.compile(r"^(?:\d+\.\d+\.\d+\.\d+:)?(?:(\d{1,5}):)?(\d{1,5})(?:/(?:tcp|udp))?$")
 
 
 def proposed(path: Path, service: NewService) -> FileEdit:
-    """The file with this service in it; nothing is written.
+    """The edit that adds this service to the file; nothing is written.
 
     Raises:
-        UsageError: something of the service cannot be written, or the file is none that can be added to.
+        UsageError: the service has an invalid field, or the file cannot be extended.
     """
     _check(service)
-    path = path.resolve()  # a link to the file stays one
+    path = path.resolve()  # so that a symlink to the file stays one
     try:
-        before = _as_it_is(path)
+        old_text = _read_verbatim(path)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {clean(str(error), 120)}", "check it") from None
-    after = with_service(before, service, path.name)
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path.name, path.name, lineterm="", n=2)
-    return FileEdit(path=str(path), before=before, after=after, diff=tuple(clean(line) for line in lines))
+    new_text = with_service(old_text, service, path.name)
+    lines = difflib.unified_diff(old_text.splitlines(), new_text.splitlines(), path.name, path.name, lineterm="", n=2)
+    return FileEdit(path=str(path), old_text=old_text, new_text=new_text, diff=tuple(clean(line) for line in lines))
 
 
-def _as_it_is(path: Path) -> str:
-    """Its text with the line ends that it has."""
+def _read_verbatim(path: Path) -> str:
+    """The text of the file with its line endings unchanged."""
     with path.open(encoding="utf-8", newline="") as stream:
         return stream.read()
 
@@ -48,19 +48,19 @@ def _check(service: NewService) -> None:
     if len(faults) == 1:
         raise UsageError(*faults[0])
     if faults:
-        raise UsageError("; ".join(f"{what} ({fix})" for what, fix in faults), "mend these")
+        raise UsageError("; ".join(f"{problem} ({fix})" for problem, fix in faults), "mend these")
 
 
 def _faults(service: NewService) -> Iterator[tuple[str, str]]:
-    """What is wrong, and how to write it instead."""
+    """Each invalid field, and how to write it correctly."""
     if not _NAME.match(service.name):
         yield f"“{clean(service.name, 60)}” is no name of a service", "letters, digits, - _ . and no blank"
     if not _IMAGE.match(service.image):
         yield f"“{clean(service.image, 60)}” is no image", "write it like vllm/vllm-openai:v0.11.0"
     for port in service.ports:
         match = _PORT.match(port)
-        numbers = [int(one) for one in match.groups() if one] if match else []
-        if not numbers or any(not 0 < one < 65536 for one in numbers):
+        numbers = [int(digits) for digits in match.groups() if digits] if match else []
+        if not numbers or any(not 0 < number < 65536 for number in numbers):
             yield f"“{clean(port, 60)}” is no port", "write it like 8001:8000"
     for mount in service.mounts:
         if mount.count(":") not in (1, 2) or not mount.partition(":")[2].startswith("/"):
@@ -71,12 +71,12 @@ def _faults(service: NewService) -> Iterator[tuple[str, str]]:
 
 
 def with_service(text: str, service: NewService, name: str) -> str:
-    """The text with one more service at the end of its services.
+    """The text with this service appended to its services.
 
     Raises:
-        UsageError: it has no services in blocks, or has this one already.
+        UsageError: its services are not in block style, or it already has this one.
     """
-    before = text
+    original = text
     text = text if text.endswith("\n") else text + "\n"
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -91,17 +91,17 @@ def with_service(text: str, service: NewService, name: str) -> str:
     outer = first.start_mark.column
     step = second.start_mark.column - outer if isinstance(second, yaml.MappingNode) and second.value else 2
     lines = text.splitlines(keepends=True)
-    place = services.end_mark.line
-    while place > 0 and (not lines[place - 1].strip() or _is_outer_comment(lines[place - 1], outer)):
-        place -= 1  # what stands between the services and what follows belongs to that
+    insert_line = services.end_mark.line
+    while insert_line > 0 and (not lines[insert_line - 1].strip() or _is_outer_comment(lines[insert_line - 1], outer)):
+        insert_line -= 1  # blank lines and outer comments before the next section belong to that section
     block = yaml.safe_dump(
         {service.name: _body(service)}, sort_keys=False, indent=max(2, step), default_flow_style=False, width=110
     )
     end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
     added = "".join(f"{' ' * outer}{line}{end}" for line in block.splitlines())
-    after = "".join([*lines[:place], added, *lines[place:]])
-    _check_rest(before, after, service.name, name)
-    return after
+    new_text = "".join([*lines[:insert_line], added, *lines[insert_line:]])
+    _check_unchanged(original, new_text, service.name, name)
+    return new_text
 
 
 def _is_outer_comment(line: str, indent: int) -> bool:
@@ -116,7 +116,7 @@ def _value(node: Any, key: str) -> yaml.Node | None:
 
 
 def _body(service: NewService) -> dict[str, Any]:
-    # Compose puts variables in for a single dollar.
+    # Compose interpolates variables after a single dollar sign.
     body: dict[str, Any] = {"image": service.image}
     if service.command:
         body["command"] = [word.replace("$", "$$") for word in service.command]
@@ -132,7 +132,7 @@ def _body(service: NewService) -> dict[str, Any]:
 
 
 class _Loose(yaml.SafeLoader):
-    """Reads what stands there, whatever its tags mean."""
+    """A loader that keeps values with custom tags as they are."""
 
 
 def _tagged(_loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> tuple[str, str]:
@@ -142,28 +142,28 @@ def _tagged(_loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> tuple[str
 _Loose.add_multi_constructor("!", _tagged)
 
 
-def _check_rest(before: str, after: str, added: str, name: str) -> None:
-    """All else is read from the new text as from the old one."""
+def _check_unchanged(old_text: str, new_text: str, service_name: str, name: str) -> None:
+    """Check that everything but the added service parses as before."""
     try:
-        old, new = (yaml.load(text, _Loose) for text in (before, after))
-        rest = {**new, "services": {key: value for key, value in new["services"].items() if key != added}}
+        old, new = (yaml.load(text, _Loose) for text in (old_text, new_text))
+        remainder = {**new, "services": {key: value for key, value in new["services"].items() if key != service_name}}
     except FAULTS:
-        rest, old = None, {}
-    if rest != old:
+        remainder, old = None, {}
+    if remainder != old:
         raise UsageError(f"{name} is written in a way that gputui cannot add to", "add the service by hand")
 
 
 def write(edit: FileEdit) -> None:
-    """Put the new text in the file's place at once; the old one is kept beside it with `.bak`.
+    """Replace the file atomically; a backup of the old one stays beside it.
 
     Raises:
-        Conflict: somebody changed the file since.
-        GputuiError: it cannot be written; nothing is lost.
+        Conflict: the file has changed in the meantime.
+        GputuiError: the file cannot be written; nothing is lost.
     """
     path = Path(edit.path)
     try:
-        if _as_it_is(path) != edit.before:
+        if _read_verbatim(path) != edit.old_text:
             raise Conflict(f"{path.name} was changed meanwhile", "look at the difference again")
-        put_in_place({path: written_beside(path, edit.after)}, backup=".gputui-bak")
+        put_in_place({path: written_beside(path, edit.new_text)}, backup=".gputui-bak")
     except OSError as error:
         raise GputuiError(f"{path} cannot be written: {error.strerror}", "check permissions and disk space") from error

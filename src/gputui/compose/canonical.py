@@ -1,7 +1,7 @@
-"""Compose files as one canonical model: that of `docker compose config`, read without it.
+"""Reads Compose files into the canonical model that `docker compose config` prints, without calling it.
 
-Files are merged, `include` and `extends` followed, variables put in, paths made absolute, and every value brought into
-its canonical form (`keys.py`). By the Compose specification, and by what compose-go 2.9 does.
+Files are merged, `include` and `extends` resolved, variables interpolated, paths made absolute, and every value brought
+into its canonical form (`keys.py`). Follows the Compose specification and the behaviour of compose-go 2.9.
 """
 
 import copy
@@ -33,24 +33,24 @@ _SHAPES = {
     "secrets": networks.file_grant,
 }
 _DEPTH = 20
-"""Files within files, services over services; more of them are a circle."""
+"""Maximum nesting of `include` and `extends`; anything deeper is a cycle."""
 Documents = Callable[[Path], list[Located]]
-"""The documents of a file, which is read once."""
+"""The documents of a file; each file is read once."""
 
 
 def read_model(files: ComposeFiles, project_name: str | None, environment: Mapping[str, str]) -> Located:
     """The project that these files describe together, with the line of every key.
 
     Raises:
-        UsageError: a file cannot be read, or says something that is wrong; file, line and key are named.
+        UsageError: a file cannot be read or is invalid; the message names file, line and key.
     """
     variables = variables_of(files, environment)
     load_once = cache(load)
     name = _name_of(files, project_name, variables, load_once)
     reader = _Reader({**variables, "COMPOSE_PROJECT_NAME": name}, load_once)
-    whole = reader.model(files.paths, files.directory)
-    whole["name"] = name
-    return completed(whole, name, reader.variables)
+    model = reader.model(files.paths, files.directory)
+    model["name"] = name
+    return completed(model, name, reader.variables)
 
 
 def _name_of(files: ComposeFiles, project_name: str | None, variables: Mapping[str, str], documents: Documents) -> str:
@@ -58,135 +58,140 @@ def _name_of(files: ComposeFiles, project_name: str | None, variables: Mapping[s
         return checked_name(project_name, "--project-name")
     if variables.get("COMPOSE_PROJECT_NAME"):
         return checked_name(variables["COMPOSE_PROJECT_NAME"], "COMPOSE_PROJECT_NAME")
-    written = ""
+    declared_name = ""
     for path in files.paths:
         for document in documents(path):
-            given = document.get("name")
-            if given is not None:
-                place = Place(path.name, document.where("name")[1], ("name",))
-                written = substituted(text(given, place), variables, place) or written
-    name = usable_name(written) or usable_name(files.directory.name)
+            raw_name = document.get("name")
+            if raw_name is not None:
+                place = Place(path.name, document.position("name")[1], ("name",))
+                declared_name = substituted(text(raw_name, place), variables, place) or declared_name
+    name = usable_name(declared_name) or usable_name(files.directory.name)
     if not name:
         raise UsageError("the project has no usable name", "give one with --project-name")
     return name
 
 
 class _Reader:
-    """Reads files with one set of variables."""
+    """Reads files with a given set of variables."""
 
     def __init__(self, variables: Mapping[str, str], documents: Documents) -> None:
         self.variables = variables
         self._documents = documents
 
     def model(self, paths: Sequence[Path], directory: Path, depth: int = 0) -> Located:
-        """What these files say together; relative paths are taken from `directory`."""
+        """The merged model of these files; relative paths are resolved against `directory`."""
         if depth > _DEPTH:
             raise UsageError(
                 f"{paths[0].name}: files that include or extend each other in a circle", "take one of them out"
             )
-        whole = Located(paths[0].name)
+        model = Located(paths[0].name)
         for path in paths:
             for document in self._documents(path):
                 place = Place(path.name, directory=directory)
                 raw = interpolated(document, self.variables, place)
                 _check_top_level(raw, place)
-                whole = self._with_file(whole, raw, path, place, depth)
-        return whole
+                model = self._with_file(model, raw, path, place, depth)
+        return model
 
-    def _with_file(self, whole: Located, raw: Located, path: Path, place: Place, depth: int) -> Located:
+    def _with_file(self, model: Located, raw: Located, path: Path, place: Place, depth: int) -> Located:
         services = raw.get("services")
         canonical = Located(raw.file)
-        gone: list[tuple[str, ...]] = []
+        removed_paths: list[tuple[str, ...]] = []
         if services is not None:
             canonical["services"] = Located(raw.file)
             canonical.take_place(raw, "services")
-            at = place.of(raw, "services")
-            for name, written, here in places(mapping(services, at), at):
-                if isinstance(written, Reset):
-                    gone.append(("services", name))
+            services_place = place.of(raw, "services")
+            for name, definition, service_place in places(mapping(services, services_place), services_place):
+                if isinstance(definition, Reset):
+                    removed_paths.append(("services", name))
                     continue
-                is_first = name not in (whole.get("services") or {})
-                entry, removed = self._service(services, name, path, here, depth, is_first=is_first)
+                is_first = name not in (model.get("services") or {})
+                entry, removed = self._service(services, name, path, service_place, depth, is_first=is_first)
                 canonical["services"][name] = entry
                 canonical["services"].take_place(services, name)
-                gone += [("services", name, *one) for one in removed]
-        rest, removed = without_tags(Located(raw.file, {key: raw[key] for key in raw if key != "services"}))
-        gone += removed
-        for section, _, at in places(raw, place):
-            if section in rest and rest[section] is not None:
-                canonical[section] = _section(section, rest[section], at)
+                removed_paths += [("services", name, *key_path) for key_path in removed]
+        sections, removed = without_tags(Located(raw.file, {key: raw[key] for key in raw if key != "services"}))
+        removed_paths += removed
+        for section, _, section_place in places(raw, place):
+            if section in sections and sections[section] is not None:
+                canonical[section] = _section(section, sections[section], section_place)
                 canonical.take_place(raw, section)
-        for one in gone:
-            forget(whole, one)
+        for removed_path in removed_paths:
+            forget(model, removed_path)
         for entry in _includes(raw, place):
             self._include(canonical, entry, place.of(raw, "include"), depth)
         canonical.pop("include", None)
-        return _merged(whole, canonical)
+        return _merged(model, canonical)
 
     def _service(
         self, services: Mapping[str, Any], name: str, path: Path, place: Place, depth: int, *, is_first: bool
     ) -> tuple[Located, list[tuple[str, ...]]]:
-        """A service in its canonical form, over the one that it extends, and what it takes away from other files."""
+        """A service in its canonical form, merged over the one it extends, and the paths that it resets."""
         if depth > _DEPTH:
             raise place.refuses("services that extend each other in a circle", "take one of them out")
-        entry, gone = without_tags(services[name])
+        entry, removed_paths = without_tags(services[name])
         if not isinstance(entry, Located):
             raise place.refuses("a service is a mapping", "see its manual")
         base = self._base(services, entry, path, place, depth) if "extends" in entry else None
         if base is None and is_first:
             check_nothing_empty(entry, place)
-        own = canonical_service(without_key(entry, "extends"), place)
+        service = canonical_service(without_key(entry, "extends"), place)
         if base is None:
-            return own, gone
-        for one in gone:
-            forget(base, one)
+            return service, removed_paths
+        for removed_path in removed_paths:
+            forget(base, removed_path)
         extends = entry["extends"]
         from_file = isinstance(extends, Mapping) and extends.get("file")
-        if not from_file and base.get("gpus") == [{"count": -1}] and own.get("gpus"):
-            del base["gpus"]  # within a file `gpus: all` is a text still, which is replaced
-        return merged_service(base, own), gone
+        if not from_file and base.get("gpus") == [{"count": -1}] and service.get("gpus"):
+            del base["gpus"]  # within one file `gpus: all` is still a string, which is replaced
+        return merged_service(base, service), removed_paths
 
     def _base(self, services: Mapping[str, Any], entry: Located, path: Path, place: Place, depth: int) -> Located:
-        at = place.of(entry, "extends")
+        extends_place = place.of(entry, "extends")
         settings = entry["extends"]
-        settings = {"service": settings} if isinstance(settings, str) else mapping(settings, at)
-        wanted = settings.get("service")
-        if not isinstance(wanted, str):
-            raise at.refuses("a service is expected", "name the service that is extended")
+        settings = {"service": settings} if isinstance(settings, str) else mapping(settings, extends_place)
+        base_name = settings.get("service")
+        if not isinstance(base_name, str):
+            raise extends_place.refuses("a service is expected", "name the service that is extended")
         if settings.get("file"):
-            # Paths of a file that is extended are relative to where it lies.
-            path = Path(absolute_path(text(settings["file"], at), place))
+            # Paths in an extended file are relative to its own directory.
+            path = Path(absolute_path(text(settings["file"], extends_place), place))
             directory = path.parent
             raw = interpolated(self._documents(path)[0], self.variables, Place(path.name, directory=directory))
             services = mapping(raw.get("services"), Place(path.name, path=("services",)))
-            at = replace(at, directory=directory)
-        if wanted not in services:
-            raise at.refuses(f"there is no service {clean(wanted, 60)} in {path.name}", "name one that is there")
-        here = replace(at.of(services, wanted), file=path.name, path=("services", wanted, "extends"))
-        base, _ = self._service(services, wanted, path, here, depth + 1, is_first=True)
+            extends_place = replace(extends_place, directory=directory)
+        if base_name not in services:
+            raise extends_place.refuses(
+                f"there is no service {clean(base_name, 60)} in {path.name}", "name one that is there"
+            )
+        base_place = replace(
+            extends_place.of(services, base_name), file=path.name, path=("services", base_name, "extends")
+        )
+        base, _ = self._service(services, base_name, path, base_place, depth + 1, is_first=True)
         return copy.deepcopy(base)
 
-    def _include(self, whole: Located, entry: Any, place: Place, depth: int) -> None:
-        """Put another project into this file's, which has a directory and variables of its own. What both name must be
-        the same."""
+    def _include(self, model: Located, entry: Any, place: Place, depth: int) -> None:
+        """Merge an included project, which has its own directory and variables. Keys that both define must be equal."""
         settings = entry if isinstance(entry, Mapping) else {"path": entry}
-        named = settings.get("path") or []
-        listed = named if isinstance(named, list) else [named]
-        if not listed:
+        raw_paths = settings.get("path") or []
+        path_names = raw_paths if isinstance(raw_paths, list) else [raw_paths]
+        if not path_names:
             raise place.refuses("an include without a path", "name its file")
-        paths = [Path(absolute_path(text(one, place), place)) for one in listed]
-        own = settings.get("project_directory")
-        # Of a directory that is named Compose takes the parent (compose-go 2.9, `loader.Dir` in its include.go).
-        folder = Path(absolute_path(text(own, place), place)).parent if own else paths[0].parent
+        paths = [Path(absolute_path(text(path_name, place), place)) for path_name in path_names]
+        project_directory = settings.get("project_directory")
+        # Compose uses the parent of an explicit project_directory (compose-go 2.9, `loader.Dir` in its include.go).
+        folder = (
+            Path(absolute_path(text(project_directory, place), place)).parent if project_directory else paths[0].parent
+        )
         files = settings.get("env_file")
         env_files = files if isinstance(files, list) else [files] if files else []
-        found: dict[str, str] = {}
-        for one in env_files:
-            path = Path(absolute_path(text(one, place), place))
-            found = {**found, **read_env_file(path, self.variables, required=True, where=place)}
+        env_variables: dict[str, str] = {}
+        for env_file in env_files:
+            path = Path(absolute_path(text(env_file, place), place))
+            env_variables = {**env_variables, **read_env_file(path, self.variables, required=True, location=place)}
         if not env_files:
-            found = read_env_file(folder / ".env", self.variables, required=False, where=place)
-        reader = _Reader({**found, **self.variables}, self._documents)
+            env_variables = read_env_file(folder / ".env", self.variables, required=False, location=place)
+        reader = _Reader({**env_variables, **self.variables}, self._documents)
         included = reader.model(paths, folder, depth + 1)
         for service in (included.get("services") or {}).values():
             fill_environment(service, reader.variables, place)
@@ -194,35 +199,35 @@ class _Reader:
             inner = included.get(section)
             if not isinstance(inner, Located):
                 continue
-            outer = whole.setdefault(section, Located(whole.file))
+            outer = model.setdefault(section, Located(model.file))
             for key, value in inner.items():
                 if key in outer and outer[key] != value:
-                    where = place.of(inner, key)
-                    raise where.refuses(f"included, but {clean(key, 60)} is in {whole.file} too", "rename one")
+                    key_place = place.of(inner, key)
+                    raise key_place.refuses(f"included, but {clean(key, 60)} is in {model.file} too", "rename one")
                 outer[key] = value
                 outer.take_place(inner, key)
 
 
 def without_key(entry: Located, key: str) -> Located:
-    """The mapping without one of its keys."""
-    made = Located(entry.file)
+    """A copy of the mapping without this key."""
+    remaining = Located(entry.file)
     for name, value in entry.items():
         if name != key:
-            made[name] = value
-            made.take_place(entry, name)
-    return made
+            remaining[name] = value
+            remaining.take_place(entry, name)
+    return remaining
 
 
 def _check_top_level(raw: Located, place: Place) -> None:
     for key in raw:
         if key not in TOP_LEVEL and not key.startswith("x-"):
-            known = ", ".join(sorted(TOP_LEVEL))
-            raise place.of(raw, key).refuses("not a key of a Compose file", f"known are {known} and x-…")
+            known_keys = ", ".join(sorted(TOP_LEVEL))
+            raise place.of(raw, key).refuses("not a key of a Compose file", f"known are {known_keys} and x-…")
 
 
 def _includes(raw: Located, place: Place) -> list[Any]:
     entries = raw.get("include") or []
-    if not isinstance(entries, list) or not all(isinstance(one, (str, Mapping)) for one in entries):
+    if not isinstance(entries, list) or not all(isinstance(entry, (str, Mapping)) for entry in entries):
         raise place.of(raw, "include").refuses("a list of files is expected", "see the Compose manual on include")
     return entries
 
@@ -231,55 +236,55 @@ def _section(section: str, value: Any, place: Place) -> Any:
     shape = _SHAPES.get(section)
     if shape is None:
         return value
-    made = Located(place.file)
-    for key, inner, at in places(mapping(value, place), place):
-        entry = Located(place.file) if inner is None else networks.with_own_file(shape(inner, at), at)
-        others = [name for name in entry if name not in ("external", "name") and not name.startswith("x-")]
-        if section == "volumes" and entry.get("external") and others:
-            raise at.refuses(f"external and {others[0]} exclude each other", "keep one of them")
+    entries = Located(place.file)
+    for key, inner, entry_place in places(mapping(value, place), place):
+        entry = Located(place.file) if inner is None else networks.with_own_file(shape(inner, entry_place), entry_place)
+        other_keys = [name for name in entry if name not in ("external", "name") and not name.startswith("x-")]
+        if section == "volumes" and entry.get("external") and other_keys:
+            raise entry_place.refuses(f"external and {other_keys[0]} exclude each other", "keep one of them")
         if entry.get("file"):
-            entry["file"] = absolute_path(entry["file"], at)
+            entry["file"] = absolute_path(entry["file"], entry_place)
         options = entry.get("driver_opts") or {}
         if section == "volumes" and options.get("o") == "bind" and options.get("device"):
-            entry["driver_opts"] = {**options, "device": absolute_path(options["device"], at)}
-        made[key] = entry
-        made.take_place(value, key)
-    return made
+            entry["driver_opts"] = {**options, "device": absolute_path(options["device"], entry_place)}
+        entries[key] = entry
+        entries.take_place(value, key)
+    return entries
 
 
 def _merged(base: Located, over: Located) -> Located:
-    made = Located(base.file)
+    merged = Located(base.file)
     for source in (base, over):
         for section in source:
-            before, after = base.get(section), over.get(section)
-            if section == "services" and before is not None and after is not None:
-                made[section] = _merged_services(before, after)
-            elif before is None or after is None:
-                made[section] = before if after is None else after
+            base_value, over_value = base.get(section), over.get(section)
+            if section == "services" and base_value is not None and over_value is not None:
+                merged[section] = _merged_services(base_value, over_value)
+            elif base_value is None or over_value is None:
+                merged[section] = base_value if over_value is None else over_value
             else:
-                made[section] = deep(before, after)
-            made.take_place(source, section)
-    return made
+                merged[section] = deep(base_value, over_value)
+            merged.take_place(source, section)
+    return merged
 
 
 def _merged_services(base: Located, over: Located) -> Located:
-    made = Located(base.file)
+    merged = Located(base.file)
     for source in (base, over):
         for name in source:
-            both = name in base and name in over
-            made[name] = merged_service(base[name], over[name]) if both else source[name]
-            made.take_place(source, name)
-    return made
+            is_in_both = name in base and name in over
+            merged[name] = merged_service(base[name], over[name]) if is_in_both else source[name]
+            merged.take_place(source, name)
+    return merged
 
 
 _MAY_BE_EMPTY = {"command", "entrypoint", "deploy", "develop", "pid"}
 
 
 def check_nothing_empty(entry: Located, place: Place) -> None:
-    """A key without a value says nothing, where no other file has one.
+    """Reject keys without a value in a service that no earlier file defines.
 
     Raises:
-        UsageError: there is one.
+        UsageError: a key has no value.
     """
     for key, value in entry.items():
         if value is None and key in SERVICE_KEYS and key not in _MAY_BE_EMPTY:

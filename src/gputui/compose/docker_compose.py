@@ -1,4 +1,4 @@
-"""Asking `docker compose`, where it is installed: how it reads files, and the hashes by which it knows containers."""
+"""Queries `docker compose`, if installed: its merged configuration, and its config hashes."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _PLUGINS = (
 
 @cache
 def compose_command() -> tuple[str, ...] | None:
-    """The command, None where there is none: the plugin, or the program of its own."""
+    """The command (the CLI plugin or the standalone program), None if neither is installed."""
     for folder in _PLUGINS:
         if os.access(folder / "docker-compose", os.X_OK):
             return (str(folder / "docker-compose"),)
@@ -33,17 +33,17 @@ def compose_command() -> tuple[str, ...] | None:
 
 
 class Question:
-    """`docker compose config`, running: it takes a tenth of a second, in which other things can be done."""
+    """A running `docker compose config`. It takes a tenth of a second, which the caller can use for other work."""
 
     def __init__(self, words: Sequence[str], project: str | None, environment: Mapping[str, str] | None = None) -> None:
         self._process: subprocess.Popen[str] | None = None
         command = compose_command()
         if command is None:
             return
-        named = ["-p", project] if project else []
+        project_options = ["-p", project] if project else []
         try:
             self._process = subprocess.Popen(
-                [*command, *words, *named, "config", "--format", "json"], stdin=subprocess.DEVNULL,
+                [*command, *words, *project_options, "config", "--format", "json"], stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
                 env=None if environment is None else dict(environment),
             )  # fmt: skip
@@ -51,7 +51,7 @@ class Question:
             return
 
     def answer(self) -> dict[str, Any] | str | None:
-        """The project; the message where the files are refused; None where it cannot be asked."""
+        """The project; the error message if the files are rejected; None if the command cannot be run."""
         if self._process is None:
             return None
         try:
@@ -60,34 +60,33 @@ class Question:
             self._process.kill()
             self._process.communicate()
             return None
-        # Every dollar is printed twice, in keys and values alike. Some that wrap the program lose its exit code.
+        # Every dollar sign is doubled, in keys and in values. Some wrappers lose the exit code.
         try:
-            found = json.loads(out.replace("$$", "$")) if self._process.returncode == 0 and out.strip() else None
+            project = json.loads(out.replace("$$", "$")) if self._process.returncode == 0 and out.strip() else None
         except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict):
-            return found
+            project = None
+        if isinstance(project, dict):
+            return project
         lines = [line.strip() for line in err.splitlines() if line.strip() and "level=warning" not in line]
-        # A program that does not know `config --format json` (1.x) says nothing of the files.
+        # Version 1.x does not support `config --format json`, so its error says nothing about the files.
         if any("unknown flag" in line or "unknown option" in line.lower() for line in lines):
             return None
         return clean(" ".join(lines[-3:]), 400) or "it says nothing of the reason"
 
 
 def config_hashes(files: Sequence[str], project: str | None) -> dict[str, str]:
-    """For each service the label by which `docker compose up` sees that nothing changed; empty where it cannot be
-    asked."""
+    """The config hash of each service, by which `docker compose up` detects changes; empty if the command fails."""
     command = compose_command()
     if command is None or not files:
         return {}
-    named = [word for file in files for word in ("-f", file)]
-    named += ["-p", project] if project else []
+    options = [word for file in files for word in ("-f", file)]
+    options += ["-p", project] if project else []
     try:
-        done = subprocess.run(
-            [*command, *named, "config", "--hash", "*"],
+        completed = subprocess.run(
+            [*command, *options, "config", "--hash", "*"],
             capture_output=True, text=True, errors="replace", timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return {}
-    pairs = (line.split() for line in done.stdout.splitlines()) if done.returncode == 0 else iter(())
+    pairs = (line.split() for line in completed.stdout.splitlines()) if completed.returncode == 0 else iter(())
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}

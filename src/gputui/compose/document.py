@@ -1,4 +1,4 @@
-"""Compose files as data: YAML with the line of every key, and the tags `!reset` and `!override`."""
+"""Loads Compose files: YAML with the line of every key, and the tags `!reset` and `!override`."""
 
 import math
 import re
@@ -14,11 +14,11 @@ from gputui.domain.plain_yaml import FAULTS
 from gputui.domain.text import clean
 
 SIZE_LIMIT = 10 * 2**20
-"""Bytes; no Compose file is larger."""
+"""Bytes; larger files are rejected."""
 
 
 class Located(dict[str, Any]):
-    """A mapping that knows its file and the line of each of its keys."""
+    """A mapping that knows its file and the line of each key."""
 
     def __init__(self, file: str, values: Mapping[str, Any] | None = None) -> None:
         super().__init__(values or {})
@@ -26,18 +26,18 @@ class Located(dict[str, Any]):
         self.lines: dict[str, int] = {}
         self._files: dict[str, str] = {}
 
-    def where(self, key: str) -> tuple[str, int]:
+    def position(self, key: str) -> tuple[str, int]:
         """File and line of a key."""
         return self._files.get(key, self.file), self.lines.get(key, 1)
 
-    def take_place(self, other: "Located", key: str) -> None:
-        """The key was taken from another mapping, and stands where it stands there."""
-        self._files[key], self.lines[key] = other.where(key)
+    def take_place(self, source: "Located", key: str) -> None:
+        """Copy the position of a key from another mapping."""
+        self._files[key], self.lines[key] = source.position(key)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands: file, line, and the keys that lead to it. `directory`: what its paths are relative to."""
+    """The location of a value: file, line, and key path. `directory` is the base of its relative paths."""
 
     file: str
     line: int = 1
@@ -45,33 +45,33 @@ class Place:
     directory: Path = Path()
 
     def of(self, mapping: Mapping[str, Any], key: str) -> "Place":
-        """The place of a value inside a mapping; of one without lines, on the line of the mapping."""
+        """The place of a value inside a mapping; without line information, the line of the mapping."""
         path = (*self.path, key)
         if isinstance(mapping, Located) and key in mapping.lines:
-            file, line = mapping.where(key)
+            file, line = mapping.position(key)
             return replace(self, file=file, line=line, path=path)
         return replace(self, path=path)
 
     @property
     def key(self) -> str:
-        """The keys, of a service without its name, which the line tells."""
+        """The dotted key path; for a service without its name, which the line number identifies."""
         inner = self.path[2:] if self.path[:1] == ("services",) and len(self.path) > 2 else self.path
         return clean(".".join(inner), 80)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" + (f": {self.key}" if self.path else "")
 
-    def refuses(self, what: str, fix: str = "") -> UsageError:
-        """The error that says what is wrong here."""
-        return UsageError(f"{self}: {what}", fix or f"see the Compose manual on {self.key}")
+    def refuses(self, problem: str, fix: str = "") -> UsageError:
+        """The error to raise for an invalid value at this place."""
+        return UsageError(f"{self}: {problem}", fix or f"see the Compose manual on {self.key}")
 
 
 class Reset:
-    """`!reset`: the key goes, whatever other files say."""
+    """`!reset`: removes the key, also from earlier files."""
 
 
 class Override:
-    """`!override`: the value replaces that of other files instead of being merged with it."""
+    """`!override`: the value replaces that of earlier files instead of being merged with it."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -81,8 +81,7 @@ _OWN_TAGS = ("bool", "int", "float", "value")
 
 
 class _Loader(yaml.SafeLoader):
-    """Scalars as go-yaml reads them, which is YAML 1.2 with some of 1.1: `22:22`, `on` and `no` are texts, `010` is
-    8."""
+    """Resolves scalars as go-yaml does (YAML 1.2 with parts of 1.1): `22:22`, `on` and `no` are strings, `010` is 8."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _OWN_TAGS]
@@ -122,7 +121,7 @@ def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float | str:
 
 
 def _timestamp(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
-    """What looks like a date and is none is a text."""
+    """A date, or a string if it only looks like one."""
     try:
         return loader.construct_yaml_timestamp(node)
     except (ValueError, AttributeError):
@@ -131,23 +130,23 @@ def _timestamp(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> object:
 
 def _loader(file: str) -> type[yaml.SafeLoader]:
     class Loader(_Loader):
-        """One of its own for each file, so that its constructors stay out of everybody else's."""
+        """A subclass per file, so that its constructors do not leak into other loaders."""
 
     def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> Located:
-        written = {id(key_node) for key_node, _ in node.value}
-        loader.flatten_mapping(node)  # which puts in what `<<` names
-        made = Located(file)
-        own: set[str] = set()
+        direct_ids = {id(key_node) for key_node, _ in node.value}
+        loader.flatten_mapping(node)  # resolves `<<` merge keys
+        located = Located(file)
+        direct_keys: set[str] = set()
         for key_node, value_node in node.value:
             key = str(loader.construct_object(key_node, deep=True))
-            if id(key_node) in written:
-                if key in own:
-                    where = f"{file}:{key_node.start_mark.line + 1}"
-                    raise UsageError(f"{where}: the key {clean(key, 60)} is there twice", "take one away")
-                own.add(key)
-            made[key] = loader.construct_object(value_node, deep=True)
-            made.lines[key] = key_node.start_mark.line + 1
-        return made
+            if id(key_node) in direct_ids:
+                if key in direct_keys:
+                    position = f"{file}:{key_node.start_mark.line + 1}"
+                    raise UsageError(f"{position}: the key {clean(key, 60)} is there twice", "take one away")
+                direct_keys.add(key)
+            located[key] = loader.construct_object(value_node, deep=True)
+            located.lines[key] = key_node.start_mark.line + 1
+        return located
 
     def override(loader: yaml.SafeLoader, node: yaml.Node) -> Override:
         if isinstance(node, yaml.MappingNode):
@@ -167,20 +166,20 @@ def _loader(file: str) -> type[yaml.SafeLoader]:
 
 
 def load(path: Path) -> list[Located]:
-    """The mappings in a Compose file, one a YAML document.
+    """The mappings in a Compose file, one per YAML document.
 
     Raises:
         UsageError: it is missing, unreadable, too large, not YAML, or not a mapping.
     """
     name = path.name
-    shown = clean(str(path), 200)
+    path_text = clean(str(path), 200)
     try:
         with path.open("rb") as stream:
             raw = stream.read(SIZE_LIMIT + 1)
     except FileNotFoundError:
-        raise UsageError(f"the Compose file {shown} does not exist", "name another with --file") from None
+        raise UsageError(f"the Compose file {path_text} does not exist", "name another with --file") from None
     except OSError as error:
-        raise UsageError(f"the Compose file {shown} cannot be read: {error.strerror}", "check it") from None
+        raise UsageError(f"the Compose file {path_text} cannot be read: {error.strerror}", "check it") from None
     if len(raw) > SIZE_LIMIT:
         raise UsageError(f"{name}: larger than 10 MiB, which no Compose file is", "name another with --file")
     try:
@@ -192,38 +191,38 @@ def load(path: Path) -> list[Located]:
         raise UsageError(f"{name}:{line}: not YAML: {text}", "correct that line") from None
     except FAULTS as error:
         raise UsageError(f"{name}: not YAML: {clean(str(error), 120)}", "correct the file") from None
-    if not documents or not all(isinstance(one, Located) for one in documents):
+    if not documents or not all(isinstance(document, Located) for document in documents):
         raise UsageError(f"{name}:1: a Compose file is a mapping with services in it", "see `services:` in its manual")
     return documents
 
 
 def without_tags(value: Any) -> tuple[Any, list[tuple[str, ...]]]:
-    """The value with each `!override` as its value and without what is `!reset`, and the places of both: what other
-    files say there is to go."""
-    gone: list[tuple[str, ...]] = []
-    return _plain(value, (), gone), gone
+    """The value with `!override` unwrapped and `!reset` removed, and the paths of both, which earlier files must
+    lose."""
+    removed_paths: list[tuple[str, ...]] = []
+    return _plain(value, (), removed_paths), removed_paths
 
 
-def _plain(value: Any, path: tuple[str, ...], gone: list[tuple[str, ...]]) -> Any:
+def _plain(value: Any, path: tuple[str, ...], removed_paths: list[tuple[str, ...]]) -> Any:
     if isinstance(value, Override):
-        gone.append(path)
+        removed_paths.append(path)
         return _plain(value.value, path, [])
     if isinstance(value, Located):
-        made = Located(value.file)
+        plain = Located(value.file)
         for key, inner in value.items():
             if isinstance(inner, Reset):
-                gone.append((*path, key))
+                removed_paths.append((*path, key))
                 continue
-            made[key] = _plain(inner, (*path, key), gone)
-            made.take_place(value, key)
-        return made
+            plain[key] = _plain(inner, (*path, key), removed_paths)
+            plain.take_place(value, key)
+        return plain
     if isinstance(value, list):
         return [_plain(inner, path, []) for inner in value if not isinstance(inner, Reset)]
     return value
 
 
 def forget(value: dict[str, Any], path: tuple[str, ...]) -> None:
-    """Take away what stands at this place, if anything does."""
+    """Delete the value at this path, if there is one."""
     for key in path[:-1]:
         inner = value.get(key)
         if not isinstance(inner, dict):
@@ -234,6 +233,6 @@ def forget(value: dict[str, Any], path: tuple[str, ...]) -> None:
 
 
 def places(value: Mapping[str, Any], place: Place) -> Iterator[tuple[str, Any, Place]]:
-    """Each key of a mapping with its value and its place."""
+    """Each key of a mapping with its value and place."""
     for key, inner in value.items():
         yield key, inner, place.of(value, key)

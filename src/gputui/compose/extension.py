@@ -1,4 +1,4 @@
-"""`x-gputui`: what a Compose file says to gputui alone."""
+"""`x-gputui`: the part of a Compose file that only gputui reads."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
@@ -45,20 +45,20 @@ def extension_of(entry: Mapping[str, Any], shape: type[E], place: Place) -> E:
     """`x-gputui` of a service or of a file.
 
     Raises:
-        UsageError: a key or a value in it is none that gputui knows.
+        UsageError: it has an unknown key or an invalid value.
     """
     raw = entry.get("x-gputui")
-    at = place.of(entry, "x-gputui")
+    extension_place = place.of(entry, "x-gputui")
     if raw is None:
         return shape()
     if not isinstance(raw, dict):
-        raise at.refuses("a mapping is expected", "see docs/compose.md")
+        raise extension_place.refuses("a mapping is expected", "see docs/compose.md")
     try:
         return shape.model_validate(dict(raw))
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0]) if first["loc"] else ""
-        known = ", ".join(shape.model_fields)
+        known_keys = ", ".join(shape.model_fields)
         if first["type"] == "extra_forbidden":
-            raise at.of(raw, key).refuses("not a key of x-gputui", f"known are {known}") from None
-        raise at.of(raw, key).refuses(clean(str(first["msg"]), 120), "see docs/compose.md") from None
+            raise extension_place.of(raw, key).refuses("not a key of x-gputui", f"known are {known_keys}") from None
+        raise extension_place.of(raw, key).refuses(clean(str(first["msg"]), 120), "see docs/compose.md") from None

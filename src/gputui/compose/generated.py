@@ -1,4 +1,4 @@
-"""The two files beside a Compose file that are written from the assignments: for people, and for `docker compose`."""
+"""Generates the two files beside a Compose file: the assignments for people, the override for `docker compose`."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from gputui.domain.assignment import Assignment, Assignments
 from gputui.domain.compose import OVERRIDE_NAME, ComposeProject
 from gputui.domain.gpu import Gpu
 from gputui.domain.plan import ContainerView
-from gputui.domain.service import told_apart
+from gputui.domain.service import distinct_names
 from gputui.domain.text import mask_secret
 
 ASSIGNMENTS_NAME = "gpu-assignments.yml"
@@ -20,20 +20,20 @@ _HEAD = "# Written by gputui, revision {revision}; edits here are lost at the ne
 
 
 def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
-    """`gpu-assignments.yml`: who has what, to be read by people."""
+    """`gpu-assignments.yml`: the assignments in readable form."""
     labels = {gpu.uuid: gpu for gpu in gpus}
     services = {}
-    names = told_apart([item.key for item in assignments.items])
-    for item in assignments.items:
-        known = [labels.get(uuid) for uuid in item.gpus]
-        services[names[item.key]] = {
-            "gpus": [gpu.label if gpu else uuid for gpu, uuid in zip(known, item.gpus, strict=True)],
-            "uuids": list(item.gpus),
-            "enabled": item.enabled,
-            "vram_budget_mib": item.budget_mib,
-            "edits": {edit.argument: mask_secret(edit.argument, edit.value or "") for edit in item.edits},
-            "adopted": item.adopted,
-            **({} if item.priority is None else {"priority": item.priority}),
+    names = distinct_names([assignment.key for assignment in assignments.items])
+    for assignment in assignments.items:
+        item_gpus = [labels.get(uuid) for uuid in assignment.gpus]
+        services[names[assignment.key]] = {
+            "gpus": [gpu.label if gpu else uuid for gpu, uuid in zip(item_gpus, assignment.gpus, strict=True)],
+            "uuids": list(assignment.gpus),
+            "enabled": assignment.enabled,
+            "vram_budget_mib": assignment.budget_mib,
+            "edits": {edit.argument: mask_secret(edit.argument, edit.value or "") for edit in assignment.edits},
+            "adopted": assignment.adopted,
+            **({} if assignment.priority is None else {"priority": assignment.priority}),
         }
     body = {
         "revision": assignments.revision,
@@ -46,15 +46,15 @@ def assignments_text(assignments: Assignments, gpus: Sequence[Gpu]) -> str:
 
 
 class _Override(list[object]):
-    """A list that replaces those of the files before; Compose would merge it with them."""
+    """A list that replaces those of earlier files; Compose would merge it with them."""
 
 
 class _Reset:
-    """What the files before say is taken away."""
+    """Removes the key from earlier files."""
 
 
 class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the name is PyYAML's
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True
 
 
@@ -64,8 +64,8 @@ _Dumper.add_representer(_Reset, lambda dumper, _: dumper.represent_scalar("!rese
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overridden:
-    """What a service gets instead of what its file says: the view of its GPUs, what it asks of the driver beside them,
-    the variables of its budget, and its whole command where arguments of it are changed."""
+    """The values that replace those of a service's file: its GPU view, further driver capabilities and options, the
+    variables of its budget, and its full command if arguments were edited."""
 
     item: Assignment
     view: ContainerView
@@ -76,22 +76,22 @@ class Overridden:
 
 
 def override_text(assignments: Assignments, project: ComposeProject, overridden: Sequence[Overridden]) -> str:
-    """`docker-compose.gpu-override.yml`: what makes `docker compose` give the same GPUs without gputui."""
+    """`docker-compose.gpu-override.yml`: makes `docker compose` assign the same GPUs without gputui."""
     services: dict[str, object] = {}
-    for one in overridden:
-        item, view = one.item, one.view
+    for override in overridden:
+        item, view = override.item, override.view
         if item.key.project != project.name or project.service(item.key.name) is None:
             continue
         variables = {"NVIDIA_VISIBLE_DEVICES": view.nvidia_visible_devices}
         if view.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = view.cuda_visible_devices or ""
             variables["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        variables |= one.variables
+        variables |= override.variables
         driver = "cdi" if view.mechanism == "cdi" else "nvidia"
         request: dict[str, object] = {"driver": driver, "device_ids": list(view.device_ids)}
-        request["capabilities"] = ["gpu", *one.capabilities]
-        if one.options:
-            request["options"] = dict(one.options)
+        request["capabilities"] = ["gpu", *override.capabilities]
+        if override.options:
+            request["options"] = dict(override.options)
         devices = _Override([request] if view.device_ids else [])
         body: dict[str, object] = {
             "gpus": _Reset(),
@@ -100,18 +100,18 @@ def override_text(assignments: Assignments, project: ComposeProject, overridden:
         }
         if view.mechanism == "runtime":
             body["runtime"] = "nvidia"
-        is_needed = any(item.key.name in other.depends_on for other in project.services)
+        is_needed = any(item.key.name in service.depends_on for service in project.services)
         if item.adopted and not item.enabled and not is_needed:
             body["profiles"] = ["gputui-disabled"]  # or `up` would start it
         declared = project.service(item.key.name)
         if item.adopted and item.enabled and declared is not None and declared.replicas == 0:
             body["scale"] = 1
             body["deploy"] = {"replicas": 1, "resources": {"reservations": {"devices": devices}}}
-        if one.command is not None:
-            # Compose puts variables in for a single dollar.
-            body["command"] = [word.replace("$", "$$") for word in one.command]
+        if override.command is not None:
+            # Compose interpolates variables after a single dollar sign.
+            body["command"] = [word.replace("$", "$$") for word in override.command]
         services[item.key.name] = body
-    # Of the files that Compose finds by itself, the override has to be named beside all of them.
+    # Naming the override means that the files which Compose finds by itself must be named too.
     names = " ".join(f"-f {_from(project.directory, file)}" for file in project.files)
     head = _HEAD.format(revision=assignments.revision)
     head += f"# docker compose {names} -f {OVERRIDE_NAME} up -d\n"
@@ -119,6 +119,6 @@ def override_text(assignments: Assignments, project: ComposeProject, overridden:
 
 
 def _from(directory: str, file: str) -> str:
-    """A file's path as it is typed in the project's directory."""
+    """The path of a file relative to the project directory, quoted for a shell."""
     path = Path(file)
     return shlex.quote(str(path.relative_to(directory)) if path.is_relative_to(directory) else file)

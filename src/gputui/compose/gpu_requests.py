@@ -1,11 +1,11 @@
-"""Requests for GPUs in Compose files, and devices."""
+"""GPU requests and devices in Compose files."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from gputui.compose.document import Place
 from gputui.compose.mounts import unique_targets
-from gputui.compose.scalars import shown, to_int
+from gputui.compose.scalars import excerpt, to_int
 from gputui.compose.shapes import record, text, text_pairs, texts
 from gputui.domain.injection import CDI_KIND
 
@@ -24,31 +24,31 @@ def _request(required: tuple[str, ...], *, opened: bool) -> Any:
     )
 
 
-_RESERVED = _request(("capabilities",), opened=False)
-_ASKED = _request((), opened=True)
+_RESERVATION = _request(("capabilities",), opened=False)
+_GPU_REQUEST = _request((), opened=True)
 
 
 def _checked(request: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    made = dict(request)
-    if made.get("device_ids") == []:
-        del made["device_ids"]
-        return made
-    if made.get("device_ids") and made.get("count") is not None:
+    checked = dict(request)
+    if checked.get("device_ids") == []:
+        del checked["device_ids"]
+        return checked
+    if checked.get("device_ids") and checked.get("count") is not None:
         raise place.refuses("count and device_ids exclude each other", "keep one of them")
-    if made.get("count") is None and made.get("device_ids") is None:
-        made["count"] = -1
-    return made
+    if checked.get("count") is None and checked.get("device_ids") is None:
+        checked["count"] = -1
+    return checked
 
 
 def reserved_devices(value: Any, place: Place) -> list[dict[str, Any]] | None:
-    """`deploy.resources.reservations.devices`. A count of 0 stays, which Compose leaves out."""
+    """`deploy.resources.reservations.devices`. Keeps a count of 0, which Compose drops."""
     if not isinstance(value, list):
         raise place.refuses("a list is expected")
-    return [_checked(_RESERVED(one, place), place) for one in value] or None
+    return [_checked(_RESERVATION(request, place), place) for request in value] or None
 
 
 def requested_devices(deploy: Mapping[str, Any] | None) -> list[Any]:
-    """The requests for devices in the reservation of a `deploy`."""
+    """The device requests in the reservations of a `deploy`."""
     resources = (deploy or {}).get("resources") or {}
     return list((resources.get("reservations") or {}).get("devices") or [])
 
@@ -58,48 +58,48 @@ def gpus(value: Any, place: Place) -> list[dict[str, Any]]:
     if value == "all":
         return [{"count": -1}]
     if not isinstance(value, list):
-        raise place.refuses(f"“{shown(value)}” is neither all nor a list", "write all, or a list of requests")
-    return [_checked(_ASKED(one, place), place) for one in value]
+        raise place.refuses(f"“{excerpt(value)}” is neither all nor a list", "write all, or a list of requests")
+    return [_checked(_GPU_REQUEST(request, place), place) for request in value]
 
 
 _DEVICE = record({"source": text, "target": text, "permissions": text}, required=("source",))
 
 
 def devices(value: Any, place: Place) -> list[dict[str, Any]]:
-    """Nodes of the host, each as a mapping; of two with the same target the later one counts."""
+    """Device nodes of the host as mappings; the last of several with the same target wins."""
     if not isinstance(value, list):
         raise place.refuses("a list is expected")
-    made: list[dict[str, Any]] = []
-    for one in value:
-        if isinstance(one, dict):
-            entry = dict(_DEVICE(one, place))
+    nodes: list[dict[str, Any]] = []
+    for declaration in value:
+        if isinstance(declaration, dict):
+            entry = dict(_DEVICE(declaration, place))
             if not entry.get("target"):
-                raise place.refuses(f"{shown(entry['source'])} has no place in the container", "add a target")
-            made.append(entry)
+                raise place.refuses(f"{excerpt(entry['source'])} has no place in the container", "add a target")
+            nodes.append(entry)
             continue
-        parts = text(one, place).split(":")
+        parts = text(declaration, place).split(":")
         if len(parts) > 3:
-            raise place.refuses(f"“{shown(one)}” is no device", "write it like /dev/fuse:/dev/fuse:rwm")
+            raise place.refuses(f"“{excerpt(declaration)}” is no device", "write it like /dev/fuse:/dev/fuse:rwm")
         source, target, rights = (*parts, *("", "")[: 3 - len(parts)])[:3]
-        made.append({"source": source, "target": target or source, "permissions": rights or "rwm"})
-    return unique_targets(made)
+        nodes.append({"source": source, "target": target or source, "permissions": rights or "rwm"})
+    return unique_targets(nodes)
 
 
 def is_cdi_gpu(device: str) -> bool:
-    """Whether an entry of `devices` names a GPU: Compose's other spelling of a CDI request."""
+    """Whether an entry of `devices` names a GPU: Compose's alternative spelling of a CDI request."""
     return device.startswith(f"{CDI_KIND}=")
 
 
 def write_devices(value: list[dict[str, Any]], host: dict[str, Any]) -> list[str]:
-    """Fill `Devices`; what gputui does not support. GPUs are given as the service's GPUs are."""
+    """Fill `Devices` and return the unsupported entries. GPUs are skipped; they are injected separately."""
     unsupported = []
-    for one in value:
-        source = str(one["source"])
+    for entry in value:
+        source = str(entry["source"])
         if is_cdi_gpu(source):
             continue
         if "=" in source:
             unsupported.append(f"devices {source} (a CDI name)")
             continue
-        device = {"PathOnHost": source, "PathInContainer": one.get("target") or source}
-        host.setdefault("Devices", []).append({**device, "CgroupPermissions": one.get("permissions") or "rwm"})
+        device = {"PathOnHost": source, "PathInContainer": entry.get("target") or source}
+        host.setdefault("Devices", []).append({**device, "CgroupPermissions": entry.get("permissions") or "rwm"})
     return unsupported

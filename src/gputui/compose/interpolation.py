@@ -1,4 +1,4 @@
-"""`$NAME` and `${NAME…}` in Compose files, as compose-go substitutes them (its template/template.go)."""
+"""Interpolates `$NAME` and `${NAME…}` in Compose files as compose-go does (its template/template.go)."""
 
 import re
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ _DEPTH = 100
 
 
 def interpolated(value: Any, variables: Mapping[str, str], place: Place) -> Any:
-    """The value with variables put in wherever a text stands; keys stay as they are.
+    """The value with variables interpolated in all strings; keys stay as they are.
 
     Raises:
-        UsageError: a variable that has to be set is not, or `${` begins nothing that Compose knows.
+        UsageError: a required variable is not set, or an expression after `${` is invalid.
     """
     if isinstance(value, str):
         return substituted(value, variables, place) if "$" in value else value
     if isinstance(value, Located):
-        made = Located(value.file)
+        filled = Located(value.file)
         for key, inner in value.items():
-            made[key] = interpolated(inner, variables, place.of(value, key))
-            made.take_place(value, key)
-        return made
+            filled[key] = interpolated(inner, variables, place.of(value, key))
+            filled.take_place(value, key)
+        return filled
     if isinstance(value, Override):
         return Override(interpolated(value.value, variables, place))
     if isinstance(value, list):
@@ -35,7 +35,7 @@ def interpolated(value: Any, variables: Mapping[str, str], place: Place) -> Any:
 
 
 def substituted(text: str, variables: Mapping[str, str], place: object, depth: int = 0) -> str:
-    """The text with variables put in. `$$` is a dollar, and so is one that begins no variable.
+    """The text with variables interpolated. `$$` is a dollar sign, and so is one that does not start a variable.
 
     Raises:
         UsageError: as `interpolated`.
@@ -43,38 +43,38 @@ def substituted(text: str, variables: Mapping[str, str], place: object, depth: i
     if depth > _DEPTH:
         raise UsageError(f"{place}: variables inside each other more than {_DEPTH} deep", "write it simpler")
     pieces: list[str] = []
-    at = 0
-    while (dollar := text.find("$", at)) >= 0:
-        pieces.append(text[at:dollar])
+    position = 0
+    while (dollar := text.find("$", position)) >= 0:
+        pieces.append(text[position:dollar])
         following = text[dollar + 1 : dollar + 2]
         name = _NAME.match(text, dollar + 1)
         if following == "$":
             pieces.append("$")
-            at = dollar + 2
+            position = dollar + 2
         elif name is not None:
             pieces.append(variables.get(name[0], ""))
-            at = name.end()
+            position = name.end()
         elif following == "{":
             end = _end_of(text, dollar + 2)
             if end is None:
                 raise _invalid(text, place)
             pieces.append(_braced(text[dollar + 2 : end], variables, place, depth))
-            at = end + 1
+            position = end + 1
         else:
             pieces.append("$")
-            at = dollar + 1
-    return "".join((*pieces, text[at:]))
+            position = dollar + 1
+    return "".join((*pieces, text[position:]))
 
 
 def _end_of(text: str, start: int) -> int | None:
-    """Where the brace closes that was opened just before `start`."""
+    """The index of the brace that closes the one just before `start`."""
     depth = 1
-    for at in range(start, len(text)):
-        if text[at] == "\n":
+    for position in range(start, len(text)):
+        if text[position] == "\n":
             return None
-        depth += (text[at] == "{") - (text[at] == "}")
+        depth += (text[position] == "{") - (text[position] == "}")
         if depth == 0:
-            return at
+            return position
     return None
 
 
@@ -82,22 +82,24 @@ def _braced(inner: str, variables: Mapping[str, str], place: object, depth: int)
     name = _NAME.match(inner)
     if name is None:
         raise _invalid(f"${{{inner}}}", place)
-    rest = inner[name.end() :]
+    suffix = inner[name.end() :]
     value = variables.get(name[0])
-    if not rest:
+    if not suffix:
         return value or ""
-    operator = next((one for one in _OPERATORS if rest.startswith(one)), None)
+    operator = next((candidate for candidate in _OPERATORS if suffix.startswith(candidate)), None)
     if operator is None:
         raise _invalid(f"${{{inner}}}", place)
-    other = rest[len(operator) :]
+    operand = suffix[len(operator) :]
     is_set = value is not None and (value != "" or not operator.startswith(":"))
     if operator.endswith("-"):
-        return value if is_set and value is not None else substituted(other, variables, place, depth + 1)
+        return value if is_set and value is not None else substituted(operand, variables, place, depth + 1)
     if operator.endswith("+"):
-        return substituted(other, variables, place, depth + 1) if is_set else ""
+        return substituted(operand, variables, place, depth + 1) if is_set else ""
     if not is_set:
-        why = clean(substituted(other, variables, place, depth + 1), 100) or "it must be"
-        raise UsageError(f"{place}: the variable {name[0]} is not set: {why}", "set it in the environment or in .env")
+        reason = clean(substituted(operand, variables, place, depth + 1), 100) or "it must be"
+        raise UsageError(
+            f"{place}: the variable {name[0]} is not set: {reason}", "set it in the environment or in .env"
+        )
     return value or ""
 
 

@@ -1,7 +1,7 @@
-"""The keys of a service: how each is written, how two files' values are merged, and what becomes of it on the engine.
+"""The keys of a service: their shape, how the values of two files are merged, and how they map to the engine.
 
-One row a key. What stands in no row, and what has no writer, gputui does not support: it is named, and blocks only that
-the service is created from its file. By the Compose specification, and by what `docker compose config` makes of each.
+One row per key. A key without a row or without a writer is unsupported: it is reported, and only prevents creating the
+service from its file. Follows the Compose specification and the output of `docker compose config`.
 """
 
 from collections.abc import Mapping
@@ -37,8 +37,8 @@ from gputui.compose.service_shapes import (
     group,
     healthcheck,
     label_file,
-    listed,
     logging,
+    text_list,
     tmpfs,
     ulimits,
 )
@@ -48,6 +48,7 @@ from gputui.compose.shapes import (
     boolean,
     by_name,
     duration,
+    integer,
     number,
     one_of,
     pairs,
@@ -57,7 +58,6 @@ from gputui.compose.shapes import (
     text,
     text_pairs,
     texts,
-    whole,
 )
 from gputui.compose.writers import (
     Writer,
@@ -91,8 +91,8 @@ from gputui.domain.text import clean
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key of a service. `keeps_nothing`: false, 0 and an empty value are printed, where Compose leaves others out.
-    `write` None: gputui does not support it. `is_read`: it is no part of the container, or read elsewhere."""
+    """A key of a service. `keeps_nothing`: Compose prints it even if false, 0 or empty. `write` None: unsupported.
+    `is_read`: it is not part of the container, or handled elsewhere."""
 
     shape: Shape
     merge: Merge = deep
@@ -117,13 +117,13 @@ SERVICE_KEYS: dict[str, Key] = {
     "command": Key(shape=command, merge=later, write=into_body("Cmd"), keeps_nothing=True),
     "configs": Key(shape=mounts.grants(None), merge=by_target, write=write_grants("configs")),
     "container_name": _read(text),
-    "cpu_count": Key(shape=whole(0), write=into_host("CpuCount")),
+    "cpu_count": Key(shape=integer(0), write=into_host("CpuCount")),
     "cpu_percent": Key(shape=number, write=into_host("CpuPercent")),
-    "cpu_period": Key(shape=whole(), write=into_host("CpuPeriod")),
-    "cpu_quota": Key(shape=whole(), write=into_host("CpuQuota")),
-    "cpu_rt_period": Key(shape=whole(), write=into_host("CpuRealtimePeriod")),
-    "cpu_rt_runtime": Key(shape=whole(), write=into_host("CpuRealtimeRuntime")),
-    "cpu_shares": Key(shape=whole(), write=into_host("CpuShares")),
+    "cpu_period": Key(shape=integer(), write=into_host("CpuPeriod")),
+    "cpu_quota": Key(shape=integer(), write=into_host("CpuQuota")),
+    "cpu_rt_period": Key(shape=integer(), write=into_host("CpuRealtimePeriod")),
+    "cpu_rt_runtime": Key(shape=integer(), write=into_host("CpuRealtimeRuntime")),
+    "cpu_shares": Key(shape=integer(), write=into_host("CpuShares")),
     "cpus": Key(shape=number, write=write_cpus),
     "cpuset": Key(shape=text, write=into_host("CpusetCpus")),
     "credential_spec": Key(shape=record({"config": text, "file": text, "registry": text})),
@@ -132,12 +132,14 @@ SERVICE_KEYS: dict[str, Key] = {
     "develop": _read(anything, keeps_nothing=True),
     "device_cgroup_rules": Key(shape=texts, merge=appended, write=into_host("DeviceCgroupRules")),
     "devices": Key(shape=devices, merge=by_target, write=write_devices),
-    "dns": Key(shape=listed, merge=appended, write=into_host("Dns")),
-    "dns_opt": Key(shape=listed, merge=appended, write=into_host("DnsOptions")),
-    "dns_search": Key(shape=listed, merge=appended, write=into_host("DnsSearch")),
+    "dns": Key(shape=text_list, merge=appended, write=into_host("Dns")),
+    "dns_opt": Key(shape=text_list, merge=appended, write=into_host("DnsOptions")),
+    "dns_search": Key(shape=text_list, merge=appended, write=into_host("DnsSearch")),
     "domainname": Key(shape=text, write=into_body("Domainname")),
     "entrypoint": Key(shape=command, merge=later, write=into_body("Entrypoint"), keeps_nothing=True),
-    "env_file": _read(env_file, merge=lambda base, over: list({one["path"]: one for one in [*base, *over]}.values())),
+    "env_file": _read(
+        env_file, merge=lambda base, over: list({entry["path"]: entry for entry in [*base, *over]}.values())
+    ),
     "environment": Key(shape=pairs, merge=merged_pairs, write=write_environment),
     "expose": Key(shape=sequence(exposed, unique=True), merge=appended, write=write_expose),
     "external_links": Key(shape=sequence(text, distinct=True), merge=added),
@@ -163,9 +165,9 @@ SERVICE_KEYS: dict[str, Key] = {
     "network_mode": Key(shape=text, write=write_namespace("NetworkMode")),
     "networks": _read(networks.service_networks, merge=merged_networks, keeps_nothing=True),
     "oom_kill_disable": Key(shape=boolean, write=into_host("OomKillDisable")),
-    "oom_score_adj": Key(shape=whole(-1000, 1000), write=into_host("OomScoreAdj")),
+    "oom_score_adj": Key(shape=integer(-1000, 1000), write=into_host("OomScoreAdj")),
     "pid": Key(shape=text, write=write_namespace("PidMode")),
-    "pids_limit": Key(shape=whole(), write=into_host("PidsLimit")),
+    "pids_limit": Key(shape=integer(), write=into_host("PidsLimit")),
     "platform": _read(text),
     "ports": Key(shape=ports.ports, merge=lambda base, over: ports.unique_ports([*base, *over]), write=write_ports),
     "post_start": Key(shape=sequence(HOOK), merge=added),
@@ -178,7 +180,7 @@ SERVICE_KEYS: dict[str, Key] = {
     "read_only": Key(shape=boolean, write=into_host("ReadonlyRootfs")),
     "restart": Key(shape=text, write=write_restart),
     "runtime": Key(shape=text, write=into_host("Runtime")),
-    "scale": _read(whole(0), keeps_nothing=True),
+    "scale": _read(integer(0), keeps_nothing=True),
     "secrets": Key(shape=mounts.grants("/run/secrets/"), merge=by_target, write=write_grants("secrets")),
     "security_opt": Key(shape=sequence(text, distinct=True), merge=added, write=write_security_opt),
     "shm_size": Key(shape=size, write=size_into_host("ShmSize")),
@@ -201,48 +203,48 @@ SERVICE_KEYS: dict[str, Key] = {
 
 
 def canonical_service(entry: Located, place: Place) -> Located:
-    """A service of one file with each value in its canonical form; a key that is not known stays as it is.
+    """A service of one file with each value in its canonical form; unknown keys stay as they are.
 
     Raises:
-        UsageError: a value is none that its key may have.
+        UsageError: a key has an invalid value.
     """
-    made = Located(entry.file)
-    for key, value, at in places(entry, place):
-        known = SERVICE_KEYS.get(key)
-        made[key] = value if known is None or value is None else known.shape(value, at)
-        made.take_place(entry, key)
-    return made
+    canonical = Located(entry.file)
+    for key, value, key_place in places(entry, place):
+        row = SERVICE_KEYS.get(key)
+        canonical[key] = value if row is None or value is None else row.shape(value, key_place)
+        canonical.take_place(entry, key)
+    return canonical
 
 
 def merged_service(base: Located, over: Located) -> Located:
-    """What two files say of a service, or a service and the one that it extends."""
-    made = Located(over.file)
+    """A service merged from two files, or with the one it extends."""
+    merged = Located(over.file)
     for source in (base, over):
         for key in source:
-            before, after = base.get(key), over.get(key)
-            known = SERVICE_KEYS.get(key)
-            if key not in over or (after is None and not (known and known.merge is later)):
-                made[key] = before
-            elif before is None:
-                made[key] = after
+            base_value, over_value = base.get(key), over.get(key)
+            row = SERVICE_KEYS.get(key)
+            if key not in over or (over_value is None and not (row and row.merge is later)):
+                merged[key] = base_value
+            elif base_value is None:
+                merged[key] = over_value
             else:
-                made[key] = known.merge(before, after) if known else deep(before, after)
-            made.take_place(source, key)
-    return made
+                merged[key] = row.merge(base_value, over_value) if row else deep(base_value, over_value)
+            merged.take_place(source, key)
+    return merged
 
 
 def printed(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A service without what Compose leaves out: false, 0 and what is empty."""
-    made = {}
+    """A service without the values that Compose omits: false, 0 and empty ones."""
+    nonempty = {}
     for key, value in entry.items():
-        known = SERVICE_KEYS.get(key)
-        if value is None or (not value and not (known and known.keeps_nothing) and not key.startswith("x-")):
+        row = SERVICE_KEYS.get(key)
+        if value is None or (not value and not (row and row.keeps_nothing) and not key.startswith("x-")):
             continue
-        made[key] = value
-    return made
+        nonempty[key] = value
+    return nonempty
 
 
 def unsupported_keys(entry: Mapping[str, Any]) -> list[str]:
-    """The keys of a service that cannot be written into a create call."""
-    known = ((key, SERVICE_KEYS.get(key)) for key in entry if not key.startswith("x-"))
-    return [clean(key, 60) for key, row in known if row is None or (row.write is None and not row.is_read)]
+    """The keys of a service that cannot be expressed in a create call."""
+    rows = ((key, SERVICE_KEYS.get(key)) for key in entry if not key.startswith("x-"))
+    return [clean(key, 60) for key, row in rows if row is None or (row.write is None and not row.is_read)]

@@ -1,4 +1,4 @@
-"""Volumes, tmpfs, secrets and configs of a service: how they are written, and how the engine takes them."""
+"""Volumes, tmpfs, secrets and configs of a service: parsing them, and writing them for the engine."""
 
 import re
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from posixpath import normpath
 from typing import Any
 
 from gputui.compose.document import Place
-from gputui.compose.scalars import shown, to_int
+from gputui.compose.scalars import excerpt, to_int
 from gputui.compose.shapes import boolean, record, size, text, text_pairs
 from gputui.domain.compose import Resource
 from gputui.domain.text import clean, whole_number
 
 Named = Mapping[str, tuple[str, Resource | None]]
-"""Keys of a file's networks or volumes: the engine's name, and what makes it (None for external ones)."""
+"""Networks or volumes by their key: the name on the engine, and how to create it (None for external ones)."""
 
 _BIND_KEYS = ("create_host_path", "propagation", "selinux")
 _PROPAGATION = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
@@ -42,61 +42,61 @@ _LONG = record(
 
 
 def absolute_path(source: str, place: Place) -> str:
-    """A path of the host; `~` is the home of whoever runs this, and `..` is taken away without looking at links.
+    """An absolute path on the host; `~` is expanded, and `..` is normalised without following symlinks.
 
     Raises:
-        UsageError: there is no such home.
+        UsageError: the home directory does not exist.
     """
     try:
         path = Path(source).expanduser()
     except RuntimeError:
-        raise place.refuses(f"{shown(source)} names no home directory", "write the whole path") from None
+        raise place.refuses(f"{excerpt(source)} names no home directory", "write the whole path") from None
     return normpath(place.directory / path)
 
 
 def mounts(value: Any, place: Place) -> list[dict[str, Any]]:
-    """Each as a mapping; of two with the same target the later one counts."""
+    """Each mount as a mapping; the last of several with the same target wins."""
     if not isinstance(value, list):
         raise place.refuses("a list is expected")
-    return unique_targets([_mount(one, place) for one in value])
+    return unique_targets([_mount(entry, place) for entry in value])
 
 
-def unique_targets(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A later one takes the place of an earlier one with the same target."""
-    return list({str(one.get("target") or one.get("source")): one for one in listed}.values())
+def unique_targets(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries without those that a later one with the same target replaces."""
+    return list({str(entry.get("target") or entry.get("source")): entry for entry in entries}.values())
 
 
 def _mount(value: Any, place: Place) -> dict[str, Any]:
     if isinstance(value, dict):
-        made = dict(_LONG(value, place))
-        if made["type"] == "bind":
-            made["source"] = absolute_path(made.get("source") or ".", place)
+        mount = dict(_LONG(value, place))
+        if mount["type"] == "bind":
+            mount["source"] = absolute_path(mount.get("source") or ".", place)
     else:
-        made = _short(text(value, place), place)
-    if not made.get("target"):
+        mount = _short(text(value, place), place)
+    if not mount.get("target"):
         raise place.refuses("a volume without a place in the container", "write source:target")
-    made["target"] = normpath(made["target"])
-    return {key: inner for key, inner in made.items() if inner not in (None, False, "")}
+    mount["target"] = normpath(mount["target"])
+    return {key: inner for key, inner in mount.items() if inner not in (None, False, "")}
 
 
 _DRIVE = re.compile(r"[A-Za-z]:[^:]*")
-"""Of Windows; Compose takes a volume with a name of one letter for one."""
+"""A Windows drive; Compose also takes a volume with a one-letter name for one."""
 
 
-def _short(written: str, place: Place) -> dict[str, Any]:
-    drive = _DRIVE.match(written)
-    parts = [drive[0], *written[drive.end() + 1 :].split(":")] if drive else written.split(":")
+def _short(spec: str, place: Place) -> dict[str, Any]:
+    drive = _DRIVE.match(spec)
+    parts = [drive[0], *spec[drive.end() + 1 :].split(":")] if drive else spec.split(":")
     if parts[-1] == "" and drive:
         parts.pop()
     if len(parts) == 1:
-        return {"type": "volume", "target": written, **({"volume": {}} if len(written) > 2 else {})}
+        return {"type": "volume", "target": spec, **({"volume": {}} if len(spec) > 2 else {})}
     if drive:
         return {"type": "bind", "source": parts[0], "target": parts[1], "bind": {"create_host_path": True}}
     if len(parts) > 3 or not all(parts[:2]):
-        raise place.refuses(f"“{shown(written)}” is no volume", "write source:target or source:target:ro")
+        raise place.refuses(f"“{excerpt(spec)}” is no volume", "write source:target or source:target:ro")
     options = parts[2].split(",") if len(parts) > 2 else []
     is_path = parts[0].startswith((".", "/", "~"))
-    made: dict[str, Any] = {"type": "bind" if is_path else "volume", "source": parts[0], "target": parts[1]}
+    mount: dict[str, Any] = {"type": "bind" if is_path else "volume", "source": parts[0], "target": parts[1]}
     bind: dict[str, Any] = {}
     for option in options:
         if option in _PROPAGATION:
@@ -104,78 +104,78 @@ def _short(written: str, place: Place) -> dict[str, Any]:
         elif option in ("z", "Z"):
             bind["selinux"] = option
     if is_path:
-        made["source"] = parts[0] if parts[0].startswith("/") else absolute_path(parts[0], place)
-        made["bind"] = {"create_host_path": True, **bind}
+        mount["source"] = parts[0] if parts[0].startswith("/") else absolute_path(parts[0], place)
+        mount["bind"] = {"create_host_path": True, **bind}
     else:
-        made["volume"] = {"nocopy": True} if "nocopy" in options else {}
-        made |= {"bind": bind} if bind else {}
-    return made | ({"read_only": True} if "ro" in options else {})
+        mount["volume"] = {"nocopy": True} if "nocopy" in options else {}
+        mount |= {"bind": bind} if bind else {}
+    return mount | ({"read_only": True} if "ro" in options else {})
 
 
 def write_mounts(value: list[dict[str, Any]], volumes: Named, host: dict[str, Any], place: Place) -> list[str]:
-    """Fill `Binds` and `Mounts`; what of it gputui does not support.
+    """Fill `Binds` and `Mounts` and return the unsupported entries.
 
-    Binds and named volumes without options of their own go into `Binds`, all else into `Mounts`, as Compose does it.
+    As in Compose, binds and named volumes without further options go into `Binds`, everything else into `Mounts`.
 
     Raises:
         UsageError: a volume is not declared.
     """
     unsupported: list[str] = []
-    for one in value:
-        options = ["ro" if one.get("read_only") else "rw"]
-        bind = one.get("bind") or {}
+    for volume in value:
+        options = ["ro" if volume.get("read_only") else "rw"]
+        bind = volume.get("bind") or {}
         unsupported += [f"volumes.bind.{key}" for key in bind if key not in _BIND_KEYS]
         options += [str(bind[key]) for key in ("selinux", "propagation") if bind.get(key)]
-        mount = {"Target": one["target"], "ReadOnly": bool(one.get("read_only"))}
-        match one["type"]:
-            # Compose, `requireMountAPI`: one whose options do not say that its folder may be made is a mount.
-            case "bind" if one.get("bind") is None or bind.get("create_host_path"):
-                host["Binds"].append(f"{one['source']}:{one['target']}:{','.join(options)}")
+        mount = {"Target": volume["target"], "ReadOnly": bool(volume.get("read_only"))}
+        match volume["type"]:
+            # Compose, `requireMountAPI`: a bind whose options do not allow creating its directory is a mount.
+            case "bind" if volume.get("bind") is None or bind.get("create_host_path"):
+                host["Binds"].append(f"{volume['source']}:{volume['target']}:{','.join(options)}")
             case "bind":
                 propagation = bind.get("propagation")
                 settings = {"Propagation": propagation} if propagation else {}
-                host["Mounts"].append({"Type": "bind", "Source": one["source"], **mount, "BindOptions": settings})
+                host["Mounts"].append({"Type": "bind", "Source": volume["source"], **mount, "BindOptions": settings})
             case "tmpfs":
-                host["Mounts"].append(_tmpfs(one))
+                host["Mounts"].append(_tmpfs(volume))
             case "volume":
-                unsupported += _volume(one, volumes, options, host, place)
+                unsupported += _volume(volume, volumes, options, host, place)
             case kind:
                 unsupported.append(f"volumes.type {clean(str(kind), 40)}")
     return unsupported
 
 
-def _tmpfs(one: Mapping[str, Any]) -> dict[str, Any]:
-    given = one.get("tmpfs") or {}
-    made = {"SizeBytes": whole_number(given.get("size")), "Mode": whole_number(given.get("mode"))}
-    options = {key: value for key, value in made.items() if value}
-    return {"Type": "tmpfs", "Target": one["target"], **({"TmpfsOptions": options} if options else {})}
+def _tmpfs(volume: Mapping[str, Any]) -> dict[str, Any]:
+    settings = volume.get("tmpfs") or {}
+    values = {"SizeBytes": whole_number(settings.get("size")), "Mode": whole_number(settings.get("mode"))}
+    options = {key: value for key, value in values.items() if value}
+    return {"Type": "tmpfs", "Target": volume["target"], **({"TmpfsOptions": options} if options else {})}
 
 
 def _volume(
-    one: Mapping[str, Any], volumes: Named, options: list[str], host: dict[str, Any], place: Place
+    volume: Mapping[str, Any], volumes: Named, options: list[str], host: dict[str, Any], place: Place
 ) -> list[str]:
-    source, settings = one.get("source"), one.get("volume") or {}
+    source, settings = volume.get("source"), volume.get("volume") or {}
     if source and source not in volumes:
         raise place.refuses(f"the volume {clean(source, 60)} is not declared", "add it to volumes:")
-    named = volumes[source][0] if source else ""
-    if named and not settings.get("nocopy"):
-        host["Binds"].append(f"{named}:{one['target']}:{','.join(options)}")
+    engine_name = volumes[source][0] if source else ""
+    if engine_name and not settings.get("nocopy"):
+        host["Binds"].append(f"{engine_name}:{volume['target']}:{','.join(options)}")
     else:
-        mount = {"Type": "volume", "Target": one["target"], "ReadOnly": bool(one.get("read_only"))}
-        mount |= {"Source": named} if named else {}
+        mount = {"Type": "volume", "Target": volume["target"], "ReadOnly": bool(volume.get("read_only"))}
+        mount |= {"Source": engine_name} if engine_name else {}
         nocopy = {"VolumeOptions": {"NoCopy": True}} if settings.get("nocopy") else {"VolumeOptions": {}}
         host["Mounts"].append({**mount, **nocopy})
     return [f"volumes.volume.{key}" for key in settings if key not in ("nocopy",)]
 
 
 def _mode(value: Any, place: Place) -> str:
-    """The rights of a file, in octal digits."""
+    """A file mode in octal digits."""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"0{value:o}"
     try:
         return f"0{int(text(value, place)[:12], 8):o}"
     except ValueError:
-        raise place.refuses(f"“{shown(value)}” is no file mode", "write it like 0440") from None
+        raise place.refuses(f"“{excerpt(value)}” is no file mode", "write it like 0440") from None
 
 
 _GRANT = record(
@@ -185,15 +185,17 @@ _GRANT = record(
 
 
 def grants(folder: str | None) -> Any:
-    """Secrets or configs of a service; without a target of their own they are in `folder`, where one is given."""
+    """The shape of a service's secrets or configs; those without a target are placed in `folder`, if given."""
 
     def shape(value: Any, place: Place) -> list[dict[str, Any]]:
         if not isinstance(value, list):
             raise place.refuses("a list is expected")
-        made = [dict(_GRANT(one, place)) if isinstance(one, dict) else {"source": text(one, place)} for one in value]
+        entries = [
+            dict(_GRANT(entry, place)) if isinstance(entry, dict) else {"source": text(entry, place)} for entry in value
+        ]
         if folder is not None:
-            made = [{**one, "target": one.get("target") or folder + one["source"]} for one in made]
-        return unique_targets(made)
+            entries = [{**entry, "target": entry.get("target") or folder + entry["source"]} for entry in entries]
+        return unique_targets(entries)
 
     return shape
 
@@ -201,15 +203,15 @@ def grants(folder: str | None) -> Any:
 def write_grants(
     section: str, value: list[dict[str, Any]], declared: Mapping[str, Any], host: dict[str, Any], place: Place
 ) -> list[str]:
-    """Mount the secrets or configs of a service that are files; the others gputui does not support.
+    """Mount the secrets or configs that are files, and return the others, which are unsupported.
 
     Raises:
         UsageError: one is not declared.
     """
     unsupported = []
     folder = "/run/secrets/" if section == "secrets" else "/"
-    for one in value:
-        name = one["source"]
+    for grant in value:
+        name = grant["source"]
         if name not in declared:
             kind = section.removesuffix("s")
             raise place.refuses(f"the {kind} {clean(name, 60)} is not declared", f"add it to {section}:")
@@ -217,7 +219,7 @@ def write_grants(
         if not settings.get("file"):
             unsupported.append(f"{section}.{clean(name, 60)} (not a file)")
             continue
-        target = str(one.get("target") or name)
+        target = str(grant.get("target") or name)
         target = target if target.startswith("/") else folder + target
         mount = {"Type": "bind", "Source": str(settings["file"]), "Target": target, "ReadOnly": True}
         host["Mounts"].append({**mount, "BindOptions": {}} if section == "secrets" else mount)

@@ -1,4 +1,4 @@
-"""Networks and volumes of a project, and the networks that a service joins."""
+"""The networks and volumes of a project, and the networks that a service joins."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -88,11 +88,11 @@ file_grant = record(
 )
 
 
-def resources(whole: Mapping[str, Any], section: str, project: str) -> dict[str, tuple[str, Resource | None]]:
-    """The networks or volumes of a project by their keys: the engine's name of each, and what makes those that the
-    project owns (None for external ones)."""
-    found: dict[str, tuple[str, Resource | None]] = {}
-    for key, entry in (whole.get(section) or {}).items():
+def resources(model: Mapping[str, Any], section: str, project: str) -> dict[str, tuple[str, Resource | None]]:
+    """The networks or volumes of a project by key: the name on the engine, and how to create those that the project
+    owns (None for external ones)."""
+    by_key: dict[str, tuple[str, Resource | None]] = {}
+    for key, entry in (model.get(section) or {}).items():
         settings: Mapping[str, Any] = entry or {}
         name = str(settings.get("name") or f"{project}_{key}")
         labels = {
@@ -101,13 +101,13 @@ def resources(whole: Mapping[str, Any], section: str, project: str) -> dict[str,
             f"com.docker.compose.{section.removesuffix('s')}": key,
         }
         body = _network_body(settings) if section == "networks" else _volume_body(settings)
-        own = None if settings.get("external") else Resource(key=key, name=name, body={**body, "Labels": labels})
-        found[key] = (name, own)
-    return found
+        resource = None if settings.get("external") else Resource(key=key, name=name, body={**body, "Labels": labels})
+        by_key[key] = (name, resource)
+    return by_key
 
 
 def _network_body(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The body that makes a network (`POST /networks/create`)."""
+    """The body of `POST /networks/create`."""
     body: dict[str, Any] = {
         "Driver": settings.get("driver") or "bridge",
         "Options": settings.get("driver_opts") or {},
@@ -132,7 +132,7 @@ def _network_body(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _volume_body(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The body that makes a volume (`POST /volumes/create`)."""
+    """The body of `POST /volumes/create`."""
     options = settings.get("driver_opts")
     return {"Driver": settings.get("driver") or "local", **({"DriverOpts": options} if options else {})}
 
@@ -140,13 +140,13 @@ def _volume_body(settings: Mapping[str, Any]) -> dict[str, Any]:
 def endpoints(
     value: Mapping[str, Any], names: tuple[str, str], networks: Named, place: Place
 ) -> list[tuple[str, dict[str, Any]]]:
-    """The networks that a service joins, with its endpoint in each; the first is the one that it is created with.
-    `names` are those of its container and of itself, by which others find it.
+    """The networks that a service joins, with its endpoint in each; the container is created with the first.
+    `names` are the container and service names, by which other containers reach it.
 
     Raises:
         UsageError: a network is not declared.
     """
-    found = []
+    attachments = []
     for key in sorted(value, key=lambda key: (-int((value[key] or {}).get("priority") or 0), key)):
         if key not in networks:
             raise place.refuses(f"the network {clean(key, 60)} is not declared", "add it to networks:")
@@ -158,20 +158,20 @@ def endpoints(
             "LinkLocalIPs": settings.get("link_local_ips"),
         }
         if any(address.values()):
-            endpoint["IPAMConfig"] = {name: one for name, one in address.items() if one}
-        for own, engines in (
+            endpoint["IPAMConfig"] = {name: setting for name, setting in address.items() if setting}
+        for option, engine_field in (
             ("driver_opts", "DriverOpts"),
             ("mac_address", "MacAddress"),
             ("gw_priority", "GwPriority"),
         ):
-            if settings.get(own):
-                endpoint[engines] = settings[own]
-        found.append((networks[key][0], endpoint))
-    return found
+            if settings.get(option):
+                endpoint[engine_field] = settings[option]
+        attachments.append((networks[key][0], endpoint))
+    return attachments
 
 
 def with_own_file(entry: Located, place: Place) -> Located:
-    """A network, volume, secret or config with `external: {name: …}` as its name."""
+    """A network, volume, secret or config with `external: {name: …}` turned into `name`."""
     external = entry.get("external")
     if isinstance(external, Mapping):
         entry["name"] = text(external.get("name"), place)

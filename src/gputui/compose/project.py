@@ -1,4 +1,4 @@
-"""A project's canonical form as its services, each ready for the engine's create call."""
+"""Turns the canonical form of a project into services, each ready for the engine's create call."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,44 +17,44 @@ from gputui.domain.launch import launch_of, variables_in
 from gputui.domain.text import clean
 
 
-def project_of(whole: Located, files: ComposeFiles) -> ComposeProject:
+def project_of(model: Located, files: ComposeFiles) -> ComposeProject:
     """The project that a canonical form describes.
 
     Raises:
-        UsageError: `x-gputui` says something that is wrong; file, line and key are named.
+        UsageError: `x-gputui` is invalid; the message names file, line and key.
     """
-    name = str(whole["name"])
+    name = str(model["name"])
     first = files.paths[0].name
     place = Place(first, directory=files.directory)
-    networks, volumes = resources(whole, "networks", name), resources(whole, "volumes", name)
-    services = whole.get("services") or Located(first)
+    networks, volumes = resources(model, "networks", name), resources(model, "volumes", name)
+    services = model.get("services") or Located(first)
     containers = {key: str(entry.get("container_name") or f"{name}-{key}-1") for key, entry in services.items()}
     paths = tuple(str(path.absolute()) for path in files.paths)
-    made = []
+    project_services = []
     for key, entry in services.items():
-        at = place.of(whole, "services").of(services, key)
+        service_place = place.of(model, "services").of(services, key)
         body: dict[str, Any] = {"AttachStdout": True, "AttachStderr": True}
         target = Target(
-            name=key, body=body, host={"Binds": [], "Mounts": []}, place=at, volumes=volumes,
-            secrets=whole.get("secrets") or {}, configs=whole.get("configs") or {}, containers=containers,
+            name=key, body=body, host={"Binds": [], "Mounts": []}, place=service_place, volumes=volumes,
+            secrets=model.get("secrets") or {}, configs=model.get("configs") or {}, containers=containers,
         )  # fmt: skip
-        further = _written(entry, target, networks)
+        further = _fill_body(entry, target, networks)
         body["Labels"] = _labels(key, entry, name, str(files.directory), paths)
-        made.append(_service(key, entry, target, further, at))
+        project_services.append(_service(key, entry, target, further, service_place))
     return ComposeProject(
         name=name,
         files=paths,
-        is_named=files.named,
+        is_named=files.is_named,
         directory=str(files.directory),
-        services=tuple(made),
+        services=tuple(project_services),
         networks=tuple(owned for _, owned in networks.values() if owned),
         volumes=tuple(owned for _, owned in volumes.values() if owned),
-        path_aliases=extension_of(whole, ProjectExtension, place).path_aliases,
+        path_aliases=extension_of(model, ProjectExtension, place).path_aliases,
     )
 
 
-def _written(entry: Located, target: Target, networks: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill the create body; the endpoints of further networks."""
+def _fill_body(entry: Located, target: Target, networks: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill the create body, and return the endpoints of further networks."""
     place = target.place
     target.unsupported.extend(unsupported_keys(entry))
     if not entry.get("image"):
@@ -66,20 +66,20 @@ def _written(entry: Located, target: Target, networks: Mapping[str, Any]) -> dic
         value = entry.get(key)
         if value is None or row.write is None:
             continue
-        at = place.of(entry, key)
-        row.write(value, replace(target, place=at))
+        key_place = place.of(entry, key)
+        row.write(value, replace(target, place=key_place))
     if entry.get("network_mode") is not None or entry.get("provider"):
         return {}
     names = (target.containers[target.name], target.name)
-    joined = endpoints(entry.get("networks") or {"default": None}, names, networks, place.of(entry, "networks"))
-    primary, endpoint = joined[0]
+    attachments = endpoints(entry.get("networks") or {"default": None}, names, networks, place.of(entry, "networks"))
+    primary, endpoint = attachments[0]
     target.host["NetworkMode"] = primary
     target.body["NetworkingConfig"] = {"EndpointsConfig": {primary: endpoint}}
-    return dict(joined[1:])
+    return dict(attachments[1:])
 
 
 def replicas_of(entry: Mapping[str, Any]) -> int:
-    """How many containers of a service the file asks for."""
+    """The number of containers that the file declares for a service."""
     scale = entry.get("scale")
     replicas = (entry.get("deploy") or {}).get("replicas") if scale is None else scale
     return 1 if replicas is None else int(replicas)
@@ -96,8 +96,8 @@ def _labels(
         compose_labels.NUMBER: "1",
         compose_labels.ONE_OFF: "False",
         compose_labels.DEPENDS_ON: ",".join(
-            f"{other}:{settings['condition']}:{'true' if settings.get('restart') else 'false'}"
-            for other, settings in dependencies
+            f"{dependency}:{settings['condition']}:{'true' if settings.get('restart') else 'false'}"
+            for dependency, settings in dependencies
         ),
         compose_labels.WORKING_DIR: directory,
         compose_labels.CONFIG_FILES: ",".join(files),
@@ -120,7 +120,7 @@ def _service(name: str, entry: Located, target: Target, further: Mapping[str, An
         backend=extension.backend,
         model=clean(extension.model, 200) if extension.model else None,
         vram_mib=vram_of(entry, extension, place),
-        depends_on=tuple(clean(one, 100) for one in entry.get("depends_on") or {}),
+        depends_on=tuple(clean(dependency, 100) for dependency in entry.get("depends_on") or {}),
         fallback=extension.fallback,
         mechanism=extension.mechanism or written_mechanism(entry),
         priority=extension.priority or 0,

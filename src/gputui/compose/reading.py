@@ -1,4 +1,4 @@
-"""Reading a Compose project: by `docker compose` where it is installed, else by gputui's own reader, to one form."""
+"""Reads a Compose project with `docker compose`, if installed, else with gputui's own reader, into the same form."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,64 +17,66 @@ from gputui.domain.errors import UsageError
 
 
 def read_own(
-    files: Sequence[Path], project_name: str | None, environment: Mapping[str, str], *, named: bool = True
+    files: Sequence[Path], project_name: str | None, environment: Mapping[str, str], *, is_named: bool = True
 ) -> Located:
     """The canonical form by gputui's own reader.
 
     Raises:
-        UsageError: a file cannot be read, or says something that is wrong; it names file, line and key.
+        UsageError: a file cannot be read or is invalid; the message names file, line and key.
     """
-    return read_model(ComposeFiles(tuple(files), named), project_name, environment)
+    return read_model(ComposeFiles(tuple(files), is_named), project_name, environment)
 
 
 def read_docker_compose(
-    files: Sequence[Path], project_name: str | None, environment: Mapping[str, str], *, named: bool = True
+    files: Sequence[Path], project_name: str | None, environment: Mapping[str, str], *, is_named: bool = True
 ) -> dict[str, Any] | str | None:
-    """The canonical form by `docker compose`; its message where it refuses; None where it cannot be asked."""
-    return Question(ComposeFiles(tuple(files), named).words(), project_name, environment).answer()
+    """The canonical form by `docker compose`; its error message if it rejects the files; None if it cannot be run."""
+    return Question(ComposeFiles(tuple(files), is_named).words(), project_name, environment).answer()
 
 
 def read_project(
     files: ComposeFiles, project_name: str | None = None, environment: Mapping[str, str] | None = None
 ) -> ComposeProject:
-    """The project that these files describe together, later ones over earlier ones.
+    """The project that these files describe together; later files override earlier ones.
 
     Raises:
-        UsageError: a file cannot be read, or says something that is wrong; it names file, line and key. Or
-            `docker compose`, where it is installed, refuses them.
+        UsageError: a file cannot be read or is invalid (the message names file, line and key), or `docker compose`,
+            if installed, rejects the files.
     """
     variables = os.environ if environment is None else environment
     question = Question(files.words(), project_name, environment)
-    own: Located | UsageError
+    own_model: Located | UsageError
     try:
-        own = read_model(files, project_name, variables)
+        own_model = read_model(files, project_name, variables)
     except UsageError as error:
-        own = error
-    theirs = question.answer()
-    if isinstance(theirs, str):
-        if isinstance(own, UsageError):
-            raise own
-        raise UsageError(f"docker compose refuses {_names(files)}: {theirs}", "correct the file, or name another one")
-    if theirs is not None:
-        return project_of(_completed(theirs, own, files), files)
-    if isinstance(own, UsageError):
-        raise own
-    return project_of(own, files)
+        own_model = error
+    docker_model = question.answer()
+    if isinstance(docker_model, str):
+        if isinstance(own_model, UsageError):
+            raise own_model
+        raise UsageError(
+            f"docker compose refuses {_names(files)}: {docker_model}", "correct the file, or name another one"
+        )
+    if docker_model is not None:
+        return project_of(_completed(docker_model, own_model, files), files)
+    if isinstance(own_model, UsageError):
+        raise own_model
+    return project_of(own_model, files)
 
 
 def _names(files: ComposeFiles) -> str:
     return ", ".join(path.name for path in files.paths)
 
 
-def _completed(theirs: Mapping[str, Any], own: Located | UsageError, files: ComposeFiles) -> Located:
-    """What `docker compose` prints, with what it leaves out: the lines of keys, `x-gputui`, and requests for 0 GPUs."""
-    lines = own if isinstance(own, Located) else None
-    whole: Located = _located(theirs, lines, files.paths[0].name)
-    extensions = own if isinstance(own, Located) else _extensions(files)
+def _completed(docker_model: Mapping[str, Any], own_model: Located | UsageError, files: ComposeFiles) -> Located:
+    """The output of `docker compose` plus what it omits: the lines of keys, `x-gputui`, and requests for 0 GPUs."""
+    lines = own_model if isinstance(own_model, Located) else None
+    model: Located = _located(docker_model, lines, files.paths[0].name)
+    extensions = own_model if isinstance(own_model, Located) else _extensions(files)
     if "x-gputui" in extensions:
-        whole["x-gputui"] = extensions["x-gputui"]
+        model["x-gputui"] = extensions["x-gputui"]
     for name, entry in (extensions.get("services") or {}).items():
-        service = whole.get("services", {}).get(name)
+        service = model.get("services", {}).get(name)
         if not isinstance(entry, Located) or not isinstance(service, Located):
             continue
         for key in entry:
@@ -83,21 +85,21 @@ def _completed(theirs: Mapping[str, Any], own: Located | UsageError, files: Comp
                 service.take_place(entry, key)
         if lines is not None:
             _restore_counts(service, entry)
-    return whole
+    return model
 
 
 def _located(value: Any, lines: Any, file: str) -> Any:
     if isinstance(value, Mapping):
-        made = Located(lines.file if isinstance(lines, Located) else file)
+        located = Located(lines.file if isinstance(lines, Located) else file)
         for key, inner in value.items():
-            known = lines.get(key) if isinstance(lines, Mapping) else None
-            made[str(key)] = _located(inner, known, made.file)
+            inner_lines = lines.get(key) if isinstance(lines, Mapping) else None
+            located[str(key)] = _located(inner, inner_lines, located.file)
             if isinstance(lines, Located) and key in lines:
-                made.take_place(lines, key)
-        return made
+                located.take_place(lines, key)
+        return located
     if isinstance(value, list):
-        same = isinstance(lines, list) and len(lines) == len(value)
-        return [_located(inner, lines[at] if same else None, file) for at, inner in enumerate(value)]
+        has_same_length = isinstance(lines, list) and len(lines) == len(value)
+        return [_located(inner, lines[index] if has_same_length else None, file) for index, inner in enumerate(value)]
     return value
 
 
@@ -105,15 +107,15 @@ def _requests(service: Mapping[str, Any]) -> list[Any]:
     return [*(service.get("gpus") or []), *requested_devices(service.get("deploy"))]
 
 
-def _restore_counts(service: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    for theirs, ours in zip(_requests(service), _requests(own), strict=False):
-        if "count" not in theirs and ours.get("count") == 0:
-            theirs["count"] = 0
+def _restore_counts(service: Mapping[str, Any], own_service: Mapping[str, Any]) -> None:
+    for request, own_request in zip(_requests(service), _requests(own_service), strict=False):
+        if "count" not in request and own_request.get("count") == 0:
+            request["count"] = 0
 
 
 def _extensions(files: ComposeFiles) -> Located:
-    """`x-gputui` of files of which `docker compose` reads something that gputui's own reader does not."""
-    found = Located(files.paths[0].name)
+    """The `x-gputui` parts of files that `docker compose` accepts but gputui's own reader does not."""
+    extensions = Located(files.paths[0].name)
     for path in files.paths:
         try:
             documents = load(path)
@@ -121,19 +123,19 @@ def _extensions(files: ComposeFiles) -> Located:
             continue
         for document in documents:
             plain, _ = without_tags(document)
-            found = deep(found, _only_extensions(plain))
-    return found
+            extensions = deep(extensions, _only_extensions(plain))
+    return extensions
 
 
 def _only_extensions(document: Located) -> Located:
-    made = Located(document.file)
+    extensions = Located(document.file)
     if "x-gputui" in document:
-        made["x-gputui"] = document["x-gputui"]
-        made.take_place(document, "x-gputui")
+        extensions["x-gputui"] = document["x-gputui"]
+        extensions.take_place(document, "x-gputui")
     services = document.get("services")
-    made["services"] = Located(document.file)
+    extensions["services"] = Located(document.file)
     for name, entry in services.items() if isinstance(services, Located) else ():
         if isinstance(entry, Located) and "x-gputui" in entry:
-            made["services"][name] = Located(document.file, {"x-gputui": entry["x-gputui"]})
-            made["services"][name].take_place(entry, "x-gputui")
-    return made
+            extensions["services"][name] = Located(document.file, {"x-gputui": entry["x-gputui"]})
+            extensions["services"][name].take_place(entry, "x-gputui")
+    return extensions

@@ -1,4 +1,4 @@
-"""Scalars of Compose files: numbers as text, sizes, durations, and command lines, as compose-go reads them."""
+"""Scalars in Compose files (numbers as text, sizes, durations, command lines), parsed as compose-go does."""
 
 import math
 import re
@@ -18,13 +18,13 @@ _NANOSECONDS = {
 LONGEST_TEXT = 100_000
 
 
-def shown(value: Any) -> str:
-    """A value as a message may quote it."""
+def excerpt(value: Any) -> str:
+    """A value, shortened and made safe to quote in a message."""
     return clean(str(value), 60)
 
 
 def as_text(value: Any) -> str | None:
-    """A scalar as the text that Go makes of it (`%v`): 16e9 is 1.6e+10, 1.10 is 1.1; None stays None."""
+    """A scalar as Go formats it (`%v`): 16e9 is 1.6e+10, 1.10 is 1.1; None stays None."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -59,10 +59,10 @@ def _float_text(value: float) -> str:
 
 
 def to_bool(value: Any, place: Place) -> bool:
-    """A truth value; of a text, which a variable may have been, by YAML 1.1.
+    """A boolean; strings, which may come from a variable, are parsed by YAML 1.1.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the value is not a boolean.
     """
     if isinstance(value, bool):
         return value
@@ -71,20 +71,20 @@ def to_bool(value: Any, place: Place) -> bool:
         return True
     if word in ("false", "n", "no", "off"):
         return False
-    raise place.refuses(f"“{shown(value)}” is neither true nor false", "write true or false")
+    raise place.refuses(f"“{excerpt(value)}” is neither true nor false", "write true or false")
 
 
 def to_int(value: Any, place: Place, *, least: int | None = None, most: int | None = None) -> int:
-    """A whole number; of a text too, which a variable may have been.
+    """An integer, also from a string, which may come from a variable.
 
     Raises:
-        UsageError: it is none, or out of its range.
+        UsageError: the value is not an integer, or out of range.
     """
     number = whole_number(value) if not isinstance(value, str) or value == value.strip() else None
     if number is None and isinstance(value, float) and abs(value) < 2**53:
         number = int(value)
     if number is None:
-        raise place.refuses(f"“{shown(value)}” is not a whole number", "write a number like 3")
+        raise place.refuses(f"“{excerpt(value)}” is not a whole number", "write a number like 3")
     if (least is not None and number < least) or (most is not None and number > most):
         limits = f"from {least}" if most is None else f"from {least} to {most}"
         raise place.refuses(f"{number} is out of range", f"write a number {limits}")
@@ -92,10 +92,10 @@ def to_int(value: Any, place: Place, *, least: int | None = None, most: int | No
 
 
 def size_bytes(text: str, place: Place) -> int:
-    """Bytes of a size: every unit is binary, `8gb` too, and a bare number is bytes (docker/go-units, `RAMInBytes`).
+    """A size in bytes: all units are binary, even `8gb`, and a bare number is bytes (docker/go-units, `RAMInBytes`).
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not a size.
     """
     match = _SIZE.fullmatch(text)
     factor = 0 if match is None else 1024 ** _POWERS[match[2].lower()]
@@ -104,15 +104,15 @@ def size_bytes(text: str, place: Place) -> int:
     except (OverflowError, ValueError):
         size = -1
     if match is None or size < 0 or size > 2**63 or (match[3] and not match[4] and match[2]):
-        raise place.refuses(f"“{shown(text)}” is not a size", "write it like 512mb or 8g")
+        raise place.refuses(f"“{excerpt(text)}” is not a size", "write it like 512mb or 8g")
     return size
 
 
 def duration_ns(text: str, place: Place) -> int:
-    """Nanoseconds of a duration such as `1m30s`, `1.5h` or `1d`.
+    """The nanoseconds of a duration such as `1m30s`, `1.5h` or `1d`.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not a duration.
     """
     bare = text[1:] if text[:1] in ("+", "-") else text
     parts = _DURATION.findall(bare) if len(bare) < 100 else []
@@ -120,23 +120,23 @@ def duration_ns(text: str, place: Place) -> int:
     if bare == "0":
         return 0
     if not parts or "".join(number + unit for number, unit in parts) != bare or total >= 2**63:
-        raise place.refuses(f"“{shown(text)}” is no duration", "write it like 30s or 1m30s")
+        raise place.refuses(f"“{excerpt(text)}” is no duration", "write it like 30s or 1m30s")
     return -total if text.startswith("-") else total
 
 
 def duration_text(nanoseconds: int) -> str:
-    """A duration as Go writes it: `1h30m0s`, `500ms`."""
-    sign, left = ("-" if nanoseconds < 0 else ""), abs(nanoseconds)
-    if left == 0:
+    """A duration as Go formats it: `1h30m0s`, `500ms`."""
+    sign, remaining = ("-" if nanoseconds < 0 else ""), abs(nanoseconds)
+    if remaining == 0:
         return "0s"
-    if left < 10**9:
+    if remaining < 10**9:
         unit, factor = next(
-            (unit, factor) for unit, factor in (("ms", 10**6), ("µs", 10**3), ("ns", 1)) if left >= factor
+            (unit, factor) for unit, factor in (("ms", 10**6), ("µs", 10**3), ("ns", 1)) if remaining >= factor
         )
-        return f"{sign}{_plain(Decimal(left) / factor)}{unit}"
-    minutes, rest = divmod(left, 60 * 10**9)
+        return f"{sign}{_plain(Decimal(remaining) / factor)}{unit}"
+    minutes, remaining_ns = divmod(remaining, 60 * 10**9)
     hours, minutes = divmod(minutes, 60)
-    seconds = f"{_plain(Decimal(rest) / 10**9)}s"
+    seconds = f"{_plain(Decimal(remaining_ns) / 10**9)}s"
     return sign + (f"{hours}h{minutes}m{seconds}" if hours else f"{minutes}m{seconds}" if minutes else seconds)
 
 
@@ -145,50 +145,50 @@ def _plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def command_words(text: str, place: Place) -> list[str]:  # noqa: PLR0912 - one branch a sign
-    """The words of a command written as one text (mattn/go-shellwords, with which Compose splits it): what comes after
-    an unquoted `;`, `|`, `&`, `<` or `>` is not part of it, for no shell runs it.
+def command_words(text: str, place: Place) -> list[str]:  # noqa: PLR0912 - one branch per character
+    """The words of a command given as a string (mattn/go-shellwords, which Compose uses to split it): everything after
+    an unquoted `;`, `|`, `&`, `<` or `>` is dropped, because no shell runs it.
 
     Raises:
         UsageError: its quotes are not closed.
     """
     words: list[str] = []
     word: list[str] = []
-    begun = False
+    in_word = False
     quote = ""
-    at = 0
-    while at < len(text):
-        sign = text[at]
-        at += 1
+    position = 0
+    while position < len(text):
+        sign = text[position]
+        position += 1
         if sign == "\\" and quote != "'":
-            word.append(text[at : at + 1])
-            begun, at = True, at + 1
+            word.append(text[position : position + 1])
+            in_word, position = True, position + 1
         elif quote:
             if sign == quote:
                 quote = ""
             else:
                 word.append(sign)
         elif sign in "'\"":
-            quote, begun = sign, True
-        elif sign == "`" or (sign == "$" and text[at : at + 1] == "("):
-            end = text.find("`" if sign == "`" else ")", at)
+            quote, in_word = sign, True
+        elif sign == "`" or (sign == "$" and text[position : position + 1] == "("):
+            end = text.find("`" if sign == "`" else ")", position)
             if end < 0:
                 raise place.refuses("its quotes are not closed", "close them")
-            word.append(text[at - 1 : end + 1])
-            begun, at = True, end + 1
+            word.append(text[position - 1 : end + 1])
+            in_word, position = True, end + 1
         elif sign in "()":
             raise place.refuses(f"“{sign}” outside quotes is no part of a command", "put quotes around it")
         elif sign in " \t\r\n":
-            if begun:
+            if in_word:
                 words.append("".join(word))
-            word, begun = [], False
+            word, in_word = [], False
         elif sign in ";|&<>":
-            if begun and not (sign in "<>" and "".join(word) in ("0", "1", "2")):
+            if in_word and not (sign in "<>" and "".join(word) in ("0", "1", "2")):
                 words.append("".join(word))
             return words
         else:
             word.append(sign)
-            begun = True
+            in_word = True
     if quote:
         raise place.refuses("its quotes are not closed", "close them")
-    return [*words, "".join(word)] if begun else words
+    return [*words, "".join(word)] if in_word else words

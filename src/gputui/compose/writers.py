@@ -1,4 +1,4 @@
-"""What becomes of a service's keys in the engine's create call."""
+"""Writes the keys of a service into the engine's create call."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ from gputui.domain.text import clean, real_number, whole_number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The create call that a service's keys are written into (`body`, `host` its HostConfig), and what they are read
-    with: the engine's names of the project's networks and volumes, its secrets and configs, the names of its services'
-    containers. `unsupported` collects what cannot be written."""
+    """The create call that a service's keys are written into (`body`, `host` for its HostConfig), and their context:
+    the project's volumes by their name on the engine, its secrets and configs, and the container names of its services.
+    `unsupported` collects what cannot be written."""
 
     name: str
     body: dict[str, Any]
@@ -34,7 +34,7 @@ Writer = Callable[[Any, Target], None]
 
 
 def into_body(name: str) -> Writer:
-    """As it is, under this name of the body."""
+    """Copies the value into the body under this name."""
 
     def write(value: Any, target: Target) -> None:
         target.body[name] = value
@@ -43,7 +43,7 @@ def into_body(name: str) -> Writer:
 
 
 def into_host(name: str) -> Writer:
-    """As it is, under this name of HostConfig."""
+    """Copies the value into HostConfig under this name."""
 
     def write(value: Any, target: Target) -> None:
         target.host[name] = value
@@ -52,7 +52,7 @@ def into_host(name: str) -> Writer:
 
 
 def size_into_host(name: str) -> Writer:
-    """Bytes, under this name of HostConfig."""
+    """Writes the value in bytes into HostConfig under this name."""
 
     def write(value: Any, target: Target) -> None:
         number_of_bytes = whole_number(value)
@@ -64,33 +64,33 @@ def size_into_host(name: str) -> Writer:
 
 def write_environment(value: Mapping[str, str | None], target: Target) -> None:
     """`NAME=value` lines."""
-    # A name alone takes the variable away that the image has.
-    target.body["Env"] = [name if one is None else f"{name}={one}" for name, one in value.items()]
+    # A name without a value removes the image's variable.
+    target.body["Env"] = [name if setting is None else f"{name}={setting}" for name, setting in value.items()]
 
 
 def write_healthcheck(value: Mapping[str, Any], target: Target) -> None:
-    """Durations are nanoseconds on the engine."""
+    """The health check; the engine takes durations in nanoseconds."""
     if value.get("disable"):
         target.body["Healthcheck"] = {"Test": ["NONE"]}
         return
-    found: dict[str, Any] = {"Test": value.get("test")}
+    check: dict[str, Any] = {"Test": value.get("test")}
     for key, name in (
         ("interval", "Interval"), ("timeout", "Timeout"), ("start_period", "StartPeriod"),
         ("start_interval", "StartInterval"),
     ):  # fmt: skip
-        found[name] = None if value.get(key) is None else duration_ns(str(value[key]), target.place)
-    found["Retries"] = value.get("retries")
-    target.body["Healthcheck"] = {name: one for name, one in found.items() if one is not None}
+        check[name] = None if value.get(key) is None else duration_ns(str(value[key]), target.place)
+    check["Retries"] = value.get("retries")
+    target.body["Healthcheck"] = {name: setting for name, setting in check.items() if setting is not None}
 
 
 def write_restart(value: str, target: Target) -> None:
-    """The policy, with its number of tries."""
+    """The policy, with its maximum number of retries."""
     name, _, tries = value.partition(":")
     target.host["RestartPolicy"] = {"Name": name, "MaximumRetryCount": whole_number(tries, least=0) or 0}
 
 
 def write_deploy(value: Mapping[str, Any], target: Target) -> None:
-    """The limits and the restart policy; GPUs are given elsewhere."""
+    """The limits and the restart policy; GPUs are injected elsewhere."""
     policy = value.get("restart_policy")
     if policy and "RestartPolicy" not in target.host:
         names = {"none": "no", "on-failure": "on-failure", "any": "always"}
@@ -113,45 +113,47 @@ NVIDIA_DRIVERS = ("", "nvidia", "cdi")
 
 
 def refuse_other_vendor(driver: str, target: Target) -> None:
-    """Another vendor's devices cannot be given."""
+    """Report devices of other vendors as unsupported."""
     if driver not in NVIDIA_DRIVERS:
         target.unsupported.append(f"devices (driver {clean(driver, 40)})")
 
 
 def _write_requests(value: list[Any], target: Target) -> None:
-    for vendor in dict.fromkeys(str(one.get("driver") or "") for one in value):
+    for vendor in dict.fromkeys(str(device_request.get("driver") or "") for device_request in value):
         refuse_other_vendor(vendor, target)
-    for one in value:
-        if (one.get("driver") or "") not in NVIDIA_DRIVERS:
+    for device_request in value:
+        if (device_request.get("driver") or "") not in NVIDIA_DRIVERS:
             continue
-        capabilities = [str(name) for name in one.get("capabilities") or []]
+        capabilities = [str(name) for name in device_request.get("capabilities") or []]
         request = {
-            "Driver": str(one.get("driver") or ""),
-            "Count": one.get("count") or 0,
-            "DeviceIDs": list(one.get("device_ids") or []),
+            "Driver": str(device_request.get("driver") or ""),
+            "Count": device_request.get("count") or 0,
+            "DeviceIDs": list(device_request.get("device_ids") or []),
             "Capabilities": [capabilities or ["gpu"]],
-            "Options": dict(one.get("options") or {}),
+            "Options": dict(device_request.get("options") or {}),
         }
         target.host.setdefault("DeviceRequests", []).append(request)
 
 
 def write_gpus(value: list[Any], target: Target) -> None:
-    """GPUs are given elsewhere."""
+    """The GPU requests as written; GPUs are injected elsewhere."""
     _write_requests(value, target)
 
 
 def write_cpus(value: Any, target: Target) -> None:
-    """Processors, in billionths."""
+    """CPUs, in units of 10⁻⁹."""
     count = real_number(value)
     if count is not None:
         target.host["NanoCpus"] = round(count * 10**9)
 
 
 def write_ulimits(value: Mapping[str, Any], target: Target) -> None:
-    """Each with soft and hard."""
-    limits = {name: one if isinstance(one, dict) else {"soft": one, "hard": one} for name, one in value.items()}
+    """Each limit with its soft and hard value."""
+    limits = {
+        name: limit if isinstance(limit, dict) else {"soft": limit, "hard": limit} for name, limit in value.items()
+    }
     target.host["Ulimits"] = [
-        {"Name": name, "Soft": one.get("soft") or 0, "Hard": one.get("hard") or 0} for name, one in limits.items()
+        {"Name": name, "Soft": limit.get("soft") or 0, "Hard": limit.get("hard") or 0} for name, limit in limits.items()
     ]
 
 
@@ -161,23 +163,23 @@ def write_extra_hosts(value: list[str], target: Target) -> None:
 
 
 def write_capabilities(name: str) -> Writer:
-    """Capabilities, as the engine keeps them."""
+    """Writes capabilities in the engine's form."""
 
     def write(value: list[str], target: Target) -> None:
-        target.host[name] = sorted(unrepeated([capability(one) for one in value]))
+        target.host[name] = sorted(unrepeated([capability(word) for word in value]))
 
     return write
 
 
 def capability(name: str) -> str:
-    """A capability as the engine keeps it."""
+    """A capability in the engine's form."""
     name = name.upper()
     return name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}"
 
 
 def write_tmpfs(value: list[str], target: Target) -> None:
-    """Options by place."""
-    target.host["Tmpfs"] = {one.partition(":")[0]: one.partition(":")[2] for one in value}
+    """Options by target path."""
+    target.host["Tmpfs"] = {mount.partition(":")[0]: mount.partition(":")[2] for mount in value}
 
 
 def write_logging(value: Mapping[str, Any], target: Target) -> None:
@@ -187,7 +189,7 @@ def write_logging(value: Mapping[str, Any], target: Target) -> None:
 
 
 def write_grace(value: str, target: Target) -> None:
-    """Whole seconds."""
+    """The grace period in whole seconds."""
     target.body["StopTimeout"] = max(0, duration_ns(value, target.place)) // 10**9
 
 
@@ -195,41 +197,41 @@ SECCOMP_LIMIT = 2**20
 
 
 def write_security_opt(value: list[str], target: Target) -> None:
-    """A seccomp profile is sent as its content; its path is relative to the file."""
+    """The security options; the content of a seccomp profile, whose path is relative to the file, is sent inline."""
     options = []
-    for one in value:
-        name, sign, profile = one.partition(":" if one.startswith("seccomp:") else "=")
+    for option in value:
+        name, sign, profile = option.partition(":" if option.startswith("seccomp:") else "=")
         if name != "seccomp" or not sign or profile in ("unconfined", "builtin"):
-            options.append(one)
+            options.append(option)
             continue
         path = Path(absolute_path(profile, target.place))
         try:
             with path.open(encoding="utf-8") as stream:
                 content = stream.read(SECCOMP_LIMIT + 1)
         except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not text"
-            target.unsupported.append(f"security_opt {clean(profile, 80)} ({why})")
+            reason = getattr(error, "strerror", None) or "it is not text"
+            target.unsupported.append(f"security_opt {clean(profile, 80)} ({reason})")
             continue
         options.append(f"seccomp={content}")
     target.host["SecurityOpt"] = options
 
 
 def write_namespace(name: str) -> Writer:
-    """Another service's is named by its container."""
+    """Writes a namespace mode; another service is referred to by its container."""
 
     def write(value: str, target: Target) -> None:
-        kind, _, other = value.partition(":")
+        kind, _, service = value.partition(":")
         if kind == "service":
-            value = f"container:{target.containers.get(other, other)}"
+            value = f"container:{target.containers.get(service, service)}"
         target.host[name] = value
 
     return write
 
 
 def write_volumes_from(value: list[str], target: Target) -> None:
-    """Other services are named by their containers."""
-    for one in value:
-        parts = one.split(":")
+    """Volumes of other containers; services are referred to by their containers."""
+    for reference in value:
+        parts = reference.split(":")
         if parts[0] == "container":
             target.host.setdefault("VolumesFrom", []).append(":".join(parts[1:]))
         elif parts[0] in target.containers:
@@ -240,21 +242,21 @@ def write_volumes_from(value: list[str], target: Target) -> None:
 
 
 def write_expose(value: list[str], target: Target) -> None:
-    """Ports as they are written: Compose adds no protocol, and its hash of the container is of that."""
-    target.body.setdefault("ExposedPorts", {}).update({one: {} for one in value})
+    """Ports as written: Compose adds no protocol, and computes its config hash without one."""
+    target.body.setdefault("ExposedPorts", {}).update({port: {} for port in value})
 
 
 def write_blkio(value: Mapping[str, Any], target: Target) -> None:
-    """Under the engine's names, rates as numbers."""
+    """Block I/O limits under the engine's names, with rates as numbers."""
     names = {"read": "Read", "write": "Write", "bps": "Bps", "iops": "IOps"}
-    for key, one in value.items():
+    for key, setting in value.items():
         if key == "weight":
-            target.host["BlkioWeight"] = one
+            target.host["BlkioWeight"] = setting
         elif key == "weight_device":
-            target.host["BlkioWeightDevice"] = list(one)
+            target.host["BlkioWeightDevice"] = list(setting)
         else:
             _, kind, unit = key.split("_")
-            rates = [{"Path": item["Path"], "Rate": whole_number(item["Rate"]) or 0} for item in one]
+            rates = [{"Path": device["Path"], "Rate": whole_number(device["Rate"]) or 0} for device in setting]
             target.host[f"BlkioDevice{names[kind]}{names[unit]}"] = rates
 
 
@@ -280,4 +282,4 @@ def write_ports(value: list[Any], target: Target) -> None:
 
 def write_devices(value: list[Any], target: Target) -> None:
     """See `gpu_requests.write_devices`."""
-    target.unsupported.extend(clean(one, 80) for one in gpu_requests.write_devices(value, target.host))
+    target.unsupported.extend(clean(key, 80) for key in gpu_requests.write_devices(value, target.host))

@@ -1,1 +1,1 @@
-"""The nouns, as frozen values without input or output."""
+"""The domain model: frozen values without input or output."""

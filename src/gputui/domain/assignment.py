@@ -1,4 +1,4 @@
-"""Which service gets which GPUs: one assignment, the set of all, and the draft of a new set."""
+"""The assignment of GPUs to services: a single assignment, the set of all, and the draft of a new set."""
 
 from dataclasses import dataclass, replace
 
@@ -7,15 +7,16 @@ from gputui.domain.service import Edit, ServiceKey
 
 NO_REASON = Message("text", {"text": ""})
 AS_FOUND = 1
-"""The first revision: what was found before anything was saved."""
+"""The first revision: the state found before anything was saved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """A service's GPUs in the operator's order (UUIDs).
+    """A service's GPUs (UUIDs) in the operator's order.
 
-    Only an `adopted` one is carried out; the others record how a service was found, so that a rollback can go back
-    to it. Disabled: kept in the table, not run. `priority` None is that of its Compose file.
+    Only `adopted` assignments are applied; the others record the original state of a service, so that a rollback can
+    restore it. A disabled one stays in the table, but its service does not run. `priority` None: that of its Compose
+    file.
     """
 
     key: ServiceKey
@@ -29,7 +30,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignments:
-    """The set of all, as one revision. Revision 0 is the empty set before anything was saved."""
+    """All assignments as one revision. Revision 0 is the empty set before anything was saved."""
 
     revision: int = 0
     author: str = ""
@@ -43,18 +44,18 @@ class Assignments:
         return next((item for item in self.items if item.key == key), None)
 
     def having(self, assignment: Assignment) -> "Assignments":
-        """The same set with this assignment in it."""
-        rest = tuple(item for item in self.items if item.key != assignment.key)
-        return replace(self, items=tuple(sorted((*rest, assignment), key=lambda item: item.key)))
+        """A copy with this assignment."""
+        remaining = tuple(item for item in self.items if item.key != assignment.key)
+        return replace(self, items=tuple(sorted((*remaining, assignment), key=lambda item: item.key)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """The assignments as edited but not saved. `past` are the drafts before, newest last: undo takes one from it, and
-    puts what it takes back into `future`, for redo.
+    """The assignments as edited but not saved. `past` are the previous states, newest last: undo takes the last one and
+    moves the undone state to `future`, for redo.
 
-    `conflicts` are services that are edited here, and of which somebody saved another assignment meanwhile: which of
-    both holds is a person's to say.
+    `conflicts` are services that are edited here while somebody else saved another assignment for them: a person has
+    to choose one of the two.
     """
 
     saved: Assignments
@@ -68,17 +69,17 @@ class Draft:
         """The services whose assignment differs from the saved one."""
         if self.saved.items is self.current.items:
             return ()
-        saved = {item.key: item for item in self.saved.items}
-        current = {item.key: item for item in self.current.items}
+        saved = {assignment.key: assignment for assignment in self.saved.items}
+        current = {assignment.key: assignment for assignment in self.current.items}
         return tuple(sorted(key for key in saved.keys() | current.keys() if saved.get(key) != current.get(key)))
 
     @property
     def revision(self) -> int:
-        """The saved one, or that which the draft is going to be; what was found is saved before the first."""
+        """The saved revision, or the one that the draft will become; the state as found is saved before the first."""
         return max(self.saved.revision, AS_FOUND) + 1 if self.changed else self.saved.revision
 
     def edited(self, assignment: Assignment) -> "Draft":
-        """With this assignment; the draft before it can be come back to."""
+        """With this assignment, as an edit that can be undone."""
         if self.current.of(assignment.key) == assignment:
             return self
         conflicts = tuple(key for key in self.conflicts if key != assignment.key)
@@ -89,46 +90,46 @@ class Draft:
         """With these assignments, as one edit."""
         return replace(self, current=current, past=(*self.past, self.current), future=())
 
-    def as_one_edit(self, before: "Draft") -> "Draft":
-        """What was edited since `before` is taken back at once."""
-        if self.current == before.current:
+    def as_one_edit(self, earlier: "Draft") -> "Draft":
+        """With all edits since `earlier` combined into one undo step."""
+        if self.current == earlier.current:
             return self
-        return replace(self, past=(*before.past, before.current))
+        return replace(self, past=(*earlier.past, earlier.current))
 
     def undone(self) -> "Draft":
-        """One edit back; the same draft where there is none."""
+        """With the last edit undone; unchanged if there is none."""
         if not self.past:
             return self
         return replace(self, current=self.past[-1], past=self.past[:-1], future=(*self.future, self.current))
 
     def redone(self) -> "Draft":
-        """What was taken back last is there again; the same draft where nothing was."""
+        """With the last undone edit restored; unchanged if there is none."""
         if not self.future:
             return self
         return replace(self, current=self.future[-1], past=(*self.past, self.current), future=self.future[:-1])
 
     def rebased(self, saved: Assignments) -> "Draft":
-        """The same edits over another saved revision; services that are not edited here follow it."""
-        mine = set(self.changed)
+        """The same edits on top of another saved revision; services that are not edited here follow it."""
+        edited_keys = set(self.changed)
         current = saved
-        conflicts = set(self.conflicts) & mine
-        for item in self.current.items:
-            if item.key in mine:
-                current = current.having(item)
-                theirs = saved.of(item.key)
-                if theirs not in (self.saved.of(item.key), item):
-                    conflicts.add(item.key)
+        conflicts = set(self.conflicts) & edited_keys
+        for assignment in self.current.items:
+            if assignment.key in edited_keys:
+                current = current.having(assignment)
+                saved_assignment = saved.of(assignment.key)
+                if saved_assignment not in (self.saved.of(assignment.key), assignment):
+                    conflicts.add(assignment.key)
         return Draft(saved=saved, current=current, conflicts=tuple(sorted(conflicts)))
 
     def decided(self) -> "Draft":
-        """With the edits as they are, whatever others saved."""
+        """With conflicts resolved in favour of the edits here."""
         return replace(self, conflicts=())
 
     def given_in(self) -> "Draft":
-        """With what others saved, where it is not what was edited here."""
+        """With conflicts resolved in favour of the saved assignments."""
         current = self.current
         for key in self.conflicts:
-            theirs = self.saved.of(key)
-            if theirs is not None:
-                current = current.having(theirs)
+            saved_assignment = self.saved.of(key)
+            if saved_assignment is not None:
+                current = current.having(saved_assignment)
         return replace(self.changed_to(current), conflicts=())

@@ -1,21 +1,21 @@
-"""What is different between two revisions, in lines to read."""
+"""The differences between two revisions, as readable lines."""
 
 from collections.abc import Mapping
 
 from gputui.domain.assignment import Assignment, Assignments
-from gputui.domain.service import told_apart
+from gputui.domain.service import distinct_names
 from gputui.domain.text import mask_secret
 from gputui.domain.units import gib
 
 
-def revision_difference(one: Assignments, other: Assignments, labels: Mapping[str, str]) -> tuple[str, ...]:
-    """A line for each service that is assigned otherwise in `other` than in `one`; `labels` are those of the GPUs."""
-    before = {item.key: item for item in one.items}
-    after = {item.key: item for item in other.items}
+def revision_difference(base: Assignments, target: Assignments, labels: Mapping[str, str]) -> tuple[str, ...]:
+    """A line for each service whose assignment differs between `base` and `target`; `labels` are those of the GPUs."""
+    old_items = {item.key: item for item in base.items}
+    new_items = {item.key: item for item in target.items}
     lines = []
-    names = told_apart(before.keys() | after.keys())
+    names = distinct_names(old_items.keys() | new_items.keys())
     for key in sorted(names):
-        old, new = before.get(key), after.get(key)
+        old, new = old_items.get(key), new_items.get(key)
         if old == new:
             continue
         name = names[key]
@@ -24,30 +24,30 @@ def revision_difference(one: Assignments, other: Assignments, labels: Mapping[st
             lines.append(f"{name}: {'new: ' if old is None else ''}{text}")
             continue
         lines.append(f"{name}: {', '.join(_changes(old, new, labels))}")
-    if one.strategy != other.strategy:
-        lines.append(f"strategy: {one.strategy} → {other.strategy}")
+    if base.strategy != target.strategy:
+        lines.append(f"strategy: {base.strategy} → {target.strategy}")
     return tuple(lines)
 
 
 def _changes(old: Assignment, new: Assignment, labels: Mapping[str, str]) -> list[str]:
-    found = []
+    changes = []
     if old.gpus != new.gpus:
-        found.append(f"GPUs {_gpus(old, labels)} → {_gpus(new, labels)}")
+        changes.append(f"GPUs {_gpus(old, labels)} → {_gpus(new, labels)}")
     if old.enabled != new.enabled:
-        found.append("enabled" if new.enabled else "disabled")
+        changes.append("enabled" if new.enabled else "disabled")
     if old.budget_mib != new.budget_mib:
-        found.append(f"budget {_size(old.budget_mib)} → {_size(new.budget_mib)}")
+        changes.append(f"budget {_size(old.budget_mib)} → {_size(new.budget_mib)}")
     if old.priority != new.priority:
-        found.append(f"priority {_number(old.priority)} → {_number(new.priority)}")
+        changes.append(f"priority {_number(old.priority)} → {_number(new.priority)}")
     if old.adopted != new.adopted:
-        found.append("adopted" if new.adopted else "not adopted any more")
+        changes.append("adopted" if new.adopted else "not adopted any more")
     arguments = {edit.argument: edit.value for edit in old.edits}
     later = {edit.argument: edit.value for edit in new.edits}
     for argument in sorted(arguments.keys() | later.keys()):
         if arguments.get(argument, ...) != later.get(argument, ...):
-            was, now = (mask_secret(argument, one.get(argument) or "–") for one in (arguments, later))
-            found.append(f"{argument} {was} → {now}")
-    return found
+            old_value, new_value = (mask_secret(argument, values.get(argument) or "–") for values in (arguments, later))
+            changes.append(f"{argument} {old_value} → {new_value}")
+    return changes
 
 
 def assignment_text(item: Assignment, labels: Mapping[str, str]) -> str:

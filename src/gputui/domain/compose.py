@@ -1,4 +1,4 @@
-"""What Compose files say about services, as far as gputui supports it, and a service to be written into one."""
+"""The services of Compose files, as far as gputui supports them, and a new service to add to one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,19 +10,18 @@ from gputui.domain.launch import Launch
 from gputui.domain.service import Fallback
 
 OVERRIDE_NAME = "docker-compose.gpu-override.yml"
-"""The file that gputui writes beside a Compose file, to be read over it."""
+"""The override file that gputui writes beside a Compose file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeService:
     """One service of a Compose file.
 
-    `gpus` are the GPUs that the file names, as it writes them (index, UUID or `all`); `gpu_count` is the number it
-    asks for instead; `capabilities` are asked of the driver beside `gpu`; `contradiction` is what the file says twice
-    and differently about them. `replicas` is how many containers it asks for. `has_budget`: its VRAM budget may be
-    adjusted, for the file names the variable that it is told by. `body` and `networks` are those of a `ContainerSpec`
-    without GPUs. `not_carried` names the keys that gputui cannot carry: they block creating this
-    service.
+    `gpus` are the GPUs named in the file, as written (index, UUID or `all`); `gpu_count` is the number requested
+    instead; `capabilities` are driver capabilities beside `gpu`; `contradiction` are contradicting statements about
+    them. `replicas` is the declared number of containers. `has_budget`: its VRAM budget can be adjusted, because the
+    file names the variable for it. `body` and `networks` are those of a `ContainerSpec` without GPUs. `not_carried`
+    names the unsupported keys, which prevent creating this service.
     """
 
     name: str
@@ -64,9 +63,9 @@ class Resource:
 class ComposeProject:
     """A Compose project: its name, its files, and its services.
 
-    `is_named`: somebody named its files; else Compose finds them by itself. `networks` and `volumes` are those that the
-    project owns; external ones are not among them. `path_aliases` are
-    beginnings of paths that mean the same place.
+    `is_named`: its files were given explicitly; otherwise Compose finds them by itself. `networks` and `volumes` are
+    those that the project owns, without external ones. `path_aliases` maps path prefixes that refer to the same
+    location.
     """
 
     name: str
@@ -85,8 +84,8 @@ class ComposeProject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewService:
-    """What a person says of it. `ports` are as Compose writes them (`8001:8000`), `mounts` too (`/models:/models:ro`),
-    `gpus` are labels or UUIDs."""
+    """A service to add to a Compose file. `ports` (`8001:8000`) and `mounts` (`/models:/models:ro`) are in Compose's
+    syntax, `gpus` are labels or UUIDs."""
 
     name: str
     image: str
@@ -98,9 +97,9 @@ class NewService:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEdit:
-    """A file before and after, and what is different as lines to read."""
+    """A file before and after an edit, and the difference as readable lines."""
 
     path: str
-    before: str
-    after: str
+    old_text: str
+    new_text: str
     diff: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""A container as the engine describes it, the spec that makes one, and its image."""
+"""A container as the engine describes it, the spec to create one, and its image."""
 
 import os
 import re
@@ -22,24 +22,24 @@ LABEL_OPERATOR = "io.gputui.operator"
 LABEL_BUDGET = "io.gputui.budget-mib"
 LABEL_EDITS = "io.gputui.edits"
 LABEL_APPLY = "io.gputui.apply"
-"""A token of the apply that made the container: only what has it may be taken away again."""
+"""The token of the apply that created the container: only containers with it may be removed again."""
 LABEL_FILE = "io.gputui.compose-hash"
-"""Compose's hash of the service in its own files, without gputui's override, when the container was made."""
+"""Compose's config hash of the service, without gputui's override, at the time the container was created."""
 LABEL_PROBE = "io.gputui.probe"
-"""On a container that only exists to find something out; it is no service."""
+"""Marks a temporary probe container, which is not a service."""
 LABEL_ORIGINAL = "io.gputui.original"
-"""What budget and edits changed, as it was before."""
+"""The original values of what budget and edits changed."""
 
 _PASSING = re.compile(r"\.(new|old)-[0-9a-f]{12}$")
 
 
 def is_passing(name: str) -> bool:
-    """Whether this is the name of a container that only lives while a service is recreated."""
+    """Whether this is the name of a temporary container, used while a service is re-created."""
     return _PASSING.search(name) is not None
 
 
 def lasting_name(name: str) -> str:
-    """The name of the service's container, without the suffix that one has while the service is recreated."""
+    """The permanent name of a container, without the suffix used while its service is re-created."""
     return _PASSING.sub("", name)
 
 
@@ -55,12 +55,12 @@ class DeviceRequest:
 
     @property
     def asks_for_gpus(self) -> bool:
-        """A request for GPUs."""
+        """Whether it is a request for GPUs."""
         return asks_for_gpus(self.driver, self.capabilities, self.device_ids)
 
 
 def asks_for_gpus(driver: str, capabilities: Iterable[Iterable[str]], device_ids: Iterable[str]) -> bool:
-    """Whether a device request is one for NVIDIA's GPUs: by its driver, by a capability (both `gpu` and `nvidia` select
+    """Whether a device request is for NVIDIA GPUs: by its driver, by a capability (both `gpu` and `nvidia` select
     NVIDIA's driver in Docker, daemon/nvidia_linux.go), or by a CDI name."""
     if driver not in ("", "nvidia", "cdi"):
         return False  # another vendor's
@@ -72,7 +72,7 @@ LIVING = ("running", "restarting", "paused")
 
 
 def value_mark(value: str) -> str:
-    """A mark by which two values of a variable are told apart, and from which neither is known."""
+    """A salted checksum to compare two values of a variable without revealing them."""
     return format(zlib.crc32(_SALT + value.encode("utf-8", "surrogatepass")), "08x")
 
 
@@ -80,7 +80,7 @@ _SALT = os.urandom(16)
 
 
 def variable_marks(lines: object) -> dict[str, str]:
-    """The marks of the variables in a list of `NAME=value`."""
+    """The marks of the variables in a list of `NAME=value` lines."""
     return {clean(name, 200): value_mark(value) for name, value in variables_in(lines).items()}
 
 
@@ -106,9 +106,9 @@ class PublishedPort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """What a container wrote outside its volumes, in bytes: all of it, and the `largest` changed paths, largest first.
+    """The data that a container wrote outside its volumes: the total size, and the `largest` changed paths, in bytes.
 
-    None: it cannot be told. A recreate loses it, unless it is kept as an image.
+    None: unknown. Re-creating the container discards it, unless it is saved as an image.
     """
 
     size_bytes: int | None
@@ -117,8 +117,8 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inside:
-    """What was seen inside a running container: the device nodes of GPUs (None: it cannot be seen), and what its
-    `nvidia-smi` says where it cannot use the driver."""
+    """The result of a device probe in a running container: its GPU device nodes (None: unknown), and the error of its
+    `nvidia-smi` if it cannot use the driver."""
 
     nodes: frozenset[str] | None = None
     driver_fault: str | None = None
@@ -126,17 +126,17 @@ class Inside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """One container, with what gputui needs of it; the whole of it is the engine's raw inspect data.
+    """The part of a container's inspect data that gputui needs.
 
     `shares_with` are the containers whose network, IPC, pids or volumes it uses.
-    `unedited` is the launch without the budget and the changed arguments that gputui gave it.
-    `device_nodes` are GPUs' nodes that it was given one by one (`--device`), or that Podman put in for a CDI name.
-    `addresses` are its own on its networks, or the host's where it uses that.
-    `links` are (container, alias) of `--link`, which the engine keeps by the container and not by its name.
-    `variables` are marks of its environment by name, which tell whether two values are the same and not what they are.
-    `stop_signal` and `stop_timeout_s`: what it asks to be stopped with, where it does not leave that to the engine.
-    `is_last_seen`: the engine does not answer now, so that this is how it was when it did.
-    `gpu_environment` holds the variables of `GPU_VARIABLES` only, so that no secret travels with a snapshot.
+    `unedited` is the launch without the budget and the edited arguments from gputui.
+    `device_nodes` are GPU nodes that were passed individually (`--device`), or that Podman added for a CDI name.
+    `addresses` are its own on its networks, or the host's if it uses the host network.
+    `links` are (container, alias) of `--link`, which the engine stores by container and not by name.
+    `variables` are marks of its environment by name, which compare values without revealing them.
+    `stop_signal` and `stop_timeout_s` are None or empty if it uses the engine's defaults.
+    `is_last_seen`: the engine does not answer, so this is the last known state.
+    `gpu_environment` only holds the variables of `GPU_VARIABLES`, so that a snapshot contains no secrets.
     """
 
     id: str
@@ -179,44 +179,46 @@ class Container:
 
     @property
     def running(self) -> bool:
-        """The engine counts it as running; `restarting` is not."""
+        """Whether the engine reports it as running; `restarting` does not count."""
         return self.state == "running"
 
     @property
     def uses_host_network(self) -> bool:
-        """Its ports are the host's."""
+        """Whether it uses the host network, so that its ports are the host's."""
         return self.network_mode == "host"
 
     @property
     def lives(self) -> bool:
-        """It runs, is held still, or comes back by itself: nobody stopped it."""
+        """Whether it runs, is paused, or restarts by itself, that is, nobody stopped it."""
         return self.state in LIVING
 
     @property
     def run(self) -> str:
-        """Its id and when it started: with each start it is given its devices anew."""
+        """Identifies one run by container id and start time: each start injects the devices again."""
         return f"{self.id} {self.started_at}"
 
     @property
     def gpu_request(self) -> DeviceRequest | None:
-        """The request for GPUs that counts, if it made one: for each the daemon appends a variable, and the hook heeds
-        the last one. CDI requests are carried out one by one, so that all their devices count."""
-        asking = [request for request in self.device_requests if request.asks_for_gpus]
-        if len(asking) > 1 and all(request.driver == "cdi" for request in asking):
-            return replace(asking[0], device_ids=tuple(name for one in asking for name in one.device_ids))
-        return asking[-1] if asking else None
+        """The effective GPU request, if any: the daemon appends a variable for each request, and the hook applies the
+        last one. CDI requests are applied individually, so all their devices count."""
+        gpu_requests = [request for request in self.device_requests if request.asks_for_gpus]
+        if len(gpu_requests) > 1 and all(request.driver == "cdi" for request in gpu_requests):
+            return replace(
+                gpu_requests[0], device_ids=tuple(name for request in gpu_requests for name in request.device_ids)
+            )
+        return gpu_requests[-1] if gpu_requests else None
 
 
 def links_to(container: Container, containers: Iterable[Container]) -> tuple[tuple[str, str], ...]:
-    """The links of others to a container, as (container, alias)."""
-    return tuple((other.name, alias) for other in containers for name, alias in other.links if name == container.name)
+    """The links of other containers to this one, as (container, alias)."""
+    return tuple((peer.name, alias) for peer in containers for name, alias in peer.links if name == container.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """What `POST /containers/create` takes (`body`), and the endpoints to connect before the start (`networks`).
+    """The `body` of `POST /containers/create`, and the endpoints to connect before the start (`networks`).
 
-    The raw body is kept because no wrapper can express all of it (a healthcheck's StartInterval, Annotations...).
+    The body is raw because no wrapper can express all of it (a healthcheck's StartInterval, Annotations...).
     """
 
     name: str
@@ -224,7 +226,7 @@ class ContainerSpec:
     networks: Mapping[str, Any] = field(default_factory=dict)
 
     def named(self, name: str) -> "ContainerSpec":
-        """The same under another name."""
+        """A copy with another name."""
         return replace(self, name=name)
 
 
@@ -242,7 +244,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """The names of the variables that an image sets, and what it says in NVIDIA_VISIBLE_DEVICES, if anything."""
+    """The names of the variables that an image sets, and its value of NVIDIA_VISIBLE_DEVICES, if any."""
 
     variables: frozenset[str]
     visible_devices: str | None = None

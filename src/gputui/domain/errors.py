@@ -1,10 +1,10 @@
-"""Errors that a person gets to read: what happened in one line, what to do in another."""
+"""Errors for users: one line for what happened, another for what to do."""
 
 from gputui.domain.text import clean, with_fix
 
 
 class GputuiError(Exception):
-    """What went wrong (`what`) and how to put it right (`fix`); `exit_code` is that of the command line."""
+    """What went wrong (`what`) and how to fix it (`fix`); `exit_code` is that of the command line."""
 
     exit_code = 1
 
@@ -30,11 +30,11 @@ class NeedsAnswer(UsageError):
 
 
 class Refusal(UsageError):
-    """What cannot be done, or is not ours to do; cannot be forced."""
+    """Something impossible or not permitted; cannot be forced."""
 
 
 class Stopped(Refusal):
-    """Findings of severity error, which stop an apply unless it is forced."""
+    """Findings of severity error, which block an apply unless it is forced."""
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""Findings, and the checks of doctor."""
+"""Findings, and the checks of the doctor command."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,19 +11,19 @@ Severity = Literal["refusal", "error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("refusal", "error", "warning", "info")
 
 MARKS = {"refusal": "✗", "error": "✗", "warning": "▲", "info": "·"}
-"""The sign of each, on the screen and on the command line."""
+"""The mark of each severity, in the TUI and on the command line."""
 
 DIFFERS = "differs-from-file"
-"""The code of what a Compose file says otherwise than a container is."""
+"""The code of findings about a container that differs from its Compose file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What was noticed, about which service and GPU (its UUID), and how to put it right.
+    """A problem, the service and GPU (UUID) that it concerns, and how to fix it.
 
-    `edits` are the changed arguments that would put it right, if there are such.
+    `edits` are the argument changes that would fix it, if there are any.
 
-    Warnings stop nothing; errors stop an apply unless it is forced; refusals cannot be forced.
+    Warnings do not block anything; errors block an apply unless it is forced; refusals cannot be forced.
     """
 
     code: str
@@ -36,7 +36,7 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """What was noticed and how to put it right, in one line."""
+        """The problem and its fix in one line."""
         return with_fix(self.text, self.fix)
 
 
@@ -45,7 +45,7 @@ CheckState = Literal["ok", "warning", "error", "unknown"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What was looked at, how it stands, and how to put it right. `unknown`: it cannot be told from here."""
+    """A check, its result, and how to fix a problem. `unknown`: it cannot be determined from here."""
 
     name: str
     state: CheckState

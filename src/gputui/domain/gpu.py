@@ -15,12 +15,12 @@ GpuState = Literal["ok", "stale", "lost", "unknown"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One device that a process can be given: a whole GPU or a MIG instance. Its identity is `uuid`.
+    """A device that can be assigned to a process: a full GPU or a MIG instance. Its identity is `uuid`.
 
     `minor` is the N of `/dev/nvidiaN`, which need not equal `index`; `index` can change on reboot.
-    `unified_memory`: it has none of its own and shares the machine's, which is then what its readings tell.
-    `present`: it answered when GPUs were looked for.
-    `island` is the same for GPUs that reach each other fast: over NVLink, else from the same NUMA node.
+    `unified_memory`: it shares the machine's memory, which is then what its readings report.
+    `present`: it responded during the inventory.
+    `island` is the same for GPUs with fast connections: over NVLink, else within a NUMA node.
     """
 
     uuid: str
@@ -43,18 +43,18 @@ class Gpu:
 
     @property
     def speed(self) -> tuple[float, float]:
-        """How fast it is for serving models: memory bandwidth first, for generating text reads all weights for each
-        token, then cores × clock; 0 where that is not known."""
+        """Its speed for serving models: memory bandwidth first, because generating a token reads all weights, then
+        cores × clock; 0 if unknown."""
         return (float(self.memory_bandwidth_gb_s or 0), float((self.cores or 0) * (self.max_sm_clock_mhz or 0)))
 
     @property
     def label(self) -> str:
-        """What a person types and reads: `3`, or `3:1` for a MIG instance."""
+        """The name for users: `3`, or `3:1` for a MIG instance."""
         return str(self.index) if self.mig_index is None else f"{self.index}:{self.mig_index}"
 
     @property
     def assignable(self) -> bool:
-        """A GPU cut into MIG instances cannot be given away as a whole."""
+        """Whether it can be assigned; a GPU split into MIG instances cannot."""
         return not self.mig_enabled
 
     @property
@@ -64,17 +64,17 @@ class Gpu:
 
 
 def device_node(gpu: Gpu, by_uuid: Mapping[str, Gpu]) -> str | None:
-    """The device node by which a GPU is reached; that of an instance is its parent's. None where it is not known."""
-    whole = by_uuid.get(gpu.parent_uuid, gpu) if gpu.parent_uuid else gpu
-    return None if whole.minor is None else f"/dev/nvidia{whole.minor}"
+    """The device node of a GPU; for an instance, that of its parent. None if unknown."""
+    full_gpu = by_uuid.get(gpu.parent_uuid, gpu) if gpu.parent_uuid else gpu
+    return None if full_gpu.minor is None else f"/dev/nvidia{full_gpu.minor}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuProcess:
-    """A process on a GPU; (`pid`, `start_time`) is its identity, because pids are used again.
+    """A process on a GPU; its identity is (`pid`, `start_time`), because pids are reused.
 
-    `start_time` is in clock ticks after boot, `started_at` the same in seconds since the epoch. `sm_percent` is how
-    busy it keeps the GPU's multiprocessors.
+    `start_time` is in clock ticks after boot, `started_at` the same in seconds since the epoch. `sm_percent` is its
+    utilization of the GPU's multiprocessors.
     """
 
     pid: int
@@ -91,8 +91,8 @@ class GpuProcess:
 class Reading:
     """The values of one GPU at one moment (`taken_at`, seconds since the epoch). `None` is unknown, never 0.
 
-    `memory_used_mib` is what processes allocated, `memory_reserved_mib` what driver and firmware keep (the fields of
-    NVML's nvmlMemory_v2_t). `processes` is `None` where the list could not be read.
+    `memory_used_mib` is allocated by processes, `memory_reserved_mib` reserved by driver and firmware (the fields of
+    NVML's nvmlMemory_v2_t). `processes` is `None` if the list could not be read.
     """
 
     gpu: Gpu
@@ -115,10 +115,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuInventory:
-    """Which GPUs there are, or why none could be found: `reason` says what, `fix` what to do about it.
+    """The existing GPUs, or why none was found: `reason` is the cause, `fix` what to do about it.
 
-    `source` is what the readings come from where that is not NVML; it gives new ones every `every_s` seconds.
-    `links` are how the whole GPUs reach each other, as far as that is known.
+    `source` names the source of the readings if it is not NVML; it updates every `every_s` seconds.
+    `links` are the known connections between full GPUs.
     """
 
     gpus: tuple[Gpu, ...] = ()
@@ -131,23 +131,23 @@ class GpuInventory:
 
     @property
     def why_none(self) -> str:
-        """Why there are no GPUs, where there are none."""
+        """Why there are no GPUs, if there are none."""
         return self.reason or "the driver lists none"
 
 
 def labels_by_uuid(gpus: Iterable[Gpu]) -> dict[str, str]:
-    """The labels that people know GPUs by, by UUID."""
+    """The labels of GPUs by UUID."""
     return {gpu.uuid: gpu.label for gpu in gpus}
 
 
 def labels_of(uuids: Sequence[str], gpus: Sequence[Gpu]) -> str:
-    """GPUs as a person reads them: `0,2`, or `none`."""
+    """The labels of GPUs as text: `0,2`, or `none`."""
     names = labels_by_uuid(gpus)
     return ",".join(names.get(uuid, uuid[:12]) for uuid in uuids) or "none"
 
 
 def in_runs(labels: Sequence[str]) -> str:
-    """Labels in their order, three and more that follow each other as a run: `5,8-15`."""
+    """Labels in their order, with three or more consecutive ones as a range: `5,8-15`."""
     runs: list[list[str]] = []
     for label in labels:
         last = runs[-1][-1] if runs else ""
@@ -158,13 +158,13 @@ def in_runs(labels: Sequence[str]) -> str:
 
 
 GPU_NODE_PATH = re.compile(r"^/dev/nvidia[0-9]{1,3}$")
-"""The device node of a whole GPU."""
+"""The device node of a full GPU."""
 
 _RUN = re.compile(r"([0-9]{1,3})-([0-9]{1,3})")
 
 
 def out_of_runs(text: str) -> list[str]:
-    """What stands between the commas, with `4-7` as the four that it means."""
+    """The comma-separated labels, with ranges such as `4-7` expanded."""
     names: list[str] = []
     for name in (part.strip() for part in text.split(",")):
         run = _RUN.fullmatch(name)

@@ -1,16 +1,16 @@
-"""What changes slowly on a GPU (health, links, clocks), and its past."""
+"""The slowly changing values of a GPU (health, links, clocks), and its history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Recovery = Literal["none", "reset", "reboot", "drain", "drain and reset"]
-"""What the driver wants done before the GPU is used again (nvml.h, nvmlDeviceGpuRecoveryAction_t)."""
+"""What the driver requires before the GPU is used again (nvml.h, nvmlDeviceGpuRecoveryAction_t)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Xid:
-    """An error that the driver reported of a GPU while gputui ran; `at` in seconds since the epoch."""
+    """A GPU error that the driver reported while gputui was running; `at` in seconds since the epoch."""
 
     code: int
     at: float
@@ -18,10 +18,10 @@ class Xid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuDetails:
-    """Read every few seconds (`taken_at`, seconds since the epoch); `None` is unknown or not supported, never 0.
+    """Values read every few seconds (`taken_at`, seconds since the epoch); `None` is unknown or unsupported, never 0.
 
-    `ecc_*` count memory errors since the driver was loaded; uncorrected ones have lost data. `remap_*` are rows of the
-    memory that were replaced, or wait for a reset for it. `slowdown_c` is where the GPU slows down by itself.
+    `ecc_*` count memory errors since the driver was loaded; uncorrected ones have lost data. `remap_*` are about memory
+    rows that were replaced, or will be on a reset. `slowdown_c` is the temperature at which the GPU throttles itself.
     """
 
     taken_at: float
@@ -53,30 +53,30 @@ class GpuDetails:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What speaks against using it, in words, the gravest first."""
-        said = []
+        """The faults that speak against using it, as text, most severe first."""
+        faults = []
         if self.recovery not in (None, "none"):
-            said.append(f"needs a {self.recovery}" if self.recovery != "drain" else "its peers must be drained")
+            faults.append(f"needs a {self.recovery}" if self.recovery != "drain" else "its peers must be drained")
         if self.xid is not None:
-            said.append(f"Xid {self.xid.code}")
+            faults.append(f"Xid {self.xid.code}")
         if self.remap_failed:
-            said.append("row remapping failed")
+            faults.append("row remapping failed")
         if self.ecc_uncorrected:
-            said.append(f"{self.ecc_uncorrected} uncorrected ECC errors")
+            faults.append(f"{self.ecc_uncorrected} uncorrected ECC errors")
         if self.remap_pending:
-            said.append("rows wait for a reset to be remapped")
-        return tuple(said)
+            faults.append("rows wait for a reset to be remapped")
+        return tuple(faults)
 
     @property
     def limits(self) -> tuple[str, ...]:
-        """What makes it slower than it could be, in words."""
-        said = []
-        # With all of them down there is no bridge, which is how many cards are used.
+        """The reasons why it is slower than it could be, as text."""
+        limits = []
+        # All of them are down if there is no bridge, which is common.
         if self.nvlinks and self.nvlinks_active and self.nvlinks_active < self.nvlinks:
-            said.append(f"{self.nvlinks - self.nvlinks_active} of {self.nvlinks} NVLinks down")
+            limits.append(f"{self.nvlinks - self.nvlinks_active} of {self.nvlinks} NVLinks down")
         if self.pcie_width and self.pcie_width_max and self.pcie_width < self.pcie_width_max:
-            said.append(f"PCIe ×{self.pcie_width} of ×{self.pcie_width_max}")
-        return tuple(said)
+            limits.append(f"PCIe ×{self.pcie_width} of ×{self.pcie_width_max}")
+        return tuple(limits)
 
 
 LinkKind = Literal["NVLink", "PIX", "PXB", "PHB", "NODE", "SYS"]
@@ -84,11 +84,11 @@ LinkKind = Literal["NVLink", "PIX", "PXB", "PHB", "NODE", "SYS"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuLink:
-    """How two GPUs (UUIDs) reach each other, in the words of `nvidia-smi topo -m`: over `nvlinks` NVLinks, else over
-    PIX one PCIe bridge, PXB several, PHB the host's bridge, NODE one NUMA node, SYS between NUMA nodes."""
+    """The connection of two GPUs (UUIDs), in the terms of `nvidia-smi topo -m`: `nvlinks` NVLinks, else through PIX one
+    PCIe bridge, PXB several, PHB the host bridge, NODE one NUMA node, SYS between NUMA nodes."""
 
-    one: str
-    other: str
+    gpu: str
+    peer: str
     kind: LinkKind
     nvlinks: int = 0
 
@@ -98,15 +98,15 @@ class GpuLink:
         return f"NV{self.nvlinks}" if self.kind == "NVLink" else self.kind
 
 
-def link_between(links: Sequence[GpuLink], one: str, other: str) -> GpuLink | None:
-    """The link between two GPUs; None where it is not known."""
-    return next((link for link in links if {link.one, link.other} == {one, other}), None)
+def link_between(links: Sequence[GpuLink], gpu: str, peer: str) -> GpuLink | None:
+    """The link between two GPUs; None if unknown."""
+    return next((link for link in links if {link.gpu, link.peer} == {gpu, peer}), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkTraffic:
-    """What goes over a GPU's links now, in KiB a second; over NVLink, `nvlink_*_kib` are counters since the driver was
-    loaded, to be subtracted from each other."""
+    """The traffic over a GPU's links: PCIe in KiB per second; for NVLink, `nvlink_*_kib` are counters since the driver
+    was loaded, whose difference over time is the traffic."""
 
     taken_at: float
     pcie_rx_kib_s: int | None = None
@@ -121,7 +121,7 @@ KEPT_S = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What a GPU was like in one period, by the number of the period; None is unknown."""
+    """The values of a GPU in one period, by the number of the period; None is unknown."""
 
     period: int
     utilization_percent: int | None = None

@@ -1,11 +1,11 @@
-"""What a container engine can do for GPUs, and the ways in which it gives one to a container."""
+"""The GPU capabilities of a container engine, and its GPU injection methods."""
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 MechanismName = Literal["nvidia", "cdi", "runtime"]
-"""`nvidia`: a device request that the engine's nvidia driver carries out. `cdi`: a device request by the names of the
-Container Device Interface. `runtime`: the runtime `nvidia`, which reads NVIDIA_VISIBLE_DEVICES."""
+"""`nvidia`: a device request for the engine's nvidia driver. `cdi`: a device request with names of the Container Device
+Interface. `runtime`: the runtime `nvidia`, which reads NVIDIA_VISIBLE_DEVICES."""
 
 MECHANISMS: tuple[MechanismName, ...] = get_args(MechanismName)
 
@@ -14,15 +14,15 @@ MECHANISM_TITLES: dict[MechanismName, str] = {
     "cdi": "CDI",
     "runtime": "the nvidia runtime",
 }
-"""For people."""
+"""The display names."""
 
 CDI_KIND = "nvidia.com/gpu"
 
 
 @dataclass(frozen=True, slots=True)
 class CdiDevice:
-    """A device that a CDI specification describes: its qualified name, and the device nodes that it brings; None where
-    the specification cannot be read from here."""
+    """A device that a CDI specification describes: its qualified name, and the device nodes that it adds; None if the
+    specification cannot be read from here."""
 
     name: str
     nodes: tuple[str, ...] | None = None
@@ -30,13 +30,13 @@ class CdiDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What an engine can do for GPUs. None is unknown, never no.
+    """The GPU capabilities of an engine. None is unknown, never no.
 
-    `nvidia_driver`: it carries out device requests for the driver `nvidia`. `cdi_devices` are None where CDI is on and
-    its devices cannot be listed. `too_old` names the version that is needed, where no request for GPUs is carried out
-    by this one. `variable_counts`: a container without privileges gets what NVIDIA_VISIBLE_DEVICES names
-    (`accept-nvidia-visible-devices-envvar-when-unprivileged` of the NVIDIA Container Toolkit). `reports_requests`: what
-    it says of a container tells which devices were asked for; Podman does not.
+    `nvidia_driver`: it supports device requests for the driver `nvidia`. `cdi_devices` is None if CDI is enabled but
+    its devices cannot be listed. `too_old` names the required version if this one supports no GPU requests at all.
+    `variable_counts`: an unprivileged container gets the GPUs in NVIDIA_VISIBLE_DEVICES
+    (`accept-nvidia-visible-devices-envvar-when-unprivileged` of the NVIDIA Container Toolkit). `reports_requests`: its
+    inspect data contains the requested devices; Podman's does not.
     """
 
     nvidia_driver: bool | None = None
@@ -53,8 +53,8 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostAccess:
-    """How GPUs can reach containers on this host: what its engine can do, and the mechanism that the operator asks for
-    whatever else would be chosen."""
+    """How GPUs can be injected on this host: the capabilities of its engine, and the GPU injection method that the
+    operator requires, if any."""
 
     capabilities: Capabilities = field(default_factory=Capabilities)
     asked: MechanismName | None = None
@@ -65,7 +65,7 @@ NOTHING_KNOWN = HostAccess()
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The mechanism that a container gets its GPUs by, and why this one."""
+    """The GPU injection method of a container, and the reason for it."""
 
     mechanism: MechanismName
     reason: str

@@ -1,4 +1,4 @@
-"""How a container is launched, as far as planning needs it: read from the body of the engine's create call."""
+"""The launch settings of a container that planning needs, read from the body of the engine's create call."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,20 @@ _SETTINGS = re.compile(
     r"|MAX_\w+|TENSOR_PARALLEL(_SIZE)?|PIPELINE_PARALLEL(_SIZE)?|DATA_PARALLEL(_SIZE)?|TP(_SIZE)?|PP(_SIZE)?"
     r"|GPU_MEMORY_UTIL(IZATION)?|VRAM_BUDGET_GB|KV_CACHE_DTYPE|WORLD_SIZE|NPROC_PER_NODE)$"
 )
-"""Variables by which serving programs are told what planning needs; no other variable travels with a snapshot."""
+"""Variables of serving programs that planning needs; a snapshot contains no others."""
 
 _SHELLS = ("sh", "bash", "dash", "ash", "zsh")
 
 WORDS = 2000
-"""Words kept of a command line, each at most `WORD_LENGTH` characters long."""
+"""Maximum words of a command line, each at most `WORD_LENGTH` characters long."""
 WORD_LENGTH = 4000
 SCRIPT_LENGTH = 32_000
-"""Of a word that a shell reads; what is longer cannot be told any more, and is marked so."""
+"""Maximum length of a shell script in a command line; a longer one is truncated and marked as such."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """A directory of the host inside the container. `source` is a path on the host, or the name of a volume."""
+    """A mount in the container. `source` is a path on the host, or the name of a volume."""
 
     source: str
     target: str
@@ -35,17 +35,17 @@ class Mount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What decides how much memory a service takes and how it behaves while it starts.
+    """The settings that determine a service's memory use and its behaviour during startup.
 
     `words` are entrypoint and command, with secrets masked; `settings` are the variables named above.
-    `others` stands for the variables that are none of them, so that services of one image which differ by another one
-    are told apart. `start_period_s` is None where there is no healthcheck of the container's own; `health_allows_s` is
-    how long it may be unhealthy before it counts as such. `ports` are those published on the host.
+    `other_variables` is a digest of the remaining variables, which distinguishes services of the same image.
+    `start_period_s` is None if the container defines no healthcheck; `health_allows_s` is how long it may fail its
+    checks before it counts as unhealthy. `ports` are those published on the host.
     """
 
     words: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
-    others: str = ""
+    other_variables: str = ""
     mounts: tuple[Mount, ...] = ()
     working_directory: str = ""
     shm_mib: int | None = None
@@ -61,12 +61,12 @@ class Launch:
 
 
 DEFAULT_SHM_MIB = 64
-"""What Docker gives a container as /dev/shm where nobody asked for more (`--shm-size`, docker run reference)."""
+"""Docker's default size of /dev/shm (`--shm-size`, docker run reference)."""
 
 
 def launch_of(config: Mapping[str, Any], host: Mapping[str, Any], mounts: tuple[Mount, ...] | None = None) -> Launch:
-    """The launch that `Config` and `HostConfig` describe; `mounts` as the engine lists them, where there is a
-    container already."""
+    """The launch that `Config` and `HostConfig` describe; `mounts` as the engine lists them, if the container already
+    exists."""
     words = [str(word) for key in ("Entrypoint", "Cmd") for word in _words(config.get(key))]
     pairs = variables_in(config.get("Env"))
     settings = {clean(name, 80): clean(value, 1000) for name, value in pairs.items() if _SETTINGS.match(name)}
@@ -75,9 +75,9 @@ def launch_of(config: Mapping[str, Any], host: Mapping[str, Any], mounts: tuple[
     ipc = str(host.get("IpcMode") or "")
     start, allows = _health(config.get("Healthcheck"))
     return Launch(
-        words=_shown(words[:WORDS]),
+        words=_masked_words(words[:WORDS]),
         settings=tuple(sorted(allowed.items())),
-        others=_mark_of_others(pairs),
+        other_variables=_mark_of_others(pairs),
         mounts=_mounts(host) if mounts is None else mounts,
         working_directory=clean(str(config.get("WorkingDir") or ""), 300),
         shm_mib=shm // 2**20 if shm else DEFAULT_SHM_MIB,
@@ -92,77 +92,77 @@ _OF_THE_IMAGE = re.compile(
     r"^(\w*PATH|HOME|HOSTNAME|USER|PWD|SHLVL|TERM|TZ|LANG|LC_\w+|CUDA_\w+|NV_\w+|NVIDIA_\w+|NCCL_\w+|PYTHON\w*|PIP_\w+"
     r"|UV_\w+|DEBIAN_\w+|VIRTUAL_ENV|GPG_KEY|VLLM_USAGE_SOURCE)$"
 )
-"""Variables that images set, or that say nothing of what a program loads."""
+"""Variables that images set, or that do not affect what a program loads."""
 
 
 def _mark_of_others(pairs: Mapping[str, str]) -> str:
-    """A digest of the variables that planning does not know, but for secrets and those of the image or its GPUs."""
-    kept = [
+    """A digest of the variables unknown to planning, except secrets and those of the image or its GPUs."""
+    lines = [
         f"{name}={value}"
         for name, value in sorted(pairs.items())
         if not _SETTINGS.match(name) and not _OF_THE_IMAGE.match(name) and not SECRET.search(name)
     ]
-    if not kept:
+    if not lines:
         return ""
-    import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, which would delay the first frame
 
-    return hashlib.sha256("\x00".join(kept).encode(errors="surrogatepass")).hexdigest()[:16]
+    return hashlib.sha256("\x00".join(lines).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def variables_in(lines: object) -> dict[str, str]:
-    """The variables in a list of `NAME=value`; the last of a name counts."""
+    """The variables in a list of `NAME=value` lines; the last one of a name wins."""
     return dict(str(line).partition("=")[::2] for line in sequence(lines))
 
 
 def _words(value: object) -> Sequence[Any]:
-    """A command as inspect has it; Podman and old engines write one that is a single text."""
+    """A command from inspect data; Podman and old engines may report a single string."""
     return (value,) if isinstance(value, str) else sequence(value)
 
 
-def _shown(words: list[str]) -> tuple[str, ...]:
-    """The words with secrets masked; a shell's script keeps its lines."""
+def _masked_words(words: list[str]) -> tuple[str, ...]:
+    """The words with secrets masked; a shell script keeps its line breaks."""
     place = script_place(words)
     if place is None:
         return mask_command([word[:WORD_LENGTH] for word in words])
     script = words[place]
-    cut = "\n$(cut off)" if len(script) > SCRIPT_LENGTH else ""
-    before, after = words[:place], words[place + 1 :]
-    return (*mask_command(before), mask_script(script[:SCRIPT_LENGTH]) + cut, *mask_command(after))
+    suffix = "\n$(cut off)" if len(script) > SCRIPT_LENGTH else ""
+    head, tail = words[:place], words[place + 1 :]
+    return (*mask_command(head), mask_script(script[:SCRIPT_LENGTH]) + suffix, *mask_command(tail))
 
 
 def script_place(words: Sequence[str]) -> int | None:
-    """Where in a command line the script stands that a shell is called with (`sh -c …`); None where there is none."""
-    shell = next((at for at, word in enumerate(words) if word.rsplit("/", 1)[-1] in _SHELLS), None)
+    """The index of the shell script in a command line (`sh -c …`); None if there is none."""
+    shell = next((index for index, word in enumerate(words) if word.rsplit("/", 1)[-1] in _SHELLS), None)
     if shell is None or shell > 2:
         return None
-    option = next((at for at in range(shell + 1, len(words)) if re.fullmatch(r"-\w*c", words[at])), None)
+    option = next((index for index in range(shell + 1, len(words)) if re.fullmatch(r"-\w*c", words[index])), None)
     return option + 1 if option is not None and option + 1 < len(words) else None
 
 
-def _health(found: Any) -> tuple[float | None, float | None]:
-    """The start period, and how long failures are borne after it (retries × interval; 3 × 30 s unless said)."""
-    if not isinstance(found, Mapping):
+def _health(check: Any) -> tuple[float | None, float | None]:
+    """The start period, and how long failures are tolerated after it (retries × interval; default 3 × 30 s)."""
+    if not isinstance(check, Mapping):
         return None, None
-    test = sequence(found.get("Test"))
+    test = sequence(check.get("Test"))
     if not test or test[0] == "NONE":
         return None, None
-    interval, start, retries = (whole_number(found.get(key), least=0) for key in ("Interval", "StartPeriod", "Retries"))
+    interval, start, retries = (whole_number(check.get(key), least=0) for key in ("Interval", "StartPeriod", "Retries"))
     return (start or 0) / 1e9, (retries or 3) * ((interval or 0) / 1e9 or 30.0)
 
 
 def _mounts(host: Mapping[str, Any]) -> tuple[Mount, ...]:
-    found = []
+    mounts = []
     for bind in sequence(host.get("Binds")):
-        source, colon, rest = str(bind).partition(":")
+        source, colon, remainder = str(bind).partition(":")
         if colon:
-            target = rest.partition(":")[0]
-            found.append(_mount(source, target, is_volume=not source.startswith("/")))
-    found += [
+            target = remainder.partition(":")[0]
+            mounts.append(_mount(source, target, is_volume=not source.startswith("/")))
+    mounts += [
         _mount(str(mount["Source"]), str(mount["Target"]), is_volume=mount["Type"] == "volume")
         for mount in map(mapping, sequence(host.get("Mounts")))
         if mount.get("Type") in ("bind", "volume") and mount.get("Source") and mount.get("Target")
     ]
-    return tuple(found)
+    return tuple(mounts)
 
 
 def _mount(source: str, target: str, *, is_volume: bool) -> Mount:
@@ -170,20 +170,20 @@ def _mount(source: str, target: str, *, is_volume: bool) -> Mount:
 
 
 def mounts_listed(data: Mapping[str, Any]) -> tuple[Mount, ...]:
-    """The mounts of a container as inspect lists them: for volumes too with their directory on the host."""
+    """The mounts of a container as inspect lists them, also for volumes with their directory on the host."""
     return tuple(
-        _mount(str(one["Source"]), str(one["Destination"]), is_volume=False)
-        for one in map(mapping, sequence(data.get("Mounts")))
-        if one.get("Source") and one.get("Destination")
+        _mount(str(mount["Source"]), str(mount["Destination"]), is_volume=False)
+        for mount in map(mapping, sequence(data.get("Mounts")))
+        if mount.get("Source") and mount.get("Destination")
     )
 
 
 def _ports(host: Mapping[str, Any]) -> tuple[tuple[str, int, str], ...]:
-    found = []
+    ports = []
     for name, bindings in mapping(host.get("PortBindings")).items():
         protocol = str(name).partition("/")[2] or "tcp"
         for binding in sequence(bindings):
             port = whole_number(mapping(binding).get("HostPort"), least=1, most=65535)
             if port is not None:
-                found.append((clean(str(mapping(binding).get("HostIp") or ""), 60), port, clean(protocol, 10)))
-    return tuple(found)
+                ports.append((clean(str(mapping(binding).get("HostIp") or ""), 60), port, clean(protocol, 10)))
+    return tuple(ports)

@@ -1,4 +1,4 @@
-"""Lines of a service's log, and how far a starting service is."""
+"""Log lines of a service, and the progress of a starting service."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ LogStream = Literal["stdout", "stderr"]
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line, made safe; `at` is when the engine took it, as it writes it (RFC 3339), None where that is unknown."""
+    """One sanitised line; `at` is the engine's timestamp (RFC 3339), None if unknown."""
 
     text: str
     stream: LogStream = "stdout"
@@ -17,8 +17,8 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogWindow:
-    """From where a log is read: the last `tail` lines (None: all), none older than `since` (seconds since the epoch);
-    and whether it is followed as it grows."""
+    """The part of a log to read: the last `tail` lines (None: all), none older than `since` (seconds since the epoch);
+    and whether to follow it."""
 
     tail: int | None = 500
     since: float | None = None
@@ -27,8 +27,8 @@ class LogWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogBatch:
-    """The lines since the last read; `dropped` were lost because nobody read in time; `ended` tells that no more will
-    come."""
+    """The lines since the last read; `dropped` is the number of lines lost because they were not read in time; `ended`:
+    the log is complete."""
 
     lines: tuple[LogLine, ...] = ()
     dropped: int = 0
@@ -40,7 +40,7 @@ Phase = Literal["downloading", "loading", "compiling", "capturing graphs", "read
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """What its log tells: the phase, and how much of that is done, None where it does not tell."""
+    """The startup progress according to the log: the phase, and its percentage, None if unknown."""
 
     phase: Phase
     percent: int | None = None

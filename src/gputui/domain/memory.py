@@ -1,4 +1,4 @@
-"""One GPU's memory, split by who has it and who will."""
+"""The memory of a GPU, split by current and planned holders."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,8 +10,8 @@ ShareKind = Literal["service", "expected", "foreign", "planned", "freed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryShare:
-    """Memory of one holder: a `service` that has and keeps it, what a service that runs there has still to take
-    (`expected`), `foreign` processes, a service that the draft adds (`planned`) or takes away (`freed`)."""
+    """The memory of one holder: a `service` that keeps it, memory that a running service will still allocate
+    (`expected`), `foreign` processes, a service that the draft adds (`planned`) or removes (`freed`)."""
 
     kind: ShareKind
     name: str
@@ -20,10 +20,10 @@ class MemoryShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuMemory:
-    """Who holds a GPU's memory now, and what the draft would make of it.
+    """Who holds a GPU's memory now, and how the draft would change that.
 
-    `usable_mib` is the total without what driver and firmware keep. `free_after_mib` counts what every service of the
-    draft needs and all foreign memory; it is negative where that is too much, None where something is unknown.
+    `usable_mib` is the total without what driver and firmware reserve. `free_after_mib` is what remains after all
+    services of the draft and all foreign memory; negative if that is too much, None if something is unknown.
     """
 
     uuid: str
@@ -35,8 +35,8 @@ class GpuMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuHeadroom:
-    """What a GPU would have left with one or more services on it: negative where it is too little, None where that
-    cannot be told; `state` is that of its reading."""
+    """The headroom of a GPU with one or more services added: negative if the memory is too small, None if unknown;
+    `state` is that of its reading."""
 
     uuid: str
     left_mib: int | None

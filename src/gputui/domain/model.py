@@ -1,4 +1,4 @@
-"""A model as its files describe it: how it is built, and how many bytes its weights are."""
+"""A model as its files describe it: its architecture, and the size of its weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,18 +8,18 @@ from gputui.domain.rope import Rope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """What `config.json` or a GGUF header tells of a model; `None` where it does not.
+    """The architecture according to `config.json` or a GGUF header; unspecified properties are `None`.
 
     `kind` is its type (`qwen3_moe`). `kv_lora_rank`, `rope_head_dim` and `value_head_dim` belong to multi-head latent
-    attention (MLA). `attention_layers` are those that keep keys and values at all, `window_layers` those of them that
-    look back at most `window` tokens. `positions` is the length that it was trained for, `rope` how that is stretched,
-    `context` what comes of both.
+    attention (MLA). `attention_layers` is the number of layers with a KV cache, `window_layers` the number of those
+    limited to `window` tokens. `positions` is the trained context length, `rope` its scaling, `context` the resulting
+    length.
 
-    `dense_width`, `shared_width` and `expert_width` are the widths of MLPs that all tokens go through, of the experts
-    that all share, and of the others. `quantization` is the method's name (`fp8`, `awq`, `gptq`...), `group_size` how
-    many weights share a scale, `in_blocks`: in both directions; `unquantised` are patterns of layers that are left as
-    they are. `sees` is whether it takes pictures or sound too.
-    `may_have_experts`: none were found, but its name or kind speaks of some, or too little of it is known.
+    `dense_width`, `shared_width` and `expert_width` are the MLP widths of dense layers, of shared experts, and of the
+    other experts. `quantization` is the name of the method (`fp8`, `awq`, `gptq`...), `group_size` the number of
+    weights that share a scale, `in_blocks`: in both dimensions; `unquantised` are patterns of layers that are not
+    quantised. `sees`: it also accepts images or audio.
+    `may_have_experts`: none were found, but its name or kind suggests some, or too little is known about it.
     """
 
     name: str | None = None
@@ -56,15 +56,15 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFiles:
-    """What was read of a model on disk.
+    """The properties of a model on disk.
 
-    `problems` are damages, in words; `unread` is why nothing can be told although nothing need be wrong: files that
-    this user may not read, or of a kind that gputui does not know. Where there is either, figures may be missing.
+    `problems` describes damage; `unread` is why the files could not be read although they may be valid: missing
+    permissions, or an unknown format. In both cases values may be missing.
 
-    `weights_bytes` is exact: the bytes of all tensors. `embedding_bytes` is the part of them that only the first or the
-    last pipeline stage holds, `expert_bytes` that of experts of which each token uses a few, `linear_bytes` that of
-    linear layers in 16 bits, which an engine may quantise while it loads them. `parameters` counts stored elements, so
-    it is that of the model only where nothing is packed. `tensors` are those of a GGUF file, by name and bytes.
+    `weights_bytes` is the exact size of all tensors. `embedding_bytes` is the part that only the first or the last
+    pipeline stage holds, `expert_bytes` that of experts of which each token uses a few, `linear_bytes` that of linear
+    layers in 16 bits, which an engine may quantise while loading. `parameters` counts stored elements, which is the
+    number of model parameters only without packing. `tensors` are those of a GGUF file, by name and bytes.
     """
 
     path: str

@@ -1,12 +1,12 @@
-"""What was observed of a service: the most memory that it held, and what its log says that it took."""
+"""Observations of a service: its peak memory, and the memory reported in its log."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PeakKey:
-    """What a peak holds for: the same image with the same arguments on as many GPUs of the same size. `arguments` is a
-    digest, so that no secret is kept."""
+    """What a peak applies to: the same image with the same arguments on the same number of GPUs of the same size.
+    `arguments` is a digest, so that no secrets are stored."""
 
     image: str
     arguments: str
@@ -14,14 +14,14 @@ class PeakKey:
     gpu_total_mib: int
 
     def is_like(self, other: "PeakKey") -> bool:
-        """The same but for the size of the GPUs."""
+        """Whether it is equal except for the size of the GPUs."""
         return (self.image, self.arguments, self.gpus) == (other.image, other.arguments, other.gpus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """MiB on one GPU (the fullest): weights, keys and values, what a forward pass needs, and graphs; and how many
-    tokens its cache holds. None is not told."""
+    """The memory in MiB on the fullest GPU: weights, KV cache, activations, and CUDA graphs; and the tokens that the
+    cache holds. None: not reported."""
 
     weights_mib: int | None = None
     cache_mib: int | None = None
@@ -31,5 +31,5 @@ class Measured:
 
     @property
     def is_any(self) -> bool:
-        """Something was told."""
+        """Whether anything was reported."""
         return self.weights_mib is not None or self.cache_mib is not None

@@ -1,4 +1,4 @@
-"""What budget and edits changed of a container, as it was before: remembered in a label, so that it can be restored."""
+"""The original values that budget and edits changed in a container, stored in a label so that they can be restored."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
-    """The command, and the variables; a variable that is None was not there."""
+    """The original command and variables; a variable that is None did not exist."""
 
     command: Sequence[str] | None
     variables: Mapping[str, str | None]
 
     def label(self) -> str:
-        """As the label's text."""
+        """The value of the label."""
         return json.dumps({"cmd": self.command, "variables": dict(self.variables)})
 
     @classmethod
     def parse(cls, label: str | None) -> "Original | None":
-        """What `label()` wrote; None where there is no label, or somebody else wrote it."""
+        """The inverse of `label()`; None if there is no label, or it is not in this format."""
         if label is None:
             return None
         try:
@@ -35,6 +35,6 @@ class Original:
 
 
 def with_variables(environment: Sequence[str], changes: Mapping[str, str | None]) -> list[str]:
-    """`NAME=value` lines with these variables set, or taken away where the value is None."""
-    kept = [line for line in map(str, environment) if line.partition("=")[0] not in changes]
-    return kept + [f"{name}={value}" for name, value in changes.items() if value is not None]
+    """`NAME=value` lines with these variables set, or removed if the value is None."""
+    lines = [line for line in map(str, environment) if line.partition("=")[0] not in changes]
+    return lines + [f"{name}={value}" for name, value in changes.items() if value is not None]

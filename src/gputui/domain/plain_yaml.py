@@ -1,20 +1,20 @@
-"""YAML from outside, read so that nothing of it can end the program."""
+"""Reads untrusted YAML without letting it crash the program."""
 
 from typing import Any
 
 import yaml
 
 DEEPEST = 100
-"""Levels; the C loader ends the process where there are very many."""
+"""Maximum nesting; very deep nesting crashes the C loader."""
 FAULTS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
-"""What PyYAML raises for texts that are no YAML, or have values that are none of their tag (`!!int x`)."""
+"""What PyYAML raises for invalid YAML, or for values that do not match their tag (`!!int x`)."""
 
 
 def load_yaml(text: str, loader: Any = yaml.SafeLoader) -> Any:
-    """The one document in a text.
+    """The single document in a text.
 
     Raises:
-        any of `FAULTS`: it is no YAML, or nested too deeply.
+        any of `FAULTS`: it is not valid YAML, or nested too deeply.
     """
     depth = 0
     for event in yaml.parse(text, Loader=loader):
@@ -28,5 +28,5 @@ def load_yaml(text: str, loader: Any = yaml.SafeLoader) -> Any:
 
 
 def fault_text(error: BaseException) -> str:
-    """The first line of what was wrong."""
+    """The first line of an error message."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,4 +1,4 @@
-"""What is to be done: one step per service."""
+"""A plan: one step per service."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,11 +13,11 @@ StepAction = Literal["create", "recreate", "start", "unpause", "stop", "restart"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerView:
-    """What a container is told of its GPUs; made by `planning.container_view` alone.
+    """The GPU settings of a container; only created by `planning.container_view`.
 
     `gpus` are UUIDs in the operator's order, `cuda_visible_devices` the same as indices inside the container.
-    `device_ids` are the names that a device request asks for; there are none where the `mechanism` is another.
-    `as_written`: nobody assigned it anything, so that it gets what its file, its image and the runtime say.
+    `device_ids` are the names in the device request; empty if the `mechanism` does not use one.
+    `as_written`: it has no assignment, so its file, its image and the runtime decide.
     """
 
     gpus: tuple[str, ...]
@@ -32,14 +32,14 @@ class ContainerView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What happens to one service, why, and what changes (`diff`, lines to read).
+    """What happens to one service, why, and what changes (`diff`, as readable lines).
 
-    `holds` are the GPUs that its container has now, `depends_on` the services that have to run before it, and `shares`
-    those whose network, IPC, pids or volumes its container uses. From these follow `unit` (steps of one unit are
-    carried out and taken back together, because they change places) and `after`, the steps that come before this one.
-    `from_file`: it is made as its Compose file has it, and not as its container is. `layer` is what its container
-    wrote outside its volumes, and would lose. `down_s` is an estimate of the seconds until it serves again. `command`
-    is the `docker run` that would make its new container, to be read; secrets are masked.
+    `holds` are the GPUs that its container has now, `depends_on` the services that must run before it, and `shares`
+    those whose network, IPC, pids or volumes its container uses. These determine `unit` (steps of a unit are applied
+    and rolled back together, because they swap GPUs) and `after`, the steps that come before this one. `from_file`: the
+    container is created from its Compose file, not from the existing container. `layer` is what its container wrote
+    outside its volumes, and would lose. `down_s` is the estimated number of seconds until it serves again. `command` is
+    the equivalent `docker run` of its new container, for display; secrets are masked.
     """
 
     action: StepAction
@@ -64,14 +64,14 @@ class Step:
 
     @property
     def keeps_layer(self) -> bool:
-        """Whether what its container wrote outside its volumes can be kept as an image. One that is made of its file
-        gets the image that the file says."""
+        """Whether the data that its container wrote outside its volumes can be saved as an image. A container created
+        from its file uses the image in that file."""
         return self.action == "recreate" and not self.from_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The difference between the assignments of `revision` and what runs; steps of action `none` are shown too."""
+    """The difference between the assignments of `revision` and what is running; includes steps with action `none`."""
 
     revision: int
     steps: tuple[Step, ...] = ()
@@ -79,20 +79,20 @@ class Plan:
 
     @property
     def obstacles(self) -> tuple[Finding, ...]:
-        """The errors and refusals about what it does; those about other services do not stop it."""
+        """The errors and refusals about its steps; those about other services do not block it."""
         doing = {step.name for step in self.doing}
-        grave = (one for one in self.findings if one.severity in ("error", "refusal"))
-        return tuple(one for one in grave if one.service is None or one.service in doing)
+        blocking = (finding for finding in self.findings if finding.severity in ("error", "refusal"))
+        return tuple(finding for finding in blocking if finding.service is None or finding.service in doing)
 
     @property
     def causes(self) -> str:
-        """Why each step is as it is, as one line."""
+        """The causes of all steps in one line."""
         return "; ".join(f"{step.name}: {step.cause}" for step in self.steps)
 
     @property
     def untaken(self) -> tuple[Finding, ...]:
-        """What Compose files say by now and the plan leaves as it runs."""
-        return tuple(one for one in self.findings if one.code == DIFFERS)
+        """The changes in Compose files that the plan does not apply."""
+        return tuple(finding for finding in self.findings if finding.code == DIFFERS)
 
     @property
     def doing(self) -> tuple[Step, ...]:

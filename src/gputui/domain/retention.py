@@ -1,12 +1,12 @@
-"""How much of the past is kept, and what was removed of it."""
+"""How much history is kept, and what was removed."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """At most so many applies (each with its events) and revisions, and so many logs of replaced containers; none that
-    is older than `days`. Whatever is still needed, and the newest `always`, stay in any case."""
+    """The maximum number of applies (each with its events), of revisions, and of logs of replaced containers, and their
+    maximum age in `days`. What is still needed, and the newest `always` entries, are kept in any case."""
 
     applies: int = 500
     revisions: int = 500
@@ -17,7 +17,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
-    """What was removed, or would be; `size` is that of the state in bytes before and after."""
+    """What was removed, or would be; `size` is the size of the state in bytes before and after."""
 
     applies: int = 0
     revisions: int = 0

@@ -1,4 +1,4 @@
-"""A service: one container's worth of work, and where it runs."""
+"""A service: the workload of one container, and where it runs."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ from gputui.domain.serving import Serving
 
 @dataclass(frozen=True, slots=True, order=True)
 class ServiceKey:
-    """Which service: host, Compose project (empty for a plain container), name, replica number from 1."""
+    """The identity of a service: host, Compose project (empty for a plain container), name, replica number from 1."""
 
     host: str
     project: str
@@ -30,18 +30,18 @@ class ServiceKey:
 
     @classmethod
     def parse(cls, text: str) -> "ServiceKey":
-        """The key that `str()` wrote."""
+        """The inverse of `str()`."""
         host, project, name, replica = text.rsplit("/", 3)
         return cls(host, project, name, int(replica))
 
     @property
     def short_name(self) -> str:
-        """Its name, with the replica number from the second on."""
+        """Its name, with the replica number from the second replica on."""
         return self.name if self.replica == 1 else f"{self.name}#{self.replica}"
 
     @property
     def full_name(self) -> str:
-        """The same with its project; `/name` for a plain container."""
+        """The short name with its project; `/name` for a plain container."""
         return f"{self.project}/{self.short_name}"
 
 
@@ -52,8 +52,8 @@ RequirementSource = Literal["observed", "weights", "declared", "rule of thumb", 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRule:
-    """How much a service takes of a GPU: a `fraction` of its `total`, of what is `free` when it starts, or of the
-    `rest` that is free after it loaded `base_mib`."""
+    """How much memory a service claims: a `fraction` of the GPU's `total`, of what is `free` when it starts, or of the
+    `rest` that is free after it has loaded `base_mib`."""
 
     of: Literal["total", "free", "rest"]
     fraction: float
@@ -62,11 +62,11 @@ class ClaimRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """Memory on each of its GPUs: `minimum_mib` to run at all, `claim_mib` once running.
+    """The memory on each of its GPUs: `minimum_mib` to run at all, `claim_mib` once running.
 
-    The claim holds for GPUs of `gpu_total_mib`; on others it follows from `rule`, where the service fills a fraction.
-    `split` are the parts of the whole that its GPUs get, in their order, where they are not equal. `not_counted` is
-    what it takes beside, in words; `weights_mib` are its weights on each GPU by the model's files.
+    The claim applies to GPUs of `gpu_total_mib`; on others it follows from `rule`, if the service fills a fraction.
+    `split` are the shares of its GPUs in their order, if they are not equal. `not_counted` describes further memory
+    that is not included; `weights_mib` are its weights on each GPU according to the model's files.
     """
 
     minimum_mib: int | None = None
@@ -81,7 +81,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """One changed argument of a service, with its reason; `value` None takes the argument away."""
+    """One changed argument of a service, with its reason; `value` None removes the argument."""
 
     argument: str
     value: str | None
@@ -90,7 +90,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypedEdit:
-    """What a person typed for services; None leaves it as it is."""
+    """What a user typed for services; None leaves the value unchanged."""
 
     gpus: str | None = None
     budget: str | None = None
@@ -99,21 +99,20 @@ class TypedEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service as it is assigned, as the engine was asked, and as it really runs.
+    """A service as it is assigned, as requested from the engine, and as it actually runs.
 
-    `origin` is `compose` for one that a Compose file names, `found` for any other container. `requested` is `None`
-    where there is no container or what it was given cannot be told. `files` are its model's, as far as they were read;
-    `unmounted` is the path of a model that no volume covers, `smallest_gpu_mib` the total of the smallest GPU that it
-    is assigned. `contradiction` is what its Compose file says twice and differently about its GPUs, `file_differences`
-    what is not as the file says; `tells_file_budget`: its container is told the budget that the file says.
-    `depends_on` are services of its project, `fallback` is what is done when a GPU of it
-    is gone when it starts, `mechanism` the way in which its file wants its GPUs given. `sees_all_devices`: its
-    container, or the one that its file describes, is `privileged` or has /dev mounted. `priority_set` is the priority
-    that was assigned here, over that of its file. `loading` is how far a container is that started a short while ago.
-    `is_saved`: it has a saved assignment, be it one that nobody edited. `is_unknown`: the engine has not told yet
-    whether it has a container.
-    `shares_name`: another service of the host has its name too, in another project. `any_gpus` is the number of GPUs
-    that its file asks for where it names none and nobody chose: `assigned` are then those that a strategy would choose.
+    `origin` is `compose` for a service of a Compose file, `found` for an unmanaged container. `requested` is `None` if
+    there is no container, or its GPUs are unknown. `files` are those of its model, as far as they were read;
+    `unmounted` is the path of a model that no volume covers, `smallest_gpu_mib` the total of the smallest assigned GPU.
+    `contradiction` are contradicting statements about GPUs in its Compose file, `file_differences` the deviations from
+    that file; `tells_file_budget`: its container has the budget of the file. `depends_on` are services of its project,
+    `fallback` what to do if one of its GPUs is missing at startup, `mechanism` the GPU injection method that its file
+    asks for. `sees_all_devices`: its container, or the one that its file describes, is `privileged` or mounts /dev.
+    `priority_set` is the priority that was assigned here, which overrides that of its file. `loading` is the progress
+    of a recently started container. `is_saved`: it has a saved assignment, even if nobody edited it. `is_unknown`: the
+    engine has not reported yet whether it has a container. `shares_name`: a service of another project on the host has
+    the same name. `any_gpus` is the number of GPUs that its file requests without naming any, as long as nobody chose
+    some: `assigned` are then those that a strategy would choose.
     """
 
     key: ServiceKey
@@ -160,55 +159,55 @@ class Service:
 
     @property
     def name(self) -> str:
-        """What a person calls it: no two services of a host are called the same."""
+        """The display name, which is unique on a host."""
         return self.key.full_name if self.shares_name else self.key.short_name
 
     def was_called(self, name: str) -> bool:
-        """Whether something that was written down is about this service: what shares its name may have come later, or
-        be gone by now."""
+        """Whether a recorded name refers to this service: another service of that name may have been added later, or
+        removed since."""
         return name in (self.name, self.key.full_name)
 
     @property
     def state(self) -> str:
-        """The container's state, or `not created`; what the engine does not tell now is as it was last seen."""
+        """The container's state, or `not created`; the last known state if the engine does not answer."""
         if self.container is None:
             return "unknown" if self.is_unknown else "not created"
         return f"last seen {self.container.state}" if self.container.is_last_seen else self.container.state
 
     @property
     def prediction_error(self) -> float | None:
-        """How far its predicted weights are off, as a part of what it said itself; None where either is not known."""
+        """The relative error of its predicted weights against what it reported; None if either is unknown."""
         predicted = self.requirement.weights_mib
-        told = self.measured.weights_mib if self.measured else None
-        return None if predicted is None or not told else round((predicted - told) / told, 4)
+        measured = self.measured.weights_mib if self.measured else None
+        return None if predicted is None or not measured else round((predicted - measured) / measured, 4)
 
     @property
     def running(self) -> bool:
-        """A container of it runs."""
+        """Whether its container runs."""
         return self.container is not None and self.container.running
 
     @property
     def lives(self) -> bool:
-        """A container of it runs, is held still, or comes back by itself."""
+        """Whether its container runs, is paused, or restarts by itself."""
         return self.container is not None and self.container.lives
 
 
-def told_apart(keys: Collection[ServiceKey]) -> dict[ServiceKey, str]:
-    """What each of these is called: with its project, where its name alone would mean several."""
-    several = Counter(key.short_name for key in keys)
-    return {key: key.full_name if several[key.short_name] > 1 else key.short_name for key in keys}
+def distinct_names(keys: Collection[ServiceKey]) -> dict[ServiceKey, str]:
+    """A unique name for each of these services: with its project if the short name is ambiguous."""
+    counts = Counter(key.short_name for key in keys)
+    return {key: key.full_name if counts[key.short_name] > 1 else key.short_name for key in keys}
 
 
 def called(services: Sequence[Service], name: str) -> Service:
-    """The service of that name; `project/name` tells apart what has the same name.
+    """The service of that name; `project/name` distinguishes services of the same name.
 
     Raises:
-        UsageError: there is none, or there are several.
+        UsageError: no service or several services have that name.
     """
-    hits = [one for one in services if name in (one.key.short_name, one.key.full_name)]
-    if len(hits) == 1:
-        return hits[0]
-    if not hits:
-        known = ", ".join(one.name for one in services) or "none"
-        raise UsageError(f"there is no service “{name}”", f"services: {known}")
-    raise UsageError(f"several services are called “{name}”", f"say {' or '.join(one.name for one in hits)}")
+    matches = [service for service in services if name in (service.key.short_name, service.key.full_name)]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        names = ", ".join(service.name for service in services) or "none"
+        raise UsageError(f"there is no service “{name}”", f"services: {names}")
+    raise UsageError(f"several services are called “{name}”", f"say {' or '.join(service.name for service in matches)}")

@@ -1,4 +1,4 @@
-"""How a service serves: parallel sizes and memory settings, whatever its backend calls them."""
+"""Serving settings of a service: parallel sizes and memory settings, independent of its backend."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ from gputui.domain.rope import Rope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What a service's command line says, in terms that all backends share. `None` is not told, or cannot be told.
+    """The settings on a service's command line, in terms that all backends share. `None`: unspecified, or unknown.
 
-    `version` is that of the program. `world` is how many GPUs it needs in all, `None` where it takes what it is given;
-    `used` are their places among those that it is given, where it does not take the first. `group` is whether they work
-    on one request together, so that they have to be alike. `expert_split` is over how many GPUs experts are divided,
-    `attention_split` over how many attention is, where that is not `tensor`.
+    `version` is that of the program. `world` is the total number of GPUs that it needs, `None` if it takes all that it
+    gets; `used` are the indices of those that it uses, if these are not the first. `group`: they work on each request
+    together, so they have to be alike. `expert_split` is the number of GPUs that experts are divided over,
+    `attention_split` the same for attention, if it is not `tensor`.
 
-    `context_fits`: it chooses the longest context for which there is memory. `positions` and `rope` are the model's, as
-    an option changes them. `kv_dtype_v` is the type of values where it is not that of keys. `host_mib` of the weights
-    of each GPU stay in the host's memory; `placed` are patterns of tensors with the buffer that they go to, and with
-    `cache_on_host` keys and values stay there. `beside` is what it loads beside its model, in words.
+    `context_fits`: it chooses the longest context that fits into memory. `positions` and `rope` are the model's, as
+    changed by options. `kv_dtype_v` is the type of values if it differs from that of keys. `host_mib` of the weights of
+    each GPU stay in host memory; `placed` are patterns of tensors with their buffer, and with `cache_on_host` the KV
+    cache stays in host memory. `beside` describes what it loads in addition to its model.
 
-    `decode` is over how many GPUs the tokens of a cache are divided. `unified`: its requests share one cache.
+    `decode` is the number of GPUs that the tokens of a cache are divided over. `unified`: its requests share one cache.
 
-    `unread` names settings whose value cannot be told, `invalid` those with a value that no engine takes, in words.
+    `unread` names settings with an unknown value, `invalid` describes those with a value that no engine accepts.
     """
 
     tensor: int | None = 1
@@ -68,7 +68,7 @@ class Serving:
 
     @property
     def group(self) -> bool:
-        """Several GPUs that hold one model together."""
+        """Whether several GPUs hold one model together."""
         return (self.tensor or 1) * (self.pipeline or 1) > 1
 
 

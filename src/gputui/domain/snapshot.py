@@ -1,4 +1,4 @@
-"""Everything that is known at one moment."""
+"""The complete state at one moment."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,7 @@ from gputui.domain.unexpected import WatchFault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
-    """The engine, or why it cannot be reached and what to do about it; `pending`: it has not answered yet, nor failed
-    to."""
+    """The engine, or why it cannot be reached and what to do about it; `pending`: the first call has not finished."""
 
     info: EngineInfo | None = None
     reason: str | None = None
@@ -27,9 +26,9 @@ class EngineStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What is seen (`inventory`, `readings`, `engine`), what is wanted (`draft`) and what follows from both.
-    `mechanism` is how a new container would get its GPUs; None where the engine has no way. `watch_faults` say what
-    cannot be watched now, so that what is shown of it is old."""
+    """The observed state (`inventory`, `readings`, `engine`), the desired one (`draft`), and what follows from both.
+    `mechanism` is the GPU injection method for new containers; None if the engine has none. `watch_faults` are the
+    watches that currently fail, so that their data is outdated."""
 
     host: str
     taken_at: float

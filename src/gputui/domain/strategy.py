@@ -1,4 +1,4 @@
-"""The ways of finding GPUs for services, by name."""
+"""The placement strategies by name."""
 
 from typing import Literal
 
@@ -11,4 +11,4 @@ STRATEGIES: dict[StrategyName, str] = {
     "isolation": "protected services alone on the smallest GPUs that hold them",
     "balanced": "the evenest use of memory",
 }
-"""Each strategy, in words."""
+"""A description of each strategy."""

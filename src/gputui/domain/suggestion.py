@@ -1,4 +1,4 @@
-"""What a strategy would assign."""
+"""The assignments that a strategy suggests."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from gputui.domain.strategy import StrategyName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuggestedAssignment:
-    """One service with its GPUs (UUIDs, in the order that its process counts them). `moved`: they are other ones than
-    now; `budget_mib` is its VRAM budget, `adjusted` where the strategy changed that."""
+    """One service with its GPUs (UUIDs, in the order that its process numbers them). `moved`: they differ from the
+    current ones; `budget_mib` is its VRAM budget, `adjusted`: the strategy changed it."""
 
     service: ServiceKey
     name: str
@@ -21,8 +21,8 @@ class SuggestedAssignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unplaced:
-    """A service that finds no place, and why. One that runs `stays` where it is; any other is disabled when the
-    suggestion is taken over."""
+    """A service that could not be placed, and why. A running one `stays` where it is; any other is disabled when the
+    suggestion is accepted."""
 
     service: ServiceKey
     name: str
@@ -32,7 +32,7 @@ class Unplaced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuggestedGpu:
-    """What a GPU would hold: all services together, others' processes, and what is left, in MiB."""
+    """The memory of a GPU in MiB: all services together, foreign processes, and what is left."""
 
     uuid: str
     label: str
@@ -44,10 +44,10 @@ class SuggestedGpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """A strategy's answer.
+    """The result of a strategy.
 
-    `down_s` is an estimate of how long the longest of the services that move is away, None where none moves. `fixed`
-    stay where they are, because they were only found. `notes` are what one should know about it.
+    `down_s` is the estimated downtime of the slowest of the moving services, None if none moves. `fixed` services are
+    not moved, because they are unmanaged. `notes` are remarks for the user.
     """
 
     strategy: StrategyName

@@ -1,7 +1,7 @@
-"""The one place that makes text from outside safe to show.
+"""Sanitises untrusted text for display; nothing else does.
 
-Container logs, names, labels, image tags, process command lines and error texts can hold escape sequences; neither
-Textual nor Rich removes them, so a line of somebody's log could set the reader's clipboard (OSC 52).
+Container logs, names, labels, image tags, process command lines and error texts can contain escape sequences; neither
+Textual nor Rich removes them, so a log line could set the reader's clipboard (OSC 52).
 """
 
 import math
@@ -20,7 +20,7 @@ _ESCAPES = re.compile(
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 LINE_LIMIT = 8192
-"""Characters kept of one line; a progress bar or a binary dump can be megabytes long."""
+"""Maximum characters of a line; a progress bar or a binary dump can be megabytes long."""
 
 
 def _picture(match: re.Match[str]) -> str:
@@ -35,8 +35,8 @@ def _picture(match: re.Match[str]) -> str:
 def clean(text: str, limit: int = LINE_LIMIT) -> str:
     """One line of text without escape sequences, control or direction-changing characters, at most `limit` long.
 
-    Escape sequences vanish, other control characters become their visible pictures (U+2400...), tabs and line ends a
-    space.
+    Escape sequences are removed, other control characters become their visible pictures (U+2400...), tabs and line
+    breaks a space.
     """
     if len(text) > limit:
         text = text[:limit] + "…"
@@ -46,13 +46,13 @@ def clean(text: str, limit: int = LINE_LIMIT) -> str:
     return _CONTROL.sub(_picture, text.replace("\t", " ").replace("\r\n", " ").replace("\n", " "))
 
 
-def with_fix(what: str, fix: str | None) -> str:
-    """What is wrong and how to put it right, in one line."""
-    return f"{what} — {fix}" if fix else what
+def with_fix(problem: str, fix: str | None) -> str:
+    """A problem and its fix in one line."""
+    return f"{problem} — {fix}" if fix else problem
 
 
 def clean_log_line(raw: bytes) -> str:
-    """A log line as text: invalid UTF-8 replaced, tabs expanded, and of a progress bar only its last state."""
+    """A log line as text: invalid UTF-8 replaced, tabs expanded, and only the last state of a progress bar."""
     head = raw[: LINE_LIMIT * 4] if b"\r" not in raw else raw
     text = head.decode("utf-8", errors="replace").rstrip("\r\n")
     if "\r" in text:
@@ -69,7 +69,7 @@ MASK = "••••"
 
 
 def mask_secret(name: str, value: str) -> str:
-    """The value of a variable or argument as it may be shown; what `name` says is a secret becomes dots."""
+    """The value of a variable or argument for display; masked if its `name` indicates a secret."""
     return MASK if SECRET.search(name) else clean(value)
 
 
@@ -82,8 +82,8 @@ _GIVEN = re.compile(
 
 
 def mask_script(script: str) -> str:
-    """A shell's script as it may be shown: what is given to options and variables whose names say that they are secrets
-    becomes dots. Its lines stay, for they are part of its meaning."""
+    """A shell script for display: the values of options and variables whose names indicate secrets are masked. Line
+    breaks stay, because they are significant."""
 
     def masked(match: re.Match[str]) -> str:
         name = match[1].rstrip("= \t").replace("-", "_")
@@ -93,57 +93,57 @@ def mask_script(script: str) -> str:
 
 
 def mask_words(words: Sequence[str]) -> tuple[str, ...]:
-    """A command line as it may be shown, the scripts in it too that a shell is handed (`sh -c …`)."""
-    shown = mask_command(words)
+    """A command line for display, including shell scripts in it (`sh -c …`), with secrets masked."""
+    masked_words = mask_command(words)
     return tuple(
         masked if " " not in word.strip() and "\n" not in word else clean(mask_script(word).replace("\n", "; "), 32_768)
-        for word, masked in zip(words, shown, strict=True)
+        for word, masked in zip(words, masked_words, strict=True)
     )
 
 
 def mask_command(words: Sequence[str]) -> tuple[str, ...]:
-    """A command line as it may be shown: the values of options whose names say that they are secrets become dots."""
-    shown: list[str] = []
+    """A command line for display: the values of options whose names indicate secrets are masked."""
+    masked_words: list[str] = []
     hide_next = False
     for word in words:
         option = _OPTION.match(word)
         if hide_next and not option:
-            shown.append(MASK)
+            masked_words.append(MASK)
             hide_next = False
             continue
         hide_next = False
         name, sign, value = word.partition("=")
         if sign and SECRET.search(name):
-            shown.append(f"{clean(name)}={mask_secret(name, value)}")
+            masked_words.append(f"{clean(name)}={mask_secret(name, value)}")
             continue
         hide_next = bool(option and not sign and SECRET.search(word.replace("-", "_")))
-        shown.append(clean(word))
-    return tuple(shown)
+        masked_words.append(clean(word))
+    return tuple(masked_words)
 
 
 LARGEST = 2**63 - 1
-"""The largest whole number that engines, SQLite and NVML have."""
+"""The largest integer of engines, SQLite and NVML."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,4})?")
 
 
 def whole_number(value: object, *, least: int = -LARGEST - 1, most: int = LARGEST) -> int | None:
-    """A whole number from `least` to `most`, given as a number or in ASCII digits; None for anything else."""
-    found: int
+    """An integer from `least` to `most`, given as a number or in ASCII digits; None for anything else."""
+    number: int
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        found = value
+        number = value
     elif isinstance(value, float):
         if not value.is_integer() or abs(value) > LARGEST:
             return None
-        found = int(value)
+        number = int(value)
     elif isinstance(value, str) and _WHOLE.fullmatch(text := value.strip()):
-        found = int(text)
+        number = int(text)
     else:
         return None
-    return found if least <= found <= most else None
+    return number if least <= number <= most else None
 
 
 def real_number(value: object) -> float | None:
@@ -155,29 +155,29 @@ def real_number(value: object) -> float | None:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str) and _DECIMAL.fullmatch(text := value.strip()):
-        found = float(text)
-        return found if math.isfinite(found) else None
+        number = float(text)
+        return number if math.isfinite(number) else None
     return None
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """The value where it is a mapping, else an empty one."""
+    """The value if it is a mapping, else an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def sequence(value: object) -> Sequence[Any]:
-    """The value where it is a list, else an empty one."""
+    """The value if it is a list, else an empty one."""
     return value if isinstance(value, (list, tuple)) else ()
 
 
 @lru_cache(maxsize=512)
 def moment(text: str) -> float | None:
-    """Seconds since the epoch of an RFC 3339 time; None where it is none."""
-    head, dot, rest = text.partition(".")
+    """An RFC 3339 time in seconds since the epoch; None if invalid."""
+    head, dot, fraction = text.partition(".")
     if dot:
-        # Engines write nanoseconds, of which Python reads six digits.
-        digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-        text = f"{head}.{digits[:6].ljust(6, '0')}{rest[len(digits) :]}"
+        # Engines write nanoseconds; Python parses six digits.
+        digits = fraction[: len(fraction) - len(fraction.lstrip("0123456789"))]
+        text = f"{head}.{digits[:6].ljust(6, '0')}{fraction[len(digits) :]}"
     try:
         return datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Memory in MiB inside, GiB on the screen."""
+"""Units of memory: MiB internally, GiB for display."""
 
 import re
 
@@ -10,12 +10,12 @@ _POWER = {"k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def parse_size(text: str, *, where: str) -> int:
-    """MiB of a size such as `3.5GiB`, `3584MiB`, `24GB` (decimal) or `8g` (binary, as Docker reads it).
+    """A size such as `3.5GiB`, `3584MiB`, `24GB` (decimal) or `8g` (binary, as in Docker) in MiB.
 
     A bare number is GiB.
 
     Raises:
-        UsageError: `text` is no size, or not above zero; `where` names its origin in the message.
+        UsageError: `text` is not a size, or not above zero; `where` names its origin in the message.
     """
     match = _SIZE.match(text)
     if not match:

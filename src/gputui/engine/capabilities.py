@@ -1,4 +1,4 @@
-"""What an engine can do for GPUs, by what it says of itself and by files of the host that it runs on."""
+"""The GPU capabilities of an engine, from its API and from files on its host."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,22 +9,22 @@ from gputui.domain.injection import CDI_KIND, Capabilities, CdiDevice
 from gputui.domain.text import clean, mapping, sequence, whole_number
 
 PODMAN_WITH_GPUS = (5, 4)
-"""The first Podman whose Docker-compatible API carries out device requests, for CDI names only (its release notes for
-5.4.0). Older ones, and any for the driver nvidia, start the container without a GPU and say nothing."""
+"""The first Podman version whose Docker-compatible API honours device requests, for CDI names only (release notes of
+5.4.0). Older versions, and all versions for the driver nvidia, silently start the container without a GPU."""
 
 CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
-"""Where engines look unless told otherwise (CDI specification, "Locations")."""
+"""The default directories of CDI specifications (CDI specification, "Locations")."""
 
 TOOLKIT_CONFIG = Path("/etc/nvidia-container-runtime/config.toml")
 
 
 def is_podman(version: Mapping[str, Any]) -> bool:
-    """Whether it is Podman that answers, by its `GET /version`."""
+    """Whether the engine is Podman, according to `GET /version`."""
     return any(part.get("Name") == "Podman Engine" for part in map(mapping, sequence(version.get("Components"))))
 
 
 def capabilities_of(info: Mapping[str, Any], version: Mapping[str, Any], *, same_host: bool) -> Capabilities:
-    """From `GET /info` and `GET /version`. Files of the host are read only where the engine runs on this one."""
+    """The capabilities by `GET /info` and `GET /version`; host files are only read if the engine runs on this host."""
     rootless = any("rootless" in str(option) for option in sequence(info.get("SecurityOptions")))
     cgroup_driver = clean(str(info.get("CgroupDriver") or ""), 40)
     default_runtime = clean(str(info.get("DefaultRuntime") or ""), 60)
@@ -33,8 +33,8 @@ def capabilities_of(info: Mapping[str, Any], version: Mapping[str, Any], *, same
         return Capabilities(
             nvidia_driver=False,
             cdi=True,
-            cdi_devices=(_described(CDI_FOLDERS) or ()) if same_host else None,
-            # What it lists are names that it knows, not what is there, and it heeds none that a container asks for.
+            cdi_devices=(_described_devices(CDI_FOLDERS) or ()) if same_host else None,
+            # Podman lists runtimes that it knows, not those installed, and ignores the runtime of a request.
             runtimes=(),
             default_runtime=default_runtime,
             cgroup_driver=cgroup_driver,
@@ -60,30 +60,32 @@ def _number(version: Any) -> tuple[int, ...]:
 
 
 def _cdi_devices(discovered: Any, folders: Sequence[str], *, same_host: bool) -> tuple[CdiDevice, ...] | None:
-    """Those that the engine lists (Docker 28.3 and newer), else those of the specifications that it reads; the latter
-    tell the device nodes, too."""
-    described = _described(folders) if same_host else None
+    """The devices that the engine lists (Docker 28.3 and newer), else those of its specifications, which also provide
+    the device nodes."""
+    described = _described_devices(folders) if same_host else None
     if discovered is None:
         return described
     nodes = {device.name: device.nodes for device in described or ()}
     names = [
-        clean(str(one.get("ID") or ""), 160) for one in map(mapping, sequence(discovered)) if one.get("Source") == "cdi"
+        clean(str(device.get("ID") or ""), 160)
+        for device in map(mapping, sequence(discovered))
+        if device.get("Source") == "cdi"
     ]
     return tuple(CdiDevice(name, nodes.get(name)) for name in names if name.startswith(f"{CDI_KIND}="))
 
 
-def _described(folders: Sequence[str]) -> tuple[CdiDevice, ...] | None:
-    from gputui.engine.cdi_specs import read_devices  # noqa: PLC0415 - the first picture must not wait for pydantic
+def _described_devices(folders: Sequence[str]) -> tuple[CdiDevice, ...] | None:
+    from gputui.engine.cdi_specs import read_devices  # noqa: PLC0415 - importing pydantic would delay the first frame
 
     return read_devices(folders)
 
 
 def _variable_counts(path: Path) -> bool | None:
-    """The toolkit's setting; it is on where the file does not say (toolkit's config.toml, commented out there)."""
-    import tomllib  # noqa: PLC0415 - the first picture must not wait for it
+    """Whether NVIDIA_VISIBLE_DEVICES is honoured; on by default (commented out in the toolkit's config.toml)."""
+    import tomllib  # noqa: PLC0415 - it would delay the first frame
 
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        config = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return bool(found.get("accept-nvidia-visible-devices-envvar-when-unprivileged", True))
+    return bool(config.get("accept-nvidia-visible-devices-envvar-when-unprivileged", True))

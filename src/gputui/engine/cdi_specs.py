@@ -1,4 +1,4 @@
-"""The specifications of the Container Device Interface on this machine: which devices an engine can be asked for."""
+"""Reads the Container Device Interface specifications of this machine: the devices that an engine can inject."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -34,18 +34,18 @@ class _Spec(BaseModel):
 
 
 def read_devices(folders: Sequence[str]) -> tuple[CdiDevice, ...] | None:
-    """The GPUs that the specifications in these folders describe; None where there is no such folder to be read."""
-    found: dict[str, CdiDevice] = {}
-    seen = False
+    """The GPUs described by the specifications in these directories; None if no directory can be read."""
+    devices: dict[str, CdiDevice] = {}
+    has_folder = False
     for folder in folders:
         try:
             paths = sorted(Path(folder).iterdir())
         except (OSError, ValueError):
             continue
-        seen = True
+        has_folder = True
         for path in paths:
-            found |= {device.name: device for device in _devices_of(path)}
-    return tuple(found.values()) if seen else None
+            devices |= {device.name: device for device in _devices_of(path)}
+    return tuple(devices.values()) if has_folder else None
 
 
 def _devices_of(path: Path) -> Iterator[CdiDevice]:
@@ -54,11 +54,11 @@ def _devices_of(path: Path) -> Iterator[CdiDevice]:
     try:
         if path.stat().st_size > _SIZE_LIMIT:
             return
-        # JSON is YAML, and the C loader reads the long files of a server with eight GPUs ten times faster.
+        # JSON is YAML, and the C loader is ten times faster for the long files of a server with eight GPUs.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         spec = _Spec.model_validate(load_yaml(path.read_text(encoding="utf-8"), loader))
     except (OSError, ValidationError, *FAULTS):
-        return  # the engine leaves out what it cannot read as well
+        return  # the engine skips unreadable files too
     if spec.kind != CDI_KIND:
         return
     for device in spec.devices:

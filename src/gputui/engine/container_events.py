@@ -1,4 +1,4 @@
-"""What an engine tells of its containers as it happens (`GET /events`)."""
+"""The container events of an engine (`GET /events`)."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,8 +12,8 @@ from gputui.domain.text import real_number, whole_number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerEvent:
-    """Something that happened to a container. `at` is the engine's time in seconds since 1970, `signal` what it was
-    sent, where that is told; `attributes` are its labels and what the action is about."""
+    """A container event. `at` is the engine's time in seconds since 1970, `signal` the signal that was sent, if
+    reported; `attributes` are the container's labels and the details of the action."""
 
     action: str
     container_id: str
@@ -22,15 +22,15 @@ class ContainerEvent:
     attributes: Mapping[str, str]
 
     def stops(self, container: Container) -> bool:
-        """Whether it is a signal that ends the container, as far as is known: what it asks for, or what ends most."""
-        asked = signal_number(container.stop_signal)
-        if self.signal is None or (container.stop_signal and asked is None):  # such as SIGRTMIN+3
+        """Whether this is a signal that stops the container: its own stop signal, or a common terminating one."""
+        stop_signal = signal_number(container.stop_signal)
+        if self.signal is None or (container.stop_signal and stop_signal is None):  # such as SIGRTMIN+3
             return self.action == "kill"
-        return self.action == "kill" and self.signal in (asked, SIGKILL, SIGTERM, SIGINT, SIGQUIT)
+        return self.action == "kill" and self.signal in (stop_signal, SIGKILL, SIGTERM, SIGINT, SIGQUIT)
 
 
 def signal_number(name: str) -> int | None:
-    """The number of a signal as engines write it (`15`, `TERM`, `SIGTERM`); None where it is none."""
+    """The number of a signal as engines write it (`15`, `TERM`, `SIGTERM`); None if it is not a signal."""
     number = whole_number(name, least=0, most=1000)
     if number is not None:
         return number
@@ -41,10 +41,10 @@ def signal_number(name: str) -> int | None:
 
 
 def events_in(chunks: Iterable[bytes]) -> Iterator[ContainerEvent]:
-    """The events of a stream, one JSON object a line however it was cut; what is none is left out."""
-    rest = b""
+    """The events of a stream with one JSON object per line, chunked arbitrarily; invalid lines are skipped."""
+    remainder = b""
     for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
+        *lines, remainder = (remainder + chunk).split(b"\n")
         for line in lines:
             with suppress(ValueError, TypeError, AttributeError, RecursionError):
                 yield _event(json.loads(line))
@@ -55,11 +55,11 @@ def _event(data: Mapping[str, object]) -> ContainerEvent:
     assert isinstance(actor, dict)
     attributes = {str(key): str(value) for key, value in (actor.get("Attributes") or {}).items()}
     nanoseconds, seconds = whole_number(data.get("timeNano")), real_number(data.get("time"))
-    at = nanoseconds / 10**9 if nanoseconds else seconds or 0.0
+    timestamp = nanoseconds / 10**9 if nanoseconds else seconds or 0.0
     return ContainerEvent(
         action=str(data.get("Action") or ""),
         container_id=str(actor.get("ID") or ""),
-        at=at,
+        at=timestamp,
         signal=signal_number(attributes.get("signal", "")),
         attributes=attributes,
     )

@@ -1,4 +1,4 @@
-"""The way to a container engine: docker-py's clients, what goes wrong with them, and streams."""
+"""The connection to a container engine: docker-py clients, their errors, and streams."""
 
 import logging
 import os
@@ -23,10 +23,10 @@ from gputui.engine.ssh_socket import SshSocket
 
 T = TypeVar("T")
 
-# A docker.APIClient; its published types lack the raw calls, which alone can express all of a container.
+# A docker.APIClient; its type stubs lack the raw calls, which are needed to express every container setting.
 Client = Any
 
-# A pool that is full is no news to a person, and its warning would be drawn over the screen.
+# A full connection pool is harmless, and its warning would be drawn over the screen.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 _FAILURES = (
@@ -34,17 +34,17 @@ _FAILURES = (
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
     OSError,
-    struct.error,  # a log whose connection broke in the middle of a frame's header
+    struct.error,  # a log connection that broke within a frame header
     ValueError,
-    Unreachable,  # by ssh
+    Unreachable,  # over SSH
 )
 
 
 class DockerConnection:
     """The engine at an address.
 
-    It connects at the first call, and again after the engine was away. Each call raises `Unreachable` where the engine
-    does not answer, `NotFound` where it does not know what is named, and `EngineError` where it refuses.
+    It connects on the first call, and reconnects after the engine was unavailable. Each call raises `Unreachable` if
+    the engine does not answer, `NotFound` if it does not know the named object, and `EngineError` if it refuses.
     """
 
     def __init__(self, address: EngineAddress, timeout_s: int) -> None:
@@ -53,11 +53,11 @@ class DockerConnection:
         self._ssh: SshSocket | None = None
         self._version = "auto"
         self._idle: list[Client] = []
-        self._told: Mapping[str, Any] | None = None
+        self._version_info: Mapping[str, Any] | None = None
 
     def _connect(self) -> Client:
-        """A new client; docker-py's are not promised to be safe for several threads, so that each call, and each
-        stream, has one to itself. Only the first one asks the engine for its version."""
+        """A new client. docker-py does not guarantee thread safety, so each call and each stream has its own client.
+        Only the first one queries the engine for its version."""
         version, timeout = self._version, self._timeout_s
         client: Client
         if self._address.from_environment and not self._address.url.startswith("ssh://"):
@@ -84,8 +84,8 @@ class DockerConnection:
         pair = (files["cert"], files["key"]) if files.keys() >= {"cert", "key"} else None
         return docker.tls.TLSConfig(client_cert=pair, ca_cert=files.get("ca"), verify=self._address.verify)
 
-    def call(self, what: str, call: Callable[[Client], T]) -> T:
-        """What the call returns; `what` names it where it fails."""
+    def call(self, action: str, call: Callable[[Client], T]) -> T:
+        """The result of the call; `action` describes it in errors."""
         client: Client | None = None
         try:
             client = self._borrowed()
@@ -94,19 +94,19 @@ class DockerConnection:
             if client is not None and isinstance(error, docker.errors.APIError):
                 self._idle.append(client)
             else:
-                self._version, self._told = "auto", None  # what answers next may be another
+                self._version, self._version_info = "auto", None  # another engine may answer next time
                 if client is not None:
                     client.close()
-            raise self._translated(what, error) from error
+            raise self._translated(action, error) from error
         self._idle.append(client)
         return result
 
     def version(self) -> Mapping[str, Any]:
-        """What the engine says of itself in `GET /version`; asked once, and again after it was away."""
-        told = self._told
-        if told is None:
-            told = self._told = self.call("version", lambda client: client.version())
-        return told
+        """The result of `GET /version`, cached until the connection is lost."""
+        version_info = self._version_info
+        if version_info is None:
+            version_info = self._version_info = self.call("version", lambda client: client.version())
+        return version_info
 
     def _borrowed(self) -> Client:
         with suppress(IndexError):
@@ -139,14 +139,14 @@ class DockerConnection:
         )
 
     def close(self) -> None:
-        """Let go of the connections; the next call makes a new one."""
+        """Close the connections; the next call opens a new one."""
         while self._idle:
             self._idle.pop().close()
         if self._ssh is not None:
             self._ssh.close()
 
-    def stream(self, what: str, call: Callable[[Client], Any]) -> "DockerStream":
-        """A stream, on a client of its own."""
+    def stream(self, action: str, call: Callable[[Client], Any]) -> "DockerStream":
+        """A stream, on its own client."""
         client: Client = None
         try:
             client = self._connect()
@@ -154,22 +154,22 @@ class DockerConnection:
         except _FAILURES as error:
             if client is not None:
                 client.close()
-            raise self._translated(what, error) from error
+            raise self._translated(action, error) from error
 
     def log(self, ref: str, window: LogWindow) -> "DockerStream":
-        """A container's log, on a client of its own."""
+        """The log of a container, on its own client."""
         return self.stream("logs", lambda client: log_stream(client, ref, window, self._timeout_s))
 
-    def _translated(self, what: str, error: Exception) -> Exception:
+    def _translated(self, action: str, error: Exception) -> Exception:
         if isinstance(error, docker.errors.NotFound):
-            return NotFound(f"{what}: {_explanation(error)}")
+            return NotFound(f"{action}: {_explanation(error)}")
         if isinstance(error, docker.errors.APIError):
-            return EngineError(f"{what}: {_explanation(error)}")
+            return EngineError(f"{action}: {_explanation(error)}")
         return self._unreachable(error)
 
 
 class DockerStream:
-    """A stream of the engine that can be closed from another thread."""
+    """A stream from the engine that can be closed from another thread."""
 
     def __init__(self, client: Client, stream: Any) -> None:
         self._client = client
@@ -184,17 +184,17 @@ class DockerStream:
             self._client.close()
 
     def close(self) -> None:
-        """Shut the connection down, which ends the iteration."""
+        """Shut down the connection, which ends the iteration."""
         try:
             self._stream.close()
-        except (*_FAILURES, AttributeError):  # docker-py looks into a response that may just have ended
+        except (*_FAILURES, AttributeError):  # docker-py accesses a response that may just have ended
             return
 
 
 def _cause(error: BaseException) -> str:
-    """The first of the errors that led to this one, which is the one that says something."""
-    while (before := error.__cause__ or error.__context__) is not None:
-        error = before
+    """The root cause of an error, whose message is the meaningful one."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
     return f"{type(error).__name__}: {error}"
 
 
@@ -205,7 +205,7 @@ def _explanation(error: docker.errors.APIError) -> str:
 def _is_missing(socket: Path) -> bool:
     try:
         return not socket.exists()
-    except OSError:  # it lies in a folder that this user may not enter
+    except OSError:  # it is in a directory that this user may not enter
         return False
 
 

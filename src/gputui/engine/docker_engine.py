@@ -1,4 +1,4 @@
-"""A Docker Engine (or what speaks its API), through docker-py."""
+"""A Docker Engine (or a compatible one), through docker-py."""
 
 import base64
 import json
@@ -23,16 +23,16 @@ from gputui.engine.capabilities import capabilities_of, is_podman
 from gputui.engine.engine_address import engine_address
 from gputui.engine.inspect_data import GPU_NODE, container_from, spec_from
 from gputui.engine.list_line import YOUNG_S, ListLine, list_line
-from gputui.engine.start_needs import StartNeeds, is_gone, is_there, shown, start_needs
+from gputui.engine.start_needs import StartNeeds, is_gone, is_there, readable_name, start_needs
 
 if TYPE_CHECKING:
     from gputui.engine.docker_connection import Client, DockerConnection, DockerStream
 
 CALL_TIMEOUT_S = 20
 PATIENT_TIMEOUT_S = 300
-"""For an apply: a create or a remove on a busy disk takes minutes, and giving up early leaves things behind."""
+"""For an apply: creating or removing a container on a busy disk takes minutes, and giving up early leaves remains."""
 LAYER_PATHS = 500
-"""Changed paths whose sizes are asked for."""
+"""Maximum number of changed paths whose sizes are queried."""
 LARGEST = 5
 EXEC_TRIES = 4
 SMI_TIMEOUT_S = 10
@@ -40,12 +40,12 @@ RUN_POLL_S = 0.1
 PROBE_LEFT_S = 120
 DRIVER_FAULTS = ("Failed to initialize NVML", "NVIDIA-SMI has failed")
 GO_MODE_DIRECTORY = 1 << 31
-"""`fs.ModeDir` of Go's io/fs, in which the engine writes modes."""
+"""`fs.ModeDir` of Go's io/fs, whose mode bits the engine reports."""
 
 
 def _guess_no_character_sets() -> None:
-    """Nobody here asks requests what an answer's character set may be. It does without what it would guess with (its
-    release notes for 2.32.0), which takes 3 MB."""
+    """Keep requests from loading charset_normalizer, which takes 3 MB: it is optional (release notes of requests
+    2.32.0), and nothing here needs charset detection."""
     sys.modules.setdefault("charset_normalizer", None)  # type: ignore[arg-type]
     warnings.filterwarnings("ignore", message="Unable to find acceptable character detection")
 
@@ -54,7 +54,7 @@ class DockerEngine:
     """Implements `Engine` over a connection to one.
 
     Raises:
-        UsageError: host and context are both given, or the context does not exist.
+        UsageError: both host and context are given, or the context does not exist.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class DockerEngine:
 
     @property
     def _connection(self) -> "DockerConnection":
-        """Made at the first call, for to import docker-py takes as long as to draw the GPUs."""
+        """Created on the first call, because importing docker-py takes as long as drawing the GPUs."""
         with self._connecting:
             if self._connected is None:
                 _guess_no_character_sets()
@@ -84,13 +84,13 @@ class DockerEngine:
             return self._connected
 
     def close(self) -> None:
-        """Let go of the connections; the next call makes a new one."""
+        """Close the connections; the next call opens a new one."""
         if self._connected is not None:
             self._connected.close()
 
     @property
     def socket(self) -> Path | None:
-        """The Unix socket, where the engine is reached by one."""
+        """The Unix socket, if the engine is reached through one."""
         return self._address.socket
 
     def info(self) -> EngineInfo:
@@ -107,8 +107,8 @@ class DockerEngine:
         )
 
     def has_nvidia_driver(self) -> bool | None:
-        """Asked for by a request that no driver carries out: with a count and names at once. An engine without the
-        driver says that it has none; one that has it refuses the contradiction. Neither starts anything."""
+        """Probed with an invalid request that has both a count and device names: an engine without the driver reports
+        that it has none, and one with the driver rejects the contradiction. Neither starts anything."""
         image = next(iter(self.images()), None)
         if image is None:
             return None
@@ -124,10 +124,10 @@ class DockerEngine:
         return None  # it dropped the request
 
     def _remove_old_probes(self) -> None:
-        """Those that a gputui left which was ended in between; a young one may be another's that is at work."""
+        """Remove probes left by an interrupted gputui; a recent one may belong to another running instance."""
         filters = {"label": LABEL_PROBE}
-        listed = self._connection.call("list containers", lambda client: client.containers(all=True, filters=filters))
-        for line in listed:
+        lines = self._connection.call("list containers", lambda client: client.containers(all=True, filters=filters))
+        for line in lines:
             if time.time() - (whole_number(line.get("Created")) or 0) > PROBE_LEFT_S:
                 with suppress(EngineError):  # somebody else was faster
                     self._discard(str(line["Id"]))
@@ -136,42 +136,42 @@ class DockerEngine:
         self._connection.call("remove", lambda client: client.remove_container(ref, force=True, v=True))
 
     def containers(self) -> tuple[Container, ...]:
-        """All containers; one is inspected again only when its line of the list tells more than that time passed."""
-        listed = [
+        """All containers; a container is only inspected again if its list entry shows more than the passage of time."""
+        entries = [
             line
             for line in self._connection.call("list containers", lambda client: client.containers(all=True))
             if mapping(line).get("Id")
         ]
-        before = self._inspected if time.monotonic() - self._listed_at < YOUNG_S / 2 else {}
-        found: dict[str, tuple[ListLine, Container]] = {}
-        for one in listed:
-            line, known = list_line(one), before.get(one["Id"])
-            if known is None or not line.is_older(known[0]):
+        previous = self._inspected if time.monotonic() - self._listed_at < YOUNG_S / 2 else {}
+        inspected: dict[str, tuple[ListLine, Container]] = {}
+        for entry in entries:
+            line, cached = list_line(entry), previous.get(entry["Id"])
+            if cached is None or not line.is_older(cached[0]):
                 try:
-                    known = (line, self.inspect(one["Id"]))
+                    cached = (line, self.inspect(entry["Id"]))
                 except NotFound:
-                    continue  # it went away in between
-            found[one["Id"]] = (line, known[1])
-        self._inspected, self._listed_at = found, time.monotonic()
-        return tuple(container for _, container in found.values())
+                    continue  # it was removed in the meantime
+            inspected[entry["Id"]] = (line, cached[1])
+        self._inspected, self._listed_at = inspected, time.monotonic()
+        return tuple(container for _, container in inspected.values())
 
     def inspect(self, ref: str) -> Container:
-        """One container as it is now."""
+        """One container in its current state."""
         return container_from(
             self._connection.call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
         )
 
     def spec(self, ref: str) -> ContainerSpec:
-        """The spec that makes the same container again."""
+        """The spec to re-create the same container."""
         data = self._connection.call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
         return spec_from(data, image_moved=self.image_id(data["Config"]["Image"]) != data.get("Image"))
 
     def create(self, spec: ContainerSpec) -> str:
         """Create a container; its id."""
-        made = self._connection.call(
+        created = self._connection.call(
             f"create {spec.name}", lambda client: client.create_container_from_config(dict(spec.body), name=spec.name)
         )
-        return str(made["Id"])
+        return str(created["Id"])
 
     def connect(self, ref: str, network: str, endpoint: Mapping[str, Any]) -> None:
         """Connect a container to one more network."""
@@ -187,7 +187,7 @@ class DockerEngine:
         self._connection.call("start", lambda client: client.start(ref))
 
     def stop(self, ref: str, timeout_s: int) -> None:
-        """Stop it; when the call itself takes too long, the daemon still goes on, so the state decides."""
+        """Stop it; if the call times out, the daemon still continues, so the state decides."""
         try:
             self._connection.call("stop", lambda client: client.stop(ref, timeout=timeout_s))
         except Unreachable:
@@ -199,65 +199,65 @@ class DockerEngine:
         self._connection.call("restart", lambda client: client.restart(ref, timeout=timeout_s))
 
     def pause(self, ref: str) -> None:
-        """Hold its processes still."""
+        """Pause its processes."""
         self._connection.call("pause", lambda client: client.pause(ref))
 
     def unpause(self, ref: str) -> None:
-        """Let them go on."""
+        """Resume its processes."""
         self._connection.call("unpause", lambda client: client.unpause(ref))
 
     def unlink(self, name: str, alias: str) -> None:
-        """By the path of the link, before what it leads to is removed: afterwards the engine knows it no more."""
+        """Remove it by its path; once the target container is removed, the engine no longer knows the link."""
         path = f"{name}/{alias}"
         self._connection.call(f"unlink {path}", lambda client: client.remove_container(path, link=True))
 
     def start_obstacles(self, ref: str) -> tuple[str, ...]:
-        """By its inspect data, the engine's answers, and files of the host where it runs on this one."""
+        """From its inspect data, the engine's answers, and host files if the engine runs on this host."""
         data = self._connection.call(f"inspect {ref[:40]}", lambda client: client.inspect_container(ref))
         needs = start_needs(data)
-        found = [
-            f"the container {why}, and it uses the {what} of that"
-            for what, other in needs.namespaces.items()
-            if (why := self._away(other, must_run=not what.startswith("volumes")))
+        obstacles = [
+            f"the container {fault}, and it uses the {resource} of that"
+            for resource, container in needs.namespaces.items()
+            if (fault := self._dependency_fault(container, must_run=not resource.startswith("volumes")))
         ]
-        found += [
-            f"the container {why}, and it is linked to that"
-            for other in needs.links
-            if (why := self._away(other, must_run=True))
+        obstacles += [
+            f"the container {fault}, and it is linked to that"
+            for container in needs.links
+            if (fault := self._dependency_fault(container, must_run=True))
         ]
-        found += [
-            f"its network {shown(name)} is not there"
+        obstacles += [
+            f"its network {readable_name(name)} is not there"
             for name, identity in needs.networks.items()
             if self._is_unknown(lambda client, network=identity: client.inspect_network(network))  # type: ignore[misc]
         ]
         sees_host = self._sees_host(needs)
-        found += [
-            f"its volume {shown(name)} {why}"
+        obstacles += [
+            f"its volume {readable_name(name)} {fault}"
             for name in needs.volumes
-            if (why := self._volume_fault(name, sees_host=sees_host))
+            if (fault := self._volume_fault(name, sees_host=sees_host))
         ]
         if needs.image and self._is_unknown(lambda client: client.inspect_image(needs.image)):
-            found.append(f"its image {shown(needs.image.removeprefix('sha256:'))} is not there")
+            obstacles.append(f"its image {readable_name(needs.image.removeprefix('sha256:'))} is not there")
         if sees_host:
-            found += [f"{shown(path)} is not there" for path in needs.paths if is_gone(path)]
-        return tuple(found)
+            obstacles += [f"{readable_name(path)} is not there" for path in needs.paths if is_gone(path)]
+        return tuple(obstacles)
 
     def _sees_host(self, needs: StartNeeds) -> bool:
-        """Whether the paths of the engine's host are those of this one: a file that the engine keeps is here, or may be
-        where this user must not look, on a host of the same name. Else the socket leads to another host, or this is a
-        container."""
+        """Whether the paths of the engine's host are those of this one: a file that the engine keeps exists here, or it
+        may exist in a directory that this user cannot read, on a host of the same name. Otherwise the socket leads to
+        another host, or this process runs in a container."""
         if self.socket is None or not needs.files or is_gone(needs.files):
             return False
         return is_there(needs.files) or self.info().hostname == platform.node()
 
-    def _away(self, ref: str, *, must_run: bool) -> str | None:
-        """What is wrong with another container that one needs, by its name."""
+    def _dependency_fault(self, ref: str, *, must_run: bool) -> str | None:
+        """The problem with a container that this one depends on, if there is one."""
         try:
-            other = self.inspect(ref)
+            container = self.inspect(ref)
         except NotFound:
-            return f"{shown(ref)} is not there"
-        runs = other.running or other.state == "paused"
-        return f"{other.name} does not run" if must_run and not runs else None
+            return f"{readable_name(ref)} is not there"
+        runs = container.running or container.state == "paused"
+        return f"{container.name} does not run" if must_run and not runs else None
 
     def _is_unknown(self, ask: "Callable[[Client], object]") -> bool:
         try:
@@ -277,15 +277,15 @@ class DockerEngine:
             return f"cannot be used: {error.what}"
         device = str(mapping(mapping(volume).get("Options")).get("device") or "")
         if sees_host and mapping(volume).get("Driver") == "local" and is_gone(device):
-            return f"lies at {shown(device)}, which is not there"
+            return f"lies at {readable_name(device)}, which is not there"
         return None
 
     def rename(self, ref: str, name: str) -> None:
-        """Give it another name."""
+        """Rename it."""
         self._connection.call(f"rename to {name}", lambda client: client.rename(ref, name))
 
     def remove(self, ref: str) -> None:
-        """Remove a container by force, and never its volumes."""
+        """Remove a container by force, but never its volumes."""
         self._connection.call("remove", lambda client: client.remove_container(ref, force=True, v=False))
 
     def set_restart_policy(self, ref: str, policy: Mapping[str, Any]) -> None:
@@ -298,24 +298,24 @@ class DockerEngine:
         return frozenset((data.get("NetworkSettings") or {}).get("Networks") or {})
 
     def ensure_network(self, name: str, body: Mapping[str, Any]) -> None:
-        """Make a network unless there is one of that name."""
-        # The engine makes a second network of the same name for two that ask at once, and neither can then be used.
+        """Create a network unless one with that name exists."""
+        # Two simultaneous calls would create two networks of the same name, and neither could be used.
         with self._ensuring:
-            found = self._connection.call("list networks", lambda client: client.networks(names=[name]))
-            if not any(network.get("Name") == name for network in found):
+            networks = self._connection.call("list networks", lambda client: client.networks(names=[name]))
+            if not any(network.get("Name") == name for network in networks):
                 self._post(f"create network {name}", "/networks/create", {**body, "Name": name, "CheckDuplicate": True})
 
     def ensure_volume(self, name: str, body: Mapping[str, Any]) -> None:
-        """Make a volume; the engine takes a second request for the same as done."""
+        """Create a volume; the engine ignores a repeated request."""
         self._post(f"create volume {name}", "/volumes/create", {**body, "Name": name})
 
-    def _post(self, what: str, path: str, body: Mapping[str, Any]) -> None:
+    def _post(self, action: str, path: str, body: Mapping[str, Any]) -> None:
         self._connection.call(
-            what, lambda client: client._raise_for_status(client._post_json(client._url(path), data=body))
+            action, lambda client: client._raise_for_status(client._post_json(client._url(path), data=body))
         )
 
     def layer(self, ref: str) -> Layer:
-        """What it wrote outside its volumes; the size of a changed path is asked of its archive's header."""
+        """What it wrote outside its volumes; the size of a changed path comes from the header of its archive."""
         data = self._connection.call(
             "measure",
             lambda client: client._result(
@@ -325,18 +325,18 @@ class DockerEngine:
         changes = self._connection.call("list changes", lambda client: client.diff(ref)) or []
         paths = [str(change["Path"]) for change in changes if change.get("Kind") in (0, 1)]
         sizes = [(path, self._size_of(ref, path)) for path in _leaves(paths)[:LAYER_PATHS]]
-        largest = sorted(((clean(path, 200), size) for path, size in sizes if size), key=lambda one: -one[1])
+        largest = sorted(((clean(path, 200), size) for path, size in sizes if size), key=lambda entry: -entry[1])
         size = whole_number(data.get("SizeRw"), least=0)
         return Layer(size_bytes=size, largest=tuple(largest[:LARGEST]))
 
     def _size_of(self, ref: str, path: str) -> int:
-        """Bytes of a file in a container; 0 for what is no file, or is gone."""
+        """The size of a file in a container in bytes; 0 if it is not a file, or missing."""
 
         def call(client: "Client") -> int:
             response = client.head(client._url("/containers/{0}/archive", ref), params={"path": path}, timeout=20)
             header = response.headers.get("X-Docker-Container-Path-Stat")
-            found = json.loads(base64.b64decode(header)) if header else {}
-            mode, size = (whole_number(found.get(key), least=0) or 0 for key in ("mode", "size"))
+            stat = json.loads(base64.b64decode(header)) if header else {}
+            mode, size = (whole_number(stat.get(key), least=0) or 0 for key in ("mode", "size"))
             return 0 if mode & GO_MODE_DIRECTORY else size
 
         try:
@@ -346,28 +346,28 @@ class DockerEngine:
 
     def images(self) -> tuple[str, ...]:
         """The ids of the images, newest first."""
-        return tuple(str(one["Id"]) for one in self._connection.call("list images", lambda client: client.images()))
+        return tuple(str(image["Id"]) for image in self._connection.call("list images", lambda client: client.images()))
 
     def image_names(self) -> tuple[str, ...]:
         """The names of the images, newest first."""
         images = self._connection.call("list images", lambda client: client.images())
-        names = [clean(str(name), 300) for one in images for name in one.get("RepoTags") or []]
+        names = [clean(str(name), 300) for image in images for name in image.get("RepoTags") or []]
         return tuple(name for name in dict.fromkeys(names) if "<none>" not in name)
 
     def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:
-        """Run a container to its end; it is removed whatever happens, with the volumes that its image asks for."""
+        """Run a container to completion; it is always removed, with the volumes that its image declares."""
         self._remove_old_probes()
         ref = self.create(spec)
         try:
             self.start(ref)
-            until = time.monotonic() + limit_s
+            deadline = time.monotonic() + limit_s
             while self.inspect(ref).running:
-                if time.monotonic() > until:
+                if time.monotonic() > deadline:
                     raise EngineError(f"{spec.name} did not end within {limit_s:.0f} s")
                 time.sleep(RUN_POLL_S)
             return bytes(self._connection.call("logs", lambda client: client.logs(ref, stream=False)))
         finally:
-            with suppress(EngineError):  # it is removed with the next ones
+            with suppress(EngineError):  # the next probe removes it
                 self._discard(ref)
 
     def image_id(self, image: str) -> str | None:
@@ -375,23 +375,23 @@ class DockerEngine:
         return str(self._image(image).get("Id") or "") or None
 
     def image_volumes(self, image: str) -> frozenset[str]:
-        """The places of its volumes."""
+        """The mount points of its volumes."""
         return frozenset((self._image(image).get("Config") or {}).get("Volumes") or {})
 
     def image_environment(self, image: str) -> Mapping[str, str] | None:
         """The variables that an image sets."""
-        found = self._image(image)
-        return variables_in(mapping(found.get("Config")).get("Env")) if found else None
+        image_data = self._image(image)
+        return variables_in(mapping(image_data.get("Config")).get("Env")) if image_data else None
 
     def _image(self, image: str) -> Mapping[str, Any]:
-        """What inspect tells of an image; nothing where it is not there."""
+        """The inspect data of an image; empty if it does not exist."""
         try:
             return dict(self._connection.call("inspect image", lambda client: client.inspect_image(image)))
         except EngineError:
             return {}
 
     def commit_image(self, ref: str, image: str) -> None:
-        """Keep its file system as an image; the container is held still meanwhile."""
+        """Save its file system as an image; the container is paused meanwhile."""
         name, _, tag = image.partition(":")
         self._connection.call(f"commit to {image}", lambda client: client.commit(ref, repository=name, tag=tag))
 
@@ -403,31 +403,31 @@ class DockerEngine:
             return
 
     def device_nodes(self, ref: str) -> frozenset[str] | None:
-        """The nodes that `ls /dev` lists inside; an ordinary user cannot look from outside."""
+        """The nodes that `ls /dev` lists inside; an unprivileged user cannot see them from outside."""
 
         for _ in range(EXEC_TRIES):
             code, output = self._exec(ref, ["ls", "/dev"])
             if code != 0:
                 return None
             names = output.decode(errors="replace").split()
-            if names:  # there is always something in /dev; Docker 20.10 now and then loses all that was printed
+            if names:  # /dev is never empty; Docker 20.10 occasionally loses all output
                 return frozenset(f"/dev/{name}" for name in names if GPU_NODE.match(name))
         return None
 
     def driver_fault(self, ref: str) -> str | None:
-        """By `nvidia-smi -L`, which the toolkit puts into containers. One that hangs is ended after a while; only what
-        says that the driver cannot be used counts, for a program may fail for much else."""
+        """By `nvidia-smi -L`, which the toolkit injects into containers. It is killed if it hangs, and only messages
+        that the driver is unusable count, because the program may fail for other reasons."""
         code, output = self._exec(ref, ["timeout", "-k", "2", str(SMI_TIMEOUT_S), "nvidia-smi", "-L"])
         text = clean(output.decode(errors="replace").strip(), 200)
         return text if code and text.startswith(DRIVER_FAULTS) else None
 
     def _exec(self, ref: str, command: list[str]) -> tuple[int | None, bytes]:
-        """The exit code (None where it could not be run) and the output of a program in a running container."""
+        """The exit code (None if it could not be run) and the output of a program in a running container."""
 
         def call(client: "Client") -> tuple[int | None, bytes]:
-            made = client.exec_create(ref, command, stderr=False)
-            output = client.exec_start(made["Id"])
-            return client.exec_inspect(made["Id"]).get("ExitCode"), output
+            execution = client.exec_create(ref, command, stderr=False)
+            output = client.exec_start(execution["Id"])
+            return client.exec_inspect(execution["Id"]).get("ExitCode"), output
 
         try:
             return self._connection.call("exec", call)
@@ -435,8 +435,8 @@ class DockerEngine:
             return None, b""
 
     def pids(self, ref: str) -> tuple[int, ...] | None:
-        """The host pids of its processes, as `docker top` lists them: by the host's `ps`, which small hosts lack.
-        Podman would run the container's `ps`, with its pids, unless it is asked for a column of its own."""
+        """The host pids of its processes from `docker top`, which uses the host's `ps`; minimal hosts lack it.
+        Podman would run the container's `ps`, with container pids, unless one of its own columns is requested."""
         columns = "hpid" if is_podman(self._connection.version()) else None
         try:
             top = self._connection.call("top", lambda client: client.top(ref, ps_args=columns))
@@ -445,23 +445,23 @@ class DockerEngine:
         except EngineError:
             return None
         titles = [str(title) for title in top.get("Titles") or []]
-        place = next((titles.index(title) for title in ("PID", "HPID") if title in titles), 1)
-        rows = [row for row in top.get("Processes") or [] if len(row) > place]
-        return tuple(pid for row in rows if (pid := whole_number(row[place], least=1)) is not None)
+        column = next((titles.index(title) for title in ("PID", "HPID") if title in titles), 1)
+        rows = [row for row in top.get("Processes") or [] if len(row) > column]
+        return tuple(pid for row in rows if (pid := whole_number(row[column], least=1)) is not None)
 
     def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
-        """The last lines that it wrote."""
+        """The last lines of its log."""
         text = self._connection.call("logs", lambda client: client.logs(ref, tail=lines, stream=False))
         return tuple(bytes(text).splitlines())
 
     def follow_log(self, ref: str, window: LogWindow) -> "DockerStream":
-        """Its log, on a connection of its own."""
+        """Its log, on a separate connection."""
         return self._connection.log(ref, window)
 
     def shell_command(self, ref: str) -> tuple[str, ...]:
-        """By the program of the engine: a terminal in a container is its trade."""
+        """With the engine's command-line client, which handles terminals in containers."""
         names = ("podman", "docker") if is_podman(self._connection.version()) else ("docker",)
-        program = next((found for name in names if (found := shutil.which(name))), None)
+        program = next((path for name in names if (path := shutil.which(name))), None)
         if program is None:
             raise Refusal(f"there is no {' or '.join(names)} command on this machine", "install it, or use its PATH")
         options: list[str] = []
@@ -477,11 +477,11 @@ class DockerEngine:
         return (program, *options, "exec", "--interactive", "--tty", ref, "sh", "-c", shell)
 
     def events(self) -> "DockerStream":
-        """What happens to containers, on a connection of its own."""
+        """The container events, on a separate connection."""
         return self._connection.stream("events", lambda client: client.events(filters={"type": "container"}))
 
 
 def _leaves(paths: Sequence[str]) -> list[str]:
-    """The paths that no other path is inside of: of a changed folder each changed file is listed too."""
+    """The paths without parents of other paths: each changed file in a changed directory is listed too."""
     folders = {path[:place] for path in paths for place, sign in enumerate(path) if sign == "/"}
     return [path for path in paths if path not in folders]

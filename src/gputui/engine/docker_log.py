@@ -1,4 +1,4 @@
-"""A container's log as the engine sends it, over a client of docker-py."""
+"""Streams the log of a container from the engine, over a docker-py client."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,19 +14,19 @@ from gputui.domain.log import LogWindow
 from gputui.engine.log_frames import TERMINAL, framed
 
 CHUNK = 256 * 1024
-"""Bytes asked for at once."""
+"""Bytes per read."""
 HTTP_1_0 = 10
-"""As http.client numbers it."""
+"""The number that http.client uses."""
 UPGRADE_REQUIRED = 426
-"""What a proxy says (Envoy does) that takes no HTTP/1.0 (RFC 9110, 15.5.22)."""
+"""The response of proxies, such as Envoy, that reject HTTP/1.0 (RFC 9110, 15.5.22)."""
 PAUSE_S = 0.0003
-"""Between two reads. Engines send line by line; whoever reads as fast as they send wakes up for each of them. With this
-pause many are there at once: 220 000 lines a second instead of 137 000, at a third of the CPU (`bench/logs.py`)."""
+"""Between two reads. Engines send line by line, and a reader without a pause wakes up for each line. With this pause a
+read returns many lines: 220 000 lines a second instead of 137 000, at a third of the CPU (`bench/logs.py`)."""
 
 
 def log_stream(client: Any, ref: str, window: LogWindow, timeout_s: int) -> Iterator[bytes]:
-    """The frames, from the window's beginning until the log ends. docker-py's own call does not say of which stream
-    each is, and takes many times as long for it."""
+    """The frames from the start of the window to the end of the log. docker-py's own call does not report the stream of
+    each frame, and is many times slower."""
     terminal = bool(client.inspect_container(ref)["Config"].get("Tty"))
     parameters = {
         "stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(window.follow),
@@ -42,7 +42,7 @@ def log_stream(client: Any, ref: str, window: LogWindow, timeout_s: int) -> Iter
         raise docker.errors.create_api_error_from_http_exception(error) from error
     raw = response.raw
     chunks = _unchunked(raw) if raw.version == HTTP_1_0 else raw.stream(CHUNK, decode_content=False)
-    # A container with a terminal has one stream, and no frames.
+    # A container with a terminal has a single stream without frames.
     frames = (framed(TERMINAL, chunk) for chunk in chunks) if terminal else chunks
     stream: Iterator[bytes] = docker.types.CancellableStream(frames, response)
     return stream
@@ -52,7 +52,7 @@ def _answer(
     client: Any, request: requests.PreparedRequest, settings: Mapping[str, Any], timeout_s: int
 ) -> requests.Response:
     send: Callable[[], requests.Response] = partial(client.send, request, timeout=(timeout_s, None), **settings)
-    if client.base_url.startswith("http+docker://ssh"):  # whose pools are of another kind
+    if client.base_url.startswith("http+docker://ssh"):  # its connection pools are different
         return send()
     _speak("HTTP/1.0", client, request, settings)
     response = send()
@@ -70,8 +70,8 @@ def _unchunked(raw: Any) -> Iterator[bytes]:
 
 
 def _speak(version: str, client: Any, request: requests.PreparedRequest, settings: Mapping[str, Any]) -> None:
-    """Let the next request be of this version. In HTTP/1.1 engines send each line of a log as a chunk of its own
-    (RFC 9112, 7.1), and to take these apart is most of the work of reading; in HTTP/1.0 there are none."""
+    """Set the HTTP version of the next request. With HTTP/1.1, engines send each log line as a separate chunk
+    (RFC 9112, 7.1), and decoding those is most of the work of reading; HTTP/1.0 has no chunks."""
     pool = client.get_adapter(request.url).get_connection_with_tls_context(
         request, settings["verify"], proxies=settings["proxies"], cert=settings["cert"]
     )

@@ -1,4 +1,4 @@
-"""Which engine is meant: as the docker command decides it (docker/cli, `resolveContextName` in cli/command/cli.go)."""
+"""Selects the engine as the docker command does (docker/cli, `resolveContextName` in cli/command/cli.go)."""
 
 import json
 import os
@@ -14,8 +14,8 @@ DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineAddress:
-    """An engine's `url`, what named it (`source`), and the folder of its certificates; `verify`: its own is checked.
-    `from_environment`: the variables of docker say how (DOCKER_TLS_VERIFY, DOCKER_CERT_PATH)."""
+    """The `url` of an engine, its origin (`source`), and the directory of its certificates; `verify`: the server's
+    certificate is checked. `from_environment`: docker's variables decide (DOCKER_TLS_VERIFY, DOCKER_CERT_PATH)."""
 
     url: str
     source: str
@@ -25,7 +25,7 @@ class EngineAddress:
 
     @property
     def socket(self) -> Path | None:
-        """The Unix socket, where the engine is reached by one of this machine."""
+        """The Unix socket, if the engine is reached through one on this machine."""
         return Path(self.url.removeprefix("unix://")) if self.url.startswith("unix://") else None
 
 
@@ -35,14 +35,14 @@ def engine_address(
     """`host`, else `context`, else DOCKER_HOST, else DOCKER_CONTEXT, else docker's current context, else the default.
 
     Raises:
-        UsageError: two engines are named, or a context that does not exist or cannot be read. Never is another one
-            taken instead.
+        UsageError: two engines are named, or a context that does not exist or cannot be read. There is no fallback to
+            another engine.
     """
     environment = os.environ if environment is None else environment
     if host and context:
         raise UsageError("--host and --context both name an engine", "give one of them")
     if host:
-        return EngineAddress(url=_written(host), source="--host", from_environment=True)
+        return EngineAddress(url=_with_scheme(host), source="--host", from_environment=True)
     folder = Path(environment.get("DOCKER_CONFIG") or Path(environment.get("HOME") or "~").expanduser() / ".docker")
     if context:
         return _of_context(context, "--context", folder, environment)
@@ -57,14 +57,14 @@ def engine_address(
 
 
 def _default(environment: Mapping[str, str]) -> EngineAddress:
-    named = environment.get("DOCKER_HOST")
-    if named:
-        return EngineAddress(url=_written(named), source="DOCKER_HOST", from_environment=True)
+    host = environment.get("DOCKER_HOST")
+    if host:
+        return EngineAddress(url=_with_scheme(host), source="DOCKER_HOST", from_environment=True)
     return EngineAddress(url=DEFAULT_SOCKET, source="the default", from_environment=True)
 
 
-def _written(host: str) -> str:
-    """With the kind of the address, which docker lets people leave out."""
+def _with_scheme(host: str) -> str:
+    """The address with its scheme, which docker allows to be omitted."""
     host = host.strip()
     if host.startswith("/"):
         return f"unix://{host}"
@@ -82,33 +82,33 @@ def _current_context(folder: Path) -> str | None:
 def _of_context(name: str, source: str, folder: Path, environment: Mapping[str, str]) -> EngineAddress:
     if name == "default":
         return _default(environment)
-    import hashlib  # noqa: PLC0415 - it loads OpenSSL, for which the first picture must not wait
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, which would delay the first frame
 
-    shown = clean(name, 60)
+    display_name = clean(name, 60)
     identity = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
     path = folder / "contexts" / "meta" / identity / "meta.json"
     try:
-        found = mapping(json.loads(path.read_text(encoding="utf-8")))
+        metadata = mapping(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        known = ", ".join(_known(folder))
+        names = ", ".join(_context_names(folder))
         raise UsageError(
-            f"there is no docker context “{shown}” ({source})", f"contexts: {known}; see `docker context ls`"
+            f"there is no docker context “{display_name}” ({source})", f"contexts: {names}; see `docker context ls`"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
-            f"the docker context “{shown}” cannot be read: {type(error).__name__}", f"check {path}"
+            f"the docker context “{display_name}” cannot be read: {type(error).__name__}", f"check {path}"
         ) from None
-    endpoint = mapping(mapping(found.get("Endpoints")).get("docker"))
+    endpoint = mapping(mapping(metadata.get("Endpoints")).get("docker"))
     certificates = folder / "contexts" / "tls" / identity / "docker"
     return EngineAddress(
-        url=_written(str(endpoint.get("Host") or DEFAULT_SOCKET)),
-        source=f"the context {shown}",
+        url=_with_scheme(str(endpoint.get("Host") or DEFAULT_SOCKET)),
+        source=f"the context {display_name}",
         certificates=certificates if certificates.is_dir() else None,
         verify=not endpoint.get("SkipTLSVerify"),
     )
 
 
-def _known(folder: Path) -> list[str]:
+def _context_names(folder: Path) -> list[str]:
     names = ["default"]
     for path in sorted((folder / "contexts" / "meta").glob("*/meta.json")):
         try:
@@ -121,4 +121,4 @@ def _known(folder: Path) -> list[str]:
 def context_names(environment: Mapping[str, str]) -> list[str]:
     """The names of docker's contexts."""
     home = Path(environment.get("HOME") or "~").expanduser()
-    return _known(Path(environment.get("DOCKER_CONFIG") or home / ".docker"))
+    return _context_names(Path(environment.get("DOCKER_CONFIG") or home / ".docker"))

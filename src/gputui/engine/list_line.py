@@ -1,4 +1,4 @@
-"""What a line of an engine's list of containers tells of whether the container is as it was."""
+"""Detects from an engine's container list whether a container has changed."""
 
 import re
 from collections.abc import Mapping
@@ -9,31 +9,30 @@ from gputui.domain.text import sequence
 
 _UNITS_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2592000, "year": 31536000}
 _AGE = re.compile(r"Less than a second|About an? (minute|hour)|([0-9]{1,9}) (second|minute|hour|day|week|month|year)s?")
-"""How Docker and Podman write a duration (`HumanDuration` of docker/go-units)."""
+"""How Docker and Podman format a duration (`HumanDuration` of docker/go-units)."""
 
 YOUNG_S = 60
-"""Of one that is younger a restart since the last look may not be seen by its age, nor after as long without a look."""
+"""For a younger container, or after as long without a look, its age may not reveal a restart since the last look."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListLine:
-    """State, names and status of a container, and for how long it has been so, in seconds; None where that is not
-    told."""
+    """The state, status and names of a container, and the age of that state in seconds; None if not reported."""
 
     text: tuple[str, ...]
     age_s: int | None
 
-    def is_older(self, other: "ListLine") -> bool:
-        """Whether nothing but time has passed since the other line."""
-        if self == other:
+    def is_older(self, previous: "ListLine") -> bool:
+        """Whether only time has passed since the previous line."""
+        if self == previous:
             return True
-        if self.age_s is None or other.age_s is None:
+        if self.age_s is None or previous.age_s is None:
             return False
-        return self.text == other.text and self.age_s >= max(YOUNG_S, other.age_s)
+        return self.text == previous.text and self.age_s >= max(YOUNG_S, previous.age_s)
 
 
 def list_line(line: Mapping[str, Any]) -> ListLine:
-    """What `GET /containers/json` says of one container."""
+    """The entry of one container in `GET /containers/json`."""
     status = str(line.get("Status") or "")
     age = _AGE.search(status)
     text = status if age is None else status[: age.start()] + status[age.end() :]

@@ -1,4 +1,4 @@
-"""The frames in which an engine sends a log: which stream a piece is of, its length, and the piece itself."""
+"""Parses the frames in which an engine sends a log: the stream of a piece, its length, and the piece itself."""
 
 import re
 import struct
@@ -10,16 +10,16 @@ _HEADER = struct.Struct(">BxxxI")
 HEADER_SIZE = _HEADER.size
 STDOUT, STDERR = 1, 2
 TERMINAL = 0
-"""What a container with a terminal wrote: the API sends it without frames, so this number is ours."""
+"""Output of a container with a terminal: the API sends it without frames, so this number is gputui's own."""
 
 FRAME_LIMIT = 2**20
-"""Bytes of one frame; engines cut at 16 KiB, so that a longer one is no log."""
+"""Bytes of one frame; engines split at 16 KiB, so a longer frame is not a log."""
 
 PIECE_LIMIT = 32 * 1024
-"""Bytes kept of a line that does not end; of what is longer the end counts, as of a progress bar."""
+"""Bytes kept of an unfinished line; of a longer one only the end is kept, as for a progress bar."""
 
 RawLine = tuple[int, bytes]
-"""The stream, and a line as the engine sent it: its time, a blank, and its bytes without the line end."""
+"""The stream, and a line as the engine sent it: its time, a space, and its bytes without the line ending."""
 
 
 def framed(stream: int, piece: bytes) -> bytes:
@@ -28,19 +28,19 @@ def framed(stream: int, piece: bytes) -> bytes:
 
 
 class LogFrames:
-    """Makes lines of frames, which need be neither whole lines nor single ones. Each piece of a long line comes with a
-    time of its own; what a terminal wrote is cut anywhere, and has a time at the beginning of each line."""
+    """Assembles lines from frames, which may contain partial or several lines. Each piece of a long line has its own
+    timestamp; terminal output is split anywhere, and has a timestamp at the start of each line."""
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._begun: dict[int, bytes] = {}
+        self._remainder = b""
+        self._partial: dict[int, bytes] = {}
 
     def feed(self, chunk: bytes) -> list[RawLine]:
         """The lines that end in this chunk."""
-        data = self._rest + chunk if self._rest else chunk
+        data = self._remainder + chunk if self._remainder else chunk
         place, size = 0, len(data)
         lines: list[RawLine] = []
-        begun, unpack = self._begun, _HEADER.unpack_from
+        partial, unpack = self._partial, _HEADER.unpack_from
         while size - place >= HEADER_SIZE:
             stream, length = unpack(data, place)
             if length > FRAME_LIMIT:
@@ -50,31 +50,31 @@ class LogFrames:
                 break
             piece = data[place + HEADER_SIZE : end]
             place = end
-            if stream not in begun and length and piece.find(b"\n") == length - 1:
-                lines.append((stream, piece[:-1]))  # a whole line, as nearly all are
+            if stream not in partial and length and piece.find(b"\n") == length - 1:
+                lines.append((stream, piece[:-1]))  # a complete line, the usual case
             else:
                 self._take(stream, piece, lines)
-        self._rest = data[place:]
+        self._remainder = data[place:]
         return lines
 
     def _take(self, stream: int, piece: bytes, lines: list[RawLine]) -> None:
-        before = self._begun.pop(stream, None)
-        if before is not None:
-            piece = before + (piece if stream == TERMINAL else without_time(piece))
-        *ended, rest = piece.split(b"\n")
+        start = self._partial.pop(stream, None)
+        if start is not None:
+            piece = start + (piece if stream == TERMINAL else without_time(piece))
+        *ended, tail = piece.split(b"\n")
         lines += [(stream, line) for line in ended]
-        if rest:
-            self._begun[stream] = rest if len(rest) <= PIECE_LIMIT else _time_of(rest) + rest[-PIECE_LIMIT:]
+        if tail:
+            self._partial[stream] = tail if len(tail) <= PIECE_LIMIT else _time_of(tail) + tail[-PIECE_LIMIT:]
 
     def end(self) -> list[RawLine]:
-        """The lines that were begun and do not end."""
-        left = [(stream, piece) for stream, piece in self._begun.items() if piece]
-        self._begun = {}
-        return left
+        """The unfinished lines."""
+        lines = [(stream, piece) for stream, piece in self._partial.items() if piece]
+        self._partial = {}
+        return lines
 
 
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) ")
-"""RFC 3339 and a blank: Docker writes it in UTC, Podman with the offset of its own zone."""
+"""RFC 3339 and a space: Docker writes UTC, Podman the offset of its time zone."""
 
 
 def _time_of(line: bytes) -> bytes:
@@ -83,7 +83,7 @@ def _time_of(line: bytes) -> bytes:
 
 
 def without_time(line: bytes) -> bytes:
-    """The line without the time before it, where it has one."""
+    """The line without its leading timestamp, if any."""
     return line[len(_time_of(line)) :]
 
 

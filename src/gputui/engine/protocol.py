@@ -1,4 +1,4 @@
-"""What gputui asks of a container engine: one call a method."""
+"""The interface of a container engine: one call per method."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from gputui.domain.log import LogWindow
 
 
 class Stream(Protocol):
-    """Something that the engine keeps sending. `close`, from any thread, ends the iteration."""
+    """A continuous stream from the engine. `close`, from any thread, ends the iteration."""
 
     def __iter__(self) -> Iterator[bytes]: ...
 
@@ -22,13 +22,13 @@ class Stream(Protocol):
 class Engine(Protocol):
     """One connection to a container engine. `ref` is a container's id or name.
 
-    Every method may block, and raises `Unreachable` where the engine does not answer, `NotFound` where it does not
-    know what is named, and `EngineError` where it refuses.
+    Every method may block, and raises `Unreachable` if the engine does not answer, `NotFound` if it does not know the
+    named object, and `EngineError` if it refuses.
     """
 
     @property
     def socket(self) -> Path | None:
-        """The Unix socket, where it is one."""
+        """The Unix socket, if the engine is reached through one."""
         ...
 
     def info(self) -> EngineInfo:
@@ -36,8 +36,8 @@ class Engine(Protocol):
         ...
 
     def has_nvidia_driver(self) -> bool | None:
-        """Whether it carries out device requests for the driver `nvidia`; None where that cannot be told. It makes a
-        container that cannot start, and removes it."""
+        """Whether it supports device requests for the driver `nvidia`; None if unknown. Creates a container that cannot
+        start, and removes it."""
         ...
 
     def containers(self) -> tuple[Container, ...]:
@@ -45,11 +45,11 @@ class Engine(Protocol):
         ...
 
     def inspect(self, ref: str) -> Container:
-        """One container as it is now."""
+        """One container in its current state."""
         ...
 
     def spec(self, ref: str) -> ContainerSpec:
-        """The spec that makes the same container again, with the volumes it has."""
+        """The spec to re-create the same container, with its volumes."""
         ...
 
     def create(self, spec: ContainerSpec) -> str:
@@ -61,7 +61,7 @@ class Engine(Protocol):
         ...
 
     def start(self, ref: str) -> None:
-        """Start it; that the call returns proves nothing about the program inside."""
+        """Start it; a successful call proves nothing about the program inside."""
         ...
 
     def stop(self, ref: str, timeout_s: int) -> None:
@@ -73,32 +73,31 @@ class Engine(Protocol):
         ...
 
     def pause(self, ref: str) -> None:
-        """Hold its processes still."""
+        """Pause its processes."""
         ...
 
     def unpause(self, ref: str) -> None:
-        """Let them go on."""
+        """Resume its processes."""
         ...
 
     def start_obstacles(self, ref: str) -> tuple[str, ...]:
-        """What a start of this container needs and is not there, a line each; none where it could be started, as far
-        as can be seen from here."""
+        """The missing prerequisites of starting this container, one line each; empty if none can be seen from here."""
         ...
 
     def unlink(self, name: str, alias: str) -> None:
-        """Take the link that a container has under this alias away (`docker rm --link`)."""
+        """Remove the link of a container with this alias (`docker rm --link`)."""
         ...
 
     def rename(self, ref: str, name: str) -> None:
-        """Give it another name."""
+        """Rename it."""
         ...
 
     def remove(self, ref: str) -> None:
-        """Remove a container, by force; its volumes stay."""
+        """Remove a container by force; its volumes stay."""
         ...
 
     def set_restart_policy(self, ref: str, policy: Mapping[str, Any]) -> None:
-        """Change the restart policy. Never of a running container: the engine may take its GPUs away."""
+        """Change the restart policy. Never call this for a running container: the engine may revoke its GPUs."""
         ...
 
     def networks_of(self, ref: str) -> frozenset[str]:
@@ -106,91 +105,91 @@ class Engine(Protocol):
         ...
 
     def ensure_network(self, name: str, body: Mapping[str, Any]) -> None:
-        """Make a network unless there is one of that name; `body` as in `POST /networks/create`."""
+        """Create a network unless one with that name exists; `body` as in `POST /networks/create`."""
         ...
 
     def ensure_volume(self, name: str, body: Mapping[str, Any]) -> None:
-        """Make a volume unless there is one of that name; `body` as in `POST /volumes/create`."""
+        """Create a volume unless one with that name exists; `body` as in `POST /volumes/create`."""
         ...
 
     def layer(self, ref: str) -> Layer:
-        """What it wrote outside its volumes. May take time."""
+        """What it wrote outside its volumes. May be slow."""
         ...
 
     def images(self) -> tuple[str, ...]:
-        """The ids of the images that are there."""
+        """The ids of the existing images."""
         ...
 
     def image_names(self) -> tuple[str, ...]:
-        """The names of the images that are there."""
+        """The names of the existing images."""
         ...
 
     def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:
-        """Run a container to its end and remove it; what it wrote."""
+        """Run a container to completion, remove it, and return its output."""
         ...
 
     def image_id(self, image: str) -> str | None:
-        """The id of an image; None where it is not there."""
+        """The id of an image; None if it does not exist."""
         ...
 
     def image_volumes(self, image: str) -> frozenset[str]:
-        """The places in a container for which an image asks a volume; none where it is not there."""
+        """The mount points that an image declares as volumes; empty if the image does not exist."""
         ...
 
     def image_environment(self, image: str) -> Mapping[str, str] | None:
-        """The variables that an image sets; None where it is not there."""
+        """The variables that an image sets; None if it does not exist."""
         ...
 
     def commit_image(self, ref: str, image: str) -> None:
-        """Keep its file system as an image of this name. May take time."""
+        """Save its file system as an image of this name. May be slow."""
         ...
 
     def remove_image(self, image: str) -> None:
-        """Remove an image, unless it is gone already."""
+        """Remove an image, if it still exists."""
         ...
 
     def device_nodes(self, ref: str) -> frozenset[str] | None:
-        """The GPU device nodes inside a running container; None where that cannot be seen."""
+        """The GPU device nodes inside a running container; None if unknown."""
         ...
 
     def driver_fault(self, ref: str) -> str | None:
-        """What `nvidia-smi` inside a running container says where it cannot use the driver; None where it can, or where
-        that cannot be asked."""
+        """The error of `nvidia-smi` inside a running container if it cannot use the driver; None if it can, or if
+        that is unknown."""
         ...
 
     def pids(self, ref: str) -> tuple[int, ...] | None:
-        """The host pids of a running container's processes; None where the engine cannot list them."""
+        """The host pids of a running container's processes; None if the engine cannot list them."""
         ...
 
     def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
-        """The last lines that it wrote."""
+        """The last lines of its log."""
         ...
 
     def follow_log(self, ref: str, window: LogWindow) -> Stream:
-        """Its log with the time of each line, in chunks of frames as `containers.log_frames` reads them, until it ends
-        or is closed."""
+        """Its log with timestamps, in chunks of frames as `engine.log_frames` parses them, until it ends or is
+        closed."""
         ...
 
     def shell_command(self, ref: str) -> tuple[str, ...]:
         """The command line that opens a shell in a running container.
 
         Raises:
-            Refusal: no program on this machine can.
+            Refusal: this machine has no suitable program.
         """
         ...
 
     def events(self) -> Stream:
-        """A chunk for each thing that happens to any container."""
+        """The events of all containers, in chunks."""
         ...
 
 
 def owners_of_pids(engine: Engine) -> dict[int, str]:
-    """The containers of all host pids that the engine knows of."""
-    found: dict[int, str] = {}
+    """The container of each host pid that the engine knows."""
+    owners: dict[int, str] = {}
     try:
         for container in engine.containers():
             if container.running:
-                found |= dict.fromkeys(engine.pids(container.id) or (), container.id)
+                owners |= dict.fromkeys(engine.pids(container.id) or (), container.id)
     except GputuiError:
-        return found  # what went away meanwhile holds nothing
-    return found
+        return owners  # a container that was removed meanwhile owns nothing
+    return owners

@@ -1,4 +1,4 @@
-"""An engine on another machine, through OpenSSH."""
+"""Reaches an engine on another machine through OpenSSH."""
 
 import re
 import shutil
@@ -20,11 +20,11 @@ _USER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*$")
 
 
 class SshSocket:
-    """A Unix socket of this machine that `ssh` forwards to the engine's. A call over it takes a millisecond, where the
-    Docker SDK's own way starts an `ssh` each time.
+    """A local Unix socket that `ssh` forwards to the engine's. A call over it takes a millisecond, whereas the Docker
+    SDK starts an `ssh` process each time.
 
     Raises:
-        Unreachable: the address names no machine, or there is no `ssh` here.
+        Unreachable: the address is not valid, or `ssh` is not installed.
     """
 
     def __init__(self, url: str) -> None:
@@ -54,14 +54,14 @@ class SshSocket:
         self._starting = threading.Lock()
 
     def connected(self) -> Path:
-        """The socket, with `ssh` connected, started again where it ended.
+        """The socket, with `ssh` connected; `ssh` is restarted if it has exited.
 
         Raises:
-            Unreachable: `ssh` cannot connect; it says why.
+            Unreachable: `ssh` cannot connect; the message has the reason.
         """
         with self._starting:
             if self._process is None or self._process.poll() is not None:
-                # `cat` there ends with its input, that is with this process, however it ends.
+                # The remote `cat` exits when its input closes, that is with this process, however that ends.
                 self._process = subprocess.Popen(
                     self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
                 )
@@ -74,9 +74,9 @@ class SshSocket:
             if process.poll() is not None:
                 assert process.stderr is not None
                 lines = process.stderr.read(4000).decode(errors="replace").strip().splitlines()
-                why = clean(lines[-1], 200) if lines else f"it ended with code {process.returncode}"
+                reason = clean(lines[-1], 200) if lines else f"it ended with code {process.returncode}"
                 raise Unreachable(
-                    f"ssh cannot reach {self._host}: {why}", f"see whether `ssh {self._host} docker ps` works"
+                    f"ssh cannot reach {self._host}: {reason}", f"see whether `ssh {self._host} docker ps` works"
                 )
             with socket.socket(socket.AF_UNIX) as probe:
                 try:
@@ -89,7 +89,7 @@ class SshSocket:
         raise Unreachable(f"ssh does not connect to {self._host}", f"see whether `ssh {self._host} docker ps` works")
 
     def close(self) -> None:
-        """End `ssh`."""
+        """Stop `ssh`."""
         with self._starting:
             if self._process is not None:
                 self._process.kill()

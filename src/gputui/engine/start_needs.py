@@ -1,4 +1,4 @@
-"""What an engine needs to start a container that is there."""
+"""The prerequisites of starting an existing container."""
 
 import os
 from collections.abc import Mapping
@@ -11,9 +11,8 @@ from gputui.domain.text import clean, mapping, sequence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartNeeds:
-    """What must be there: the containers whose namespaces it uses (they have to run) by what it uses of them, those
-    that it is linked to, its networks (name → id), the paths of the host that it mounts or has as devices, its volumes,
-    and its image."""
+    """What must exist: the containers whose namespaces it uses, by namespace (they must run), the containers that it is
+    linked to, its networks (name → id), the host paths of its mounts and devices, its volumes, and its image."""
 
     namespaces: Mapping[str, str]
     links: tuple[str, ...]
@@ -22,56 +21,56 @@ class StartNeeds:
     volumes: tuple[str, ...]
     image: str
     files: str
-    """A file that the engine keeps for it on its host."""
+    """A file that the engine stores for it on its host."""
 
 
 _NAMESPACES = {"NetworkMode": "network", "IpcMode": "IPC", "PidMode": "pids"}
 _PLAIN_NETWORKS = ("", "default", "bridge", "host", "none", "private", "pasta", "slirp4netns")
-"""Modes that are no networks to look up; the last ones are Podman's."""
+"""Modes that are not networks to look up; the last ones are Podman's."""
 
 
 def start_needs(data: Mapping[str, Any]) -> StartNeeds:
-    """By its raw inspect data."""
+    """The prerequisites according to raw inspect data."""
     host = mapping(data.get("HostConfig"))
     namespaces = {}
-    for key, what in _NAMESPACES.items():
-        kind, _, other = str(host.get(key) or "").partition(":")
-        if kind == "container" and other:
-            namespaces[what] = other
-    for one in sequence(host.get("VolumesFrom")):
-        namespaces[f"volumes of {str(one).partition(':')[0]}"] = str(one).partition(":")[0]
-    mounts = [mapping(one) for one in sequence(data.get("Mounts"))]
-    devices = [str(mapping(one).get("PathOnHost") or "") for one in sequence(host.get("Devices"))]
-    # Of GPUs the findings tell; one whose node is gone has to be moved off it.
+    for key, namespace in _NAMESPACES.items():
+        kind, _, container = str(host.get(key) or "").partition(":")
+        if kind == "container" and container:
+            namespaces[namespace] = container
+    for source in sequence(host.get("VolumesFrom")):
+        namespaces[f"volumes of {str(source).partition(':')[0]}"] = str(source).partition(":")[0]
+    mounts = [mapping(mount) for mount in sequence(data.get("Mounts"))]
+    devices = [str(mapping(device).get("PathOnHost") or "") for device in sequence(host.get("Devices"))]
+    # Missing GPUs are reported as findings; the container has to be moved to another GPU.
     devices = [path for path in devices if not GPU_NODE_PATH.match(path)]
     networks = {
-        str(name): str(mapping(one).get("NetworkID") or name)
-        for name, one in mapping(mapping(data.get("NetworkSettings")).get("Networks")).items()
+        str(name): str(mapping(network).get("NetworkID") or name)
+        for name, network in mapping(mapping(data.get("NetworkSettings")).get("Networks")).items()
     }
-    # One that it was disconnected from is joined again by whatever is made from its spec.
+    # A container made from its spec rejoins a network that this one was disconnected from.
     first = str(host.get("NetworkMode") or "")
     if ":" not in first and first not in networks.values():
         networks.setdefault(first, first)
     return StartNeeds(
         namespaces=namespaces,
-        links=tuple(str(one).partition(":")[0].lstrip("/") for one in sequence(host.get("Links"))),
+        links=tuple(str(link).partition(":")[0].lstrip("/") for link in sequence(host.get("Links"))),
         networks={name: identity for name, identity in networks.items() if name not in _PLAIN_NETWORKS},
         paths=tuple(
-            dict.fromkeys([*(str(one.get("Source")) for one in mounts if one.get("Type") == "bind"), *devices])
+            dict.fromkeys([*(str(mount.get("Source")) for mount in mounts if mount.get("Type") == "bind"), *devices])
         ),
-        volumes=tuple(str(one["Name"]) for one in mounts if one.get("Type") == "volume" and one.get("Name")),
+        volumes=tuple(str(mount["Name"]) for mount in mounts if mount.get("Type") == "volume" and mount.get("Name")),
         image=str(data.get("Image") or ""),
         files=str(data.get("HostsPath") or data.get("ResolvConfPath") or ""),
     )
 
 
 def is_there(path: str) -> bool:
-    """Whether there is something at this path that this user may see."""
+    """Whether this absolute path exists and is visible to this user."""
     return path.startswith("/") and os.path.lexists(path)
 
 
 def is_gone(path: str) -> bool:
-    """Whether there is nothing at this path of the host. What this user may not see is not known to be gone."""
+    """Whether this absolute path does not exist; False if this user may not see it."""
     if not path.startswith("/"):
         return False
     try:
@@ -83,7 +82,7 @@ def is_gone(path: str) -> bool:
     return False
 
 
-def shown(name: str) -> str:
-    """A name or an id as a person may read it."""
+def readable_name(name: str) -> str:
+    """A name, or an id in its short form."""
     is_id = len(name) == 64 and all(sign in "0123456789abcdef" for sign in name)
     return name[:12] if is_id else clean(name, 100)

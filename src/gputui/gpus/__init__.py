@@ -1,1 +1,1 @@
-"""Where readings come from."""
+"""Sources of GPU readings."""

@@ -1,4 +1,4 @@
-"""Readings whose processes are known by what the engine says, for a gputui that has other pids than the host."""
+"""Assigns processes to containers with the help of the engine, for a gputui in its own pid namespace."""
 
 import threading
 import time
@@ -11,22 +11,22 @@ from gputui.gpus.source import GpuSource
 
 ASK_EVERY_S = 2.0
 NOBODYS_S = 60.0
-"""How long a process that is in no container is not asked about again."""
+"""Seconds until a process without a container is looked up again."""
 FORGOTTEN_S = 10.0
-"""Seconds after which a pid that no GPU lists any more may be another process."""
+"""Seconds after which a pid that no GPU lists any more may have been reused."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _OwnerRecord:
     owner: str | None
     asked_at: float
     listed_at: float
 
 
 class OwnedSource:
-    """Implements `GpuSource` over another. `owners` are the containers of host pids, asked when a process is listed
-    that is not known yet. What was known is remembered while it is listed: of a container that was stopped the engine
-    lists none, while its processes may still hold memory."""
+    """Implements `GpuSource` over another one. `owners` returns the containers of host pids, and is called when an
+    unknown process is listed. A known owner is cached as long as its process is listed: the engine lists no processes
+    for a stopped container, but these may still hold memory."""
 
     def __init__(
         self,
@@ -37,66 +37,75 @@ class OwnedSource:
         self._source = source
         self._owners = owners
         self._clock = clock
-        self._known: dict[int, _Known] = {}
-        self._asked = float("-inf")
+        self._records: dict[int, _OwnerRecord] = {}
+        self._asked_at = float("-inf")
         self._lock = threading.Lock()
 
     def inventory(self) -> GpuInventory:
-        """Look for GPUs anew, and for whose the processes are: an apply stops some of them next."""
-        found = self._source.inventory()
+        """Look for GPUs again, and refresh the process owners, because an apply may stop some of them next."""
+        inventory = self._source.inventory()
         self._ask(())
-        return found
+        return inventory
 
     def has_changed(self) -> bool:
-        """Whether it is worth to look anew."""
+        """Whether to look again."""
         return self._source.has_changed()
 
     def read(self, gpu: Gpu) -> Reading:
-        """The values of one GPU now."""
+        """The current values of one GPU."""
         return self._source.read(gpu)
 
     def details(self, gpu: Gpu) -> GpuDetails | None:
-        """What changes slowly."""
+        """The slowly changing values."""
         return self._source.details(gpu)
 
     def traffic(self, gpu: Gpu) -> LinkTraffic | None:
-        """What goes over its links now."""
+        """The current traffic over its links."""
         return self._source.traffic(gpu)
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
-        """The processes on one GPU, with the containers that they are in."""
-        listed = self._source.processes(gpu)
-        if listed is None:
+        """The processes on one GPU, with their containers."""
+        processes = self._source.processes(gpu)
+        if processes is None:
             return None
-        pids = [one.pid for one in listed]
+        pids = [process.pid for process in processes]
         if self._are_new(pids):
             self._ask(pids)
         with self._lock:
-            now = self._clock()
+            timestamp = self._clock()
             for pid in pids:
-                if pid in self._known:
-                    self._known[pid] = replace(self._known[pid], listed_at=now)
-            return tuple(replace(one, container_id=self._owner(one.pid)) for one in listed)
+                if pid in self._records:
+                    self._records[pid] = replace(self._records[pid], listed_at=timestamp)
+            return tuple(replace(process, container_id=self._owner(process.pid)) for process in processes)
 
     def _owner(self, pid: int) -> str | None:
-        known = self._known.get(pid)
-        return known.owner if known else None
+        record = self._records.get(pid)
+        return record.owner if record else None
 
     def _are_new(self, pids: Iterable[int]) -> bool:
         with self._lock:
-            now = self._clock()
-            self._known = {pid: one for pid, one in self._known.items() if now - one.listed_at < FORGOTTEN_S}
-            known = [self._known.get(pid) for pid in pids]
-            new = any(one is None or (one.owner is None and now - one.asked_at > NOBODYS_S) for one in known)
-            if not new or now - self._asked < ASK_EVERY_S:
+            timestamp = self._clock()
+            self._records = {
+                pid: record for pid, record in self._records.items() if timestamp - record.listed_at < FORGOTTEN_S
+            }
+            records = [self._records.get(pid) for pid in pids]
+            has_new = any(
+                record is None or (record.owner is None and timestamp - record.asked_at > NOBODYS_S)
+                for record in records
+            )
+            if not has_new or timestamp - self._asked_at < ASK_EVERY_S:
                 return False
-            self._asked = now
+            self._asked_at = timestamp
             return True
 
     def _ask(self, pids: Iterable[int]) -> None:
-        """Ask the engine, without holding the readings of other GPUs up."""
+        """Ask the engine, without blocking the readings of other GPUs."""
         owners = self._owners()
         with self._lock:
-            now = self._clock()
-            self._known |= {pid: _Known(owner, now, now) for pid, owner in owners.items()}
-            self._known |= {pid: _Known(None, now, now) for pid in pids if pid not in owners and pid not in self._known}
+            timestamp = self._clock()
+            self._records |= {pid: _OwnerRecord(owner, timestamp, timestamp) for pid, owner in owners.items()}
+            self._records |= {
+                pid: _OwnerRecord(None, timestamp, timestamp)
+                for pid in pids
+                if pid not in owners and pid not in self._records
+            }

@@ -1,4 +1,4 @@
-"""Who a process is, as far as an ordinary user may see it, and sending a signal to it and to no other."""
+"""Identifies processes, as far as an unprivileged user may, and sends signals to them safely."""
 
 import os
 import pwd
@@ -20,18 +20,18 @@ _CONTAINER = re.compile(r"(?:/|-)([0-9a-f]{64})(?:\.scope)?(?:/|$)")
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _HOST_PIDS = "pid:[4026531836]"
-"""The pid namespace of the machine itself (PROC_PID_INIT_INO of Linux, include/linux/proc_ns.h)."""
+"""The initial pid namespace of the machine (PROC_PID_INIT_INO of Linux, include/linux/proc_ns.h)."""
 _CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 
 def in_container() -> bool:
-    """Whether this process runs in a container (of Docker or Podman, by the file that each puts into it)."""
+    """Whether this process runs in a Docker or Podman container, detected by the marker file of each."""
     return any(mark.exists() for mark in _CONTAINER_MARKS)
 
 
 @lru_cache(maxsize=1)
 def sees_host_processes() -> bool:
-    """Whether pids of the host mean the same here: not in a container that has pids of its own."""
+    """Whether host pids are valid here, that is, not in a container with its own pid namespace."""
     if not in_container():
         return True
     try:
@@ -41,8 +41,8 @@ def sees_host_processes() -> bool:
 
 
 def identify(process: GpuProcess) -> GpuProcess:
-    """The process with what /proc tells about it; what is gone or denied stays None. Among other pids than the host's
-    nothing is told: the same number is another process there."""
+    """The process with its details from /proc; what is missing or denied stays None. In a different pid namespace
+    nothing is added, because the same pid is another process there."""
     if not sees_host_processes():
         return process
     began_ticks = start_time(process.pid)
@@ -50,15 +50,15 @@ def identify(process: GpuProcess) -> GpuProcess:
         return process
     user, command, container = _identity(process.pid, began_ticks)
     boot = _boot_time()
-    began = None if boot is None else boot + began_ticks / _TICKS
+    started_at = None if boot is None else boot + began_ticks / _TICKS
     return replace(
-        process, start_time=began_ticks, started_at=began, user=user, command=command, container_id=container
+        process, start_time=began_ticks, started_at=started_at, user=user, command=command, container_id=container
     )
 
 
 @lru_cache(maxsize=1)
 def _boot_time() -> int | None:
-    """When the machine started, in seconds since the epoch (`btime` in /proc/stat)."""
+    """The boot time of the machine in seconds since the epoch (`btime` in /proc/stat)."""
     try:
         lines = (_PROC / "stat").read_text(errors="replace").splitlines()
     except OSError:
@@ -67,7 +67,7 @@ def _boot_time() -> int | None:
 
 
 def start_time(pid: int) -> int | None:
-    """Clock ticks after boot at which it started (field 22 of /proc/PID/stat)."""
+    """The start time of a process in clock ticks after boot (field 22 of /proc/PID/stat)."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
         return whole_number(stat.rpartition(")")[2].split()[19], least=0)
@@ -77,13 +77,13 @@ def start_time(pid: int) -> int | None:
 
 @lru_cache(maxsize=4096)
 def _identity(pid: int, start_time: int) -> tuple[str | None, str | None, str | None]:
-    del start_time  # part of the key: a pid that is used again is another process
+    del start_time  # part of the cache key: a reused pid is another process
     folder = _PROC / str(pid)
     try:
         uid = folder.stat().st_uid
         words = (folder / "cmdline").read_bytes().split(b"\0")
-        shown = mask_command([word.decode(errors="replace") for word in words if word])
-        command = " ".join(shown)
+        arguments = mask_command([word.decode(errors="replace") for word in words if word])
+        command = " ".join(arguments)
         command = command or (folder / "comm").read_text(errors="replace").strip()
         container = container_of((folder / "cgroup").read_text(errors="replace"))
     except OSError:
@@ -110,10 +110,10 @@ NUMBERS: dict[ProcessSignal, signal.Signals] = {
 
 
 def send_signal(pid: int, started: int | None, name: ProcessSignal) -> None:
-    """Send it by a handle on the process (Linux, pidfd_open), which cannot pass to another that gets its number.
+    """Send a signal through a process handle (Linux, pidfd_open), which stays valid even if the pid is reused.
 
     Raises:
-        Refusal: it is not there any more, it is somebody else's, or nothing proves which it is.
+        Refusal: the process has exited, belongs to someone else, or cannot be identified.
     """
     if started is None or not sees_host_processes():
         raise Refusal(f"what process {pid} is cannot be seen from here", "send it on the host itself")

@@ -1,4 +1,4 @@
-"""One thread a GPU, so that a GPU whose driver hangs spoils its own readings and those of its instances, no others."""
+"""One thread per GPU, so that a hanging driver affects only the readings of that GPU and its instances."""
 
 import threading
 import time
@@ -15,14 +15,14 @@ STALE_AFTER_S = 3.0
 """A reading older than this many seconds (beyond the interval) is shown as stale, with its age."""
 
 DETAILS_EVERY = 5
-"""What changes slowly is read at every fifth reading."""
+"""Slowly changing details are read at every fifth reading."""
 
 PROCESS_EVERY = 2
 """Process lists are read at every second reading: NVML needs milliseconds for one (MangoHud #2104 measured 4.5)."""
 
 
 class GpuReaders:
-    """Keeps the latest reading of every GPU and instance."""
+    """Holds the latest reading of every GPU and instance."""
 
     def __init__(self, source: GpuSource, gpus: Sequence[Gpu], interval_s: float) -> None:
         self._source = source
@@ -31,40 +31,42 @@ class GpuReaders:
         self._stop = threading.Event()
         self._fresh = threading.Condition()
         self._latest: dict[str, Reading] = {}
-        self._whole: set[str] = set()
+        self._complete: set[str] = set()
         self._began = time.time()
-        together: dict[str, list[Gpu]] = {}
-        for gpu in self._gpus:  # not by index, which a GPU that is lost may have had before another one
-            together.setdefault(gpu.pci_bus_id or gpu.uuid, []).append(gpu)
-        for own in together.values():
-            # Daemon threads: one that hangs inside the driver cannot be ended and must not keep the program alive.
-            threading.Thread(target=self._run, args=(own,), name=f"gpu-{own[0].index}", daemon=True).start()
+        by_device: dict[str, list[Gpu]] = {}
+        for gpu in self._gpus:  # not by index, which a lost GPU may share with another one
+            by_device.setdefault(gpu.pci_bus_id or gpu.uuid, []).append(gpu)
+        for device_gpus in by_device.values():
+            # Daemon threads: a thread that hangs in the driver cannot be stopped, and must not keep the program alive.
+            threading.Thread(
+                target=self._run, args=(device_gpus,), name=f"gpu-{device_gpus[0].index}", daemon=True
+            ).start()
 
     def _run(self, gpus: Sequence[Gpu]) -> None:
-        """Read one GPU and its instances, which hang where it hangs, again and again."""
-        seen: dict[str, Reading] = {}
+        """Read one GPU and its instances, which hang together, in a loop."""
+        readings: dict[str, Reading] = {}
         due = time.monotonic()
         for tick in count():
             for gpu in gpus:
-                seen[gpu.uuid] = self._read(gpu, seen.get(gpu.uuid), tick)
-                self._keep(seen[gpu.uuid])
-            for gpu in gpus:  # after all of them, for a card need not wait for details
-                reading = seen[gpu.uuid]
+                readings[gpu.uuid] = self._read(gpu, readings.get(gpu.uuid), tick)
+                self._keep(readings[gpu.uuid])
+            for gpu in gpus:  # in a second pass, so that the values do not wait for details
+                reading = readings[gpu.uuid]
                 if reading.state == "ok" and tick % DETAILS_EVERY == 0:
-                    seen[gpu.uuid] = replace(reading, details=self._details(gpu))
-                    self._keep(seen[gpu.uuid])
-                self._note_whole(gpu)
+                    readings[gpu.uuid] = replace(reading, details=self._details(gpu))
+                    self._keep(readings[gpu.uuid])
+                self._note_complete(gpu)
             due = max(due + self._interval_s, time.monotonic())
             if self._stop.wait(due - time.monotonic()):
                 return
 
-    def _read(self, gpu: Gpu, before: Reading | None, tick: int) -> Reading:
-        processes, details = (before.processes, before.details) if before else (None, None)
+    def _read(self, gpu: Gpu, previous: Reading | None, tick: int) -> Reading:
+        processes, details = (previous.processes, previous.details) if previous else (None, None)
         try:
             reading = self._source.read(gpu)
             if reading.state == "ok" and tick % PROCESS_EVERY == 0:
                 processes = self._source.processes(gpu)
-        except Exception as error:  # what no driver should answer must not end the readings of this GPU
+        except Exception as error:  # an unexpected driver response must not stop the readings of this GPU
             reading = Reading(gpu=gpu, taken_at=time.time(), state="unknown", reason=clean(repr(error), 80))
         return replace(reading, processes=processes if reading.state == "ok" else None, details=details)
 
@@ -76,16 +78,16 @@ class GpuReaders:
     def _details(self, gpu: Gpu) -> GpuDetails | None:
         try:
             return self._source.details(gpu)
-        except Exception:  # what no driver should answer must not end the readings of this GPU
+        except Exception:  # an unexpected driver response must not stop the readings of this GPU
             return None
 
-    def _note_whole(self, gpu: Gpu) -> None:
+    def _note_complete(self, gpu: Gpu) -> None:
         with self._fresh:
-            self._whole.add(gpu.uuid)
+            self._complete.add(gpu.uuid)
             self._fresh.notify_all()
 
     def latest(self) -> tuple[Reading, ...]:
-        """The latest reading of each GPU; one that is overdue is `stale`, one that never came `unknown`."""
+        """The latest reading of each GPU; an overdue one is `stale`, a missing one `unknown`."""
         now = time.time()
         with self._fresh:
             return tuple(self._judged(gpu, now) for gpu in self._gpus)
@@ -102,15 +104,15 @@ class GpuReaders:
         return reading
 
     def wait_for_first(self, limit_s: float) -> None:
-        """Return when there is a reading of every GPU, or after `limit_s` seconds."""
+        """Wait until every GPU has a reading, or for `limit_s` seconds."""
         with self._fresh:
             self._fresh.wait_for(lambda: len(self._latest) == len(self._gpus), timeout=limit_s)
 
     def wait_for_all(self, limit_s: float) -> None:
-        """Return when every GPU was read with its details, or after `limit_s` seconds."""
+        """Wait until every GPU was read with its details, or for `limit_s` seconds."""
         with self._fresh:
-            self._fresh.wait_for(lambda: len(self._whole) == len(self._gpus), timeout=limit_s)
+            self._fresh.wait_for(lambda: len(self._complete) == len(self._gpus), timeout=limit_s)
 
     def close(self) -> None:
-        """Stop reading; a thread that hangs is left behind."""
+        """Stop reading; a hanging thread is abandoned."""
         self._stop.set()

@@ -1,4 +1,4 @@
-"""What a source of GPU readings can do."""
+"""The interface of a source of GPU readings."""
 
 from typing import Protocol
 
@@ -7,33 +7,32 @@ from gputui.domain.gpu_details import GpuDetails, LinkTraffic
 
 
 class GpuSource(Protocol):
-    """Reads GPUs. Calls may block for as long as the driver likes: callers use threads and deadlines.
+    """Reads GPUs. Calls may block in the driver indefinitely: callers use threads and deadlines.
 
-    No call raises for what a driver may answer: what cannot be read is None in the reading, and a GPU that is gone has
-    state `lost` with the reason.
+    No call raises for driver errors: unreadable values are None, and a missing GPU has state `lost` with the reason.
     """
 
     def inventory(self) -> GpuInventory:
-        """Look for GPUs anew."""
+        """Look for GPUs again."""
         ...
 
     def has_changed(self) -> bool:
-        """Whether it is worth to look anew: GPUs came or went, changed their order, or were cut into instances since
-        the last look, or one was lost and may be back."""
+        """Whether to look again: since the last look GPUs were added or removed, reordered, or split into instances, or
+        a lost one may be back."""
         ...
 
     def read(self, gpu: Gpu) -> Reading:
-        """The values of one GPU now, without its processes."""
+        """The current values of one GPU, without its processes."""
         ...
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
-        """The processes on one GPU now; None where they cannot be listed."""
+        """The current processes on one GPU; None if they cannot be listed."""
         ...
 
     def details(self, gpu: Gpu) -> GpuDetails | None:
-        """What changes slowly; None where nothing of it can be told."""
+        """The slowly changing values; None if none are available."""
         ...
 
     def traffic(self, gpu: Gpu) -> LinkTraffic | None:
-        """What goes over its links now, which takes the driver 40 ms to measure; None where that cannot be told."""
+        """The current traffic over its links, which the driver measures in 40 ms; None if not available."""
         ...

@@ -1,41 +1,43 @@
-"""Which GPUs reach each other fast."""
+"""Groups GPUs with fast connections to each other."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 SWITCH = "switch"
-"""What GPUs behind an NVSwitch are linked to: all of them reach all others."""
+"""The link target of GPUs behind an NVSwitch, which all reach each other."""
 
 
 def islands(links: Mapping[str, frozenset[str]], numa_nodes: Mapping[str, int | None]) -> dict[str, str]:
-    """The island of each GPU: those that NVLinks join, directly or over others, else those of one NUMA node. Of a GPU
-    for which neither is known there is none.
+    """The island of each GPU: GPUs connected by NVLink, directly or through others, else those of one NUMA node. A GPU
+    for which neither is known has none.
 
     Args:
-        links: by UUID, the UUIDs at the other ends of its NVLinks, or `SWITCH`.
-        numa_nodes: by UUID, the node of the host that its PCI slot belongs to.
+        links: by UUID, the UUIDs at the remote ends of its NVLinks, or `SWITCH`.
+        numa_nodes: by UUID, the NUMA node of its PCI slot.
     """
-    joined: dict[str, str] = {}
+    nvlink_islands: dict[str, str] = {}
     number = 0
     for uuid in links:
-        if uuid in joined or not links[uuid]:
+        if uuid in nvlink_islands or not links[uuid]:
             continue
-        reached, waiting = {uuid}, [uuid]
-        while waiting:
-            one = waiting.pop()
-            for other in links:
-                linked = other in links[one] or one in links[other] or bool(links[one] & links[other] & {SWITCH})
-                if linked and other not in reached:
-                    reached.add(other)
-                    waiting.append(other)
-        joined |= dict.fromkeys(reached, f"NVLink {number}")
+        members, queue = {uuid}, [uuid]
+        while queue:
+            current = queue.pop()
+            for peer in links:
+                is_linked = (
+                    peer in links[current] or current in links[peer] or bool(links[current] & links[peer] & {SWITCH})
+                )
+                if is_linked and peer not in members:
+                    members.add(peer)
+                    queue.append(peer)
+        nvlink_islands |= dict.fromkeys(members, f"NVLink {number}")
         number += 1
     nodes = {uuid: f"NUMA {node}" for uuid, node in numa_nodes.items() if node is not None}
-    return {**nodes, **joined}
+    return {**nodes, **nvlink_islands}
 
 
 def numa_node(pci_bus_id: str | None) -> int | None:
-    """The NUMA node of a PCI device, as Linux tells it (`numa_node` in sysfs; -1 is not known)."""
+    """The NUMA node of a PCI device according to Linux (`numa_node` in sysfs; -1 is unknown)."""
     if not pci_bus_id:
         return None
     # NVML writes the domain with eight digits, Linux with four.

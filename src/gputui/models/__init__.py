@@ -1,1 +1,1 @@
-"""What a model is, read from the headers of its files."""
+"""Reads the properties of a model from the headers of its files."""

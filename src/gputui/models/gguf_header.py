@@ -1,8 +1,8 @@
 """The header of a GGUF file: its key-values and its tensors.
 
 The format (ggml-org/ggml, docs/gguf.md): magic `GGUF`, version, number of tensors, number of key-values; each key is a
-string with a 64-bit length, each value a type and its data; then per tensor name, dimensions, type and offset. Bytes of
-a tensor follow from its type's block (ggml-common.h). Only the header is read.
+string with a 64-bit length, each value a type and its data; then per tensor its name, dimensions, type and offset. The
+size of a tensor follows from the block size of its type (ggml-common.h). Only the header is read.
 """
 
 import math
@@ -17,14 +17,14 @@ from gputui.domain.text import clean
 from gputui.models.header_file import BadFile, Tensor, UnknownKind, open_regular
 
 LONGEST_HEADER = 64 * 2**20
-"""Bytes read at most; a vocabulary of 256 000 tokens with its merges has about 15 MiB."""
+"""Maximum bytes to read; a vocabulary of 256 000 tokens with its merges has about 15 MiB."""
 MOST_KEYS = 10_000
 MOST_TENSORS = 200_000
 DEFAULT_ALIGNMENT = 32
 LONGEST_TEXT = 65_536
-"""Of a name or of a value that is kept; longer ones (chat templates) are passed over."""
+"""Maximum length of names and string values; longer ones (chat templates) are skipped."""
 
-# type: (elements of a block, bytes of a block)
+# type: (name, elements per block, bytes per block)
 BLOCKS: dict[int, tuple[str, int, int]] = {
     0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22),
     7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 9: ("Q8_1", 32, 40), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110),
@@ -43,7 +43,7 @@ Value = int | float | bool | str | tuple[int | float | bool, ...]
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What a GGUF header says; `sizes` are the lengths of the arrays of strings, which are not kept."""
+    """The content of a GGUF header; `sizes` are the lengths of arrays, because string arrays are not stored."""
 
     values: dict[str, Value]
     sizes: dict[str, int]
@@ -51,25 +51,25 @@ class GgufHeader:
 
 
 class _Reader:
-    """Reads forward, and never beyond the longest header."""
+    """Reads sequentially, and at most `LONGEST_HEADER` bytes."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
         self.name = name
-        self._left = LONGEST_HEADER
+        self._remaining = LONGEST_HEADER
 
     @property
-    def taken(self) -> int:
+    def position(self) -> int:
         """Bytes read so far."""
-        return LONGEST_HEADER - self._left
+        return LONGEST_HEADER - self._remaining
 
-    def bad(self, what: str) -> BadFile:
-        return BadFile(f"{self.name} {what}", "download it again")
+    def bad(self, problem: str) -> BadFile:
+        return BadFile(f"{self.name} {problem}", "download it again")
 
     def take(self, count: int) -> bytes:
-        if count > self._left:
+        if count > self._remaining:
             raise self.bad("has a header that is too long")
-        self._left -= count
+        self._remaining -= count
         raw = self._file.read(count)
         if len(raw) < count:
             raise self.bad("is cut off within its header")
@@ -94,8 +94,8 @@ def read_header(path: Path) -> GgufHeader:
     """The header of a GGUF file.
 
     Raises:
-        BadFile: it is cut off, too long, or no GGUF at all.
-        UnknownKind: it is of another version than 2 or 3, or has tensors of a type that is not known here.
+        BadFile: it is truncated, too long, or not a GGUF file.
+        UnknownKind: its version is not 2 or 3, or it has tensors of an unknown type.
         OSError: the file cannot be read.
     """
     with open_regular(path) as file:
@@ -115,20 +115,18 @@ def read_header(path: Path) -> GgufHeader:
             value = _value(reader, int(reader.number("<I")), key, sizes)
             if value is not None:
                 values[key] = value
-        described = [_tensor(reader) for _ in range(tensor_count)]
+        entries = [_tensor(reader) for _ in range(tensor_count)]
         alignment = values.get("general.alignment", DEFAULT_ALIGNMENT)
-        _check_length(
-            reader, described, alignment if isinstance(alignment, int) else 0, os.fstat(file.fileno()).st_size
-        )
-        tensors = tuple(tensor for tensor, _ in described)
+        _check_length(reader, entries, alignment if isinstance(alignment, int) else 0, os.fstat(file.fileno()).st_size)
+        tensors = tuple(tensor for tensor, _ in entries)
     return GgufHeader(values, sizes, tensors)
 
 
 def _check_length(reader: _Reader, tensors: Sequence[tuple[Tensor, int]], alignment: int, length: int) -> None:
-    """The tensors' bytes begin after the header, at a multiple of the alignment."""
+    """Check that the file holds all tensors, which start after the header at a multiple of the alignment."""
     if not 1 <= alignment <= 2**20:
         raise reader.bad("has an alignment that makes no sense")
-    begin = -(-reader.taken // alignment) * alignment
+    begin = -(-reader.position // alignment) * alignment
     end = max((offset + tensor.size for tensor, offset in tensors), default=0)
     if tensors and begin + end > length:
         raise reader.bad(f"is cut off: {begin + end - length} bytes of its tensors are missing")
@@ -158,7 +156,7 @@ def _array(reader: _Reader, key: str, sizes: dict[str, int]) -> Value | None:
     raw = reader.take(length * struct.calcsize(shape))
     if length > 4096:
         return None
-    return tuple(one[0] for one in struct.iter_unpack(shape, raw))
+    return tuple(number for (number,) in struct.iter_unpack(shape, raw))
 
 
 def _tensor(reader: _Reader) -> tuple[Tensor, int]:

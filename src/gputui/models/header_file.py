@@ -1,5 +1,5 @@
-"""Opening other people's files for their headers: only regular files, so that a pipe in their place cannot block the
-reader; and the tensors that a header lists."""
+"""Opens untrusted model files, only if they are regular files, so that a pipe cannot block the reader; and the tensors
+that a header lists."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from gputui.domain.errors import GputuiError
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """The file, to be read.
+    """The file, opened for reading.
 
     Raises:
         BadFile: it is a pipe, a socket or a device.
@@ -25,16 +25,16 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 class UnknownKind(GputuiError):
-    """A file that may be all right, but of a kind that gputui cannot read."""
+    """A file that may be valid, but has a format that gputui cannot read."""
 
 
 class BadFile(GputuiError):
-    """A file that is not what its name says: cut off, damaged, or made to harm its reader."""
+    """A file that is truncated, damaged, or malicious."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor: its elements as stored, its bytes, and its dimensions."""
+    """One tensor: its number of stored elements, its size in bytes, and its number of dimensions."""
 
     name: str
     dtype: str

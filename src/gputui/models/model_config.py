@@ -1,4 +1,4 @@
-"""`config.json` of a model in the layout of Hugging Face, as an architecture."""
+"""Reads the architecture of a model from its `config.json` (Hugging Face layout)."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +14,13 @@ from gputui.models.header_file import BadFile, open_regular
 from gputui.models.quantization import read_quantization
 
 LONGEST_CONFIG = 4 * 2**20
-"""Bytes; the longest known ones list every quantised module and have a few hundred KiB."""
+"""Bytes; the longest known files list every quantised module and have a few hundred KiB."""
 
 _OBJECT = TypeAdapter(dict[str, object])
 
 
 class _Counts(BaseModel):
-    """The figures that are read, each possibly missing; any other type of value counts as missing."""
+    """The numeric settings, each optional; a value of the wrong type counts as missing."""
 
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
@@ -42,7 +42,7 @@ class _Counts(BaseModel):
     sliding_window: int | None = Field(None, ge=1, le=2**31)
 
 
-_ELSEWHERE = {
+_ALIASES = {
     "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
     "num_attention_heads": ("n_head", "n_heads"),
     "num_key_value_heads": ("num_kv_heads", "multi_query_group_num", "kv_n_heads"),
@@ -55,14 +55,14 @@ _ELSEWHERE = {
     "shared_expert_width": ("shared_expert_intermediate_size",),
     "shared_experts": ("n_shared_experts", "num_shared_experts"),
 }
-"""What other configurations call the same figure."""
+"""Alternative names of the same setting."""
 _SMALL_PARTS = ("attn_config", "ffn_config")
-"""Parts of the text part that hold some of its figures (DBRX, MPT)."""
+"""Subsections of the text configuration that hold some of its settings (DBRX, MPT)."""
 _TEXT = re.compile(r"text|llm|language|thinker|decoder")
 _NOT_TEXT = re.compile(r"vision|visual|audio|image|speech|talker|code2wav|draft|mtp|encoder_config")
 _DEEPEST = 4
 _KIND = re.compile(r"attention|full|sliding|chunked|linear|mamba|conv|recurrent|hybrid|moe|mlp|ssm|rwkv")
-"""Kinds of layers by their names."""
+"""Matches the known names of layer kinds."""
 _MOE = re.compile(r"moe|mixtral|expert|dbrx|grok|jamba|deepseek_?v[23]|kimi_k2|gpt_?oss|arctic|phimoe", re.IGNORECASE)
 
 
@@ -70,7 +70,7 @@ def read_object(path: Path, limit: int) -> dict[str, object]:
     """A JSON file that holds one object.
 
     Raises:
-        BadFile: it is longer than `limit` bytes, or holds something else.
+        BadFile: it is longer than `limit` bytes, or not a JSON object.
         OSError: it cannot be read.
     """
     with open_regular(path) as file:
@@ -84,27 +84,27 @@ def read_object(path: Path, limit: int) -> dict[str, object]:
 
 
 def read_config(path: Path) -> Architecture:
-    """The architecture that a `config.json` describes; what it does not tell is None.
+    """The architecture that a `config.json` describes; unspecified properties are None.
 
     Raises:
-        BadFile: it is too long or no JSON object.
+        BadFile: it is too long or not a JSON object.
         OSError: it cannot be read.
     """
     config = read_object(path, LONGEST_CONFIG)
-    beside = path.with_name("hf_quant_config.json")
-    # ModelOpt writes how it quantised into a file of its own.
-    if "quantization_config" not in config and beside.is_file():
+    quant_path = path.with_name("hf_quant_config.json")
+    # ModelOpt writes its quantization settings to a separate file.
+    if "quantization_config" not in config and quant_path.is_file():
         try:
-            found = mapping(read_object(beside, LONGEST_CONFIG).get("quantization"))
+            quantization_section = mapping(read_object(quant_path, LONGEST_CONFIG).get("quantization"))
         except (BadFile, OSError):
-            found = {}
-        if found:
-            config = {**config, "quantization_config": {"quant_method": "modelopt", **found}}
+            quantization_section = {}
+        if quantization_section:
+            config = {**config, "quantization_config": {"quant_method": "modelopt", **quantization_section}}
     return architecture_of(config)
 
 
 def architecture_of(config: Mapping[str, object]) -> Architecture:
-    """The architecture that a configuration describes. The part for text decides where there are several."""
+    """The architecture that a configuration describes; of several parts, the text part decides."""
     inner = text_part(config)
     counts = _counts(inner)
     heads, hidden = counts.num_attention_heads, counts.hidden_size
@@ -117,7 +117,7 @@ def architecture_of(config: Mapping[str, object]) -> Architecture:
     )
     positions, rope = counts.max_position_embeddings, rope_of(inner)
     if str(_kind(inner) or _kind(config)).startswith("gemma3"):
-        rope = None  # its positions are the stretched ones already
+        rope = None  # its positions are already scaled
     longest = whole_number(inner.get("model_max_length"), least=1, most=2**31)
     if positions is not None and longest is not None and longest > positions and rope is None:
         positions = longest
@@ -157,10 +157,10 @@ def architecture_of(config: Mapping[str, object]) -> Architecture:
 
 
 def text_part(config: Mapping[str, object]) -> dict[str, object]:
-    """The figures of the part that makes text, wherever it is nested, over those around it.
+    """The settings of the part that generates text, at any depth, merged over those of its parents.
 
-    Several parts may have layers and heads (Qwen3-Omni has a thinker and a talker): one that is named for text counts
-    before one that is not, then the larger.
+    Several parts may have layers and heads (Qwen3-Omni has a thinker and a talker): parts with a name for text are
+    preferred, then larger ones.
     """
     best: tuple[tuple[bool, int], dict[str, object]] | None = None
     for path, merged in _text_candidates(config, "", {}, 0):
@@ -172,8 +172,8 @@ def text_part(config: Mapping[str, object]) -> dict[str, object]:
                 best = (rank, merged)
     if best is not None:
         return best[1]
-    named = (config[key] for key in ("text_config", "llm_config", "language_config") if _is(config.get(key)))
-    inner: Any = next(named, {})
+    sections = (config[key] for key in ("text_config", "llm_config", "language_config") if _is_mapping(config.get(key)))
+    inner: Any = next(sections, {})
     return _with_small_parts({**config, **inner})
 
 
@@ -181,8 +181,8 @@ def _text_candidates(
     part: Mapping[str, object], path: str, around: Mapping[str, object], depth: int
 ) -> Iterator[tuple[str, dict[str, object]]]:
     merged = {**around, **part}
-    own = _counts(_with_small_parts(part))
-    if own.num_hidden_layers and own.num_attention_heads:
+    part_counts = _counts(_with_small_parts(part))
+    if part_counts.num_hidden_layers and part_counts.num_attention_heads:
         yield path, _with_small_parts(merged)
     if depth >= _DEEPEST:
         return
@@ -192,17 +192,17 @@ def _text_candidates(
 
 
 def _with_small_parts(part: Mapping[str, object]) -> dict[str, object]:
-    found: dict[str, object] = {}
+    small_parts: dict[str, object] = {}
     for key in _SMALL_PARTS:
-        found |= mapping(part.get(key))
+        small_parts |= mapping(part.get(key))
     ffn = mapping(part.get("ffn_config"))
     if "ffn_hidden_size" in ffn and "moe_num_experts" in ffn:
-        found["expert_width"] = ffn["ffn_hidden_size"]
-    return {**found, **part}
+        small_parts["expert_width"] = ffn["ffn_hidden_size"]
+    return {**small_parts, **part}
 
 
 def _parts(config: Mapping[str, object], depth: int = 0) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """All parts within parts, by their keys."""
+    """All nested parts with their keys."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield key, value
@@ -216,29 +216,33 @@ def _kind(config: Mapping[str, object]) -> str | None:
 
 
 def _may_have_experts(config: Mapping[str, object], counts: _Counts) -> bool:
-    names = [str(_name(config)), *(str(_kind(part)) for part in (config, *(one for _, one in _parts(config))))]
-    known = counts.num_hidden_layers and counts.num_attention_heads and counts.intermediate_size
-    keys = [key for part in (config, *(one for _, one in _parts(config))) for key, value in part.items() if value]
-    return not known or any(_MOE.search(name) for name in names) or any("expert" in key for key in keys)
+    names = [str(_name(config)), *(str(_kind(part)) for part in (config, *(nested for _, nested in _parts(config))))]
+    is_described = counts.num_hidden_layers and counts.num_attention_heads and counts.intermediate_size
+    keys = [key for part in (config, *(nested for _, nested in _parts(config))) for key, value in part.items() if value]
+    return not is_described or any(_MOE.search(name) for name in names) or any("expert" in key for key in keys)
 
 
 def _kv_heads(config: Mapping[str, object], counts: _Counts) -> int | None:
-    """One head for all, where the model's code has it so, whatever the figure says (vLLM,
+    """The number of KV heads; some models always use a single one, regardless of the setting (vLLM,
     `ModelConfig.get_total_num_kv_heads`)."""
     shared = config.get("multi_query") is True and config.get("new_decoder_architecture") is not True
     if shared and config.get("model_type") in ("falcon", "RefinedWeb", "RefinedWebModel", "gpt_bigcode"):
         return 1
     if counts.num_key_value_heads is None and counts.num_attention_heads:
-        # Nemotron-NAS tells them for each layer.
-        blocks = (mapping(mapping(one).get("attention")) for one in sequence(config.get("block_configs")))
-        groups = [group for one in blocks if (group := whole_number(one.get("n_heads_in_group"), least=1)) is not None]
+        # Nemotron-NAS specifies them per layer.
+        blocks = (mapping(mapping(block).get("attention")) for block in sequence(config.get("block_configs")))
+        groups = [
+            group
+            for attention in blocks
+            if (group := whole_number(attention.get("n_heads_in_group"), least=1)) is not None
+        ]
         if groups:
             return max(1, counts.num_attention_heads // min(groups))
     return counts.num_key_value_heads or counts.num_attention_heads
 
 
 def _widths(config: Mapping[str, object], counts: _Counts) -> tuple[int | None, int | None, int | None]:
-    """Of dense layers, where there are any, of the shared experts, and of the others."""
+    """The widths of dense layers (if any), of shared experts, and of the other experts."""
     if counts.num_experts is None:
         return counts.intermediate_size, None, None
     expert = counts.expert_width or counts.intermediate_size
@@ -260,23 +264,23 @@ def _widths(config: Mapping[str, object], counts: _Counts) -> tuple[int | None, 
     return counts.intermediate_size if has_dense and counts.expert_width else None, shared, expert
 
 
-def _is(value: object) -> bool:
+def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
 def _counts(config: Mapping[str, object]) -> _Counts:
-    kept: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for name in _Counts.model_fields:
-        for key in (name, *_ELSEWHERE.get(name, ())):
+        for key in (name, *_ALIASES.get(name, ())):
             value = config.get(key)
             if isinstance(value, int) and not isinstance(value, bool):
                 try:
                     _Counts.model_validate({name: value})
                 except ValidationError:
                     continue
-                kept[name] = value
+                figures[name] = value
                 break
-    return _Counts.model_validate(kept)
+    return _Counts.model_validate(figures)
 
 
 def _name(config: Mapping[str, object]) -> str | None:
@@ -293,23 +297,23 @@ def _dtype(config: Mapping[str, object]) -> str | None:
 
 
 def _kinds_of_layers(config: Mapping[str, object], counts: _Counts) -> tuple[int | None, int]:
-    """How many layers keep keys and values at all, and how many of those only within the window.
+    """The number of layers with a KV cache, and how many of those only cache a window.
 
-    `layer_types` names each layer's kind; where there is none, `sliding_window_pattern` N leaves out every Nth layer
-    (gemma3: 6), `use_sliding_window` says whether the window holds, and Mistral's holds for all layers.
+    `layer_types` names the kind of each layer. Without it, `sliding_window_pattern` N exempts every Nth layer (gemma3:
+    6), `use_sliding_window` tells whether the window applies, and Mistral's applies to all layers.
     """
     layers = counts.num_hidden_layers
     kinds = config.get("layer_types") or config.get("layers_block_type")
     if isinstance(kinds, Sequence) and not isinstance(kinds, str) and len(kinds) == layers:
         words = [str(kind)[:40] for kind in kinds]
         if not all(_KIND.search(word) for word in words):
-            return layers, 0  # of a kind that is not known here the whole is the upper bound
+            return layers, 0  # for unknown kinds, full attention is the upper bound
         windowed = sum("sliding" in word or "chunked" in word for word in words)
         attention = sum(("attention" in word or word == "hybrid") and "linear" not in word for word in words)
         return attention, windowed if counts.sliding_window else 0
-    some = _attention_layers(config, layers)
-    if some is not None:
-        return some, 0
+    attention_count = _attention_layers(config, layers)
+    if attention_count is not None:
+        return attention_count, 0
     if layers is None or counts.sliding_window is None or config.get("use_sliding_window") is False:
         return layers, 0
     kind = config.get("model_type")
@@ -320,38 +324,40 @@ def _kinds_of_layers(config: Mapping[str, object], counts: _Counts) -> tuple[int
         return layers, layers // 2
     first = whole_number(config.get("max_window_layers"), least=0)
     if first is not None and layers is not None and config.get("use_sliding_window") is True:
-        return layers, max(0, layers - first)  # the first ones are whole
-    # Elsewhere the window may hold for some layers only; counting all of them whole is the upper bound.
+        return layers, max(0, layers - first)  # the first ones have full attention
+    # Other models may use the window in some layers only; full attention in all of them is the upper bound.
     return layers, layers if kind == "mistral" or config.get("use_sliding_window") is True else 0
 
 
 def _attention_layers(config: Mapping[str, object], layers: int | None) -> int | None:
-    """How many layers have attention with a cache that grows, by the keys of hybrid models; None where none says so."""
+    """The number of layers with a growing KV cache in hybrid models; None if the configuration does not specify it."""
     if layers is None:
         return None
-    every = whole_number(config.get("full_attention_interval"), least=1)
-    if every is not None:
-        return layers // every
+    interval = whole_number(config.get("full_attention_interval"), least=1)
+    if interval is not None:
+        return layers // interval
     period = whole_number(config.get("attn_layer_period"), least=1)
     if period is not None:
         offset = whole_number(config.get("attn_layer_offset"), least=0) or 0
         return sum(number % period == offset % period for number in range(layers))
-    listed = mapping(config.get("linear_attn_config")).get("full_attn_layers")
-    for found in (
+    full_layers = mapping(config.get("linear_attn_config")).get("full_attn_layers")
+    for layer_indices in (
         config.get("attn_layer_indices"),
-        listed,
+        full_layers,
         config.get("hybrid_layer_ids"),
         config.get("full_attn_idxs"),
     ):
-        if sequence(found):
-            numbers = {number for one in sequence(found) if (number := whole_number(one, least=0)) is not None}
+        if sequence(layer_indices):
+            numbers = {
+                number for index in sequence(layer_indices) if (number := whole_number(index, least=0)) is not None
+            }
             return min(layers, len(numbers)) if numbers else None
     kinds = [whole_number(kind) for kind in sequence(config.get("attn_type_list"))]
     if kinds and None not in kinds:
         return min(layers, sum(1 for kind in kinds if kind == 1))
-    blocks = [mapping(mapping(one).get("attention")) for one in sequence(config.get("block_configs"))]
+    blocks = [mapping(mapping(block).get("attention")) for block in sequence(config.get("block_configs"))]
     if len(blocks) == layers:
-        return sum(not one.get("no_op") and not one.get("replace_with_linear") for one in blocks)
+        return sum(not attention.get("no_op") and not attention.get("replace_with_linear") for attention in blocks)
     pattern = config.get("hybrid_override_pattern")
     return min(layers, pattern.count("*")) if isinstance(pattern, str) and pattern else None
 

@@ -1,4 +1,4 @@
-"""A model on disk: a directory in the layout of Hugging Face, GGUF files, or engines of TensorRT."""
+"""A model on disk: a directory in the Hugging Face layout, GGUF files, or TensorRT engines."""
 
 import os
 import re
@@ -29,29 +29,31 @@ _TOKENIZERS = (
     "vocab.txt", "vocab.json", "tokenizer.model.v3",
 )  # fmt: skip
 SMALLEST_TOKENIZER = 16
-"""Bytes; a file with `{}` is a stand-in that some tool left, and no tokenizer."""
+"""Bytes; a smaller file, such as `{}`, is a placeholder and not a tokenizer."""
 
 
 def read_model(path: Path) -> ModelFiles:
-    """What the files at `path` tell: a directory, or a single GGUF or safetensors file."""
-    shown = clean(str(path), 300)
+    """The model at `path`: a directory, or a single GGUF or safetensors file."""
+    display_path = clean(str(path), 300)
     try:
         if path.is_dir():
-            return _directory(path, shown)
+            return _directory(path, display_path)
         if not path.exists():
-            return ModelFiles(path=shown, problems=(f"{shown} does not exist",))
+            return ModelFiles(path=display_path, problems=(f"{display_path} does not exist",))
         kind = _kind_of(path)
         if kind == "gguf":
-            return _gguf(path, shown)
+            return _gguf(path, display_path)
         if kind == "safetensors":
-            return _weighed(ModelFiles(path=shown, has_weights=True), read_tensors(path))
-        return ModelFiles(path=shown, has_weights=True, unread=f"{shown} is of a kind that gputui cannot read")
+            return _weighed(ModelFiles(path=display_path, has_weights=True), read_tensors(path))
+        return ModelFiles(
+            path=display_path, has_weights=True, unread=f"{display_path} is of a kind that gputui cannot read"
+        )
     except BadFile as error:
-        return ModelFiles(path=shown, has_weights=True, problems=(error.what,))
+        return ModelFiles(path=display_path, has_weights=True, problems=(error.what,))
     except UnknownKind as error:
-        return ModelFiles(path=shown, has_weights=True, unread=error.what)
+        return ModelFiles(path=display_path, has_weights=True, unread=error.what)
     except OSError as error:
-        return ModelFiles(path=shown, unread=_cannot(path.name, error))
+        return ModelFiles(path=display_path, unread=_cannot(path.name, error))
 
 
 def _cannot(name: str, error: OSError) -> str:
@@ -59,7 +61,7 @@ def _cannot(name: str, error: OSError) -> str:
 
 
 def _kind_of(path: Path) -> str | None:
-    """By its first bytes, for tools name files as they like (blobs of Ollama have no ending); else by its ending."""
+    """The format by the first bytes, because names are not reliable (Ollama blobs have no suffix); else by suffix."""
     with open_regular(path) as file:
         head, length = file.read(9), os.fstat(file.fileno()).st_size
     if head[:4] == b"GGUF":
@@ -70,37 +72,37 @@ def _kind_of(path: Path) -> str | None:
     return by_ending if by_ending in ("gguf", "safetensors") else None
 
 
-def _directory(path: Path, shown: str) -> ModelFiles:
-    files = {one.name: one for one in islice(path.iterdir(), MOST_FILES)}
+def _directory(path: Path, display_path: str) -> ModelFiles:
+    files = {file.name: file for file in islice(path.iterdir(), MOST_FILES)}
     problems: list[str] = []
     architecture = _architecture(files, problems)
     ggufs = sorted(name for name in files if name.lower().endswith(".gguf") and "mmproj" not in name)
     if ggufs and not any(name.endswith(".safetensors") for name in files):
         if len({_SHARD.sub("", name) for name in ggufs}) > 1:
-            return ModelFiles(path=shown, has_weights=True, unread=f"{shown} holds several GGUF models")
-        return replace(_gguf(files[ggufs[0]], shown), path=shown)
+            return ModelFiles(path=display_path, has_weights=True, unread=f"{display_path} holds several GGUF models")
+        return replace(_gguf(files[ggufs[0]], display_path), path=display_path)
     engines = [name for name in files if name.endswith(".engine")]
     if engines:
-        # TensorRT engines, one for each rank: nearly all of them are weights, and a tokenizer need not be with them.
+        # TensorRT engines, one per rank: they consist almost entirely of weights, and need no tokenizer beside them.
         size = sum(_size(files[name]) for name in engines)
-        return ModelFiles(path=shown, has_weights=True, weights_bytes=size)
+        return ModelFiles(path=display_path, has_weights=True, weights_bytes=size)
     has_tokenizer = any(
         (name in _TOKENIZERS or name.endswith(".tiktoken")) and _size(file) >= SMALLEST_TOKENIZER
         for name, file in files.items()
     )
-    found = ModelFiles(path=shown, architecture=architecture, has_tokenizer=has_tokenizer)
+    model = ModelFiles(path=display_path, architecture=architecture, has_tokenizer=has_tokenizer)
     try:
         tensors, has_weights = _tensors(files, problems)
     except OSError as error:
-        return replace(found, has_weights=True, unread=_cannot(Path(error.filename or "").name, error))
-    found = replace(found, has_weights=has_weights, problems=tuple(problems))
+        return replace(model, has_weights=True, unread=_cannot(Path(error.filename or "").name, error))
+    model = replace(model, has_weights=has_weights, problems=tuple(problems))
     if tensors:
-        return _weighed(found, tensors)
+        return _weighed(model, tensors)
     pickles = [name for name in files if re.fullmatch(r"pytorch_model.*\.bin", name)]
     if pickles and not has_weights:
-        # A pickle holds its tensors as they are, with little around them.
-        return replace(found, has_weights=True, weights_bytes=sum(_size(files[name]) for name in pickles))
-    return found
+        # A pickle stores tensors uncompressed, with little overhead.
+        return replace(model, has_weights=True, weights_bytes=sum(_size(files[name]) for name in pickles))
+    return model
 
 
 def _size(path: Path) -> int:
@@ -118,21 +120,21 @@ def _architecture(files: Mapping[str, Path], problems: list[str]) -> Architectur
     except BadFile as error:
         problems.append(error.what)
     except OSError:
-        pass  # what this user may not read is not known
+        pass  # unknown if this user may not read it
     return None
 
 
 def _tensors(files: Mapping[str, Path], problems: list[str]) -> tuple[list[Tensor], bool]:
-    """The tensors of all weight files that belong together, and whether there are such files."""
+    """The tensors of all weight files of the model, and whether there are any such files."""
     index = "model.safetensors.index.json"
     if index in files:
         names = _indexed(files[index], problems)
     elif "model.safetensors" in files:
         names = ["model.safetensors"]
     else:
-        # Some publish the same weights once more as consolidated*.safetensors; adapters are no weights of their own.
-        names = sorted(one for one in files if one.endswith(".safetensors") and not one.startswith("adapter_"))
-        names = [one for one in names if not one.startswith("consolidated")] or names
+        # Some models ship the same weights again as consolidated*.safetensors; adapters are not complete weights.
+        names = sorted(name for name in files if name.endswith(".safetensors") and not name.startswith("adapter_"))
+        names = [name for name in names if not name.startswith("consolidated")] or names
     tensors: list[Tensor] = []
     missing = [name for name in names if name not in files]
     if missing:
@@ -151,22 +153,22 @@ def _tensors(files: Mapping[str, Path], problems: list[str]) -> tuple[list[Tenso
 
 def _indexed(path: Path, problems: list[str]) -> list[str]:
     try:
-        found = read_object(path, LONGEST_INDEX).get("weight_map")
+        weight_map = read_object(path, LONGEST_INDEX).get("weight_map")
     except BadFile as error:
         problems.append(error.what)
         return []
-    if not isinstance(found, Mapping) or not found:
+    if not isinstance(weight_map, Mapping) or not weight_map:
         problems.append(f"{path.name} names no weight files")
         return []
-    names = sorted({str(name) for name in found.values()})
-    # A name with a path in it would lead out of the model's directory.
+    names = sorted({str(name) for name in weight_map.values()})
+    # A name that contains a path would leave the model's directory.
     if any("/" in name or len(name) > 255 for name in names) or len(names) > MOST_FILES:
         problems.append(f"{path.name} names files outside of the model")
         return []
     return names
 
 
-def _weighed(found: ModelFiles, tensors: Sequence[Tensor]) -> ModelFiles:
+def _weighed(model: ModelFiles, tensors: Sequence[Tensor]) -> ModelFiles:
     by_dtype: Counter[str] = Counter()
     embedding = experts = linear = 0
     for tensor in tensors:
@@ -179,7 +181,7 @@ def _weighed(found: ModelFiles, tensors: Sequence[Tensor]) -> ModelFiles:
         if tensor.rank >= 2 and tensor.dtype in ("BF16", "F16") and not _NOT_LINEAR.search(tensor.name):
             linear += tensor.size
     return replace(
-        found,
+        model,
         weights_bytes=sum(tensor.size for tensor in tensors),
         embedding_bytes=embedding,
         expert_bytes=experts,
@@ -189,32 +191,32 @@ def _weighed(found: ModelFiles, tensors: Sequence[Tensor]) -> ModelFiles:
     )
 
 
-def _gguf(path: Path, shown: str) -> ModelFiles:
+def _gguf(path: Path, display_path: str) -> ModelFiles:
     header = read_header(path)
     tensors = list(header.tensors)
     shard = _SHARD.search(path.name)
     problems: list[str] = []
     for number in range(1, int(shard[2]) + 1 if shard else 0):
-        other = path.with_name(f"{path.name[: shard.start()]}-{number:05d}-of-{shard[2]}.gguf") if shard else path
-        if other == path:
+        shard_path = path.with_name(f"{path.name[: shard.start()]}-{number:05d}-of-{shard[2]}.gguf") if shard else path
+        if shard_path == path:
             continue
         try:
-            tensors += read_header(other).tensors
+            tensors += read_header(shard_path).tensors
         except FileNotFoundError:
-            problems.append(f"{clean(other.name, 80)} is missing")
+            problems.append(f"{clean(shard_path.name, 80)} is missing")
             break
         except BadFile as error:
             problems.append(error.what)
             break
-    found = ModelFiles(
-        path=shown,
+    model = ModelFiles(
+        path=display_path,
         architecture=_gguf_architecture(header),
         has_tokenizer="tokenizer.ggml.tokens" in header.sizes,
         has_weights=True,
         problems=tuple(problems),
     )
-    named = tuple((tensor.name, tensor.size) for tensor in tensors)
-    return found if problems else replace(_weighed(found, tensors), tensors=named)
+    tensor_sizes = tuple((tensor.name, tensor.size) for tensor in tensors)
+    return model if problems else replace(_weighed(model, tensors), tensors=tensor_sizes)
 
 
 def _gguf_architecture(header: GgufHeader) -> Architecture:
@@ -230,11 +232,11 @@ def _gguf_architecture(header: GgufHeader) -> Architecture:
     head_dim = count("attention.key_length")
     if head_dim is None and heads and hidden:
         head_dim = hidden // heads
-    each = values.get(prefix + "attention.head_count_kv")
-    every = count("full_attention_interval")
-    attention = sum(one > 0 for one in each) if isinstance(each, tuple) else layers
-    if every and layers:
-        attention = layers // every
+    kv_head_counts = values.get(prefix + "attention.head_count_kv")
+    interval = count("full_attention_interval")
+    attention = sum(kv_heads > 0 for kv_heads in kv_head_counts) if isinstance(kv_head_counts, tuple) else layers
+    if interval and layers:
+        attention = layers // interval
     latent = count("attention.key_length_mla") is not None or str(name) != "deepseek2"
     window = count("attention.sliding_window")
     windowed = _window_layers(str(name), values.get(prefix + "attention.sliding_window_pattern"), layers or 0)
@@ -250,13 +252,13 @@ def _gguf_architecture(header: GgufHeader) -> Architecture:
         context=count("context_length"),
         positions=count("context_length"),
         experts=count("expert_count") or None,
-        # Files from before latent attention have its rank, and not the widths for it: there keys and values are whole.
+        # Older files have the rank of latent attention but not its widths: there keys and values are stored in full.
         kv_lora_rank=count("attention.kv_lora_rank") if latent else None,
         rope_head_dim=count("rope.dimension_count") if latent else None,
         value_head_dim=count("attention.value_length"),
         window=window if window and windowed else None,
         window_layers=windowed if window else 0,
-        # A layer without heads for keys and values keeps none.
+        # A layer without KV heads has no KV cache.
         attention_layers=attention,
     )
 
@@ -265,19 +267,19 @@ _WINDOW_PATTERNS = {
     "gemma2": 2, "gpt-oss": 2, "cohere2": 4, "olmo2": 4, "exaone4": 4, "exaone-moe": 4, "afmoe": 4, "llama4": 4,
     "gemma3n": 5, "gemma3": 6, "gemma-embedding": 6, "plamo3": 8,
 }  # fmt: skip
-"""Of how many layers the last one looks back without a window (llama.cpp, `set_swa_pattern` of each architecture)."""
+"""Every nth layer has full attention (llama.cpp, `set_swa_pattern` of each architecture)."""
 
 
-def _window_layers(architecture: str, told: Value | None, layers: int) -> int:
-    """How many layers look back through a window: layer i where i % n < n - 1. A file may tell n, or each layer."""
-    if isinstance(told, tuple):
-        return min(layers, sum(bool(one) for one in told))
-    period = whole_number(told, least=1, most=layers or 1) or _WINDOW_PATTERNS.get(architecture)
+def _window_layers(architecture: str, pattern: Value | None, layers: int) -> int:
+    """The number of layers with a window: layer i where i % n < n - 1. A file may specify n, or a flag per layer."""
+    if isinstance(pattern, tuple):
+        return min(layers, sum(bool(flag) for flag in pattern))
+    period = whole_number(pattern, least=1, most=layers or 1) or _WINDOW_PATTERNS.get(architecture)
     return 0 if period is None else sum(number % period < period - 1 for number in range(layers))
 
 
 def _count(value: Value | None) -> int | None:
-    """A figure, or the largest of one for each layer."""
+    """A positive integer, or the largest of one per layer."""
     if isinstance(value, tuple):
         value = max(value, default=None)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:

@@ -1,4 +1,4 @@
-"""How the weights of a model are quantised, by its configuration, whatever tool wrote it."""
+"""How the weights of a model are quantised, according to its configuration, for all common tools."""
 
 import re
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from gputui.domain.text import clean, mapping, sequence, whole_number
 
 WIDEST_GROUP = 65_536
 MOST_PATTERNS = 2000
-"""Some tools list every layer by its own name."""
+"""Some tools list every layer by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantization:
-    """`kind` is the method by one name for all tools: `fp8`, `fp4`, `int8`, `wna16` (weights of few bits, computed in
-    16), else what the configuration calls it. `group_size` weights share a scale; `in_blocks`: in both directions.
-    `left_out` are patterns of layers that are not quantised."""
+    """`kind` is the method under a common name for all tools: `fp8`, `fp4`, `int8`, `wna16` (low-bit weights, computed
+    in 16 bits), else the name in the configuration. `group_size` weights share a scale; `in_blocks`: in both
+    dimensions. `left_out` are patterns of layers that are not quantised."""
 
     kind: str | None = None
     group_size: int | None = None
@@ -24,9 +24,9 @@ class Quantization:
     left_out: tuple[str, ...] = ()
 
 
-def read_quantization(found: Any) -> Quantization:
-    """What a `quantization_config` says."""
-    config = mapping(found)
+def read_quantization(raw_config: Any) -> Quantization:
+    """The quantization that a `quantization_config` describes."""
+    config = mapping(raw_config)
     method = config.get("quant_method") or config.get("quant_algo")
     if not isinstance(method, str):
         return Quantization()
@@ -41,14 +41,15 @@ def read_quantization(found: Any) -> Quantization:
 
 
 def _left_out(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every tool has a key of its own; the head and the router are left out by all, and are no matter here."""
-    listed = [
+    """The layers that are not quantised; each tool has its own key. The head and the router are ignored: no tool
+    quantises them."""
+    patterns = [
         name
         for key in ("ignore", "ignored_layers", "modules_to_not_convert", "exclude_modules")
         for name in sequence(config.get(key))
         if isinstance(name, str) and not re.search(r"lm_head|gate$|gate\W*$|embed|norm|router|vis", name)
     ]
-    return tuple(dict.fromkeys(clean(name, 100) for name in listed[:MOST_PATTERNS]))
+    return tuple(dict.fromkeys(clean(name, 100) for name in patterns[:MOST_PATTERNS]))
 
 
 def _plain(kind: str, config: Mapping[str, Any]) -> str:
@@ -60,7 +61,7 @@ def _plain(kind: str, config: Mapping[str, Any]) -> str:
 
 
 def _compressed(config: Mapping[str, Any]) -> Quantization:
-    """compressed-tensors describes each group of layers; the first that says anything counts."""
+    """compressed-tensors describes each group of layers; the first group with a bit width is used."""
     for group in mapping(config.get("config_groups")).values():
         weights = mapping(mapping(group).get("weights"))
         bits = whole_number(weights.get("num_bits"), least=1, most=64)

@@ -1,8 +1,8 @@
-"""The header of a safetensors file: which tensors there are, of which type, and how many bytes each has.
+"""The header of a safetensors file: its tensors, with type and size in bytes.
 
 The format (huggingface/safetensors, "Format"): 8 bytes, little-endian, the length N of the header; N bytes of JSON,
-`{"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {...}}`; then the tensors' bytes without
-holes. Only the header is read.
+`{"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {...}}`; then the tensors without gaps.
+Only the header is read.
 """
 
 import math
@@ -17,7 +17,7 @@ from gputui.domain.text import clean
 from gputui.models.header_file import BadFile, Tensor, open_regular
 
 LONGEST_HEADER = 25_000_000
-"""Bytes. huggingface_hub refuses longer ones too (SAFETENSORS_MAX_HEADER_LENGTH)."""
+"""Bytes; the limit of huggingface_hub (SAFETENSORS_MAX_HEADER_LENGTH)."""
 
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
@@ -43,7 +43,7 @@ def read_tensors(path: Path) -> tuple[Tensor, ...]:
     """The tensors of a safetensors file.
 
     Raises:
-        BadFile: the header is cut off, too long, no such JSON, or does not fit the file.
+        BadFile: the header is truncated, too long, invalid JSON, or does not match the file.
         OSError: the file cannot be read.
     """
     with open_regular(path) as file:
@@ -60,12 +60,12 @@ def read_tensors(path: Path) -> tuple[Tensor, ...]:
     return _tensors(path.name, raw, length - 8 - header_length)
 
 
-def _tensors(name: str, raw: bytes, room: int) -> tuple[Tensor, ...]:
+def _tensors(name: str, raw: bytes, data_length: int) -> tuple[Tensor, ...]:
     try:
         entries = _HEADER.validate_json(raw)
     except (ValidationError, RecursionError):
         raise BadFile(f"{name} has no safetensors header", "download it again") from None
-    found = []
+    tensors = []
     spans = []
     for key, entry in entries.items():
         if not isinstance(entry, _Entry):
@@ -78,17 +78,17 @@ def _tensors(name: str, raw: bytes, room: int) -> tuple[Tensor, ...]:
         if not begin <= end or (bits is not None and (elements * bits + 7) // 8 != end - begin):
             raise BadFile(f"{name}: the offsets of tensor {clean(key, 60)} are wrong", "download it again")
         spans.append((begin, end))
-        found.append(Tensor(clean(key, 200), clean(entry.dtype, 20), elements, end - begin, len(entry.shape)))
-    _check_spans(name, spans, room)
-    return tuple(found)
+        tensors.append(Tensor(clean(key, 200), clean(entry.dtype, 20), elements, end - begin, len(entry.shape)))
+    _check_spans(name, spans, data_length)
+    return tuple(tensors)
 
 
-def _check_spans(name: str, spans: Sequence[tuple[int, int]], room: int) -> None:
-    """Tensors lie one after the other, so that their sum is what the file holds."""
+def _check_spans(name: str, spans: Sequence[tuple[int, int]], data_length: int) -> None:
+    """Check that the tensors are contiguous and fit into the file."""
     place = 0
     for begin, end in sorted(spans):
         if begin != place:
             raise BadFile(f"{name}: its tensors overlap or leave holes", "download it again")
         place = end
-    if place > room:
-        raise BadFile(f"{name} is cut off: {place - room} bytes of its tensors are missing", "download it again")
+    if place > data_length:
+        raise BadFile(f"{name} is cut off: {place - data_length} bytes of its tensors are missing", "download it again")

@@ -26,7 +26,7 @@ from gputui.domain.launch import Launch, variables_in
 from gputui.domain.log import Loading
 from gputui.domain.model import ModelFiles
 from gputui.domain.observation import Measured, PeakKey
-from gputui.domain.service import Edit, Service, ServiceKey, told_apart
+from gputui.domain.service import Edit, Service, ServiceKey, distinct_names
 from gputui.domain.serving import Serving
 from gputui.domain.text import clean, moment, whole_number
 from gputui.planning.arguments import is_unknown_program, served_line
@@ -230,7 +230,7 @@ def _all_parts(world: World, assignments: Assignments, around: Surroundings) -> 
         saved = saved_by_key.get(key)
         if key not in named_keys and (uses_gpus(container) or container.id in used or (saved and saved.adopted)):
             sources[key] = (None, container)
-    names = told_apart(sources)
+    names = distinct_names(sources)
     return [
         Parts(
             key=key,

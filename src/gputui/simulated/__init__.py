@@ -1,1 +1,1 @@
-"""A whole server that does not exist: GPUs, engine, containers."""
+"""A simulated server: GPUs, engine, containers."""

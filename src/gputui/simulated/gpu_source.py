@@ -13,11 +13,11 @@ from gputui.simulated.scenario import Scenario, SimulatedGpu
 
 STRANGERS_AGE_S = 5_400.0
 STRANGERS_PERCENT = 35
-"""How long other people's processes have been there, and how busy each keeps its GPU."""
+"""The age of other people's processes, and how busy each keeps its GPU."""
 
 
 class Load(Protocol):
-    """What a process of a simulated container holds on one GPU."""
+    """The load of a simulated container's process on one GPU."""
 
     @property
     def gpu(self) -> str:
@@ -26,7 +26,7 @@ class Load(Protocol):
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The pid of the process."""
         ...
 
     @property
@@ -36,7 +36,7 @@ class Load(Protocol):
 
     @property
     def memory_mib(self) -> int:
-        """What it holds."""
+        """The memory that it holds."""
         ...
 
     @property
@@ -51,7 +51,7 @@ class Load(Protocol):
 
     @property
     def started_at(self) -> float:
-        """When it began, in seconds since the epoch."""
+        """Its start time, in seconds since the epoch."""
         ...
 
 
@@ -68,15 +68,15 @@ class SimulatedSource:
 
     def inventory(self) -> GpuInventory:
         """The GPUs of the scenario."""
-        gpus = tuple(one.gpu for one in self._scenario.gpus)
+        gpus = tuple(simulated.gpu for simulated in self._scenario.gpus)
         return GpuInventory(gpus=gpus, driver_version=self._scenario.driver_version, links=_links(gpus))
 
     def has_changed(self) -> bool:
-        """They never do; a lost one is back by itself."""
+        """Never; a lost GPU comes back by itself."""
         return False
 
     def read(self, gpu: Gpu) -> Reading:
-        """Values that move with the clock and follow the load."""
+        """Values that vary with the clock and the load."""
         now = self._clock()
         age = now - self._began
         for loss in self._scenario.losses:
@@ -84,22 +84,24 @@ class SimulatedSource:
                 return Reading(
                     gpu=gpu, taken_at=now, state="lost", reason=loss.reason, memory_total_mib=gpu.memory_total_mib
                 )
-        simulated = next(one for one in self._scenario.gpus if one.gpu.uuid == gpu.uuid)
+        simulated = next(candidate for candidate in self._scenario.gpus if candidate.gpu.uuid == gpu.uuid)
         return self._reading(simulated, now)
 
     def _reading(self, simulated: SimulatedGpu, now: float) -> Reading:
         gpu = simulated.gpu
         loads = [load for load in self._loads() if load.gpu == gpu.uuid]
-        strangers = [one for one in self._scenario.processes if one.gpu == gpu.uuid]
+        strangers = [process for process in self._scenario.processes if process.gpu == gpu.uuid]
         busy = min(100, sum(load.utilization_percent for load in loads) + STRANGERS_PERCENT * len(strangers))
         wave = math.sin(now / 3.7 + gpu.index * 1.3) + math.sin(now / 1.1 + gpu.index)
         utilization = max(0, min(100, round(busy + 6 * wave))) if busy else 0
         used = self._held(gpu.uuid)
         total = gpu.memory_total_mib or 0
-        used += sum(self._held(one.gpu.uuid) for one in self._scenario.gpus if one.gpu.parent_uuid == gpu.uuid)
+        used += sum(
+            self._held(instance.gpu.uuid) for instance in self._scenario.gpus if instance.gpu.parent_uuid == gpu.uuid
+        )
         used = min(used, total - simulated.reserved_mib)
         limit = simulated.power_limit_w
-        whole = gpu.mig_index is None and not gpu.mig_enabled
+        is_full_gpu = gpu.mig_index is None and not gpu.mig_enabled
         return Reading(
             gpu=gpu,
             taken_at=now,
@@ -107,22 +109,22 @@ class SimulatedSource:
             memory_used_mib=used,
             memory_reserved_mib=simulated.reserved_mib,
             memory_free_mib=total - simulated.reserved_mib - used,
-            utilization_percent=utilization if whole else None,
+            utilization_percent=utilization if is_full_gpu else None,
             temperature_c=round(33 + 0.42 * utilization + gpu.index % 3) if gpu.mig_index is None else None,
             power_w=round(limit * (0.1 + 0.85 * utilization / 100)) if gpu.mig_index is None else None,
             power_limit_w=limit if gpu.mig_index is None else None,
             clock_sm_mhz=(1980 if utilization else 345) if gpu.mig_index is None else None,
-            throttle_reasons=("power cap",) if whole and utilization > 97 else (),
+            throttle_reasons=("power cap",) if is_full_gpu and utilization > 97 else (),
         )
 
     def _held(self, uuid: str) -> int:
-        """MiB that its processes hold."""
-        strangers = sum(one.memory_mib for one in self._scenario.processes if one.gpu == uuid)
+        """The memory of its processes in MiB."""
+        strangers = sum(process.memory_mib for process in self._scenario.processes if process.gpu == uuid)
         return strangers + sum(load.memory_mib for load in self._loads() if load.gpu == uuid)
 
     def processes(self, gpu: Gpu) -> tuple[GpuProcess, ...] | None:
-        """Containers' processes and other people's."""
-        own = [
+        """The processes of containers and of other people."""
+        container_processes = [
             GpuProcess(
                 pid=load.pid,
                 start_time=load.pid,
@@ -138,26 +140,26 @@ class SimulatedSource:
         ]
         strangers = [
             GpuProcess(
-                pid=one.pid,
-                start_time=one.pid,
-                memory_mib=one.memory_mib,
-                user=clean(one.user, 64),
-                command=clean(one.command, 512),
+                pid=process.pid,
+                start_time=process.pid,
+                memory_mib=process.memory_mib,
+                user=clean(process.user, 64),
+                command=clean(process.command, 512),
                 started_at=self._began - STRANGERS_AGE_S,
                 sm_percent=STRANGERS_PERCENT,
             )
-            for one in self._scenario.processes
-            if one.gpu == gpu.uuid
+            for process in self._scenario.processes
+            if process.gpu == gpu.uuid
         ]
-        return tuple(own + strangers)
+        return tuple(container_processes + strangers)
 
     def details(self, gpu: Gpu) -> GpuDetails | None:
-        """What the scenario says of it."""
-        simulated = next(one for one in self._scenario.gpus if one.gpu.uuid == gpu.uuid)
+        """The details in the scenario."""
+        simulated = next(candidate for candidate in self._scenario.gpus if candidate.gpu.uuid == gpu.uuid)
         return replace(simulated.details, taken_at=self._clock()) if simulated.details else None
 
     def traffic(self, gpu: Gpu) -> LinkTraffic | None:
-        """It follows how busy the GPU is."""
+        """Traffic in proportion to the GPU's utilization."""
         busy = self.read(gpu).utilization_percent
         if busy is None:
             return None
@@ -173,13 +175,13 @@ class SimulatedSource:
 
 
 def _links(gpus: Sequence[Gpu]) -> tuple[GpuLink, ...]:
-    """GPUs of one NVLink island are linked by it, others over the host."""
-    whole = [gpu for gpu in gpus if gpu.parent_uuid is None]
-    found = []
-    for place, one in enumerate(whole):
-        for other in whole[place + 1 :]:
-            linked = one.island is not None and one.island == other.island and one.island.startswith("NVLink")
-            same_node = one.numa_node is not None and one.numa_node == other.numa_node
-            link = GpuLink(one=one.uuid, other=other.uuid, kind="NODE" if same_node else "SYS")
-            found.append(replace(link, kind="NVLink", nvlinks=18) if linked else link)
-    return tuple(found)
+    """GPUs of an NVLink island are connected by NVLink, others through the host."""
+    full_gpus = [gpu for gpu in gpus if gpu.parent_uuid is None]
+    links = []
+    for index, gpu in enumerate(full_gpus):
+        for peer in full_gpus[index + 1 :]:
+            linked = gpu.island is not None and gpu.island == peer.island and gpu.island.startswith("NVLink")
+            same_node = gpu.numa_node is not None and gpu.numa_node == peer.numa_node
+            link = GpuLink(gpu=gpu.uuid, peer=peer.uuid, kind="NODE" if same_node else "SYS")
+            links.append(replace(link, kind="NVLink", nvlinks=18) if linked else link)
+    return tuple(links)

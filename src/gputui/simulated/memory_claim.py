@@ -1,4 +1,4 @@
-"""What a simulated container takes of a GPU, and what it says where there is no room for it."""
+"""The GPU memory that a simulated container takes, and its error message if there is too little."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,15 @@ from gputui.domain.text import real_number
 from gputui.simulated.scenario import SimulatedContainer
 
 VLLM_FRACTION = 0.92
-"""Of a GPU, unless it is told."""
+"""The default fraction of a GPU's memory."""
 
 
 def takes_mib(config: Mapping[str, Any], template: SimulatedContainer, total_mib: int, *, in_scenario: bool) -> int:
-    """MiB of a GPU once it is loaded: the fraction that its command says, or of a vLLM that no scenario describes its
-    own; else what the scenario says, within its budget."""
+    """The memory in MiB once it is loaded: the fraction in its command, the default one for a vLLM that the scenario
+    does not describe, else the value in the scenario, limited by its budget."""
     fraction = _fraction(config.get("Cmd") or [])
     if in_scenario and fraction == _fraction(template.command):
-        fraction = None  # the scenario knows what that comes to
+        fraction = None  # the scenario has the resulting value
     if fraction is None and not in_scenario and "vllm" in str(config.get("Image")):
         fraction = VLLM_FRACTION
     if fraction is not None:
@@ -28,12 +28,12 @@ def takes_mib(config: Mapping[str, Any], template: SimulatedContainer, total_mib
 
 
 def _fraction(words: Sequence[object]) -> float | None:
-    told = re.search(r"--gpu-memory-utilization[= ]([0-9.]+)", " ".join(str(word) for word in words))
-    return real_number(told[1]) if told else None
+    match = re.search(r"--gpu-memory-utilization[= ]([0-9.]+)", " ".join(str(word) for word in words))
+    return real_number(match[1]) if match else None
 
 
 def out_of_memory(number: int, *, total_mib: int, free_mib: int, wanted_mib: int) -> str:
-    """The last words of a program that found no room on its GPU of this number, as PyTorch has them."""
+    """The PyTorch error of a program that runs out of memory on its nth GPU."""
     return (
         "Traceback (most recent call last):\n"
         '  File "/app/serve.py", line 88, in load_model\n'

@@ -1,4 +1,4 @@
-"""A simulated server (its GPUs, its containers, other people's processes), and reading it from a file."""
+"""A simulated server (GPUs, containers, other people's processes), and reading it from a file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from gputui.state.file_io import packaged
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedGpu:
-    """A GPU with what its driver keeps of the memory, and its power limit."""
+    """A GPU with the memory that its driver reserves, and its power limit."""
 
     gpu: Gpu
     reserved_mib: int
@@ -27,7 +27,7 @@ class SimulatedGpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedProcess:
-    """Somebody's process on a GPU, outside any service."""
+    """A process on a GPU that does not belong to any service."""
 
     pid: int
     gpu: str
@@ -38,8 +38,8 @@ class SimulatedProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedContainer:
-    """A container that exists when the simulation starts. `memory_mib` is what it takes on each GPU once loaded,
-    `written` the bytes of files that it wrote outside its volumes."""
+    """A container that exists when the simulation starts. `memory_mib` is its memory on each GPU once loaded, `written`
+    the sizes in bytes of the files that it wrote outside its volumes."""
 
     name: str
     image: str
@@ -60,7 +60,7 @@ class SimulatedContainer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedLoss:
-    """A GPU that stops answering `after_s` seconds, and comes back after another `for_s`."""
+    """A GPU that stops answering after `after_s` seconds, and comes back after another `for_s`."""
 
     gpu: str
     after_s: float
@@ -70,7 +70,7 @@ class SimulatedLoss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A whole simulated server."""
+    """A simulated server."""
 
     name: str
     title: str
@@ -91,10 +91,10 @@ def scenario_names() -> tuple[str, ...]:
 
 
 def read_scenario(name: str) -> Scenario:
-    """The scenario of that name, or in the file of that name.
+    """The bundled scenario of that name, or the one in the file of that name.
 
     Raises:
-        UsageError: there is none, or its file is wrong.
+        UsageError: it does not exist, or its file is invalid.
     """
     path = packaged("configs") / "scenarios" / f"{name}.yaml"
     if name.endswith((".yaml", ".yml")):

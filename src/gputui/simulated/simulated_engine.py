@@ -1,4 +1,4 @@
-"""A simulated engine: containers that load models, log, and fail, as a scenario says. It starts no process."""
+"""A simulated engine: containers that load models, log, and fail according to a scenario. It starts no processes."""
 
 import copy
 import hashlib
@@ -24,15 +24,15 @@ from gputui.simulated.memory_claim import out_of_memory, takes_mib
 from gputui.simulated.scenario import Scenario, SimulatedContainer
 
 UPTIME_S = 3 * 86400.0
-"""How long the containers of a scenario have been running when it begins."""
+"""The uptime of a scenario's containers at the start of the simulation."""
 
 SERVED_LINES = 400
-"""Of what it served, so many lines are in its log."""
+"""The number of request lines in a container's log."""
 LINE_S = 2.0
-"""Seconds from one line of a serving container's log to the next."""
+"""Seconds between the log lines of a serving container."""
 
 FALL_S = 1.0
-"""After how many seconds a container that is to fail ends."""
+"""Seconds until a container that is meant to fail exits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,22 +72,22 @@ class SimulatedEngine:
         self._changed = threading.Condition(threading.RLock())
         self._events: list[bytes] = []
         self._containers: dict[str, _Simulated] = {}
-        self._templates = {one.name: one for one in scenario.containers}
-        self._gpus = [one.gpu for one in scenario.gpus]
+        self._templates = {template.name: template for template in scenario.containers}
+        self._gpus = [simulated.gpu for simulated in scenario.gpus]
         self._pid = 4000
         self._counted: tuple[tuple[int, int], tuple[Claim, ...]] | None = None
         for template in scenario.containers:
-            made = self._add(template.name, _body_of(template), template)
+            container = self._add(template.name, _body_of(template), template)
             if template.running:
-                self._run(made, clock() - UPTIME_S)
-                made.was_started = False
+                self._run(container, clock() - UPTIME_S)
+                container.was_started = False
 
     def _add(self, name: str, body: Mapping[str, Any], template: SimulatedContainer) -> _Simulated:
         identity = hashlib.sha256(f"{name} {len(self._containers)} {len(self._events)}".encode()).hexdigest()
         config = copy.deepcopy(dict(body))
         host = config.pop("HostConfig", {})
         networking = config.pop("NetworkingConfig", {})
-        made = _Simulated(
+        container = _Simulated(
             template=template,
             data={
                 "Id": identity,
@@ -101,108 +101,133 @@ class SimulatedEngine:
                 "NetworkSettings": {"Networks": networking.get("EndpointsConfig", {})},
             },
         )
-        self._containers[identity] = made
-        self._note(made, "create")
-        return made
+        self._containers[identity] = container
+        self._note(container, "create")
+        return container
 
-    def _note(self, one: _Simulated, action: str, **told: str) -> None:
-        """Tell it to whoever follows the events, as Docker does."""
-        attributes = {**(one.data["Config"].get("Labels") or {}), "name": one.data["Name"].lstrip("/"), **told}
-        actor = {"ID": one.data["Id"], "Attributes": attributes}
+    def _note(self, container: _Simulated, action: str, **extra: str) -> None:
+        """Publish an event, as Docker does."""
+        attributes = {
+            **(container.data["Config"].get("Labels") or {}),
+            "name": container.data["Name"].lstrip("/"),
+            **extra,
+        }
+        actor = {"ID": container.data["Id"], "Attributes": attributes}
         event = {"Type": "container", "Action": action, "Actor": actor, "timeNano": int(self._clock() * 10**9)}
         with self._changed:
             self._events.append(json.dumps(event).encode() + b"\n")
             self._changed.notify_all()
 
     def _find(self, ref: str) -> _Simulated:
-        for identity, found in self._containers.items():
-            if ref == identity or found.data["Name"] == f"/{ref}" or (len(ref) >= 12 and identity.startswith(ref)):
-                self._let_fall(found)
-                return found
+        for identity, container in self._containers.items():
+            if ref == identity or container.data["Name"] == f"/{ref}" or (len(ref) >= 12 and identity.startswith(ref)):
+                self._let_fall(container)
+                return container
         raise NotFound(f"No such container: {ref[:40]}")
 
-    def _let_fall(self, one: _Simulated) -> None:
-        if one.started is not None and one.ended is None and one.template.fails and one.started > 0:
-            fall = one.started + FALL_S / self._speed
-            if self._clock() >= fall and one.data["Config"].get("Labels", {}).get("io.gputui.gpus") is not None:
-                one.ended = fall
-        # What was there when the simulation began fits; what is started later has to find its memory.
-        if one.started is not None and one.ended is None and one.was_started and self._loaded(one) > 0:
-            one.out_of_memory = self._out_of_memory(one)
-            if one.out_of_memory:
-                one.ended = self._clock()
-                self._note(one, "die")
+    def _let_fall(self, container: _Simulated) -> None:
+        if (
+            container.started is not None
+            and container.ended is None
+            and container.template.fails
+            and container.started > 0
+        ):
+            fails_at = container.started + FALL_S / self._speed
+            if (
+                self._clock() >= fails_at
+                and container.data["Config"].get("Labels", {}).get("io.gputui.gpus") is not None
+            ):
+                container.ended = fails_at
+        # The initial containers always fit; those started later need free memory.
+        if (
+            container.started is not None
+            and container.ended is None
+            and container.was_started
+            and self._loaded(container) > 0
+        ):
+            container.out_of_memory = self._out_of_memory(container)
+            if container.out_of_memory:
+                container.ended = self._clock()
+                self._note(container, "die")
 
-    def _out_of_memory(self, one: _Simulated) -> str:
-        """What CUDA says where a GPU has no room for what this container takes by now; empty where it has."""
-        room = {one.gpu.uuid: (one.gpu.memory_total_mib or 0) - one.reserved_mib for one in self._scenario.gpus}
-        for number, gpu in enumerate(self._given(one)):
-            others = sum(
-                int(self._takes(other, gpu) * self._loaded(other))
-                for other in self._containers.values()
-                if other is not one and other.ended is None and gpu in self._given(other)
+    def _out_of_memory(self, container: _Simulated) -> str:
+        """The CUDA error if a GPU has too little memory for what this container currently takes; empty otherwise."""
+        usable_mib = {
+            simulated.gpu.uuid: (simulated.gpu.memory_total_mib or 0) - simulated.reserved_mib
+            for simulated in self._scenario.gpus
+        }
+        for number, gpu in enumerate(self._gpus_of(container)):
+            others_mib = sum(
+                int(self._takes(peer, gpu) * self._loaded(peer))
+                for peer in self._containers.values()
+                if peer is not container and peer.ended is None and gpu in self._gpus_of(peer)
             )
-            strangers = sum(other.memory_mib for other in self._scenario.processes if other.gpu == gpu.uuid)
-            total = room.get(gpu.uuid, gpu.memory_total_mib or 0)
-            wanted, free = int(self._takes(one, gpu) * self._loaded(one)), total - others - strangers
-            if wanted > free:
-                return out_of_memory(number, total_mib=total, free_mib=free, wanted_mib=wanted)
+            strangers_mib = sum(process.memory_mib for process in self._scenario.processes if process.gpu == gpu.uuid)
+            total = usable_mib.get(gpu.uuid, gpu.memory_total_mib or 0)
+            wanted_mib, free_mib = (
+                int(self._takes(container, gpu) * self._loaded(container)),
+                total - others_mib - strangers_mib,
+            )
+            if wanted_mib > free_mib:
+                return out_of_memory(number, total_mib=total, free_mib=free_mib, wanted_mib=wanted_mib)
         return ""
 
-    def _takes(self, one: _Simulated, gpu: Gpu) -> int:
-        known = one.template.name in self._templates
-        return takes_mib(one.data["Config"], one.template, gpu.memory_total_mib or 0, in_scenario=known)
+    def _takes(self, container: _Simulated, gpu: Gpu) -> int:
+        in_scenario = container.template.name in self._templates
+        return takes_mib(
+            container.data["Config"], container.template, gpu.memory_total_mib or 0, in_scenario=in_scenario
+        )
 
-    def _state(self, one: _Simulated) -> dict[str, Any]:
-        if one.started is None:
+    def _state(self, container: _Simulated) -> dict[str, Any]:
+        if container.started is None:
             return {"Status": "created", "ExitCode": 0}
-        if one.ended is not None:
-            code = 1 if one.template.fails or one.out_of_memory else 0
-            return {"Status": "exited", "ExitCode": code, "StartedAt": _iso(one.started)}
-        state: dict[str, Any] = {"Status": "running", "Pid": one.pid, "StartedAt": _iso(one.started)}
-        if one.data["Config"].get("Healthcheck"):
-            loaded = self._loaded(one) >= 1.0
+        if container.ended is not None:
+            code = 1 if container.template.fails or container.out_of_memory else 0
+            return {"Status": "exited", "ExitCode": code, "StartedAt": _iso(container.started)}
+        state: dict[str, Any] = {"Status": "running", "Pid": container.pid, "StartedAt": _iso(container.started)}
+        if container.data["Config"].get("Healthcheck"):
+            loaded = self._loaded(container) >= 1.0
             state["Health"] = {"Status": "healthy" if loaded else "starting"}
         return state
 
-    def _loaded(self, one: _Simulated) -> float:
-        """How much of its model is in memory, 0 to 1."""
-        if one.started is None or one.ended is not None:
+    def _loaded(self, container: _Simulated) -> float:
+        """The fraction of its model in memory, 0 to 1."""
+        if container.started is None or container.ended is not None:
             return 0.0
-        if one.template.load_s <= 0:
+        if container.template.load_s <= 0:
             return 1.0
-        return min(1.0, (self._clock() - one.started) * self._speed / one.template.load_s)
+        return min(1.0, (self._clock() - container.started) * self._speed / container.template.load_s)
 
-    def _run(self, one: _Simulated, at: float) -> None:
-        one.started, one.ended, one.was_started, one.out_of_memory = at, None, True, ""
+    def _run(self, container: _Simulated, started: float) -> None:
+        container.started, container.ended, container.was_started, container.out_of_memory = started, None, True, ""
         self._pid += 7
-        one.pid = self._pid
-        self._note(one, "start")
+        container.pid = self._pid
+        self._note(container, "start")
 
-    def _named(self, names: Sequence[str]) -> list[Gpu]:
-        found: list[Gpu] = []
+    def _gpus_named(self, names: Sequence[str]) -> list[Gpu]:
+        gpus: list[Gpu] = []
         for name in names:
-            hits = [gpu for gpu in self._gpus if name in (gpu.uuid, gpu.label)]
-            if not hits:
+            matches = [gpu for gpu in self._gpus if name in (gpu.uuid, gpu.label)]
+            if not matches:
                 raise EngineError(f"start: nvidia-container-cli: device error: {name}: unknown device")
-            found += hits
-        return found
+            gpus += matches
+        return gpus
 
-    def _given(self, one: _Simulated) -> list[Gpu]:
-        given: list[Gpu] = []
-        for request in one.data["HostConfig"].get("DeviceRequests") or []:
-            given += self._named(request.get("DeviceIDs") or [])
+    def _gpus_of(self, container: _Simulated) -> list[Gpu]:
+        gpus: list[Gpu] = []
+        for request in container.data["HostConfig"].get("DeviceRequests") or []:
+            gpus += self._gpus_named(request.get("DeviceIDs") or [])
             if request.get("Count") == -1:
-                given += [gpu for gpu in self._gpus if gpu.assignable]
-        if not given and one.data["HostConfig"].get("Runtime") == "nvidia":
-            variables = variables_in(one.data["Config"].get("Env"))
+                gpus += [gpu for gpu in self._gpus if gpu.assignable]
+        if not gpus and container.data["HostConfig"].get("Runtime") == "nvidia":
+            variables = variables_in(container.data["Config"].get("Env"))
             visible = variables.get("NVIDIA_VISIBLE_DEVICES", "void")
-            given = [] if visible in ("", "void", "none", "all") else self._named(visible.split(","))
-        return given
+            gpus = [] if visible in ("", "void", "none", "all") else self._gpus_named(visible.split(","))
+        return gpus
 
     def claims(self) -> tuple[Claim, ...]:
-        """What the processes of running containers hold. Every GPU asks for it, so it is counted ten times a second at
-        most."""
+        """The memory of running containers' processes. Every GPU queries it, so it is computed at most ten times a
+        second."""
         with self._changed:
             moment = (len(self._events), int(self._clock() * 10))
             if self._counted is None or self._counted[0] != moment:
@@ -211,23 +236,23 @@ class SimulatedEngine:
 
     def _claims(self) -> tuple[Claim, ...]:
         with self._changed:
-            found: list[Claim] = []
-            for identity, one in self._containers.items():
-                self._let_fall(one)
-                loaded = self._loaded(one)
-                found += [
+            claims: list[Claim] = []
+            for identity, container in self._containers.items():
+                self._let_fall(container)
+                loaded = self._loaded(container)
+                claims += [
                     Claim(
                         gpu=gpu.uuid,
-                        pid=one.pid,
+                        pid=container.pid,
                         container_id=identity,
-                        memory_mib=int(self._takes(one, gpu) * loaded),
-                        utilization_percent=one.template.utilization_percent if loaded >= 1 else 5,
-                        command=" ".join(one.data["Config"].get("Cmd") or [one.template.image]),
-                        started_at=one.started or self._clock(),
+                        memory_mib=int(self._takes(container, gpu) * loaded),
+                        utilization_percent=container.template.utilization_percent if loaded >= 1 else 5,
+                        command=" ".join(container.data["Config"].get("Cmd") or [container.template.image]),
+                        started_at=container.started or self._clock(),
                     )
-                    for gpu in (self._given(one) if loaded > 0 else [])
+                    for gpu in (self._gpus_of(container) if loaded > 0 else [])
                 ]
-            return tuple(found)
+            return tuple(claims)
 
     def info(self) -> EngineInfo:
         """The simulated engine."""
@@ -247,7 +272,7 @@ class SimulatedEngine:
         )
 
     def has_nvidia_driver(self) -> bool | None:
-        """It does."""
+        """Always true."""
         return True
 
     def containers(self) -> tuple[Container, ...]:
@@ -256,20 +281,20 @@ class SimulatedEngine:
             return tuple(self.inspect(identity) for identity in self._containers)
 
     def inspect(self, ref: str) -> Container:
-        """One container as it is now."""
+        """One container in its current state."""
         with self._changed:
-            one = self._find(ref)
-            return container_from({**one.data, "State": self._state(one)})
+            container = self._find(ref)
+            return container_from({**container.data, "State": self._state(container)})
 
     def spec(self, ref: str) -> ContainerSpec:
-        """The spec that makes the same container again."""
+        """The spec to re-create the same container."""
         with self._changed:
             return spec_from(self._find(ref).data, image_moved=False)
 
     def create(self, spec: ContainerSpec) -> str:
         """Create a container; its id."""
         with self._changed:
-            if any(one.data["Name"] == f"/{spec.name}" for one in self._containers.values()):
+            if any(container.data["Name"] == f"/{spec.name}" for container in self._containers.values()):
                 raise EngineError(f"create: Conflict. The container name {spec.name} is already in use")
             base = spec.name.split(".new-")[0]
             image = str(spec.body.get("Image"))
@@ -284,21 +309,21 @@ class SimulatedEngine:
     def start(self, ref: str) -> None:
         """Start it."""
         with self._changed:
-            one = self._find(ref)
-            self._given(one)
-            if one.started is None or one.ended is not None:
-                self._run(one, self._clock())
+            container = self._find(ref)
+            self._gpus_of(container)
+            if container.started is None or container.ended is not None:
+                self._run(container, self._clock())
 
     def stop(self, ref: str, timeout_s: int) -> None:
         """Stop it."""
         del timeout_s
         with self._changed:
-            one = self._find(ref)
-            if one.started is not None and one.ended is None:
-                one.past_log = self._log(one)
-                self._note(one, "kill", signal=str(SIGTERM.value))
-                one.ended = self._clock()
-                self._note(one, "die")
+            container = self._find(ref)
+            if container.started is not None and container.ended is None:
+                container.past_log = self._log(container)
+                self._note(container, "kill", signal=str(SIGTERM.value))
+                container.ended = self._clock()
+                self._note(container, "die")
 
     def restart(self, ref: str, timeout_s: int) -> None:
         """Stop and start it."""
@@ -306,13 +331,13 @@ class SimulatedEngine:
         self.start(ref)
 
     def pause(self, ref: str) -> None:
-        """Nothing is held still here."""
+        """Pausing is not simulated."""
 
     def unpause(self, ref: str) -> None:
-        """Nothing is held still here."""
+        """Pausing is not simulated."""
 
     def start_obstacles(self, ref: str) -> tuple[str, ...]:
-        """Nothing is ever missing."""
+        """There are none."""
         with self._changed:
             self._find(ref)
         return ()
@@ -321,20 +346,20 @@ class SimulatedEngine:
         """Links are not simulated."""
 
     def rename(self, ref: str, name: str) -> None:
-        """Give it another name."""
+        """Rename it."""
         with self._changed:
-            one = self._find(ref)
-            if any(other is not one and other.data["Name"] == f"/{name}" for other in self._containers.values()):
+            container = self._find(ref)
+            if any(peer is not container and peer.data["Name"] == f"/{name}" for peer in self._containers.values()):
                 raise EngineError(f"rename: Conflict. The container name {name} is already in use")
-            one.data["Name"] = f"/{name}"
-            self._note(one, "rename")
+            container.data["Name"] = f"/{name}"
+            self._note(container, "rename")
 
     def remove(self, ref: str) -> None:
         """Remove it."""
         with self._changed:
-            one = self._find(ref)
-            del self._containers[one.data["Id"]]
-            self._note(one, "destroy")
+            container = self._find(ref)
+            del self._containers[container.data["Id"]]
+            self._note(container, "destroy")
 
     def set_restart_policy(self, ref: str, policy: Mapping[str, Any]) -> None:
         """Change the restart policy."""
@@ -353,11 +378,11 @@ class SimulatedEngine:
         """Volumes are not simulated."""
 
     def layer(self, ref: str) -> Layer:
-        """What the scenario says that it wrote."""
+        """The written files in the scenario."""
         with self._changed:
-            written = self._find(ref).template.written
+            files = self._find(ref).template.written
             return Layer(
-                size_bytes=sum(written.values()), largest=tuple(sorted(written.items(), key=lambda one: -one[1]))
+                size_bytes=sum(files.values()), largest=tuple(sorted(files.items(), key=lambda entry: -entry[1]))
             )
 
     def images(self) -> tuple[str, ...]:
@@ -365,11 +390,11 @@ class SimulatedEngine:
         return ()
 
     def image_names(self) -> tuple[str, ...]:
-        """Those of the scenario's containers."""
-        return tuple(dict.fromkeys(one.image for one in self._scenario.containers))
+        """The images of the scenario's containers."""
+        return tuple(dict.fromkeys(template.image for template in self._scenario.containers))
 
     def run_once(self, spec: ContainerSpec, limit_s: float) -> bytes:  # noqa: ARG002 - the protocol's
-        """Nothing can be asked of it."""
+        """Not simulated."""
         raise EngineError(f"{spec.name}: not simulated")
 
     def image_id(self, image: str) -> str | None:
@@ -399,90 +424,90 @@ class SimulatedEngine:
     def device_nodes(self, ref: str) -> frozenset[str] | None:
         """The GPU device nodes inside a running container."""
         with self._changed:
-            one = self._find(ref)
-            if one.started is None or one.ended is not None:
+            container = self._find(ref)
+            if container.started is None or container.ended is not None:
                 return None
             by_uuid = {gpu.uuid: gpu for gpu in self._gpus}
-            return frozenset(node for gpu in self._given(one) if (node := device_node(gpu, by_uuid)))
+            return frozenset(node for gpu in self._gpus_of(container) if (node := device_node(gpu, by_uuid)))
 
     def driver_fault(self, ref: str) -> str | None:  # noqa: ARG002 - the protocol's
         """The simulated driver works."""
         return None
 
     def pids(self, ref: str) -> tuple[int, ...]:
-        """The pid of its one process."""
+        """The pid of its only process."""
         with self._changed:
-            one = self._find(ref)
-            if one.started is None or one.ended is not None:
+            container = self._find(ref)
+            if container.started is None or container.ended is not None:
                 raise EngineError(f"top: Container {ref[:12]} is not running")
-            return (one.pid,)
+            return (container.pid,)
 
-    def _log(self, one: _Simulated) -> list[tuple[float, bytes]]:
-        """What it wrote, each line with its time: how it started, and of what it served the last lines."""
-        written = list(one.past_log)
-        if one.started is None or (one.ended is not None and written):
-            return written
-        start, load = one.started, one.template.load_s / self._speed
-        until = one.ended if one.ended is not None else self._clock()
-        lines = one.template.log or (f"{one.template.name} starting", f"{one.template.name} ready")
+    def _log(self, container: _Simulated) -> list[tuple[float, bytes]]:
+        """Its log lines with timestamps: the startup, and the most recent requests."""
+        log = list(container.past_log)
+        if container.started is None or (container.ended is not None and log):
+            return log
+        start, load = container.started, container.template.load_s / self._speed
+        end = container.ended if container.ended is not None else self._clock()
+        lines = container.template.log or (f"{container.template.name} starting", f"{container.template.name} ready")
         times = [start + load * number / len(lines) for number in range(len(lines))]
-        written += [(at, line.encode()) for at, line in zip(times, lines, strict=True) if at <= until]
-        fell = one.out_of_memory or one.template.fails
-        if fell and one.ended is not None:
-            return [*written, *((until, line.encode()) for line in fell.splitlines())]
-        served = int((until - start - load) * self._speed / LINE_S)
+        log += [(moment, line.encode()) for moment, line in zip(times, lines, strict=True) if moment <= end]
+        failure = container.out_of_memory or container.template.fails
+        if failure and container.ended is not None:
+            return [*log, *((end, line.encode()) for line in failure.splitlines())]
+        served = int((end - start - load) * self._speed / LINE_S)
         for number in range(max(0, served - SERVED_LINES), served):
             client = f"172.18.0.1:{40000 + number * 7 % 9000}"
             line = f'INFO:     {client} - "POST /v1/chat/completions HTTP/1.1" 200 OK'.encode()
-            written.append((start + load + (number + 1) * LINE_S / self._speed, line))
-        return written
+            log.append((start + load + (number + 1) * LINE_S / self._speed, line))
+        return log
 
     def last_log(self, ref: str, lines: int) -> tuple[bytes, ...]:
-        """The last lines that it wrote."""
+        """The last lines of its log."""
         with self._changed:
             return tuple(line for _, line in self._log(self._find(ref))[-lines:])
 
     def follow_log(self, ref: str, window: LogWindow) -> "SimulatedStream":
         """Its log, followed."""
         with self._changed:
-            one = self._find(ref)
-            there = [found for found in self._log(one) if window.since is None or found[0] >= window.since]
-        first = there if window.tail is None else there[-window.tail :]
+            container = self._find(ref)
+            history = [entry for entry in self._log(container) if window.since is None or entry[0] >= window.since]
+        first = history if window.tail is None else history[-window.tail :]
 
         def chunks(closed: threading.Event) -> Iterator[bytes]:
-            new, seen = first, there[-1] if there else (0.0, b"")
+            new, last_entry = first, history[-1] if history else (0.0, b"")
             while not closed.is_set():
-                for at, line in new:
+                for moment, line in new:
                     stream = STDERR if b"ERROR" in line or b"Error" in line or b"WARN" in line else STDOUT
-                    yield framed(stream, _iso(at).encode() + b" " + line + b"\n")
+                    yield framed(stream, _iso(moment).encode() + b" " + line + b"\n")
                 if not window.follow or closed.wait(0.2):
                     return
                 with self._changed:
-                    lines = self._log(one)
-                    over = one.ended is not None
-                place = lines.index(seen) + 1 if seen in lines else 0
-                new, seen = lines[place:], lines[-1] if lines else seen
-                if over and not new:
+                    lines = self._log(container)
+                    has_ended = container.ended is not None
+                place = lines.index(last_entry) + 1 if last_entry in lines else 0
+                new, last_entry = lines[place:], lines[-1] if lines else last_entry
+                if has_ended and not new:
                     return
 
         return SimulatedStream(chunks)
 
     def shell_command(self, ref: str) -> tuple[str, ...]:
-        """There is no program to talk to."""
+        """Not simulated."""
         name = self._find(ref).data["Name"].lstrip("/")
         raise Refusal(f"{name} is simulated: there is no shell in it", "leave --demo")
 
     def events(self) -> "SimulatedStream":
-        """What happens to containers from now on."""
+        """The container events from now on."""
         with self._changed:
-            seen = len(self._events)
+            start = len(self._events)
 
         def chunks(closed: threading.Event) -> Iterator[bytes]:
-            place = seen
+            position = start
             while not closed.is_set():
                 with self._changed:
-                    self._changed.wait_for(lambda before=place: len(self._events) > before, timeout=0.2)  # type: ignore[misc]
-                    new, place = self._events[place:], len(self._events)
+                    self._changed.wait_for(lambda position=position: len(self._events) > position, timeout=0.2)  # type: ignore[misc]
+                    new, position = self._events[position:], len(self._events)
                 yield from new
 
         return SimulatedStream(chunks)
@@ -503,8 +528,8 @@ class SimulatedStream:
         self._closed.set()
 
 
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _body_of(template: SimulatedContainer) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from gputui.domain.assignment_difference import assignment_text, revision_differ
 from gputui.domain.errors import GputuiError
 from gputui.domain.event import ApplyEvent, ApplyRecord
 from gputui.domain.gpu import labels_by_uuid
-from gputui.domain.service import told_apart
+from gputui.domain.service import distinct_names
 from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import whole_number
 
@@ -187,7 +187,7 @@ class HistoryPane(TablePane):
     def _revision_text(self, number: int) -> str:
         one = self._revisions[number]
         before = self._revisions.get(number - 1, Assignments() if number == 1 else None)
-        names = told_apart([item.key for item in one.items])
+        names = distinct_names([item.key for item in one.items])
         lines = [
             f"saved {date_text(one.saved_at)} by {one.author}: {one.reason.text}",
             f"strategy {one.strategy}",

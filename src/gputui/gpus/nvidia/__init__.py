@@ -1,1 +1,1 @@
-"""GPUs of NVIDIA: NVML, nvidia-smi, Xids, topology."""
+"""NVIDIA GPUs: NVML, nvidia-smi, Xids, topology."""

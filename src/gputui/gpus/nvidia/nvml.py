@@ -1,4 +1,4 @@
-"""Readings from NVML, through the binding of NVIDIA (`nvidia-ml-py`)."""
+"""Readings from NVML, through NVIDIA's binding (`nvidia-ml-py`)."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _MIB = 2**20
 
-# nvml.h, "nvmlClocksEventReasons"; idle and application clocks are no limits, so they are left out.
+# nvml.h, "nvmlClocksEventReasons"; idle and application clocks are omitted, because they are not limits.
 _THROTTLE_REASONS = (
     (0x4, "power cap"),
     (0x8, "hardware slowdown"),
@@ -74,15 +74,15 @@ def _driver_version() -> str:
 
 
 class NvmlSource:
-    """Readings from NVML. It is initialised on the first look for GPUs and stays so: without persistence mode each
-    initialisation wakes the GPUs, which takes more than a second."""
+    """Readings from NVML. It is initialised with the first inventory and stays initialised: without persistence mode
+    each initialisation wakes the GPUs, which takes more than a second."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._started = False
         self._handles: dict[str, Any] = {}
-        self._found: dict[str, Any] = {}
-        self._known: tuple[Gpu, ...] = ()
+        self._new_handles: dict[str, Any] = {}
+        self._gpus: tuple[Gpu, ...] = ()
         self._unsupported: set[tuple[str, str, tuple[Any, ...]]] = set()
         self._nvlinks: dict[str, NvLinks] = {}
         self._busy = BusyProcesses()
@@ -90,7 +90,7 @@ class NvmlSource:
         self._layout: tuple[_Place, ...] = ()
 
     def inventory(self) -> GpuInventory:
-        """Look for GPUs anew; a driver that was reloaded is initialised again."""
+        """Look for GPUs again; NVML is initialised again in case the driver was reloaded."""
         with self._lock:
             try:
                 if self._started:
@@ -107,25 +107,27 @@ class NvmlSource:
                     _code(error), (f"NVML cannot be used: {clean(str(error), 80)}", "look at `dmesg`")
                 )
                 return GpuInventory(reason=reason, fix=fix)
-            self._found = {}
+            self._new_handles = {}
             self._unsupported.clear()
             gpus: list[Gpu] = []
             for index in range(count):
                 gpus += self._enumerate(index)
-            self._known = self._with_islands(gpus)
+            self._gpus = self._with_islands(gpus)
             self._layout = _layout()
-            # Those who read meanwhile still had the handles from before.
-            self._handles = self._found
+            # Concurrent readers used the old handles until here.
+            self._handles = self._new_handles
             if not gpus:
                 return GpuInventory(driver_version=driver, reason="the driver lists no GPU", fix="look at `dmesg`")
-            whole = [gpu for gpu in self._known if gpu.parent_uuid is None]
-            self._xids.watch({gpu.uuid: self._found[gpu.uuid] for gpu in whole if gpu.uuid in self._found})
-            between = links(whole, self._found, self._nvlinks)
-            return GpuInventory(gpus=self._known, driver_version=driver, links=between)
+            full_gpus = [gpu for gpu in self._gpus if gpu.parent_uuid is None]
+            self._xids.watch(
+                {gpu.uuid: self._new_handles[gpu.uuid] for gpu in full_gpus if gpu.uuid in self._new_handles}
+            )
+            gpu_links = links(full_gpus, self._new_handles, self._nvlinks)
+            return GpuInventory(gpus=self._gpus, driver_version=driver, links=gpu_links)
 
     def has_changed(self) -> bool:
-        """What NVML lists by index is compared. A GPU that fell off the bus is only found again after a new
-        initialisation, and so is a driver that did not answer at the last look."""
+        """Compares what NVML lists by index. A GPU that fell off the bus is only found after re-initialisation, and so
+        is a driver that did not answer at the last look."""
         return not self._started or None in self._layout or _layout() != self._layout
 
     def _enumerate(self, index: int) -> list[Gpu]:
@@ -133,14 +135,14 @@ class NvmlSource:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             uuid = str(pynvml.nvmlDeviceGetUUID(handle))
         except (pynvml.NVMLError, UnicodeDecodeError):
-            # It fell off the bus: show it, under the identity that it had where we saw it before.
-            known = next((gpu for gpu in self._known if gpu.index == index and gpu.mig_index is None), None)
-            return [replace(known or Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU"), present=False)]
-        self._found[uuid] = handle
+            # It fell off the bus: keep it, under its previous identity if known.
+            previous = next((gpu for gpu in self._gpus if gpu.index == index and gpu.mig_index is None), None)
+            return [replace(previous or Gpu(uuid=f"lost-{index}", index=index, name="unknown GPU"), present=False)]
+        self._new_handles[uuid] = handle
         try:
             return self._described(index, uuid, handle)
         except pynvml.NVMLError:
-            del self._found[uuid]  # it was lost between the two
+            del self._new_handles[uuid]  # it was lost between the two calls
             return [Gpu(uuid=uuid, index=index, name="unknown GPU", present=False)]
 
     def _described(self, index: int, uuid: str, handle: Any) -> list[Gpu]:
@@ -161,7 +163,7 @@ class NvmlSource:
             memory_total_mib=shared.total_mib if shared else total,
             unified_memory=shared is not None,
             mig_enabled=bool(mode and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE),
-            # Two transfers a clock, as NVML counts the clock of all memory types; 8 bits a byte.
+            # Two transfers per clock, as NVML counts the clock of all memory types; 8 bits per byte.
             memory_bandwidth_gb_s=bus_bits * memory_mhz * 2 // 8000 if bus_bits and memory_mhz else None,
             cores=self._ask(uuid, pynvml.nvmlDeviceGetNumGpuCores, handle),
             max_sm_clock_mhz=self._ask(uuid, pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_SM),
@@ -169,34 +171,36 @@ class NvmlSource:
         return [parent, *(self._instances(parent, handle) if parent.mig_enabled else [])]
 
     def _with_islands(self, gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
-        whole = [gpu for gpu in gpus if gpu.parent_uuid is None]
-        by_bus = {gpu.pci_bus_id: gpu.uuid for gpu in whole}
-        self._nvlinks = {gpu.uuid: nvlinks(self._found[gpu.uuid], by_bus) for gpu in whole if gpu.uuid in self._found}
-        nodes = {gpu.uuid: numa_node(gpu.pci_bus_id) for gpu in whole}
-        named = islands({uuid: frozenset(one.ends) for uuid, one in self._nvlinks.items()}, nodes)
+        full_gpus = [gpu for gpu in gpus if gpu.parent_uuid is None]
+        by_bus = {gpu.pci_bus_id: gpu.uuid for gpu in full_gpus}
+        self._nvlinks = {
+            gpu.uuid: nvlinks(self._new_handles[gpu.uuid], by_bus) for gpu in full_gpus if gpu.uuid in self._new_handles
+        }
+        nodes = {gpu.uuid: numa_node(gpu.pci_bus_id) for gpu in full_gpus}
+        island_names = islands({uuid: frozenset(nvlink_set.ends) for uuid, nvlink_set in self._nvlinks.items()}, nodes)
         return tuple(
             replace(
                 gpu,
-                island=named.get(gpu.parent_uuid or gpu.uuid),
+                island=island_names.get(gpu.parent_uuid or gpu.uuid),
                 numa_node=nodes.get(gpu.parent_uuid or gpu.uuid),
             )
             for gpu in gpus
         )
 
     def _instances(self, parent: Gpu, handle: Any) -> list[Gpu]:
-        found = []
-        for place in range(self._ask(parent.uuid, pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+        instances = []
+        for mig_index in range(self._ask(parent.uuid, pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
             try:
-                instance = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place)
+                instance = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, mig_index)
                 uuid = str(pynvml.nvmlDeviceGetUUID(instance))
             except (pynvml.NVMLError, UnicodeDecodeError):
                 continue  # an empty slot
-            self._found[uuid] = instance
-            found.append(
+            self._new_handles[uuid] = instance
+            instances.append(
                 Gpu(
                     uuid=uuid,
                     index=parent.index,
-                    mig_index=place,
+                    mig_index=mig_index,
                     parent_uuid=parent.uuid,
                     name=self._name(uuid, instance),
                     pci_bus_id=parent.pci_bus_id,
@@ -206,7 +210,7 @@ class NvmlSource:
                     memory_bandwidth_gb_s=_part(parent, self._total(uuid, instance)),
                 )
             )
-        return found
+        return instances
 
     def _name(self, uuid: str, handle: Any) -> str:
         name = self._ask(uuid, pynvml.nvmlDeviceGetName, handle)
@@ -216,28 +220,28 @@ class NvmlSource:
         memory = self._ask(uuid, pynvml.nvmlDeviceGetMemoryInfo, handle)
         return int(memory.total) // _MIB if memory and memory.total else None
 
-    def _ask(self, uuid: str, call: Callable[..., T], *arguments: Any, **named: Any) -> T | None:
-        """One value, or None: what a GPU does not support is not asked again, any other error is tried next time.
+    def _ask(self, uuid: str, call: Callable[..., T], *arguments: Any, **options: Any) -> T | None:
+        """One value, or None: unsupported queries are not repeated, other errors are retried next time.
 
         Raises:
             pynvml.NVMLError: the GPU is lost, or NVML is not initialised.
         """
-        asked = (uuid, call.__name__, arguments[1:])
-        if asked in self._unsupported:
+        query = (uuid, call.__name__, arguments[1:])
+        if query in self._unsupported:
             return None
         try:
-            return call(*arguments, **named)
+            return call(*arguments, **options)
         except pynvml.NVMLError as error:
             if _code(error) in (*_LOST, pynvml.NVML_ERROR_UNINITIALIZED):
                 raise
             if _code(error) in _NEVER:
-                self._unsupported.add(asked)
+                self._unsupported.add(query)
             return None
-        except UnicodeDecodeError:  # a name that no driver should have
+        except UnicodeDecodeError:  # a malformed string from the driver
             return None
 
     def read(self, gpu: Gpu) -> Reading:
-        """The values of one GPU now; while NVML is initialised anew it waits for that."""
+        """The current values of one GPU; waits while NVML is being re-initialised."""
         try:
             return self._reading(gpu)
         except pynvml.NVMLError_Uninitialized:
@@ -246,21 +250,27 @@ class NvmlSource:
             return self._reading(gpu)
 
     def _reading(self, gpu: Gpu) -> Reading:
-        now = time.time()
+        taken_at = time.time()
         handle = self._handles.get(gpu.uuid)
         if handle is None:
             return Reading(
-                gpu=gpu, taken_at=now, state="lost", reason="it does not answer", memory_total_mib=gpu.memory_total_mib
+                gpu=gpu,
+                taken_at=taken_at,
+                state="lost",
+                reason="it does not answer",
+                memory_total_mib=gpu.memory_total_mib,
             )
         try:
-            return self._read(gpu, handle, now)
+            return self._read(gpu, handle, taken_at)
         except pynvml.NVMLError_Uninitialized:
             raise
         except pynvml.NVMLError as error:
             reason = clean(str(error), 60)
-            return Reading(gpu=gpu, taken_at=now, state="lost", reason=reason, memory_total_mib=gpu.memory_total_mib)
+            return Reading(
+                gpu=gpu, taken_at=taken_at, state="lost", reason=reason, memory_total_mib=gpu.memory_total_mib
+            )
 
-    def _read(self, gpu: Gpu, handle: Any, now: float) -> Reading:
+    def _read(self, gpu: Gpu, handle: Any, taken_at: float) -> Reading:
         uuid = gpu.uuid
         memory = self._ask(uuid, _memory_v2, handle)
         older = None if memory else self._ask(uuid, pynvml.nvmlDeviceGetMemoryInfo, handle)
@@ -272,7 +282,7 @@ class NvmlSource:
         has_memory = bool(amounts and amounts.total)
         reading = Reading(
             gpu=gpu,
-            taken_at=now,
+            taken_at=taken_at,
             memory_total_mib=int(amounts.total) // _MIB if has_memory else None,
             memory_used_mib=int(amounts.used) // _MIB if has_memory else None,
             memory_reserved_mib=int(memory.reserved) // _MIB if memory and has_memory else None,
@@ -291,31 +301,31 @@ class NvmlSource:
         handle = self._handles.get(gpu.uuid)
         if handle is None:
             return None
-        found = memory_by_pid(self._asking(gpu.uuid, handle))
-        if found is None:
+        usage_by_pid = memory_by_pid(self._asking(gpu.uuid, handle))
+        if usage_by_pid is None:
             return None
         busy = self._busy.percent_by_pid(gpu.uuid, handle)
         return tuple(
             identify(GpuProcess(pid=pid, memory_mib=memory, sm_percent=None if busy is None else busy.get(pid, 0)))
-            for pid, memory in sorted(found.items())
+            for pid, memory in sorted(usage_by_pid.items())
         )
 
     def details(self, gpu: Gpu) -> GpuDetails | None:
-        """What changes slowly; for an instance that is its parent's affair."""
+        """The slowly changing values; instances have none, their parent reports them."""
         handle = self._handles.get(gpu.uuid)
         if handle is None or gpu.parent_uuid is not None:
             return None
-        before = self._nvlinks.get(gpu.uuid)
+        initial = self._nvlinks.get(gpu.uuid)
         try:
-            # One that has none needs not be asked again.
-            now = nvlinks(handle, {}) if before and before.count else None
-            up = (now.count, now.up) if now and now.count else None
+            # A GPU without NVLinks need not be queried again.
+            current = nvlinks(handle, {}) if initial and initial.count else None
+            up = (current.count, current.up) if current and current.count else None
             return details(self._asking(gpu.uuid, handle), self._xids.of(gpu.uuid), up)
         except pynvml.NVMLError:
             return None
 
     def traffic(self, gpu: Gpu) -> LinkTraffic | None:
-        """What goes over its links now."""
+        """The current traffic over its links."""
         handle = self._handles.get(gpu.uuid)
         if handle is None or gpu.parent_uuid is not None:
             return None
@@ -332,11 +342,11 @@ class NvmlSource:
 
 
 _Place = tuple[str, bool, tuple[str, ...]] | None
-"""What is at an index: a UUID, whether it is cut, and its instances; None where it does not answer."""
+"""The device at an index: UUID, whether it is split (MIG), and its instances; None if it does not answer."""
 
 
 def _layout() -> tuple[_Place, ...]:
-    """What NVML lists, by index."""
+    """The devices that NVML lists, by index."""
     try:
         return tuple(_place(index) for index in range(pynvml.nvmlDeviceGetCount()))
     except pynvml.NVMLError:
@@ -350,18 +360,20 @@ def _place(index: int) -> _Place:
     except (pynvml.NVMLError, UnicodeDecodeError):
         return None
     try:
-        cut = pynvml.nvmlDeviceGetMigMode(handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE
+        mig_enabled = pynvml.nvmlDeviceGetMigMode(handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE
     except pynvml.NVMLError:
         return uuid, False, ()
     instances = []
-    for place in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle) if cut else 0):
+    for mig_index in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle) if mig_enabled else 0):
         with suppress(pynvml.NVMLError, UnicodeDecodeError):  # an empty slot
-            instances.append(str(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place))))
-    return uuid, cut, tuple(instances)
+            instances.append(
+                str(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, mig_index)))
+            )
+    return uuid, mig_enabled, tuple(instances)
 
 
 def _part(parent: Gpu, total_mib: int | None) -> int | None:
-    """An instance gets memory slices, and with each its part of the bandwidth."""
+    """The bandwidth of an instance, which is proportional to its memory slices."""
     if not parent.memory_bandwidth_gb_s or not parent.memory_total_mib or not total_mib:
         return None
     return parent.memory_bandwidth_gb_s * total_mib // parent.memory_total_mib
@@ -380,7 +392,7 @@ def _with_machine_memory(reading: Reading) -> Reading:
 
 
 def _memory_v2(handle: Any) -> Any:
-    """Used memory without what driver and firmware reserve, which only the second version tells apart."""
+    """Memory with the part reserved by driver and firmware, which only version 2 reports separately."""
     return pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
 
 

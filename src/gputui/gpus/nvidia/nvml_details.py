@@ -1,4 +1,4 @@
-"""What changes slowly on a GPU, as NVML tells it."""
+"""The slowly changing values of a GPU, from NVML."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pynvml
 from gputui.domain.gpu_details import GpuDetails, LinkTraffic, Recovery, Xid
 
 Ask = Callable[..., Any]
-"""Calls a function of NVML with the GPU's handle and these arguments; None where it does not answer."""
+"""Calls an NVML function with the GPU's handle and these arguments; None if it fails."""
 
 # nvml.h, nvmlDeviceGpuRecoveryAction_t
 _RECOVERY: dict[int, Recovery] = {
@@ -21,7 +21,7 @@ _ALL_LINKS = 0xFFFFFFFF
 
 
 def details(ask: Ask, xid: Xid | None, links: tuple[int, int] | None) -> GpuDetails:
-    """All of it; `links` are how many NVLinks there are and how many are up."""
+    """All details; `links` is the number of NVLinks and how many of them are up."""
     rates = ask(pynvml.nvmlDeviceGetUtilizationRates)
     encoder = ask(pynvml.nvmlDeviceGetEncoderUtilization)
     decoder = ask(pynvml.nvmlDeviceGetDecoderUtilization)
@@ -62,7 +62,7 @@ def details(ask: Ask, xid: Xid | None, links: tuple[int, int] | None) -> GpuDeta
 
 
 def traffic(ask: Ask) -> LinkTraffic:
-    """What goes over the links; for PCIe the driver counts for 20 ms in each direction."""
+    """The traffic over the links; for PCIe the driver samples each direction for 20 ms."""
     return LinkTraffic(
         taken_at=time.time(),
         pcie_rx_kib_s=ask(pynvml.nvmlDeviceGetPcieThroughput, pynvml.NVML_PCIE_UTIL_RX_BYTES),
@@ -76,7 +76,7 @@ def _field(handle: Any, field: int, scope: int = 0) -> int:
     """One field value.
 
     Raises:
-        pynvml.NVMLError: the GPU does not have it.
+        pynvml.NVMLError: the GPU does not support it.
     """
     value = pynvml.nvmlDeviceGetFieldValues(handle, [(field, scope)])[0]
     if value.nvmlReturn != pynvml.NVML_SUCCESS:

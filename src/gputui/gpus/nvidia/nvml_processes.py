@@ -1,4 +1,4 @@
-"""The processes on a GPU, as NVML lists them."""
+"""The processes on a GPU, from NVML."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +15,10 @@ _LISTS = (
 
 
 def memory_by_pid(ask: Callable[..., Any]) -> dict[int, int | None] | None:
-    """The compute, graphics and MPS processes with their memory in MiB; one that is in several lists counts once. None
-    where no list can be had."""
-    found: dict[int, int | None] = {}
-    listed = False
+    """The compute, graphics and MPS processes with their memory in MiB; a process in several lists counts once. None if
+    no list is available."""
+    usage_by_pid: dict[int, int | None] = {}
+    has_list = False
     for call in _LISTS:
         try:
             processes = ask(call)
@@ -26,23 +26,25 @@ def memory_by_pid(ask: Callable[..., Any]) -> dict[int, int | None] | None:
             return None
         if processes is None:
             continue
-        listed = True
+        has_list = True
         for process in processes:
             memory = None if process.usedGpuMemory is None else int(process.usedGpuMemory) // _MIB
-            before = found.get(process.pid)
-            found[process.pid] = max((one for one in (before, memory) if one is not None), default=None)
-    return found if listed else None
+            previous = usage_by_pid.get(process.pid)
+            usage_by_pid[process.pid] = max(
+                (amount for amount in (previous, memory) if amount is not None), default=None
+            )
+    return usage_by_pid if has_list else None
 
 
 class BusyProcesses:
-    """How busy processes keep a GPU: the driver gives samples since a moment, which is remembered for each GPU."""
+    """The utilization of GPUs by process: the driver returns samples since a timestamp, which is stored per GPU."""
 
     def __init__(self) -> None:
         self._seen_us: dict[str, int] = {}
         self._never: set[str] = set()
 
     def percent_by_pid(self, uuid: str, handle: Any) -> dict[int, int] | None:
-        """By pid; one that is not in it did nothing. None where that cannot be told."""
+        """By pid; processes that are not listed were idle. None if not supported."""
         if uuid in self._never:
             return None
         try:
@@ -54,8 +56,8 @@ class BusyProcesses:
                 self._never.add(uuid)
             return None
         busy: dict[int, int] = {}
-        for sample in sorted(samples, key=lambda one: one.timeStamp):
+        for sample in sorted(samples, key=lambda sample: sample.timeStamp):
             self._seen_us[uuid] = max(self._seen_us.get(uuid, 0), int(sample.timeStamp))
-            if sample.smUtil <= 100:  # drivers give nonsense at times (nvtop #110)
+            if sample.smUtil <= 100:  # drivers sometimes report nonsense (nvtop #110)
                 busy[int(sample.pid)] = int(sample.smUtil)
         return busy

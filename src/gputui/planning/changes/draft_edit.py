@@ -6,7 +6,7 @@ from dataclasses import replace
 from gputui.domain.assignment import Assignment, Assignments, Draft
 from gputui.domain.errors import Refusal, UsageError
 from gputui.domain.gpu import Gpu, Reading, labels_of, out_of_runs
-from gputui.domain.service import Edit, Service, ServiceKey, told_apart
+from gputui.domain.service import Edit, Service, ServiceKey, distinct_names
 from gputui.domain.suggestion import SuggestedAssignment
 from gputui.domain.text import clean
 from gputui.planning.changes.argument_edit import with_argument as with_argument_in
@@ -175,7 +175,7 @@ def with_arguments(draft: Draft, service: Service, edits: Sequence[Edit]) -> Dra
 def conflict_text(draft: Draft, gpus: Sequence[Gpu]) -> str:
     """For each service in conflict, what the other operator saved and what was edited here."""
     lines = []
-    names = told_apart({*draft.conflicts, *(item.key for item in draft.saved.items)})
+    names = distinct_names({*draft.conflicts, *(item.key for item in draft.saved.items)})
     for key in draft.conflicts:
         theirs, mine = draft.saved.of(key), draft.current.of(key)
         lines.append(f"{names[key]} is {_described(theirs, gpus)} now; yours is {_described(mine, gpus)}")

@@ -27,7 +27,7 @@ def digest(launch: Launch) -> str:
     mounts = (f"{mount.source}:{mount.target}" for mount in launch.mounts)
     settings = (f"{name}={value}" for name, value in launch.settings)
     text = "\x00".join((*launch.words, "", *settings, "", *mounts))
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32] + launch.others
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32] + launch.other_variables
 
 
 def peak_key(image: str, launch: Launch, gpus: int, total_mib: int | None) -> PeakKey | None:

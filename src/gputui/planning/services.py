@@ -31,7 +31,7 @@ from gputui.domain.serving import Serving
 from gputui.domain.text import clean, moment, whole_number
 from gputui.planning.arguments import is_unknown_program, served_line
 from gputui.planning.backends.backend import Backend
-from gputui.planning.backends.registry import backend_of, decides_by_options, is_official, named, version_of
+from gputui.planning.backends.registry import backend_of, is_official, named, version_of
 from gputui.planning.changes.argument_edit import with_argument
 from gputui.planning.changes.drift import drift
 from gputui.planning.changes.file_difference import file_differences, tells_file_budget
@@ -423,7 +423,7 @@ def serving_of(backend: str, launch: Launch, gpus: int, image: str = "") -> Serv
     """How a service serves, by its backend's options. A custom image whose file sets no command may start its server
     with any options."""
     line = served_line(launch)
-    unknown = decides_by_options(backend) and is_unknown_program(launch.words)
+    unknown = named(backend).world_from_options and is_unknown_program(launch.words)
     if unknown or (not launch.words and image and not is_official(backend, image)):
         line = replace(line, opaque=True)
     serving = named(backend).serving(line, launch.environment, gpus)

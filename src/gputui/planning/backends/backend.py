@@ -1,7 +1,7 @@
 """The interface to a serving program, and what backends share."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gputui.domain.model import ModelFiles
 from gputui.domain.service import ClaimRule
@@ -18,6 +18,11 @@ from gputui.planning.needs.model_memory import (
     up,
     weights_bytes,
 )
+
+Version = tuple[int, int, int]
+OLDEST: Version = (0, 0, 0)
+Capability = tuple[int, int]
+"""A compute capability."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,21 @@ class Backend:
     each GPU's share of the total, where shares are unequal; `weights` the MiB of weights on each GPU, as the program
     logs them. `memory_flag` is the option that sets its memory as a fraction of the GPU's total. An `elastic` backend
     allocates on demand, so a declared need says more than its files.
+
+    `images` is a pattern of the names of its images; those that match `official_images` start its server without any
+    options where they have no command. `health` is its port and the path that answers once it serves (vllm serve,
+    SGLang's server arguments, TGI's launcher, llama.cpp's tools/server README, trtllm-serve).
+
+    `world_from_options`: its options decide how many GPUs it uses. `loads_model`: it serves a model that it is given by
+    path or name; `needs_tokenizer`: with its tokenizer; `follows_model_dtype`: in the model's own type of numbers.
+    `least_capabilities` are the least compute capabilities of quantisation methods, by version, newest first.
+    `reports_memory`: its log tells how much memory it took. `reads_options_only`: no variable sets an option.
+
+    `longer_context_variable` lets it accept a longer context than its model has; `limits_context`: it refuses one
+    otherwise, or fails later. `keeps_original_context`: the model's own length counts, whatever its scaling.
+    `expert_option` is what divides experts over GPUs. `mixes_gpus`: its GPUs need not have equal memory free;
+    `refuses_uneven_memory`: groups of others are refused. `starts_alone`: two that start on one GPU at the same time
+    count each other's memory as their own.
     """
 
     name: str
@@ -55,6 +75,23 @@ class Backend:
     memory_flag: str = ""
     elastic: bool = False
     takes_pictures: bool = False
+    images: str = ""
+    official_images: str = ""
+    health: tuple[int, str] | None = None
+    world_from_options: bool = False
+    loads_model: bool = False
+    needs_tokenizer: bool = False
+    follows_model_dtype: bool = False
+    least_capabilities: Mapping[str, tuple[tuple[Version, Capability], ...]] = field(default_factory=dict)
+    reports_memory: bool = False
+    reads_options_only: bool = False
+    longer_context_variable: str = ""
+    limits_context: bool = True
+    keeps_original_context: bool = False
+    expert_option: str = ""
+    mixes_gpus: bool = False
+    refuses_uneven_memory: bool = False
+    starts_alone: bool = False
 
 
 @dataclass(slots=True)

@@ -41,6 +41,7 @@ def minimum_mib(question: Question) -> int | None:
 
 PYTORCH = Backend(
     name="pytorch",
+    images=r"pytorch|torch|comfyui|tritonserver",
     marks=("pytorch", "torchrun", "torch", "comfyui", "tritonserver"),
     serving=read_serving,
     minimum_mib=minimum_mib,
@@ -54,11 +55,21 @@ def _takes_what_it_is_given(line: CommandLine, environment: Mapping[str, str], g
 
 
 OLLAMA = Backend(
-    name="ollama", marks=("ollama",), serving=_takes_what_it_is_given, minimum_mib=minimum_mib, elastic=True
+    name="ollama",
+    marks=("ollama",),
+    images=r"ollama",
+    official_images=r"(^|/)ollama/",
+    serving=_takes_what_it_is_given,
+    minimum_mib=minimum_mib,
+    elastic=True,
+    reports_memory=True,
 )
 """Loads models on demand: on one GPU if the model fits, else on all (server/sched.go)."""
 TEI = Backend(
     name="tei",
+    images=r"text-embeddings-inference",
+    official_images=r"(^|/)huggingface/",
+    loads_model=True,
     marks=("text-embeddings-router", "text-embeddings-inference"),
     serving=_takes_what_it_is_given,
     minimum_mib=minimum_mib,

@@ -214,5 +214,12 @@ LLAMA_CPP = Backend(
     serving=read_serving,
     minimum_mib=minimum_mib,
     parts=parts,
+    images=r"llama[.-]cpp|llama-server",
+    official_images=r"(^|/)(ggml-org|ggerganov)/",
+    health=(8080, "/health"),
+    loads_model=True,
+    reports_memory=True,
+    limits_context=False,
+    mixes_gpus=True,
     context_flag="--ctx-size",
 )

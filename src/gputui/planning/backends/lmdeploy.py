@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine, read_options
-from gputui.planning.backends.backend import Backend, Question, Reader, cache_mib, loaded_mib, product
+from gputui.planning.backends.backend import OLDEST, Backend, Question, Reader, cache_mib, loaded_mib, product
 from gputui.planning.needs.model_memory import model_context
 
 DEFAULT_FRACTION = 0.8
@@ -87,4 +87,9 @@ LMDEPLOY = Backend(
     tensor_flag="--tp",
     context_flag="--session-len",
     takes_pictures=True,
+    images=r"lmdeploy",
+    official_images=r"(^|/)openmmlab/",
+    world_from_options=True,
+    loads_model=True,
+    least_capabilities={"fp8": ((OLDEST, (8, 0)),)},
 )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gputui.planning.backends.backend import Backend
+from gputui.planning.backends.backend import Backend, Version
 from gputui.planning.backends.elastic import GENERIC, OLLAMA, PYTORCH, TEI
 from gputui.planning.backends.llama_cpp import LLAMA_CPP
 from gputui.planning.backends.lmdeploy import LMDEPLOY
@@ -23,34 +23,14 @@ def named(name: str) -> Backend:
     return _BY_NAME.get(name, GENERIC)
 
 
-_OFFICIAL = re.compile(
-    r"(^|/)(vllm/|vllm-openai(:|@|$)|lmsysorg/|huggingface/|ollama/|ggml-org/|ggerganov/|openmmlab/|nvcr\.io/)"
-)
-_BY_OPTIONS = ("vllm", "sglang", "tgi", "tensorrt_llm", "lmdeploy")
-
-
-def decides_by_options(backend: str) -> bool:
-    """Whether its options decide how many GPUs it uses."""
-    return backend in _BY_OPTIONS
-
-
 def is_official(backend: str, image: str) -> bool:
     """Whether an image without a command starts its server without options. Always true of backends whose options do
     not decide the number of GPUs."""
-    return not decides_by_options(backend) or _OFFICIAL.search(image.lower()) is not None
+    return not named(backend).world_from_options or _OFFICIAL.search(image.lower()) is not None
 
 
-_IMAGES = (
-    ("vllm", r"vllm"),
-    ("sglang", r"sglang"),
-    ("tensorrt_llm", r"tensorrt[-_]llm|trtllm"),
-    ("tgi", r"text-generation-inference"),
-    ("tei", r"text-embeddings-inference"),
-    ("lmdeploy", r"lmdeploy"),
-    ("llama_cpp", r"llama[.-]cpp|llama-server"),
-    ("ollama", r"ollama"),
-    ("pytorch", r"pytorch|torch|comfyui|tritonserver"),
-)
+_OFFICIAL = re.compile("|".join(backend.official_images for backend in BACKENDS if backend.official_images))
+_IMAGES = tuple((backend.name, backend.images) for backend in BACKENDS if backend.images)
 _BESIDE = re.compile(
     r"exporter|gateway|proxy|dashboard|metrics|benchmark|webui|client|operator|(?<!text-embeddings-)router"
 )
@@ -85,8 +65,6 @@ def backend_of(image: str, words: Sequence[str] = ()) -> str:
     by_command = next((backend.name for backend in BACKENDS if any(mark in text for mark in backend.marks)), None)
     return by_command or ("pytorch" if any(mark in image.lower() for mark in PYTORCH.marks) else "generic")
 
-
-Version = tuple[int, int, int]
 
 NEWEST: Version = (9999, 0, 0)
 _TAG = re.compile(r"v?([0-9]{1,4})\.([0-9]{1,4})(?:\.([0-9]{1,4}))?")

@@ -7,6 +7,7 @@ from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.planning.arguments import CommandLine
 from gputui.planning.backends.backend import (
+    OLDEST,
     Backend,
     Question,
     Reader,
@@ -86,6 +87,14 @@ TENSORRT_LLM = Backend(
     minimum_mib=minimum_mib,
     claim=claim,
     weights=weights_mib,
+    images=r"tensorrt[-_]llm|trtllm",
+    official_images=r"(^|/)nvcr\.io/",
+    health=(8000, "/health"),
+    world_from_options=True,
+    loads_model=True,
+    follows_model_dtype=True,
+    least_capabilities={"fp8": ((OLDEST, (8, 0)),)},
+    reports_memory=True,
     tensor_flag="--tp_size",
     context_flag="--max_seq_len",
 )

@@ -12,8 +12,10 @@ from gputui.planning.backends.backend import (
     EIGHT_BITS,
     FOUR_BITS,
     Backend,
+    Capability,
     Question,
     Reader,
+    Version,
     cache_mib,
     loaded_mib,
     loaded_part,
@@ -33,6 +35,18 @@ LATENT_SINCE = (0, 7, 1)
 """The version with multi-head latent attention (vLLM PR#12528)."""
 WINDOWS_SINCE = (0, 8, 5)
 """The version that keeps only the window's tokens for a sliding-window layer."""
+
+_LEAST_CAPABILITIES: Mapping[str, tuple[tuple[Version, Capability], ...]] = {
+    "awq": (((0, 2, 0), (7, 5)),),
+    "gptq": (((0, 0, 0), (6, 0)),),
+    "wna16": (((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
+    "int8": (((0, 0, 0), (7, 5)),),
+    "fp8": (((0, 14, 0), (7, 5)), ((0, 5, 1), (8, 0)), ((0, 0, 0), (8, 9))),
+    "bitsandbytes": (((0, 0, 0), (7, 0)),),
+    "mxfp4": (((0, 0, 0), (8, 0)),),
+    "fp4": (((0, 0, 0), (8, 0)),),
+}
+"""The least compute capability by method and version, newest first (vLLM, `get_min_capability` of each method)."""
 
 _ALIASES = {
     "--tensor-parallel-size": ("-tp",),
@@ -207,6 +221,19 @@ VLLM = Backend(
     claim=claim,
     weights=lambda question: weights_mib(question, loaded=loaded_part(question, _LOADED)),
     takes_pictures=True,
+    images=r"vllm",
+    official_images=r"(^|/)(vllm/|vllm-openai(:|@|$))",
+    health=(8000, "/health"),
+    world_from_options=True,
+    loads_model=True,
+    needs_tokenizer=True,
+    follows_model_dtype=True,
+    least_capabilities=_LEAST_CAPABILITIES,
+    reports_memory=True,
+    reads_options_only=True,
+    longer_context_variable="VLLM_ALLOW_LONG_MAX_MODEL_LEN",
+    expert_option="set --enable-expert-parallel",
+    starts_alone=True,
     tensor_flag="--tensor-parallel-size",
     context_flag="--max-model-len",
     memory_flag="--gpu-memory-utilization",

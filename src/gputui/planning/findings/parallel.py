@@ -32,7 +32,7 @@ def unsuitable(services: Sequence[Service], gpus: Sequence[Gpu], memory: Sequenc
             judged += tiles(service, service.files.architecture, assigned)
         judged += alike(service, assigned) + types(service, assigned) + unread_variables(service)
         judged += not_counted(service) + by_version(service)
-        if service.serving.group and service.backend != "llama_cpp":
+        if service.serving.group and not named(service.backend).mixes_gpus:
             judged += even_memory(service, assigned, memory)
         proven = has_proved_itself(service)
         findings += [finding for finding in judged if not proven or finding.severity != "error"]
@@ -141,7 +141,8 @@ def sizes(service: Service, model: Architecture) -> list[Finding]:
         findings.append(about(service, "no-experts", "error", text, "take the option away"))
     fault = group_fault(model, serving, service.backend)
     if fault is not None:
-        spread = f", or {_EXPERTS[service.backend]}" if "experts" in fault and service.backend in _EXPERTS else ""
+        option = named(service.backend).expert_option
+        spread = f", or {option}" if "experts" in fault and option else ""
         findings.append(
             about(service, "quantization-group", "error", f"{name}: {fault}", f"choose a smaller {flag}{spread}")
         )
@@ -151,22 +152,17 @@ def sizes(service: Service, model: Architecture) -> list[Finding]:
     if service.backend == "vllm" and (serving.data or 1) > 1 and not model.experts:
         text = f"{name}: {serving.data} data parallel copies of a model without experts are as many services in one"
         findings.append(about(service, "data-parallel", "info", text, "services of their own can be moved one by one"))
-    longest = model_context(model, serving, keeps_original=service.backend == "sglang")
-    if longest and serving.context and serving.context > longest and service.backend != "llama_cpp":
+    longest = model_context(model, serving, keeps_original=named(service.backend).keeps_original_context)
+    if longest and serving.context and serving.context > longest and named(service.backend).limits_context:
         text = f"{name}: a context of {serving.context} tokens is longer than the {longest} of its model"
         fix = f"{named(service.backend).context_flag} {longest}"
         findings.append(about(service, "context-too-long", _too_long(service), text, fix))
     return findings
 
 
-_EXPERTS = {"vllm": "set --enable-expert-parallel", "sglang": "raise --ep-size"}
-_LONGER_ALLOWED = {"vllm": "VLLM_ALLOW_LONG_MAX_MODEL_LEN", "sglang": "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"}
-"""Variables that let an engine accept a longer context than its model has."""
-
-
 def _too_long(service: Service) -> Severity:
-    variable = _LONGER_ALLOWED.get(service.backend)
-    if variable is None:
+    variable = named(service.backend).longer_context_variable
+    if not variable:
         return "warning"
     return "warning" if service.launch.environment.get(variable, "").lower() in ("1", "true") else "error"
 
@@ -192,7 +188,7 @@ _READ_BY_NOBODY = re.compile(
 
 def unread_variables(service: Service) -> list[Finding]:
     """Variables in a file that the server itself does not read; a custom script may."""
-    if service.backend not in ("vllm", "sglang") or not is_official(service.backend, service.image):
+    if not named(service.backend).reads_options_only or not is_official(service.backend, service.image):
         return []
     words = " ".join(service.launch.words)
     if command_line(service.launch.words, service.launch.environment).opaque:
@@ -317,7 +313,7 @@ def even_memory(service: Service, assigned: Sequence[Gpu], memory: Sequence[GpuM
         f"{gib(free[most])}; "
     )
     fix = "assign it GPUs with equal free memory"
-    if service.backend == "sglang":
+    if named(service.backend).refuses_uneven_memory:
         text += "SGLang refuses groups whose free memory differs by more than a tenth"
         return [about(service, "uneven-memory", "error", text, fix, least)]
     return [about(service, "uneven-memory", "warning", f"{text}the fuller one decides for both", fix, least)]

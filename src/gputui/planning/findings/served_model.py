@@ -4,11 +4,9 @@ from collections.abc import Sequence
 
 from gputui.domain.finding import Finding
 from gputui.domain.service import Service
-from gputui.planning.backends.registry import backend_by_image
+from gputui.planning.backends.registry import backend_by_image, named
 from gputui.planning.findings.about import about
 
-_SERVE_MODELS = ("vllm", "sglang", "tgi", "tensorrt_llm", "llama_cpp", "tei", "lmdeploy")
-_NEED_TOKENIZER = ("vllm", "sglang", "tgi")
 _ELSEWHERE = ("--tokenizer", "--tokenizer-path", "--load-format", "--tokenizer-mode", "--skip-tokenizer-init")
 """Options that let the model's directory be incomplete."""
 
@@ -21,7 +19,7 @@ def models(services: Sequence[Service]) -> list[Finding]:
             continue
         findings += contradiction(service)
         named_by_path = (service.model or "").startswith("/")
-        if not service.running and named_by_path and service.backend in _SERVE_MODELS:
+        if not service.running and named_by_path and named(service.backend).loads_model:
             findings += not_mounted(service)
             findings += incomplete(service)
     return findings
@@ -75,7 +73,7 @@ def incomplete(service: Service) -> list[Finding]:
     if not files.has_weights and not elsewhere:
         text = f"{service.name}: there are no weights in {files.path}"
         findings.append(about(service, "no-weights", "error", text, "download the model, or mount the right directory"))
-    if files.has_tokenizer is False and service.backend in _NEED_TOKENIZER and not elsewhere:
+    if files.has_tokenizer is False and named(service.backend).needs_tokenizer and not elsewhere:
         where = f"{service.name}: there is no usable tokenizer in {files.path}"
         text = f"{where}; loading it ends with “TypeError: not a string”"
         fix = "put tokenizer.json or tokenizer.model of the same model there"

@@ -7,6 +7,7 @@ from gputui.domain.finding import Finding, Severity
 from gputui.domain.gpu import Gpu, labels_by_uuid
 from gputui.domain.launch import DEFAULT_SHM_MIB
 from gputui.domain.service import Service
+from gputui.planning.backends.registry import named
 from gputui.planning.findings.about import about
 from gputui.planning.needs.serving_address import start_s
 
@@ -72,7 +73,7 @@ def together(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
     starting: dict[str, list[Service]] = defaultdict(list)
     for service in services:
         starts = not service.running or (service.adopted and service.requested != service.assigned)
-        if service.backend == "vllm" and service.enabled and starts:
+        if named(service.backend).starts_alone and service.enabled and starts:
             for uuid in service.assigned:
                 starting[uuid].append(service)
     labels = labels_by_uuid(gpus)

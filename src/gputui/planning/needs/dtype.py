@@ -1,28 +1,10 @@
 """Which number types a GPU supports."""
 
-from collections.abc import Mapping
-
 from gputui.domain.gpu import Gpu
 from gputui.domain.service import Service
 from gputui.domain.text import whole_number
-from gputui.planning.backends.registry import Version
-
-Capability = tuple[int, int]
-
-_VLLM: Mapping[str, tuple[tuple[Version, Capability], ...]] = {
-    "awq": (((0, 2, 0), (7, 5)),),
-    "gptq": (((0, 0, 0), (6, 0)),),
-    "wna16": (((0, 14, 0), (7, 5)), ((0, 0, 0), (8, 0))),
-    "int8": (((0, 0, 0), (7, 5)),),
-    "fp8": (((0, 14, 0), (7, 5)), ((0, 5, 1), (8, 0)), ((0, 0, 0), (8, 9))),
-    "bitsandbytes": (((0, 0, 0), (7, 0)),),
-    "mxfp4": (((0, 0, 0), (8, 0)),),
-    "fp4": (((0, 0, 0), (8, 0)),),
-}
-"""The least compute capability by method and version, newest first (vLLM, `get_min_capability` of each method)."""
-_SGLANG: Mapping[str, Capability] = {"awq": (7, 5), "fp8": (8, 0), "gptq": (6, 0)}
-"""sglang/srt/layers/quantization."""
-_OTHERS: Mapping[str, Capability] = {"fp8": (8, 0)}
+from gputui.planning.backends.backend import Capability
+from gputui.planning.backends.registry import named
 
 _FP8_CACHE = ("fp8", "fp8_e4m3")
 _FALLS_BACK_SINCE = (0, 8, 0)
@@ -65,13 +47,9 @@ def cannot_run(service: Service, gpu: Gpu) -> str | None:
 
 def least_capability(service: Service, method: str | None) -> Capability | None:
     """The least compute capability for a quantisation method; for an unknown version, that of the newest."""
-    if method is None or service.backend not in ("vllm", "sglang", "tgi", "tensorrt_llm", "lmdeploy"):
-        return None
-    if service.backend == "vllm":
-        version = service.serving.version
-        rules = _VLLM.get(method, ())
-        return next((least for since, least in rules if version is None or version >= since), None)
-    return (_SGLANG if service.backend == "sglang" else _OTHERS).get(method)
+    version = service.serving.version
+    rules = named(service.backend).least_capabilities.get(method or "", ())
+    return next((least for since, least in rules if version is None or version >= since), None)
 
 
 def _keeps_fp8_without_kernels(service: Service) -> bool:
@@ -101,7 +79,7 @@ def falls_back(service: Service, gpu: Gpu) -> str | None:
 def _is_bfloat16_by_itself(service: Service) -> bool:
     """Whether the model's own type is bfloat16, and no flag sets another."""
     model = service.files.architecture if service.files else None
-    follows = service.backend in ("vllm", "sglang", "tensorrt_llm") and service.serving.dtype in (None, "auto")
+    follows = named(service.backend).follows_model_dtype and service.serving.dtype in (None, "auto")
     return follows and model is not None and model.dtype == "bfloat16"
 
 

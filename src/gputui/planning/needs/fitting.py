@@ -99,7 +99,7 @@ def longest_context(service: Service, total_mib: int, limit_mib: int) -> int | N
     unknown."""
     backend = named(service.backend)
     model = service.files.architecture if service.files else None
-    model_limit = model_context(model, service.serving, keeps_original=service.backend == "sglang")
+    model_limit = model_context(model, service.serving, keeps_original=named(service.backend).keeps_original_context)
     longest = min((limit for limit in (service.serving.context, model_limit) if limit), default=None)
     if not backend.context_flag or longest is None or model is None or service.serving.context_fits:
         return None

@@ -9,6 +9,7 @@ from gputui.domain.launch import Launch
 from gputui.domain.observation import Measured, PeakKey
 from gputui.domain.service import Service
 from gputui.domain.text import moment
+from gputui.planning.backends.registry import named
 from gputui.planning.given_gpus import memory_on
 from gputui.planning.needs.serving_address import start_s
 
@@ -50,10 +51,6 @@ def is_settled(container: Container, now: float, loads_for_s: float | None = Non
     return started is not None and now - started >= max(SETTLED_AFTER_S, loads_for_s or 0.0)
 
 
-TELLING = ("vllm", "sglang", "tensorrt_llm", "tgi", "llama_cpp", "ollama")
-"""Programs that log their memory use."""
-
-
 def wanted_measured(
     services: Sequence[Service], readings: Sequence[Reading], recorded: Mapping[PeakKey, Measured]
 ) -> dict[str, PeakKey]:
@@ -62,7 +59,7 @@ def wanted_measured(
     totals = {reading.gpu.uuid: reading.gpu.memory_total_mib for reading in readings}
     for service in services:
         container = service.container
-        if container is None or service.backend not in TELLING or not service.running_on:
+        if container is None or not named(service.backend).reports_memory or not service.running_on:
             continue
         key = _key_on(service.image, container.launch, [totals.get(uuid) for uuid in service.running_on])
         if key is not None and key not in recorded and is_settled(container, readings[0].taken_at, start_s(service)):

@@ -3,17 +3,9 @@
 from gputui.domain.service import Service
 from gputui.domain.serving import HttpProbe
 from gputui.planning.arguments import read_options, served_line, whole_number
+from gputui.planning.backends.registry import named
 from gputui.planning.needs.model_name import weights_by_name
 
-# Default port and path of readiness: vllm serve (--port, /health), SGLang server arguments, TGI launcher (PORT in its
-# image), llama.cpp tools/server README (503 while loading), trtllm-serve.
-_ANSWERS = {
-    "vllm": (8000, "/health"),
-    "sglang": (30000, "/health"),
-    "tgi": (80, "/health"),
-    "llama_cpp": (8080, "/health"),
-    "tensorrt_llm": (8000, "/health"),
-}
 _PORT_VARIABLES = ("PORT", "LLAMA_ARG_PORT")
 
 UNKNOWN_LOADING_S = 900.0
@@ -24,9 +16,10 @@ LEAST_LOADING_S = 600.0
 def serving_probe(service: Service, *, guess: bool = False) -> HttpProbe | None:
     """Where it will answer; None for unknown programs. `guess`: if its port is unknown, use the program's default,
     since what runs now will show whether it is right."""
-    if service.backend not in _ANSWERS:
+    health = named(service.backend).health
+    if health is None:
         return None
-    port, path = _ANSWERS[service.backend]
+    port, path = health
     line = served_line(service.launch)
     options = read_options(line, service.launch.environment, {"--port": ()}, {"--port": _PORT_VARIABLES})
     if not options.known("--port") and not guess:
@@ -39,7 +32,7 @@ def serving_probe(service: Service, *, guess: bool = False) -> HttpProbe | None:
 def loading_s(service: Service) -> float:
     """How many seconds a failing healthcheck may just mean that the model is still loading: twice the time that its
     weights take; 0 for a service that loads no known model."""
-    if service.backend not in _ANSWERS:
+    if named(service.backend).health is None:
         return 0.0
     expected = start_s(service)
     return UNKNOWN_LOADING_S if expected is None else max(LEAST_LOADING_S, 2 * expected)

@@ -7,6 +7,7 @@ from gputui.domain.gpu import Reading
 from gputui.domain.service import Service, ServiceKey
 from gputui.domain.suggestion import SuggestedAssignment, Unplaced
 from gputui.domain.units import gib
+from gputui.planning.backends.registry import named
 from gputui.planning.changes.draft_edit import needs_adoption
 from gputui.planning.memory_shares import held_memory, need_on, usable_mib
 from gputui.planning.needs.dtype import cannot_run
@@ -161,7 +162,7 @@ def problem_of(server: Server, budgets: Mapping[ServiceKey, int]) -> Problem:
                     for reading, gpu in zip(server.readings, server.gpus, strict=True)
                 ),
                 group=service.serving.group,
-                even=service.backend == "sglang" and service.serving.group,
+                even=named(service.backend).refuses_uneven_memory and service.serving.group,
                 priority=service.priority,
                 protected=service.isolate,
                 current=current if len(current) == len(service.assigned) else (),

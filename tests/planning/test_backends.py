@@ -5,13 +5,13 @@ import pytest
 from gputui.domain.model import Architecture, ModelFiles
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine
 from gputui.planning.backends.backend import Backend, Question
 from gputui.planning.backends.llama_cpp import LLAMA_CPP
 from gputui.planning.backends.sglang import SGLANG
 from gputui.planning.backends.tensorrt_llm import TENSORRT_LLM
 from gputui.planning.backends.tgi import TGI
 from gputui.planning.backends.vllm import VLLM
+from gputui.planning.command_options import CommandLine
 from gputui.planning.needs.model_memory import kv_bytes, weights_bytes
 
 MIB = 2**20

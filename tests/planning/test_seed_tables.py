@@ -19,7 +19,7 @@ from gputui.planning.findings.find_all import find_all
 from gputui.planning.memory_shares import memory_of
 from gputui.planning.needs.fitting import smallest_tensor_size
 from gputui.planning.needs.model_path import place_of
-from gputui.planning.placement.suggestion import automatic, suggest
+from gputui.planning.placement.proposal import automatic, suggest
 from gputui.planning.services import serving_of
 from tests.builders import gpu, process, reading, service
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gputui.domain.errors import UsageError
 from gputui.domain.gpu import GpuProcess, Reading
 from gputui.domain.service import ClaimRule, Requirement, Service, ServiceKey
-from gputui.planning.placement.suggestion import automatic, suggest
+from gputui.planning.placement.proposal import automatic, suggest
 from tests.builders import container, gpu, process, reading, service
 
 GIB = 1024

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gputui.compose import networks
-from gputui.compose.completion import completed, fill_environment
+from gputui.compose.defaults import completed, fill_environment
 from gputui.compose.document import Located, Place, Reset, forget, load, places, without_tags
 from gputui.compose.env_file import read_env_file
 from gputui.compose.files import ComposeFiles, checked_name, usable_name, variables_of

@@ -8,7 +8,7 @@ from gputui.domain.event import ApplyRecord
 from gputui.domain.gpu import Reading, labels_of
 from gputui.domain.service import Fallback, Service
 from gputui.domain.suggestion import SuggestedAssignment
-from gputui.planning.placement.suggestion import automatic
+from gputui.planning.placement.proposal import automatic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,7 +127,7 @@ class LocalDraft:
             return draft
         if gpus.strip().lower() == "auto":
             # What the others of the same edit were given counts.
-            from gputui.planning.placement.suggestion import automatic  # noqa: PLC0415 - the first picture needs none
+            from gputui.planning.placement.proposal import automatic  # noqa: PLC0415 - the first picture needs none
 
             found = automatic(service, self._sampler.services(draft.current), self._sampler.gpu_watch.readings())
             return edit.with_suggestion(draft, "manual", {service.key: service}, [found])
@@ -167,7 +167,7 @@ class LocalDraft:
 
     def suggest(self, strategy: StrategyName, reserve_mib: int = 0, *, adopt: bool = False) -> Suggestion:
         """What a strategy would assign."""
-        from gputui.planning.placement.suggestion import suggest  # noqa: PLC0415 - the first picture needs none
+        from gputui.planning.placement.proposal import suggest  # noqa: PLC0415 - the first picture needs none
 
         with self._lock:
             services, readings = self.services(), self._sampler.gpu_watch.readings()

@@ -29,12 +29,12 @@ from gputui.domain.observation import Measured, PeakKey
 from gputui.domain.service import Edit, Service, ServiceKey, distinct_names
 from gputui.domain.serving import Serving
 from gputui.domain.text import clean, moment, whole_number
-from gputui.planning.arguments import is_unknown_program, served_line
 from gputui.planning.backends.backend import Backend
 from gputui.planning.backends.registry import backend_of, is_official, named, version_of
 from gputui.planning.changes.argument_edit import with_argument
 from gputui.planning.changes.drift import drift
 from gputui.planning.changes.file_difference import file_differences, tells_file_budget
+from gputui.planning.command_options import is_unknown_program, served_line
 from gputui.planning.given_gpus import find_gpu, has_ignored_request, requested_gpus, use_by_container, uses_gpus
 from gputui.planning.needs.budget import DEFAULT_VARIABLE, environment_budget
 from gputui.planning.needs.model_name import model_of

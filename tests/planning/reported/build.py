@@ -21,7 +21,7 @@ from gputui.models.model_files import read_model
 from gputui.planning.findings.find_all import find_all
 from gputui.planning.memory_shares import memory_of_all
 from gputui.planning.needs.model_path import ModelPlace
-from gputui.planning.placement.suggestion import suggest
+from gputui.planning.placement.proposal import suggest
 from gputui.planning.services import World, join_services, wanted_places
 from tests.builders import gpu, reading
 

@@ -7,7 +7,7 @@ from gputui.domain.model import ModelFiles
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.domain.text import real_number
-from gputui.planning.arguments import CommandLine, Options, fraction, read_options, whole_number
+from gputui.planning.command_options import CommandLine, Options, fraction, read_options, whole_number
 from gputui.planning.needs.model_memory import (
     COLLECTIVES_MIB,
     CONTEXT_MIB,

@@ -4,8 +4,8 @@ maximum can only be declared or observed."""
 from collections.abc import Mapping
 
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine, read_options
 from gputui.planning.backends.backend import Backend, Question, Reader
+from gputui.planning.command_options import CommandLine, read_options
 from gputui.planning.needs.model_memory import MIB
 
 _ALIASES = {

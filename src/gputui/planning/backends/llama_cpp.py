@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from gputui.domain.serving import Serving
 from gputui.domain.text import real_number, whole_number
-from gputui.planning.arguments import CommandLine, Options, read_options
 from gputui.planning.backends.backend import Backend, Question, Reader
 from gputui.planning.backends.llama_layout import EXPERTS, HOST, context_of, parts_bytes, readable_patterns, used_gpus
+from gputui.planning.command_options import CommandLine, Options, read_options
 from gputui.planning.needs.model_memory import MIB, up
 
 CONTEXT_MIB = 457

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine, read_options
 from gputui.planning.backends.backend import OLDEST, Backend, Question, Reader, cache_mib, loaded_mib, product
+from gputui.planning.command_options import CommandLine, read_options
 from gputui.planning.needs.model_memory import model_context
 
 DEFAULT_FRACTION = 0.8

@@ -7,7 +7,6 @@ from gputui.domain.rope import rope_of
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
 from gputui.domain.text import whole_number
-from gputui.planning.arguments import CommandLine, Options, json_object
 from gputui.planning.backends.backend import (
     EIGHT_BITS,
     FOUR_BITS,
@@ -22,6 +21,7 @@ from gputui.planning.backends.backend import (
     product,
     weights_mib,
 )
+from gputui.planning.command_options import CommandLine, Options, json_object
 from gputui.planning.needs.model_memory import CONTEXT_MIB, model_context
 
 _ALIASES = {

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine
 from gputui.planning.backends.backend import (
     OLDEST,
     Backend,
@@ -17,6 +16,7 @@ from gputui.planning.backends.backend import (
     product,
     weights_mib,
 )
+from gputui.planning.command_options import CommandLine
 from gputui.planning.needs.model_memory import model_context
 
 DEFAULT_FRACTION = 0.9

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from gputui.domain.service import ClaimRule
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import CommandLine, read_options
 from gputui.planning.backends.backend import (
     EIGHT_BITS,
     FOUR_BITS,
@@ -17,6 +16,7 @@ from gputui.planning.backends.backend import (
     loaded_mib,
     loaded_part,
 )
+from gputui.planning.command_options import CommandLine, read_options
 
 _ALIASES = {
     "--num-shard": (),

@@ -9,8 +9,8 @@ from gputui.domain.memory import GpuMemory
 from gputui.domain.model import Architecture
 from gputui.domain.service import Edit, Service
 from gputui.domain.units import gib
-from gputui.planning.arguments import command_line
 from gputui.planning.backends.registry import is_official, named
+from gputui.planning.command_options import command_line
 from gputui.planning.findings.about import about, either
 from gputui.planning.needs.dtype import cannot_run, capability, falls_back, is_slow
 from gputui.planning.needs.model_memory import model_context

@@ -2,8 +2,8 @@
 
 from gputui.domain.service import Service
 from gputui.domain.serving import HttpProbe
-from gputui.planning.arguments import read_options, served_line, whole_number
 from gputui.planning.backends.registry import named
+from gputui.planning.command_options import read_options, served_line, whole_number
 from gputui.planning.needs.model_name import weights_by_name
 
 _PORT_VARIABLES = ("PORT", "LLAMA_ARG_PORT")

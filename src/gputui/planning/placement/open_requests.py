@@ -17,7 +17,7 @@ def chosen_gpus(
 ) -> tuple[str, ...] | None:
     """As many GPUs as its file requests: those a strategy would assign while all others stay. The `previous` choice is
     kept while it fits, so that nothing moves by itself. None if it fits nowhere, or that is unknown."""
-    from gputui.planning.placement.suggestion import automatic  # noqa: PLC0415 - slow to import, and rarely needed
+    from gputui.planning.placement.proposal import automatic  # noqa: PLC0415 - slow to import, and rarely needed
 
     if previous is not None and _fits(replace(service, assigned=previous), services, readings):
         return previous

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from gputui.domain.launch import Launch, launch_of
 from gputui.domain.serving import Serving
-from gputui.planning.arguments import command_line, fraction, whole_number
 from gputui.planning.backends.registry import backend_of
+from gputui.planning.command_options import command_line, fraction, whole_number
 from gputui.planning.needs.model_name import model_of, weights_by_name
 from gputui.planning.services import serving_of
 

@@ -87,7 +87,7 @@ class LocalHistory:
         else:
             keys = [service.key for service in self._draft.services()]
             read = read_assignments(found, keys, self._draft.value.current, self._sampler.gpus, self._settings.operator)
-            wanted, left = read.assignments, read.left
+            wanted, left = read.assignments, read.skipped
         return (*left, *self._draft.take_all(wanted, adopt=adopt))
 
     def roll_back(self, revision: int | None) -> Assignments:

@@ -54,7 +54,7 @@ class SavedState:
         directory = self._settings.state_dir(status)
         store = Store(directory.path)
         if not self._settings.readonly:
-            store.files.put_right()
+            store.files.repair()
         self._store = store
         self._not_shared = directory.not_shared
         self._follow(store.revisions.latest())

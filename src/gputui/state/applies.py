@@ -195,13 +195,13 @@ class Applies:
         with self._database.writing() as connection:
             _add_event(connection, apply_id, event)
 
-    def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
+    def events(self, apply_id: int, after_number: int = 0) -> tuple[ApplyEvent, ...]:
         """The events of an apply beyond number `after`."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT number, at, kind, progress, text, service, operation, code, details FROM events"
                 " WHERE apply_id = ? AND number > ? ORDER BY number",
-                (apply_id, after),
+                (apply_id, after_number),
             ).fetchall()
         return tuple(
             ApplyEvent(
@@ -228,10 +228,14 @@ class Applies:
             ).fetchall()
         began: dict[int, float | None] = {}
         took: dict[int, float] = {}
-        for apply_id, at, _, progress in rows:
+        for apply_id, timestamp, _, progress in rows:
             if progress == "started":
-                began[apply_id] = moment(at)
-            elif progress == "done" and (start := began.get(apply_id)) is not None and (end := moment(at)) is not None:
+                began[apply_id] = moment(timestamp)
+            elif (
+                progress == "done"
+                and (start := began.get(apply_id)) is not None
+                and (end := moment(timestamp)) is not None
+            ):
                 took[apply_id] = end - start
         return tuple(took.values())[:limit]
 
@@ -262,7 +266,7 @@ class Applies:
         """The logs of containers that an apply removed, by service."""
         with self._database.reading() as connection:
             rows = connection.execute("SELECT service, log FROM kept_logs WHERE apply_id = ?", (apply_id,)).fetchall()
-        return {str(row[0]): _unpacked(row[1]) for row in rows}
+        return {str(row[0]): _decompressed(row[1]) for row in rows}
 
     def last_kept_log(self, service: ServiceKey) -> bytes:
         """The log of this service that was kept last; empty where none was."""
@@ -273,7 +277,7 @@ class Applies:
                 " ORDER BY apply_id DESC LIMIT 1"
             )
             row = connection.execute(query, (service.full_name, service.short_name)).fetchone()
-        return _unpacked(row[0]) if row else b""
+        return _decompressed(row[0]) if row else b""
 
     def keep_log(self, apply_id: int, step: Step, container_id: str, lines: Iterable[bytes]) -> None:
         """Keep the last lines of a container that is about to be removed."""
@@ -285,7 +289,7 @@ class Applies:
             )
 
 
-def _unpacked(log: object) -> bytes:
+def _decompressed(log: object) -> bytes:
     """A kept log; empty where it is damaged."""
     try:
         return zlib.decompress(log) if isinstance(log, bytes) else b""

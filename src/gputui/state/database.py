@@ -144,11 +144,11 @@ class Database:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """One thread of this process after the other, as long as none of them is held up."""
-        taken = self._writer.acquire(timeout=TURN_S)
+        is_acquired = self._writer.acquire(timeout=TURN_S)
         try:
             yield
         finally:
-            if taken:
+            if is_acquired:
                 self._writer.release()
 
     def compact(self) -> None:

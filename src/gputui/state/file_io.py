@@ -24,16 +24,16 @@ def written_beside(path: Path, text: str) -> Path:
     return Path(name)
 
 
-def put_in_place(written: Mapping[Path, Path], backup: str = ".bak") -> None:
+def put_in_place(temporaries: Mapping[Path, Path], backup: str = ".bak") -> None:
     """Each file in one step; the one before is kept under its name with `backup` after it."""
-    for path, temporary in written.items():
+    for path, temporary in temporaries.items():
         if path.exists():
-            kept = path.with_name(path.name + backup)
+            backup_path = path.with_name(path.name + backup)
             with suppress(OSError):
-                kept.unlink(missing_ok=True)
-                kept.hardlink_to(path)
+                backup_path.unlink(missing_ok=True)
+                backup_path.hardlink_to(path)
         temporary.replace(path)
-    for folder in {path.parent for path in written}:
+    for folder in {path.parent for path in temporaries}:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

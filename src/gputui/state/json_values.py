@@ -42,6 +42,6 @@ def from_json(kind: type[T], text: str) -> T:
     try:
         value: T = _adapter(adaptable).validate_json(text)
     except (ValidationError, RecursionError):
-        what = f"the state has a {kind.__name__} that is not understood"
-        raise GputuiError(what, "a newer gputui may have written it, or the file is damaged") from None
+        problem = f"the state has a {kind.__name__} that is not understood"
+        raise GputuiError(problem, "a newer gputui may have written it, or the file is damaged") from None
     return value

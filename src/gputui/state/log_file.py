@@ -11,7 +11,7 @@ from gputui.domain.unexpected import crash_lines
 
 SIZE_LIMIT = 1_000_000
 """Bytes of one file; it is then kept as `.1`, and that as `.2`."""
-KEPT = 2
+BACKUPS = 2
 
 _LINE = 4000
 
@@ -19,9 +19,9 @@ _LINE = 4000
 def log_path() -> Path:
     """`$GPUTUI_STATE_DIR/log-<uid>.txt`, else `gputui/log.txt` in the user's state home (XDG base directories). It is
     the user's alone: what happens to one operator is not everybody's to read."""
-    named = os.environ.get("GPUTUI_STATE_DIR")
-    if named:
-        return Path(named) / f"log-{os.getuid()}.txt"
+    directory = os.environ.get("GPUTUI_STATE_DIR")
+    if directory:
+        return Path(directory) / f"log-{os.getuid()}.txt"
     home = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
     return Path(home) / "gputui" / "log.txt"
 
@@ -51,7 +51,7 @@ class LogFile(Handler):
                 return
         except FileNotFoundError:
             return
-        for number in range(KEPT, 0, -1):
+        for number in range(BACKUPS, 0, -1):
             older = self._path if number == 1 else self._path.with_name(f"{self._path.name}.{number - 1}")
             if older.exists():
                 older.replace(self._path.with_name(f"{self._path.name}.{number}"))
@@ -59,9 +59,9 @@ class LogFile(Handler):
 
 def lines_of(record: LogRecord) -> list[str]:
     """A record as lines: when, how grave, who, and the error with its places."""
-    at = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(record.created))
+    timestamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(record.created))
     text = clean(mask_script(record.getMessage().replace("\n", " ")), _LINE)
-    head = f"{at} {record.process} {record.levelname} {record.name} [{record.threadName}] {text}"
+    head = f"{timestamp} {record.process} {record.levelname} {record.name} [{record.threadName}] {text}"
     error = record.exc_info[1] if record.exc_info else None
     return [head, *(f"  {line}" for line in crash_lines(error))] if error else [head]
 

@@ -38,12 +38,12 @@ class SavedFiles:
             with suppress(PermissionError):
                 os.fchmod(handle, 0o660)
             fcntl.flock(handle, fcntl.LOCK_EX)
-            self._put_right()
+            self._repair()
             yield
         finally:
             os.close(handle)
 
-    def put_right(self) -> None:
+    def repair(self) -> None:
         """Finish, or take back, what a saver that was cut off left; nothing where there is no mark."""
         with self._database.reading() as connection:
             marked = connection.execute("SELECT 1 FROM saving").fetchone()
@@ -51,18 +51,18 @@ class SavedFiles:
             with self.one_saver():
                 pass
 
-    def _put_right(self) -> None:
+    def _repair(self) -> None:
         with self._database.reading() as connection:
-            before = {Path(row[0]): row[1] for row in connection.execute("SELECT path, before FROM saving")}
+            previous_texts = {Path(row[0]): row[1] for row in connection.execute("SELECT path, before FROM saving")}
         # The mark goes with the commit: while it is there, the database is at the revision before.
-        for path, wanted in before.items():
+        for path, previous in previous_texts.items():
             try:
-                for left in path.parent.glob(f"{PREFIX}{path.name}.*"):
-                    left.unlink(missing_ok=True)
-                if wanted is None:
+                for temporary in path.parent.glob(f"{PREFIX}{path.name}.*"):
+                    temporary.unlink(missing_ok=True)
+                if previous is None:
                     path.unlink(missing_ok=True)
-                elif _read(path) != wanted:
-                    put_in_place({path: written_beside(path, wanted)})
+                elif _read(path) != previous:
+                    put_in_place({path: written_beside(path, previous)})
             except OSError:
                 continue  # the mark stays for somebody who may write there
             with self._database.writing() as connection:
@@ -79,32 +79,32 @@ class SavedFiles:
             marks = [(str(path), _read(path)) for path in texts]
             # What a saver left that was cut off, and that could not be put right, stays as it was marked.
             connection.executemany("INSERT OR IGNORE INTO saving VALUES (?, ?)", marks)
-        written: dict[Path, Path] = {}
+        temporaries: dict[Path, Path] = {}
         try:
             for path, text in texts.items():
-                written[path] = written_beside(path, text)
+                temporaries[path] = written_beside(path, text)
             with self._database.writing() as connection:
                 yield connection
                 connection.executemany(
                     "INSERT OR REPLACE INTO files VALUES (?, ?)", [(str(path), text) for path, text in texts.items()]
                 )
-                put_in_place(written)
+                put_in_place(temporaries)
                 connection.executemany("DELETE FROM saving WHERE path = ?", [(str(path),) for path in texts])
         except OSError as error:
-            self._discard(written)
+            self._discard(temporaries)
             name = error.filename or next(iter(texts), "")
             raise GputuiError(
                 f"the files beside the Compose file cannot be written: {error.strerror} ({name})",
                 "nothing was saved; check the folder and its disk",
             ) from error
         except GputuiError:
-            self._discard(written)
+            self._discard(temporaries)
             raise
 
-    def _discard(self, written: Mapping[Path, Path]) -> None:
-        for temporary in written.values():
+    def _discard(self, temporaries: Mapping[Path, Path]) -> None:
+        for temporary in temporaries.values():
             temporary.unlink(missing_ok=True)
-        self._put_right()
+        self._repair()
 
     def saved(self) -> dict[Path, str]:
         """What each file was saved as."""
@@ -115,8 +115,8 @@ class SavedFiles:
 
 def edited(saved: Mapping[Path, str]) -> tuple[Path, ...]:
     """The files that are there and hold something else than they were saved as."""
-    found = ((path, _read(path), text) for path, text in saved.items())
-    return tuple(path for path, now, text in found if now not in (None, text))
+    contents = ((path, _read(path), text) for path, text in saved.items())
+    return tuple(path for path, current, text in contents if current not in (None, text))
 
 
 def _read(path: Path) -> str | None:

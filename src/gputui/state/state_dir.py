@@ -25,9 +25,9 @@ def state_dir(engine_id: str, socket: Path | None) -> StateDir:
     Raises:
         UsageError: the folder cannot be made or written.
     """
-    named = os.environ.get("GPUTUI_STATE_DIR")
-    if named:
-        return StateDir(_made(Path(named)))
+    configured = os.environ.get("GPUTUI_STATE_DIR")
+    if configured:
+        return StateDir(_ensured(Path(configured)))
     safe = re.sub(r"[^A-Za-z0-9_.-]", "-", engine_id)
     shared = SHARED / safe
     try:
@@ -42,10 +42,10 @@ def state_dir(engine_id: str, socket: Path | None) -> StateDir:
     except OSError:
         reason = f"{SHARED} cannot be written (an administrator can make it: `sudo gputui status` does)"
     home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return StateDir(_made(home / "gputui" / safe), f"other operators do not share this state: {reason}")
+    return StateDir(_ensured(home / "gputui" / safe), f"other operators do not share this state: {reason}")
 
 
-def _made(path: Path) -> Path:
+def _ensured(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o770)
     except OSError as error:

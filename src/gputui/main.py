@@ -325,7 +325,7 @@ def _simulated_server(arguments: argparse.Namespace, directory: Path) -> Server:
         # The simulated engine lives in this process, so its applies do too.
         store.applies.claim(number, os.getpid())
         executor = Executor(engine, source, store.applies, number)
-        does = executor.take_back if how == "take back" else executor.run
+        does = executor.roll_back if how == "take back" else executor.run
         threading.Thread(target=does, name="apply", daemon=True).start()
 
     settings = Settings(

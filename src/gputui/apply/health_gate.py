@@ -82,10 +82,10 @@ def watch(
         container = retry.call(lambda: engine.inspect(ref))
         first = first or container
         waited = time.monotonic() - began
-        fall = _fall(container, first, may_load=waited < limits.loading_s)
+        fall = _failure(container, first, may_load=waited < limits.loading_s)
         if fall:
             raise NotWell(fall)
-        _check_wanted(abandoned, cancelled)
+        _check_still_needed(abandoned, cancelled)
         if container.has_healthcheck:
             if container.health == "healthy":
                 return "healthy"
@@ -108,7 +108,7 @@ def watch(
         time.sleep(POLL_S)
 
 
-def _check_wanted(abandoned: Callable[[], bool], cancelled: Callable[[], str]) -> None:
+def _check_still_needed(abandoned: Callable[[], bool], cancelled: Callable[[], str]) -> None:
     if abandoned():
         raise Abandoned("another of its unit failed")
     why = cancelled()
@@ -138,7 +138,7 @@ def stay_up(engine: Engine, ref: str, seconds: float) -> None:
         container = engine.inspect(ref)
         first = first or container
         # What it thinks of its health is not asked: it is the one that was there before.
-        fall = _fall(container, first, may_load=True)
+        fall = _failure(container, first, may_load=True)
         if fall:
             raise NotWell(fall)
         if time.monotonic() >= until:
@@ -146,7 +146,7 @@ def stay_up(engine: Engine, ref: str, seconds: float) -> None:
         time.sleep(POLL_S)
 
 
-def _fall(container: Container, first: Container, *, may_load: bool) -> str | None:
+def _failure(container: Container, first: Container, *, may_load: bool) -> str | None:
     code = f"with code {container.exit_code}" if container.exit_code is not None else ""
     because = f": {container.error}" if container.error else ""
     if container.oom_killed:
@@ -177,11 +177,13 @@ def confirm_gpus(
         NotWell: other device nodes than those asked for are inside, or a process of it is on another GPU.
     """
     labels = labels_by_uuid(gpus)
-    wanted = ", ".join(labels.get(uuid, uuid) for uuid in expected) or "none"
-    seen = engine.device_nodes(ref) if nodes is not None else None
-    if nodes is not None and seen is not None and seen != set(nodes):
-        inside = ", ".join(sorted(seen)) or "no GPU"
-        raise NotWell(f"drift: it was to get GPU {wanted} ({', '.join(nodes) or 'no node'}); inside is {inside}")
+    expected_labels = ", ".join(labels.get(uuid, uuid) for uuid in expected) or "none"
+    actual_nodes = engine.device_nodes(ref) if nodes is not None else None
+    if nodes is not None and actual_nodes is not None and actual_nodes != set(nodes):
+        inside = ", ".join(sorted(actual_nodes)) or "no GPU"
+        raise NotWell(
+            f"drift: it was to get GPU {expected_labels} ({', '.join(nodes) or 'no node'}); inside is {inside}"
+        )
     lists = process_lists(source, gpus)
     # Listing a container's processes takes the engine a process of its own, and the kernel mostly told already.
     unknown = any(process.container_id is None for processes in lists.values() for process in processes or ())
@@ -193,12 +195,16 @@ def confirm_gpus(
     on = [uuid for uuid, processes in lists.items() if any(is_its(process) for process in processes or ())]
     strays = [labels[uuid] for uuid in on if uuid not in expected]
     if strays:
-        raise NotWell(f"drift: it was to get GPU {wanted}; a process of it runs on GPU {', '.join(strays)}")
-    inside = "device nodes cannot be seen" if seen is None else f"inside is {', '.join(sorted(seen)) or 'no GPU'}"
-    return f"GPU {wanted}: {inside}; {_use(lists, on, expected, labels)}"
+        raise NotWell(f"drift: it was to get GPU {expected_labels}; a process of it runs on GPU {', '.join(strays)}")
+    inside = (
+        "device nodes cannot be seen"
+        if actual_nodes is None
+        else f"inside is {', '.join(sorted(actual_nodes)) or 'no GPU'}"
+    )
+    return f"GPU {expected_labels}: {inside}; {_gpu_use(lists, on, expected, labels)}"
 
 
-def _use(
+def _gpu_use(
     lists: dict[str, tuple[GpuProcess, ...] | None], on: list[str], expected: tuple[str, ...], labels: dict[str, str]
 ) -> str:
     if on:
@@ -225,25 +231,25 @@ def holders(source: GpuSource, gpus: tuple[Gpu, ...], container_id: str) -> tupl
 def process_lists(source: GpuSource, gpus: tuple[Gpu, ...]) -> dict[str, tuple[GpuProcess, ...] | None]:
     """The processes on each GPU that can be given away: one that is cut into instances lists those of its instances
     too. None where they cannot be listed."""
-    whole = [gpu for gpu in gpus if gpu.assignable]
-    return {gpu.uuid: within(NVML_LIMIT_S, partial(source.processes, gpu)) for gpu in whole}
+    assignable = [gpu for gpu in gpus if gpu.assignable]
+    return {gpu.uuid: within(NVML_LIMIT_S, partial(source.processes, gpu)) for gpu in assignable}
 
 
 _NO_SUCH_GPU = re.compile(r"unknown device|unresolvable CDI devices|device error|is lost", re.I)
 """What nvidia-container-cli and the CDI of Docker and Podman say of a GPU that is not there."""
 
 
-def missing_gpus(text: str, wanted: tuple[str, ...], gpus: tuple[Gpu, ...], source: GpuSource) -> tuple[str, ...]:
+def missing_gpus(text: str, uuids: tuple[str, ...], gpus: tuple[Gpu, ...], source: GpuSource) -> tuple[str, ...]:
     """Which of the GPUs that a container was to get are gone, by what the engine said when it was to start; none where
     it failed for something else."""
     if not gpus:
         return ()  # which GPUs there are could not be told
-    known = {gpu.uuid: gpu for gpu in gpus}
-    lost = tuple(uuid for uuid in wanted if uuid not in known or _is_lost(known[uuid], source))
+    gpu_by_uuid = {gpu.uuid: gpu for gpu in gpus}
+    lost = tuple(uuid for uuid in uuids if uuid not in gpu_by_uuid or _is_lost(gpu_by_uuid[uuid], source))
     if lost or not _NO_SUCH_GPU.search(text):
         return lost
-    named = tuple(uuid for uuid in wanted if uuid in text)
-    return named or wanted
+    mentioned = tuple(uuid for uuid in uuids if uuid in text)
+    return mentioned or uuids
 
 
 def _is_lost(gpu: Gpu, source: GpuSource) -> bool:

@@ -44,7 +44,7 @@ class PostApplyMonitor:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._kills: dict[str, list[tuple[ContainerEvent, float]]] = {}
-        self._made: list[ContainerEvent] = []
+        self._created: list[ContainerEvent] = []
         self._projects: dict[str, str] = {}
         self._stream: Stream | None = None
 
@@ -65,7 +65,7 @@ class PostApplyMonitor:
                 self._projects[event.container_id] = event.attributes.get(compose_labels.PROJECT, "")
             # `docker compose run` replaces nothing.
             if event.action == "create" and event.attributes.get(compose_labels.ONE_OFF) != "True":
-                self._made.append(event)
+                self._created.append(event)
 
     def close(self) -> None:
         """Stop listening."""
@@ -89,30 +89,30 @@ class PostApplyMonitor:
         watched, ours = dict(containers), set(containers)
         revivals = dict.fromkeys(containers.values(), REVIVALS)
         # Whoever took it away before the apply had ended did not mean what the apply made.
-        taken_before = {ref for ref in watched if self._look(ref) in ("being stopped", "stopped", "gone")}
-        taken: dict[str, float] = {}
+        gone_before = {ref for ref in watched if self._look(ref) in ("being stopped", "stopped", "gone")}
+        gone_since: dict[str, float] = {}
         began = time.monotonic()
         until, limit = began + GUARD_S, began + GUARD_LIMIT_S
-        while watched and (now := time.monotonic()) < until:
+        while watched and (current := time.monotonic()) < until:
             for ref, bring_back in list(watched.items()):
                 look = self._look(ref)
                 if look in ("well", "ended"):
-                    taken.pop(ref, None)
+                    gone_since.pop(ref, None)
                     continue
                 if look == "being stopped":
-                    until = min(max(until, now + GUARD_S), limit)
+                    until = min(max(until, current + GUARD_S), limit)
                     continue
                 # Whoever took it away may be putting another one in its place.
-                since = taken.setdefault(ref, now)
+                since = gone_since.setdefault(ref, current)
                 until = min(max(until, since + REPLACED_S + GUARD_S), limit)
-                if now < min(since, limit - 2 * REPLACED_S) + REPLACED_S:
+                if current < min(since, limit - 2 * REPLACED_S) + REPLACED_S:
                     continue
-                del watched[ref], taken[ref]
+                del watched[ref], gone_since[ref]
                 if not revivals[bring_back]:
                     continue
-                if ref in taken_before or self._is_replaced_by_compose(ref, ours):
+                if ref in gone_before or self._is_replaced_by_compose(ref, ours):
                     revivals[bring_back] -= 1
-                    taken_before.discard(ref)
+                    gone_before.discard(ref)
                     with suppress(GputuiError):
                         back = bring_back()
                         watched[back] = bring_back
@@ -130,8 +130,8 @@ class PostApplyMonitor:
         kill = self._kill_of(container)
         if not container.running:
             return "stopped" if kill else "ended"
-        asked = container.stop_timeout_s
-        patience_s = (STOP_TIMEOUT_S if asked is None else asked) + STOP_GRACE_S
+        own_timeout_s = container.stop_timeout_s
+        patience_s = (STOP_TIMEOUT_S if own_timeout_s is None else own_timeout_s) + STOP_GRACE_S
         return "being stopped" if kill and time.monotonic() - kill[1] <= patience_s else "well"
 
     def _kill_of(self, container: Container) -> tuple[ContainerEvent, float] | None:
@@ -139,7 +139,7 @@ class PostApplyMonitor:
         stopped."""
         started = moment(container.started_at or "") or 0.0
         kills = self._kills.get(container.id, ())
-        return next((one for one in kills if one[0].at >= started and one[0].stops(container)), None)
+        return next((kill for kill in kills if kill[0].at >= started and kill[0].stops(container)), None)
 
     def _is_replaced_by_compose(self, ref: str, ours: Set[str]) -> bool:
         """Whether somebody made a container of its project about when it was stopped, as `docker compose up` does."""
@@ -149,6 +149,6 @@ class PostApplyMonitor:
             and event.container_id not in ours
             and LABEL_APPLY not in event.attributes
             and abs(event.at - kill.at) <= AT_WORK_S
-            for event in list(self._made)
+            for event in list(self._created)
             for kill, _ in list(kills or ())
         )

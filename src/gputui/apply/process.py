@@ -43,25 +43,25 @@ def carry_out(engine: Engine, source: GpuSource, applies: Applies, request: Appl
     Raises:
         Conflict: another apply holds the lock.
     """
-    apply_id, how = request.apply_id, request.how
-    asked: list[int] = []
+    apply_id, finish = request.apply_id, request.how
+    signals: list[int] = []
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
+    signal.signal(signal.SIGTERM, lambda number, _frame: signals.append(number))
     lock = ApplyLock(request.state_dir)
     try:
         lock.take(LOCK_LIMIT_S)
     except Conflict as error:
-        if how == "carry out":
+        if finish == "carry out":
             applies.end(apply_id, "rolled_back", {}, error.what)
         raise
     with lock:
         fresh = not applies.journal(apply_id)
-        if applies.record(apply_id).result != "running" or (how == "carry out" and not fresh):
+        if applies.record(apply_id).result != "running" or (finish == "carry out" and not fresh):
             raise Conflict(f"apply {apply_id} was begun before", "see `gputui history`")
         applies.claim(apply_id, os.getpid())
         executor = Executor(engine, source, applies, apply_id)
-        result = executor.take_back() if how == "take back" else executor.run(lambda: bool(asked))
+        result = executor.roll_back() if finish == "take back" else executor.run(lambda: bool(signals))
         executor.guard()
         return result
 

@@ -58,7 +58,7 @@ class RunningTask:
         return bool(self.begun - self.undone) or irreversible
 
     @property
-    def is_put_back(self) -> bool:
+    def is_restored(self) -> bool:
         """Its old container, which had been stopped, was made to run again."""
         undos = (self.task.operations[place].undo for place in self.undone)
         return any(undo is not None and undo.restores for undo in undos)
@@ -97,7 +97,7 @@ class Unit:
         return any(running.begun for running in self.tasks)
 
     @property
-    def taken_back(self) -> bool:
+    def rolled_back(self) -> bool:
         """Something of it was taken back, so that it cannot be gone on with."""
         return any(running.undone for running in self.tasks)
 

@@ -243,7 +243,7 @@ class LocalApplies:
         if record is None:
             return None
         store = self._saved.opened()
-        if how == "go on" and any(unit.taken_back for unit in self._units(record.id)):
+        if how == "go on" and any(unit.rolled_back for unit in self._units(record.id)):
             what = f"apply {record.id} was being taken back when it was cut off"
             raise Refusal(what, "let it be taken back: `gputui rollback`")
         store.applies.reopen(record.id, os.getpid())

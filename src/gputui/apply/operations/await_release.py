@@ -55,7 +55,7 @@ class AwaitRelease(Action):
             if reading is None or processes is None:
                 continue  # a driver that hangs must not hold a service that is stopped
             used = reading.memory_used_mib
-            held = [process.memory_mib for process in processes if process.memory_mib is not None]
-            if used is not None and len(held) == len(processes):
-                unaccounted[gpu.label] = used - sum(held)
+            process_mib = [process.memory_mib for process in processes if process.memory_mib is not None]
+            if used is not None and len(process_mib) == len(processes):
+                unaccounted[gpu.label] = used - sum(process_mib)
         return {label: mib for label, mib in unaccounted.items() if mib > UNACCOUNTED_MIB}

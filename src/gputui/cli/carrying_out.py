@@ -140,7 +140,7 @@ def follow(controller: Controller, number: int, *, as_json: bool, after: int = 0
     try:
         while True:
             record = controller.history.record(number)
-            events = controller.history.events(number, after=last_seen)
+            events = controller.history.events(number, after_number=last_seen)
             for event in events:
                 last_seen = event.number
                 if as_json:

@@ -32,21 +32,21 @@ class ComposeMarks:
         that all others get one that is nobody's.
         """
         name = step.service.name
-        before = spec.body.get("Labels") or {}
+        old_labels = spec.body.get("Labels") or {}
         if not step.service.project:
             return {}
         if self.project is None or step.service.project != self.project.name:
             return {compose_labels.CONFIG_HASH: NOBODYS, LABEL_FILE: None}
         in_file = self.in_files.get(name)
         from_file = step.action == "create" or step.from_file
-        made_of = in_file if from_file else before.get(LABEL_FILE) or before.get(compose_labels.CONFIG_HASH)
+        made_of = in_file if from_file else old_labels.get(LABEL_FILE) or old_labels.get(compose_labels.CONFIG_HASH)
         if in_file is None or made_of != in_file:
             return {compose_labels.CONFIG_HASH: NOBODYS, LABEL_FILE: None}
         hashed = self.with_override.get(name, NOBODYS)
-        found: dict[str, str | None] = {LABEL_FILE: in_file, compose_labels.CONFIG_HASH: hashed}
+        new_labels: dict[str, str | None] = {LABEL_FILE: in_file, compose_labels.CONFIG_HASH: hashed}
         if from_file:
-            found[compose_labels.IMAGE] = engine.image_id(str(spec.body.get("Image")))
-        return found
+            new_labels[compose_labels.IMAGE] = engine.image_id(str(spec.body.get("Image")))
+        return new_labels
 
 
 def compose_marks(project: ComposeProject | None) -> ComposeMarks:
@@ -55,9 +55,9 @@ def compose_marks(project: ComposeProject | None) -> ComposeMarks:
         return ComposeMarks(project=None, in_files={}, with_override={})
     override = Path(project.directory) / OVERRIDE_NAME
     with ThreadPoolExecutor(max_workers=2) as pool:
-        asked = pool.submit(config_hashes, project.files, project.name)
-        overridden = asked
+        file_hashes = pool.submit(config_hashes, project.files, project.name)
+        overridden = file_hashes
         if override.is_file():
             overridden = pool.submit(config_hashes, [*project.files, str(override)], project.name)
-        in_files, with_override = asked.result(), overridden.result()
+        in_files, with_override = file_hashes.result(), overridden.result()
     return ComposeMarks(project=project, in_files=in_files, with_override=with_override)

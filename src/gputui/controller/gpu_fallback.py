@@ -28,24 +28,26 @@ def replacements(
 ) -> tuple[Replacement, ...]:
     """For each service of these policies whose GPU is gone, or was at the last apply, the next best GPUs that fit;
     nothing for those that fit nowhere else."""
-    found = []
+    fitting = []
     gpus = [reading.gpu for reading in readings]
     there_are = {gpu.uuid for gpu in gpus}
     for service in services:
-        said = record.missing.items() if record else ()
-        told = next((gone for name, gone in said if service.was_called(name)), None)
-        missing = set(told or ())
+        missing_gpus = record.missing.items() if record else ()
+        recorded = next((gone for name, gone in missing_gpus if service.was_called(name)), None)
+        missing = set(recorded or ())
         missing |= {uuid for uuid in service.assigned if uuid not in there_are} if there_are else set()
         if service.fallback not in policies or not service.enabled or not missing & set(service.assigned):
             continue
         name = service.name
-        there = [reading for reading in readings if reading.gpu.uuid not in missing]
+        remaining = [reading for reading in readings if reading.gpu.uuid not in missing]
         try:
-            assignment = automatic(service, services, there)
+            assignment = automatic(service, services, remaining)
         except GputuiError:
             continue
         gone = labels_of(tuple(sorted(missing & set(service.assigned))), gpus)
-        when = f" was gone when {name} was to start (apply {record.id})" if record and told is not None else " is gone"
+        when = (
+            f" was gone when {name} was to start (apply {record.id})" if record and recorded is not None else " is gone"
+        )
         text = f"GPU {gone}{when}; GPU {labels_of(assignment.gpus, gpus)} is the next best that fits"
-        found.append(Replacement(service=service, assignment=assignment, text=text))
-    return tuple(found)
+        fitting.append(Replacement(service=service, assignment=assignment, text=text))
+    return tuple(fitting)

@@ -89,8 +89,8 @@ class LocalApplies:
         """Find out what a plan depends on and the engine does not say by itself."""
         if self._settings.readonly:
             return
-        made = [step for step in plan.doing if step.action in ("create", "recreate")]
-        if any(step.view is not None and step.view.mechanism == "nvidia" for step in made):
+        new_steps = [step for step in plan.doing if step.action in ("create", "recreate")]
+        if any(step.view is not None and step.view.mechanism == "nvidia" for step in new_steps):
             with suppress(EngineError):  # then it stays unknown, and the start will tell
                 self._sampler.engine_watch.find_out_driver()
 
@@ -100,7 +100,7 @@ class LocalApplies:
 
         # First, for to look at a container makes the engine mount its volumes, and make folders that are gone.
         faults = self._new_faults(plan)
-        faulty = {one.service for one in (*plan.findings, *faults) if one.code == CANNOT_START_AGAIN}
+        faulty = {finding.service for finding in (*plan.findings, *faults) if finding.code == CANNOT_START_AGAIN}
 
         def previewed(step: Step) -> Step:
             try:
@@ -111,32 +111,34 @@ class LocalApplies:
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
             steps = list(pool.map(previewed, plan.steps))
         losses = (layer_finding(step, step.layer) for step in steps if step.layer is not None)
-        findings = (*plan.findings, *(one for one in losses if one is not None), *faults)
+        findings = (*plan.findings, *(finding for finding in losses if finding is not None), *faults)
         return replace(plan, steps=tuple(steps), findings=findings)
 
     def _previewed(self, step: Step, service: Service | None, revision: int) -> Step:
         if step.action == "create" and step.view is not None:
-            made = new_spec(
+            spec = new_spec(
                 step,
                 self._inputs.spec_from_file(step.service),
                 revision=revision,
                 operator=self._settings.operator,
                 token="",
             )
-            return replace(step, command=run_command(made, self._sampler.engine_watch.program))
+            return replace(step, command=run_command(spec, self._sampler.engine_watch.program))
         if step.action != "recreate" or step.view is None or step.container_id is None:
             return step
         plan_input = self._inputs.of_step(step, service)
-        after = new_spec(step, plan_input.spec, revision=revision, operator=self._settings.operator, token="")
+        spec_after = new_spec(step, plan_input.spec, revision=revision, operator=self._settings.operator, token="")
         layer = self._engine.layer(step.container_id)
         lost = layer_line(layer)
-        changes = spec_diff(plan_input.old, after) if plan_input.old else ()
-        diff = (*step.diff, *changes, unchanged_summary(after), *((lost,) if lost else ()))
-        return replace(step, diff=diff, layer=layer, command=run_command(after, self._sampler.engine_watch.program))
+        changes = spec_diff(plan_input.old, spec_after) if plan_input.old else ()
+        diff = (*step.diff, *changes, unchanged_summary(spec_after), *((lost,) if lost else ()))
+        return replace(
+            step, diff=diff, layer=layer, command=run_command(spec_after, self._sampler.engine_watch.program)
+        )
 
     def _new_faults(self, plan: Plan) -> tuple[Finding, ...]:
-        known = {one.service for one in plan.findings if one.code == CANNOT_START_AGAIN}
-        return tuple(one for one in self._start_faults(plan) if one.service not in known)
+        faulty = {finding.service for finding in plan.findings if finding.code == CANNOT_START_AGAIN}
+        return tuple(fault for fault in self._start_faults(plan) if fault.service not in faulty)
 
     def _start_faults(self, plan: Plan) -> tuple[Finding, ...]:
         """Why containers that the plan stops could not be started again, should it be rolled back: with these it is not
@@ -151,8 +153,10 @@ class LocalApplies:
             return ()
 
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            found = list(pool.map(faults, steps))
-        return tuple(cannot_start_again(step, missing) for step, missing in zip(steps, found, strict=True) if missing)
+            obstacles = list(pool.map(faults, steps))
+        return tuple(
+            cannot_start_again(step, missing) for step, missing in zip(steps, obstacles, strict=True) if missing
+        )
 
     def _services(self) -> Mapping[ServiceKey, Service]:
         return {service.key: service for service in self._watch.snapshot().services}
@@ -178,9 +182,9 @@ class LocalApplies:
                 raise Refusal(finding.text, finding.fix)
             if not force:
                 raise Stopped(finding.text, finding.fix)
-        left = self.unsettled()
-        if left is not None and not self._is_settled_by(plan, left):
-            raise Conflict(cut_off_text(left), HOW_TO_FINISH)
+        unsettled = self.unsettled()
+        if unsettled is not None and not self._is_settled_by(plan, unsettled):
+            raise Conflict(cut_off_text(unsettled), HOW_TO_FINISH)
         options = ApplyOptions(
             operator=self._settings.operator,
             reason=reason,
@@ -195,8 +199,8 @@ class LocalApplies:
             self._sampler.compose_watch.project,
             options,
         )
-        if left is not None:
-            store.applies.accept(left.id, self._settings.operator)
+        if unsettled is not None:
+            store.applies.accept(unsettled.id, self._settings.operator)
         number = put_on_record(store.applies, transaction)
         self._settings.launch(number, store, "carry out")
         self._saved.look()
@@ -232,7 +236,7 @@ class LocalApplies:
         self._saved.look()
         return record
 
-    def finish(self, how: Finish) -> int | None:
+    def finish(self, ending: Finish) -> int | None:
         """Go on with an apply that was cut off, or take back what it left, in a process of its own; its number.
 
         Raises:
@@ -243,11 +247,11 @@ class LocalApplies:
         if record is None:
             return None
         store = self._saved.opened()
-        if how == "go on" and any(unit.rolled_back for unit in self._units(record.id)):
-            what = f"apply {record.id} was being taken back when it was cut off"
-            raise Refusal(what, "let it be taken back: `gputui rollback`")
+        if ending == "go on" and any(unit.rolled_back for unit in self._units(record.id)):
+            problem = f"apply {record.id} was being taken back when it was cut off"
+            raise Refusal(problem, "let it be taken back: `gputui rollback`")
         store.applies.reopen(record.id, os.getpid())
-        self._settings.launch(record.id, store, how)
+        self._settings.launch(record.id, store, ending)
         self._sampler.engine_watch.look_now()
         self._saved.look()
         return record.id
@@ -258,8 +262,8 @@ class LocalApplies:
         if record.cut_off:
             return False
         replaced = {step.service for step in plan.doing if step.action == "recreate"}
-        left = [one.task.step for unit in self._units(record.id) if unit.unsettled for one in unit.tasks]
-        return all(step.action in ("start", "restart") and step.service in replaced for step in left)
+        unsettled = [running.task.step for unit in self._units(record.id) if unit.unsettled for running in unit.tasks]
+        return all(step.action in ("start", "restart") and step.service in replaced for step in unsettled)
 
     def _units(self, number: int) -> list[Unit]:
         applies = self._saved.opened().applies

@@ -39,11 +39,11 @@ class LocalComposeFiles:
     def free_port(self, besides: Collection[int] = ()) -> int:
         """A port of this machine, from 8000 on, that no container has published or is to publish, nobody uses, and that
         is none of those `besides`."""
-        taken = published(self._sampler.engine_watch.containers) | set(besides)
+        used_ports = published(self._sampler.engine_watch.containers) | set(besides)
         project = self._sampler.compose_watch.project
         for service in project.services if project else ():
-            taken |= {port for _, port, _ in service.launch.ports}
-        return next(port for port in range(FIRST_PORT, 65536) if port not in taken and _is_free(port))
+            used_ports |= {port for _, port, _ in service.launch.ports}
+        return next(port for port in range(FIRST_PORT, 65536) if port not in used_ports and _is_free(port))
 
     def propose(self, service: NewService) -> FileEdit:
         """The Compose file with this service.
@@ -60,7 +60,7 @@ class LocalComposeFiles:
         if service.gpus:
             # By UUID, for an index may be another GPU's after a reboot.
             service = replace(service, gpus=parse_gpus(",".join(service.gpus), self._sampler.gpus))
-        if any(one.name == service.name for one in project.services):
+        if any(existing.name == service.name for existing in project.services):
             raise UsageError(f"there is a service {service.name} already", "choose another name")
         return proposed(Path(project.files[0]), service)
 
@@ -81,11 +81,11 @@ class LocalComposeFiles:
 
 def published(containers: Iterable[Container]) -> set[int]:
     """The ports of the host that containers have, or get when they start."""
-    found: set[int] = set()
+    ports: set[int] = set()
     for container in containers:
-        found |= {one.host_port for one in container.published}
-        found |= {port for _, port, _ in container.launch.ports}
-    return found
+        ports |= {binding.host_port for binding in container.published}
+        ports |= {port for _, port, _ in container.launch.ports}
+    return ports
 
 
 def _is_free(port: int) -> bool:

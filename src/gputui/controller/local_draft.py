@@ -57,19 +57,19 @@ class LocalDraft:
     def _follow_save(self, saved: Assignments, sent: Assignments) -> None:
         """The assignments `sent` were saved as the revision `saved`; edits made meanwhile stay."""
         with self._lock:
-            before = self.value
-            meanwhile = before.current not in (sent, before.saved)
-            self.value = before.rebased(saved) if meanwhile else Draft(saved=saved, current=saved, past=before.past)
+            previous = self.value
+            meanwhile = previous.current not in (sent, previous.saved)
+            self.value = previous.rebased(saved) if meanwhile else Draft(saved=saved, current=saved, past=previous.past)
         self._edited()
 
     def _chosen(self, keys: Sequence[ServiceKey], *, adopt: bool) -> list[Service]:
         self._settings.check_writable()
-        known = {one.key: one for one in self.services()}
+        service_by_key = {service.key: service for service in self.services()}
         for key in keys:
-            if key not in known:
+            if key not in service_by_key:
                 raise UsageError(f"there is no service {key.name}", "see `gputui services`")
-        services = [known[key] for key in keys]
-        _ask_for([service for service in services if edit.needs_adoption(service)], adopt=adopt)
+        services = [service_by_key[key] for key in keys]
+        _require_adoption([service for service in services if edit.needs_adoption(service)], adopt=adopt)
         return services
 
     def _take(self, draft: Draft) -> None:
@@ -79,12 +79,12 @@ class LocalDraft:
     def _edit_each(self, keys: Sequence[ServiceKey], change: Callable[[Draft, Service], Draft], *, adopt: bool) -> None:
         """Change each of these services, or none of them; it is taken back as one edit."""
         with self._lock:
-            before = self.value
+            previous = self.value
             services = self._chosen(keys, adopt=adopt)
-            draft = before
+            draft = previous
             for service in services:
                 draft = change(draft, service)
-            self._take(draft.as_one_edit(before))
+            self._take(draft.as_one_edit(previous))
 
     def check(self, keys: Sequence[ServiceKey], typed: TypedEdit) -> None:
         """Whether this could be edited; nothing is."""
@@ -103,23 +103,25 @@ class LocalDraft:
             draft = self._with_gpus(draft, service, typed.gpus)
         # What was just edited is edited further: the budget of a service that has other GPUs by now.
         keeps = typed.budget is not None and typed.budget.strip().lower() == KEEP_BUDGET
-        for now in self._among(draft, keys):
+        for service in self._selected(draft, keys):
             if typed.budget is not None and not keeps:
-                draft = edit.with_budget(draft, now, _budget(typed.budget))
+                draft = edit.with_budget(draft, service, _budget(typed.budget))
         if typed.budget is None:
             draft = self._with_fitting_budgets(draft, services)
-        for now in self._among(draft, keys):
+        for service in self._selected(draft, keys):
             if typed.priority is not None:
-                draft = edit.with_priority(draft, now, _priority(typed.priority))
+                draft = edit.with_priority(draft, service, _priority(typed.priority))
         return draft.as_one_edit(self.value)
 
-    def _with_fitting_budgets(self, draft: Draft, before: Sequence[Service]) -> Draft:
-        were = {service.key: service for service in before}
-        for now in self._among(draft, list(were)):
-            draft = edit.with_fitting_budget(draft, were[now.key], now, self._sampler.gpu_watch.readings())
+    def _with_fitting_budgets(self, draft: Draft, previous: Sequence[Service]) -> Draft:
+        previous_by_key = {service.key: service for service in previous}
+        for service in self._selected(draft, list(previous_by_key)):
+            draft = edit.with_fitting_budget(
+                draft, previous_by_key[service.key], service, self._sampler.gpu_watch.readings()
+            )
         return draft
 
-    def _among(self, draft: Draft, keys: Sequence[ServiceKey]) -> list[Service]:
+    def _selected(self, draft: Draft, keys: Sequence[ServiceKey]) -> list[Service]:
         return [service for service in self._sampler.services(draft.current) if service.key in keys]
 
     def _with_gpus(self, draft: Draft, service: Service, gpus: str | None) -> Draft:
@@ -129,19 +131,19 @@ class LocalDraft:
             # What the others of the same edit were given counts.
             from gputui.planning.placement.suggestion import automatic  # noqa: PLC0415 - the first picture needs none
 
-            found = automatic(service, self._sampler.services(draft.current), self._sampler.gpu_watch.readings())
-            return edit.with_suggestion(draft, "manual", {service.key: service}, [found])
+            suggested = automatic(service, self._sampler.services(draft.current), self._sampler.gpu_watch.readings())
+            return edit.with_suggestion(draft, "manual", {service.key: service}, [suggested])
         return edit.with_gpus(draft, service, edit.parse_gpus(gpus, self._sampler.gpus))
 
     def toggle_gpu(self, keys: Sequence[ServiceKey], gpu: str, *, adopt: bool) -> None:
         """Append this GPU to the services', or take it away."""
-        found = find_gpu(self._sampler.gpus, gpu)
-        if found is None:
+        target = find_gpu(self._sampler.gpus, gpu)
+        if target is None:
             raise UsageError(f"there is no GPU {gpu}", "press one that has a card")
         gpus = self._sampler.gpus
 
         def change(draft: Draft, service: Service) -> Draft:
-            toggled = edit.with_gpus(draft, service, edit.toggled(service, found, gpus))
+            toggled = edit.with_gpus(draft, service, edit.toggled(service, target, gpus))
             return self._with_fitting_budgets(toggled, [service])
 
         self._edit_each(keys, change, adopt=adopt)
@@ -177,35 +179,37 @@ class LocalDraft:
         """Everything as a strategy suggests it."""
         self._settings.check_writable()
         with self._lock:
-            services = {one.key: one for one in self.services()}
-            for one in (*suggestion.assignments, *suggestion.fixed):
-                now = services.get(one.service)
-                if not one.moved and (now is None or now.assigned != one.gpus):
-                    raise Conflict(f"{one.name} was changed meanwhile", "ask for the suggestion again")
-            changed = [one for one in suggestion.assignments if one.moved or one.adjusted]
-            left_out = [one.service for one in suggestion.unplaced if not one.stays]
-            touched = [services[key] for key in (*(one.service for one in changed), *left_out) if key in services]
-            _ask_for([service for service in touched if edit.needs_adoption(service)], adopt=adopt)
+            services = {service.key: service for service in self.services()}
+            for suggested in (*suggestion.assignments, *suggestion.fixed):
+                current = services.get(suggested.service)
+                if not suggested.moved and (current is None or current.assigned != suggested.gpus):
+                    raise Conflict(f"{suggested.name} was changed meanwhile", "ask for the suggestion again")
+            changed = [suggested for suggested in suggestion.assignments if suggested.moved or suggested.adjusted]
+            left_out = [unplaced.service for unplaced in suggestion.unplaced if not unplaced.stays]
+            touched = [
+                services[key] for key in (*(suggested.service for suggested in changed), *left_out) if key in services
+            ]
+            _require_adoption([service for service in touched if edit.needs_adoption(service)], adopt=adopt)
             self._take(edit.with_suggestion(self.value, suggestion.strategy, services, changed, left_out))
 
     def take_replacement(self, assignment: SuggestedAssignment) -> None:
         """One service gets other GPUs, for its own are gone."""
         self._settings.check_writable()
         with self._lock:
-            services = {one.key: one for one in self.services()}
+            services = {service.key: service for service in self.services()}
             self._take(edit.with_suggestion(self.value, "manual", services, [assignment]))
 
     def take_all(self, assignments: Assignments, *, adopt: bool) -> tuple[str, ...]:
         """Edit everything at once, as a file says; one edit, to be undone as one. A line on what came of it."""
         with self._lock:
-            services = {one.key: one for one in self.services()}
+            services = {service.key: service for service in self.services()}
             changed = [
                 services[item.key]
                 for item in assignments.items
                 if item.key in services
                 and replace(item, adopted=True) != replace(edit.current_assignment(services[item.key]), adopted=True)
             ]
-            _ask_for([service for service in changed if edit.needs_adoption(service)], adopt=adopt)
+            _require_adoption([service for service in changed if edit.needs_adoption(service)], adopt=adopt)
             self._take(edit.with_all(self.value, list(services.values()), assignments))
         names = ", ".join(service.name for service in changed)
         return (f"taken in: {names}" if names else "nothing in it is different",)
@@ -213,16 +217,16 @@ class LocalDraft:
     def undo(self) -> bool:
         """Take one edit back."""
         with self._lock:
-            before = self.value
-            self._take(before.undone())
-            return self.value is not before
+            previous = self.value
+            self._take(previous.undone())
+            return self.value is not previous
 
     def redo(self) -> bool:
         """Make an edit again that was taken back."""
         with self._lock:
-            before = self.value
-            self._take(before.redone())
-            return self.value is not before
+            previous = self.value
+            self._take(previous.redone())
+            return self.value is not previous
 
     def resolve(self, whose: Literal["mine", "theirs"]) -> None:
         """Which assignment holds of each service that somebody saved meanwhile and that is edited here."""
@@ -244,20 +248,20 @@ class LocalDraft:
         return saved
 
 
-def _ask_for(found: Sequence[Service], *, adopt: bool) -> None:
+def _require_adoption(unadopted: Sequence[Service], *, adopt: bool) -> None:
     """Containers that gputui found are only changed after a yes.
 
     Raises:
         NeedsAnswer: nobody has said yes.
     """
-    if not found or adopt:
+    if not unadopted or adopt:
         return
-    if len(found) == 1:
-        what = f"{found[0].name} is a container that gputui found; may it be changed from here?"
+    if len(unadopted) == 1:
+        question = f"{unadopted[0].name} is a container that gputui found; may it be changed from here?"
     else:
-        names = ", ".join(service.name for service in found)
-        what = f"{names}: containers that gputui found; may they be changed from here?"
-    raise NeedsAnswer(what, ADOPTING)
+        names = ", ".join(service.name for service in unadopted)
+        question = f"{names}: containers that gputui found; may they be changed from here?"
+    raise NeedsAnswer(question, ADOPTING)
 
 
 def _budget(text: str) -> int | None:

@@ -32,9 +32,9 @@ class LocalHistory:
         """How an apply stands."""
         return self._saved.opened().applies.record(apply_id)
 
-    def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
+    def events(self, apply_id: int, after_number: int = 0) -> tuple[ApplyEvent, ...]:
         """What an apply reported beyond event `after`."""
-        return self._saved.opened().applies.events(apply_id, after)
+        return self._saved.opened().applies.events(apply_id, after_number)
 
     def revisions(self, limit: int = 100) -> tuple[Assignments, ...]:
         """The newest revisions, newest first."""
@@ -76,19 +76,21 @@ class LocalHistory:
         self._sampler.compose_watch.check_read()
         store, host = self._saved.opened(), self._sampler.host
         self._draft.follow(store.revisions.latest())
-        found = read_file(Path(path))
-        if isinstance(found, StateFile):
+        parsed = read_file(Path(path))
+        if isinstance(parsed, StateFile):
             if is_empty(store.database):
-                restore(store.database, found, host)
+                restore(store.database, parsed, host)
                 self._draft.follow(store.revisions.latest())
-                number = len(found.tables.get("revisions", []))
-                return (f"restored {number} revisions of {clean(found.host, 60)}", *masked(found))
-            wanted, left = latest(found, host), masked(found)
+                number = len(parsed.tables.get("revisions", []))
+                return (f"restored {number} revisions of {clean(parsed.host, 60)}", *masked(parsed))
+            assignments, skipped = latest(parsed, host), masked(parsed)
         else:
             keys = [service.key for service in self._draft.services()]
-            read = read_assignments(found, keys, self._draft.value.current, self._sampler.gpus, self._settings.operator)
-            wanted, left = read.assignments, read.skipped
-        return (*left, *self._draft.take_all(wanted, adopt=adopt))
+            read = read_assignments(
+                parsed, keys, self._draft.value.current, self._sampler.gpus, self._settings.operator
+            )
+            assignments, skipped = read.assignments, read.skipped
+        return (*skipped, *self._draft.take_all(assignments, adopt=adopt))
 
     def roll_back(self, revision: int | None) -> Assignments:
         """Save the assignments of an earlier revision again."""
@@ -102,7 +104,7 @@ class LocalHistory:
         target = revisions.at(revision)
         assignments = replace(newest, items=())
         for item in newest.items:
-            before = target.of(item.key)
+            previous = target.of(item.key)
             # What was adopted since stays so: it is to be carried back to where it was found.
-            assignments = assignments.having(replace(before, adopted=item.adopted) if before else item)
+            assignments = assignments.having(replace(previous, adopted=item.adopted) if previous else item)
         return self._draft.save_as(newest.revision, assignments, message("rolled-back", revision=revision))

@@ -115,8 +115,8 @@ class LogFeed:
 
 def log_line(raw: RawLine) -> LogLine:
     """A line as it may be shown."""
-    at, text = split_time(raw[1])
-    return LogLine(clean_log_line(text), "stderr" if raw[0] == STDERR else "stdout", at)
+    timestamp, text = split_time(raw[1])
+    return LogLine(clean_log_line(text), "stderr" if raw[0] == STDERR else "stdout", timestamp)
 
 
 class LocalLogs:

@@ -142,8 +142,8 @@ class LocalWatch:
                 listener(snapshot)
 
     def _watch_faults(self) -> tuple[WatchFault, ...]:
-        own = (self._fault,) if self._fault else ()
-        return (*own, *self._sampler.faults)
+        own_faults = (self._fault,) if self._fault else ()
+        return (*own_faults, *self._sampler.faults)
 
     def on_change(self, listener: Callable[[Snapshot], None]) -> None:
         """Call the listener with every new snapshot."""

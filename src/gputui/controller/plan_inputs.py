@@ -35,21 +35,21 @@ class PlanInputs:
     ) -> dict[ServiceKey, PlanInput]:
         """Those of all steps, complete: with the labels by which Compose knows its containers, the new names of
         containers whose namespaces they share, and the images that keep layers."""
-        remade = {
+        recreated = {
             step.container_id: services[step.service].container
             for step in plan.doing
             if step.action == "recreate" and step.container_id and step.service in services
         }
         names: dict[str, str] = {}
-        for identity, container in remade.items():
+        for identity, container in recreated.items():
             if container is not None:
                 names |= dict.fromkeys((identity, container.name), lasting_name(container.name))
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            marked = pool.submit(compose_marks, self._sampler.compose_watch.project)
+            pending = pool.submit(compose_marks, self._sampler.compose_watch.project)
             inputs = dict(
                 pool.map(lambda step: (step.service, self.of_step(step, services.get(step.service))), plan.doing)
             )
-            marks = marked.result()
+            marks = pending.result()
         for step in plan.doing:
             plan_input = inputs[step.service]
             if step.action in ("create", "recreate"):

@@ -200,7 +200,7 @@ class Applies(Protocol):
         """The newest apply, where it was interrupted or left something that could not be rolled back."""
         ...
 
-    def finish(self, how: Finish) -> int | None:
+    def finish(self, ending: Finish) -> int | None:
         """Resume such an apply, or roll back what it left, in a process of its own; its number, None where there is
         none.
 
@@ -239,7 +239,7 @@ class History(Protocol):
         """How an apply stands."""
         ...
 
-    def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
+    def events(self, apply_id: int, after_number: int = 0) -> tuple[ApplyEvent, ...]:
         """What an apply reported beyond event `after`."""
         ...
 

@@ -104,10 +104,10 @@ class SavedState:
         if self._store is not None and not self._settings.readonly:
             self._store.peaks.remember(peaks)
 
-    def remember_measured(self, found: Mapping[PeakKey, Measured]) -> None:
+    def remember_measured(self, measured: Mapping[PeakKey, Measured]) -> None:
         """Write down what services said that they took."""
         if self._store is not None and not self._settings.readonly:
-            self._store.peaks.remember_measured(found)
+            self._store.peaks.remember_measured(measured)
 
     def save(self, base: int, assignments: Assignments, reason: Message) -> Assignments:
         """Save these assignments, which were made of the revision `base`, as the next one, with the files.
@@ -132,15 +132,15 @@ class SavedState:
 
 
 def _failures(recent: Sequence[ApplyRecord]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    seen: set[str] = set()
+    failures: dict[str, str] = {}
+    names: set[str] = set()
     for record in recent:
         for name in record.services:
-            if name not in seen and record.result != "running":
-                seen.add(name)
+            if name not in names and record.result != "running":
+                names.add(name)
                 if name in record.failures:
-                    found[name] = record.failures[name]
-    return found
+                    failures[name] = record.failures[name]
+    return failures
 
 
 def _edited_by_hand(name: str) -> Message:

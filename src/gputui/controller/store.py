@@ -71,20 +71,20 @@ class Store:
                 raise Conflict(
                     f"{newest.author} saved revision {newest.revision} meanwhile", "look at the change, then save again"
                 )
-            made = []
+            revisions = []
             if newest.revision == 0:
-                found = Assignments(items=tuple(current_assignment(service) for service in as_found))
-                made.append(revision_after(newest, found, author=author, reason=message("as-found")))
-                newest = made[0]
+                original = Assignments(items=tuple(current_assignment(service) for service in as_found))
+                revisions.append(revision_after(newest, original, author=author, reason=message("as-found")))
+                newest = revisions[0]
             complete = assignments
             for service in services:
                 if assignments.of(service.key) is None:
                     complete = complete.having(current_assignment(service))
-            made.append(revision_after(newest, complete, author=author, reason=reason))
-            with self.files.together(_texts(made[-1], services, gpus, project, access)) as connection:
-                for one in made:
-                    self.revisions.insert(connection, one)
-        return made[-1]
+            revisions.append(revision_after(newest, complete, author=author, reason=reason))
+            with self.files.together(_texts(revisions[-1], services, gpus, project, access)) as connection:
+                for revision in revisions:
+                    self.revisions.insert(connection, revision)
+        return revisions[-1]
 
 
 def _texts(
@@ -99,7 +99,7 @@ def _texts(
     folder = Path(project.directory)
     overridden = []
     for item in saved.items:
-        service = next((one for one in services if one.key == item.key), None)
+        service = next((service for service in services if service.key == item.key), None)
         if service is None or service.origin != "compose" or not (item.adopted or item.gpus):
             continue
         try:

@@ -77,8 +77,8 @@ class ComposeWatch:
         except Exception as error:  # whatever is in a file, the GPUs are to be seen
             if not isinstance(error, GputuiError):
                 _log.error("the Compose files cannot be read", exc_info=error)
-            what = error.line if isinstance(error, GputuiError) else f"the Compose files: {place_of(error)}"
-            self.note = what + (" (what was read before stays)" if self.project else "")
+            problem = error.line if isinstance(error, GputuiError) else f"the Compose files: {place_of(error)}"
+            self.note = problem + (" (what was read before stays)" if self.project else "")
             self._failed_at = time.monotonic()
         else:
             self.note = self._failed_at = None

@@ -21,12 +21,12 @@ _log = logging.getLogger(__name__)
 class DeviceProbeWatch(BackgroundWatch):
     """What was seen inside the containers that were asked for. `told` is called when that changed."""
 
-    def __init__(self, engine: Engine, told: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, on_change: Callable[[], None]) -> None:
         self._engine = engine
-        self._told = told
-        self._wanted: frozenset[str] = frozenset()
-        self._seen: Mapping[str, Inside] = {}
-        self._looked: dict[str, float] = {}
+        self._on_change = on_change
+        self._requested: frozenset[str] = frozenset()
+        self._contents: Mapping[str, Inside] = {}
+        self._probed_at: dict[str, float] = {}
         self._lock = threading.Lock()
         self._watcher = Watcher("device probes", self._look)
         self._idle = threading.Event()
@@ -35,16 +35,16 @@ class DeviceProbeWatch(BackgroundWatch):
     def want(self, runs: Iterable[str]) -> None:
         """Look into these from now on. A run is a container's id and when it started, for a new start is given its
         devices anew."""
-        wanted = frozenset(runs)
+        requested = frozenset(runs)
         with self._lock:
-            new, self._wanted = wanted - self._wanted, wanted
+            new, self._requested = requested - self._requested, requested
             if new:
                 self._idle.clear()
                 self._watcher.wake()
 
     def seen(self) -> Mapping[str, Inside]:
         """What is known, by run."""
-        return self._seen
+        return self._contents
 
     def wait(self, limit_s: float) -> None:
         """Wait until all that is wanted was looked at, at most `limit_s`."""
@@ -52,19 +52,21 @@ class DeviceProbeWatch(BackgroundWatch):
 
     def _look(self) -> float:
         with self._lock:
-            wanted, now = self._wanted, time.monotonic()
-        due = [run for run in wanted if now - self._looked.get(run, -LOOK_AGAIN_S) >= LOOK_AGAIN_S]
+            requested, now_s = self._requested, time.monotonic()
+        due = [run for run in requested if now_s - self._probed_at.get(run, -LOOK_AGAIN_S) >= LOOK_AGAIN_S]
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            found = dict(zip(due, pool.map(self._inside, due), strict=True))
-        kept = {run: at for run, at in self._looked.items() if run in wanted}
-        self._looked = {**kept, **dict.fromkeys(due, now)}
-        before = self._seen
-        self._seen = {run: found.get(run) or before[run] for run in wanted if run in found or run in before}
+            contents = dict(zip(due, pool.map(self._inside, due), strict=True))
+        still_valid = {run: probed_at for run, probed_at in self._probed_at.items() if run in requested}
+        self._probed_at = {**still_valid, **dict.fromkeys(due, now_s)}
+        previous = self._contents
+        self._contents = {
+            run: contents.get(run) or previous[run] for run in requested if run in contents or run in previous
+        }
         with self._lock:
-            if self._wanted == wanted:
+            if self._requested == requested:
                 self._idle.set()
-        if self._seen != before:
-            self._told()
+        if self._contents != previous:
+            self._on_change()
         return LOOK_AGAIN_S / 4
 
     def _inside(self, run: str) -> Inside:

@@ -30,7 +30,7 @@ class EngineWatch(BackgroundWatch):
         self._watcher = Watcher("containers", self._look, least_pause_s=PAUSE_S)
         self._learning = threading.Lock()
         self._events: Stream | None = None
-        self._seen: object = None
+        self._state: object = None
         self.status = EngineStatus(reason="connecting to the container engine", pending=True)
         self.containers: tuple[Container, ...] = ()
         """As they were when the engine answered last."""
@@ -54,14 +54,14 @@ class EngineWatch(BackgroundWatch):
         try:
             self._ask()
         except GputuiError as error:
-            self._lost(error.what, error.fix)
+            self._mark_lost(error.what, error.fix)
         except Exception:
-            self._lost("the engine gave an answer that gputui does not understand", "see gputui's log")
+            self._mark_lost("the engine gave an answer that gputui does not understand", "see gputui's log")
             raise
         finally:
-            seen = (self.status, self.containers, self.images)
-            if seen != self._seen:
-                self._seen = seen
+            state = (self.status, self.containers, self.images)
+            if state != self._state:
+                self._state = state
                 self._changed()
             self.first_answer.set()
         return POLL_S
@@ -84,13 +84,17 @@ class EngineWatch(BackgroundWatch):
 
     def _facts(self, image: str) -> ImageFacts | None:
         """None where it is not there, so that it is asked for again."""
-        found = self.engine.image_environment(image)
-        return None if found is None else ImageFacts(frozenset(found), found.get("NVIDIA_VISIBLE_DEVICES"))
+        environment = self.engine.image_environment(image)
+        return (
+            None
+            if environment is None
+            else ImageFacts(frozenset(environment), environment.get("NVIDIA_VISIBLE_DEVICES"))
+        )
 
-    def _lost(self, reason: str, fix: str) -> None:
+    def _mark_lost(self, reason: str, fix: str) -> None:
         """What was seen last stays, for what cannot be seen may run as before."""
         self.status = EngineStatus(reason=reason, fix=fix)
-        self.containers = tuple(replace(one, is_last_seen=True) for one in self.containers)
+        self.containers = tuple(replace(container, is_last_seen=True) for container in self.containers)
         self._events = None
 
     def _follow_events(self) -> None:

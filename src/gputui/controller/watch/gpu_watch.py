@@ -35,7 +35,7 @@ class GpuWatch:
         self._layout_watch = Watcher("GPU inventory", self._look)
         self._tick_watch = Watcher("ticks", self._tick)
         self._pause_s = LAYOUT_EVERY_S
-        self._asked = True
+        self._is_requested = True
         self._ticked = False
         self._readers: GpuReaders | None = None
         self._inventory: GpuInventory | None = None
@@ -63,17 +63,17 @@ class GpuWatch:
     @property
     def faults(self) -> tuple[WatchFault, ...]:
         """What cannot be watched at the moment."""
-        return tuple(one.fault for one in (self._layout_watch, self._tick_watch) if one.fault is not None)
+        return tuple(watcher.fault for watcher in (self._layout_watch, self._tick_watch) if watcher.fault is not None)
 
     def _look(self) -> float:
         """Look for GPUs where somebody asks for it or something changed; less often where looking again did not help.
         A thread of its own does it, for the driver may hang."""
-        asked, self._asked = self._asked, False
-        if asked or self._source.has_changed():
-            before = self._inventory
+        is_requested, self._is_requested = self._is_requested, False
+        if is_requested or self._source.has_changed():
+            previous = self._inventory
             self._look_again()
             self._changed()
-            same = not asked and self._inventory == before
+            same = not is_requested and self._inventory == previous
             self._pause_s = min(2 * self._pause_s, LAYOUT_PAUSE_S) if same else LAYOUT_EVERY_S
         return self._pause_s
 
@@ -88,15 +88,15 @@ class GpuWatch:
         inventory = self._source.inventory()
         readers = GpuReaders(self._source, inventory.gpus, max(self._interval_s, inventory.every_s))
         readers.wait_for_first(min(self._interval_s, 0.3))
-        before, self._readers = self._readers, readers
+        previous, self._readers = self._readers, readers
         self._inventory = inventory
-        if before is not None:
-            before.close()
+        if previous is not None:
+            previous.close()
         self.first_look.set()
 
     def rescan(self) -> None:
         """Look for GPUs again soon."""
-        self._asked = True
+        self._is_requested = True
         self._layout_watch.wake()
 
     def inventory(self) -> GpuInventory:
@@ -111,7 +111,7 @@ class GpuWatch:
 
     def traffic(self, uuid: str) -> LinkTraffic | None:
         """What goes over a GPU's links now; it takes a moment to measure."""
-        gpu = next((one for one in self.inventory().gpus if one.uuid == uuid), None)
+        gpu = next((gpu for gpu in self.inventory().gpus if gpu.uuid == uuid), None)
         return self._source.traffic(gpu) if gpu else None
 
     def wait(self, limit_s: float) -> None:

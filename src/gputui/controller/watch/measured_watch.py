@@ -25,10 +25,10 @@ _log = logging.getLogger(__name__)
 class MeasuredWatch(BackgroundWatch):
     """What the wanted containers told, by what it holds for. `told` is called when there is something new."""
 
-    def __init__(self, engine: Engine, told: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, on_change: Callable[[], None]) -> None:
         self._engine = engine
-        self._told = told
-        self._wanted: Mapping[str, PeakKey] = {}
+        self._on_change = on_change
+        self._requested: Mapping[str, PeakKey] = {}
         self._read: set[str] = set()
         self._new: dict[PeakKey, Measured] = {}
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class MeasuredWatch(BackgroundWatch):
     def want(self, runs: Mapping[str, PeakKey]) -> None:
         """Read the logs of these runs, by what they hold for; each once."""
         with self._lock:
-            new, self._wanted = runs.keys() - self._wanted.keys() - self._read, dict(runs)
+            new, self._requested = runs.keys() - self._requested.keys() - self._read, dict(runs)
             if new:
                 self._idle.clear()
                 self._watcher.wake()
@@ -51,24 +51,24 @@ class MeasuredWatch(BackgroundWatch):
     def take(self) -> dict[PeakKey, Measured]:
         """What was read since it was last asked for."""
         with self._lock:
-            found, self._new = self._new, {}
-        return found
+            measured, self._new = self._new, {}
+        return measured
 
     def _look(self) -> float | None:
         with self._lock:
-            wanted = self._wanted
-            self._read &= wanted.keys()
-        for run in [run for run in wanted if run not in self._read]:
+            requested = self._requested
+            self._read &= requested.keys()
+        for run in [run for run in requested if run not in self._read]:
             try:
-                found = self._measured(run)
+                measured = self._measured(run)
             finally:
                 self._read.add(run)
-            if found is not None:
+            if measured is not None:
                 with self._lock:
-                    self._new[wanted[run]] = found
-                self._told()
+                    self._new[requested[run]] = measured
+                self._on_change()
         with self._lock:
-            if self._wanted.keys() <= self._read:
+            if self._requested.keys() <= self._read:
                 self._idle.set()
         return None
 

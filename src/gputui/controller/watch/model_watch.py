@@ -30,8 +30,8 @@ class ModelWatch(BackgroundWatch):
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._lock = threading.Lock()
-        self._wanted: frozenset[ModelPlace] = frozenset()
-        self._known: dict[ModelPlace, ModelFiles] = {}
+        self._requested: frozenset[ModelPlace] = frozenset()
+        self._files: dict[ModelPlace, ModelFiles] = {}
         self._looking: set[ModelPlace] = set()
         self._differs = False
         self._marks: dict[Path, tuple[object, ModelFiles]] = {}
@@ -41,9 +41,9 @@ class ModelWatch(BackgroundWatch):
 
     def want(self, places: Iterable[ModelPlace]) -> None:
         """Look at these places from now on."""
-        wanted = frozenset(places)
+        requested = frozenset(places)
         with self._lock:
-            new, self._wanted = wanted - self._wanted, wanted
+            new, self._requested = requested - self._requested, requested
             if new:
                 self._idle.clear()
                 self._watcher.wake()
@@ -54,23 +54,23 @@ class ModelWatch(BackgroundWatch):
 
     def files(self) -> Mapping[ModelPlace, ModelFiles]:
         """What is known."""
-        return self._known
+        return self._files
 
     def wait(self, limit_s: float) -> None:
         """Wait until every place that is wanted was looked at, at most `limit_s`."""
         self._idle.wait(limit_s)
 
     def _look_at_all(self) -> float:
-        wanted = self._wanted
+        requested = self._requested
         with self._lock:
-            self._known = {place: files for place, files in self._known.items() if place in wanted}
-        looks = [self._start_look(place) for place in wanted if place not in self._looking]
+            self._files = {place: files for place, files in self._files.items() if place in requested}
+        looks = [self._start_look(place) for place in requested if place not in self._looking]
         end = time.monotonic() + PATIENCE_S
         woken = self._watcher.woken
         while any(look.is_alive() for look in looks) and time.monotonic() < end and not woken.wait(0.02):
             pass
         with self._lock:
-            if wanted == self._wanted:
+            if requested == self._requested:
                 self._idle.set()
             differs, self._differs = self._differs, False
         if differs:
@@ -86,17 +86,17 @@ class ModelWatch(BackgroundWatch):
 
     def _take_look(self, place: ModelPlace) -> None:
         try:
-            found = self._look(place)
+            files = self._look(place)
         except Exception as error:  # whatever a file brings, the others are looked at
             _log.error("a model's files cannot be read", exc_info=error)
-            found = ModelFiles(path=place.paths[0], unread=clean(repr(error), 200))
+            files = ModelFiles(path=place.paths[0], unread=clean(repr(error), 200))
         with self._lock:
-            before = self._known.get(place)
-            found = found if place in self._wanted else None
-            known = {one: files for one, files in self._known.items() if one != place}
-            self._known = known if found is None else {**known, place: found}
+            previous = self._files.get(place)
+            files = files if place in self._requested else None
+            remaining = {known_place: files for known_place, files in self._files.items() if known_place != place}
+            self._files = remaining if files is None else {**remaining, place: files}
             self._looking.discard(place)
-            differs, self._differs = self._differs or before != found, False
+            differs, self._differs = self._differs or previous != files, False
             if self._looking and differs:
                 # The last look tells; until then the next tick shows what is known.
                 self._differs, differs = True, False
@@ -123,20 +123,20 @@ class ModelWatch(BackgroundWatch):
 
     def _read(self, path: Path, mark: object) -> ModelFiles:
         """What was read before, if nothing changed; a file that was cut off may just have been in the making."""
-        before = self._marks.get(path)
-        if before is not None and before[0] == mark and not before[1].problems:
-            return before[1]
-        found = _read_model(path)
+        cached = self._marks.get(path)
+        if cached is not None and cached[0] == mark and not cached[1].problems:
+            return cached[1]
+        files = _read_model(path)
         if len(self._marks) >= MOST_REMEMBERED:
             self._marks.clear()
-        self._marks[path] = (mark, found)
-        return found
+        self._marks[path] = (mark, files)
+        return files
 
 
 def _nothing_at(path: Path, roots: Sequence[str]) -> ModelFiles | None:
     """That there is nothing: known only where the volume itself is seen from here, and no link leads elsewhere."""
     try:
-        root = next((Path(one) for one in roots if Path(one).is_dir() and path.is_relative_to(one)), None)
+        root = next((Path(root) for root in roots if Path(root).is_dir() and path.is_relative_to(root)), None)
         if root is None:
             return None
         steps = [path, *path.parents]
@@ -160,10 +160,10 @@ def _snapshot(repository: Path) -> Path:
         revision = (repository / "refs" / "main").read_text()[:80].strip()
         if revision and "/" not in revision and (repository / "snapshots" / revision).is_dir():
             return repository / "snapshots" / revision
-    found = sorted((repository / "snapshots").iterdir())
-    if not found:
+    snapshots = sorted((repository / "snapshots").iterdir())
+    if not snapshots:
         raise FileNotFoundError
-    return found[-1]
+    return snapshots[-1]
 
 
 def _mark(path: Path) -> object:
@@ -176,6 +176,6 @@ def _mark(path: Path) -> object:
     inner = []
     for entry in islice(os.scandir(path), MOST_FILES):
         with suppress(OSError):
-            one = entry.stat()
-            inner.append((entry.name, one.st_mtime_ns, one.st_size))
+            stat = entry.stat()
+            inner.append((entry.name, stat.st_mtime_ns, stat.st_size))
     return tuple(sorted(inner))

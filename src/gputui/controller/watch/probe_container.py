@@ -26,7 +26,7 @@ class ProbeContainer:
         self._image = image
         self._is_named = image is not None
         self._failed_at = float("-inf")
-        self._why = ""
+        self._failure = ""
 
     def run(self, arguments: Sequence[str]) -> str:
         """Its output.
@@ -43,16 +43,16 @@ class ProbeContainer:
             for image in images:
                 spec = probe_spec(access, image, arguments, f"gputui-probe-{uuid4().hex[:12]}")
                 try:
-                    told = self._engine.run_once(spec, LIMIT_S).decode(errors="replace")
+                    output = self._engine.run_once(spec, LIMIT_S).decode(errors="replace")
                 except EngineError as error:
-                    self._why = error.what
+                    self._failure = error.what
                     continue
                 self._image = image
-                return told
+                return output
             self._failed_at = time.monotonic()
         if self._is_named:
             raise Unreachable(
-                f"the image {self._image} could not ask the driver: {self._why}",
+                f"the image {self._image} could not ask the driver: {self._failure}",
                 "name another one in GPUTUI_PROBE_IMAGE",
             )
         raise Unreachable("no image here makes a container that could ask the driver", "name one in GPUTUI_PROBE_IMAGE")

@@ -29,9 +29,9 @@ class ReadingHistory:
         period = int(reading.taken_at // PERIOD_S)
         busy = reading.utilization_percent
         if moments and moments[-1].period >= period:
-            before = moments.pop()
-            known = [one for one in (before.utilization_percent, busy) if one is not None]
-            period, busy = before.period, max(known, default=None)
+            latest = moments.pop()
+            percents = [percent for percent in (latest.utilization_percent, busy) if percent is not None]
+            period, busy = latest.period, max(percents, default=None)
         moments.append(
             Moment(
                 period=period,
@@ -48,5 +48,5 @@ class ReadingHistory:
             return GpuHistory(period_s=PERIOD_S, moments=tuple(self._moments.get(uuid, ())))
 
 
-def _percent(part: float | None, whole: float | None) -> int | None:
-    return None if part is None or not whole else min(100, round(100 * part / whole))
+def _percent(part: float | None, total: float | None) -> int | None:
+    return None if part is None or not total else min(100, round(100 * part / total))

@@ -78,7 +78,7 @@ class Sampler:
     def faults(self) -> tuple[WatchFault, ...]:
         """What cannot be watched at the moment."""
         watches = (self.engine_watch, self._models, self._device_probes, self._loading, self._measured_watch)
-        return (*self.gpu_watch.faults, *(one.fault for one in watches if one.fault is not None))
+        return (*self.gpu_watch.faults, *(watch.fault for watch in watches if watch.fault is not None))
 
     def start(self) -> None:
         """Begin."""
@@ -182,10 +182,10 @@ class Sampler:
 
     def take_measured(self) -> Mapping[PeakKey, Measured]:
         """What services said that they took, since this was last asked for."""
-        found = self._measured_watch.take()
-        if found:
-            self._measured = {**self._measured, **found}
-        return found
+        measured = self._measured_watch.take()
+        if measured:
+            self._measured = {**self._measured, **measured}
+        return measured
 
     def probe_devices(self, services: tuple[Service, ...]) -> None:
         """Have the services' containers looked into."""
@@ -201,9 +201,9 @@ class Sampler:
 
     def remember(self, peaks: Mapping[PeakKey, int], measured: Mapping[PeakKey, Measured]) -> None:
         """Take in what was seen before, or by others."""
-        own = self._peaks
+        own_peaks = self._peaks
         self._measured = {**measured, **self._measured}
-        self._peaks = {**peaks, **{key: max(mib, peaks.get(key, 0)) for key, mib in own.items()}}
+        self._peaks = {**peaks, **{key: max(mib, peaks.get(key, 0)) for key, mib in own_peaks.items()}}
 
 
 def _nothing(*_: object) -> None:

@@ -69,7 +69,7 @@ def _complete() -> None:
     from gputui.cli.completion import complete  # noqa: PLC0415 - nobody else waits for it
     from gputui.engine.engine_address import context_names  # noqa: PLC0415
 
-    def controller(arguments: argparse.Namespace) -> "Controller":
+    def open_controller(arguments: argparse.Namespace) -> "Controller":
         arguments.readonly, arguments.definition = True, None
         with suppress(AttributeError):
             arguments.verb = None
@@ -77,13 +77,13 @@ def _complete() -> None:
             server = _real_server(arguments)
         else:
             server = _simulated_server(arguments, Path(tempfile.mkdtemp(prefix="gputui-demo-")))
-        made = server.controller()
-        made.watch.start()
-        return made
+        controller = server.controller()
+        controller.watch.start()
+        return controller
 
     import tempfile  # noqa: PLC0415
 
-    complete(controller, lambda: context_names(os.environ))
+    complete(open_controller, lambda: context_names(os.environ))
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -197,8 +197,8 @@ def _real_controller(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse
     if verb is not None and verb.carries_out and not arguments.readonly:
         launcher.stand_by()
 
-    def start_process(number: int, store: "Store", how: "Finish") -> None:
-        process = launcher.launch(ApplyRequest(apply_id=number, how=how, state_dir=store.directory))
+    def start_process(number: int, store: "Store", ending: "Finish") -> None:
+        process = launcher.launch(ApplyRequest(apply_id=number, how=ending, state_dir=store.directory))
         store.applies.claim(number, process.pid)
         # Somebody has to wait for it, or its pid would stay taken by a zombie.
         threading.Thread(target=process.wait, daemon=True).start()
@@ -239,9 +239,9 @@ def _source(engine: "Engine", arguments: argparse.Namespace) -> "GpuSource":
     return first if sees_host_processes() else OwnedSource(first, lambda: owners_of_pids(engine))
 
 
-def _seconds(arguments: argparse.Namespace, name: str, otherwise: float) -> float:
-    asked = getattr(arguments, name, None)
-    return otherwise if asked is None else float(asked)
+def _seconds(arguments: argparse.Namespace, name: str, default: float) -> float:
+    option = getattr(arguments, name, None)
+    return default if option is None else float(option)
 
 
 def _engine_options(arguments: argparse.Namespace) -> list[str]:
@@ -319,14 +319,14 @@ def _simulated_server(arguments: argparse.Namespace, directory: Path) -> Server:
     source = SimulatedSource(scenario, engine.claims)
     gpus = GpuWatch(source, arguments.interval)
 
-    def start_thread(number: int, store: "Store", how: "Finish") -> None:
+    def start_thread(number: int, store: "Store", ending: "Finish") -> None:
         from gputui.apply.executor import Executor  # noqa: PLC0415
 
         # The simulated engine lives in this process, so its applies do too.
         store.applies.claim(number, os.getpid())
         executor = Executor(engine, source, store.applies, number)
-        does = executor.roll_back if how == "take back" else executor.run
-        threading.Thread(target=does, name="apply", daemon=True).start()
+        target = executor.roll_back if ending == "take back" else executor.run
+        threading.Thread(target=target, name="apply", daemon=True).start()
 
     settings = Settings(
         host=scenario.host,

@@ -45,25 +45,25 @@ def check_settled(controller: Controller) -> None:
     Raises:
         Conflict: there is such an apply.
     """
-    left = controller.applies.unsettled()
-    if left is not None:
-        raise Conflict(cut_off_text(left), HOW_TO_FINISH)
+    unsettled = controller.applies.unsettled()
+    if unsettled is not None:
+        raise Conflict(cut_off_text(unsettled), HOW_TO_FINISH)
 
 
-def finish(controller: Controller, arguments: argparse.Namespace, how: Finish) -> int:
+def finish(controller: Controller, arguments: argparse.Namespace, ending: Finish) -> int:
     """Go on with an apply that was cut off, or take back what it left."""
-    left = controller.applies.unsettled()
-    if left is None:
+    unsettled = controller.applies.unsettled()
+    if unsettled is None:
         raise UsageError("no apply was cut off", "see `gputui history`")
-    question = "Go on with it?" if how == "go on" else "Take back what it left?"
-    if not ask(f"{cut_off_text(left)}. {question}", yes=arguments.yes):
+    question = "Go on with it?" if ending == "go on" else "Take back what it left?"
+    if not ask(f"{cut_off_text(unsettled)}. {question}", yes=arguments.yes):
         return 2
-    last_seen = max((event.number for event in controller.history.events(left.id)), default=0)
-    number = controller.applies.finish(how)
+    last_seen = max((event.number for event in controller.history.events(unsettled.id)), default=0)
+    number = controller.applies.finish(ending)
     if number is None:
         return 0
-    record = follow(controller, number, as_json=arguments.json, after=last_seen)
-    if how == "take back" and record.result == "rolled_back":
+    record = follow(controller, number, as_json=arguments.json, after_number=last_seen)
+    if ending == "take back" and record.result == "rolled_back":
         return 0
     return EXIT_CODES[record.result]
 
@@ -87,18 +87,18 @@ def carry_out(
         if arguments.json:
             print_json(json_form.versioned({"result": "done", "services": {}, "message": "nothing to do"}))
         else:
-            named = getattr(arguments, "service", ()) and plan.steps
-            say(f"nothing to do: {plan.causes}" if named else "nothing to do")
+            has_services = getattr(arguments, "service", ()) and plan.steps
+            say(f"nothing to do: {plan.causes}" if has_services else "nothing to do")
         return 0
     if not arguments.json:
         print_plan(plan)
     if not confirmed and not ask(f"Carry out {len(plan.doing)} steps?", yes=arguments.yes):
         return 2
     number = controller.applies.begin(plan, reason, force=getattr(arguments, "force", False), keep_layers=keep_layers)
-    return _after(controller, follow(controller, number, as_json=arguments.json), arguments)
+    return _exit_code(controller, follow(controller, number, as_json=arguments.json), arguments)
 
 
-def _after(controller: Controller, record: ApplyRecord, arguments: argparse.Namespace) -> int:
+def _exit_code(controller: Controller, record: ApplyRecord, arguments: argparse.Namespace) -> int:
     """The exit code of an apply; where a GPU was gone, that of the fallback that follows."""
     if record.result not in ("rolled_back", "failed") or not record.missing:
         return EXIT_CODES[record.result]
@@ -133,9 +133,9 @@ def fall_back(controller: Controller, arguments: argparse.Namespace) -> int:
     return 0 if number is None else EXIT_CODES[follow(controller, number, as_json=arguments.json).result]
 
 
-def follow(controller: Controller, number: int, *, as_json: bool, after: int = 0) -> ApplyRecord:
+def follow(controller: Controller, number: int, *, as_json: bool, after_number: int = 0) -> ApplyRecord:
     """Print an apply's events, beyond number `after`, until it ends; ^C stops the printing, not the apply."""
-    last_seen = after
+    last_seen = after_number
     silent_since = time.monotonic()
     try:
         while True:
@@ -144,7 +144,7 @@ def follow(controller: Controller, number: int, *, as_json: bool, after: int = 0
             for event in events:
                 last_seen = event.number
                 if as_json:
-                    print_json(json_form.event(event))
+                    print_json(json_form.event_entry(event))
                 else:
                     say(_line(event))
             if events or record.alive:
@@ -167,7 +167,7 @@ def _line(event: ApplyEvent) -> str:
 
 def _print_result(record: ApplyRecord, *, as_json: bool) -> None:
     if as_json:
-        print_json(json_form.result(record))
+        print_json(json_form.result_entry(record))
         return
     words = {
         "done": "done",

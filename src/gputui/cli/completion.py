@@ -28,9 +28,9 @@ def complete(controllers: Controllers, contexts: Callable[[], Sequence[str]]) ->
     """Answer the shell that asks, and exit; return where none does."""
     parser = parser_of([load(name) for name in FILES])
     for action in _actions(parser):
-        what: Completion | None = getattr(action, COMPLETES, None)
-        if what is not None and what != "files":
-            setattr(action, "completer", _Completer(what, controllers, contexts))  # noqa: B010 - argcomplete reads it
+        completion: Completion | None = getattr(action, COMPLETES, None)
+        if completion is not None and completion != "files":
+            setattr(action, "completer", _Completer(completion, controllers, contexts))  # noqa: B010 - argcomplete reads it
     _mark_scenario(os.environ)
     argcomplete.autocomplete(parser, exclude=["carry-out"])
 
@@ -57,13 +57,13 @@ def _actions(parser: argparse.ArgumentParser) -> Iterable[argparse.Action]:
 class _Completer:
     """Looks for the values of one kind, once they are asked for."""
 
-    def __init__(self, what: Completion, controllers: Controllers, contexts: Callable[[], Sequence[str]]) -> None:
-        self._what = what
+    def __init__(self, completion: Completion, controllers: Controllers, contexts: Callable[[], Sequence[str]]) -> None:
+        self._completion = completion
         self._controllers = controllers
         self._contexts = contexts
 
     def __call__(self, prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-        if self._what == "contexts":
+        if self._completion == "contexts":
             return list(self._contexts())
         head, comma, _last = prefix.rpartition(",")
         with suppress(GputuiError):  # nothing can be proposed
@@ -73,8 +73,8 @@ class _Completer:
 
     def _values(self, parsed_args: argparse.Namespace) -> Iterable[str]:
         controller = self._controllers(parsed_args)
-        snapshot = controller.watch.wait(FIRST_LOOK_S, engine=self._what != "gpus")
-        match self._what:
+        snapshot = controller.watch.wait(FIRST_LOOK_S, engine=self._completion != "gpus")
+        match self._completion:
             case "services":
                 return distinct_names([service.key for service in snapshot.services]).values()
             case "gpus":

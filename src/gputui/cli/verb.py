@@ -40,9 +40,9 @@ class Verb:
     needs_server: bool = True
 
 
-def completes(action: argparse.Action, what: Completion) -> None:
+def completes(action: argparse.Action, completion: Completion) -> None:
     """A shell proposes these for the argument."""
-    setattr(action, COMPLETES, what)
+    setattr(action, COMPLETES, completion)
 
 
 def service_argument(parser: argparse.ArgumentParser, *, many: Literal["*", "+"] | None = None) -> None:

@@ -49,7 +49,7 @@ def _assign(controller: Controller, arguments: argparse.Namespace) -> int:
     snapshot = controller.watch.snapshot()
     findings = [finding for finding in snapshot.findings if finding.service == service.name]
     if arguments.json:
-        print_json(json_form.assigned(saved, called(snapshot.services, arguments.service), findings, snapshot))
+        print_json(json_form.assigned_body(saved, called(snapshot.services, arguments.service), findings, snapshot))
         return 0
     say(f"saved as revision {saved.revision}")
     print_findings(findings)

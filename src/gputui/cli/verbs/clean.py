@@ -28,7 +28,7 @@ def _clean(controller: Controller, arguments: argparse.Namespace) -> int:
     # Where nothing is left to remove, the space of what went before is given back.
     removed = removable if arguments.dry_run else controller.history.remove_old(retention)
     if arguments.json:
-        print_json(json_form.removed(removed, dry_run=arguments.dry_run))
+        print_json(json_form.removed_body(removed, dry_run=arguments.dry_run))
     elif not removable.anything:
         say(f"There is nothing to remove; the state has {_mib(removed.size[1])}.")
     elif arguments.dry_run:

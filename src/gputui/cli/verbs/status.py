@@ -86,8 +86,8 @@ def _print_status(snapshot: Snapshot) -> None:
         say(f" · {note.text}")
     counts = {severity: number for severity, number in _by_severity(snapshot).items() if number and severity != "info"}
     if counts:
-        shown = ", ".join(f"{number} {severity}{'s' if number > 1 else ''}" for severity, number in counts.items())
-        say(f" ▲ {shown}: see `gputui findings`")
+        summary = ", ".join(f"{number} {severity}{'s' if number > 1 else ''}" for severity, number in counts.items())
+        say(f" ▲ {summary}: see `gputui findings`")
     if not problems and not counts:
         say("all is well")
 

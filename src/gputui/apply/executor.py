@@ -1,4 +1,4 @@
-"""Carries a transaction out, unit by unit, and takes back what fails. It decides nothing else."""
+"""Carries out a transaction, unit by unit, and rolls back what fails. It decides nothing else."""
 
 import os
 import threading
@@ -26,23 +26,24 @@ from gputui.state.applies import Applies, JournalEntry, JournalState, NewEvent
 
 LOG_LINES_ON_FAILURE = 20
 AT_ONCE = 8
-"""Units that are carried out at the same time."""
+"""Units carried out concurrently."""
 STARTING_AT_ONCE = min(AT_ONCE, (os.cpu_count() or 1) + 1)
-"""Units of them that have not started their new containers yet. Many more than there are processors only make each
-other wait, and each service is down for longer; one more uses what the others leave while they wait for the engine."""
+"""How many of them may not have started their new containers yet. Many more than there are processors would only slow
+each other down and lengthen each service's downtime; one extra uses the time that the others spend waiting for the
+engine."""
 RELEASE_AGAIN_S = 10.0
 INVENTORY_LIMIT_S = 10.0
 
 
 class Executor:
-    """One apply on record, being carried out or taken back."""
+    """One recorded apply, being carried out or rolled back."""
 
     def __init__(self, engine: Engine, source: GpuSource, applies: Applies, apply_id: int) -> None:
         self._applies = applies
         self._apply_id = apply_id
         self._engine = engine
         self._source = source
-        # A driver that hangs must keep no service from being put back.
+        # A hanging driver must not prevent a service from being restored.
         inventory = within(INVENTORY_LIMIT_S, source.inventory)
         self._gpus = inventory.gpus if inventory else ()
         self._retry = EngineRetry()
@@ -52,13 +53,12 @@ class Executor:
         self._transaction = on_record(applies, apply_id)
         self._units = units_of(self._transaction, applies.journal(apply_id))
 
-    # --- the whole ------------------------------------------------------------------------------------------------
+    # --- the apply ------------------------------------------------------------------------------------------------
 
     def run(self, asked_to_stop: Callable[[], bool] = lambda: False) -> Result:
-        """Carry out every unit; where one fails it is taken back, and no more are begun than those that were to be
-        carried out beside it, in turns.
+        """Carry out every unit. A unit that fails is rolled back, and no further unit is begun.
 
-        An apply that was cut off is gone on with where it was.
+        An interrupted apply is resumed where it stopped.
         """
 
         def halted() -> str:
@@ -94,15 +94,15 @@ class Executor:
         return self._end(outcomes, "; ".join(dict.fromkeys(failures)))
 
     def _cancelled(self) -> str:
-        """Who cancelled it, in words; empty where nobody did."""
+        """Who cancelled it, in words; empty if nobody did."""
         try:
             operator = self._applies.cancelled_by(self._apply_id)
         except GputuiError:
-            return ""  # a state that cannot be read for a moment cancels nothing
+            return ""  # a state that is unreadable for a moment cancels nothing
         return f"it was cancelled by {operator}" if operator else ""
 
     def roll_back(self) -> Result:
-        """Finish an apply that was cut off: what was not committed is taken back."""
+        """Finish an interrupted apply: roll back what was not committed."""
         self._monitor.begin()
         outcomes: dict[str, Outcome] = {}
         leftovers: list[str] = []
@@ -142,14 +142,14 @@ class Executor:
     # --- one unit -------------------------------------------------------------------------------------------------
 
     def _run_in_turn(self, unit: Unit, halted: Callable[[], str]) -> str | None:
-        """Carry a unit out once it has its turn; why it failed, or was not begun any more, else None."""
+        """Carry out a unit once it has its turn. Returns why it failed or was not begun, or None."""
         with Turn(self._turns) as unit.turn:
             why = "" if unit.begun else halted()
             return why or self._carry_out(unit)
 
     def _carry_out(self, unit: Unit) -> str | None:
-        """Why the unit failed, or None. What cannot be cleared up at the end is only reported."""
-        unit.give_back_turn()  # where it was cut off after its start, or starts nothing
+        """Why the unit failed, or None. A failed cleanup at the end is only reported."""
+        unit.give_back_turn()  # if it was interrupted after its start, or starts nothing
         for running in unit.tasks:
             step = running.task.step
             words = message("step-started", action=step.action, service=step.name, cause=step.cause)
@@ -169,7 +169,7 @@ class Executor:
         return self._roll_back_failed(unit, failed)
 
     def _finish(self, unit: Unit, outcomes: dict[str, Outcome], messages: list[str]) -> None:
-        """Clear up after a unit that was committed before it was cut off."""
+        """Clean up after a unit that was committed before the interruption."""
         if self._clear_up(unit) is not None:
             messages.append(
                 self._roll_back_failed(unit, [running for running in unit.tasks if running.failure is not None])
@@ -185,7 +185,7 @@ class Executor:
         return f"{causes}; by hand: {'; '.join(leftovers)}" if leftovers else causes
 
     def _in_parallel(self, unit: Unit, phase: Phase) -> None:
-        """The phase of every task of the unit; the first failure keeps the others from beginning anything more."""
+        """Run the phase of every task of the unit; after the first failure the others begin no further operation."""
         if len(unit.tasks) == 1:
             self._run_phase(unit, unit.tasks[0], phase)
             return
@@ -211,7 +211,7 @@ class Executor:
                 unit.give_back_turn()
         except Abandoned:
             return
-        except Exception as error:  # whatever it is, the old container must come back
+        except Exception as error:  # whatever the error is, the old container must come back
             operation = running.task.operations[max(running.begun, default=0)]
             running.failure = f"{operation.text}: {_error_text(error)}"
             running.was_cancelled = isinstance(error, Cancelled)
@@ -232,7 +232,7 @@ class Executor:
         running.done.add(place)
 
     def _clear_up(self, unit: Unit) -> str | None:
-        """Keep the old containers' logs and remove them; why it was not done, where a new one is not well any more."""
+        """Keep the old containers' logs and remove them. Returns why not, if a new container is no longer healthy."""
         for turn in _clear_turns(unit):
             lost = next((text for text in map(partial(self._find_loss, unit), unit.tasks) if text), None)
             if lost is not None:
@@ -243,8 +243,8 @@ class Executor:
         return None
 
     def _find_loss(self, unit: Unit, running: RunningTask) -> str | None:
-        """Why a new container is not well any more; None where it is. One that somebody took away is made again, and
-        has to be seen to be as well as the first."""
+        """Why a new container is no longer healthy, or None. One that somebody removed is re-created and has to pass
+        the same checks as the first."""
         if running.pair.new is None or self._monitor.is_well(running.pair.new):
             return None
         context = self._context(running, unit)
@@ -253,14 +253,14 @@ class Executor:
             for operation in running.task.operations:
                 if operation.do.verifies:
                     self._retry.call(partial(operation.do.perform, running.pair, context), context.report)
-        except Exception as error:  # whatever it is, the old container is still there, and must come back
+        except Exception as error:  # whatever the error is, the old container still exists and must come back
             running.failure = f"it was well, and then was not: {_error_text(error)}"
             return running.failure
         return None
 
     def _clear(self, unit: Unit, running: RunningTask, place: int) -> None:
         context, operation = self._context(running, unit), running.task.operations[place]
-        # What cannot be written down any more (a full disk) is done all the same.
+        # Done even if it cannot be recorded (a full disk).
         with suppress(GputuiError):
             self._note(running, place, "started")
         note = None
@@ -268,7 +268,7 @@ class Executor:
             self._retry.insist(partial(operation.do.perform, running.pair, context), context.report)
         except NotFound:
             note = IS_GONE
-        except Exception as error:  # the service runs; what is left over is told
+        except Exception as error:  # the service runs; leftovers are reported
             words = message("operation-failed", operation=operation.text, error=_error_text(error))
             self._event("operation", "failed", words, running, operation.do.kind)
             if operation.do.leaves:
@@ -279,10 +279,10 @@ class Executor:
             self._note(running, place, "done", _operation_event("done", operation, running, note))
 
     def _revive(self, running: RunningTask, unit: Unit) -> str:
-        """Somebody took the new container away: it runs again, made again from its spec, under its own name; its id.
+        """Re-create and start the new container, which somebody removed, under its own name; its id.
 
         Raises:
-            GputuiError: it cannot be made again, nor is there another one of the same service in its place.
+            GputuiError: it cannot be re-created, and no other container of the same service is in its place.
         """
         self._event("operation", "waiting", message("revived-new"), running)
         spec = next(spec for operation in running.task.operations if (spec := operation.do.makes))
@@ -293,7 +293,7 @@ class Executor:
         return running.pair.new
 
     def _revive_old(self, running: RunningTask, unit: Unit) -> str:
-        """The same for the old container, which had been put back."""
+        """The same for the old container, which had been restored."""
         self._event("undo", "waiting", message("revived-old"), running)
         assert running.task.old_spec is not None
         spec = running.task.old_spec.named(lasting_name(running.task.old_spec.name))
@@ -303,8 +303,8 @@ class Executor:
         return running.pair.old
 
     def guard(self) -> None:
-        """Look for a while after what was made of Compose services, and after what was put back, for a `docker compose
-        up` that runs beside may be about to take it away. Whoever removes another container means it."""
+        """Watch new and restored containers of Compose services for a while: a concurrent `docker compose up` may be
+        about to remove them. Whoever removes any other container means it."""
         watched: dict[str, Callable[[], str]] = {}
         for unit in self._units:
             for running in unit.tasks:
@@ -316,10 +316,10 @@ class Executor:
         self._monitor.close()
 
     def _bring_back(self, running: RunningTask, unit: Unit) -> str:
-        """Somebody took away what the apply left running: it runs again; its id.
+        """Start again what the apply left running and somebody removed; its id.
 
         Raises:
-            GputuiError: it cannot be made again, or does not start.
+            GputuiError: it cannot be re-created, or does not start.
         """
         try:
             return self._revive(running, unit) if unit.committed else self._revive_old(running, unit)
@@ -327,18 +327,18 @@ class Executor:
             self._event("operation", "failed", message("not-revived", error=_error_text(error)), running)
             raise
 
-    # --- taking back ----------------------------------------------------------------------------------------------
+    # --- rollback -------------------------------------------------------------------------------------------------
 
     def _undo(self, unit: Unit) -> list[str]:
-        """Take back, newest first, what was begun; what is left to a person to do.
+        """Roll back what was begun, newest first. Returns what is left for a person to do.
 
-        First everything new is stopped, then what was there before gets its place back.
+        First everything new is stopped, then everything old gets its place back.
         """
         leftovers: list[str] = []
         for phase in reversed(PHASES[:-1]):
             if phase == "release":
                 self._await_release_of_new(unit)
-            # Whoever is depended on stops last, and is put back first.
+            # Dependencies stop last, and are restored first.
             for running in unit.tasks if phase == "release" else reversed(unit.tasks):
                 leftovers += self._undo_phase(unit, running, phase)
         return leftovers
@@ -370,14 +370,14 @@ class Executor:
         return leftovers
 
     def _undo_operation(self, operation: Operation, running: RunningTask, context: OperationContext) -> str | None:
-        """What a person has to do where it failed, or None."""
+        """What a person has to do if it failed, or None."""
         undo = operation.undo
         assert undo is not None
         try:
             note = self._retry.insist(
                 lambda: undo.undo(operation.do, running.pair, running.task.old_spec, context), context.report
             )
-        except Exception as error:  # the rest has to be taken back all the same
+        except Exception as error:  # the rest has to be rolled back all the same
             words = message("operation-failed", operation=operation.undo_text, error=_error_text(error))
             self._event("undo", "failed", words, running, undo.kind)
             return f"{operation.undo_text} ({_error_text(error)})"
@@ -385,7 +385,7 @@ class Executor:
         return None
 
     def _show_log(self, running: RunningTask) -> None:
-        """The last lines of what did not come up, before it is taken away."""
+        """Report the last log lines of a container that did not come up, before it is removed."""
         ref = running.pair.new or (running.pair.old if running.task.step.action in ("start", "restart") else None)
         if ref is None:
             return
@@ -398,12 +398,12 @@ class Executor:
         for line in log_lines:
             self._event("log", "done", Message.of_text(line), running)
 
-    # --- telling --------------------------------------------------------------------------------------------------
+    # --- reporting ------------------------------------------------------------------------------------------------
 
     def _report(
         self, kind: EventKind, progress: Progress, words: Message, service: str | None = None, operation: str = ""
     ) -> None:
-        """Report; what cannot be written down (a full disk) must not keep an apply from being finished or undone."""
+        """Record an event; a failure to do so (a full disk) must not keep an apply from being finished or undone."""
         with suppress(GputuiError):
             self._applies.add_event(self._apply_id, NewEvent(kind, progress, words, service, operation))
 
@@ -432,7 +432,7 @@ class Executor:
 
 
 def _clear_turns(unit: Unit) -> list[list[tuple[RunningTask, int]]]:
-    """The operations of the last phase, those that every task ends with at the end: no old container goes before all
+    """The operations of the last phase in turns, aligned at their ends: no old container is removed before everything
     else is done."""
     clear_places = {
         running.number: [place for place, operation in enumerate(running.task.operations) if operation.phase == "clear"]

@@ -1,8 +1,8 @@
-"""Looking after what was just made, while somebody else may be about to take it away.
+"""Watches over new containers after an apply, while another tool may be about to remove them.
 
-`docker compose up` lists the containers of a service and then removes what it thinks is one too many. Where it lists
-them while an apply has two of them, it may remove the new one after the old one is gone; and where something of it
-fails then, it ends at once, and leaves stopped what it was about to replace.
+`docker compose up` lists the containers of a service and then removes those that it considers surplus. If it lists them
+while an apply has two of them, it may remove the new one after the old one is gone; and if it then fails, it exits at
+once and leaves the container that it was about to replace stopped.
 """
 
 import threading
@@ -20,22 +20,22 @@ from gputui.engine.protocol import Engine, Stream
 
 LOOK_S = 0.3
 GUARD_S = 1.5
-"""How long a container is looked after once the apply has ended."""
+"""How long a container is watched after the apply has ended."""
 GUARD_LIMIT_S = 90.0
-"""How long at most, whatever others do: the next apply waits for it."""
+"""The maximum, whatever others do: the next apply waits for it."""
 STOP_TIMEOUT_S = 10
-"""How long engines let a container that does not say so take to stop, before they kill it."""
+"""How long engines wait for a container without a stop timeout of its own, before they kill it."""
 STOP_GRACE_S = 20.0
-"""How much longer than that one that somebody is stopping is waited for."""
+"""How much longer than its timeout a container that somebody is stopping is waited for."""
 REVIVALS = 3
 """How often one container is brought back."""
 REPLACED_S = 3.0
-"""How long one that was taken away is waited for to be replaced by whoever took it."""
+"""How long to wait for whoever removed a container to replace it."""
 AT_WORK_S = 60.0
-"""So near to a stop, a container of the same project that somebody makes tells that `docker compose up` did it."""
+"""A container of the same project created within this time of a stop shows that `docker compose up` stopped it."""
 
 Look = Literal["well", "being stopped", "stopped", "ended", "gone"]
-"""What a container is found to be: `stopped` by somebody, or `ended` by itself."""
+"""The observed state of a container: `stopped` by somebody, or `ended` by itself."""
 
 
 class PostApplyMonitor:
@@ -49,8 +49,8 @@ class PostApplyMonitor:
         self._stream: Stream | None = None
 
     def begin(self) -> None:
-        """Begin to listen; without what the engine tells, what is gone is only seen when it is gone."""
-        # On a thread of its own: an engine that hangs must not keep the apply from its own limits.
+        """Begin to listen to the engine's events; without them a removal is only noticed afterwards."""
+        # On a thread of its own: a hanging engine must not keep the apply from its own limits.
         threading.Thread(target=self._follow, name="post-apply-monitor", daemon=True).start()
 
     def _follow(self) -> None:
@@ -73,22 +73,22 @@ class PostApplyMonitor:
             self._stream.close()
 
     def is_well(self, ref: str) -> bool:
-        """Whether the container is still there and runs, and nobody is stopping it; waits for what is being stopped.
-        What the engine does not tell is taken for well."""
+        """Whether the container exists and runs, and nobody is stopping it; waits while it is being stopped. If the
+        engine does not answer, it counts as up."""
         while (look := self._look(ref)) == "being stopped":
             time.sleep(LOOK_S)
         return look == "well"
 
     def guard(self, containers: Mapping[str, Callable[[], str]]) -> None:
-        """Look after containers (by id) for a while; one that is taken away is brought back by its function, which
-        returns the id of the one to look after from then on.
+        """Watch containers (by id) for a while. One that is removed is brought back by its function, which returns the
+        id of the container to watch from then on.
 
-        One that somebody stops or removes once the apply has ended stays so, unless a `docker compose up` is seen to be
-        at work: that makes a container of the same project.
+        One that somebody stops or removes after the apply has ended stays so, unless `docker compose up` was at work,
+        which shows in a new container of the same project.
         """
         watched, ours = dict(containers), set(containers)
         revivals = dict.fromkeys(containers.values(), REVIVALS)
-        # Whoever took it away before the apply had ended did not mean what the apply made.
+        # Whoever removed it before the apply had ended did not mean the container that the apply created.
         gone_before = {ref for ref in watched if self._look(ref) in ("being stopped", "stopped", "gone")}
         gone_since: dict[str, float] = {}
         began = time.monotonic()
@@ -102,7 +102,7 @@ class PostApplyMonitor:
                 if look == "being stopped":
                     until = min(max(until, current + GUARD_S), limit)
                     continue
-                # Whoever took it away may be putting another one in its place.
+                # Whoever removed it may be replacing it.
                 since = gone_since.setdefault(ref, current)
                 until = min(max(until, since + REPLACED_S + GUARD_S), limit)
                 if current < min(since, limit - 2 * REPLACED_S) + REPLACED_S:
@@ -135,14 +135,14 @@ class PostApplyMonitor:
         return "being stopped" if kill and time.monotonic() - kill[1] <= patience_s else "well"
 
     def _kill_of(self, container: Container) -> tuple[ContainerEvent, float] | None:
-        """Who stopped it since it was started, and when that was heard: a daemon that comes back starts what it
+        """The kill event since its last start, and when it was received: a restarted daemon starts again what it
         stopped."""
         started = moment(container.started_at or "") or 0.0
         kills = self._kills.get(container.id, ())
         return next((kill for kill in kills if kill[0].at >= started and kill[0].stops(container)), None)
 
     def _is_replaced_by_compose(self, ref: str, ours: Set[str]) -> bool:
-        """Whether somebody made a container of its project about when it was stopped, as `docker compose up` does."""
+        """Whether a container of its project was created about when it was stopped, as `docker compose up` does."""
         project, kills = self._projects.get(ref), self._kills.get(ref)
         return bool(project and kills) and any(
             event.attributes.get(compose_labels.PROJECT) == project

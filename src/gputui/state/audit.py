@@ -1,4 +1,4 @@
-"""Who changed something and when, as it is written down."""
+"""Who changed something and when, as it is recorded."""
 
 import os
 import pwd
@@ -14,7 +14,7 @@ def now() -> str:
 
 
 def seconds_since(timestamp: str) -> float:
-    """How long ago a time was that `now()` wrote; for ever, where it is none."""
+    """Seconds since a time that `now()` wrote; infinite if it is not a valid time."""
     moment_s = moment(timestamp)
     return float("inf") if moment_s is None else datetime.now(UTC).timestamp() - moment_s
 

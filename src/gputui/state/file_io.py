@@ -1,4 +1,4 @@
-"""Files: replaced in one step, marked to notice changes, or shipped with gputui."""
+"""Files: replaced atomically, watched for changes, or shipped with gputui."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ PREFIX = ".gputui-new."
 
 
 def written_beside(path: Path, text: str) -> Path:
-    """The text in a new file beside the old one, on disk, with line ends as they are in the text."""
+    """Write the text to a new file beside the old one, synced to disk, with its line endings unchanged."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{PREFIX}{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
@@ -25,7 +25,7 @@ def written_beside(path: Path, text: str) -> Path:
 
 
 def put_in_place(temporaries: Mapping[Path, Path], backup: str = ".bak") -> None:
-    """Each file in one step; the one before is kept under its name with `backup` after it."""
+    """Replace each file atomically; the previous one is kept under its name plus `backup`."""
     for path, temporary in temporaries.items():
         if path.exists():
             backup_path = path.with_name(path.name + backup)
@@ -42,7 +42,7 @@ def put_in_place(temporaries: Mapping[Path, Path], backup: str = ".bak") -> None
 
 
 def file_mark(path: Path) -> tuple[int, int] | None:
-    """Its time of change and its size; None where there is none."""
+    """Its modification time and size; None if it does not exist."""
     try:
         stat = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""gputui's own log: what went wrong inside it, for whoever reports or mends it."""
+"""gputui's own log: its internal errors, for whoever reports or fixes them."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from gputui.domain.text import clean, mask_script
 from gputui.domain.unexpected import crash_lines
 
 SIZE_LIMIT = 1_000_000
-"""Bytes of one file; it is then kept as `.1`, and that as `.2`."""
+"""Bytes per file; a full file is rotated to `.1`, and that to `.2`."""
 BACKUPS = 2
 
 _LINE = 4000
@@ -18,7 +18,7 @@ _LINE = 4000
 
 def log_path() -> Path:
     """`$GPUTUI_STATE_DIR/log-<uid>.txt`, else `gputui/log.txt` in the user's state home (XDG base directories). It is
-    the user's alone: what happens to one operator is not everybody's to read."""
+    private to the user: other operators must not read it."""
     directory = os.environ.get("GPUTUI_STATE_DIR")
     if directory:
         return Path(directory) / f"log-{os.getuid()}.txt"
@@ -27,8 +27,8 @@ def log_path() -> Path:
 
 
 class LogFile(Handler):
-    """Appends records to a file of mode 0600, with secrets masked. The file is opened for the first record, so that a
-    gputui of which nothing is to be told writes nothing; one that cannot be written is done without."""
+    """Appends records to a file of mode 0600, with secrets masked. The file is only created with its first record; if
+    it cannot be written, the record is dropped."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class LogFile(Handler):
 
 
 def lines_of(record: LogRecord) -> list[str]:
-    """A record as lines: when, how grave, who, and the error with its places."""
+    """A record as lines: time, severity, source, and the error with its locations."""
     timestamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(record.created))
     text = clean(mask_script(record.getMessage().replace("\n", " ")), _LINE)
     head = f"{timestamp} {record.process} {record.levelname} {record.name} [{record.threadName}] {text}"
@@ -67,7 +67,7 @@ def lines_of(record: LogRecord) -> list[str]:
 
 
 def start_log(*, debug: bool) -> Path:
-    """Have what gputui's modules log written to its file, from warnings on; with `debug` everything. The path."""
+    """Write gputui's log records to its file, from warnings on, with `debug` all of them; the path of the file."""
     path = log_path()
     logger = logging.getLogger("gputui")
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)

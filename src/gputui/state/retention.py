@@ -1,4 +1,4 @@
-"""Removes what is too old from the state, so that it does not grow for ever."""
+"""Removes old data from the state, so that it does not grow for ever."""
 
 import sqlite3
 import time
@@ -17,10 +17,10 @@ DAY_S = 86_400.0
 def remove_old(
     database: Database, retention: Retention, *, now_s: float | None = None, dry_run: bool = False
 ) -> Removed:
-    """Remove what is neither needed nor to be kept; with `dry_run` only tell what that would be.
+    """Remove what is neither needed nor within the limits; with `dry_run` only report what that would be.
 
     Needed are: an apply that runs or may have left something, the last apply of each service, the revisions of the
-    applies that stay, the first revision (what was found, to roll back to), and the last log of each service.
+    remaining applies, the first revision (the original assignments, to roll back to), and the last log of each service.
     """
     size_before = database.size()
     oldest = (time.time() if now_s is None else now_s) - retention.days * DAY_S
@@ -37,8 +37,8 @@ def remove_old(
 
 
 def compact(database: Database) -> int:
-    """Give the space of what was removed back to the file system; the size of the state in bytes. While an apply runs,
-    which must not wait, or somebody else is writing, the space is used again by what comes next instead."""
+    """Return the space of removed data to the file system; the size of the state in bytes. While an apply runs, which
+    must not wait, or somebody else is writing, the space is reused for new data instead."""
     with database.reading() as connection:
         is_running = connection.execute("SELECT 1 FROM applies WHERE result = 'running'").fetchone() is not None
     if not is_running:
@@ -48,7 +48,7 @@ def compact(database: Database) -> int:
 
 
 def _beyond_limits(places: Sequence[tuple[int, str]], retention: Retention, most: int, oldest: float) -> list[int]:
-    """Of (number, time), newest first, the numbers that are beyond the limits."""
+    """The numbers beyond the limits, of (number, time) pairs sorted newest first."""
     return [
         number
         for place, (number, saved_at) in enumerate(places)
@@ -72,7 +72,7 @@ def _old_applies(connection: sqlite3.Connection, retention: Retention, oldest: f
 
 
 def _old_logs(connection: sqlite3.Connection, retention: Retention, oldest: float, applies: set[int]) -> list[int]:
-    """By rowid; those of applies that go, too."""
+    """The rowids of old logs, including those of removed applies."""
     rows = connection.execute(
         "SELECT k.rowid, k.apply_id, coalesce(a.started_at, ''), coalesce(k.full_name, k.service) FROM kept_logs k"
         " LEFT JOIN applies a ON a.id = k.apply_id ORDER BY k.apply_id DESC"

@@ -1,4 +1,4 @@
-"""Where the state of an engine lives, so that everybody who may use the engine shares it."""
+"""Where the state of an engine is stored, so that everybody who may use the engine shares it."""
 
 import os
 import re
@@ -13,7 +13,7 @@ SHARED = Path("/var/lib/gputui")
 
 @dataclass(frozen=True, slots=True)
 class StateDir:
-    """A folder, and the reason why others do not share it (None where they do)."""
+    """A directory, and the reason why others do not share it (None if they do)."""
 
     path: Path
     not_shared: str | None = None
@@ -23,7 +23,7 @@ def state_dir(engine_id: str, socket: Path | None) -> StateDir:
     """`$GPUTUI_STATE_DIR`, else /var/lib/gputui/<engine id> (mode 2770, the group of the socket), else the user's own.
 
     Raises:
-        UsageError: the folder cannot be made or written.
+        UsageError: the directory cannot be created or written.
     """
     configured = os.environ.get("GPUTUI_STATE_DIR")
     if configured:

@@ -1,4 +1,4 @@
-"""The state of an engine as one file: to keep it elsewhere, and to bring it back."""
+"""The state of an engine as one file, to export and to restore it."""
 
 import json
 from collections.abc import Sequence
@@ -49,11 +49,12 @@ _TABLES = {
         "at",
     ),
 }
-"""What is kept. What an apply was to do, and the files beside Compose files, belong to their machine and are not."""
+"""What is exported. The transactions of applies and the files beside Compose files belong to their machine, and are
+not."""
 
 
 class StateFile(BaseModel):
-    """The file."""
+    """The content of the file."""
 
     model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
@@ -69,7 +70,7 @@ def export_state(database: Database, host: str) -> str:
     tables: dict[str, list[list[Any]]] = {}
     with database.reading() as connection:
         for table, columns in _TABLES.items():
-            # Log lines are not taken along: nobody knows which secrets a program printed.
+            # Log lines are not exported: they may hold secrets that a program printed.
             where = " WHERE kind != 'log'" if table == "events" else ""
             rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}{where}")
             tables[table] = [list(row) for row in rows]
@@ -92,7 +93,7 @@ def _masked(body: str) -> str:
 
 
 def read_file(path: Path) -> "StateFile | dict[str, Any]":
-    """A state that was exported, or the mapping in a `gpu-assignments.yml`.
+    """An exported state, or the mapping in a `gpu-assignments.yml`.
 
     Raises:
         UsageError: it cannot be read, or is neither.
@@ -124,16 +125,16 @@ def read_file(path: Path) -> "StateFile | dict[str, Any]":
 
 
 def is_empty(database: Database) -> bool:
-    """Whether nothing was saved or applied yet."""
+    """Whether nothing has been saved or applied yet."""
     with database.reading() as connection:
         return not connection.execute("SELECT 1 FROM revisions UNION SELECT 1 FROM applies").fetchone()
 
 
 def restore(database: Database, state: StateFile, host: str) -> None:
-    """Bring everything back into an empty state; what was of another host is of this one from then on.
+    """Restore everything into an empty state; services of another host become services of this one.
 
     Raises:
-        GputuiError: the tables are not those of a state, or something was saved already.
+        GputuiError: the tables are not those of a state, or something was already saved.
     """
     for table, rows in state.tables.items():
         if table not in _TABLES or any(len(row) != len(_TABLES[table]) for row in rows):
@@ -150,20 +151,20 @@ def restore(database: Database, state: StateFile, host: str) -> None:
             rows = rows_of.get(table) or [_cleaned(row) for row in state.tables.get(table, [])]
             names, marks = ", ".join(columns), ", ".join("?" * len(columns))
             if table == "applies":
-                names, marks = f"{names}, body", f"{marks}, ''"  # what it was to do is not kept
+                names, marks = f"{names}, body", f"{marks}, ''"  # the transaction is not exported
             connection.executemany(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", rows)
 
 
 def _cleaned(row: Sequence[str | int | None]) -> list[str | int | None]:
-    """Text of a file is text from outside."""
+    """Clean the text of a row: a file is untrusted input."""
     return [clean(value, 100_000) if isinstance(value, str) else value for value in row]
 
 
 def _settled(row: Sequence[str | int | None]) -> list[str | int | None]:
-    """An apply that ran somewhere else; one that had no end there does not run here.
+    """An apply that ran elsewhere; one that had not ended there counts as failed here.
 
     Raises:
-        UsageError: its result, or what came of its services, is nothing that an apply can have.
+        UsageError: its result or the outcomes of its services are not valid.
     """
     settled = _cleaned(row)
     settled[6] = "failed" if settled[6] == "running" else settled[6]
@@ -177,10 +178,10 @@ def _settled(row: Sequence[str | int | None]) -> list[str | int | None]:
 
 
 def _revision(body: str) -> Assignments:
-    """A revision as it was written down.
+    """A revision from its JSON text.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not a revision.
     """
     try:
         return TypeAdapter(Assignments).validate_json(body)
@@ -189,7 +190,7 @@ def _revision(body: str) -> Assignments:
 
 
 def _relocated(revision: Assignments, host: str) -> Assignments:
-    """The revision as one of this host, without the secrets that the file does not hold."""
+    """The revision as one of this host, without the secrets that are masked in the file."""
     items = tuple(
         replace(
             item, key=replace(item.key, host=host), edits=tuple(edit for edit in item.edits if not _is_masked(edit))
@@ -204,7 +205,7 @@ def _relocated_body(body: str, host: str) -> str:
 
 
 def _is_masked(edit: Edit) -> bool:
-    """A secret that was not written down; it has to be set again."""
+    """Whether it is a secret that the file masks, so that it has to be set again."""
     return edit.value is not None and edit.value == mask_secret(edit.argument, edit.value) == MASK
 
 
@@ -220,7 +221,7 @@ def masked(state: StateFile) -> tuple[str, ...]:
 
 
 def latest(state: StateFile, host: str) -> Assignments:
-    """The newest revision in the file, as of this host.
+    """The newest revision in the file, as one of this host.
 
     Raises:
         UsageError: there is none.
@@ -241,7 +242,8 @@ def _number(row: Sequence[str | int | None]) -> int:
 
 
 class _FileEntry(BaseModel):
-    """One service of a `gpu-assignments.yml`; as others write it, too: `gpu` for its only one, `vram_budget` in GiB."""
+    """One service of a `gpu-assignments.yml`. Also accepts the form of other tools: `gpu` for a single GPU,
+    `vram_budget` in GiB."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
@@ -273,7 +275,7 @@ class _FileEntry(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadAssignments:
-    """Assignments from a file, and what of it could not be taken over, a line each."""
+    """Assignments from a file, and what could not be imported, a line each."""
 
     assignments: Assignments
     skipped: tuple[str, ...]
@@ -282,10 +284,10 @@ class ReadAssignments:
 def read_assignments(
     document: dict[str, Any], keys: Sequence[ServiceKey], current: Assignments, gpus: Sequence[Gpu], operator: str
 ) -> ReadAssignments:
-    """The assignments that a `gpu-assignments.yml` says. Where somebody changed `gpus`, that counts, and not `uuids`.
+    """The assignments of a `gpu-assignments.yml`. `gpus` takes precedence over `uuids`, because people edit it.
 
     Raises:
-        UsageError: it names no service, no GPU, or a value that is none; the service is named.
+        UsageError: it has no mapping of services, an unknown GPU, or an invalid value; the message names the service.
     """
     entries = document.get("assignments")
     if not isinstance(entries, dict):
@@ -332,15 +334,15 @@ def read_assignments(
 
 
 def _matching_keys(name: str, keys: Sequence[ServiceKey], current: Assignments) -> list[ServiceKey]:
-    """The services that a name in the file may mean; where it is the name of several, those that have an assignment,
-    for only these were written into it."""
+    """The services that a name in the file may mean. If it is ambiguous, only those with an assignment, because only
+    these are written to the file."""
     hits = [key for key in keys if name in (key.short_name, key.full_name)]
     assigned = [key for key in hits if current.of(key) is not None]
     return assigned if len(hits) > 1 and assigned else hits
 
 
 def _edit(argument: str, value: str | None, old: Assignment | None, operator: str) -> Edit:
-    """A changed argument; one whose value is masked in the file keeps the value that it has."""
+    """A changed argument; one whose value is masked in the file keeps its current value."""
     for edit in old.edits if old else ():
         if edit.argument == argument and value in (edit.value, mask_secret(argument, edit.value or "")):
             return edit

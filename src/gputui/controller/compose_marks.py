@@ -1,4 +1,4 @@
-"""The labels by which `docker compose` knows that a container is as its files say."""
+"""The labels by which `docker compose` knows that a container matches its files."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,19 +17,19 @@ NOBODYS = "made-by-gputui"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeMarks:
-    """What the labels of one project's services are made of: the hashes of its files, and of its files with gputui's
-    override. They are Compose's own, and empty where it is not installed."""
+    """The input for the labels of a project's services: the hashes of its files, and of its files with gputui's
+    override. They are Compose's own, and empty if it is not installed."""
 
     project: ComposeProject | None
     in_files: Mapping[str, str]
     with_override: Mapping[str, str]
 
     def labels(self, step: Step, spec: ContainerSpec, engine: Engine) -> dict[str, str | None]:
-        """The labels of the container that a step makes from this spec.
+        """The labels of the container that a step creates from this spec.
 
-        It gets the hash of its files with gputui's override only where it is what they say: made from the file, or from
-        a container that was, and the file has not changed since. Compose does not see a container without any hash, so
-        that all others get one that is nobody's.
+        It gets the hash of its files with gputui's override only if it matches them: it is created from the file, or
+        from a container that was, and the file has not changed since. All others get a hash that matches nothing,
+        because Compose ignores a container without one.
         """
         name = step.service.name
         old_labels = spec.body.get("Labels") or {}

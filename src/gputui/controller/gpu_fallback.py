@@ -1,4 +1,4 @@
-"""Another GPU for a service whose own was gone when it was to start."""
+"""Another GPU for a service whose own was gone at its start."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from gputui.planning.placement.suggestion import automatic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement:
-    """The GPUs that a service would get instead, and why, as a line to read."""
+    """The GPUs that a service would get instead, and why, as a readable line."""
 
     service: Service
     assignment: SuggestedAssignment
@@ -26,8 +26,8 @@ def replacements(
     readings: Sequence[Reading],
     policies: frozenset[Fallback],
 ) -> tuple[Replacement, ...]:
-    """For each service of these policies whose GPU is gone, or was at the last apply, the next best GPUs that fit;
-    nothing for those that fit nowhere else."""
+    """The next best GPUs that fit, for each service with these policies whose GPU is gone or was at the last apply;
+    services that fit nowhere else are left out."""
     fitting = []
     gpus = [reading.gpu for reading in readings]
     there_are = {gpu.uuid for gpu in gpus}

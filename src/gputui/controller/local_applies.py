@@ -86,26 +86,26 @@ class LocalApplies:
         )
 
     def learn_engine(self, plan: Plan) -> None:
-        """Find out what a plan depends on and the engine does not say by itself."""
+        """Find out what a plan depends on but the engine does not report by itself."""
         if self._settings.readonly:
             return
         new_steps = [step for step in plan.doing if step.action in ("create", "recreate")]
         if any(step.view is not None and step.view.mechanism == "nvidia" for step in new_steps):
-            with suppress(EngineError):  # then it stays unknown, and the start will tell
+            with suppress(EngineError):  # then it stays unknown until the start
                 self._sampler.engine_watch.find_out_driver()
 
     def preview(self, plan: Plan) -> Plan:
-        """The plan with all that would change in each container that is re-created, and what it would lose."""
+        """The plan with everything that would change in each re-created container, and what it would lose."""
         services = self._services()
 
-        # First, for to look at a container makes the engine mount its volumes, and make folders that are gone.
+        # First, because inspecting a container's layer makes the engine mount its volumes and create missing folders.
         faults = self._new_faults(plan)
         faulty = {finding.service for finding in (*plan.findings, *faults) if finding.code == CANNOT_START_AGAIN}
 
         def previewed(step: Step) -> Step:
             try:
                 return step if step.name in faulty else self._previewed(step, services.get(step.service), plan.revision)
-            except GputuiError:  # the apply says so; what can be shown is shown
+            except GputuiError:  # the apply will report it; show what can be shown
                 return step
 
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
@@ -141,13 +141,12 @@ class LocalApplies:
         return tuple(fault for fault in self._start_faults(plan) if fault.service not in faulty)
 
     def _start_faults(self, plan: Plan) -> tuple[Finding, ...]:
-        """Why containers that the plan stops could not be started again, should it be rolled back: with these it is not
-        begun."""
+        """Why containers that the plan stops could not be started again in a rollback: such a plan is not begun."""
         steps = [step for step in plan.doing if step.action in ("recreate", "restart") and step.container_id]
 
         def faults(step: Step) -> tuple[str, ...]:
             assert step.container_id is not None
-            with suppress(NotFound):  # it went away meanwhile, and is made again from its spec
+            with suppress(NotFound):  # it was removed meanwhile, and is re-created from its spec
                 if self._engine.inspect(step.container_id).lives:
                     return self._engine.start_obstacles(step.container_id)
             return ()
@@ -161,7 +160,7 @@ class LocalApplies:
     def _services(self) -> Mapping[ServiceKey, Service]:
         return {service.key: service for service in self._watch.snapshot().services}
 
-    # --- carrying them out ----------------------------------------------------------------------------------------
+    # --- applies --------------------------------------------------------------------------------------------------
 
     def begin(
         self,
@@ -171,7 +170,7 @@ class LocalApplies:
         force: bool = False,
         keep_layers: frozenset[ServiceKey] = frozenset(),
     ) -> int:
-        """Put the plan on record and start its process; its number."""
+        """Record the plan and start its process; its number."""
         services = self._services()
         self._settings.check_writable()
         self._sampler.compose_watch.check_read()
@@ -207,7 +206,7 @@ class LocalApplies:
         return number
 
     def cancel(self, apply_id: int) -> None:
-        """Have an apply taken back while it runs.
+        """Have a running apply rolled back.
 
         Raises:
             Refusal: it does not run any more.
@@ -220,7 +219,7 @@ class LocalApplies:
         applies.cancel(apply_id, self._settings.operator)
 
     def unsettled(self) -> ApplyRecord | None:
-        """The newest apply that was cut off, or that left something that was neither committed nor taken back."""
+        """The newest apply that was interrupted, or left something that was neither committed nor rolled back."""
         for record in self._saved.opened().applies.open():
             ended = record.result != "running"
             if record.cut_off or (ended and any(unit.unsettled for unit in self._units(record.id))):
@@ -228,7 +227,7 @@ class LocalApplies:
         return None
 
     def accept(self) -> ApplyRecord | None:
-        """A person looked after what an apply left: it is settled as it is; None where there was none."""
+        """Mark the unsettled apply as settled, because somebody handled what it left; None if there is none."""
         self._settings.check_writable()
         record = self.unsettled()
         if record is not None:
@@ -237,10 +236,10 @@ class LocalApplies:
         return record
 
     def finish(self, ending: Finish) -> int | None:
-        """Go on with an apply that was cut off, or take back what it left, in a process of its own; its number.
+        """Resume an interrupted apply, or roll back what it left, in a process of its own; its number.
 
         Raises:
-            Refusal: it cannot be gone on with, for something of it was taken back already.
+            Refusal: it cannot be resumed, because something of it was already rolled back.
         """
         self._settings.check_writable()
         record = self.unsettled()
@@ -257,8 +256,8 @@ class LocalApplies:
         return record.id
 
     def _is_settled_by(self, plan: Plan, record: ApplyRecord) -> bool:
-        """Whether all that an apply left are containers that it could not start or restart, and that the plan replaces:
-        they are as they were, and only do not run."""
+        """Whether the plan replaces everything that an apply left, which may only be containers that it could not start
+        or restart: they are unchanged, and just do not run."""
         if record.cut_off:
             return False
         replaced = {step.service for step in plan.doing if step.action == "recreate"}
@@ -269,14 +268,14 @@ class LocalApplies:
         applies = self._saved.opened().applies
         return units_of(on_record(applies, number), applies.journal(number))
 
-    # --- another GPU for services whose own is gone -----------------------------------------------------------------
+    # --- fallback to another GPU ----------------------------------------------------------------------------------
 
     def fallbacks(self, policies: frozenset[Fallback]) -> tuple[str, ...]:
-        """What falling back would do, for services of these policies whose GPU was gone at the last apply."""
+        """What a fallback would do, for services with these policies whose GPU was gone at the last apply."""
         return tuple(replacement.text for replacement in self._replacements(policies))
 
     def fall_back(self, policies: frozenset[Fallback]) -> int | None:
-        """Give these services the next best GPUs, as a revision of its own, and apply that."""
+        """Assign the next best GPUs to these services, as a new revision, and apply it."""
         chosen = self._replacements(policies)
         if not chosen:
             return None

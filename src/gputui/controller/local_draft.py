@@ -1,4 +1,4 @@
-"""The draft: edits of the assignments that are not saved."""
+"""The draft: edits of the assignments that are not saved yet."""
 
 import re
 import threading
@@ -23,12 +23,12 @@ from gputui.planning.given_gpus import find_gpu
 from gputui.planning.placement.gpu_headroom import gpu_headroom
 
 KEEP_BUDGET = "keep"
-"""Typed as a budget: it stays as it is, whatever the GPU."""
+"""Typed as a budget: keep the current one, whatever the GPU."""
 ADOPTING = "say yes, or --yes, to adopt it: it is then recreated by plans, and put back if that fails"
 
 
 class LocalDraft:
-    """Implements the `Draft` of the controller: holds the value, edits it as a person asks for, and saves it."""
+    """Implements the `Draft` of the controller: holds the value, edits it on request, and saves it."""
 
     def __init__(self, sampler: Sampler, saved: SavedState, settings: Settings) -> None:
         self._sampler = sampler
@@ -37,7 +37,7 @@ class LocalDraft:
         self._edited: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
         self.value = Draft(saved=NOTHING_SAVED, current=NOTHING_SAVED)
-        """The draft as it is now."""
+        """The current draft."""
         saved.on_revision(self.follow)
 
     def on_edit(self, listener: Callable[[], None]) -> None:
@@ -77,7 +77,7 @@ class LocalDraft:
         self._edited()
 
     def _edit_each(self, keys: Sequence[ServiceKey], change: Callable[[Draft, Service], Draft], *, adopt: bool) -> None:
-        """Change each of these services, or none of them; it is taken back as one edit."""
+        """Change all of these services or none, as a single edit that one undo reverts."""
         with self._lock:
             previous = self.value
             services = self._chosen(keys, adopt=adopt)
@@ -87,12 +87,12 @@ class LocalDraft:
             self._take(draft.as_one_edit(previous))
 
     def check(self, keys: Sequence[ServiceKey], typed: TypedEdit) -> None:
-        """Whether this could be edited; nothing is."""
+        """Check whether this edit is possible, without making it."""
         with self._lock:
             self._typed(keys, typed, adopt=True)
 
     def edit(self, keys: Sequence[ServiceKey], typed: TypedEdit, *, adopt: bool) -> None:
-        """Give the services what was typed, as one edit."""
+        """Apply what was typed to the services, as one edit."""
         with self._lock:
             self._take(self._typed(keys, typed, adopt=adopt))
 
@@ -101,7 +101,7 @@ class LocalDraft:
         draft = self.value
         for service in services:
             draft = self._with_gpus(draft, service, typed.gpus)
-        # What was just edited is edited further: the budget of a service that has other GPUs by now.
+        # Each step continues from the previous one: budgets are set on services that already have their new GPUs.
         keeps = typed.budget is not None and typed.budget.strip().lower() == KEEP_BUDGET
         for service in self._selected(draft, keys):
             if typed.budget is not None and not keeps:
@@ -128,15 +128,15 @@ class LocalDraft:
         if gpus is None:
             return draft
         if gpus.strip().lower() == "auto":
-            # What the others of the same edit were given counts.
-            from gputui.planning.placement.suggestion import automatic  # noqa: PLC0415 - the first picture needs none
+            # The GPUs already given to other services of the same edit count.
+            from gputui.planning.placement.suggestion import automatic  # noqa: PLC0415 - not needed for the first frame
 
             suggested = automatic(service, self._sampler.services(draft.current), self._sampler.gpu_watch.readings())
             return edit.with_suggestion(draft, "manual", {service.key: service}, [suggested])
         return edit.with_gpus(draft, service, edit.parse_gpus(gpus, self._sampler.gpus))
 
     def toggle_gpu(self, keys: Sequence[ServiceKey], gpu: str, *, adopt: bool) -> None:
-        """Append this GPU to the services', or take it away."""
+        """Append this GPU to the services', or remove it."""
         target = find_gpu(self._sampler.gpus, gpu)
         if target is None:
             raise UsageError(f"there is no GPU {gpu}", "press one that has a card")
@@ -149,7 +149,7 @@ class LocalDraft:
         self._edit_each(keys, change, adopt=adopt)
 
     def set_enabled(self, keys: Sequence[ServiceKey], enabled: bool, *, adopt: bool) -> None:
-        """The services are to run, or not."""
+        """Set whether the services should run."""
         self._edit_each(keys, lambda draft, service: edit.with_enabled(draft, service, enabled), adopt=adopt)
 
     def set_arguments(
@@ -164,19 +164,19 @@ class LocalDraft:
         self._edit_each(keys, lambda draft, service: edit.with_arguments(draft, service, edits), adopt=adopt)
 
     def headroom(self, keys: Sequence[ServiceKey]) -> tuple[GpuHeadroom, ...]:
-        """What each GPU would have left with these services on it."""
+        """The headroom of each GPU with these services on it."""
         return gpu_headroom(keys, self.services(), self._sampler.gpu_watch.readings())
 
     def suggest(self, strategy: StrategyName, reserve_mib: int = 0, *, adopt: bool = False) -> Suggestion:
         """What a strategy would assign."""
-        from gputui.planning.placement.suggestion import suggest  # noqa: PLC0415 - the first picture needs none
+        from gputui.planning.placement.suggestion import suggest  # noqa: PLC0415 - not needed for the first frame
 
         with self._lock:
             services, readings = self.services(), self._sampler.gpu_watch.readings()
         return suggest(strategy, services, readings, reserve_mib=reserve_mib, adopt=adopt)
 
     def take_suggestion(self, suggestion: Suggestion, *, adopt: bool) -> None:
-        """Everything as a strategy suggests it."""
+        """Take over everything that a strategy suggests."""
         self._settings.check_writable()
         with self._lock:
             services = {service.key: service for service in self.services()}
@@ -193,14 +193,14 @@ class LocalDraft:
             self._take(edit.with_suggestion(self.value, suggestion.strategy, services, changed, left_out))
 
     def take_replacement(self, assignment: SuggestedAssignment) -> None:
-        """One service gets other GPUs, for its own are gone."""
+        """Assign other GPUs to a service whose own are gone."""
         self._settings.check_writable()
         with self._lock:
             services = {service.key: service for service in self.services()}
             self._take(edit.with_suggestion(self.value, "manual", services, [assignment]))
 
     def take_all(self, assignments: Assignments, *, adopt: bool) -> tuple[str, ...]:
-        """Edit everything at once, as a file says; one edit, to be undone as one. A line on what came of it."""
+        """Take over all assignments of a file as one edit; a line on the outcome."""
         with self._lock:
             services = {service.key: service for service in self.services()}
             changed = [
@@ -215,21 +215,21 @@ class LocalDraft:
         return (f"taken in: {names}" if names else "nothing in it is different",)
 
     def undo(self) -> bool:
-        """Take one edit back."""
+        """Undo one edit."""
         with self._lock:
             previous = self.value
             self._take(previous.undone())
             return self.value is not previous
 
     def redo(self) -> bool:
-        """Make an edit again that was taken back."""
+        """Redo an edit that was undone."""
         with self._lock:
             previous = self.value
             self._take(previous.redone())
             return self.value is not previous
 
     def resolve(self, whose: Literal["mine", "theirs"]) -> None:
-        """Which assignment holds of each service that somebody saved meanwhile and that is edited here."""
+        """Choose whose assignment holds for each service that is edited here and that somebody saved meanwhile."""
         with self._lock:
             self._take(self.value.decided() if whose == "mine" else self.value.given_in())
 
@@ -242,17 +242,17 @@ class LocalDraft:
         return self.save_as(draft.saved.revision, draft.current, reason) if draft.changed else draft.saved
 
     def save_as(self, base: int, assignments: Assignments, reason: Message) -> Assignments:
-        """Save these assignments, which were made of the revision `base`, as the next one."""
+        """Save these assignments, which are based on the revision `base`, as the next one."""
         saved = self._saved.save(base, assignments, reason)
         self._follow_save(saved, assignments)
         return saved
 
 
 def _require_adoption(unadopted: Sequence[Service], *, adopt: bool) -> None:
-    """Containers that gputui found are only changed after a yes.
+    """Check that unmanaged containers may be changed.
 
     Raises:
-        NeedsAnswer: nobody has said yes.
+        NeedsAnswer: nobody has agreed yet.
     """
     if not unadopted or adopt:
         return

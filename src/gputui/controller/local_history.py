@@ -29,11 +29,11 @@ class LocalHistory:
         return self._saved.opened().applies.all(limit)
 
     def record(self, apply_id: int) -> ApplyRecord:
-        """How an apply stands."""
+        """The current state of an apply."""
         return self._saved.opened().applies.record(apply_id)
 
     def events(self, apply_id: int, after_number: int = 0) -> tuple[ApplyEvent, ...]:
-        """What an apply reported beyond event `after`."""
+        """The events of an apply beyond `after_number`."""
         return self._saved.opened().applies.events(apply_id, after_number)
 
     def revisions(self, limit: int = 100) -> tuple[Assignments, ...]:
@@ -51,7 +51,7 @@ class LocalHistory:
         return export_state(self._saved.opened().database, self._sampler.host)
 
     def remove_old(self, retention: Retention, *, dry_run: bool = False) -> Removed:
-        """Remove old applies, revisions and logs, and give their space back."""
+        """Remove old applies, revisions and logs, and reclaim their space."""
         from gputui.state.retention import compact, remove_old  # noqa: PLC0415 - only this needs it
 
         if not dry_run:
@@ -61,7 +61,7 @@ class LocalHistory:
         return removed if dry_run else replace(removed, size=(removed.size[0], compact(database)))
 
     def import_file(self, path: str, *, adopt: bool) -> tuple[str, ...]:
-        """Bring an exported state back, or put what a file says into the draft; lines on what came of it."""
+        """Restore an exported state, or take over the assignments of a file into the draft; lines on the outcome."""
         from gputui.state.state_file import (  # noqa: PLC0415 - only this needs it
             StateFile,
             is_empty,
@@ -105,6 +105,6 @@ class LocalHistory:
         assignments = replace(newest, items=())
         for item in newest.items:
             previous = target.of(item.key)
-            # What was adopted since stays so: it is to be carried back to where it was found.
+            # Services adopted since then stay adopted, so that the apply moves them back to where they were found.
             assignments = assignments.having(replace(previous, adopted=item.adopted) if previous else item)
         return self._draft.save_as(newest.revision, assignments, message("rolled-back", revision=revision))

@@ -30,7 +30,7 @@ from gputui.state.saved_files import SavedFiles
 
 
 class Store:
-    """What is saved in one state directory."""
+    """The contents of one state directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -57,10 +57,10 @@ class Store:
         project: ComposeProject | None,
         access: HostAccess,
     ) -> Assignments:
-        """Save the next revision, with its files: all of it, or nothing.
+        """Save the next revision with its files, atomically.
 
-        The first one is preceded by a revision of what was found, so that there is something to roll back to.
-        Services that nobody edited are written down as they are, not adopted.
+        The first one is preceded by a revision of the original assignments, so that there is something to roll back to.
+        Services that nobody edited are recorded as they are, not adopted.
 
         Raises:
             Conflict: somebody saved a newer revision than `base`.
@@ -105,7 +105,7 @@ def _texts(
         try:
             view = view_of(service, gpus, item.gpus, access)
         except GputuiError:
-            continue  # its GPUs cannot be given to it: a finding on its row says why
+            continue  # its GPUs cannot be injected: a finding on its row says why
         variables = {}
         if item.budget_mib is not None and service.budget_env is not None:
             variables[service.budget_env] = gib_down(item.budget_mib)
@@ -128,13 +128,13 @@ def _texts(
 
 
 def _request_options(declared: ComposeService | None) -> dict[str, str]:
-    """The options of the request for GPUs that counts in the file."""
+    """The options of the last GPU request in the file, which is the one that counts."""
     requests = (declared.body.get("HostConfig") or {}).get("DeviceRequests") if declared else None
     return dict(requests[-1].get("Options") or {}) if requests else {}
 
 
 def _changed_command(declared: ComposeService | None, edits: Sequence[Edit]) -> list[str] | None:
-    """The command of a service with changed arguments; None where nothing is changed, or the file has no command."""
+    """The command of a service with its changed arguments; None if nothing changed or the file has no command."""
     if declared is None or not edits or not declared.body.get("Cmd"):
         return None
     entrypoint = [str(word) for word in declared.body.get("Entrypoint") or []]

@@ -1,4 +1,4 @@
-"""Looks into running containers now and then: what a container was given once is not what it has for ever."""
+"""Runs device probes in running containers now and then: a container may lose the devices that it was given."""
 
 import logging
 import threading
@@ -11,15 +11,15 @@ from gputui.domain.container import Inside
 from gputui.engine.protocol import Engine
 
 LOOK_AGAIN_S = 120.0
-"""Seconds after which a container is looked into anew: it takes a process in it, for which Podman keeps another for
-five minutes."""
+"""Seconds between probes of a container: each runs a process in it, for which Podman keeps another one for five
+minutes."""
 AT_ONCE = 4
 
 _log = logging.getLogger(__name__)
 
 
 class DeviceProbeWatch(BackgroundWatch):
-    """What was seen inside the containers that were asked for. `told` is called when that changed."""
+    """What the device probes found in the requested containers. `on_change` is called when that changed."""
 
     def __init__(self, engine: Engine, on_change: Callable[[], None]) -> None:
         self._engine = engine
@@ -33,8 +33,8 @@ class DeviceProbeWatch(BackgroundWatch):
         self._idle.set()
 
     def want(self, runs: Iterable[str]) -> None:
-        """Look into these from now on. A run is a container's id and when it started, for a new start is given its
-        devices anew."""
+        """Probe these from now on. A run is a container's id and its start time, because each start injects the devices
+        again."""
         requested = frozenset(runs)
         with self._lock:
             new, self._requested = requested - self._requested, requested
@@ -43,11 +43,11 @@ class DeviceProbeWatch(BackgroundWatch):
                 self._watcher.wake()
 
     def seen(self) -> Mapping[str, Inside]:
-        """What is known, by run."""
+        """The results so far, by run."""
         return self._contents
 
     def wait(self, limit_s: float) -> None:
-        """Wait until all that is wanted was looked at, at most `limit_s`."""
+        """Wait until all requested containers were probed, at most `limit_s`."""
         self._idle.wait(limit_s)
 
     def _look(self) -> float:
@@ -74,6 +74,6 @@ class DeviceProbeWatch(BackgroundWatch):
         try:
             nodes = self._engine.device_nodes(ref)
             return Inside(nodes=nodes, driver_fault=self._engine.driver_fault(ref) if nodes else None)
-        except Exception as error:  # one container whose answer is not understood must not hide the others
+        except Exception as error:  # an unexpected answer of one container must not hide the others
             _log.warning("container %s cannot be looked into", ref[:12], exc_info=error)
             return Inside()

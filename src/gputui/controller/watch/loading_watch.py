@@ -1,4 +1,4 @@
-"""Reads how far services are that start, from the ends of their logs."""
+"""Reads the progress of starting services from the ends of their logs."""
 
 import logging
 import time
@@ -13,20 +13,20 @@ from gputui.engine.protocol import Engine
 
 EVERY_S = 2.0
 PAUSE_S = 0.2
-"""From one look to the next, however often it is asked for."""
+"""The least time between looks, however often one is requested."""
 AT_ONCE = 5
-"""So many logs that said nothing yet are read at one look: after a boot a hundred containers are young."""
+"""Logs without any progress yet that are read per look: after a boot a hundred containers are young."""
 SILENT_SHARE = 0.2
-"""One that has not said a word on the matter is looked at again when it has run longer by this share: not everything
-loads, and what does says so soon."""
+"""A log without any progress is read again when its container has run longer by this share: not everything loads, and
+what does reports it soon."""
 LINES = 60
-"""The end of a log in which the last word on the matter stands; a progress bar is one line."""
+"""Lines at the end of a log that contain the latest progress; a progress bar is one line."""
 
 _log = logging.getLogger(__name__)
 
 
 class LoadingWatch(BackgroundWatch):
-    """How far the wanted containers are, by their run. `told` is called when that changed."""
+    """The loading progress of the requested containers, by run. `on_change` is called when that changed."""
 
     def __init__(self, engine: Engine, on_change: Callable[[], None]) -> None:
         self._engine = engine
@@ -37,14 +37,14 @@ class LoadingWatch(BackgroundWatch):
         self._watcher = Watcher("logs of starting services", self._look, least_pause_s=PAUSE_S)
 
     def want(self, runs: Iterable[str]) -> None:
-        """Look at these from now on. One that is ready is not looked at again."""
+        """Read the logs of these runs from now on. Once one is ready, its log is not read again."""
         requested = frozenset(runs)
         if requested - self._requested:
             self._watcher.wake()
         self._requested = requested
 
     def seen(self) -> Mapping[str, Loading]:
-        """What is known, by run."""
+        """The known progress, by run."""
         return self._progress
 
     def _look(self) -> float | None:
@@ -67,7 +67,7 @@ class LoadingWatch(BackgroundWatch):
             lines = self._engine.last_log(run.partition(" ")[0], LINES)
         except GputuiError:
             return None
-        except Exception as error:  # one log that is not understood must not hide the others
+        except Exception as error:  # an error in one log must not hide the others
             _log.warning("the log of container %s cannot be read", run[:12], exc_info=error)
             return None
         return loading_of([clean_log_line(line) for line in lines])
@@ -76,10 +76,10 @@ class LoadingWatch(BackgroundWatch):
 def due(
     runs: Iterable[str], progress: Mapping[str, Loading], looked: Mapping[str, float], now_s: float
 ) -> tuple[str, ...]:
-    """The runs whose logs are to be read now; `looked` is when they were read last, in seconds since 1970.
+    """The runs whose logs are due to be read; `looked` is when they were last read, in seconds since 1970.
 
-    What loads is read every time. Of what has said nothing yet, those that were never read come first, the youngest
-    before all, then those that have waited longest for their age.
+    Loading services are read every time. Of those without any progress, the ones never read come first, youngest first,
+    then those that have waited longest for their age.
     """
     loading = [run for run, loading_state in progress.items() if run in runs and loading_state.phase != "ready"]
     never = sorted(
@@ -93,7 +93,7 @@ def due(
 
 
 def _waiting(run: str, looked: float, now_s: float) -> float:
-    """For how long it has not been read, as a part of how long it need not be."""
+    """The time since it was last read, as a fraction of the interval at which it has to be read."""
     return (now_s - looked) / max(EVERY_S, SILENT_SHARE * (looked - _started(run, looked)))
 
 

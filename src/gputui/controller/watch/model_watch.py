@@ -1,4 +1,4 @@
-"""Reads the files of models, on threads of their own: they may lie on a disk that hangs."""
+"""Reads the files of models on threads of their own: they may be on a hanging disk."""
 
 import logging
 import os
@@ -15,17 +15,17 @@ from gputui.domain.text import clean
 from gputui.planning.needs.model_path import ModelPlace
 
 LOOK_AGAIN_S = 30.0
-"""Seconds after which a model's directory is looked at anew."""
+"""Seconds after which a model's directory is looked at again."""
 MOST_REMEMBERED = 500
-"""Models whose files are not read again while they stay as they are."""
+"""The most models whose files are cached until they change."""
 PATIENCE_S = 5.0
-"""Seconds after which a look that has not ended counts as not to be waited for."""
+"""Seconds after which an unfinished look is no longer waited for."""
 
 _log = logging.getLogger(__name__)
 
 
 class ModelWatch(BackgroundWatch):
-    """What is known of the models that were asked for. Asking starts the look; until it ended nothing is known."""
+    """What is known of the requested models. A request starts the look; until that ends, nothing is known."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
@@ -53,11 +53,11 @@ class ModelWatch(BackgroundWatch):
         self._watcher.wake()
 
     def files(self) -> Mapping[ModelPlace, ModelFiles]:
-        """What is known."""
+        """The known files, by place."""
         return self._files
 
     def wait(self, limit_s: float) -> None:
-        """Wait until every place that is wanted was looked at, at most `limit_s`."""
+        """Wait until every requested place was looked at, at most `limit_s`."""
         self._idle.wait(limit_s)
 
     def _look_at_all(self) -> float:
@@ -78,7 +78,7 @@ class ModelWatch(BackgroundWatch):
         return LOOK_AGAIN_S
 
     def _start_look(self, place: ModelPlace) -> threading.Thread:
-        """A thread for each place: one on a disk that hangs must not hold up the others."""
+        """Start a thread for each place: one on a hanging disk must not hold up the others."""
         self._looking.add(place)
         thread = threading.Thread(target=self._take_look, args=(place,), name="model", daemon=True)
         thread.start()
@@ -87,7 +87,7 @@ class ModelWatch(BackgroundWatch):
     def _take_look(self, place: ModelPlace) -> None:
         try:
             files = self._look(place)
-        except Exception as error:  # whatever a file brings, the others are looked at
+        except Exception as error:  # an error in one file must not hide the others
             _log.error("a model's files cannot be read", exc_info=error)
             files = ModelFiles(path=place.paths[0], unread=clean(repr(error), 200))
         with self._lock:
@@ -98,14 +98,14 @@ class ModelWatch(BackgroundWatch):
             self._looking.discard(place)
             differs, self._differs = self._differs or previous != files, False
             if self._looking and differs:
-                # The last look tells; until then the next tick shows what is known.
+                # The last look to end notifies; until then the next tick shows what is known.
                 self._differs, differs = True, False
         if differs:
             self._changed()
 
     def _look(self, place: ModelPlace) -> ModelFiles | None:
-        """The first of a place's paths at which there is something; of a model named by its path, else that there is
-        nothing. One of the hub that was not downloaded yet is not known."""
+        """The model at the first of a place's paths that exists. If none does, a model named by its path is reported as
+        missing; a hub model, which may not be downloaded yet, is unknown."""
         missing: ModelFiles | None = None
         for text in place.paths:
             path = Path(text)
@@ -117,12 +117,12 @@ class ModelWatch(BackgroundWatch):
                     missing = _nothing_at(path, place.roots)
                 continue
             except (OSError, ValueError):
-                continue  # what this user may not see is not known
+                continue  # unknown if this user has no access
             return self._read(path, mark)
         return missing
 
     def _read(self, path: Path, mark: object) -> ModelFiles:
-        """What was read before, if nothing changed; a file that was cut off may just have been in the making."""
+        """The model's files, cached while nothing changes; a truncated file may just have been incomplete."""
         cached = self._marks.get(path)
         if cached is not None and cached[0] == mark and not cached[1].problems:
             return cached[1]
@@ -134,14 +134,15 @@ class ModelWatch(BackgroundWatch):
 
 
 def _nothing_at(path: Path, roots: Sequence[str]) -> ModelFiles | None:
-    """That there is nothing: known only where the volume itself is seen from here, and no link leads elsewhere."""
+    """A report that nothing exists there: only reliable if the volume itself is visible here, and no link leads
+    elsewhere."""
     try:
         root = next((Path(root) for root in roots if Path(root).is_dir() and path.is_relative_to(root)), None)
         if root is None:
             return None
         steps = [path, *path.parents]
         if any(step.is_symlink() for step in steps[: steps.index(root)]):
-            return None  # it leads to where only the container can see
+            return None  # it may lead to where only the container has access
     except OSError:
         return None
     return _read_model(path)
@@ -154,8 +155,7 @@ def _read_model(path: Path) -> ModelFiles:
 
 
 def _snapshot(repository: Path) -> Path:
-    """The downloaded revision of a model of the hub (huggingface_hub, "Manage the cache"): `main` where there are
-    several."""
+    """The downloaded revision of a hub model (huggingface_hub, "Manage the cache"): `main` if there are several."""
     with suppress(OSError, ValueError):
         revision = (repository / "refs" / "main").read_text()[:80].strip()
         if revision and "/" not in revision and (repository / "snapshots" / revision).is_dir():

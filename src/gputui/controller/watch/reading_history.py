@@ -1,4 +1,4 @@
-"""What was read in the last ten minutes."""
+"""The readings of the last ten minutes."""
 
 import threading
 from collections import deque
@@ -18,7 +18,7 @@ class ReadingHistory:
         self._moments: dict[str, deque[Moment]] = {}
 
     def add(self, readings: Sequence[Reading]) -> None:
-        """Note what was read; a GPU that gave no new values leaves a gap."""
+        """Record readings; a GPU without new values leaves a gap."""
         with self._lock:
             for reading in readings:
                 if reading.state == "ok":
@@ -43,7 +43,7 @@ class ReadingHistory:
         )
 
     def of(self, uuid: str) -> GpuHistory:
-        """The past of one GPU."""
+        """The history of one GPU."""
         with self._lock:
             return GpuHistory(period_s=PERIOD_S, moments=tuple(self._moments.get(uuid, ())))
 

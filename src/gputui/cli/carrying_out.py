@@ -1,4 +1,4 @@
-"""Carrying plans out from the command line, and following applies."""
+"""Carries out plans from the command line, and follows applies."""
 
 import argparse
 import sys
@@ -21,13 +21,13 @@ FALLBACK_LIMIT_S = 20.0
 
 
 def planned(controller: Controller, arguments: argparse.Namespace) -> Plan:
-    """The plan that is asked for, with all that it needs to know."""
+    """The requested plan, with everything that it needs to know about the engine."""
     controller.applies.learn_engine(controller.applies.plan(arguments.service, refresh=arguments.refresh))
     return controller.applies.plan(arguments.service, refresh=arguments.refresh)
 
 
 def print_plan(plan: Plan) -> None:
-    """The steps with their causes, and what changes."""
+    """Print the steps with their causes, and what changes."""
     for number, step in enumerate(plan.doing, start=1):
         partners = [partner.name for partner in plan.doing if partner.unit == step.unit and partner is not step]
         together = f" (together with {', '.join(partners)}: all or none)" if partners else ""
@@ -40,7 +40,7 @@ def print_plan(plan: Plan) -> None:
 
 
 def check_settled(controller: Controller) -> None:
-    """Nothing is begun on top of what an apply that was cut off left behind.
+    """Check that no interrupted apply left something behind.
 
     Raises:
         Conflict: there is such an apply.
@@ -51,7 +51,7 @@ def check_settled(controller: Controller) -> None:
 
 
 def finish(controller: Controller, arguments: argparse.Namespace, ending: Finish) -> int:
-    """Go on with an apply that was cut off, or take back what it left."""
+    """Resume an interrupted apply, or roll back what it left."""
     unsettled = controller.applies.unsettled()
     if unsettled is None:
         raise UsageError("no apply was cut off", "see `gputui history`")
@@ -99,12 +99,12 @@ def carry_out(
 
 
 def _exit_code(controller: Controller, record: ApplyRecord, arguments: argparse.Namespace) -> int:
-    """The exit code of an apply; where a GPU was gone, that of the fallback that follows."""
+    """The exit code of an apply, or of the fallback that follows if a GPU was gone."""
     if record.result not in ("rolled_back", "failed") or not record.missing:
         return EXIT_CODES[record.result]
     until = time.monotonic() + FALLBACK_LIMIT_S
     while time.monotonic() < until:
-        # Its process falls back by itself, and may have done so already.
+        # Its process falls back by itself, and may already have done so.
         ended = not controller.history.record(record.id).alive
         newest = next(iter(controller.history.applies()), record)
         if newest.id > record.id and newest.reason.kind == "fallback":
@@ -118,7 +118,7 @@ def _exit_code(controller: Controller, record: ApplyRecord, arguments: argparse.
 
 
 def fall_back(controller: Controller, arguments: argparse.Namespace) -> int:
-    """`fallback`: another GPU for services whose own was gone at the last apply."""
+    """`fallback`: assign another GPU to services whose own was gone at the last apply."""
     connected(controller)
     every: frozenset[Fallback] = frozenset(("ask", "auto"))
     lines = controller.applies.fallbacks(every)
@@ -134,7 +134,7 @@ def fall_back(controller: Controller, arguments: argparse.Namespace) -> int:
 
 
 def follow(controller: Controller, number: int, *, as_json: bool, after_number: int = 0) -> ApplyRecord:
-    """Print an apply's events, beyond number `after`, until it ends; ^C stops the printing, not the apply."""
+    """Print an apply's events beyond `after_number` until it ends; ^C stops the printing, not the apply."""
     last_seen = after_number
     silent_since = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""The JSON that scripts read. Its names are stable; unknown is null."""
+"""The JSON output for scripts. Its names are stable; unknown values are null."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 
 
 def versioned(body: dict[str, Any]) -> dict[str, Any]:
-    """One object with the version of its form."""
+    """An object with its schema version."""
     return {"schema_version": SCHEMA_VERSION, **body}
 
 
@@ -226,7 +226,7 @@ def _service(service: Service, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _memory(service: Service) -> dict[str, Any]:
-    """What the files predict, what the program said, and how far off the weights are (0.02: predicted 2 % too much)."""
+    """What the files predict, what the program reported, and the error of the weights (0.02: 2 % too much)."""
     measured = service.measured
     return {
         "predicted": {"weights_mib": service.requirement.weights_mib},
@@ -243,7 +243,7 @@ def _edit(edit: Edit) -> dict[str, Any]:
 def assigned_body(
     saved: Assignments, service: Service, findings: Sequence[Finding], snapshot: Snapshot
 ) -> dict[str, Any]:
-    """`assign --json`: the revision that was saved, the service as it is assigned, and what is to be said of it."""
+    """`assign --json`: the saved revision, the service as it is assigned, and its findings."""
     body = {
         "revision": saved.revision,
         "service": _service(service, snapshot),
@@ -271,7 +271,7 @@ def finding_entry(finding: Finding) -> dict[str, Any]:
 
 
 def plan_body(plan: Plan) -> dict[str, Any]:
-    """`plan --json`: the steps that do something."""
+    """`plan --json`: the steps that change something."""
     names = {step.service: step.name for step in plan.steps}
     return versioned(
         {

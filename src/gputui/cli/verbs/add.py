@@ -14,7 +14,7 @@ from gputui.domain.errors import UsageError
 
 
 def _add(controller: Controller, arguments: argparse.Namespace) -> int:
-    """`add SERVICE --image …`: write it into the Compose file."""
+    """`add SERVICE --image …`: write a new service into the Compose file."""
     connected(controller)
     try:
         command = tuple(shlex.split(arguments.command))

@@ -30,7 +30,7 @@ def _apply(controller: Controller, arguments: argparse.Namespace) -> int:
 
 
 def _cancel(controller: Controller, arguments: argparse.Namespace) -> int:
-    """`cancel`: have the apply that runs taken back, whoever began it."""
+    """`cancel`: have the running apply rolled back, whoever began it."""
     apply = connected(controller).apply
     if apply is None or not apply.under_way:
         raise UsageError("no apply runs", "see `gputui history`")

@@ -39,7 +39,7 @@ def _assign(controller: Controller, arguments: argparse.Namespace) -> int:
     steps = [partial(controller.draft.edit, [service.key], typed)] if typed != TypedEdit() else []
     if changes:
         steps.append(partial(controller.draft.set_arguments, [service.key], changes))
-    if arguments.gpus == "auto":  # how many it takes may depend on the arguments
+    if arguments.gpus == "auto":  # the number of GPUs may depend on the arguments
         steps.reverse()
     for step in steps:
         step(adopt=adopt)

@@ -1,4 +1,4 @@
-"""`clean`: remove what is old from the state."""
+"""`clean`: remove old data from the state."""
 
 import argparse
 
@@ -25,7 +25,7 @@ def _clean(controller: Controller, arguments: argparse.Namespace) -> int:
         and not ask(f"Remove {_removed_text(removable)}?", yes=arguments.yes)
     ):
         return 2
-    # Where nothing is left to remove, the space of what went before is given back.
+    # Even with nothing to remove, this reclaims the space of data removed earlier.
     removed = removable if arguments.dry_run else controller.history.remove_old(retention)
     if arguments.json:
         print_json(json_form.removed_body(removed, dry_run=arguments.dry_run))

@@ -1,4 +1,4 @@
-"""`findings`: everything that is worth saying."""
+"""`findings`: everything worth reporting."""
 
 from gputui.cli import json_form
 from gputui.cli.looking import Look, engine_code, report_no_engine

@@ -51,7 +51,7 @@ def _history(controller: Controller, arguments: argparse.Namespace) -> int:
 
 
 def _one_apply(controller: Controller, arguments: argparse.Namespace) -> int:
-    """Who, when and why, every event, and the logs of the containers that it removed."""
+    """Print one apply: who, when and why, every event, and the logs of the containers that it removed."""
     record, events = controller.history.record(arguments.apply), controller.history.events(arguments.apply)
     if arguments.json:
         body = {"events": [json_form.event_entry(event) for event in events], **json_form.apply_entry(record)}

@@ -13,7 +13,7 @@ from gputui.domain.event import HOW_TO_FINISH, cut_off_text
 
 
 def _roll_back(controller: Controller, arguments: argparse.Namespace) -> int:
-    """`rollback [REVISION]`: first of all, what an apply that was cut off left behind is taken back."""
+    """`rollback [REVISION]`: an interrupted apply is rolled back first."""
     connected(controller)
     unsettled = controller.applies.unsettled()
     if unsettled is not None and arguments.settled:

@@ -1,4 +1,4 @@
-"""`services`: which service has which GPUs, needs what, and how it is."""
+"""`services`: the GPUs, needs and state of each service."""
 
 from gputui.cli import json_form
 from gputui.cli.looking import Look, engine_code, report_no_engine

@@ -89,7 +89,7 @@ def _down(suggestion: Suggestion) -> str:
 
 
 def _unplaced(suggestions: list[Suggestion]) -> dict[str, list[str]]:
-    """What finds no place and why, with the strategies for which that holds."""
+    """Which services cannot be placed and why, with the strategies to which that applies."""
     texts: dict[str, list[str]] = {}
     for suggestion in suggestions:
         for unplaced in suggestion.unplaced:

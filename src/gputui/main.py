@@ -21,7 +21,7 @@ from gputui.domain.errors import GputuiError
 from gputui.domain.unexpected import UNEXPECTED, unexpected
 from gputui.state.log_file import start_log
 
-if TYPE_CHECKING:  # these come when the GPUs are being looked at already
+if TYPE_CHECKING:  # imported later, while the GPUs are already being read
     from gputui.compose.files import ComposeFiles
     from gputui.controller.local_controller import LocalController
     from gputui.controller.protocols import Controller
@@ -52,24 +52,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
-        # The reader left; what Python would write at exit goes nowhere.
+        # The reader is gone; discard what Python would write at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
-    except Exception as error:  # a defect: where it was stands in the log, and no value of somebody's in the terminal
+    except Exception as error:  # a defect: the log has its location, and the terminal shows no user data
         logging.getLogger(__name__).error("ended by an unexpected error", exc_info=error)
         sys.stderr.write(unexpected(error, parsed.log))
         code = UNEXPECTED
     sys.stderr.flush()
-    # A thread that hangs inside the driver or the engine must not keep the program alive.
+    # A thread that hangs in the driver or the engine must not keep the program alive.
     os._exit(code)
 
 
 def _complete() -> None:
-    """Answer a shell that asks what could be typed next."""
-    from gputui.cli.completion import complete  # noqa: PLC0415 - nobody else waits for it
+    """Answer a completion request of the shell."""
+    from gputui.cli.completion import complete  # noqa: PLC0415 - only needed for completion
     from gputui.engine.engine_address import context_names  # noqa: PLC0415
 
-    def controller(arguments: argparse.Namespace) -> "Controller":
+    def open_controller(arguments: argparse.Namespace) -> "Controller":
         arguments.readonly, arguments.definition = True, None
         with suppress(AttributeError):
             arguments.verb = None
@@ -77,13 +77,13 @@ def _complete() -> None:
             server = _real_server(arguments)
         else:
             server = _simulated_server(arguments, Path(tempfile.mkdtemp(prefix="gputui-demo-")))
-        made = server.controller()
-        made.watch.start()
-        return made
+        controller = server.controller()
+        controller.watch.start()
+        return controller
 
     import tempfile  # noqa: PLC0415
 
-    complete(controller, lambda: context_names(os.environ))
+    complete(open_controller, lambda: context_names(os.environ))
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -102,7 +102,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Its GPUs, which can be watched before the rest is even imported, and how the rest is put together."""
+    """The GPUs of a server, which can be watched before the rest is imported, and how to create its controller."""
 
     gpus: GpuWatch
     controller: Callable[[], "LocalController"]
@@ -150,7 +150,7 @@ def _close(controller: "LocalController") -> None:
 
 
 def _collect_garbage() -> None:
-    """From now on; what was imported stays to the end, and need not be looked at again."""
+    """Enable garbage collection, except for everything imported so far, which lives until exit."""
     gc.freeze()
     gc.enable()
 
@@ -167,7 +167,7 @@ def _compose(files: "ComposeFiles", arguments: argparse.Namespace) -> "ComposeWa
     from gputui.controller.watch.compose_watch import ComposeWatch  # noqa: PLC0415
 
     watch = ComposeWatch(files, arguments.project_name)
-    # The screen shows the GPUs first, and what is wrong in a file as a note; one that is not there was mistyped.
+    # The screen shows the GPUs first, and errors in a file as a note; a missing file was mistyped.
     if arguments.verb is not None or watch.is_missing:
         watch.read()
     return watch
@@ -197,10 +197,10 @@ def _real_controller(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse
     if verb is not None and verb.carries_out and not arguments.readonly:
         launcher.stand_by()
 
-    def start_process(number: int, store: "Store", how: "Finish") -> None:
-        process = launcher.launch(ApplyRequest(apply_id=number, how=how, state_dir=store.directory))
+    def start_process(number: int, store: "Store", ending: "Finish") -> None:
+        process = launcher.launch(ApplyRequest(apply_id=number, how=ending, state_dir=store.directory))
         store.applies.claim(number, process.pid)
-        # Somebody has to wait for it, or its pid would stay taken by a zombie.
+        # Wait for it, or a zombie would keep its pid.
         threading.Thread(target=process.wait, daemon=True).start()
 
     settings = Settings(
@@ -219,7 +219,7 @@ def _real_controller(gpus: GpuWatch, engine: "DockerEngine", arguments: argparse
 
 
 def _source(engine: "Engine", arguments: argparse.Namespace) -> "GpuSource":
-    """NVML, else what `nvidia-smi` says, here or in a container that gets all GPUs."""
+    """NVML, else `nvidia-smi`, here or in a container with all GPUs."""
     from gputui.controller.watch.probe_container import EVERY_S, ProbeContainer  # noqa: PLC0415
     from gputui.engine.protocol import owners_of_pids  # noqa: PLC0415
     from gputui.gpus.first_source import FirstSource  # noqa: PLC0415
@@ -239,9 +239,9 @@ def _source(engine: "Engine", arguments: argparse.Namespace) -> "GpuSource":
     return first if sees_host_processes() else OwnedSource(first, lambda: owners_of_pids(engine))
 
 
-def _seconds(arguments: argparse.Namespace, name: str, otherwise: float) -> float:
-    asked = getattr(arguments, name, None)
-    return otherwise if asked is None else float(asked)
+def _seconds(arguments: argparse.Namespace, name: str, default: float) -> float:
+    option = getattr(arguments, name, None)
+    return default if option is None else float(option)
 
 
 def _engine_options(arguments: argparse.Namespace) -> list[str]:
@@ -288,7 +288,7 @@ def _remove_old(store: "Store") -> None:
 
 
 def _fall_back(arguments: argparse.Namespace) -> None:
-    """Services that say so get another GPU by themselves, whoever looks on."""
+    """Assign another GPU to services with the fallback policy `auto`, without asking."""
     controller = _real_server(arguments).controller()
     controller.watch.start()
     try:
@@ -319,14 +319,14 @@ def _simulated_server(arguments: argparse.Namespace, directory: Path) -> Server:
     source = SimulatedSource(scenario, engine.claims)
     gpus = GpuWatch(source, arguments.interval)
 
-    def start_thread(number: int, store: "Store", how: "Finish") -> None:
+    def start_thread(number: int, store: "Store", ending: "Finish") -> None:
         from gputui.apply.executor import Executor  # noqa: PLC0415
 
         # The simulated engine lives in this process, so its applies do too.
         store.applies.claim(number, os.getpid())
         executor = Executor(engine, source, store.applies, number)
-        does = executor.take_back if how == "take back" else executor.run
-        threading.Thread(target=does, name="apply", daemon=True).start()
+        target = executor.roll_back if ending == "take back" else executor.run
+        threading.Thread(target=target, name="apply", daemon=True).start()
 
     settings = Settings(
         host=scenario.host,
@@ -349,7 +349,7 @@ def _simulated_server(arguments: argparse.Namespace, directory: Path) -> Server:
 
 
 def _copied(files: "ComposeFiles", directory: Path) -> "ComposeFiles":
-    """The Compose files of a demonstration, which may be edited: copies, beside links to what stands beside them."""
+    """Editable copies of the Compose files for a demonstration, next to links to their neighbouring files."""
     if not files.paths or any(not path.is_file() for path in files.paths):
         return files
     import shutil  # noqa: PLC0415

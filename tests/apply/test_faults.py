@@ -168,7 +168,7 @@ def test_a_process_that_is_killed_anywhere_is_taken_back(tmp_path: Path) -> None
         source = SimulatedSource(engine._scenario, engine.claims)
         with pytest.raises(KeyboardInterrupt):
             Executor(FaultyEngine(engine, killed_after(count)), source, applies, number).run()
-        result = Executor(engine, source, applies, number).take_back()
+        result = Executor(engine, source, applies, number).roll_back()
         assert_whole(engine, result)
 
 
@@ -239,7 +239,7 @@ def test_an_undo_that_could_not_be_written_down_costs_no_service_later(
     assert engine.inspect("svc").id == identity, "it was taken back"
     is_full[:] = [False]
     again = Executor(engine, source, applies, number)
-    assert_whole(engine, again.run() if how == "go on" else again.take_back())
+    assert_whole(engine, again.run() if how == "go on" else again.roll_back())
 
 
 def test_what_cannot_be_cleared_up_does_not_take_back_a_service_that_is_well(tmp_path: Path) -> None:

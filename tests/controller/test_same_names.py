@@ -101,7 +101,7 @@ def test_the_file_beside_the_compose_file_holds_both_and_is_read_back(controller
     assert written["assignments"].keys() == {"/llm", "alice/llm", "bob/llm"}
     keys = [one.key for one in services(controller)]
     read = read_assignments(written, keys, saved, gpus, "alice")
-    assert read.left == ()
+    assert read.skipped == ()
     assert {item.key: item.gpus for item in read.assignments.items} == {item.key: item.gpus for item in saved.items}
 
 
@@ -110,7 +110,7 @@ def test_a_name_in_the_file_that_may_mean_several_is_told_and_not_guessed(contro
     gpus = controller.watch.snapshot().inventory.gpus
     read = read_assignments({"assignments": {"llm": {"gpus": ["3"]}}}, keys, Assignments(), gpus, "alice")
     assert read.assignments.items == ()
-    assert read.left == ("llm: it may be /llm or alice/llm or bob/llm",)
+    assert read.skipped == ("llm: it may be /llm or alice/llm or bob/llm",)
 
 
 def test_the_difference_of_two_revisions_says_whose_it_is(controller: LocalController) -> None:

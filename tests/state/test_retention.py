@@ -70,7 +70,7 @@ def numbers(database: Database) -> list[int]:
 
 
 def remove(database: Database, **limits: float) -> Removed:
-    return remove_old(database, replace(Retention(always=0), **limits), now=NOW)  # type: ignore[arg-type]
+    return remove_old(database, replace(Retention(always=0), **limits), now_s=NOW)  # type: ignore[arg-type]
 
 
 def test_what_is_within_the_limits_stays(database: Database) -> None:
@@ -161,7 +161,7 @@ def test_the_last_apply_of_each_service_stays(database: Database) -> None:
 
 def test_a_dry_run_removes_nothing(database: Database) -> None:
     apply(database, 900)
-    assert remove_old(database, Retention(always=0), now=NOW, dry_run=True).applies == 1
+    assert remove_old(database, Retention(always=0), now_s=NOW, dry_run=True).applies == 1
     assert numbers(database) == [1]
 
 

@@ -93,7 +93,7 @@ def test_a_save_that_is_cut_anywhere_leaves_files_and_database_of_one_revision(
             else:
                 assert cut > 5
                 return
-        SavedFiles(Database(state / "state.sqlite3"), state).put_right()
+        SavedFiles(Database(state / "state.sqlite3"), state).repair()
         now = (one.read_text() if one.exists() else None, two.read_text() if two.exists() else None)
         if latest(state) == revision:
             assert now == before

@@ -75,7 +75,7 @@ def test_an_apply_is_on_record_with_journal_and_events(database: Database) -> No
     assert applies.record(number).alive
     applies.add_event(number, NewEvent("operation", "started", words("stop it"), "llm"))
     applies.add_event(number, NewEvent("operation", "done", words("stop it"), "llm"))
-    assert [event.number for event in applies.events(number, after=1)] == [2]
+    assert [event.number for event in applies.events(number, after_number=1)] == [2]
     entry = JournalEntry(task=0, operation=3, state="started", old_id="old", new_id=None)
     applies.note(number, entry)
     assert applies.journal(number) == (replace(entry, order=1),)

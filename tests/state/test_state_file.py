@@ -150,4 +150,4 @@ def test_a_mistake_made_by_hand_is_one_clear_line(changes: dict[str, object], me
 def test_a_service_that_is_not_there_is_left_out_and_told() -> None:
     found = read_assignments({"assignments": {"gone": {"gpus": []}}}, [KEY], Assignments(), HOST, "bob")
     assert found.assignments.items == ()
-    assert found.left == ("gone: there is no such service",)
+    assert found.skipped == ("gone: there is no such service",)

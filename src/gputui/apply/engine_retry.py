@@ -1,4 +1,4 @@
-"""Retrying calls while the engine is away, and not for ever."""
+"""Retries calls while the engine is away, up to a limit."""
 
 import threading
 import time
@@ -17,10 +17,10 @@ OUTAGE_LIMIT_S = 180.0
 
 
 class EngineRetry:
-    """Makes calls that may be made twice, again and again while the engine does not answer.
+    """Repeats idempotent calls while the engine does not answer.
 
-    One outage is waited for once, by all threads together: when it has lasted for `OUTAGE_LIMIT_S`, every call fails
-    at its first try until one gets an answer again.
+    All threads share the wait for one outage: once it has lasted for `OUTAGE_LIMIT_S`, every call fails at its first
+    try until one gets an answer again.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class EngineRetry:
         self._away_since: float | None = None
 
     def call(self, call: Callable[[], T], waiting: Callable[[Message], None] = lambda _: None) -> T:
-        """What the call returns; `waiting` is told once, where it has to wait.
+        """What the call returns; `waiting` is called once if it has to wait.
 
         Raises:
             Unreachable: the engine stayed away.
@@ -50,10 +50,10 @@ class EngineRetry:
             return result
 
     def insist(self, call: Callable[[], T], waiting: Callable[[Message], None] = lambda _: None) -> T:
-        """The same for what has to be done: an error of the engine is no reason to give up at once either.
+        """The same for a call that must succeed: an engine error is not a reason to give up at once, either.
 
         Raises:
-            EngineError: it was refused every time, or what it is about does not exist.
+            EngineError: it was refused every time, or its object does not exist.
             Unreachable: the engine stayed away.
         """
         for pause in INSIST_PAUSES_S:

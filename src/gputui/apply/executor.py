@@ -1,4 +1,4 @@
-"""Carries a transaction out, unit by unit, and takes back what fails. It decides nothing else."""
+"""Carries out a transaction, unit by unit, and rolls back what fails. It decides nothing else."""
 
 import os
 import threading
@@ -26,39 +26,39 @@ from gputui.state.applies import Applies, JournalEntry, JournalState, NewEvent
 
 LOG_LINES_ON_FAILURE = 20
 AT_ONCE = 8
-"""Units that are carried out at the same time."""
+"""Units carried out concurrently."""
 STARTING_AT_ONCE = min(AT_ONCE, (os.cpu_count() or 1) + 1)
-"""Units of them that have not started their new containers yet. Many more than there are processors only make each
-other wait, and each service is down for longer; one more uses what the others leave while they wait for the engine."""
+"""How many of them may not have started their new containers yet. Many more than there are processors would only slow
+each other down and lengthen each service's downtime; one extra uses the time that the others spend waiting for the
+engine."""
 RELEASE_AGAIN_S = 10.0
 INVENTORY_LIMIT_S = 10.0
 
 
 class Executor:
-    """One apply on record, being carried out or taken back."""
+    """One recorded apply, being carried out or rolled back."""
 
     def __init__(self, engine: Engine, source: GpuSource, applies: Applies, apply_id: int) -> None:
         self._applies = applies
         self._apply_id = apply_id
         self._engine = engine
         self._source = source
-        # A driver that hangs must keep no service from being put back.
+        # A hanging driver must not prevent a service from being restored.
         inventory = within(INVENTORY_LIMIT_S, source.inventory)
         self._gpus = inventory.gpus if inventory else ()
         self._retry = EngineRetry()
         self._monitor = PostApplyMonitor(engine)
-        self._left_over: list[str] = []
+        self._leftovers: list[str] = []
         self._turns = threading.Semaphore(STARTING_AT_ONCE)
         self._transaction = on_record(applies, apply_id)
         self._units = units_of(self._transaction, applies.journal(apply_id))
 
-    # --- the whole ------------------------------------------------------------------------------------------------
+    # --- the apply ------------------------------------------------------------------------------------------------
 
     def run(self, asked_to_stop: Callable[[], bool] = lambda: False) -> Result:
-        """Carry out every unit; where one fails it is taken back, and no more are begun than those that were to be
-        carried out beside it, in turns.
+        """Carry out every unit. A unit that fails is rolled back, and no further unit is begun.
 
-        An apply that was cut off is gone on with where it was.
+        An interrupted apply is resumed where it stopped.
         """
 
         def halted() -> str:
@@ -67,372 +67,388 @@ class Executor:
         self._monitor.begin()
         self._report("apply", "started", message("apply-started", revision=self._transaction.revision))
         waiting = [unit for unit in self._units if not unit.committed]
-        outcomes: dict[str, Outcome] = {one.task.step.name: "done" for unit in self._units for one in unit.tasks}
+        outcomes: dict[str, Outcome] = {
+            running.task.step.name: "done" for unit in self._units for running in unit.tasks
+        }
         failures: list[str] = []
         for unit in self._units:
             if unit.committed:
                 self._finish(unit, outcomes, failures)
         with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="unit") as pool:
-            running: dict[Future[str | None], Unit] = {}
-            while waiting or running:
+            futures: dict[Future[str | None], Unit] = {}
+            while waiting or futures:
                 if not failures and (why := halted()):
                     failures.append(why)
-                for unit in [] if failures else ready(waiting, running.values()):
+                for unit in [] if failures else ready(waiting, futures.values()):
                     waiting.remove(unit)
-                    running[pool.submit(self._in_turn, unit, halted)] = unit
-                if not running:
+                    futures[pool.submit(self._run_in_turn, unit, halted)] = unit
+                if not futures:
                     break
-                for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
-                    unit = running.pop(future)
+                for future in wait(futures, timeout=1.0, return_when=FIRST_COMPLETED).done:
+                    unit = futures.pop(future)
                     failure = future.result()
                     if failure is not None:
                         failures.append(failure)
                         outcomes |= unit.outcomes()
-        outcomes |= {one.task.step.name: "not begun" for unit in waiting for one in unit.tasks}
+        outcomes |= {running.task.step.name: "not begun" for unit in waiting for running in unit.tasks}
         return self._end(outcomes, "; ".join(dict.fromkeys(failures)))
 
     def _cancelled(self) -> str:
-        """Who cancelled it, in words; empty where nobody did."""
+        """Who cancelled it, in words; empty if nobody did."""
         try:
-            who = self._applies.cancelled_by(self._apply_id)
+            operator = self._applies.cancelled_by(self._apply_id)
         except GputuiError:
-            return ""  # a state that cannot be read for a moment cancels nothing
-        return f"it was cancelled by {who}" if who else ""
+            return ""  # a state that is unreadable for a moment cancels nothing
+        return f"it was cancelled by {operator}" if operator else ""
 
-    def take_back(self) -> Result:
-        """Finish an apply that was cut off: what was not committed is taken back."""
+    def roll_back(self) -> Result:
+        """Finish an interrupted apply: roll back what was not committed."""
         self._monitor.begin()
         outcomes: dict[str, Outcome] = {}
-        left: list[str] = []
+        leftovers: list[str] = []
         for unit in reversed(self._units):
             if unit.committed:
-                outcomes |= {one.task.step.name: "done" for one in unit.tasks}
-                self._finish(unit, outcomes, left)
+                outcomes |= {running.task.step.name: "done" for running in unit.tasks}
+                self._finish(unit, outcomes, leftovers)
             elif unit.begun:
-                left += self._undo(unit)
+                leftovers += self._undo(unit)
                 outcomes |= unit.outcomes()
             else:
-                outcomes |= {one.task.step.name: "not begun" for one in unit.tasks}
-        text = "by hand: " + "; ".join(left) if left else "it was cut off"
+                outcomes |= {running.task.step.name: "not begun" for running in unit.tasks}
+        text = "by hand: " + "; ".join(leftovers) if leftovers else "it was cut off"
         return self._end(outcomes, text)
 
     def _end(self, outcomes: dict[str, Outcome], reason: str) -> Result:
-        found = set(outcomes.values())
-        result: Result = "done" if found <= {"done"} else "rolled_back"
-        if found & {"failed", "rolled_back"}:
-            result = "failed" if "failed" in found else "rolled_back"
-        text = "; ".join([*(["left over: " + "; ".join(self._left_over)] if self._left_over else []), reason])
-        text = text.removesuffix("; ") if result != "done" or self._left_over else ""
+        kinds = set(outcomes.values())
+        result: Result = "done" if kinds <= {"done"} else "rolled_back"
+        if kinds & {"failed", "rolled_back"}:
+            result = "failed" if "failed" in kinds else "rolled_back"
+        text = "; ".join([*(["left over: " + "; ".join(self._leftovers)] if self._leftovers else []), reason])
+        text = text.removesuffix("; ") if result != "done" or self._leftovers else ""
         if result == "done" and self._cancelled():
             text = f"{self._cancelled()}, but too late: all of it was done"
-        missing = {one.task.step.name: one.missing for unit in self._units for one in unit.tasks if one.missing}
+        missing = {
+            running.task.step.name: running.missing for unit in self._units for running in unit.tasks if running.missing
+        }
         failures = {
-            one.task.step.name: f"{one.failure}{f': {one.last_line}' if one.last_line else ''}"
+            running.task.step.name: f"{running.failure}{f': {running.last_line}' if running.last_line else ''}"
             for unit in self._units
-            for one in unit.tasks
-            if one.failure and not one.was_cancelled
+            for running in unit.tasks
+            if running.failure and not running.was_cancelled
         }
         self._applies.end(self._apply_id, result, outcomes, text, missing, failures)
         return result
 
     # --- one unit -------------------------------------------------------------------------------------------------
 
-    def _in_turn(self, unit: Unit, halted: Callable[[], str]) -> str | None:
-        """Carry a unit out once it has its turn; why it failed, or was not begun any more, else None."""
+    def _run_in_turn(self, unit: Unit, halted: Callable[[], str]) -> str | None:
+        """Carry out a unit once it has its turn. Returns why it failed or was not begun, or None."""
         with Turn(self._turns) as unit.turn:
             why = "" if unit.begun else halted()
             return why or self._carry_out(unit)
 
     def _carry_out(self, unit: Unit) -> str | None:
-        """Why the unit failed, or None. What cannot be cleared up at the end is only reported."""
-        unit.give_back_turn()  # where it was cut off after its start, or starts nothing
-        for one in unit.tasks:
-            step = one.task.step
+        """Why the unit failed, or None. A failed cleanup at the end is only reported."""
+        unit.give_back_turn()  # if it was interrupted after its start, or starts nothing
+        for running in unit.tasks:
+            step = running.task.step
             words = message("step-started", action=step.action, service=step.name, cause=step.cause)
-            self._event("step", "started", words, one)
+            self._event("step", "started", words, running)
         for phase in PHASES[:-1]:
             self._in_parallel(unit, phase)
-            failed = [one for one in unit.tasks if one.failure is not None]
+            failed = [running for running in unit.tasks if running.failure is not None]
             if failed:
                 break
         else:
             if self._clear_up(unit) is None:
-                for one in unit.tasks:
-                    words = message("step-done", action=one.task.step.action, service=one.task.step.name)
-                    self._event("step", "done", words, one)
+                for running in unit.tasks:
+                    words = message("step-done", action=running.task.step.action, service=running.task.step.name)
+                    self._event("step", "done", words, running)
                 return None
-            failed = [one for one in unit.tasks if one.failure is not None]
-        return self._failed(unit, failed)
+            failed = [running for running in unit.tasks if running.failure is not None]
+        return self._roll_back_failed(unit, failed)
 
     def _finish(self, unit: Unit, outcomes: dict[str, Outcome], messages: list[str]) -> None:
-        """Clear up after a unit that was committed before it was cut off."""
+        """Clean up after a unit that was committed before the interruption."""
         if self._clear_up(unit) is not None:
-            messages.append(self._failed(unit, [one for one in unit.tasks if one.failure is not None]))
+            messages.append(
+                self._roll_back_failed(unit, [running for running in unit.tasks if running.failure is not None])
+            )
             outcomes |= unit.outcomes()
 
-    def _failed(self, unit: Unit, failed: Sequence[RunningTask]) -> str:
-        for one in failed:
-            self._event("step", "failed", Message.of_text(one.failure or ""), one)
-            self._show_log(one)
-        left = self._undo(unit)
-        told = "; ".join(f"{one.task.step.name}: {one.failure}" for one in failed)
-        return f"{told}; by hand: {'; '.join(left)}" if left else told
+    def _roll_back_failed(self, unit: Unit, failed: Sequence[RunningTask]) -> str:
+        for running in failed:
+            self._event("step", "failed", Message.of_text(running.failure or ""), running)
+            self._show_log(running)
+        leftovers = self._undo(unit)
+        causes = "; ".join(f"{running.task.step.name}: {running.failure}" for running in failed)
+        return f"{causes}; by hand: {'; '.join(leftovers)}" if leftovers else causes
 
     def _in_parallel(self, unit: Unit, phase: Phase) -> None:
-        """The phase of every task of the unit; the first failure keeps the others from beginning anything more."""
+        """Run the phase of every task of the unit; after the first failure the others begin no further operation."""
         if len(unit.tasks) == 1:
-            self._phase(unit, unit.tasks[0], phase)
+            self._run_phase(unit, unit.tasks[0], phase)
             return
-        threads = [threading.Thread(target=self._phase, args=(unit, one, phase)) for one in unit.tasks]
+        threads = [threading.Thread(target=self._run_phase, args=(unit, running, phase)) for running in unit.tasks]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    def _phase(self, unit: Unit, one: RunningTask, phase: Phase) -> None:
+    def _run_phase(self, unit: Unit, running: RunningTask, phase: Phase) -> None:
         try:
             if phase == "launch":
-                for other in unit.tasks:
-                    if other.number in one.task.after:
-                        other.launched.wait()
-            context = self._context(one, unit)
-            for place, operation in enumerate(one.task.operations):
-                if operation.phase != phase or place in one.done:
+                for prerequisite in unit.tasks:
+                    if prerequisite.number in running.task.after:
+                        prerequisite.launched.wait()
+            context = self._context(running, unit)
+            for place, operation in enumerate(running.task.operations):
+                if operation.phase != phase or place in running.done:
                     continue
                 if unit.failed.is_set():
                     return
-                self._do(place, operation, one, context)
+                self._do(place, operation, running, context)
                 unit.give_back_turn()
         except Abandoned:
             return
-        except Exception as error:  # whatever it is, the old container must come back
-            operation = one.task.operations[max(one.begun, default=0)]
-            one.failure = f"{operation.text}: {_why(error)}"
-            one.was_cancelled = isinstance(error, Cancelled)
-            if operation.do.starts and one.task.step.view is not None:
-                one.missing = missing_gpus(_why(error), one.task.step.view.gpus, self._gpus, self._source)
+        except Exception as error:  # whatever the error is, the old container must come back
+            operation = running.task.operations[max(running.begun, default=0)]
+            running.failure = f"{operation.text}: {_error_text(error)}"
+            running.was_cancelled = isinstance(error, Cancelled)
+            if operation.do.starts and running.task.step.view is not None:
+                running.missing = missing_gpus(
+                    _error_text(error), running.task.step.view.gpus, self._gpus, self._source
+                )
             unit.failed.set()
         finally:
             if phase == "launch":
-                one.launched.set()
+                running.launched.set()
 
-    def _do(self, place: int, operation: Operation, one: RunningTask, context: OperationContext) -> None:
-        one.begun.add(place)
-        self._note(one, place, "started", _operation_event("started", operation, one))
-        note = self._retry.call(lambda: operation.do.perform(one.pair, context), context.report)
-        self._note(one, place, "done", _operation_event("done", operation, one, note))
-        one.done.add(place)
+    def _do(self, place: int, operation: Operation, running: RunningTask, context: OperationContext) -> None:
+        running.begun.add(place)
+        self._note(running, place, "started", _operation_event("started", operation, running))
+        note = self._retry.call(lambda: operation.do.perform(running.pair, context), context.report)
+        self._note(running, place, "done", _operation_event("done", operation, running, note))
+        running.done.add(place)
 
     def _clear_up(self, unit: Unit) -> str | None:
-        """Keep the old containers' logs and remove them; why it was not done, where a new one is not well any more."""
-        for turn in _clearing_turns(unit):
-            lost = next((text for text in map(partial(self._lost, unit), unit.tasks) if text), None)
+        """Keep the old containers' logs and remove them. Returns why not, if a new container is no longer healthy."""
+        for turn in _clear_turns(unit):
+            lost = next((text for text in map(partial(self._find_loss, unit), unit.tasks) if text), None)
             if lost is not None:
                 return lost
-            for one, place in turn:
-                if place not in one.done:
-                    self._clear(unit, one, place)
+            for running, place in turn:
+                if place not in running.done:
+                    self._clear(unit, running, place)
         return None
 
-    def _lost(self, unit: Unit, one: RunningTask) -> str | None:
-        """Why a new container is not well any more; None where it is. One that somebody took away is made again, and
-        has to be seen to be as well as the first."""
-        if one.pair.new is None or self._monitor.is_well(one.pair.new):
+    def _find_loss(self, unit: Unit, running: RunningTask) -> str | None:
+        """Why a new container is no longer healthy, or None. One that somebody removed is re-created and has to pass
+        the same checks as the first."""
+        if running.pair.new is None or self._monitor.is_well(running.pair.new):
             return None
-        context = self._context(one, unit)
+        context = self._context(running, unit)
         try:
-            self._revive(one, unit)
-            for operation in one.task.operations:
+            self._revive(running, unit)
+            for operation in running.task.operations:
                 if operation.do.verifies:
-                    self._retry.call(partial(operation.do.perform, one.pair, context), context.report)
-        except Exception as error:  # whatever it is, the old container is still there, and must come back
-            one.failure = f"it was well, and then was not: {_why(error)}"
-            return one.failure
+                    self._retry.call(partial(operation.do.perform, running.pair, context), context.report)
+        except Exception as error:  # whatever the error is, the old container still exists and must come back
+            running.failure = f"it was well, and then was not: {_error_text(error)}"
+            return running.failure
         return None
 
-    def _clear(self, unit: Unit, one: RunningTask, place: int) -> None:
-        context, operation = self._context(one, unit), one.task.operations[place]
-        # What cannot be written down any more (a full disk) is done all the same.
+    def _clear(self, unit: Unit, running: RunningTask, place: int) -> None:
+        context, operation = self._context(running, unit), running.task.operations[place]
+        # Done even if it cannot be recorded (a full disk).
         with suppress(GputuiError):
-            self._note(one, place, "started")
+            self._note(running, place, "started")
         note = None
         try:
-            self._retry.insist(partial(operation.do.perform, one.pair, context), context.report)
+            self._retry.insist(partial(operation.do.perform, running.pair, context), context.report)
         except NotFound:
             note = IS_GONE
-        except Exception as error:  # the service runs; what is left over is told
-            words = message("operation-failed", operation=operation.text, error=_why(error))
-            self._event("operation", "failed", words, one, operation.do.kind)
+        except Exception as error:  # the service runs; leftovers are reported
+            words = message("operation-failed", operation=operation.text, error=_error_text(error))
+            self._event("operation", "failed", words, running, operation.do.kind)
             if operation.do.leaves:
-                self._left_over.append(f"{operation.text} ({_why(error)})")
+                self._leftovers.append(f"{operation.text} ({_error_text(error)})")
             return
-        one.done.add(place)
+        running.done.add(place)
         with suppress(GputuiError):
-            self._note(one, place, "done", _operation_event("done", operation, one, note))
+            self._note(running, place, "done", _operation_event("done", operation, running, note))
 
-    def _revive(self, one: RunningTask, unit: Unit) -> str:
-        """Somebody took the new container away: it runs again, made again from its spec, under its own name; its id.
+    def _revive(self, running: RunningTask, unit: Unit) -> str:
+        """Re-create and start the new container, which somebody removed, under its own name; its id.
 
         Raises:
-            GputuiError: it cannot be made again, nor is there another one of the same service in its place.
+            GputuiError: it cannot be re-created, and no other container of the same service is in its place.
         """
-        self._event("operation", "waiting", message("revived-new"), one)
-        spec = next(spec for operation in one.task.operations if (spec := operation.do.makes))
-        spec, report = spec.named(lasting_name(spec.name)), self._context(one, unit).report
-        made = partial(in_place, self._engine, spec, one.pair.new, one.pair.old)
-        one.pair.new = self._retry.insist(made, report)
-        self._retry.insist(partial(start_in_place, self._engine, one.pair.new, spec.name), report)
-        return one.pair.new
+        self._event("operation", "waiting", message("revived-new"), running)
+        spec = next(spec for operation in running.task.operations if (spec := operation.do.makes))
+        spec, report = spec.named(lasting_name(spec.name)), self._context(running, unit).report
+        recreate = partial(in_place, self._engine, spec, running.pair.new, running.pair.old)
+        running.pair.new = self._retry.insist(recreate, report)
+        self._retry.insist(partial(start_in_place, self._engine, running.pair.new, spec.name), report)
+        return running.pair.new
 
-    def _revive_old(self, one: RunningTask, unit: Unit) -> str:
-        """The same for the old container, which had been put back."""
-        self._event("undo", "waiting", message("revived-old"), one)
-        assert one.task.old_spec is not None
-        spec = one.task.old_spec.named(lasting_name(one.task.old_spec.name))
-        report = self._context(one, unit).report
-        one.pair.old = self._retry.insist(partial(in_place, self._engine, spec, one.pair.old), report)
-        self._retry.insist(partial(start_in_place, self._engine, one.pair.old, spec.name), report)
-        return one.pair.old
+    def _revive_old(self, running: RunningTask, unit: Unit) -> str:
+        """The same for the old container, which had been restored."""
+        self._event("undo", "waiting", message("revived-old"), running)
+        assert running.task.old_spec is not None
+        spec = running.task.old_spec.named(lasting_name(running.task.old_spec.name))
+        report = self._context(running, unit).report
+        running.pair.old = self._retry.insist(partial(in_place, self._engine, spec, running.pair.old), report)
+        self._retry.insist(partial(start_in_place, self._engine, running.pair.old, spec.name), report)
+        return running.pair.old
 
     def guard(self) -> None:
-        """Look for a while after what was made of Compose services, and after what was put back, for a `docker compose
-        up` that runs beside may be about to take it away. Whoever removes another container means it."""
+        """Watch new and restored containers of Compose services for a while: a concurrent `docker compose up` may be
+        about to remove them. Whoever removes any other container means it."""
         watched: dict[str, Callable[[], str]] = {}
         for unit in self._units:
-            for one in unit.tasks:
-                ref = one.pair.new if unit.committed else one.pair.old if one.is_put_back else None
-                if ref is not None and one.task.step.service.project:
-                    watched[ref] = partial(self._bring_back, one, unit)
+            for running in unit.tasks:
+                ref = running.pair.new if unit.committed else running.pair.old if running.is_restored else None
+                if ref is not None and running.task.step.service.project:
+                    watched[ref] = partial(self._bring_back, running, unit)
         if watched:
             self._monitor.guard(watched)
         self._monitor.close()
 
-    def _bring_back(self, one: RunningTask, unit: Unit) -> str:
-        """Somebody took away what the apply left running: it runs again; its id.
+    def _bring_back(self, running: RunningTask, unit: Unit) -> str:
+        """Start again what the apply left running and somebody removed; its id.
 
         Raises:
-            GputuiError: it cannot be made again, or does not start.
+            GputuiError: it cannot be re-created, or does not start.
         """
         try:
-            return self._revive(one, unit) if unit.committed else self._revive_old(one, unit)
+            return self._revive(running, unit) if unit.committed else self._revive_old(running, unit)
         except GputuiError as error:
-            self._event("operation", "failed", message("not-revived", error=_why(error)), one)
+            self._event("operation", "failed", message("not-revived", error=_error_text(error)), running)
             raise
 
-    # --- taking back ----------------------------------------------------------------------------------------------
+    # --- rollback -------------------------------------------------------------------------------------------------
 
     def _undo(self, unit: Unit) -> list[str]:
-        """Take back, newest first, what was begun; what is left to a person to do.
+        """Roll back what was begun, newest first. Returns what is left for a person to do.
 
-        First everything new is stopped, then what was there before gets its place back.
+        First everything new is stopped, then everything old gets its place back.
         """
-        left: list[str] = []
+        leftovers: list[str] = []
         for phase in reversed(PHASES[:-1]):
             if phase == "release":
                 self._await_release_of_new(unit)
-            # Whoever is depended on stops last, and is put back first.
-            for one in unit.tasks if phase == "release" else reversed(unit.tasks):
-                left += self._undo_phase(unit, one, phase)
-        return left
+            # Dependencies stop last, and are restored first.
+            for running in unit.tasks if phase == "release" else reversed(unit.tasks):
+                leftovers += self._undo_phase(unit, running, phase)
+        return leftovers
 
     def _await_release_of_new(self, unit: Unit) -> None:
-        for one in unit.tasks:
-            if one.pair.new is not None:
+        for running in unit.tasks:
+            if running.pair.new is not None:
                 with suppress(GputuiError):
-                    AwaitRelease(part="new", limit_s=RELEASE_AGAIN_S).perform(one.pair, self._context(one, unit))
+                    AwaitRelease(part="new", limit_s=RELEASE_AGAIN_S).perform(
+                        running.pair, self._context(running, unit)
+                    )
 
-    def _undo_phase(self, unit: Unit, one: RunningTask, phase: Phase) -> list[str]:
-        context = self._context(one, unit)
-        left = []
-        for place in sorted(one.begun - one.undone, reverse=True):
-            operation = one.task.operations[place]
+    def _undo_phase(self, unit: Unit, running: RunningTask, phase: Phase) -> list[str]:
+        context = self._context(running, unit)
+        leftovers = []
+        for place in sorted(running.begun - running.undone, reverse=True):
+            operation = running.task.operations[place]
             if operation.phase != phase:
                 continue
             if operation.undo is not None:
-                text = self._undo_one(operation, one, context)
+                text = self._undo_operation(operation, running, context)
                 if text is not None:
-                    left.append(text)
+                    leftovers.append(text)
                     continue
-            one.undone.add(place)
-            one.done.discard(place)
+            running.undone.add(place)
+            running.done.discard(place)
             with suppress(GputuiError):
-                self._note(one, place, "undone")
-        return left
+                self._note(running, place, "undone")
+        return leftovers
 
-    def _undo_one(self, operation: Operation, one: RunningTask, context: OperationContext) -> str | None:
-        """What a person has to do where it failed, or None."""
+    def _undo_operation(self, operation: Operation, running: RunningTask, context: OperationContext) -> str | None:
+        """What a person has to do if it failed, or None."""
         undo = operation.undo
         assert undo is not None
         try:
             note = self._retry.insist(
-                lambda: undo.undo(operation.do, one.pair, one.task.old_spec, context), context.report
+                lambda: undo.undo(operation.do, running.pair, running.task.old_spec, context), context.report
             )
-        except Exception as error:  # the rest has to be taken back all the same
-            words = message("operation-failed", operation=operation.undo_text, error=_why(error))
-            self._event("undo", "failed", words, one, undo.kind)
-            return f"{operation.undo_text} ({_why(error)})"
-        self._event("undo", "done", _operation_words(operation.undo_text, note), one, undo.kind)
+        except Exception as error:  # the rest has to be rolled back all the same
+            words = message("operation-failed", operation=operation.undo_text, error=_error_text(error))
+            self._event("undo", "failed", words, running, undo.kind)
+            return f"{operation.undo_text} ({_error_text(error)})"
+        self._event("undo", "done", _operation_words(operation.undo_text, note), running, undo.kind)
         return None
 
-    def _show_log(self, one: RunningTask) -> None:
-        """The last lines of what did not come up, before it is taken away."""
-        ref = one.pair.new or (one.pair.old if one.task.step.action in ("start", "restart") else None)
+    def _show_log(self, running: RunningTask) -> None:
+        """Report the last log lines of a container that did not come up, before it is removed."""
+        ref = running.pair.new or (running.pair.old if running.task.step.action in ("start", "restart") else None)
         if ref is None:
             return
         try:
             lines = self._engine.last_log(ref, LOG_LINES_ON_FAILURE)
         except GputuiError:
             return
-        shown = [clean_log_line(line) for line in lines]
-        one.last_line = next((line for line in reversed(shown) if line.strip()), "")[:300]
-        for line in shown:
-            self._event("log", "done", Message.of_text(line), one)
+        log_lines = [clean_log_line(line) for line in lines]
+        running.last_line = next((line for line in reversed(log_lines) if line.strip()), "")[:300]
+        for line in log_lines:
+            self._event("log", "done", Message.of_text(line), running)
 
-    # --- telling --------------------------------------------------------------------------------------------------
+    # --- reporting ------------------------------------------------------------------------------------------------
 
     def _report(
         self, kind: EventKind, progress: Progress, words: Message, service: str | None = None, operation: str = ""
     ) -> None:
-        """Report; what cannot be written down (a full disk) must not keep an apply from being finished or undone."""
+        """Record an event; a failure to do so (a full disk) must not keep an apply from being finished or undone."""
         with suppress(GputuiError):
             self._applies.add_event(self._apply_id, NewEvent(kind, progress, words, service, operation))
 
     def _event(
-        self, kind: EventKind, progress: Progress, words: Message, one: RunningTask, operation: str = ""
+        self, kind: EventKind, progress: Progress, words: Message, running: RunningTask, operation: str = ""
     ) -> None:
-        self._report(kind, progress, words, one.task.step.name, operation)
+        self._report(kind, progress, words, running.task.step.name, operation)
 
-    def _note(self, one: RunningTask, operation: int, state: JournalState, event: NewEvent | None = None) -> None:
+    def _note(self, running: RunningTask, operation: int, state: JournalState, event: NewEvent | None = None) -> None:
         entry = JournalEntry(
-            task=one.number, operation=operation, state=state, old_id=one.pair.old, new_id=one.pair.new
+            task=running.number, operation=operation, state=state, old_id=running.pair.old, new_id=running.pair.new
         )
         self._applies.note(self._apply_id, entry, event)
 
-    def _context(self, one: RunningTask, unit: Unit) -> OperationContext:
+    def _context(self, running: RunningTask, unit: Unit) -> OperationContext:
         return OperationContext(
             engine=self._engine,
             source=self._source,
             gpus=self._gpus,
             retry=self._retry,
-            report=lambda words: self._event("operation", "waiting", words, one),
-            keep_log=lambda ref, lines: self._applies.keep_log(self._apply_id, one.task.step, ref, lines),
+            report=lambda words: self._event("operation", "waiting", words, running),
+            keep_log=lambda ref, lines: self._applies.keep_log(self._apply_id, running.task.step, ref, lines),
             abandoned=unit.failed.is_set,
             cancelled=self._cancelled,
         )
 
 
-def _clearing_turns(unit: Unit) -> list[list[tuple[RunningTask, int]]]:
-    """The operations of the last phase, those that every task ends with at the end: no old container goes before all
+def _clear_turns(unit: Unit) -> list[list[tuple[RunningTask, int]]]:
+    """The operations of the last phase in turns, aligned at their ends: no old container is removed before everything
     else is done."""
-    listed = {
-        one.number: [place for place, operation in enumerate(one.task.operations) if operation.phase == "clear"]
-        for one in unit.tasks
+    clear_places = {
+        running.number: [place for place, operation in enumerate(running.task.operations) if operation.phase == "clear"]
+        for running in unit.tasks
     }
-    most = max((len(places) for places in listed.values()), default=0)
+    most = max((len(places) for places in clear_places.values()), default=0)
     turns = []
     for turn in range(most):
         ended = most - turn
-        turns.append([(one, listed[one.number][-ended]) for one in unit.tasks if len(listed[one.number]) >= ended])
+        turns.append(
+            [
+                (running, clear_places[running.number][-ended])
+                for running in unit.tasks
+                if len(clear_places[running.number]) >= ended
+            ]
+        )
     return turns
 
 
@@ -447,5 +463,5 @@ def _operation_event(
     return NewEvent("operation", progress, words, running.task.step.name, operation.do.kind)
 
 
-def _why(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return error.what if isinstance(error, GputuiError) else clean(repr(error), 300)

@@ -1,4 +1,4 @@
-"""Seeing whether a container really came up, and on which GPUs it is."""
+"""Checks whether a container really came up, and on which GPUs it is."""
 
 import re
 import threading
@@ -28,7 +28,7 @@ NVML_LIMIT_S = 5.0
 
 
 class Cancelled(EngineError):
-    """Somebody does not want the apply any more."""
+    """The apply was cancelled."""
 
 
 class NotWell(EngineError):
@@ -36,13 +36,13 @@ class NotWell(EngineError):
 
 
 class Abandoned(EngineError):
-    """Nobody needs to see it any more: another container of its unit failed."""
+    """The check is no longer needed: another container of its unit failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthLimits:
-    """How a container is seen to be up: it runs for `settle_s`; a failing healthcheck is taken for a model that loads
-    for `loading_s`; after `limit_s` it has failed. `probe`: where it answers."""
+    """When a container counts as up: it has to run for `settle_s`; for `loading_s` a failing healthcheck is taken for a
+    loading model; after `limit_s` it has failed. `probe`: where it answers."""
 
     settle_s: float
     limit_s: float
@@ -51,7 +51,7 @@ class HealthLimits:
 
 
 def within(limit_s: float, call: Callable[[], T]) -> T | None:
-    """What the call returns, or None where it takes longer: a driver that hangs must not hold an apply."""
+    """What the call returns, or None if it takes longer: a hanging driver must not block an apply."""
     result: list[T] = []
     thread = threading.Thread(target=lambda: result.append(call()), daemon=True)
     thread.start()
@@ -69,11 +69,12 @@ def watch(
     abandoned: Callable[[], bool] = lambda: False,
     cancelled: Callable[[], str] = str,
 ) -> str | None:
-    """Return once it is healthy, or has run for `settle_s` without a fall and answers, where it can be asked.
+    """Return once it is healthy, or has run for `settle_s` without failing and answers its probe, if it has one.
 
     Raises:
-        NotWell: it ended, was restarted, became unhealthy, or came to none of this in its time.
-        Abandoned: it is not needed any more.
+        NotWell: it exited, was restarted, became unhealthy, or took too long.
+        Abandoned: the check is no longer needed.
+        Cancelled: the apply was cancelled.
     """
     began = reported = time.monotonic()
     probed, answered = 0.0, False
@@ -82,10 +83,10 @@ def watch(
         container = retry.call(lambda: engine.inspect(ref))
         first = first or container
         waited = time.monotonic() - began
-        fall = _fall(container, first, may_load=waited < limits.loading_s)
+        fall = _failure(container, first, may_load=waited < limits.loading_s)
         if fall:
             raise NotWell(fall)
-        _check_wanted(abandoned, cancelled)
+        _check_still_needed(abandoned, cancelled)
         if container.has_healthcheck:
             if container.health == "healthy":
                 return "healthy"
@@ -93,7 +94,7 @@ def watch(
             if not answered and time.monotonic() - probed >= PROBE_S:
                 probed = time.monotonic()
                 answered = container.running and answers(container, limits.probe, is_local=engine.socket is not None)
-            if answered and waited >= limits.settle_s:  # what dies after its first answer did not come up
+            if answered and waited >= limits.settle_s:  # a program that dies after its first answer did not come up
                 return f"it answers on port {limits.probe.port}"
             if not limits.probe.proven and waited > max(limits.loading_s, limits.settle_s):
                 return f"it runs, but was not seen to answer on port {limits.probe.port} yet"
@@ -108,7 +109,7 @@ def watch(
         time.sleep(POLL_S)
 
 
-def _check_wanted(abandoned: Callable[[], bool], cancelled: Callable[[], str]) -> None:
+def _check_still_needed(abandoned: Callable[[], bool], cancelled: Callable[[], str]) -> None:
     if abandoned():
         raise Abandoned("another of its unit failed")
     why = cancelled()
@@ -117,7 +118,7 @@ def _check_wanted(abandoned: Callable[[], bool], cancelled: Callable[[], str]) -
 
 
 def _last_line(engine: Engine, ref: str) -> str:
-    """What the program said last: a model that loads tells how far it is."""
+    """The last line of its log: a loading model reports its progress."""
     try:
         lines = engine.last_log(ref, 1)
     except GputuiError:
@@ -127,18 +128,18 @@ def _last_line(engine: Engine, ref: str) -> str:
 
 
 def stay_up(engine: Engine, ref: str, seconds: float) -> None:
-    """Return once the container was seen to run for so long.
+    """Return once the container has run for this long.
 
     Raises:
-        NotWell: it ended.
+        NotWell: it exited.
     """
     until = time.monotonic() + seconds
     first: Container | None = None
     while True:
         container = engine.inspect(ref)
         first = first or container
-        # What it thinks of its health is not asked: it is the one that was there before.
-        fall = _fall(container, first, may_load=True)
+        # Its healthcheck does not count: it is the container that was there before.
+        fall = _failure(container, first, may_load=True)
         if fall:
             raise NotWell(fall)
         if time.monotonic() >= until:
@@ -146,14 +147,14 @@ def stay_up(engine: Engine, ref: str, seconds: float) -> None:
         time.sleep(POLL_S)
 
 
-def _fall(container: Container, first: Container, *, may_load: bool) -> str | None:
+def _failure(container: Container, first: Container, *, may_load: bool) -> str | None:
     code = f"with code {container.exit_code}" if container.exit_code is not None else ""
     because = f": {container.error}" if container.error else ""
     if container.oom_killed:
         return "it ran out of memory (of the machine, not of a GPU) and was killed"
     if container.state in ("exited", "dead"):
         return f"it ended {code}{because}"
-    # Under a restart policy a program that dies at once is seen as restarting, or as running for a moment.
+    # Under a restart policy a program that dies at once shows up as restarting, or briefly as running.
     if container.state == "restarting" or container.restart_count > first.restart_count:
         return f"it ended {code} and is restarted again and again{because}"
     if container.state == "removing":
@@ -171,19 +172,22 @@ def confirm_gpus(
     expected: tuple[str, ...],
     nodes: tuple[str, ...] | None,
 ) -> str:
-    """What was seen of the container's GPUs, as a line to read. Device nodes decide; no process yet is no failure.
+    """What was observed of the container's GPUs, as a readable line. Device nodes decide; having no process yet is not
+    a failure.
 
     Raises:
-        NotWell: other device nodes than those asked for are inside, or a process of it is on another GPU.
+        NotWell: it has other device nodes than requested, or one of its processes is on another GPU.
     """
     labels = labels_by_uuid(gpus)
-    wanted = ", ".join(labels.get(uuid, uuid) for uuid in expected) or "none"
-    seen = engine.device_nodes(ref) if nodes is not None else None
-    if nodes is not None and seen is not None and seen != set(nodes):
-        inside = ", ".join(sorted(seen)) or "no GPU"
-        raise NotWell(f"drift: it was to get GPU {wanted} ({', '.join(nodes) or 'no node'}); inside is {inside}")
+    expected_labels = ", ".join(labels.get(uuid, uuid) for uuid in expected) or "none"
+    actual_nodes = engine.device_nodes(ref) if nodes is not None else None
+    if nodes is not None and actual_nodes is not None and actual_nodes != set(nodes):
+        inside = ", ".join(sorted(actual_nodes)) or "no GPU"
+        raise NotWell(
+            f"drift: it was to get GPU {expected_labels} ({', '.join(nodes) or 'no node'}); inside is {inside}"
+        )
     lists = process_lists(source, gpus)
-    # Listing a container's processes takes the engine a process of its own, and the kernel mostly told already.
+    # Listing a container's processes costs the engine a process of its own, and the kernel usually knows already.
     unknown = any(process.container_id is None for processes in lists.values() for process in processes or ())
     pids = frozenset(engine.pids(ref) or ()) if unknown else frozenset()
 
@@ -193,12 +197,16 @@ def confirm_gpus(
     on = [uuid for uuid, processes in lists.items() if any(is_its(process) for process in processes or ())]
     strays = [labels[uuid] for uuid in on if uuid not in expected]
     if strays:
-        raise NotWell(f"drift: it was to get GPU {wanted}; a process of it runs on GPU {', '.join(strays)}")
-    inside = "device nodes cannot be seen" if seen is None else f"inside is {', '.join(sorted(seen)) or 'no GPU'}"
-    return f"GPU {wanted}: {inside}; {_use(lists, on, expected, labels)}"
+        raise NotWell(f"drift: it was to get GPU {expected_labels}; a process of it runs on GPU {', '.join(strays)}")
+    inside = (
+        "device nodes cannot be seen"
+        if actual_nodes is None
+        else f"inside is {', '.join(sorted(actual_nodes)) or 'no GPU'}"
+    )
+    return f"GPU {expected_labels}: {inside}; {_gpu_use(lists, on, expected, labels)}"
 
 
-def _use(
+def _gpu_use(
     lists: dict[str, tuple[GpuProcess, ...] | None], on: list[str], expected: tuple[str, ...], labels: dict[str, str]
 ) -> str:
     if on:
@@ -209,7 +217,7 @@ def _use(
 
 
 def holders(source: GpuSource, gpus: tuple[Gpu, ...], container_id: str) -> tuple[tuple[str, int], ...] | None:
-    """(GPU label, pid) of what a container still holds; None where no process list can be read."""
+    """(GPU label, pid) of each process of a container that still holds a GPU; None if no process list can be read."""
     lists = process_lists(source, gpus)
     if all(processes is None for processes in lists.values()):
         return None
@@ -223,27 +231,27 @@ def holders(source: GpuSource, gpus: tuple[Gpu, ...], container_id: str) -> tupl
 
 
 def process_lists(source: GpuSource, gpus: tuple[Gpu, ...]) -> dict[str, tuple[GpuProcess, ...] | None]:
-    """The processes on each GPU that can be given away: one that is cut into instances lists those of its instances
-    too. None where they cannot be listed."""
-    whole = [gpu for gpu in gpus if gpu.assignable]
-    return {gpu.uuid: within(NVML_LIMIT_S, partial(source.processes, gpu)) for gpu in whole}
+    """The processes on each assignable GPU, None if they cannot be listed. A GPU that is partitioned into instances
+    lists theirs, too."""
+    assignable = [gpu for gpu in gpus if gpu.assignable]
+    return {gpu.uuid: within(NVML_LIMIT_S, partial(source.processes, gpu)) for gpu in assignable}
 
 
 _NO_SUCH_GPU = re.compile(r"unknown device|unresolvable CDI devices|device error|is lost", re.I)
-"""What nvidia-container-cli and the CDI of Docker and Podman say of a GPU that is not there."""
+"""What nvidia-container-cli and the CDI of Docker and Podman say about a missing GPU."""
 
 
-def missing_gpus(text: str, wanted: tuple[str, ...], gpus: tuple[Gpu, ...], source: GpuSource) -> tuple[str, ...]:
-    """Which of the GPUs that a container was to get are gone, by what the engine said when it was to start; none where
-    it failed for something else."""
+def missing_gpus(text: str, uuids: tuple[str, ...], gpus: tuple[Gpu, ...], source: GpuSource) -> tuple[str, ...]:
+    """Which of a container's GPUs are gone, judged by the engine's error at its start; none if it failed for another
+    reason."""
     if not gpus:
-        return ()  # which GPUs there are could not be told
-    known = {gpu.uuid: gpu for gpu in gpus}
-    lost = tuple(uuid for uuid in wanted if uuid not in known or _is_lost(known[uuid], source))
+        return ()  # which GPUs exist is unknown
+    gpu_by_uuid = {gpu.uuid: gpu for gpu in gpus}
+    lost = tuple(uuid for uuid in uuids if uuid not in gpu_by_uuid or _is_lost(gpu_by_uuid[uuid], source))
     if lost or not _NO_SUCH_GPU.search(text):
         return lost
-    named = tuple(uuid for uuid in wanted if uuid in text)
-    return named or wanted
+    mentioned = tuple(uuid for uuid in uuids if uuid in text)
+    return mentioned or uuids
 
 
 def _is_lost(gpu: Gpu, source: GpuSource) -> bool:

@@ -1,4 +1,4 @@
-"""Starting an apply's process, and the request that it gets."""
+"""Starts the process of an apply and sends it its request."""
 
 import subprocess
 import sys
@@ -11,12 +11,12 @@ from gputui.domain.event import Finish
 from gputui.state.json_values import to_json
 
 VERB = "carry-out"
-"""The verb, not meant for people, that an apply process is started with."""
+"""The internal verb that an apply process is started with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRequest:
-    """What an apply's process is told: which apply is its own, how it is to end it, and where it is on record."""
+    """What an apply's process is told: which apply to work on, how to end it, and where it is recorded."""
 
     apply_id: int
     how: Finish
@@ -24,20 +24,20 @@ class ApplyRequest:
 
     @property
     def log(self) -> Path:
-        """Where its process writes what is no event."""
+        """Where its process writes everything that is not an event."""
         return self.state_dir / f"apply-{self.apply_id}.log"
 
 
 class Launcher:
-    """Starts the processes of applies: in a session of their own, without this terminal, so that neither quitting nor
-    a lost connection reaches them. `options` say which engine they are about."""
+    """Starts the processes of applies in a session of their own, detached from this terminal, so that neither quitting
+    nor a lost connection affects them. `options` select the engine."""
 
     def __init__(self, options: Sequence[str]) -> None:
         self._command = [sys.executable, "-m", "gputui", *options, VERB]
         self._standing_by: subprocess.Popen[bytes] | None = None
 
     def stand_by(self) -> None:
-        """Start a process before its request is known, so that the apply need not wait until it is up. It ends by
+        """Start a process before its request is known, so that the apply need not wait until it is up. It exits by
         itself when this process does."""
         self._standing_by = self._started(subprocess.DEVNULL)
 
@@ -48,7 +48,7 @@ class Launcher:
             return process
         with request.log.open("ab") as log:
             process = self._started(log)
-        _handed_over(process, request)  # one that is gone already is seen as an apply that was cut off, with its log
+        _handed_over(process, request)  # if it is gone already, its apply counts as interrupted and has its log
         return process
 
     def _started(self, log: IO[bytes] | int) -> subprocess.Popen[bytes]:
@@ -58,7 +58,7 @@ class Launcher:
 
 
 def _handed_over(process: subprocess.Popen[bytes], request: ApplyRequest) -> bool:
-    """Whether the process was there to take it."""
+    """Whether the process was alive to receive it."""
     assert process.stdin is not None
     try:
         with process.stdin as pipe:

@@ -1,8 +1,8 @@
-"""Looking after what was just made, while somebody else may be about to take it away.
+"""Watches over new containers after an apply, while another tool may be about to remove them.
 
-`docker compose up` lists the containers of a service and then removes what it thinks is one too many. Where it lists
-them while an apply has two of them, it may remove the new one after the old one is gone; and where something of it
-fails then, it ends at once, and leaves stopped what it was about to replace.
+`docker compose up` lists the containers of a service and then removes those that it considers surplus. If it lists them
+while an apply has two of them, it may remove the new one after the old one is gone; and if it then fails, it exits at
+once and leaves the container that it was about to replace stopped.
 """
 
 import threading
@@ -20,22 +20,22 @@ from gputui.engine.protocol import Engine, Stream
 
 LOOK_S = 0.3
 GUARD_S = 1.5
-"""How long a container is looked after once the apply has ended."""
+"""How long a container is watched after the apply has ended."""
 GUARD_LIMIT_S = 90.0
-"""How long at most, whatever others do: the next apply waits for it."""
+"""The maximum, whatever others do: the next apply waits for it."""
 STOP_TIMEOUT_S = 10
-"""How long engines let a container that does not say so take to stop, before they kill it."""
+"""How long engines wait for a container without a stop timeout of its own, before they kill it."""
 STOP_GRACE_S = 20.0
-"""How much longer than that one that somebody is stopping is waited for."""
+"""How much longer than its timeout a container that somebody is stopping is waited for."""
 REVIVALS = 3
 """How often one container is brought back."""
 REPLACED_S = 3.0
-"""How long one that was taken away is waited for to be replaced by whoever took it."""
+"""How long to wait for whoever removed a container to replace it."""
 AT_WORK_S = 60.0
-"""So near to a stop, a container of the same project that somebody makes tells that `docker compose up` did it."""
+"""A container of the same project created within this time of a stop shows that `docker compose up` stopped it."""
 
 Look = Literal["well", "being stopped", "stopped", "ended", "gone"]
-"""What a container is found to be: `stopped` by somebody, or `ended` by itself."""
+"""The observed state of a container: `stopped` by somebody, or `ended` by itself."""
 
 
 class PostApplyMonitor:
@@ -44,13 +44,13 @@ class PostApplyMonitor:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._kills: dict[str, list[tuple[ContainerEvent, float]]] = {}
-        self._made: list[ContainerEvent] = []
+        self._created: list[ContainerEvent] = []
         self._projects: dict[str, str] = {}
         self._stream: Stream | None = None
 
     def begin(self) -> None:
-        """Begin to listen; without what the engine tells, what is gone is only seen when it is gone."""
-        # On a thread of its own: an engine that hangs must not keep the apply from its own limits.
+        """Begin to listen to the engine's events; without them a removal is only noticed afterwards."""
+        # On a thread of its own: a hanging engine must not keep the apply from its own limits.
         threading.Thread(target=self._follow, name="post-apply-monitor", daemon=True).start()
 
     def _follow(self) -> None:
@@ -65,7 +65,7 @@ class PostApplyMonitor:
                 self._projects[event.container_id] = event.attributes.get(compose_labels.PROJECT, "")
             # `docker compose run` replaces nothing.
             if event.action == "create" and event.attributes.get(compose_labels.ONE_OFF) != "True":
-                self._made.append(event)
+                self._created.append(event)
 
     def close(self) -> None:
         """Stop listening."""
@@ -73,46 +73,46 @@ class PostApplyMonitor:
             self._stream.close()
 
     def is_well(self, ref: str) -> bool:
-        """Whether the container is still there and runs, and nobody is stopping it; waits for what is being stopped.
-        What the engine does not tell is taken for well."""
+        """Whether the container exists and runs, and nobody is stopping it; waits while it is being stopped. If the
+        engine does not answer, it counts as up."""
         while (look := self._look(ref)) == "being stopped":
             time.sleep(LOOK_S)
         return look == "well"
 
     def guard(self, containers: Mapping[str, Callable[[], str]]) -> None:
-        """Look after containers (by id) for a while; one that is taken away is brought back by its function, which
-        returns the id of the one to look after from then on.
+        """Watch containers (by id) for a while. One that is removed is brought back by its function, which returns the
+        id of the container to watch from then on.
 
-        One that somebody stops or removes once the apply has ended stays so, unless a `docker compose up` is seen to be
-        at work: that makes a container of the same project.
+        One that somebody stops or removes after the apply has ended stays so, unless `docker compose up` was at work,
+        which shows in a new container of the same project.
         """
         watched, ours = dict(containers), set(containers)
         revivals = dict.fromkeys(containers.values(), REVIVALS)
-        # Whoever took it away before the apply had ended did not mean what the apply made.
-        taken_before = {ref for ref in watched if self._look(ref) in ("being stopped", "stopped", "gone")}
-        taken: dict[str, float] = {}
+        # Whoever removed it before the apply had ended did not mean the container that the apply created.
+        gone_before = {ref for ref in watched if self._look(ref) in ("being stopped", "stopped", "gone")}
+        gone_since: dict[str, float] = {}
         began = time.monotonic()
         until, limit = began + GUARD_S, began + GUARD_LIMIT_S
-        while watched and (now := time.monotonic()) < until:
+        while watched and (current := time.monotonic()) < until:
             for ref, bring_back in list(watched.items()):
                 look = self._look(ref)
                 if look in ("well", "ended"):
-                    taken.pop(ref, None)
+                    gone_since.pop(ref, None)
                     continue
                 if look == "being stopped":
-                    until = min(max(until, now + GUARD_S), limit)
+                    until = min(max(until, current + GUARD_S), limit)
                     continue
-                # Whoever took it away may be putting another one in its place.
-                since = taken.setdefault(ref, now)
+                # Whoever removed it may be replacing it.
+                since = gone_since.setdefault(ref, current)
                 until = min(max(until, since + REPLACED_S + GUARD_S), limit)
-                if now < min(since, limit - 2 * REPLACED_S) + REPLACED_S:
+                if current < min(since, limit - 2 * REPLACED_S) + REPLACED_S:
                     continue
-                del watched[ref], taken[ref]
+                del watched[ref], gone_since[ref]
                 if not revivals[bring_back]:
                     continue
-                if ref in taken_before or self._is_replaced_by_compose(ref, ours):
+                if ref in gone_before or self._is_replaced_by_compose(ref, ours):
                     revivals[bring_back] -= 1
-                    taken_before.discard(ref)
+                    gone_before.discard(ref)
                     with suppress(GputuiError):
                         back = bring_back()
                         watched[back] = bring_back
@@ -130,25 +130,25 @@ class PostApplyMonitor:
         kill = self._kill_of(container)
         if not container.running:
             return "stopped" if kill else "ended"
-        asked = container.stop_timeout_s
-        patience_s = (STOP_TIMEOUT_S if asked is None else asked) + STOP_GRACE_S
+        own_timeout_s = container.stop_timeout_s
+        patience_s = (STOP_TIMEOUT_S if own_timeout_s is None else own_timeout_s) + STOP_GRACE_S
         return "being stopped" if kill and time.monotonic() - kill[1] <= patience_s else "well"
 
     def _kill_of(self, container: Container) -> tuple[ContainerEvent, float] | None:
-        """Who stopped it since it was started, and when that was heard: a daemon that comes back starts what it
+        """The kill event since its last start, and when it was received: a restarted daemon starts again what it
         stopped."""
         started = moment(container.started_at or "") or 0.0
         kills = self._kills.get(container.id, ())
-        return next((one for one in kills if one[0].at >= started and one[0].stops(container)), None)
+        return next((kill for kill in kills if kill[0].at >= started and kill[0].stops(container)), None)
 
     def _is_replaced_by_compose(self, ref: str, ours: Set[str]) -> bool:
-        """Whether somebody made a container of its project about when it was stopped, as `docker compose up` does."""
+        """Whether a container of its project was created about when it was stopped, as `docker compose up` does."""
         project, kills = self._projects.get(ref), self._kills.get(ref)
         return bool(project and kills) and any(
             event.attributes.get(compose_labels.PROJECT) == project
             and event.container_id not in ours
             and LABEL_APPLY not in event.attributes
             and abs(event.at - kill.at) <= AT_WORK_S
-            for event in list(self._made)
+            for event in list(self._created)
             for kill, _ in list(kills or ())
         )

@@ -1,4 +1,4 @@
-"""What the process of an apply does, and the lock that lets only one run."""
+"""The process of an apply, and the lock that allows only one at a time."""
 
 import fcntl
 import os
@@ -22,8 +22,8 @@ LOCK_LIMIT_S = 30.0
 
 
 def await_request() -> ApplyRequest | None:
-    """The request of this process, for which it waits; None where whoever started it needs it no more. What it writes
-    goes to the log of its apply from then on."""
+    """Wait for the request of this process; None if its parent no longer needs it. From then on its output goes to the
+    log of its apply."""
     prepare(ApplyRequest)
     prepare_reading()
     line = sys.stdin.readline()
@@ -38,51 +38,51 @@ def await_request() -> ApplyRequest | None:
 
 
 def carry_out(engine: Engine, source: GpuSource, applies: Applies, request: ApplyRequest) -> Result:
-    """Carry out an apply in this process, or finish it where it was cut off.
+    """Carry out an apply in this process, or finish an interrupted one.
 
     Raises:
         Conflict: another apply holds the lock.
     """
-    apply_id, how = request.apply_id, request.how
-    asked: list[int] = []
+    apply_id, finish = request.apply_id, request.how
+    signals: list[int] = []
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
+    signal.signal(signal.SIGTERM, lambda number, _frame: signals.append(number))
     lock = ApplyLock(request.state_dir)
     try:
         lock.take(LOCK_LIMIT_S)
     except Conflict as error:
-        if how == "carry out":
+        if finish == "carry out":
             applies.end(apply_id, "rolled_back", {}, error.what)
         raise
     with lock:
         fresh = not applies.journal(apply_id)
-        if applies.record(apply_id).result != "running" or (how == "carry out" and not fresh):
+        if applies.record(apply_id).result != "running" or (finish == "carry out" and not fresh):
             raise Conflict(f"apply {apply_id} was begun before", "see `gputui history`")
         applies.claim(apply_id, os.getpid())
         executor = Executor(engine, source, applies, apply_id)
-        result = executor.take_back() if how == "take back" else executor.run(lambda: bool(asked))
+        result = executor.roll_back() if finish == "take back" else executor.run(lambda: bool(signals))
         executor.guard()
         return result
 
 
 class ApplyLock:
-    """One apply at a time on an engine. The kernel lets go of it when its process ends, however it ends."""
+    """Allows one apply at a time per engine. The kernel releases it when its process exits, however it exits."""
 
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / "apply.lock"
         self._handle: int | None = None
 
     def take(self, limit_s: float = 0.0) -> None:
-        """Take it; wait for it at most `limit_s`, for an apply that has ended looks after what it made for a while.
+        """Acquire it; wait at most `limit_s`, because an ended apply still watches its containers for a while.
 
         Raises:
-            Conflict: another process has it.
+            Conflict: another process holds it.
             GputuiError: the file cannot be opened.
         """
         try:
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o660)
-            with suppress(PermissionError):  # it is somebody else's file, who gave the group its rights
+            with suppress(PermissionError):  # the file belongs to somebody else, who gave the group access
                 os.fchmod(self._handle, 0o660)
         except OSError as error:
             raise GputuiError(f"{self._path} cannot be opened: {error.strerror}", "check its permissions") from error

@@ -1,4 +1,4 @@
-"""Asking a serving program whether it serves."""
+"""Asks a program over HTTP whether it serves."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,17 +11,17 @@ ANSWER_LIMIT_S = 1.0
 
 
 SERVING = (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-"""What says that it serves, or that it asks for a key."""
+"""It serves, or asks for a key."""
 LOADING = HTTPStatus.INTERNAL_SERVER_ERROR
-"""llama.cpp and TGI say 503 while they load. At an address of the container's own anything below is its own answer, be
-it that it has no such path; at a port of this machine something else may have answered."""
+"""llama.cpp and TGI answer 503 while they load. At the container's own address, any status below this one is its own
+answer, even for an unknown path; at a port of this machine something else may have answered."""
 
 
 def answers(container: Container, probe: HttpProbe, *, is_local: bool) -> bool:
-    """Whether it serves on its port, at its own address or where that is published on this machine.
+    """Whether it serves on its port, at its own address or where that port is published on this machine.
 
-    Nothing is asked of an engine elsewhere (`is_local`), whose addresses are others' here, and of a container that uses
-    the host's network, where anything may have the port.
+    Never probed are containers of a remote engine (`is_local`), whose addresses belong to others here, and containers
+    on the host's network, where anything may have the port.
     """
     if not is_local or container.uses_host_network:
         return False
@@ -41,7 +41,7 @@ NO_ANSWER = 599
 
 
 def _status(address: str, port: int, path: str) -> int:
-    import http.client  # noqa: PLC0415 - slow to import, and a look at the GPUs needs none of it
+    import http.client  # noqa: PLC0415 - slow to import, and not needed to look at the GPUs
 
     connection = http.client.HTTPConnection(address, port, timeout=ANSWER_LIMIT_S)
     with suppress(OSError, http.client.HTTPException):

@@ -1,4 +1,4 @@
-"""A plan ready to be carried out, and on record: its steps, each a list of operations with their undo."""
+"""A recorded plan, ready to be carried out: its steps, each a list of operations with their undo."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,8 +14,8 @@ from gputui.state.applies import Applies
 from gputui.state.json_values import from_json, prepare, to_json
 
 Phase = Literal["prepare", "release", "launch", "clear"]
-"""`prepare`: the new container is made, nothing is touched. `release`: the old one lets go of its GPUs and its name.
-`launch`: the new one is started and seen to be well. `clear`: the old one is removed; nothing can fail it any more."""
+"""`prepare`: the new container is created, nothing else is touched. `release`: the old one releases its GPUs and its
+name. `launch`: the new one is started and checked. `clear`: the old one is removed; this cannot fail the apply."""
 
 PHASES: tuple[Phase, ...] = ("prepare", "release", "launch", "clear")
 
@@ -27,12 +27,12 @@ KINDS: tuple[type[Action], ...] = tuple(Action.__subclasses__())
 if TYPE_CHECKING:
     AnyAction = Action
 else:
-    AnyAction = Union[KINDS]  # noqa: UP007 - by their `kind` they are told apart when they are read again
+    AnyAction = Union[KINDS]  # noqa: UP007 - their `kind` tells them apart when they are read again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What is done, in words to read, and what undoes it; None where nothing has to be."""
+    """An action with its readable text, and what undoes it; None if nothing has to be undone."""
 
     do: AnyAction
     text: str
@@ -43,8 +43,8 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A step with its operations, ready to be carried out; `old_id` is the container it starts from, `after` are the
-    numbers of the tasks that come before it."""
+    """A step with its operations, ready to be carried out. `old_id` is the container that it starts from, `after` are
+    the numbers of the tasks that have to be done first."""
 
     step: Step
     operations: tuple[Operation, ...]
@@ -55,7 +55,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """What an apply process is handed: everything is decided here, nothing while it is carried out."""
+    """The input of an apply process: everything is decided here, nothing while it is carried out."""
 
     revision: int
     operator: str
@@ -65,10 +65,10 @@ class Transaction:
 
 
 def put_on_record(applies: Applies, transaction: Transaction) -> int:
-    """Put an apply of this transaction on record; its number.
+    """Record an apply of this transaction; its number.
 
     Raises:
-        Conflict: another one is running.
+        Conflict: another apply is running.
     """
     return applies.begin(
         revision=transaction.revision,
@@ -80,7 +80,7 @@ def put_on_record(applies: Applies, transaction: Transaction) -> int:
 
 
 def on_record(applies: Applies, apply_id: int) -> Transaction:
-    """What an apply is to do.
+    """The recorded transaction of an apply.
 
     Raises:
         UsageError: there is no such apply.
@@ -89,5 +89,5 @@ def on_record(applies: Applies, apply_id: int) -> Transaction:
 
 
 def prepare_reading() -> None:
-    """Do now, while nobody waits for it, what the first `on_record` would wait for."""
+    """Do the slow part of the first `on_record` now, while nobody waits for it."""
     prepare(Transaction)

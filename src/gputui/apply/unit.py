@@ -1,4 +1,4 @@
-"""How far the units of an apply have come, and how many may be between their old and new containers at once."""
+"""The progress of an apply's units, and how many of them may be between their old and new containers at once."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ from gputui.state.applies import JournalEntry
 
 
 class Turn:
-    """One of the turns that there are; taken by `with`, and given back at its end or before, whichever comes first."""
+    """One of a limited number of turns; taken by `with`, and given back at its end or earlier."""
 
     def __init__(self, turns: threading.Semaphore) -> None:
         self._turns = turns
@@ -24,7 +24,7 @@ class Turn:
         return self
 
     def give_back(self) -> None:
-        """Let another unit have it; a second time does nothing."""
+        """Let another unit have it; a second call does nothing."""
         with self._lock:
             was_taken, self._is_taken = self._is_taken, False
         if was_taken:
@@ -36,7 +36,7 @@ class Turn:
 
 @dataclass(slots=True)
 class RunningTask:
-    """A task as it is carried out. `done` are the places of the operations that were done, `begun` of those that may
+    """A task as it is carried out. `done` are the indices of the operations that were done, `begun` of those that may
     have been."""
 
     number: int
@@ -53,20 +53,20 @@ class RunningTask:
 
     @property
     def is_left(self) -> bool:
-        """Something of it could not be taken back, or there is no way to (a restart)."""
+        """Something of it could not be rolled back, or there is no way to (a restart)."""
         irreversible = bool(self.task.operations) and not any(operation.undo for operation in self.task.operations)
         return bool(self.begun - self.undone) or irreversible
 
     @property
-    def is_put_back(self) -> bool:
-        """Its old container, which had been stopped, was made to run again."""
+    def is_restored(self) -> bool:
+        """Its old container, which had been stopped, was started again."""
         undos = (self.task.operations[place].undo for place in self.undone)
         return any(undo is not None and undo.restores for undo in undos)
 
 
 @dataclass(slots=True)
 class Unit:
-    """Tasks that are carried out and taken back together."""
+    """Tasks that are carried out and rolled back together."""
 
     tasks: list[RunningTask]
     failed: threading.Event = field(default_factory=threading.Event)
@@ -83,11 +83,11 @@ class Unit:
 
     @property
     def committed(self) -> bool:
-        """Every new container was seen to be well: all that is left is clearing up."""
+        """Every new container is up: only cleanup is left."""
         return self._is_done(lambda operation: operation.phase != "clear")
 
     def give_back_turn(self) -> None:
-        """Let another unit have its turn, once every container that it starts was started."""
+        """Let another unit have its turn, once all its containers were started."""
         if self.turn is not None and self._is_done(lambda operation: operation.do.starts):
             self.turn.give_back()
 
@@ -97,24 +97,24 @@ class Unit:
         return any(running.begun for running in self.tasks)
 
     @property
-    def taken_back(self) -> bool:
-        """Something of it was taken back, so that it cannot be gone on with."""
+    def rolled_back(self) -> bool:
+        """Something of it was rolled back, so that it cannot be resumed."""
         return any(running.undone for running in self.tasks)
 
     @property
     def unsettled(self) -> bool:
-        """Something of it is neither committed nor taken back."""
+        """Something of it is neither committed nor rolled back."""
         return not self.committed and any(running.begun - running.undone for running in self.tasks)
 
     def outcomes(self) -> dict[str, Outcome]:
-        """What came of its services after it was taken back, or was not begun."""
+        """The outcomes of its services after it was rolled back or not begun."""
         if not self.begun:
             return {running.task.step.name: "not begun" for running in self.tasks}
         return {running.task.step.name: "failed" if running.is_left else "rolled_back" for running in self.tasks}
 
 
 def units_of(transaction: Transaction, journal: Sequence[JournalEntry]) -> list[Unit]:
-    """The units of a transaction, in its order, as far as the journal says that they came."""
+    """The units of a transaction, in its order, with their progress according to the journal."""
     units: dict[int, Unit] = {}
     for number, task in enumerate(transaction.tasks):
         entries = [entry for entry in journal if entry.task == number]
@@ -129,7 +129,7 @@ def units_of(transaction: Transaction, journal: Sequence[JournalEntry]) -> list[
 
 
 def ready(waiting: Sequence[Unit], running: Iterable[Unit]) -> list[Unit]:
-    """The units of which everything that comes before is done."""
+    """The units whose dependencies are all done."""
     unfinished = {running.number for unit in (*waiting, *running) for running in unit.tasks}
     return [
         unit

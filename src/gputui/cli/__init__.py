@@ -1,1 +1,1 @@
-"""The same verbs without a screen."""
+"""The command line: gputui's functions as verbs, without the screen."""

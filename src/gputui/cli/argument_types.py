@@ -1,4 +1,4 @@
-"""Values of arguments, checked; what is wrong is one line."""
+"""Types of command-line arguments, which report an invalid value in one line."""
 
 import argparse
 
@@ -22,7 +22,7 @@ def seconds(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """How many, from one on."""
+    """A count, at least 1."""
     value = whole_number(text, least=1, most=1_000_000)
     if value is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000000")
@@ -30,7 +30,7 @@ def count(text: str) -> int:
 
 
 def path_alias(text: str) -> tuple[str, str]:
-    """Two paths that mean the same place."""
+    """A pair of paths to the same place."""
     path, sign, alias = text.partition("=")
     if not sign or not path.startswith("/") or not alias.startswith("/"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a pair of paths: write it like /ceph=/fsx")

@@ -1,4 +1,4 @@
-"""The command line: the options that stand before a verb, and the verb with its own."""
+"""Parses the command line: the options before the verb, and the verb with its own."""
 
 import argparse
 import os
@@ -25,22 +25,22 @@ EXIT_CODES = (
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in two lines: what, and what to do."""
+    """Reports errors in two lines: the problem, and what to do."""
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2."""
-        message = message.replace(", 'carry-out'", "")  # a verb that is not meant for people
+        message = message.replace(", 'carry-out'", "")  # an internal verb
         sys.stderr.write(f"gputui: {message}\ngputui: see `{self.prog} --help`\n")
         sys.exit(2)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The parsed command line, with the `Verb` as `definition`; exits with 2 where it is wrong."""
+    """The parsed command line, with the `Verb` as `definition`; exits with 2 if it is invalid."""
     words = _with_scenario(arguments)
     word = next(_positionals(words), None)
     if word in FILES:
         verbs = [load(word)]
-    else:  # the screen needs no verb, and the help and the error of an unknown one need them all
+    else:  # the screen needs none; the help and the error for an unknown verb need all of them
         is_screen = word is None and not {"-h", "--help"} & set(words)
         verbs = [] if is_screen or word == "carry-out" else [load(name) for name in FILES]
     parser = parser_of(verbs)
@@ -54,7 +54,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _with_scenario(arguments: Sequence[str]) -> list[str]:
-    """`--demo` has a value where what follows it is neither an option nor a verb."""
+    """Join `--demo` with its value, if it is followed by neither an option nor a verb."""
     words: list[str] = []
     remaining = list(arguments)
     while remaining:
@@ -67,7 +67,7 @@ def _with_scenario(arguments: Sequence[str]) -> list[str]:
 
 
 def _positionals(words: Iterable[str]) -> Iterator[str]:
-    """The words that are neither options nor values of those that stand before the verb."""
+    """The words that are neither options nor values of the options before the verb."""
     remaining = iter(words)
     for word in remaining:
         if word in _VALUE_OPTIONS:

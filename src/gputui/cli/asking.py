@@ -6,7 +6,7 @@ from gputui.domain.errors import NeedsAnswer
 
 
 def ask(question: str, *, yes: bool) -> bool:
-    """A question to the person at the terminal.
+    """Ask the person at the terminal a yes-or-no question.
 
     Raises:
         NeedsAnswer: there is no terminal, and no `--yes`.

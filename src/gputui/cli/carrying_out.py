@@ -1,4 +1,4 @@
-"""Carrying plans out from the command line, and following applies."""
+"""Carries out plans from the command line, and follows applies."""
 
 import argparse
 import sys
@@ -21,13 +21,13 @@ FALLBACK_LIMIT_S = 20.0
 
 
 def planned(controller: Controller, arguments: argparse.Namespace) -> Plan:
-    """The plan that is asked for, with all that it needs to know."""
+    """The requested plan, with everything that it needs to know about the engine."""
     controller.applies.learn_engine(controller.applies.plan(arguments.service, refresh=arguments.refresh))
     return controller.applies.plan(arguments.service, refresh=arguments.refresh)
 
 
 def print_plan(plan: Plan) -> None:
-    """The steps with their causes, and what changes."""
+    """Print the steps with their causes, and what changes."""
     for number, step in enumerate(plan.doing, start=1):
         partners = [partner.name for partner in plan.doing if partner.unit == step.unit and partner is not step]
         together = f" (together with {', '.join(partners)}: all or none)" if partners else ""
@@ -40,30 +40,30 @@ def print_plan(plan: Plan) -> None:
 
 
 def check_settled(controller: Controller) -> None:
-    """Nothing is begun on top of what an apply that was cut off left behind.
+    """Check that no interrupted apply left something behind.
 
     Raises:
         Conflict: there is such an apply.
     """
-    left = controller.applies.unsettled()
-    if left is not None:
-        raise Conflict(cut_off_text(left), HOW_TO_FINISH)
+    unsettled = controller.applies.unsettled()
+    if unsettled is not None:
+        raise Conflict(cut_off_text(unsettled), HOW_TO_FINISH)
 
 
-def finish(controller: Controller, arguments: argparse.Namespace, how: Finish) -> int:
-    """Go on with an apply that was cut off, or take back what it left."""
-    left = controller.applies.unsettled()
-    if left is None:
+def finish(controller: Controller, arguments: argparse.Namespace, ending: Finish) -> int:
+    """Resume an interrupted apply, or roll back what it left."""
+    unsettled = controller.applies.unsettled()
+    if unsettled is None:
         raise UsageError("no apply was cut off", "see `gputui history`")
-    question = "Go on with it?" if how == "go on" else "Take back what it left?"
-    if not ask(f"{cut_off_text(left)}. {question}", yes=arguments.yes):
+    question = "Go on with it?" if ending == "go on" else "Take back what it left?"
+    if not ask(f"{cut_off_text(unsettled)}. {question}", yes=arguments.yes):
         return 2
-    last_seen = max((event.number for event in controller.history.events(left.id)), default=0)
-    number = controller.applies.finish(how)
+    last_seen = max((event.number for event in controller.history.events(unsettled.id)), default=0)
+    number = controller.applies.finish(ending)
     if number is None:
         return 0
-    record = follow(controller, number, as_json=arguments.json, after=last_seen)
-    if how == "take back" and record.result == "rolled_back":
+    record = follow(controller, number, as_json=arguments.json, after_number=last_seen)
+    if ending == "take back" and record.result == "rolled_back":
         return 0
     return EXIT_CODES[record.result]
 
@@ -87,24 +87,24 @@ def carry_out(
         if arguments.json:
             print_json(json_form.versioned({"result": "done", "services": {}, "message": "nothing to do"}))
         else:
-            named = getattr(arguments, "service", ()) and plan.steps
-            say(f"nothing to do: {plan.causes}" if named else "nothing to do")
+            has_services = getattr(arguments, "service", ()) and plan.steps
+            say(f"nothing to do: {plan.causes}" if has_services else "nothing to do")
         return 0
     if not arguments.json:
         print_plan(plan)
     if not confirmed and not ask(f"Carry out {len(plan.doing)} steps?", yes=arguments.yes):
         return 2
     number = controller.applies.begin(plan, reason, force=getattr(arguments, "force", False), keep_layers=keep_layers)
-    return _after(controller, follow(controller, number, as_json=arguments.json), arguments)
+    return _exit_code(controller, follow(controller, number, as_json=arguments.json), arguments)
 
 
-def _after(controller: Controller, record: ApplyRecord, arguments: argparse.Namespace) -> int:
-    """The exit code of an apply; where a GPU was gone, that of the fallback that follows."""
+def _exit_code(controller: Controller, record: ApplyRecord, arguments: argparse.Namespace) -> int:
+    """The exit code of an apply, or of the fallback that follows if a GPU was gone."""
     if record.result not in ("rolled_back", "failed") or not record.missing:
         return EXIT_CODES[record.result]
     until = time.monotonic() + FALLBACK_LIMIT_S
     while time.monotonic() < until:
-        # Its process falls back by itself, and may have done so already.
+        # Its process falls back by itself, and may already have done so.
         ended = not controller.history.record(record.id).alive
         newest = next(iter(controller.history.applies()), record)
         if newest.id > record.id and newest.reason.kind == "fallback":
@@ -118,7 +118,7 @@ def _after(controller: Controller, record: ApplyRecord, arguments: argparse.Name
 
 
 def fall_back(controller: Controller, arguments: argparse.Namespace) -> int:
-    """`fallback`: another GPU for services whose own was gone at the last apply."""
+    """`fallback`: assign another GPU to services whose own was gone at the last apply."""
     connected(controller)
     every: frozenset[Fallback] = frozenset(("ask", "auto"))
     lines = controller.applies.fallbacks(every)
@@ -133,18 +133,18 @@ def fall_back(controller: Controller, arguments: argparse.Namespace) -> int:
     return 0 if number is None else EXIT_CODES[follow(controller, number, as_json=arguments.json).result]
 
 
-def follow(controller: Controller, number: int, *, as_json: bool, after: int = 0) -> ApplyRecord:
-    """Print an apply's events, beyond number `after`, until it ends; ^C stops the printing, not the apply."""
-    last_seen = after
+def follow(controller: Controller, number: int, *, as_json: bool, after_number: int = 0) -> ApplyRecord:
+    """Print an apply's events beyond `after_number` until it ends; ^C stops the printing, not the apply."""
+    last_seen = after_number
     silent_since = time.monotonic()
     try:
         while True:
             record = controller.history.record(number)
-            events = controller.history.events(number, after=last_seen)
+            events = controller.history.events(number, after_number=last_seen)
             for event in events:
                 last_seen = event.number
                 if as_json:
-                    print_json(json_form.event(event))
+                    print_json(json_form.event_entry(event))
                 else:
                     say(_line(event))
             if events or record.alive:
@@ -167,7 +167,7 @@ def _line(event: ApplyEvent) -> str:
 
 def _print_result(record: ApplyRecord, *, as_json: bool) -> None:
     if as_json:
-        print_json(json_form.result(record))
+        print_json(json_form.result_entry(record))
         return
     words = {
         "done": "done",

@@ -1,6 +1,6 @@
-"""Proposing values on the command line: services, GPUs, contexts, revisions and applies, as they are now.
+"""Completes current services, GPUs, contexts, revisions and applies on the command line.
 
-argcomplete asks for them: the shell starts gputui with the words typed so far, and gets the proposals back.
+argcomplete drives it: the shell starts gputui with the words typed so far, and reads the completions from it.
 """
 
 import argparse
@@ -21,26 +21,26 @@ from gputui.domain.errors import GputuiError
 from gputui.domain.service import distinct_names
 
 Controllers = Callable[[argparse.Namespace], Controller]
-"""Makes the controller of the server that the options name."""
+"""Creates the controller of the server that the options select."""
 
 
 def complete(controllers: Controllers, contexts: Callable[[], Sequence[str]]) -> None:
-    """Answer the shell that asks, and exit; return where none does."""
+    """Answer a completion request of the shell and exit; return if there is none."""
     parser = parser_of([load(name) for name in FILES])
     for action in _actions(parser):
-        what: Completion | None = getattr(action, COMPLETES, None)
-        if what is not None and what != "files":
-            setattr(action, "completer", _Completer(what, controllers, contexts))  # noqa: B010 - argcomplete reads it
+        completion: Completion | None = getattr(action, COMPLETES, None)
+        if completion is not None and completion != "files":
+            setattr(action, "completer", _Completer(completion, controllers, contexts))  # noqa: B010 - argcomplete reads it
     _mark_scenario(os.environ)
     argcomplete.autocomplete(parser, exclude=["carry-out"])
 
 
-# What follows `--demo` is a verb or an option, unless it is the name of a scenario or a file.
+# `--demo` is followed by a verb or an option, unless that is the name of a scenario or a file.
 _DEMO_ALONE = re.compile(rf"(?<= --demo)(?= +(?!{'|'.join(SCENARIO_NAMES)}|[^ ]*[./]))")
 
 
 def _mark_scenario(environment: MutableMapping[str, str]) -> None:
-    """argparse would take the word after `--demo` for its value."""
+    """Mark a `--demo` without a value: argparse would take the next word for it."""
     line, point = environment.get("COMP_LINE", ""), int(environment.get("COMP_POINT", 0))
     environment["COMP_LINE"] = _DEMO_ALONE.sub("=", line)
     environment["COMP_POINT"] = str(point + len(_DEMO_ALONE.sub("=", line[:point])) - len(line[:point]))
@@ -55,26 +55,26 @@ def _actions(parser: argparse.ArgumentParser) -> Iterable[argparse.Action]:
 
 
 class _Completer:
-    """Looks for the values of one kind, once they are asked for."""
+    """Looks up the values of one kind on request."""
 
-    def __init__(self, what: Completion, controllers: Controllers, contexts: Callable[[], Sequence[str]]) -> None:
-        self._what = what
+    def __init__(self, completion: Completion, controllers: Controllers, contexts: Callable[[], Sequence[str]]) -> None:
+        self._completion = completion
         self._controllers = controllers
         self._contexts = contexts
 
     def __call__(self, prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-        if self._what == "contexts":
+        if self._completion == "contexts":
             return list(self._contexts())
         head, comma, _last = prefix.rpartition(",")
-        with suppress(GputuiError):  # nothing can be proposed
+        with suppress(GputuiError):  # no completions
             typed = head.split(",")
             return [head + comma + value for value in self._values(parsed_args) if value not in typed]
         return []
 
     def _values(self, parsed_args: argparse.Namespace) -> Iterable[str]:
         controller = self._controllers(parsed_args)
-        snapshot = controller.watch.wait(FIRST_LOOK_S, engine=self._what != "gpus")
-        match self._what:
+        snapshot = controller.watch.wait(FIRST_LOOK_S, engine=self._completion != "gpus")
+        match self._completion:
             case "services":
                 return distinct_names([service.key for service in snapshot.services]).values()
             case "gpus":

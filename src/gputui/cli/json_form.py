@@ -1,4 +1,4 @@
-"""The JSON that scripts read. Its names are stable; unknown is null."""
+"""The JSON output for scripts. Its names are stable; unknown values are null."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ SCHEMA_VERSION = 1
 
 
 def versioned(body: dict[str, Any]) -> dict[str, Any]:
-    """One object with the version of its form."""
+    """An object with its schema version."""
     return {"schema_version": SCHEMA_VERSION, **body}
 
 
-def doctor(checks: Sequence[Check], info: EngineInfo | None, mechanism: MechanismName | None) -> dict[str, Any]:
+def doctor_body(checks: Sequence[Check], info: EngineInfo | None, mechanism: MechanismName | None) -> dict[str, Any]:
     """`doctor --json`."""
     can = info.capabilities if info else None
     engine = None
@@ -44,55 +44,55 @@ def doctor(checks: Sequence[Check], info: EngineInfo | None, mechanism: Mechanis
             "cgroup_driver": can.cgroup_driver,
             "rootless": can.rootless,
         }
-    listed = [{"name": one.name, "state": one.state, "text": one.text, "fix": one.fix} for one in checks]
-    return versioned({"checks": listed, "engine": engine, "mechanism": mechanism})
+    entries = [{"name": check.name, "state": check.state, "text": check.text, "fix": check.fix} for check in checks]
+    return versioned({"checks": entries, "engine": engine, "mechanism": mechanism})
 
 
-def gpus(snapshot: Snapshot) -> dict[str, Any]:
+def gpus_body(snapshot: Snapshot) -> dict[str, Any]:
     """`gpus --json`."""
     body: dict[str, Any] = {"gpus": [_gpu(reading, snapshot) for reading in snapshot.readings]}
     body |= {
         "driver_version": snapshot.inventory.driver_version,
         "reason": snapshot.inventory.reason,
         "simulated": snapshot.simulated,
-        "links": [{"one": one.gpu, "other": one.peer, "link": one.text} for one in snapshot.inventory.links],
+        "links": [{"one": link.gpu, "other": link.peer, "link": link.text} for link in snapshot.inventory.links],
     }
     return versioned(body)
 
 
-def suggestion(found: Suggestion, snapshot: Snapshot) -> dict[str, Any]:
+def suggestion_body(suggestion: Suggestion, snapshot: Snapshot) -> dict[str, Any]:
     """`suggest --json`."""
     indices = {gpu.uuid: gpu.index for gpu in snapshot.inventory.gpus}
-    everything = (*found.assignments, *found.fixed)
+    everything = (*suggestion.assignments, *suggestion.fixed)
     return versioned(
         {
-            "strategy": found.strategy,
-            "reserve_mib": found.reserve_mib,
-            "proved_best": found.proved_best,
+            "strategy": suggestion.strategy,
+            "reserve_mib": suggestion.reserve_mib,
+            "proved_best": suggestion.proved_best,
             "assignments": {
-                one.name: {
-                    "gpus": list(one.gpus),
-                    "indices": [indices.get(uuid) for uuid in one.gpus],
-                    "budget_mib": one.budget_mib,
-                    "moved": one.moved,
+                placed.name: {
+                    "gpus": list(placed.gpus),
+                    "indices": [indices.get(uuid) for uuid in placed.gpus],
+                    "budget_mib": placed.budget_mib,
+                    "moved": placed.moved,
                 }
-                for one in everything
+                for placed in everything
             },
-            "fixed": [one.name for one in found.fixed],
-            "moves": found.moves,
-            "down_s": found.down_s,
-            "unplaced": [{"service": one.name, "reason": one.reason} for one in found.unplaced],
+            "fixed": [placed.name for placed in suggestion.fixed],
+            "moves": suggestion.moves,
+            "down_s": suggestion.down_s,
+            "unplaced": [{"service": unplaced.name, "reason": unplaced.reason} for unplaced in suggestion.unplaced],
             "gpus": [
                 {
-                    "uuid": one.uuid,
-                    "index": indices.get(one.uuid),
-                    "planned_mib": one.planned_mib,
-                    "foreign_mib": one.foreign_mib,
-                    "free_after_mib": one.free_after_mib,
+                    "uuid": load.uuid,
+                    "index": indices.get(load.uuid),
+                    "planned_mib": load.planned_mib,
+                    "foreign_mib": load.foreign_mib,
+                    "free_after_mib": load.free_after_mib,
                 }
-                for one in found.gpus
+                for load in suggestion.gpus
             ],
-            "notes": list(found.notes),
+            "notes": list(suggestion.notes),
         }
     )
 
@@ -125,15 +125,15 @@ def _gpu(reading: Reading, snapshot: Snapshot) -> dict[str, Any]:
         "state": reading.state,
         "reason": reading.reason,
         "age_s": round(max(0.0, snapshot.taken_at - reading.taken_at), 3),
-        "processes": None if processes is None else [process(one, snapshot) for one in processes],
+        "processes": None if processes is None else [process_entry(process, snapshot) for process in processes],
         "numa_node": gpu.numa_node,
         "details": _details(reading.details),
     }
 
 
-def timestamp(at: float) -> str:
+def timestamp(epoch_s: float) -> str:
     """Seconds since the epoch as ISO-8601."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="seconds")
 
 
 def _details(details: GpuDetails | None) -> dict[str, Any] | None:
@@ -145,40 +145,47 @@ def _details(details: GpuDetails | None) -> dict[str, Any] | None:
     return {**body, "taken_at": timestamp(details.taken_at), "faults": list(details.faults)}
 
 
-def process(one: GpuProcess, snapshot: Snapshot) -> dict[str, Any]:
+def process_entry(process: GpuProcess, snapshot: Snapshot) -> dict[str, Any]:
     """A process with the container and the service that it belongs to."""
-    owner = owner_of(one, snapshot)
+    owner = owner_of(process, snapshot)
     container = owner.container.name if owner and owner.container else None
     return {
-        "pid": one.pid,
-        "memory_mib": one.memory_mib,
-        "sm_percent": one.sm_percent,
-        "started_at": None if one.started_at is None else timestamp(one.started_at),
-        "user": one.user,
-        "command": one.command,
-        "container": container or (one.container_id[:12] if one.container_id else None),
+        "pid": process.pid,
+        "memory_mib": process.memory_mib,
+        "sm_percent": process.sm_percent,
+        "started_at": None if process.started_at is None else timestamp(process.started_at),
+        "user": process.user,
+        "command": process.command,
+        "container": container or (process.container_id[:12] if process.container_id else None),
         "service": owner.name if owner else None,
     }
 
 
-def owner_of(one: GpuProcess, snapshot: Snapshot) -> Service | None:
+def owner_of(process: GpuProcess, snapshot: Snapshot) -> Service | None:
     """The service whose container the process belongs to."""
-    if one.container_id is None:
+    if process.container_id is None:
         return None
-    return next((s for s in snapshot.services if s.container and s.container.id == one.container_id), None)
+    return next(
+        (
+            service
+            for service in snapshot.services
+            if service.container and service.container.id == process.container_id
+        ),
+        None,
+    )
 
 
-def processes(snapshot: Snapshot) -> dict[str, Any]:
+def processes_body(snapshot: Snapshot) -> dict[str, Any]:
     """`processes --json`."""
-    found = [
-        {"gpu": reading.gpu.uuid, "gpu_index": reading.gpu.label, **process(one, snapshot)}
+    entries = [
+        {"gpu": reading.gpu.uuid, "gpu_index": reading.gpu.label, **process_entry(process, snapshot)}
         for reading in snapshot.readings
-        for one in reading.processes or ()
+        for process in reading.processes or ()
     ]
-    return versioned({"processes": found})
+    return versioned({"processes": entries})
 
 
-def services(snapshot: Snapshot) -> dict[str, Any]:
+def services_body(snapshot: Snapshot) -> dict[str, Any]:
     """`services --json`."""
     return versioned({"services": [_service(service, snapshot) for service in snapshot.services]})
 
@@ -214,12 +221,12 @@ def _service(service: Service, snapshot: Snapshot) -> dict[str, Any]:
         },
         "memory": _memory(service),
         "budget_mib": service.budget_mib,
-        "edits": [_edit(one) for one in service.edits],
+        "edits": [_edit(edit) for edit in service.edits],
     }
 
 
 def _memory(service: Service) -> dict[str, Any]:
-    """What the files predict, what the program said, and how far off the weights are (0.02: predicted 2 % too much)."""
+    """What the files predict, what the program reported, and the error of the weights (0.02: 2 % too much)."""
     measured = service.measured
     return {
         "predicted": {"weights_mib": service.requirement.weights_mib},
@@ -228,47 +235,49 @@ def _memory(service: Service) -> dict[str, Any]:
     }
 
 
-def _edit(one: Edit) -> dict[str, Any]:
-    value = None if one.value is None else mask_secret(one.argument, one.value)
-    return {"argument": one.argument, "value": value, "reason": one.reason}
+def _edit(edit: Edit) -> dict[str, Any]:
+    value = None if edit.value is None else mask_secret(edit.argument, edit.value)
+    return {"argument": edit.argument, "value": value, "reason": edit.reason}
 
 
-def assigned(saved: Assignments, service: Service, found: Sequence[Finding], snapshot: Snapshot) -> dict[str, Any]:
-    """`assign --json`: the revision that was saved, the service as it is assigned, and what is to be said of it."""
+def assigned_body(
+    saved: Assignments, service: Service, findings: Sequence[Finding], snapshot: Snapshot
+) -> dict[str, Any]:
+    """`assign --json`: the saved revision, the service as it is assigned, and its findings."""
     body = {
         "revision": saved.revision,
         "service": _service(service, snapshot),
-        "findings": [finding(one) for one in found],
+        "findings": [finding_entry(finding) for finding in findings],
     }
     return versioned(body)
 
 
-def findings(found: tuple[Finding, ...]) -> dict[str, Any]:
+def findings_body(findings: tuple[Finding, ...]) -> dict[str, Any]:
     """`findings --json`."""
-    return versioned({"findings": [finding(one) for one in found]})
+    return versioned({"findings": [finding_entry(finding) for finding in findings]})
 
 
-def finding(one: Finding) -> dict[str, Any]:
+def finding_entry(finding: Finding) -> dict[str, Any]:
     """One finding."""
     return {
-        "code": one.code,
-        "severity": one.severity,
-        "service": one.service,
-        "gpu": one.gpu,
-        "text": one.text,
-        "fix": one.fix,
-        "edits": [_edit(change) for change in one.edits],
+        "code": finding.code,
+        "severity": finding.severity,
+        "service": finding.service,
+        "gpu": finding.gpu,
+        "text": finding.text,
+        "fix": finding.fix,
+        "edits": [_edit(edit) for edit in finding.edits],
     }
 
 
-def plan(found: Plan) -> dict[str, Any]:
-    """`plan --json`: the steps that do something."""
-    names = {step.service: step.name for step in found.steps}
+def plan_body(plan: Plan) -> dict[str, Any]:
+    """`plan --json`: the steps that change something."""
+    names = {step.service: step.name for step in plan.steps}
     return versioned(
         {
-            "revision": found.revision,
-            "steps": [_step(step, names) for step in found.doing],
-            "findings": [finding(one) for one in found.findings],
+            "revision": plan.revision,
+            "steps": [_step(step, names) for step in plan.doing],
+            "findings": [finding_entry(finding) for finding in plan.findings],
         }
     )
 
@@ -280,7 +289,7 @@ def _step(step: Step, names: Mapping[ServiceKey, str]) -> dict[str, Any]:
         "cause": step.cause,
         "gpus": list(step.view.gpus) if step.view else [],
         "cuda_visible_devices": step.view.cuda_visible_devices if step.view else None,
-        "edits": [_edit(one) for one in step.edits],
+        "edits": [_edit(edit) for edit in step.edits],
         "diff": list(step.diff),
         "unit": step.unit,
         "after": [names[key] for key in step.after],
@@ -288,66 +297,66 @@ def _step(step: Step, names: Mapping[ServiceKey, str]) -> dict[str, Any]:
     }
 
 
-def event(one: ApplyEvent) -> dict[str, Any]:
+def event_entry(event: ApplyEvent) -> dict[str, Any]:
     """One line of `apply --json`."""
     return {
-        "number": one.number,
-        "at": one.at,
-        "kind": one.kind,
-        "progress": one.progress,
-        "service": one.service,
-        "text": one.text,
+        "number": event.number,
+        "at": event.at,
+        "kind": event.kind,
+        "progress": event.progress,
+        "service": event.service,
+        "text": event.text,
     }
 
 
-def result(record: ApplyRecord) -> dict[str, Any]:
+def result_entry(record: ApplyRecord) -> dict[str, Any]:
     """The last line of `apply --json`."""
     body = {"result": record.result, "services": dict(record.services), "apply": record.id, "message": record.message}
     return versioned(body)
 
 
-def removed(found: Removed, *, dry_run: bool) -> dict[str, Any]:
+def removed_body(removed: Removed, *, dry_run: bool) -> dict[str, Any]:
     """`clean --json`."""
-    counts = {"applies": found.applies, "revisions": found.revisions, "logs": found.logs}
-    return versioned({"removed": counts, "dry_run": dry_run, "bytes": found.size[1], "bytes_before": found.size[0]})
+    counts = {"applies": removed.applies, "revisions": removed.revisions, "logs": removed.logs}
+    return versioned({"removed": counts, "dry_run": dry_run, "bytes": removed.size[1], "bytes_before": removed.size[0]})
 
 
-def history(revisions: tuple[Assignments, ...], applies: tuple[ApplyRecord, ...]) -> dict[str, Any]:
+def history_body(revisions: tuple[Assignments, ...], applies: tuple[ApplyRecord, ...]) -> dict[str, Any]:
     """`history --json`."""
     return versioned(
         {
-            "revisions": [_revision(one) for one in revisions],
-            "applies": [apply(one) for one in applies],
+            "revisions": [_revision(revision) for revision in revisions],
+            "applies": [apply_entry(record) for record in applies],
         }
     )
 
 
-def _revision(one: Assignments) -> dict[str, Any]:
-    names = distinct_names([item.key for item in one.items])
+def _revision(revision: Assignments) -> dict[str, Any]:
+    names = distinct_names([item.key for item in revision.items])
     return {
-        "revision": one.revision,
-        "saved_at": one.saved_at,
-        "author": one.author,
-        "reason": one.reason.text,
-        "reason_kind": one.reason.kind,
+        "revision": revision.revision,
+        "saved_at": revision.saved_at,
+        "author": revision.author,
+        "reason": revision.reason.text,
+        "reason_kind": revision.reason.kind,
         "assignments": {
             names[item.key]: {"gpus": list(item.gpus), "enabled": item.enabled, "adopted": item.adopted}
-            for item in one.items
+            for item in revision.items
         },
     }
 
 
-def apply(one: ApplyRecord) -> dict[str, Any]:
+def apply_entry(record: ApplyRecord) -> dict[str, Any]:
     """One apply of the history."""
     return {
-        "id": one.id,
-        "revision": one.revision,
-        "operator": one.operator,
-        "reason": one.reason.text,
-        "reason_kind": one.reason.kind,
-        "started_at": one.started_at,
-        "ended_at": one.ended_at,
-        "result": "cut off" if one.cut_off else one.result,
-        "services": dict(one.services),
-        "message": one.message,
+        "id": record.id,
+        "revision": record.revision,
+        "operator": record.operator,
+        "reason": record.reason.text,
+        "reason_kind": record.reason.kind,
+        "started_at": record.started_at,
+        "ended_at": record.ended_at,
+        "result": "cut off" if record.cut_off else record.result,
+        "services": dict(record.services),
+        "message": record.message,
     }

@@ -1,4 +1,4 @@
-"""What verbs have in common that look: waiting for the first answer, repeating, and exit codes."""
+"""The common parts of verbs that show the server: waiting for the first answer, repeating, and exit codes."""
 
 import argparse
 import logging
@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What a verb shows of a snapshot, as JSON and as text, and the exit code that follows from it. `probes`: it tells
-    what is really in the containers of adopted services."""
+    """What a verb shows of a snapshot, as JSON and as text, and the resulting exit code. `probes`: it reports the
+    devices in the containers of adopted services."""
 
     as_json: Callable[[Snapshot], dict[str, Any]]
     as_text: Callable[[Snapshot], None]
@@ -52,7 +52,7 @@ class Look:
                     return self.exit_code(snapshot)
             except (GputuiError, OSError):
                 raise
-            except Exception as error:  # whoever watches for hours is told, and sees it when it is over
+            except Exception as error:  # with --watch, report it and go on
                 if not arguments.watch:
                     raise
                 _log.error("one look failed", exc_info=error)
@@ -62,7 +62,7 @@ class Look:
 
 
 def connected(controller: Controller) -> Snapshot:
-    """What there is; without an engine nothing can be changed.
+    """The first snapshot; without an engine nothing can be changed.
 
     Raises:
         Unreachable: the engine cannot be reached.
@@ -74,13 +74,13 @@ def connected(controller: Controller) -> Snapshot:
 
 
 def report_no_gpus(snapshot: Snapshot) -> None:
-    """Why there are none."""
+    """Report why there are no GPUs."""
     inventory = snapshot.inventory
     sys.stderr.write(f"gputui: No GPUs detected: {inventory.why_none}\ngputui: {inventory.fix or ''}\n")
 
 
 def report_no_engine(snapshot: Snapshot) -> None:
-    """Why it cannot be reached."""
+    """Report why the engine cannot be reached."""
     sys.stderr.write(f"gputui: {snapshot.engine.reason}\ngputui: {snapshot.engine.fix or ''}\n")
 
 

@@ -1,4 +1,4 @@
-"""What verbs print: whatever is in it, no control character gets to the terminal."""
+"""The output of verbs, from which control characters are removed."""
 
 import json
 import sys
@@ -27,20 +27,20 @@ def print_json(body: dict[str, Any]) -> None:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they need to be."""
+    """Print a table with columns as wide as necessary."""
     widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
     for row in (head, *rows):
         say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """Each in one line, with its fix."""
+    """Print each finding on one line, with its fix."""
     for finding in findings:
         say(f" {MARKS[finding.severity]} {finding.severity}: {finding.line}")
 
 
 def labels(uuids: Sequence[str] | None, snapshot: Snapshot) -> str:
-    """GPUs as a person reads them."""
+    """The labels of these GPUs, for people."""
     if uuids is None:
         return "?"
     names = labels_by_uuid(snapshot.inventory.gpus)

@@ -1,5 +1,5 @@
-"""What a verb is: its help, its arguments, and what it does. Help, completion, the man page and the reference in the
-docs are made of it."""
+"""The definition of a verb: its help, its arguments, and what it does. Help, completion, the man page and the reference
+in the docs are generated from it."""
 
 import argparse
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from gputui.cli.argument_types import seconds
 from gputui.controller.protocols import Controller
 
 Completion = Literal["services", "gpus", "contexts", "revisions", "applies", "files"]
-"""What a shell proposes for an argument."""
+"""The kind of values that a shell completes for an argument."""
 
 
 COMPLETES = "completes"
-"""The attribute of an argument that says so, for `cli.completion`."""
+"""The attribute of an argument that holds its `Completion`, for `cli.completion`."""
 
 
 def _no_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +25,8 @@ def _no_arguments(parser: argparse.ArgumentParser) -> None:
 class Verb:
     """One verb. `run` returns the exit code; `examples` are command lines without the program's name, and what they do.
 
-    `carries_out`: it carries out a plan, so that a process for that can stand by. `saves`: what it saves is gone with
-    a simulated server. `needs_server`: it looks at the server, so that GPUs and engine are watched.
+    `carries_out`: it carries out a plan, so a process for that stands by. `saves`: it saves something, which is lost
+    with a simulated server. `needs_server`: it needs the GPUs and the engine to be watched.
     """
 
     name: str
@@ -40,9 +40,9 @@ class Verb:
     needs_server: bool = True
 
 
-def completes(action: argparse.Action, what: Completion) -> None:
-    """A shell proposes these for the argument."""
-    setattr(action, COMPLETES, what)
+def completes(action: argparse.Action, completion: Completion) -> None:
+    """Set the kind of values that a shell completes for the argument."""
+    setattr(action, COMPLETES, completion)
 
 
 def service_argument(parser: argparse.ArgumentParser, *, many: Literal["*", "+"] | None = None) -> None:
@@ -64,7 +64,7 @@ def yes_option(parser: argparse.ArgumentParser, text: str = "without asking") ->
 
 
 def apply_options(parser: argparse.ArgumentParser) -> None:
-    """What all verbs have that carry something out."""
+    """The options of all verbs that carry out a plan."""
     yes_option(parser)
     parser.add_argument("--json", action="store_true", help="a line of JSON for each event, the last one the result")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Another GPU for a service whose own was gone when it was to start."""
+"""Another GPU for a service whose own was gone at its start."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from gputui.planning.placement.proposal import automatic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement:
-    """The GPUs that a service would get instead, and why, as a line to read."""
+    """The GPUs that a service would get instead, and why, as a readable line."""
 
     service: Service
     assignment: SuggestedAssignment
@@ -26,26 +26,28 @@ def replacements(
     readings: Sequence[Reading],
     policies: frozenset[Fallback],
 ) -> tuple[Replacement, ...]:
-    """For each service of these policies whose GPU is gone, or was at the last apply, the next best GPUs that fit;
-    nothing for those that fit nowhere else."""
-    found = []
+    """The next best GPUs that fit, for each service with these policies whose GPU is gone or was at the last apply;
+    services that fit nowhere else are left out."""
+    fitting = []
     gpus = [reading.gpu for reading in readings]
     there_are = {gpu.uuid for gpu in gpus}
     for service in services:
-        said = record.missing.items() if record else ()
-        told = next((gone for name, gone in said if service.was_called(name)), None)
-        missing = set(told or ())
+        missing_gpus = record.missing.items() if record else ()
+        recorded = next((gone for name, gone in missing_gpus if service.was_called(name)), None)
+        missing = set(recorded or ())
         missing |= {uuid for uuid in service.assigned if uuid not in there_are} if there_are else set()
         if service.fallback not in policies or not service.enabled or not missing & set(service.assigned):
             continue
         name = service.name
-        there = [reading for reading in readings if reading.gpu.uuid not in missing]
+        remaining = [reading for reading in readings if reading.gpu.uuid not in missing]
         try:
-            assignment = automatic(service, services, there)
+            assignment = automatic(service, services, remaining)
         except GputuiError:
             continue
         gone = labels_of(tuple(sorted(missing & set(service.assigned))), gpus)
-        when = f" was gone when {name} was to start (apply {record.id})" if record and told is not None else " is gone"
+        when = (
+            f" was gone when {name} was to start (apply {record.id})" if record and recorded is not None else " is gone"
+        )
         text = f"GPU {gone}{when}; GPU {labels_of(assignment.gpus, gpus)} is the next best that fits"
-        found.append(Replacement(service=service, assignment=assignment, text=text))
-    return tuple(found)
+        fitting.append(Replacement(service=service, assignment=assignment, text=text))
+    return tuple(fitting)

@@ -86,78 +86,81 @@ class LocalApplies:
         )
 
     def learn_engine(self, plan: Plan) -> None:
-        """Find out what a plan depends on and the engine does not say by itself."""
+        """Find out what a plan depends on but the engine does not report by itself."""
         if self._settings.readonly:
             return
-        made = [step for step in plan.doing if step.action in ("create", "recreate")]
-        if any(step.view is not None and step.view.mechanism == "nvidia" for step in made):
-            with suppress(EngineError):  # then it stays unknown, and the start will tell
+        new_steps = [step for step in plan.doing if step.action in ("create", "recreate")]
+        if any(step.view is not None and step.view.mechanism == "nvidia" for step in new_steps):
+            with suppress(EngineError):  # then it stays unknown until the start
                 self._sampler.engine_watch.find_out_driver()
 
     def preview(self, plan: Plan) -> Plan:
-        """The plan with all that would change in each container that is re-created, and what it would lose."""
+        """The plan with everything that would change in each re-created container, and what it would lose."""
         services = self._services()
 
-        # First, for to look at a container makes the engine mount its volumes, and make folders that are gone.
+        # First, because inspecting a container's layer makes the engine mount its volumes and create missing folders.
         faults = self._new_faults(plan)
-        faulty = {one.service for one in (*plan.findings, *faults) if one.code == CANNOT_START_AGAIN}
+        faulty = {finding.service for finding in (*plan.findings, *faults) if finding.code == CANNOT_START_AGAIN}
 
         def previewed(step: Step) -> Step:
             try:
                 return step if step.name in faulty else self._previewed(step, services.get(step.service), plan.revision)
-            except GputuiError:  # the apply says so; what can be shown is shown
+            except GputuiError:  # the apply will report it; show what can be shown
                 return step
 
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
             steps = list(pool.map(previewed, plan.steps))
         losses = (layer_finding(step, step.layer) for step in steps if step.layer is not None)
-        findings = (*plan.findings, *(one for one in losses if one is not None), *faults)
+        findings = (*plan.findings, *(finding for finding in losses if finding is not None), *faults)
         return replace(plan, steps=tuple(steps), findings=findings)
 
     def _previewed(self, step: Step, service: Service | None, revision: int) -> Step:
         if step.action == "create" and step.view is not None:
-            made = new_spec(
+            spec = new_spec(
                 step,
                 self._inputs.spec_from_file(step.service),
                 revision=revision,
                 operator=self._settings.operator,
                 token="",
             )
-            return replace(step, command=run_command(made, self._sampler.engine_watch.program))
+            return replace(step, command=run_command(spec, self._sampler.engine_watch.program))
         if step.action != "recreate" or step.view is None or step.container_id is None:
             return step
         plan_input = self._inputs.of_step(step, service)
-        after = new_spec(step, plan_input.spec, revision=revision, operator=self._settings.operator, token="")
+        spec_after = new_spec(step, plan_input.spec, revision=revision, operator=self._settings.operator, token="")
         layer = self._engine.layer(step.container_id)
         lost = layer_line(layer)
-        changes = spec_diff(plan_input.old, after) if plan_input.old else ()
-        diff = (*step.diff, *changes, unchanged_summary(after), *((lost,) if lost else ()))
-        return replace(step, diff=diff, layer=layer, command=run_command(after, self._sampler.engine_watch.program))
+        changes = spec_diff(plan_input.old, spec_after) if plan_input.old else ()
+        diff = (*step.diff, *changes, unchanged_summary(spec_after), *((lost,) if lost else ()))
+        return replace(
+            step, diff=diff, layer=layer, command=run_command(spec_after, self._sampler.engine_watch.program)
+        )
 
     def _new_faults(self, plan: Plan) -> tuple[Finding, ...]:
-        known = {one.service for one in plan.findings if one.code == CANNOT_START_AGAIN}
-        return tuple(one for one in self._start_faults(plan) if one.service not in known)
+        faulty = {finding.service for finding in plan.findings if finding.code == CANNOT_START_AGAIN}
+        return tuple(fault for fault in self._start_faults(plan) if fault.service not in faulty)
 
     def _start_faults(self, plan: Plan) -> tuple[Finding, ...]:
-        """Why containers that the plan stops could not be started again, should it be rolled back: with these it is not
-        begun."""
+        """Why containers that the plan stops could not be started again in a rollback: such a plan is not begun."""
         steps = [step for step in plan.doing if step.action in ("recreate", "restart") and step.container_id]
 
         def faults(step: Step) -> tuple[str, ...]:
             assert step.container_id is not None
-            with suppress(NotFound):  # it went away meanwhile, and is made again from its spec
+            with suppress(NotFound):  # it was removed meanwhile, and is re-created from its spec
                 if self._engine.inspect(step.container_id).lives:
                     return self._engine.start_obstacles(step.container_id)
             return ()
 
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            found = list(pool.map(faults, steps))
-        return tuple(cannot_start_again(step, missing) for step, missing in zip(steps, found, strict=True) if missing)
+            obstacles = list(pool.map(faults, steps))
+        return tuple(
+            cannot_start_again(step, missing) for step, missing in zip(steps, obstacles, strict=True) if missing
+        )
 
     def _services(self) -> Mapping[ServiceKey, Service]:
         return {service.key: service for service in self._watch.snapshot().services}
 
-    # --- carrying them out ----------------------------------------------------------------------------------------
+    # --- applies --------------------------------------------------------------------------------------------------
 
     def begin(
         self,
@@ -167,7 +170,7 @@ class LocalApplies:
         force: bool = False,
         keep_layers: frozenset[ServiceKey] = frozenset(),
     ) -> int:
-        """Put the plan on record and start its process; its number."""
+        """Record the plan and start its process; its number."""
         services = self._services()
         self._settings.check_writable()
         self._sampler.compose_watch.check_read()
@@ -178,9 +181,9 @@ class LocalApplies:
                 raise Refusal(finding.text, finding.fix)
             if not force:
                 raise Stopped(finding.text, finding.fix)
-        left = self.unsettled()
-        if left is not None and not self._is_settled_by(plan, left):
-            raise Conflict(cut_off_text(left), HOW_TO_FINISH)
+        unsettled = self.unsettled()
+        if unsettled is not None and not self._is_settled_by(plan, unsettled):
+            raise Conflict(cut_off_text(unsettled), HOW_TO_FINISH)
         options = ApplyOptions(
             operator=self._settings.operator,
             reason=reason,
@@ -195,15 +198,15 @@ class LocalApplies:
             self._sampler.compose_watch.project,
             options,
         )
-        if left is not None:
-            store.applies.accept(left.id, self._settings.operator)
+        if unsettled is not None:
+            store.applies.accept(unsettled.id, self._settings.operator)
         number = put_on_record(store.applies, transaction)
         self._settings.launch(number, store, "carry out")
         self._saved.look()
         return number
 
     def cancel(self, apply_id: int) -> None:
-        """Have an apply taken back while it runs.
+        """Have a running apply rolled back.
 
         Raises:
             Refusal: it does not run any more.
@@ -216,7 +219,7 @@ class LocalApplies:
         applies.cancel(apply_id, self._settings.operator)
 
     def unsettled(self) -> ApplyRecord | None:
-        """The newest apply that was cut off, or that left something that was neither committed nor taken back."""
+        """The newest apply that was interrupted, or left something that was neither committed nor rolled back."""
         for record in self._saved.opened().applies.open():
             ended = record.result != "running"
             if record.cut_off or (ended and any(unit.unsettled for unit in self._units(record.id))):
@@ -224,7 +227,7 @@ class LocalApplies:
         return None
 
     def accept(self) -> ApplyRecord | None:
-        """A person looked after what an apply left: it is settled as it is; None where there was none."""
+        """Mark the unsettled apply as settled, because somebody handled what it left; None if there is none."""
         self._settings.check_writable()
         record = self.unsettled()
         if record is not None:
@@ -232,47 +235,47 @@ class LocalApplies:
         self._saved.look()
         return record
 
-    def finish(self, how: Finish) -> int | None:
-        """Go on with an apply that was cut off, or take back what it left, in a process of its own; its number.
+    def finish(self, ending: Finish) -> int | None:
+        """Resume an interrupted apply, or roll back what it left, in a process of its own; its number.
 
         Raises:
-            Refusal: it cannot be gone on with, for something of it was taken back already.
+            Refusal: it cannot be resumed, because something of it was already rolled back.
         """
         self._settings.check_writable()
         record = self.unsettled()
         if record is None:
             return None
         store = self._saved.opened()
-        if how == "go on" and any(unit.taken_back for unit in self._units(record.id)):
-            what = f"apply {record.id} was being taken back when it was cut off"
-            raise Refusal(what, "let it be taken back: `gputui rollback`")
+        if ending == "go on" and any(unit.rolled_back for unit in self._units(record.id)):
+            problem = f"apply {record.id} was being taken back when it was cut off"
+            raise Refusal(problem, "let it be taken back: `gputui rollback`")
         store.applies.reopen(record.id, os.getpid())
-        self._settings.launch(record.id, store, how)
+        self._settings.launch(record.id, store, ending)
         self._sampler.engine_watch.look_now()
         self._saved.look()
         return record.id
 
     def _is_settled_by(self, plan: Plan, record: ApplyRecord) -> bool:
-        """Whether all that an apply left are containers that it could not start or restart, and that the plan replaces:
-        they are as they were, and only do not run."""
+        """Whether the plan replaces everything that an apply left, which may only be containers that it could not start
+        or restart: they are unchanged, and just do not run."""
         if record.cut_off:
             return False
         replaced = {step.service for step in plan.doing if step.action == "recreate"}
-        left = [one.task.step for unit in self._units(record.id) if unit.unsettled for one in unit.tasks]
-        return all(step.action in ("start", "restart") and step.service in replaced for step in left)
+        unsettled = [running.task.step for unit in self._units(record.id) if unit.unsettled for running in unit.tasks]
+        return all(step.action in ("start", "restart") and step.service in replaced for step in unsettled)
 
     def _units(self, number: int) -> list[Unit]:
         applies = self._saved.opened().applies
         return units_of(on_record(applies, number), applies.journal(number))
 
-    # --- another GPU for services whose own is gone -----------------------------------------------------------------
+    # --- fallback to another GPU ----------------------------------------------------------------------------------
 
     def fallbacks(self, policies: frozenset[Fallback]) -> tuple[str, ...]:
-        """What falling back would do, for services of these policies whose GPU was gone at the last apply."""
+        """What a fallback would do, for services with these policies whose GPU was gone at the last apply."""
         return tuple(replacement.text for replacement in self._replacements(policies))
 
     def fall_back(self, policies: frozenset[Fallback]) -> int | None:
-        """Give these services the next best GPUs, as a revision of its own, and apply that."""
+        """Assign the next best GPUs to these services, as a new revision, and apply it."""
         chosen = self._replacements(policies)
         if not chosen:
             return None

@@ -1,4 +1,4 @@
-"""What services are made of: new ones, written into the Compose file, and those that are there."""
+"""The definitions of services: new ones, written into the Compose file, and existing ones."""
 
 import socket
 from collections.abc import Collection, Iterable
@@ -23,7 +23,7 @@ FIRST_PORT = 8000
 
 
 class LocalComposeFiles:
-    """Implements `ComposeFiles`: proposes, writes what was looked at, and shows what containers are made of."""
+    """Implements `ComposeFiles`: proposes and writes edits, and shows how containers are created."""
 
     def __init__(self, engine: Engine, sampler: Sampler, watch: LocalWatch, settings: Settings) -> None:
         self._engine = engine
@@ -33,17 +33,17 @@ class LocalComposeFiles:
         self._inputs = PlanInputs(engine, sampler, settings)
 
     def image_names(self) -> tuple[str, ...]:
-        """The images on this machine, by their names."""
+        """The names of the images on this machine."""
         return self._engine.image_names()
 
     def free_port(self, besides: Collection[int] = ()) -> int:
-        """A port of this machine, from 8000 on, that no container has published or is to publish, nobody uses, and that
-        is none of those `besides`."""
-        taken = published(self._sampler.engine_watch.containers) | set(besides)
+        """A free port of this machine, from 8000 on, that no container publishes or will publish and that is not one of
+        `besides`."""
+        used_ports = published(self._sampler.engine_watch.containers) | set(besides)
         project = self._sampler.compose_watch.project
         for service in project.services if project else ():
-            taken |= {port for _, port, _ in service.launch.ports}
-        return next(port for port in range(FIRST_PORT, 65536) if port not in taken and _is_free(port))
+            used_ports |= {port for _, port, _ in service.launch.ports}
+        return next(port for port in range(FIRST_PORT, 65536) if port not in used_ports and _is_free(port))
 
     def propose(self, service: NewService) -> FileEdit:
         """The Compose file with this service.
@@ -58,9 +58,9 @@ class LocalComposeFiles:
         if project is None or not project.files:
             raise Refusal("there is no Compose file to write it into", "start gputui with --file COMPOSE")
         if service.gpus:
-            # By UUID, for an index may be another GPU's after a reboot.
+            # By UUID, because an index may belong to another GPU after a reboot.
             service = replace(service, gpus=parse_gpus(",".join(service.gpus), self._sampler.gpus))
-        if any(one.name == service.name for one in project.services):
+        if any(existing.name == service.name for existing in project.services):
             raise UsageError(f"there is a service {service.name} already", "choose another name")
         return proposed(Path(project.files[0]), service)
 
@@ -71,21 +71,21 @@ class LocalComposeFiles:
         self._sampler.rescan()
 
     def run_command(self, key: ServiceKey) -> str:
-        """The `docker run` that makes this service's container."""
+        """The `docker run` command that creates this service's container."""
         return run_command(self._inputs.spec_of(self._watch.service(key)), self._sampler.engine_watch.program)
 
     def create_body(self, key: ServiceKey) -> str:
-        """What the engine's create call would take for it."""
+        """The body of the engine's create call for it."""
         return shown_body(self._inputs.spec_of(self._watch.service(key)))
 
 
 def published(containers: Iterable[Container]) -> set[int]:
-    """The ports of the host that containers have, or get when they start."""
-    found: set[int] = set()
+    """The host ports that containers publish, or will publish when they start."""
+    ports: set[int] = set()
     for container in containers:
-        found |= {one.host_port for one in container.published}
-        found |= {port for _, port, _ in container.launch.ports}
-    return found
+        ports |= {binding.host_port for binding in container.published}
+        ports |= {port for _, port, _ in container.launch.ports}
+    return ports
 
 
 def _is_free(port: int) -> bool:

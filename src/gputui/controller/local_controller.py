@@ -1,4 +1,4 @@
-"""The controller of this machine: its six parts, put together."""
+"""The controller of this machine, assembled from its six parts."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class LocalController:
-    """Implements `Controller` over a watch of the GPUs, which may have begun, an engine and a Compose project.
+    """Implements `Controller` over a watch of the GPUs, which may already run, an engine and a Compose project.
 
-    What only acts is imported when somebody acts: the first picture must not wait for it.
+    Parts that only act are imported when needed: the first frame must not wait for them.
     """
 
     def __init__(self, gpus: GpuWatch, engine: Engine, compose: ComposeWatch, settings: Settings) -> None:
@@ -34,18 +34,18 @@ class LocalController:
         self.watch = LocalWatch(self._sampler, self.draft, self._saved, settings)
         self.history = LocalHistory(self._sampler, self.draft, self._saved, settings)
         self.logs = LocalLogs(engine, self.watch, self._saved)
-        gpus.on_change(self._sampler.note_change)  # now that all is there: the watch may have begun
+        gpus.on_change(self._sampler.note_change)  # last, because the watch may already run
 
     @cached_property
     def applies(self) -> "LocalApplies":
-        """Plans, and carrying them out."""
+        """Plans and applies."""
         from gputui.controller.local_applies import LocalApplies  # noqa: PLC0415
 
         return LocalApplies(self._engine, self._sampler, self.watch, self.draft, self._saved, self._settings)
 
     @cached_property
     def compose_files(self) -> "LocalComposeFiles":
-        """What services are made of."""
+        """The definitions of services."""
         from gputui.controller.local_compose_files import LocalComposeFiles  # noqa: PLC0415
 
         return LocalComposeFiles(self._engine, self._sampler, self.watch, self._settings)

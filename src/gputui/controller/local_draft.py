@@ -1,4 +1,4 @@
-"""The draft: edits of the assignments that are not saved."""
+"""The draft: edits of the assignments that are not saved yet."""
 
 import re
 import threading
@@ -23,12 +23,12 @@ from gputui.planning.given_gpus import find_gpu
 from gputui.planning.placement.gpu_headroom import gpu_headroom
 
 KEEP_BUDGET = "keep"
-"""Typed as a budget: it stays as it is, whatever the GPU."""
+"""Typed as a budget: keep the current one, whatever the GPU."""
 ADOPTING = "say yes, or --yes, to adopt it: it is then recreated by plans, and put back if that fails"
 
 
 class LocalDraft:
-    """Implements the `Draft` of the controller: holds the value, edits it as a person asks for, and saves it."""
+    """Implements the `Draft` of the controller: holds the value, edits it on request, and saves it."""
 
     def __init__(self, sampler: Sampler, saved: SavedState, settings: Settings) -> None:
         self._sampler = sampler
@@ -37,7 +37,7 @@ class LocalDraft:
         self._edited: Callable[[], None] = lambda: None
         self._lock = threading.RLock()
         self.value = Draft(saved=NOTHING_SAVED, current=NOTHING_SAVED)
-        """The draft as it is now."""
+        """The current draft."""
         saved.on_revision(self.follow)
 
     def on_edit(self, listener: Callable[[], None]) -> None:
@@ -57,19 +57,19 @@ class LocalDraft:
     def _follow_save(self, saved: Assignments, sent: Assignments) -> None:
         """The assignments `sent` were saved as the revision `saved`; edits made meanwhile stay."""
         with self._lock:
-            before = self.value
-            meanwhile = before.current not in (sent, before.saved)
-            self.value = before.rebased(saved) if meanwhile else Draft(saved=saved, current=saved, past=before.past)
+            previous = self.value
+            meanwhile = previous.current not in (sent, previous.saved)
+            self.value = previous.rebased(saved) if meanwhile else Draft(saved=saved, current=saved, past=previous.past)
         self._edited()
 
     def _chosen(self, keys: Sequence[ServiceKey], *, adopt: bool) -> list[Service]:
         self._settings.check_writable()
-        known = {one.key: one for one in self.services()}
+        service_by_key = {service.key: service for service in self.services()}
         for key in keys:
-            if key not in known:
+            if key not in service_by_key:
                 raise UsageError(f"there is no service {key.name}", "see `gputui services`")
-        services = [known[key] for key in keys]
-        _ask_for([service for service in services if edit.needs_adoption(service)], adopt=adopt)
+        services = [service_by_key[key] for key in keys]
+        _require_adoption([service for service in services if edit.needs_adoption(service)], adopt=adopt)
         return services
 
     def _take(self, draft: Draft) -> None:
@@ -77,22 +77,22 @@ class LocalDraft:
         self._edited()
 
     def _edit_each(self, keys: Sequence[ServiceKey], change: Callable[[Draft, Service], Draft], *, adopt: bool) -> None:
-        """Change each of these services, or none of them; it is taken back as one edit."""
+        """Change all of these services or none, as a single edit that one undo reverts."""
         with self._lock:
-            before = self.value
+            previous = self.value
             services = self._chosen(keys, adopt=adopt)
-            draft = before
+            draft = previous
             for service in services:
                 draft = change(draft, service)
-            self._take(draft.as_one_edit(before))
+            self._take(draft.as_one_edit(previous))
 
     def check(self, keys: Sequence[ServiceKey], typed: TypedEdit) -> None:
-        """Whether this could be edited; nothing is."""
+        """Check whether this edit is possible, without making it."""
         with self._lock:
             self._typed(keys, typed, adopt=True)
 
     def edit(self, keys: Sequence[ServiceKey], typed: TypedEdit, *, adopt: bool) -> None:
-        """Give the services what was typed, as one edit."""
+        """Apply what was typed to the services, as one edit."""
         with self._lock:
             self._take(self._typed(keys, typed, adopt=adopt))
 
@@ -101,53 +101,55 @@ class LocalDraft:
         draft = self.value
         for service in services:
             draft = self._with_gpus(draft, service, typed.gpus)
-        # What was just edited is edited further: the budget of a service that has other GPUs by now.
+        # Each step continues from the previous one: budgets are set on services that already have their new GPUs.
         keeps = typed.budget is not None and typed.budget.strip().lower() == KEEP_BUDGET
-        for now in self._among(draft, keys):
+        for service in self._selected(draft, keys):
             if typed.budget is not None and not keeps:
-                draft = edit.with_budget(draft, now, _budget(typed.budget))
+                draft = edit.with_budget(draft, service, _budget(typed.budget))
         if typed.budget is None:
             draft = self._with_fitting_budgets(draft, services)
-        for now in self._among(draft, keys):
+        for service in self._selected(draft, keys):
             if typed.priority is not None:
-                draft = edit.with_priority(draft, now, _priority(typed.priority))
+                draft = edit.with_priority(draft, service, _priority(typed.priority))
         return draft.as_one_edit(self.value)
 
-    def _with_fitting_budgets(self, draft: Draft, before: Sequence[Service]) -> Draft:
-        were = {service.key: service for service in before}
-        for now in self._among(draft, list(were)):
-            draft = edit.with_fitting_budget(draft, were[now.key], now, self._sampler.gpu_watch.readings())
+    def _with_fitting_budgets(self, draft: Draft, previous: Sequence[Service]) -> Draft:
+        previous_by_key = {service.key: service for service in previous}
+        for service in self._selected(draft, list(previous_by_key)):
+            draft = edit.with_fitting_budget(
+                draft, previous_by_key[service.key], service, self._sampler.gpu_watch.readings()
+            )
         return draft
 
-    def _among(self, draft: Draft, keys: Sequence[ServiceKey]) -> list[Service]:
+    def _selected(self, draft: Draft, keys: Sequence[ServiceKey]) -> list[Service]:
         return [service for service in self._sampler.services(draft.current) if service.key in keys]
 
     def _with_gpus(self, draft: Draft, service: Service, gpus: str | None) -> Draft:
         if gpus is None:
             return draft
         if gpus.strip().lower() == "auto":
-            # What the others of the same edit were given counts.
-            from gputui.planning.placement.proposal import automatic  # noqa: PLC0415 - the first picture needs none
+            # The GPUs already given to other services of the same edit count.
+            from gputui.planning.placement.proposal import automatic  # noqa: PLC0415 - not needed for the first frame
 
-            found = automatic(service, self._sampler.services(draft.current), self._sampler.gpu_watch.readings())
-            return edit.with_suggestion(draft, "manual", {service.key: service}, [found])
+            suggested = automatic(service, self._sampler.services(draft.current), self._sampler.gpu_watch.readings())
+            return edit.with_suggestion(draft, "manual", {service.key: service}, [suggested])
         return edit.with_gpus(draft, service, edit.parse_gpus(gpus, self._sampler.gpus))
 
     def toggle_gpu(self, keys: Sequence[ServiceKey], gpu: str, *, adopt: bool) -> None:
-        """Append this GPU to the services', or take it away."""
-        found = find_gpu(self._sampler.gpus, gpu)
-        if found is None:
+        """Append this GPU to the services', or remove it."""
+        target = find_gpu(self._sampler.gpus, gpu)
+        if target is None:
             raise UsageError(f"there is no GPU {gpu}", "press one that has a card")
         gpus = self._sampler.gpus
 
         def change(draft: Draft, service: Service) -> Draft:
-            toggled = edit.with_gpus(draft, service, edit.toggled(service, found, gpus))
+            toggled = edit.with_gpus(draft, service, edit.toggled(service, target, gpus))
             return self._with_fitting_budgets(toggled, [service])
 
         self._edit_each(keys, change, adopt=adopt)
 
     def set_enabled(self, keys: Sequence[ServiceKey], enabled: bool, *, adopt: bool) -> None:
-        """The services are to run, or not."""
+        """Set whether the services should run."""
         self._edit_each(keys, lambda draft, service: edit.with_enabled(draft, service, enabled), adopt=adopt)
 
     def set_arguments(
@@ -162,70 +164,72 @@ class LocalDraft:
         self._edit_each(keys, lambda draft, service: edit.with_arguments(draft, service, edits), adopt=adopt)
 
     def headroom(self, keys: Sequence[ServiceKey]) -> tuple[GpuHeadroom, ...]:
-        """What each GPU would have left with these services on it."""
+        """The headroom of each GPU with these services on it."""
         return gpu_headroom(keys, self.services(), self._sampler.gpu_watch.readings())
 
     def suggest(self, strategy: StrategyName, reserve_mib: int = 0, *, adopt: bool = False) -> Suggestion:
         """What a strategy would assign."""
-        from gputui.planning.placement.proposal import suggest  # noqa: PLC0415 - the first picture needs none
+        from gputui.planning.placement.proposal import suggest  # noqa: PLC0415 - not needed for the first frame
 
         with self._lock:
             services, readings = self.services(), self._sampler.gpu_watch.readings()
         return suggest(strategy, services, readings, reserve_mib=reserve_mib, adopt=adopt)
 
     def take_suggestion(self, suggestion: Suggestion, *, adopt: bool) -> None:
-        """Everything as a strategy suggests it."""
+        """Take over everything that a strategy suggests."""
         self._settings.check_writable()
         with self._lock:
-            services = {one.key: one for one in self.services()}
-            for one in (*suggestion.assignments, *suggestion.fixed):
-                now = services.get(one.service)
-                if not one.moved and (now is None or now.assigned != one.gpus):
-                    raise Conflict(f"{one.name} was changed meanwhile", "ask for the suggestion again")
-            changed = [one for one in suggestion.assignments if one.moved or one.adjusted]
-            left_out = [one.service for one in suggestion.unplaced if not one.stays]
-            touched = [services[key] for key in (*(one.service for one in changed), *left_out) if key in services]
-            _ask_for([service for service in touched if edit.needs_adoption(service)], adopt=adopt)
+            services = {service.key: service for service in self.services()}
+            for suggested in (*suggestion.assignments, *suggestion.fixed):
+                current = services.get(suggested.service)
+                if not suggested.moved and (current is None or current.assigned != suggested.gpus):
+                    raise Conflict(f"{suggested.name} was changed meanwhile", "ask for the suggestion again")
+            changed = [suggested for suggested in suggestion.assignments if suggested.moved or suggested.adjusted]
+            left_out = [unplaced.service for unplaced in suggestion.unplaced if not unplaced.stays]
+            touched = [
+                services[key] for key in (*(suggested.service for suggested in changed), *left_out) if key in services
+            ]
+            _require_adoption([service for service in touched if edit.needs_adoption(service)], adopt=adopt)
             self._take(edit.with_suggestion(self.value, suggestion.strategy, services, changed, left_out))
 
     def take_replacement(self, assignment: SuggestedAssignment) -> None:
-        """One service gets other GPUs, for its own are gone."""
+        """Assign other GPUs to a service whose own are gone."""
         self._settings.check_writable()
         with self._lock:
-            services = {one.key: one for one in self.services()}
+            services = {service.key: service for service in self.services()}
             self._take(edit.with_suggestion(self.value, "manual", services, [assignment]))
 
     def take_all(self, assignments: Assignments, *, adopt: bool) -> tuple[str, ...]:
-        """Edit everything at once, as a file says; one edit, to be undone as one. A line on what came of it."""
+        """Take over all assignments of a file as one edit; a line on the outcome."""
         with self._lock:
-            services = {one.key: one for one in self.services()}
+            services = {service.key: service for service in self.services()}
             changed = [
                 services[item.key]
                 for item in assignments.items
                 if item.key in services
                 and replace(item, adopted=True) != replace(edit.current_assignment(services[item.key]), adopted=True)
             ]
-            _ask_for([service for service in changed if edit.needs_adoption(service)], adopt=adopt)
+            _require_adoption([service for service in changed if edit.needs_adoption(service)], adopt=adopt)
             self._take(edit.with_all(self.value, list(services.values()), assignments))
         names = ", ".join(service.name for service in changed)
         return (f"taken in: {names}" if names else "nothing in it is different",)
 
     def undo(self) -> bool:
-        """Take one edit back."""
+        """Undo one edit."""
         with self._lock:
-            before = self.value
-            self._take(before.undone())
-            return self.value is not before
+            previous = self.value
+            self._take(previous.undone())
+            return self.value is not previous
 
     def redo(self) -> bool:
-        """Make an edit again that was taken back."""
+        """Redo an edit that was undone."""
         with self._lock:
-            before = self.value
-            self._take(before.redone())
-            return self.value is not before
+            previous = self.value
+            self._take(previous.redone())
+            return self.value is not previous
 
     def resolve(self, whose: Literal["mine", "theirs"]) -> None:
-        """Which assignment holds of each service that somebody saved meanwhile and that is edited here."""
+        """Choose whose assignment holds for each service that is edited here and that somebody saved meanwhile."""
         with self._lock:
             self._take(self.value.decided() if whose == "mine" else self.value.given_in())
 
@@ -238,26 +242,26 @@ class LocalDraft:
         return self.save_as(draft.saved.revision, draft.current, reason) if draft.changed else draft.saved
 
     def save_as(self, base: int, assignments: Assignments, reason: Message) -> Assignments:
-        """Save these assignments, which were made of the revision `base`, as the next one."""
+        """Save these assignments, which are based on the revision `base`, as the next one."""
         saved = self._saved.save(base, assignments, reason)
         self._follow_save(saved, assignments)
         return saved
 
 
-def _ask_for(found: Sequence[Service], *, adopt: bool) -> None:
-    """Containers that gputui found are only changed after a yes.
+def _require_adoption(unadopted: Sequence[Service], *, adopt: bool) -> None:
+    """Check that unmanaged containers may be changed.
 
     Raises:
-        NeedsAnswer: nobody has said yes.
+        NeedsAnswer: nobody has agreed yet.
     """
-    if not found or adopt:
+    if not unadopted or adopt:
         return
-    if len(found) == 1:
-        what = f"{found[0].name} is a container that gputui found; may it be changed from here?"
+    if len(unadopted) == 1:
+        question = f"{unadopted[0].name} is a container that gputui found; may it be changed from here?"
     else:
-        names = ", ".join(service.name for service in found)
-        what = f"{names}: containers that gputui found; may they be changed from here?"
-    raise NeedsAnswer(what, ADOPTING)
+        names = ", ".join(service.name for service in unadopted)
+        question = f"{names}: containers that gputui found; may they be changed from here?"
+    raise NeedsAnswer(question, ADOPTING)
 
 
 def _budget(text: str) -> int | None:

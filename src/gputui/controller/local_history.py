@@ -29,12 +29,12 @@ class LocalHistory:
         return self._saved.opened().applies.all(limit)
 
     def record(self, apply_id: int) -> ApplyRecord:
-        """How an apply stands."""
+        """The current state of an apply."""
         return self._saved.opened().applies.record(apply_id)
 
-    def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
-        """What an apply reported beyond event `after`."""
-        return self._saved.opened().applies.events(apply_id, after)
+    def events(self, apply_id: int, after_number: int = 0) -> tuple[ApplyEvent, ...]:
+        """The events of an apply beyond `after_number`."""
+        return self._saved.opened().applies.events(apply_id, after_number)
 
     def revisions(self, limit: int = 100) -> tuple[Assignments, ...]:
         """The newest revisions, newest first."""
@@ -51,7 +51,7 @@ class LocalHistory:
         return export_state(self._saved.opened().database, self._sampler.host)
 
     def remove_old(self, retention: Retention, *, dry_run: bool = False) -> Removed:
-        """Remove old applies, revisions and logs, and give their space back."""
+        """Remove old applies, revisions and logs, and reclaim their space."""
         from gputui.state.retention import compact, remove_old  # noqa: PLC0415 - only this needs it
 
         if not dry_run:
@@ -61,7 +61,7 @@ class LocalHistory:
         return removed if dry_run else replace(removed, size=(removed.size[0], compact(database)))
 
     def import_file(self, path: str, *, adopt: bool) -> tuple[str, ...]:
-        """Bring an exported state back, or put what a file says into the draft; lines on what came of it."""
+        """Restore an exported state, or take over the assignments of a file into the draft; lines on the outcome."""
         from gputui.state.state_file import (  # noqa: PLC0415 - only this needs it
             StateFile,
             is_empty,
@@ -76,19 +76,21 @@ class LocalHistory:
         self._sampler.compose_watch.check_read()
         store, host = self._saved.opened(), self._sampler.host
         self._draft.follow(store.revisions.latest())
-        found = read_file(Path(path))
-        if isinstance(found, StateFile):
+        parsed = read_file(Path(path))
+        if isinstance(parsed, StateFile):
             if is_empty(store.database):
-                restore(store.database, found, host)
+                restore(store.database, parsed, host)
                 self._draft.follow(store.revisions.latest())
-                number = len(found.tables.get("revisions", []))
-                return (f"restored {number} revisions of {clean(found.host, 60)}", *masked(found))
-            wanted, left = latest(found, host), masked(found)
+                number = len(parsed.tables.get("revisions", []))
+                return (f"restored {number} revisions of {clean(parsed.host, 60)}", *masked(parsed))
+            assignments, skipped = latest(parsed, host), masked(parsed)
         else:
             keys = [service.key for service in self._draft.services()]
-            read = read_assignments(found, keys, self._draft.value.current, self._sampler.gpus, self._settings.operator)
-            wanted, left = read.assignments, read.left
-        return (*left, *self._draft.take_all(wanted, adopt=adopt))
+            read = read_assignments(
+                parsed, keys, self._draft.value.current, self._sampler.gpus, self._settings.operator
+            )
+            assignments, skipped = read.assignments, read.skipped
+        return (*skipped, *self._draft.take_all(assignments, adopt=adopt))
 
     def roll_back(self, revision: int | None) -> Assignments:
         """Save the assignments of an earlier revision again."""
@@ -102,7 +104,7 @@ class LocalHistory:
         target = revisions.at(revision)
         assignments = replace(newest, items=())
         for item in newest.items:
-            before = target.of(item.key)
-            # What was adopted since stays so: it is to be carried back to where it was found.
-            assignments = assignments.having(replace(before, adopted=item.adopted) if before else item)
+            previous = target.of(item.key)
+            # Services adopted since then stay adopted, so that the apply moves them back to where they were found.
+            assignments = assignments.having(replace(previous, adopted=item.adopted) if previous else item)
         return self._draft.save_as(newest.revision, assignments, message("rolled-back", revision=revision))

@@ -1,4 +1,4 @@
-"""Logs that are read, each by a thread of its own into a bounded buffer, which is emptied at the screen's pace."""
+"""Reads logs, each on a thread of its own into a bounded buffer, which is drained at the screen's pace."""
 
 import itertools
 import threading
@@ -18,22 +18,21 @@ BUFFER_LINES = 5_000
 BUFFER_BYTES = 8 * 2**20
 
 Batch = tuple[list[RawLine], int]
-"""Lines that came together, and their bytes."""
+"""Lines that arrived together, and their bytes."""
 
 
 class WaitingLines:
-    """The newest lines that nobody took yet, in the batches in which they came: so a flood costs little for each line
-    of it."""
+    """The newest unread lines, in the batches in which they arrived, so that a flood costs little per line."""
 
     def __init__(self) -> None:
         self._batches: deque[Batch] = deque()
         self._lines = 0
         self._bytes = 0
         self.dropped = 0
-        """Lines that are gone."""
+        """The number of dropped lines."""
 
     def add(self, lines: list[RawLine]) -> None:
-        """More lines."""
+        """Add lines, dropping the oldest beyond the limits."""
         if not lines:
             return
         self._keep(lines, self._batches.append)
@@ -53,12 +52,12 @@ class WaitingLines:
         self._bytes += size
 
     def lines(self) -> Iterator[RawLine]:
-        """What is left, the oldest first."""
+        """The buffered lines, oldest first."""
         return itertools.chain.from_iterable(batch for batch, _ in self._batches)
 
 
 class LogFeed:
-    """One log being followed. Lines wait as they came: what nobody will see need not be made safe."""
+    """One log being followed. Lines are buffered raw: those that nobody will see need not be cleaned."""
 
     def __init__(self, engine: Engine, ref: str, window: LogWindow) -> None:
         self._lock = threading.Lock()
@@ -83,7 +82,7 @@ class LogFeed:
             self._add(frames.end())
         except GputuiError as error:
             self._fault = error.what
-        except Exception as error:  # an answer that no engine should give
+        except Exception as error:  # an invalid answer of the engine
             self._fault = f"the log is not understood: {clean(repr(error), 200)}"
         finally:
             with self._lock:
@@ -94,7 +93,7 @@ class LogFeed:
             self._waiting.add(lines)
 
     def take(self) -> LogBatch:
-        """What came since the last time."""
+        """What arrived since the last call."""
         with self._lock:
             waiting, self._waiting = self._waiting, WaitingLines()
             ended, fault = self._ended, self._fault
@@ -114,9 +113,9 @@ class LogFeed:
 
 
 def log_line(raw: RawLine) -> LogLine:
-    """A line as it may be shown."""
-    at, text = split_time(raw[1])
-    return LogLine(clean_log_line(text), "stderr" if raw[0] == STDERR else "stdout", at)
+    """A line, cleaned for display."""
+    timestamp, text = split_time(raw[1])
+    return LogLine(clean_log_line(text), "stderr" if raw[0] == STDERR else "stdout", timestamp)
 
 
 class LocalLogs:
@@ -139,7 +138,7 @@ class LocalLogs:
         return number
 
     def read(self, feed: int) -> LogBatch:
-        """What came since the last read."""
+        """What arrived since the last read."""
         log = self._feeds.get(feed)
         return log.take() if log else LogBatch(ended=True)
 
@@ -155,7 +154,7 @@ class LocalLogs:
             self.close(feed)
 
     def previous(self, key: ServiceKey) -> tuple[LogLine, ...]:
-        """The last lines of the container that this service had before."""
+        """The last lines of this service's previous container."""
         log = self._saved.opened().applies.last_kept_log(key)
         return tuple(LogLine(clean_log_line(line)) for line in log.splitlines())
 

@@ -1,4 +1,4 @@
-"""What this server is like now: what the watches see and what is saved, as one snapshot after another."""
+"""The current state of this server: what the watches observe and what is saved, as a series of snapshots."""
 
 import logging
 import time
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 LOGS_LIMIT_S = 2.0
-"""How long a verb waits for the logs of services that have loaded since anybody looked."""
+"""How long a verb waits for the logs of services that have loaded since the last look."""
 
 
 class LocalWatch:
@@ -48,7 +48,7 @@ class LocalWatch:
         sampler.listen(changed=self._changed, learned=self._tell, connected=saved.connected)
 
     def start(self) -> None:
-        """Begin to watch; no second time."""
+        """Begin to watch; a second call does nothing."""
         if not self._started:
             self._started = True
             self._sampler.start()
@@ -63,14 +63,14 @@ class LocalWatch:
         return self.snapshot()
 
     def _learn(self) -> bool:
-        """Write down what services said that they took; whether there was anything new."""
+        """Record the memory use that services reported; whether there was anything new."""
         measured = self._sampler.take_measured()
         if measured:
             self._saved.remember_measured(measured)
         return bool(measured)
 
     def probe_devices(self, limit_s: float) -> None:
-        """Wait until the devices in the containers of adopted services were seen."""
+        """Wait until the devices in the containers of adopted services were probed."""
         if not self._settings.readonly:
             self._sampler.probe_devices(self.snapshot().services)
             self._sampler.wait_for_probes(limit_s)
@@ -80,7 +80,7 @@ class LocalWatch:
         self._sampler.close()
 
     def _changed(self) -> None:
-        """Called by the watching threads, which must go on whatever a file, the state or a defect brings."""
+        """Called by the watching threads, which must survive errors in files, in the state, and in gputui itself."""
         snapshot: Snapshot | None = None
         sampler = self._sampler
         try:
@@ -90,7 +90,7 @@ class LocalWatch:
             self._saved.look()
             snapshot = self.snapshot()
             applying = snapshot.apply is not None and snapshot.apply.under_way
-            # It takes a process in each container: nobody asked for that who only lists, or waits for an apply.
+            # It takes a process in each container, which is too much for a mere listing or while waiting for an apply.
             if self._listeners and not applying and not self._settings.readonly:
                 sampler.probe_devices(snapshot.services)
             if self._listeners:
@@ -111,12 +111,12 @@ class LocalWatch:
 
     def _note_fault(self, error: Exception) -> None:
         since = self._fault.since if self._fault else time.time()
-        if self._fault is None:  # the same every second would drown what else there is
+        if self._fault is None:  # repeating it every second would flood the log
             _log.error("no new snapshot can be made", exc_info=error)
         self._fault = WatchFault("services", since, place_of(error))
 
     def _stale(self) -> Snapshot | None:
-        """What was known last, with what can still be told: the readings, and that the rest is old."""
+        """The last snapshot, with current readings and a note that the rest is out of date."""
         if self._last is None:
             return None
         gpus = self._sampler.gpu_watch
@@ -129,7 +129,7 @@ class LocalWatch:
         )
 
     def _tell(self, snapshot: Snapshot | None = None) -> None:
-        """Tell the listeners what is known now, which may just have been put together."""
+        """Send the current snapshot, which the caller may already have built, to the listeners."""
         if not self._listeners:
             return
         try:
@@ -142,8 +142,8 @@ class LocalWatch:
                 listener(snapshot)
 
     def _watch_faults(self) -> tuple[WatchFault, ...]:
-        own = (self._fault,) if self._fault else ()
-        return (*own, *self._sampler.faults)
+        own_faults = (self._fault,) if self._fault else ()
+        return (*own_faults, *self._sampler.faults)
 
     def on_change(self, listener: Callable[[Snapshot], None]) -> None:
         """Call the listener with every new snapshot."""
@@ -154,7 +154,7 @@ class LocalWatch:
         self._sampler.rescan()
 
     def snapshot(self) -> Snapshot:
-        """What is known now, with the draft as edited."""
+        """The current state, with the draft as edited."""
         sampler, saved, draft = self._sampler, self._saved, self._draft.value
         inventory, readings = sampler.gpu_watch.inventory(), sampler.gpu_watch.readings()
         engine, project = sampler.engine_watch.status, sampler.compose_watch.project
@@ -202,7 +202,7 @@ class LocalWatch:
         return self._sampler.history.of(uuid)
 
     def traffic(self, uuid: str) -> LinkTraffic | None:
-        """What goes over a GPU's links now."""
+        """The current traffic over a GPU's links."""
         return self._sampler.gpu_watch.traffic(uuid)
 
     def _mechanism(self) -> MechanismName | None:
@@ -218,7 +218,7 @@ class LocalWatch:
         from gputui.diagnosis.doctor import checks  # noqa: PLC0415
 
         if not self._settings.readonly:
-            with suppress(GputuiError):  # then it stays unknown, and is reported as such
+            with suppress(GputuiError):  # then it is reported as unknown
                 self._sampler.engine_watch.find_out_driver()
         try:
             choice: Choice | GputuiError = default_choice(self._sampler.access)
@@ -242,7 +242,7 @@ class LocalWatch:
         return self._sampler.engine_watch.engine.shell_command(container.id)
 
     def service(self, key: ServiceKey) -> Service:
-        """The service of this key.
+        """The service with this key.
 
         Raises:
             UsageError: there is none.

@@ -1,4 +1,4 @@
-"""What each step of a plan starts from: asked of the engine and the Compose files once, before anything is done."""
+"""What each step of a plan starts from, read once from the engine and the Compose files before anything is done."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +19,11 @@ from gputui.planning.changes.spec_edit import with_file_budget, with_namespaces,
 from gputui.planning.needs.serving_address import loading_s, serving_probe
 
 AT_ONCE = 8
-"""Containers that are looked at at the same time."""
+"""Containers inspected concurrently."""
 
 
 class PlanInputs:
-    """Looks them up."""
+    """Looks up the inputs of steps."""
 
     def __init__(self, engine: Engine, sampler: Sampler, settings: Settings) -> None:
         self._engine = engine
@@ -33,23 +33,23 @@ class PlanInputs:
     def of_plan(
         self, plan: Plan, services: Mapping[ServiceKey, Service], keep_layers: frozenset[ServiceKey], token: str
     ) -> dict[ServiceKey, PlanInput]:
-        """Those of all steps, complete: with the labels by which Compose knows its containers, the new names of
+        """The complete inputs of all steps: with the labels by which Compose knows its containers, the new names of
         containers whose namespaces they share, and the images that keep layers."""
-        remade = {
+        recreated = {
             step.container_id: services[step.service].container
             for step in plan.doing
             if step.action == "recreate" and step.container_id and step.service in services
         }
         names: dict[str, str] = {}
-        for identity, container in remade.items():
+        for identity, container in recreated.items():
             if container is not None:
                 names |= dict.fromkeys((identity, container.name), lasting_name(container.name))
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            marked = pool.submit(compose_marks, self._sampler.compose_watch.project)
+            pending = pool.submit(compose_marks, self._sampler.compose_watch.project)
             inputs = dict(
                 pool.map(lambda step: (step.service, self.of_step(step, services.get(step.service))), plan.doing)
             )
-            marks = marked.result()
+            marks = pending.result()
         for step in plan.doing:
             plan_input = inputs[step.service]
             if step.action in ("create", "recreate"):
@@ -63,8 +63,8 @@ class PlanInputs:
         return inputs
 
     def of_step(self, step: Step, service: Service | None) -> PlanInput:
-        """That of one step, as far as it hangs on this step alone."""
-        # Nothing of a simulated server answers on a port.
+        """The input of one step, as far as it depends on this step alone."""
+        # A simulated server does not answer on any port.
         probe = None
         if service is not None and not self._settings.simulated:
             probe = serving_probe(service, guess=step.container_id is not None)
@@ -80,7 +80,7 @@ class PlanInputs:
             spec = replace(self.spec_from_file(step.service), name=old.name)
             spec = with_volumes_of(spec, old, self._engine.image_volumes(str(spec.body.get("Image"))))
         if probe is not None:
-            # What does not answer from here now will not do so afterwards either, and is judged by running alone.
+            # A program that does not answer from here now will not do so later: it only has to run.
             local = self._engine.socket is not None
             proven = container.running and answers(container, probe, is_local=local)
             probe = HttpProbe(port=probe.port, path=probe.path, proven=True) if proven else None
@@ -91,10 +91,10 @@ class PlanInputs:
         )  # fmt: skip
 
     def spec_from_file(self, key: ServiceKey) -> ContainerSpec:
-        """The spec of a service as its Compose file has it.
+        """The spec of a service according to its Compose file.
 
         Raises:
-            Refusal: it is in none.
+            Refusal: it is not in a Compose file.
         """
         project = self._sampler.compose_watch.project
         declared = project.service(key.name) if project else None
@@ -103,10 +103,10 @@ class PlanInputs:
         return ContainerSpec(name=declared.container_name, body=declared.body, networks=declared.networks)
 
     def spec_of(self, service: Service) -> ContainerSpec:
-        """The spec that makes this service's container again, or that its Compose file describes."""
+        """The spec that re-creates this service's container, else that of its Compose file."""
         return self._engine.spec(service.container.id) if service.container else self.spec_from_file(service.key)
 
 
 def _image_name(name: str) -> str:
-    """A name that an image may have: the service's, in lower case, with what is not allowed left out."""
+    """A valid image name: the service's name in lower case, without characters that are not allowed."""
     return "".join(sign if sign.isalnum() and sign.isascii() else "-" for sign in name.lower()).strip("-") or "service"

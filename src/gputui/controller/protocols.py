@@ -1,4 +1,4 @@
-"""The controller in six parts: all that a screen or a command line may ask for. What crosses it are frozen values.
+"""The controller in six parts, the whole interface for the screen and the command line. Only frozen values cross it.
 
 A widget or a verb takes the parts that it needs. Calls that may take time say so; the others return at once.
 """
@@ -24,10 +24,10 @@ from gputui.domain.suggestion import Suggestion
 
 
 class Watch(Protocol):
-    """What the server is like now, and reaching into what is seen of it."""
+    """The current state of the server, and actions on what it shows."""
 
     def start(self) -> None:
-        """Begin to watch GPUs, engine and state; what is begun already goes on."""
+        """Begin to watch GPUs, engine and state; watches that already run continue."""
         ...
 
     def wait(self, limit_s: float, *, engine: bool = True) -> Snapshot:
@@ -39,7 +39,7 @@ class Watch(Protocol):
         ...
 
     def snapshot(self) -> Snapshot:
-        """What is known now, with the draft as it is edited."""
+        """The current state, with the draft as edited."""
         ...
 
     def on_change(self, listener: Callable[[Snapshot], None]) -> None:
@@ -55,11 +55,11 @@ class Watch(Protocol):
         ...
 
     def traffic(self, uuid: str) -> LinkTraffic | None:
-        """What goes over a GPU's links now; None where that cannot be told. It takes a moment to measure."""
+        """The current traffic over a GPU's links; None if it is not known. It takes a moment to measure."""
         ...
 
     def probe_devices(self, limit_s: float) -> None:
-        """Wait, at most `limit_s`, until it was seen which devices the containers of adopted services really have."""
+        """Wait, at most `limit_s`, until the devices in the containers of adopted services were probed."""
         ...
 
     def doctor(self) -> tuple[Check, ...]:
@@ -70,7 +70,7 @@ class Watch(Protocol):
         """Send a signal to a process on a GPU, known by its pid and when it started.
 
         Raises:
-            Refusal: the pid is another process's now, or the process is somebody else's.
+            Refusal: the pid now belongs to another process, or the process to another user.
         """
         ...
 
@@ -78,30 +78,30 @@ class Watch(Protocol):
         """The command line that opens a shell in this service's container.
 
         Raises:
-            Refusal: it does not run, or there is no program for it on this machine.
+            Refusal: it does not run, or this machine has no program for it.
         """
         ...
 
 
 class Draft(Protocol):
-    """The assignments as edited but not saved. Each edit is done whole or not at all, and one undo reverts it.
+    """The assignments as edited but not saved. Each edit is atomic, and one undo reverts it.
 
     All edits raise:
-        NeedsAnswer: a container is unmanaged and `adopt` does not say that it may be taken over.
-        UsageError: no such GPU or service, or no value.
+        NeedsAnswer: a container is unmanaged and `adopt` does not allow to adopt it.
+        UsageError: no such GPU or service, or an invalid value.
     """
 
     def check(self, keys: Sequence[ServiceKey], typed: TypedEdit) -> None:
-        """Whether this could be edited; nothing is, and nobody is asked.
+        """Check whether this edit is possible, without making it or asking anybody.
 
         Raises:
-            UsageError: no such GPU or service, or no value.
+            UsageError: no such GPU or service, or an invalid value.
             Refusal: the engine cannot do it.
         """
         ...
 
     def edit(self, keys: Sequence[ServiceKey], typed: TypedEdit, *, adopt: bool) -> None:
-        """The services get these GPUs (`0,2`, UUIDs, `none`, or `auto`), this VRAM budget (`3.5GiB`, or `none`) and
+        """Give the services these GPUs (`0,2`, UUIDs, `none`, or `auto`), this VRAM budget (`3.5GiB`, or `none`) and
         this priority (`5`, or `none` for that of the Compose file)."""
         ...
 
@@ -110,7 +110,7 @@ class Draft(Protocol):
         ...
 
     def set_enabled(self, keys: Sequence[ServiceKey], enabled: bool, *, adopt: bool) -> None:
-        """Whether the services should run."""
+        """Set whether the services should run."""
         ...
 
     def set_arguments(
@@ -120,7 +120,7 @@ class Draft(Protocol):
         ...
 
     def headroom(self, keys: Sequence[ServiceKey]) -> tuple[GpuHeadroom, ...]:
-        """What each GPU would have left with all of these services on it."""
+        """The headroom of each GPU with all of these services on it."""
         ...
 
     def suggest(self, strategy: StrategyName, reserve_mib: int = 0, *, adopt: bool = False) -> Suggestion:
@@ -129,7 +129,7 @@ class Draft(Protocol):
         ...
 
     def take_suggestion(self, suggestion: Suggestion, *, adopt: bool) -> None:
-        """The services get what a strategy suggests for them."""
+        """Take over everything that a strategy suggests."""
         ...
 
     def undo(self) -> bool:
@@ -141,7 +141,7 @@ class Draft(Protocol):
         ...
 
     def resolve(self, whose: Literal["mine", "theirs"]) -> None:
-        """Which assignment holds of each service that somebody saved meanwhile and that is edited here."""
+        """Choose whose assignment holds for each service that is edited here and that somebody saved meanwhile."""
         ...
 
     def save(self, reason: Message) -> Assignments:
@@ -149,17 +149,17 @@ class Draft(Protocol):
 
         Raises:
             Conflict: somebody saved another assignment of a service that is edited here.
-            Unreachable: without an engine there is no state.
+            Unreachable: there is no state without an engine.
         """
         ...
 
 
 class Applies(Protocol):
-    """Plans, and carrying them out. What takes a container or the engine may take time."""
+    """Plans and applies. Calls that need a container or the engine may take time."""
 
     def plan(self, only: Sequence[str] = (), *, refresh: bool = False, seen: Snapshot | None = None) -> Plan:
-        """What an apply of the draft would do, now or as it was `seen`; `refresh`: also to what differs from its
-        Compose file."""
+        """What an apply of the draft would do, now or according to the snapshot `seen`; `refresh`: include services
+        that differ from their Compose file."""
         ...
 
     def lifecycle_plan(self, names: Sequence[str], action: Literal["restart", "start", "stop"]) -> Plan:
@@ -167,8 +167,8 @@ class Applies(Protocol):
         ...
 
     def learn_engine(self, plan: Plan) -> None:
-        """Find out what this plan depends on and the engine does not say by itself; then plan again. To be called
-        before a plan is shown that may be carried out."""
+        """Find out what this plan depends on but the engine does not report by itself; then plan again. To be called
+        before showing a plan that may be carried out."""
         ...
 
     def preview(self, plan: Plan) -> Plan:
@@ -178,9 +178,9 @@ class Applies(Protocol):
     def begin(
         self, plan: Plan, reason: Message, *, force: bool = False, keep_layers: frozenset[ServiceKey] = frozenset()
     ) -> int:
-        """Start to carry a plan out in a process of its own; its number.
+        """Start to carry out a plan in a process of its own; its number.
 
-        Of the services in `keep_layers`, what their containers wrote outside volumes is kept as an image.
+        `keep_layers`: services for which the data that their containers wrote outside volumes is kept as an image.
 
         Raises:
             Refusal: a finding stops it.
@@ -189,7 +189,7 @@ class Applies(Protocol):
         ...
 
     def cancel(self, apply_id: int) -> None:
-        """Have a running apply rolled back; it ends as one that failed.
+        """Have a running apply rolled back; it ends like a failed one.
 
         Raises:
             Refusal: it does not run any more.
@@ -197,12 +197,11 @@ class Applies(Protocol):
         ...
 
     def unsettled(self) -> ApplyRecord | None:
-        """The newest apply, where it was interrupted or left something that could not be rolled back."""
+        """The newest apply that was interrupted or left something that could not be rolled back."""
         ...
 
-    def finish(self, how: Finish) -> int | None:
-        """Resume such an apply, or roll back what it left, in a process of its own; its number, None where there is
-        none.
+    def finish(self, ending: Finish) -> int | None:
+        """Resume such an apply, or roll back what it left, in a process of its own; its number, None if there is none.
 
         Raises:
             Refusal: it cannot be resumed, because it was being rolled back.
@@ -210,21 +209,21 @@ class Applies(Protocol):
         ...
 
     def accept(self) -> ApplyRecord | None:
-        """Somebody looked after what such an apply left: it is settled as it is."""
+        """Mark such an apply as settled, because somebody handled what it left."""
         ...
 
     def fallbacks(self, policies: frozenset[Fallback]) -> tuple[str, ...]:
-        """What falling back would do, a line for each service of these policies whose GPU was gone at the last
-        apply, and that fits elsewhere."""
+        """What a fallback would do: a line for each service with these policies whose GPU was gone at the last apply
+        and that fits elsewhere."""
         ...
 
     def fall_back(self, policies: frozenset[Fallback]) -> int | None:
-        """Do so, as a revision and an apply of its own; its number, None where there is nothing to do."""
+        """Fall back, with a revision and an apply of its own; its number, None if there is nothing to do."""
         ...
 
     def usual_start_s(self, key: ServiceKey) -> float | None:
-        """Seconds that this service usually takes until it serves: as it was seen at earlier applies, else by the size
-        of its model; None where nothing is known."""
+        """Seconds that this service usually takes until it serves: as observed in earlier applies, else estimated by
+        the size of its model; None if unknown."""
         ...
 
 
@@ -236,11 +235,11 @@ class History(Protocol):
         ...
 
     def record(self, apply_id: int) -> ApplyRecord:
-        """How an apply stands."""
+        """The current state of an apply."""
         ...
 
-    def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
-        """What an apply reported beyond event `after`."""
+    def events(self, apply_id: int, after_number: int = 0) -> tuple[ApplyEvent, ...]:
+        """The events of an apply beyond `after_number`."""
         ...
 
     def revisions(self, limit: int = 100) -> tuple[Assignments, ...]:
@@ -252,7 +251,7 @@ class History(Protocol):
         ...
 
     def roll_back(self, revision: int | None) -> Assignments:
-        """Save the assignments of an earlier revision (the one before the newest) as the next one."""
+        """Save the assignments of an earlier revision (default: the one before the newest) as the next one."""
         ...
 
     def export_state(self) -> str:
@@ -260,19 +259,19 @@ class History(Protocol):
         ...
 
     def import_file(self, path: str, *, adopt: bool) -> tuple[str, ...]:
-        """Read a file that was exported, or a `gpu-assignments.yml` that was edited by hand; lines on what came of it.
+        """Import an exported state, or a `gpu-assignments.yml` that was edited by hand; lines on the outcome.
 
-        An exported state goes into an empty one as it is; otherwise its newest revision, or what the file says, goes
-        into the draft.
+        An exported state is restored as it is if the current one is empty. Otherwise its newest revision, or the
+        assignments of the file, go into the draft.
 
         Raises:
-            NeedsAnswer: it changes unmanaged containers, and `adopt` does not say that it may.
-            UsageError: the file is wrong.
+            NeedsAnswer: it changes unmanaged containers, and `adopt` does not allow that.
+            UsageError: the file is invalid.
         """
         ...
 
     def remove_old(self, retention: Retention, *, dry_run: bool = False) -> Removed:
-        """Remove old applies, revisions and logs, and give their space back."""
+        """Remove old applies, revisions and logs, and reclaim their space."""
         ...
 
 
@@ -284,7 +283,7 @@ class Logs(Protocol):
         ...
 
     def read(self, feed: int) -> LogBatch:
-        """What came since the last read."""
+        """What arrived since the last read."""
         ...
 
     def close(self, feed: int) -> None:
@@ -292,8 +291,8 @@ class Logs(Protocol):
         ...
 
     def previous(self, key: ServiceKey) -> tuple[LogLine, ...]:
-        """The last lines of the container that this service had before its present one, as the last apply that
-        replaced it kept them; empty where there was none. May take time."""
+        """The last lines of this service's previous container, kept by the last apply that replaced it; empty if there
+        is none. May take time."""
         ...
 
     def kept(self, apply_id: int) -> dict[str, tuple[str, ...]]:
@@ -302,14 +301,14 @@ class Logs(Protocol):
 
 
 class ComposeFiles(Protocol):
-    """What services are made of, as people write it. All of it may take time."""
+    """The definitions of services, as people write them. All calls may take time."""
 
     def image_names(self) -> tuple[str, ...]:
-        """The images that a new service can be made of."""
+        """The images that a new service can use."""
         ...
 
     def free_port(self, besides: Collection[int] = ()) -> int:
-        """A port that a new service can publish, none of those `besides`."""
+        """A port that a new service can publish, not one of `besides`."""
         ...
 
     def propose(self, service: NewService) -> FileEdit:
@@ -330,20 +329,20 @@ class ComposeFiles(Protocol):
         ...
 
     def run_command(self, key: ServiceKey) -> str:
-        """The `docker run` that makes this service's container, with secrets masked."""
+        """The `docker run` command that creates this service's container, with secrets masked."""
         ...
 
     def create_body(self, key: ServiceKey) -> str:
-        """What the engine's create call would take for it, as JSON with secrets masked."""
+        """The body of the engine's create call for it, as JSON with secrets masked."""
         ...
 
 
 class Controller(Protocol):
-    """All six."""
+    """All six parts."""
 
     @property
     def watch(self) -> Watch:
-        """What the server is like now."""
+        """The current state of the server."""
         ...
 
     @property
@@ -353,12 +352,12 @@ class Controller(Protocol):
 
     @property
     def applies(self) -> Applies:
-        """Plans and carrying them out."""
+        """Plans and applies."""
         ...
 
     @property
     def history(self) -> History:
-        """What was saved and applied."""
+        """Saved revisions and applies."""
         ...
 
     @property
@@ -368,5 +367,5 @@ class Controller(Protocol):
 
     @property
     def compose_files(self) -> ComposeFiles:
-        """What services are made of."""
+        """The definitions of services."""
         ...

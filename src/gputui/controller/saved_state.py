@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 NOTHING_SAVED = Assignments()
 RECENT = 30
-"""Applies that are looked at for what failed in them."""
+"""How many recent applies are searched for failures."""
 
 
 class SavedState:
-    """Holds the store once the engine, to which it belongs, is known."""
+    """Holds the store, once the engine that it belongs to is known."""
 
     def __init__(self, sampler: Sampler, settings: Settings) -> None:
         self._sampler = sampler
@@ -41,20 +41,20 @@ class SavedState:
         self.apply: ApplyRecord | None = None
         """The newest apply."""
         self.failures: Mapping[str, str] = {}
-        """Why services failed in the last apply that was about them."""
+        """Why services failed, each in the last apply that included it."""
 
     def on_revision(self, listener: Callable[[Assignments], None]) -> None:
-        """Call the listener with the newest revision, whenever there is one that it may not have seen."""
+        """Call the listener with the newest revision whenever it may have changed."""
         self._follow = listener
 
     def connected(self, status: EngineStatus) -> None:
-        """Open the state of this engine. A save that was cut off is finished or taken back."""
-        from gputui.controller.store import Store  # noqa: PLC0415 - the first picture must not wait for it
+        """Open the state of this engine. An interrupted save is finished or rolled back."""
+        from gputui.controller.store import Store  # noqa: PLC0415 - the first frame must not wait for it
 
         directory = self._settings.state_dir(status)
         store = Store(directory.path)
         if not self._settings.readonly:
-            store.files.put_right()
+            store.files.repair()
         self._store = store
         self._not_shared = directory.not_shared
         self._follow(store.revisions.latest())
@@ -63,7 +63,7 @@ class SavedState:
         """The store.
 
         Raises:
-            Unreachable: the engine, to which it belongs, is not known.
+            Unreachable: the engine that it belongs to is not known.
         """
         if self._store is None:
             status = self._sampler.engine_watch.status
@@ -72,12 +72,12 @@ class SavedState:
 
     @property
     def notes(self) -> tuple[Message, ...]:
-        """What is to be said of the state."""
+        """Notes about the state."""
         not_shared = (message("state-not-shared", reason=self._not_shared),) if self._not_shared else ()
         return (*not_shared, *self._edited_files)
 
     def look(self) -> None:
-        """Take in what other operators saved and what an apply did."""
+        """Load what other operators saved and what an apply did."""
         store = self._store
         if store is None:
             return
@@ -100,17 +100,17 @@ class SavedState:
         self._follow(latest)
 
     def remember(self, peaks: dict[PeakKey, int]) -> None:
-        """Write down the peaks that were seen."""
+        """Record the observed peaks."""
         if self._store is not None and not self._settings.readonly:
             self._store.peaks.remember(peaks)
 
-    def remember_measured(self, found: Mapping[PeakKey, Measured]) -> None:
-        """Write down what services said that they took."""
+    def remember_measured(self, measured: Mapping[PeakKey, Measured]) -> None:
+        """Record the memory use that services reported."""
         if self._store is not None and not self._settings.readonly:
-            self._store.peaks.remember_measured(found)
+            self._store.peaks.remember_measured(measured)
 
     def save(self, base: int, assignments: Assignments, reason: Message) -> Assignments:
-        """Save these assignments, which were made of the revision `base`, as the next one, with the files.
+        """Save these assignments, which are based on the revision `base`, as the next one, with the files.
 
         Raises:
             Conflict: somebody saved a newer revision.
@@ -125,22 +125,22 @@ class SavedState:
             services=self._sampler.services(assignments),
             as_found=self._sampler.services(NOTHING_SAVED),
             gpus=self._sampler.gpus,
-            # Simulated GPUs have no business in the files of a real project.
+            # Simulated GPUs must not get into the files of a real project.
             project=None if self._settings.simulated else self._sampler.compose_watch.project,
             access=self._sampler.access,
         )
 
 
 def _failures(recent: Sequence[ApplyRecord]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    seen: set[str] = set()
+    failures: dict[str, str] = {}
+    names: set[str] = set()
     for record in recent:
         for name in record.services:
-            if name not in seen and record.result != "running":
-                seen.add(name)
+            if name not in names and record.result != "running":
+                names.add(name)
                 if name in record.failures:
-                    found[name] = record.failures[name]
-    return found
+                    failures[name] = record.failures[name]
+    return failures
 
 
 def _edited_by_hand(name: str) -> Message:

@@ -1,4 +1,4 @@
-"""What a control room is told at the start."""
+"""The settings of a controller."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`launch` starts the process of an apply that is on record, and says how it is to end what was begun before.
-    `named_by_engine`: the host is called what the engine calls it, for a container has another name each time."""
+    """`launch` starts the process of a recorded apply, with how to finish it. `named_by_engine`: use the engine's name
+    of the host, because gputui runs in a container, whose name changes each time."""
 
     host: str
     named_by_engine: bool = False
@@ -32,10 +32,10 @@ class Settings:
     launch: Callable[[int, "Store", Finish], None]
 
     def check_writable(self) -> None:
-        """Changing is allowed.
+        """Check that changes are allowed.
 
         Raises:
-            Refusal: it was started with --readonly.
+            Refusal: gputui was started with --readonly.
         """
         if self.readonly:
             raise Refusal("this gputui was started with --readonly", "start it without to change anything")

@@ -30,7 +30,7 @@ from gputui.state.saved_files import SavedFiles
 
 
 class Store:
-    """What is saved in one state directory."""
+    """The contents of one state directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -57,10 +57,10 @@ class Store:
         project: ComposeProject | None,
         access: HostAccess,
     ) -> Assignments:
-        """Save the next revision, with its files: all of it, or nothing.
+        """Save the next revision with its files, atomically.
 
-        The first one is preceded by a revision of what was found, so that there is something to roll back to.
-        Services that nobody edited are written down as they are, not adopted.
+        The first one is preceded by a revision of the original assignments, so that there is something to roll back to.
+        Services that nobody edited are recorded as they are, not adopted.
 
         Raises:
             Conflict: somebody saved a newer revision than `base`.
@@ -71,20 +71,20 @@ class Store:
                 raise Conflict(
                     f"{newest.author} saved revision {newest.revision} meanwhile", "look at the change, then save again"
                 )
-            made = []
+            revisions = []
             if newest.revision == 0:
-                found = Assignments(items=tuple(current_assignment(service) for service in as_found))
-                made.append(revision_after(newest, found, author=author, reason=message("as-found")))
-                newest = made[0]
+                original = Assignments(items=tuple(current_assignment(service) for service in as_found))
+                revisions.append(revision_after(newest, original, author=author, reason=message("as-found")))
+                newest = revisions[0]
             complete = assignments
             for service in services:
                 if assignments.of(service.key) is None:
                     complete = complete.having(current_assignment(service))
-            made.append(revision_after(newest, complete, author=author, reason=reason))
-            with self.files.together(_texts(made[-1], services, gpus, project, access)) as connection:
-                for one in made:
-                    self.revisions.insert(connection, one)
-        return made[-1]
+            revisions.append(revision_after(newest, complete, author=author, reason=reason))
+            with self.files.together(_texts(revisions[-1], services, gpus, project, access)) as connection:
+                for revision in revisions:
+                    self.revisions.insert(connection, revision)
+        return revisions[-1]
 
 
 def _texts(
@@ -99,13 +99,13 @@ def _texts(
     folder = Path(project.directory)
     overridden = []
     for item in saved.items:
-        service = next((one for one in services if one.key == item.key), None)
+        service = next((service for service in services if service.key == item.key), None)
         if service is None or service.origin != "compose" or not (item.adopted or item.gpus):
             continue
         try:
             view = view_of(service, gpus, item.gpus, access)
         except GputuiError:
-            continue  # its GPUs cannot be given to it: a finding on its row says why
+            continue  # its GPUs cannot be injected: a finding on its row says why
         variables = {}
         if item.budget_mib is not None and service.budget_env is not None:
             variables[service.budget_env] = gib_down(item.budget_mib)
@@ -128,13 +128,13 @@ def _texts(
 
 
 def _request_options(declared: ComposeService | None) -> dict[str, str]:
-    """The options of the request for GPUs that counts in the file."""
+    """The options of the last GPU request in the file, which is the one that counts."""
     requests = (declared.body.get("HostConfig") or {}).get("DeviceRequests") if declared else None
     return dict(requests[-1].get("Options") or {}) if requests else {}
 
 
 def _changed_command(declared: ComposeService | None, edits: Sequence[Edit]) -> list[str] | None:
-    """The command of a service with changed arguments; None where nothing is changed, or the file has no command."""
+    """The command of a service with its changed arguments; None if nothing changed or the file has no command."""
     if declared is None or not edits or not declared.body.get("Cmd"):
         return None
     entrypoint = [str(word) for word in declared.body.get("Entrypoint") or []]

@@ -1,1 +1,1 @@
-"""What is kept: revisions, applies and their journal, observations, logs."""
+"""The saved state: revisions, applies and their journal, observations, logs."""

@@ -1,4 +1,4 @@
-"""Applies on record: what each was to do, its journal, its events, and how it ended."""
+"""Recorded applies: the transaction of each, its journal, its events, and how it ended."""
 
 import json
 import sqlite3
@@ -29,7 +29,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event that is about to be written down."""
+    """An event that is about to be recorded."""
 
     kind: EventKind
     progress: Progress
@@ -40,7 +40,7 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """How far one operation came, and the containers that its task had by then; `order` grows with each entry."""
+    """The state of one operation, and the containers that its task had at that point; `order` grows with each entry."""
 
     task: int
     operation: int
@@ -57,10 +57,10 @@ class Applies:
         self._database = database
 
     def begin(self, *, revision: int, operator: str, reason: Message, services: Iterable[str], body: str) -> int:
-        """Put an apply on record, with what it is to do (`body`, which it alone reads); its number.
+        """Record an apply with its transaction (`body`, which only the apply itself reads); its number.
 
         Raises:
-            Conflict: another one is running.
+            Conflict: another apply is running.
         """
         with self._database.writing() as connection:
             for row in connection.execute(f"SELECT {_COLUMNS} FROM applies WHERE result = 'running'"):
@@ -84,14 +84,14 @@ class Applies:
             return int(cursor.lastrowid or 0)
 
     def claim(self, apply_id: int, pid: int) -> None:
-        """Note the process that carries it out."""
+        """Record the process that carries it out."""
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE applies SET pid = ?, pid_start = ? WHERE id = ?", (pid, _start_time(pid), apply_id)
             )
 
     def reopen(self, apply_id: int, pid: int) -> None:
-        """Note that it is taken up again, by the process `pid` until the one that does it says so."""
+        """Mark it as running again, in the process `pid` until the process that resumes it claims it."""
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE applies SET result = 'running', ended_at = NULL, cancelled_by = '', pid = ?, pid_start = ?"
@@ -100,7 +100,7 @@ class Applies:
             )
 
     def body(self, apply_id: int) -> str:
-        """What it is to do.
+        """Its transaction.
 
         Raises:
             UsageError: there is no such apply.
@@ -120,8 +120,8 @@ class Applies:
         missing: Mapping[str, Sequence[str]] | None = None,
         failures: Mapping[str, str] | None = None,
     ) -> None:
-        """Write down how it ended, with the event that tells so, for whoever reads the end reads no further. What it
-        was to do, which may hold secrets, is not kept once all is well."""
+        """Record how it ended, together with the result event, because readers stop at the end. Its transaction, which
+        may hold secrets, is not kept unless it failed."""
         with self._database.writing() as connection:
             words = Message("ended", {"text": message or result})
             _add_event(connection, apply_id, NewEvent("result", "done" if result == "done" else "failed", words))
@@ -141,7 +141,7 @@ class Applies:
             )
 
     def record(self, apply_id: int) -> ApplyRecord:
-        """One apply as it stands.
+        """The current state of an apply.
 
         Raises:
             UsageError: there is no such apply.
@@ -160,7 +160,8 @@ class Applies:
         return tuple(_record(row) for row in rows)
 
     def open(self) -> tuple[ApplyRecord, ...]:
-        """Applies that have no end (one that is not `alive` was cut off) or may have left something, newest first."""
+        """Applies that have not ended (one that is not `alive` was interrupted) or may have left something, newest
+        first."""
         with self._database.reading() as connection:
             query = (
                 f"SELECT {_COLUMNS} FROM applies WHERE result IN ('running', 'failed') AND body != '' ORDER BY id DESC"
@@ -169,20 +170,20 @@ class Applies:
         return tuple(_record(row) for row in rows)
 
     def cancel(self, apply_id: int, operator: str) -> None:
-        """Note that somebody wants it taken back while it runs; its process looks for that."""
+        """Request that it be rolled back while it runs; its process polls for this."""
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE applies SET cancelled_by = ? WHERE id = ? AND result = 'running'", (operator, apply_id)
             )
 
     def cancelled_by(self, apply_id: int) -> str:
-        """Who wants it taken back; empty where nobody does."""
+        """Who requested its rollback; empty if nobody did."""
         with self._database.reading() as connection:
             row = connection.execute("SELECT cancelled_by FROM applies WHERE id = ?", (apply_id,)).fetchone()
         return str(row[0]) if row else ""
 
     def accept(self, apply_id: int, operator: str) -> None:
-        """Note that somebody looked after what it left."""
+        """Record that somebody handled what it left."""
         with self._database.writing() as connection:
             connection.execute(
                 "UPDATE applies SET result = 'failed', ended_at = coalesce(ended_at, ?), body = '',"
@@ -195,13 +196,13 @@ class Applies:
         with self._database.writing() as connection:
             _add_event(connection, apply_id, event)
 
-    def events(self, apply_id: int, after: int = 0) -> tuple[ApplyEvent, ...]:
-        """The events of an apply beyond number `after`."""
+    def events(self, apply_id: int, after_number: int = 0) -> tuple[ApplyEvent, ...]:
+        """The events of an apply beyond `after_number`."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT number, at, kind, progress, text, service, operation, code, details FROM events"
                 " WHERE apply_id = ? AND number > ? ORDER BY number",
-                (apply_id, after),
+                (apply_id, after_number),
             ).fetchall()
         return tuple(
             ApplyEvent(
@@ -217,8 +218,7 @@ class Applies:
         )
 
     def start_times(self, names: tuple[str, str], limit: int = 5) -> tuple[float, ...]:
-        """How many seconds the service of these names took to come up in the last applies that succeeded, the newest
-        first."""
+        """How many seconds the service of these names took to come up in the last successful applies, newest first."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT e.apply_id, e.at, e.text, e.progress FROM events e JOIN applies a ON a.id = e.apply_id"
@@ -228,15 +228,19 @@ class Applies:
             ).fetchall()
         began: dict[int, float | None] = {}
         took: dict[int, float] = {}
-        for apply_id, at, _, progress in rows:
+        for apply_id, timestamp, _, progress in rows:
             if progress == "started":
-                began[apply_id] = moment(at)
-            elif progress == "done" and (start := began.get(apply_id)) is not None and (end := moment(at)) is not None:
+                began[apply_id] = moment(timestamp)
+            elif (
+                progress == "done"
+                and (start := began.get(apply_id)) is not None
+                and (end := moment(timestamp)) is not None
+            ):
                 took[apply_id] = end - start
         return tuple(took.values())[:limit]
 
     def note(self, apply_id: int, entry: JournalEntry, event: NewEvent | None = None) -> None:
-        """Write one line of the journal, and the event that goes with it; both are on disk when this returns."""
+        """Write a journal entry and its event; both are on disk when this returns."""
         with self._database.writing() as connection:
             if event is not None:
                 _add_event(connection, apply_id, event)
@@ -246,7 +250,7 @@ class Applies:
             )
 
     def journal(self, apply_id: int) -> tuple[JournalEntry, ...]:
-        """The journal in the order of the operations."""
+        """The journal, ordered by operation."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT task, operation, state, old_id, new_id, rowid FROM journal"
@@ -262,18 +266,18 @@ class Applies:
         """The logs of containers that an apply removed, by service."""
         with self._database.reading() as connection:
             rows = connection.execute("SELECT service, log FROM kept_logs WHERE apply_id = ?", (apply_id,)).fetchall()
-        return {str(row[0]): _unpacked(row[1]) for row in rows}
+        return {str(row[0]): _decompressed(row[1]) for row in rows}
 
     def last_kept_log(self, service: ServiceKey) -> bytes:
-        """The log of this service that was kept last; empty where none was."""
+        """The last log kept of this service; empty if there is none."""
         with self._database.reading() as connection:
-            # Those of an older gputui have no full name.
+            # Logs kept by an older gputui have no full name.
             query = (
                 "SELECT log FROM kept_logs WHERE full_name = ? OR (full_name IS NULL AND service = ?)"
                 " ORDER BY apply_id DESC LIMIT 1"
             )
             row = connection.execute(query, (service.full_name, service.short_name)).fetchone()
-        return _unpacked(row[0]) if row else b""
+        return _decompressed(row[0]) if row else b""
 
     def keep_log(self, apply_id: int, step: Step, container_id: str, lines: Iterable[bytes]) -> None:
         """Keep the last lines of a container that is about to be removed."""
@@ -285,8 +289,8 @@ class Applies:
             )
 
 
-def _unpacked(log: object) -> bytes:
-    """A kept log; empty where it is damaged."""
+def _decompressed(log: object) -> bytes:
+    """A kept log; empty if it is damaged."""
     try:
         return zlib.decompress(log) if isinstance(log, bytes) else b""
     except zlib.error:
@@ -331,7 +335,7 @@ def _record(row: tuple[object, ...]) -> ApplyRecord:
         reason_values,
     ) = row
     if pid is None:
-        # Between the record and its process there is a moment; nobody may take it for cut off.
+        # Until its process has claimed it, it must not count as interrupted.
         alive = result == "running" and seconds_since(str(started)) < STARTING_S
     else:
         process = whole_number(pid, least=1)
@@ -359,7 +363,7 @@ def _record(row: tuple[object, ...]) -> ApplyRecord:
 
 
 def json_object(text: object) -> Mapping[str, object]:
-    """What was written down as a JSON object; what somebody else wrote there is passed over."""
+    """The JSON object in this text; empty if it is not one."""
     try:
         return mapping(json.loads(str(text)))
     except (ValueError, RecursionError):

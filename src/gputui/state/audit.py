@@ -1,4 +1,4 @@
-"""Who changed something and when, as it is written down."""
+"""Who changed something and when, as it is recorded."""
 
 import os
 import pwd
@@ -13,10 +13,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def seconds_since(written: str) -> float:
-    """How long ago a time was that `now()` wrote; for ever, where it is none."""
-    then = moment(written)
-    return float("inf") if then is None else datetime.now(UTC).timestamp() - then
+def seconds_since(timestamp: str) -> float:
+    """Seconds since a time that `now()` wrote; infinite if it is not a valid time."""
+    moment_s = moment(timestamp)
+    return float("inf") if moment_s is None else datetime.now(UTC).timestamp() - moment_s
 
 
 def operator() -> str:

@@ -1,4 +1,4 @@
-"""The state database: one SQLite file, the truth about assignments and applies."""
+"""The state database: one SQLite file, the source of truth for assignments and applies."""
 
 import sqlite3
 import threading
@@ -54,7 +54,7 @@ _MIGRATIONS = (
         at TEXT NOT NULL, PRIMARY KEY (image, arguments, gpus, gpu_total_mib)
     );
     """,
-    # Kinds beside texts. What an operation of gputui 0.1 was stands before the colon of its text.
+    # Adds kinds to texts. gputui 0.1 wrote the operation before the colon of its text.
     """
     ALTER TABLE events ADD COLUMN operation TEXT NOT NULL DEFAULT '';
     ALTER TABLE events ADD COLUMN code TEXT NOT NULL DEFAULT '';
@@ -65,20 +65,19 @@ _MIGRATIONS = (
     UPDATE events SET operation = 'watch' WHERE operation = 'watch it come up';
     """,
 )
-"""Each brings the schema one version further; the version is SQLite's user_version."""
+"""Each migrates the schema by one version; the version is SQLite's user_version."""
 
 BUSY_MS = 10_000
 TURN_S = 1.0
-"""Seconds that a thread waits at most for the others of its process."""
+"""The most seconds that a thread waits for other threads of its process."""
 
 
 class Database:
-    """Opens the file for each use, so that any thread may use it and no lock is held while nothing is done."""
+    """Opens the file for each use, so that any thread may use it and an idle process holds no lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Threads that wait for SQLite's own lock, which is the one that counts, sleep between their tries, and longer
-        # each time.
+        # Threads that wait for SQLite's own lock, which is the decisive one, poll it at growing intervals.
         self._writer = threading.RLock()
         with suppress(OSError):
             if not path.exists():
@@ -90,7 +89,7 @@ class Database:
                 raise UsageError(f"{path} was written by a newer gputui", "update gputui")
             while self._version(connection) < len(_MIGRATIONS):
                 self._migrate(connection)
-        # While one connection is open its shared memory exists, so that the state can be read on a full disk too.
+        # An open connection keeps the shared memory alive, so that the state can be read even on a full disk.
         with self._errors():
             self._keeper = self._connect()
             self._keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -100,7 +99,7 @@ class Database:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        """One version further, as one transaction; another process may do the same at this moment."""
+        """Migrate by one version in a transaction; another process may be doing the same."""
         connection.execute("BEGIN IMMEDIATE")
         version = self._version(connection)
         if version < len(_MIGRATIONS):
@@ -125,13 +124,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection to read with."""
+        """A connection for reading."""
         with self._errors(), closing(self._connect()) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A connection inside a transaction that is committed at the end, or rolled back by an exception."""
+        """A connection in a transaction that is committed at the end, or rolled back by an exception."""
         with self._turn(), self._errors(), closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -143,27 +142,27 @@ class Database:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """One thread of this process after the other, as long as none of them is held up."""
-        taken = self._writer.acquire(timeout=TURN_S)
+        """Serialise the threads of this process, unless one of them is held up."""
+        is_acquired = self._writer.acquire(timeout=TURN_S)
         try:
             yield
         finally:
-            if taken:
+            if is_acquired:
                 self._writer.release()
 
     def compact(self) -> None:
-        """Give the space of what was deleted back to the file system."""
+        """Return the space of deleted rows to the file system."""
         with self._turn(), self._errors(), closing(self._connect()) as connection:
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def size(self) -> int:
-        """Bytes on the disk."""
+        """Bytes on disk."""
         files = (self.path.with_name(self.path.name + suffix) for suffix in ("", "-wal"))
         return sum(path.stat().st_size for path in files if path.exists())
 
     def version(self) -> int:
-        """A number that changes with every change by anybody, cheap to ask for."""
+        """A number that changes with every change by any process, cheap to compute."""
         try:
             wal = self.path.with_name(self.path.name + "-wal")
             stats = [path.stat() for path in (self.path, wal) if path.exists()]

@@ -1,4 +1,4 @@
-"""Files: replaced in one step, marked to notice changes, or shipped with gputui."""
+"""Files: replaced atomically, watched for changes, or shipped with gputui."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ PREFIX = ".gputui-new."
 
 
 def written_beside(path: Path, text: str) -> Path:
-    """The text in a new file beside the old one, on disk, with line ends as they are in the text."""
+    """Write the text to a new file beside the old one, synced to disk, with its line endings unchanged."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{PREFIX}{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
@@ -24,16 +24,16 @@ def written_beside(path: Path, text: str) -> Path:
     return Path(name)
 
 
-def put_in_place(written: Mapping[Path, Path], backup: str = ".bak") -> None:
-    """Each file in one step; the one before is kept under its name with `backup` after it."""
-    for path, temporary in written.items():
+def put_in_place(temporaries: Mapping[Path, Path], backup: str = ".bak") -> None:
+    """Replace each file atomically; the previous one is kept under its name plus `backup`."""
+    for path, temporary in temporaries.items():
         if path.exists():
-            kept = path.with_name(path.name + backup)
+            backup_path = path.with_name(path.name + backup)
             with suppress(OSError):
-                kept.unlink(missing_ok=True)
-                kept.hardlink_to(path)
+                backup_path.unlink(missing_ok=True)
+                backup_path.hardlink_to(path)
         temporary.replace(path)
-    for folder in {path.parent for path in written}:
+    for folder in {path.parent for path in temporaries}:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -42,7 +42,7 @@ def put_in_place(written: Mapping[Path, Path], backup: str = ".bak") -> None:
 
 
 def file_mark(path: Path) -> tuple[int, int] | None:
-    """Its time of change and its size; None where there is none."""
+    """Its modification time and size; None if it does not exist."""
     try:
         stat = path.stat()
     except OSError:

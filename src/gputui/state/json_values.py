@@ -1,4 +1,4 @@
-"""Frozen values as JSON and back."""
+"""Converts frozen values to JSON and back."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 @cache
 def _adapter(kind: Any) -> "TypeAdapter[Any]":
-    from pydantic import TypeAdapter  # noqa: PLC0415 - the first picture must not wait for it
+    from pydantic import TypeAdapter  # noqa: PLC0415 - the first frame must not wait for it
 
     return TypeAdapter(kind)
 
 
 def prepare(*kinds: Any) -> None:
-    """Do now, while nobody waits for it, what the first value of each kind would wait for."""
+    """Build the adapters of these kinds now, while nobody waits for them."""
     for kind in kinds:
         _adapter(kind)
 
@@ -33,15 +33,15 @@ def to_json(value: object) -> str:
 
 
 def from_json(kind: type[T], text: str) -> T:
-    """The value of that kind that `to_json` wrote.
+    """The value of this kind that `to_json` wrote.
 
     Raises:
-        GputuiError: it is none.
+        GputuiError: the text is not a value of this kind.
     """
     adaptable: Any = kind
     try:
         value: T = _adapter(adaptable).validate_json(text)
     except (ValidationError, RecursionError):
-        what = f"the state has a {kind.__name__} that is not understood"
-        raise GputuiError(what, "a newer gputui may have written it, or the file is damaged") from None
+        problem = f"the state has a {kind.__name__} that is not understood"
+        raise GputuiError(problem, "a newer gputui may have written it, or the file is damaged") from None
     return value

@@ -1,4 +1,4 @@
-"""gputui's own log: what went wrong inside it, for whoever reports or mends it."""
+"""gputui's own log: its internal errors, for whoever reports or fixes them."""
 
 import logging
 import os
@@ -10,25 +10,25 @@ from gputui.domain.text import clean, mask_script
 from gputui.domain.unexpected import crash_lines
 
 SIZE_LIMIT = 1_000_000
-"""Bytes of one file; it is then kept as `.1`, and that as `.2`."""
-KEPT = 2
+"""Bytes per file; a full file is rotated to `.1`, and that to `.2`."""
+BACKUPS = 2
 
 _LINE = 4000
 
 
 def log_path() -> Path:
     """`$GPUTUI_STATE_DIR/log-<uid>.txt`, else `gputui/log.txt` in the user's state home (XDG base directories). It is
-    the user's alone: what happens to one operator is not everybody's to read."""
-    named = os.environ.get("GPUTUI_STATE_DIR")
-    if named:
-        return Path(named) / f"log-{os.getuid()}.txt"
+    private to the user: other operators must not read it."""
+    directory = os.environ.get("GPUTUI_STATE_DIR")
+    if directory:
+        return Path(directory) / f"log-{os.getuid()}.txt"
     home = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
     return Path(home) / "gputui" / "log.txt"
 
 
 class LogFile(Handler):
-    """Appends records to a file of mode 0600, with secrets masked. The file is opened for the first record, so that a
-    gputui of which nothing is to be told writes nothing; one that cannot be written is done without."""
+    """Appends records to a file of mode 0600, with secrets masked. The file is only created with its first record; if
+    it cannot be written, the record is dropped."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -51,23 +51,23 @@ class LogFile(Handler):
                 return
         except FileNotFoundError:
             return
-        for number in range(KEPT, 0, -1):
+        for number in range(BACKUPS, 0, -1):
             older = self._path if number == 1 else self._path.with_name(f"{self._path.name}.{number - 1}")
             if older.exists():
                 older.replace(self._path.with_name(f"{self._path.name}.{number}"))
 
 
 def lines_of(record: LogRecord) -> list[str]:
-    """A record as lines: when, how grave, who, and the error with its places."""
-    at = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(record.created))
+    """A record as lines: time, severity, source, and the error with its locations."""
+    timestamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(record.created))
     text = clean(mask_script(record.getMessage().replace("\n", " ")), _LINE)
-    head = f"{at} {record.process} {record.levelname} {record.name} [{record.threadName}] {text}"
+    head = f"{timestamp} {record.process} {record.levelname} {record.name} [{record.threadName}] {text}"
     error = record.exc_info[1] if record.exc_info else None
     return [head, *(f"  {line}" for line in crash_lines(error))] if error else [head]
 
 
 def start_log(*, debug: bool) -> Path:
-    """Have what gputui's modules log written to its file, from warnings on; with `debug` everything. The path."""
+    """Write gputui's log records to its file, from warnings on, with `debug` all of them; the path of the file."""
     path = log_path()
     logger = logging.getLogger("gputui")
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)

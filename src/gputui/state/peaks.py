@@ -1,5 +1,5 @@
-"""What was observed of each kind of service, in the state database: the most memory that it was seen to hold, and what
-it said itself that it took."""
+"""What was observed of each kind of service, in the state database: its peak memory use, and the memory use that it
+reported itself."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from gputui.state.database import Database
 
 
 class Peaks:
-    """Remembered peaks."""
+    """The recorded observations."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -19,11 +19,11 @@ class Peaks:
         """All peaks, in MiB."""
         with self._database.reading() as connection:
             rows = connection.execute("SELECT image, arguments, gpus, gpu_total_mib, peak_mib FROM observed_peaks")
-            found = ((PeakKey(*row[:4]), whole_number(row[4], least=1)) for row in rows)
-            return {key: mib for key, mib in found if mib is not None}
+            peaks = ((PeakKey(*row[:4]), whole_number(row[4], least=1)) for row in rows)
+            return {key: mib for key, mib in peaks if mib is not None}
 
     def remember(self, raised: Mapping[PeakKey, int]) -> None:
-        """Keep these peaks, unless somebody saw higher ones meanwhile."""
+        """Record these peaks, unless higher ones were recorded meanwhile."""
         rows = [(key.image, key.arguments, key.gpus, key.gpu_total_mib, mib, now()) for key, mib in raised.items()]
         with self._database.writing() as connection:
             connection.executemany(
@@ -33,7 +33,7 @@ class Peaks:
             )
 
     def measured(self) -> dict[PeakKey, Measured]:
-        """What services said that they took."""
+        """The memory use that services reported."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT image, arguments, gpus, gpu_total_mib, weights_mib, cache_mib, activation_mib, graphs_mib,"
@@ -41,14 +41,14 @@ class Peaks:
             )
             return {PeakKey(*row[:4]): _measured(row[4:]) for row in rows}
 
-    def remember_measured(self, found: Mapping[PeakKey, Measured]) -> None:
-        """Keep what was said at the last start."""
+    def remember_measured(self, measured: Mapping[PeakKey, Measured]) -> None:
+        """Record the memory use reported at the last start."""
         rows = [
             (
-                key.image, key.arguments, key.gpus, key.gpu_total_mib, one.weights_mib, one.cache_mib,
-                one.activation_mib, one.graphs_mib, one.cache_tokens, now(),
+                key.image, key.arguments, key.gpus, key.gpu_total_mib, sizes.weights_mib, sizes.cache_mib,
+                sizes.activation_mib, sizes.graphs_mib, sizes.cache_tokens, now(),
             )
-            for key, one in found.items()
+            for key, sizes in measured.items()
         ]  # fmt: skip
         with self._database.writing() as connection:
             connection.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)

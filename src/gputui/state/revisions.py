@@ -18,7 +18,7 @@ class Revisions:
         self._database = database
 
     def latest(self) -> Assignments:
-        """The newest revision; the empty one where nothing was saved."""
+        """The newest revision; an empty one if nothing was saved."""
         with self._database.reading() as connection:
             row = connection.execute("SELECT * FROM revisions ORDER BY revision DESC LIMIT 1").fetchone()
         return _assignments(row) if row else Assignments()
@@ -27,7 +27,7 @@ class Revisions:
         """One revision.
 
         Raises:
-            UsageError: there is none of that number.
+            UsageError: there is none with this number.
         """
         with self._database.reading() as connection:
             row = connection.execute("SELECT * FROM revisions WHERE revision = ?", (revision,)).fetchone()
@@ -36,7 +36,7 @@ class Revisions:
         return _assignments(row)
 
     def all(self, limit: int = 100) -> tuple[Assignments, ...]:
-        """The newest of them, newest first."""
+        """The newest revisions, newest first."""
         with self._database.reading() as connection:
             rows = connection.execute("SELECT * FROM revisions ORDER BY revision DESC LIMIT ?", (limit,)).fetchall()
         return tuple(_assignments(row) for row in rows)

@@ -1,4 +1,4 @@
-"""Where the state of an engine lives, so that everybody who may use the engine shares it."""
+"""Where the state of an engine is stored, so that everybody who may use the engine shares it."""
 
 import os
 import re
@@ -13,7 +13,7 @@ SHARED = Path("/var/lib/gputui")
 
 @dataclass(frozen=True, slots=True)
 class StateDir:
-    """A folder, and the reason why others do not share it (None where they do)."""
+    """A directory, and the reason why others do not share it (None if they do)."""
 
     path: Path
     not_shared: str | None = None
@@ -23,11 +23,11 @@ def state_dir(engine_id: str, socket: Path | None) -> StateDir:
     """`$GPUTUI_STATE_DIR`, else /var/lib/gputui/<engine id> (mode 2770, the group of the socket), else the user's own.
 
     Raises:
-        UsageError: the folder cannot be made or written.
+        UsageError: the directory cannot be created or written.
     """
-    named = os.environ.get("GPUTUI_STATE_DIR")
-    if named:
-        return StateDir(_made(Path(named)))
+    configured = os.environ.get("GPUTUI_STATE_DIR")
+    if configured:
+        return StateDir(_ensured(Path(configured)))
     safe = re.sub(r"[^A-Za-z0-9_.-]", "-", engine_id)
     shared = SHARED / safe
     try:
@@ -42,10 +42,10 @@ def state_dir(engine_id: str, socket: Path | None) -> StateDir:
     except OSError:
         reason = f"{SHARED} cannot be written (an administrator can make it: `sudo gputui status` does)"
     home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return StateDir(_made(home / "gputui" / safe), f"other operators do not share this state: {reason}")
+    return StateDir(_ensured(home / "gputui" / safe), f"other operators do not share this state: {reason}")
 
 
-def _made(path: Path) -> Path:
+def _ensured(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o770)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The state of an engine as one file: to keep it elsewhere, and to bring it back."""
+"""The state of an engine as one file, to export and to restore it."""
 
 import json
 from collections.abc import Sequence
@@ -49,11 +49,12 @@ _TABLES = {
         "at",
     ),
 }
-"""What is kept. What an apply was to do, and the files beside Compose files, belong to their machine and are not."""
+"""What is exported. The transactions of applies and the files beside Compose files belong to their machine, and are
+not."""
 
 
 class StateFile(BaseModel):
-    """The file."""
+    """The content of the file."""
 
     model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
@@ -69,7 +70,7 @@ def export_state(database: Database, host: str) -> str:
     tables: dict[str, list[list[Any]]] = {}
     with database.reading() as connection:
         for table, columns in _TABLES.items():
-            # Log lines are not taken along: nobody knows which secrets a program printed.
+            # Log lines are not exported: they may hold secrets that a program printed.
             where = " WHERE kind != 'log'" if table == "events" else ""
             rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}{where}")
             tables[table] = [list(row) for row in rows]
@@ -83,16 +84,16 @@ def export_state(database: Database, host: str) -> str:
 
 
 def _masked(body: str) -> str:
-    found = json.loads(body)
-    for item in map(mapping, sequence(mapping(found).get("items"))):
+    revision = json.loads(body)
+    for item in map(mapping, sequence(mapping(revision).get("items"))):
         for edit in sequence(item.get("edits")):
             if isinstance(edit, dict) and edit.get("value") is not None:
                 edit["value"] = mask_secret(str(edit.get("argument")), str(edit["value"]))
-    return json.dumps(found)
+    return json.dumps(revision)
 
 
 def read_file(path: Path) -> "StateFile | dict[str, Any]":
-    """A state that was exported, or the mapping in a `gpu-assignments.yml`.
+    """An exported state, or the mapping in a `gpu-assignments.yml`.
 
     Raises:
         UsageError: it cannot be read, or is neither.
@@ -106,12 +107,12 @@ def read_file(path: Path) -> "StateFile | dict[str, Any]":
         why = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(f"{clean(str(path), 200)} cannot be read: {why}", "check the path") from None
     try:
-        found = json.loads(text) if text.lstrip().startswith("{") else load_yaml(text)
+        document = json.loads(text) if text.lstrip().startswith("{") else load_yaml(text)
     except FAULTS as error:
         raise UsageError(f"{name}: neither JSON nor YAML: {clean(fault_text(error), 120)}", "correct it") from None
-    if isinstance(found, dict) and "assignments" in found:
-        return found
-    if not isinstance(found, dict) or found.get("kind") != "gputui state":
+    if isinstance(document, dict) and "assignments" in document:
+        return document
+    if not isinstance(document, dict) or document.get("kind") != "gputui state":
         raise UsageError(f"{name}: neither an exported state nor assignments", "name a file that gputui wrote")
     try:
         return StateFile.model_validate_json(text)
@@ -124,61 +125,63 @@ def read_file(path: Path) -> "StateFile | dict[str, Any]":
 
 
 def is_empty(database: Database) -> bool:
-    """Whether nothing was saved or applied yet."""
+    """Whether nothing has been saved or applied yet."""
     with database.reading() as connection:
         return not connection.execute("SELECT 1 FROM revisions UNION SELECT 1 FROM applies").fetchone()
 
 
 def restore(database: Database, state: StateFile, host: str) -> None:
-    """Bring everything back into an empty state; what was of another host is of this one from then on.
+    """Restore everything into an empty state; services of another host become services of this one.
 
     Raises:
-        GputuiError: the tables are not those of a state, or something was saved already.
+        GputuiError: the tables are not those of a state, or something was already saved.
     """
     for table, rows in state.tables.items():
         if table not in _TABLES or any(len(row) != len(_TABLES[table]) for row in rows):
             raise UsageError(f"{clean(table, 60)}: not a table of a state", "name a file of `gputui export state`")
-    revisions = [[*_safe(row[:-1]), _moved_body(str(row[-1]), host)] for row in state.tables.get("revisions", [])]
+    revisions = [
+        [*_cleaned(row[:-1]), _relocated_body(str(row[-1]), host)] for row in state.tables.get("revisions", [])
+    ]
     applies = [_settled(row) for row in state.tables.get("applies", [])]
     rows_of = {"revisions": revisions, "applies": applies}
     with database.writing() as connection:
         if connection.execute("SELECT 1 FROM revisions UNION SELECT 1 FROM applies").fetchone():
             raise GputuiError("something was saved here already", "import it as a new revision instead")
         for table, columns in _TABLES.items():
-            rows = rows_of.get(table) or [_safe(row) for row in state.tables.get(table, [])]
+            rows = rows_of.get(table) or [_cleaned(row) for row in state.tables.get(table, [])]
             names, marks = ", ".join(columns), ", ".join("?" * len(columns))
             if table == "applies":
-                names, marks = f"{names}, body", f"{marks}, ''"  # what it was to do is not kept
+                names, marks = f"{names}, body", f"{marks}, ''"  # the transaction is not exported
             connection.executemany(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", rows)
 
 
-def _safe(row: Sequence[str | int | None]) -> list[str | int | None]:
-    """Text of a file is text from outside."""
+def _cleaned(row: Sequence[str | int | None]) -> list[str | int | None]:
+    """Clean the text of a row: a file is untrusted input."""
     return [clean(value, 100_000) if isinstance(value, str) else value for value in row]
 
 
 def _settled(row: Sequence[str | int | None]) -> list[str | int | None]:
-    """An apply that ran somewhere else; one that had no end there does not run here.
+    """An apply that ran elsewhere; one that had not ended there counts as failed here.
 
     Raises:
-        UsageError: its result, or what came of its services, is nothing that an apply can have.
+        UsageError: its result or the outcomes of its services are not valid.
     """
-    found = _safe(row)
-    found[6] = "failed" if found[6] == "running" else found[6]
+    settled = _cleaned(row)
+    settled[6] = "failed" if settled[6] == "running" else settled[6]
     try:
-        services = json.loads(str(found[7]))
+        services = json.loads(str(settled[7]))
     except ValueError:
         services = None
-    if found[6] not in ("done", "rolled_back", "failed") or not isinstance(services, dict):
-        raise UsageError(f"apply {clean(str(found[0]), 20)} of the file has no known result", "export it again")
-    return found
+    if settled[6] not in ("done", "rolled_back", "failed") or not isinstance(services, dict):
+        raise UsageError(f"apply {clean(str(settled[0]), 20)} of the file has no known result", "export it again")
+    return settled
 
 
 def _revision(body: str) -> Assignments:
-    """A revision as it was written down.
+    """A revision from its JSON text.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not a revision.
     """
     try:
         return TypeAdapter(Assignments).validate_json(body)
@@ -186,8 +189,8 @@ def _revision(body: str) -> Assignments:
         raise UsageError("a revision in the file cannot be read", "export it again") from None
 
 
-def _moved(revision: Assignments, host: str) -> Assignments:
-    """The revision as one of this host, without the secrets that the file does not hold."""
+def _relocated(revision: Assignments, host: str) -> Assignments:
+    """The revision as one of this host, without the secrets that are masked in the file."""
     items = tuple(
         replace(
             item, key=replace(item.key, host=host), edits=tuple(edit for edit in item.edits if not _is_masked(edit))
@@ -197,12 +200,12 @@ def _moved(revision: Assignments, host: str) -> Assignments:
     return replace(revision, items=items)
 
 
-def _moved_body(body: str, host: str) -> str:
-    return TypeAdapter(Assignments).dump_json(_moved(_revision(body), host)).decode()
+def _relocated_body(body: str, host: str) -> str:
+    return TypeAdapter(Assignments).dump_json(_relocated(_revision(body), host)).decode()
 
 
 def _is_masked(edit: Edit) -> bool:
-    """A secret that was not written down; it has to be set again."""
+    """Whether it is a secret that the file masks, so that it has to be set again."""
     return edit.value is not None and edit.value == mask_secret(edit.argument, edit.value) == MASK
 
 
@@ -218,7 +221,7 @@ def masked(state: StateFile) -> tuple[str, ...]:
 
 
 def latest(state: StateFile, host: str) -> Assignments:
-    """The newest revision in the file, as of this host.
+    """The newest revision in the file, as one of this host.
 
     Raises:
         UsageError: there is none.
@@ -226,7 +229,7 @@ def latest(state: StateFile, host: str) -> Assignments:
     newest = _newest(state)
     if newest is None:
         raise UsageError("the file has no revision in it", "nothing to take in")
-    return _moved(newest, host)
+    return _relocated(newest, host)
 
 
 def _newest(state: StateFile) -> Assignments | None:
@@ -238,8 +241,9 @@ def _number(row: Sequence[str | int | None]) -> int:
     return row[0] if row and isinstance(row[0], int) else 0
 
 
-class _Written(BaseModel):
-    """One service of a `gpu-assignments.yml`; as others write it, too: `gpu` for its only one, `vram_budget` in GiB."""
+class _FileEntry(BaseModel):
+    """One service of a `gpu-assignments.yml`. Also accepts the form of other tools: `gpu` for a single GPU,
+    `vram_budget` in GiB."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
@@ -253,7 +257,7 @@ class _Written(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _in_other_words(cls, entry: object) -> object:
+    def _normalized(cls, entry: object) -> object:
         if not isinstance(entry, dict):
             return entry
         entry = dict(entry)
@@ -261,9 +265,9 @@ class _Written(BaseModel):
             gpu = entry.pop("gpu")
             entry["gpus"] = [] if gpu is None else [str(gpu) if isinstance(gpu, bool) else gpu]
         if "vram_budget" in entry and "vram_budget_mib" not in entry:
-            written = entry.pop("vram_budget")
-            budget = real_number(written)
-            if written is not None and (budget is None or isinstance(written, bool) or budget <= 0):
+            raw_budget = entry.pop("vram_budget")
+            budget = real_number(raw_budget)
+            if raw_budget is not None and (budget is None or isinstance(raw_budget, bool) or budget <= 0):
                 raise ValueError("vram_budget is a number of GiB above 0, or null")
             entry["vram_budget_mib"] = None if budget is None else int(budget * 1024)
         return entry
@@ -271,72 +275,74 @@ class _Written(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadAssignments:
-    """Assignments from a file, and what of it could not be taken over, a line each."""
+    """Assignments from a file, and what could not be imported, a line each."""
 
     assignments: Assignments
-    left: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def read_assignments(
-    found: dict[str, Any], keys: Sequence[ServiceKey], before: Assignments, gpus: Sequence[Gpu], operator: str
+    document: dict[str, Any], keys: Sequence[ServiceKey], current: Assignments, gpus: Sequence[Gpu], operator: str
 ) -> ReadAssignments:
-    """The assignments that a `gpu-assignments.yml` says. Where somebody changed `gpus`, that counts, and not `uuids`.
+    """The assignments of a `gpu-assignments.yml`. `gpus` takes precedence over `uuids`, because people edit it.
 
     Raises:
-        UsageError: it names no service, no GPU, or a value that is none; the service is named.
+        UsageError: it has no mapping of services, an unknown GPU, or an invalid value; the message names the service.
     """
-    written = found.get("assignments")
-    if not isinstance(written, dict):
+    entries = document.get("assignments")
+    if not isinstance(entries, dict):
         raise UsageError("assignments: a mapping of services is expected", "see a file that gputui wrote")
     by_label = {gpu.label: gpu.uuid for gpu in gpus} | {gpu.uuid: gpu.uuid for gpu in gpus}
-    items, left = [], []
-    for name, entry in written.items():
-        hits = _meant(str(name), keys, before)
+    items, skipped = [], []
+    for name, entry in entries.items():
+        hits = _matching_keys(str(name), keys, current)
         if len(hits) != 1:
             why = f"it may be {' or '.join(key.full_name for key in hits)}" if hits else "there is no such service"
-            left.append(f"{clean(str(name), 60)}: {why}")
+            skipped.append(f"{clean(str(name), 60)}: {why}")
             continue
         (key,) = hits
         try:
-            one = _Written.model_validate(entry)
+            fields = _FileEntry.model_validate(entry)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
             raise UsageError(f"{key.name}: {clean(place, 60)}: {clean(first['msg'], 120)}", "mend that line") from None
-        labels = [str(label) for label in one.gpus]
-        gone = [label for label in labels if label not in by_label and label not in one.uuids]
+        labels = [str(label) for label in fields.gpus]
+        gone = [label for label in labels if label not in by_label and label not in fields.uuids]
         if gone:
-            known = ", ".join(gpu.label for gpu in gpus)
-            raise UsageError(f"{key.name}: there is no GPU {clean(gone[0], 60)}", f"GPUs on this host: {known}")
-        old = before.of(key)
-        edits = tuple(_edit(argument, value, old, operator) for argument, value in one.edits.items())
+            gpu_labels = ", ".join(gpu.label for gpu in gpus)
+            raise UsageError(f"{key.name}: there is no GPU {clean(gone[0], 60)}", f"GPUs on this host: {gpu_labels}")
+        old = current.of(key)
+        edits = tuple(_edit(argument, value, old, operator) for argument, value in fields.edits.items())
         secret = [edit for edit in edits if edit.value == MASK]
-        left += [f"{key.name}: {clean(edit.argument, 60)} is a secret, which the file does not hold" for edit in secret]
+        skipped += [
+            f"{key.name}: {clean(edit.argument, 60)} is a secret, which the file does not hold" for edit in secret
+        ]
         edits = tuple(edit for edit in edits if edit.value != MASK)
         items.append(
             Assignment(
                 key=key,
                 gpus=tuple(by_label.get(label, label) for label in labels),
-                enabled=one.enabled,
-                adopted=one.adopted,
-                budget_mib=one.vram_budget_mib,
-                priority=one.priority,
+                enabled=fields.enabled,
+                adopted=fields.adopted,
+                budget_mib=fields.vram_budget_mib,
+                priority=fields.priority,
                 edits=edits,
             )
         )
-    return ReadAssignments(assignments=Assignments(items=tuple(items)), left=tuple(left))
+    return ReadAssignments(assignments=Assignments(items=tuple(items)), skipped=tuple(skipped))
 
 
-def _meant(name: str, keys: Sequence[ServiceKey], before: Assignments) -> list[ServiceKey]:
-    """The services that a name in the file may mean; where it is the name of several, those that have an assignment,
-    for only these were written into it."""
+def _matching_keys(name: str, keys: Sequence[ServiceKey], current: Assignments) -> list[ServiceKey]:
+    """The services that a name in the file may mean. If it is ambiguous, only those with an assignment, because only
+    these are written to the file."""
     hits = [key for key in keys if name in (key.short_name, key.full_name)]
-    assigned = [key for key in hits if before.of(key) is not None]
+    assigned = [key for key in hits if current.of(key) is not None]
     return assigned if len(hits) > 1 and assigned else hits
 
 
 def _edit(argument: str, value: str | None, old: Assignment | None, operator: str) -> Edit:
-    """A changed argument; one whose value is masked in the file keeps the value that it has."""
+    """A changed argument; one whose value is masked in the file keeps its current value."""
     for edit in old.edits if old else ():
         if edit.argument == argument and value in (edit.value, mask_secret(argument, edit.value or "")):
             return edit

@@ -1,1 +1,1 @@
-"""The operations that carry a step out, one kind a file: what it is, how it is done, and how it is undone."""
+"""The operations that carry out a step, one kind per file: what it is, how it is done, and how it is undone."""

@@ -1,4 +1,4 @@
-"""What every kind of operation has: a value that says what is done, and how that is done and undone."""
+"""The base of every kind of operation: a value that says what to do, and how to do and undo it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from gputui.gpus.source import GpuSource
 
 Part = Literal["old", "new"]
-"""Which container an operation is about: the old one that the step starts from, or the new one that it makes."""
+"""Which container an operation is about: the old one that the step starts from, or the new one that it creates."""
 
 IS_GONE = "it is already gone"
 
 
 @dataclass(slots=True)
 class ContainerPair:
-    """The containers of one task, by id: the one it starts from, and the one it makes."""
+    """The containers of one task, by id: the one it starts from, and the one it creates."""
 
     old: str | None
     new: str | None = None
@@ -31,7 +31,7 @@ class ContainerPair:
         """The id of one of them.
 
         Raises:
-            NotFound: there is none. What is taken for both is the old one, and never removed as the new one.
+            NotFound: there is none. An id recorded as both is the old one, and must not be removed as the new one.
         """
         ref = self.old if part == "old" else self.new
         if ref is None or (part == "new" and ref == self.old):
@@ -41,8 +41,8 @@ class ContainerPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationContext:
-    """What operations are done with. `report` says what is waited for, `keep_log` stores a container's log,
-    `abandoned` tells that another container of the same unit failed, `cancelled` why nobody wants it any more."""
+    """What operations work with. `report` reports what is waited for, `keep_log` stores a container's log, `abandoned`
+    tells whether another container of the same unit failed, `cancelled` why the apply was cancelled."""
 
     engine: "Engine"
     source: "GpuSource"
@@ -55,10 +55,10 @@ class OperationContext:
 
 
 class Action:
-    """One call to the engine, or one look at what came of it.
+    """One call to the engine, or one check of its outcome.
 
-    Kinds are frozen dataclasses with a `kind`, which is how they are put on record. All may be performed twice: what is
-    found decides what is left to do.
+    Kinds are frozen dataclasses with a `kind`, by which they are recorded. All are idempotent: the current state
+    decides what is left to do.
     """
 
     __slots__ = ()
@@ -66,41 +66,41 @@ class Action:
     starts: ClassVar[bool] = False
     """Whether it starts a container."""
     verifies: ClassVar[bool] = False
-    """Whether it only looks whether the new container is as it should be, so that it can be looked at again."""
+    """Whether it only checks the new container, so that the check can be repeated."""
     restores: ClassVar[bool] = False
-    """Whether, as an undo, it makes the old container run again."""
+    """Whether, as an undo, it starts the old container again."""
     leaves: ClassVar[bool] = False
-    """Whether something is left over for a person to clean up where it cannot be done at the end."""
+    """Whether a person has something left to clean up if it fails at the end."""
 
     kind: str
     part: Part
 
     @property
     def makes(self) -> "ContainerSpec | None":
-        """The spec of the container that it makes, if it makes one."""
+        """The spec of the container that it creates, if it creates one."""
         return None
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> str | None:
-        """Do it; a line to read where there is more to say than that it was done.
+        """Do it; a readable line if there is more to say than that it was done.
 
         Raises:
-            EngineError: it failed, or what it was to see is not so.
-            Unreachable: the engine went away.
+            EngineError: it failed, or its check did.
+            Unreachable: the engine does not answer any more.
         """
         raise NotImplementedError
 
     def find_result(self, pair: ContainerPair, context: OperationContext) -> None:
-        """Find what it made where the engine's reply was lost."""
+        """Find what it created if the engine's reply was lost."""
 
     def obsolete_undo(self, container: "Container", pair: ContainerPair, context: OperationContext) -> str | None:
-        """Why this undo has nothing to do to the container as it is; None where it has."""
+        """Why this undo has nothing to do with the container as it is; None if it has."""
         del container, pair, context
         return None
 
     def undo(
         self, done: "Action", pair: ContainerPair, old_spec: "ContainerSpec | None", context: OperationContext
     ) -> str | None:
-        """Do it as the undo of `done`, whatever of that had been carried out: the state that is found decides.
+        """Do it as the undo of `done`, however much of that was carried out: the current state decides.
 
         Raises:
             GputuiError: it cannot be undone.

@@ -1,4 +1,4 @@
-"""Waiting until a stopped container's GPU memory is free."""
+"""Waits until a stopped container's GPU memory is free."""
 
 import time
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from gputui.apply.health_gate import NVML_LIMIT_S, holders, within
 from gputui.apply.operations.action import Action, ContainerPair, OperationContext, Part
 
 UNACCOUNTED_MIB = 1024
-"""Memory of a GPU that no process is seen to hold, beyond which it is taken for memory that is still being freed."""
+"""GPU memory without a visible process counts as still being freed if there is more than this."""
 UNCHANGED_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitRelease(Action):
-    """Wait until a container's processes left its GPUs and their memory came back, at most `limit_s`."""
+    """Wait until a container's processes have left its GPUs and their memory is free, at most `limit_s`."""
 
     part: Part
     gpus: tuple[str, ...] = ()
@@ -23,7 +23,7 @@ class AwaitRelease(Action):
     kind: Literal["await_release"] = "await_release"
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> str | None:
-        """Wait until the processes are gone from every GPU, and then until the memory that nobody holds is freed."""
+        """Wait until the processes are gone from every GPU, and then until the memory without a process is freed."""
         ref = pair.of(self.part)
         until = time.monotonic() + self.limit_s
         while processes := holders(context.source, context.gpus, ref):
@@ -45,7 +45,7 @@ class AwaitRelease(Action):
         return ", ".join(f"{amount} are held by no process that is seen" for amount in amounts)
 
     def _unaccounted(self, context: OperationContext) -> dict[str, int]:
-        """MiB on the GPUs, by label, that no process is seen to hold, where both are known and it is much."""
+        """Large amounts of GPU memory (MiB, by GPU label) without a visible process, where both are known."""
         unaccounted = {}
         for gpu in context.gpus:
             if gpu.uuid not in self.gpus:
@@ -53,9 +53,9 @@ class AwaitRelease(Action):
             reading = within(NVML_LIMIT_S, partial(context.source.read, gpu))
             processes = within(NVML_LIMIT_S, partial(context.source.processes, gpu))
             if reading is None or processes is None:
-                continue  # a driver that hangs must not hold a service that is stopped
+                continue  # a hanging driver must not delay a stopped service
             used = reading.memory_used_mib
-            held = [process.memory_mib for process in processes if process.memory_mib is not None]
-            if used is not None and len(held) == len(processes):
-                unaccounted[gpu.label] = used - sum(held)
+            process_mib = [process.memory_mib for process in processes if process.memory_mib is not None]
+            if used is not None and len(process_mib) == len(processes):
+                unaccounted[gpu.label] = used - sum(process_mib)
         return {label: mib for label, mib in unaccounted.items() if mib > UNACCOUNTED_MIB}

@@ -1,4 +1,4 @@
-"""Checking what the engine stored of a request for GPUs."""
+"""Checks what the engine stored of a GPU request."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -18,7 +18,7 @@ class CheckRequest(Action):
     kind: Literal["check_request"] = "check_request"
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> None:
-        """Compare it with what was asked for."""
+        """Compare it with what was requested."""
         request = context.engine.inspect(pair.of(self.part)).gpu_request
         stored = request.device_ids if request else ()
         if stored != self.device_ids:

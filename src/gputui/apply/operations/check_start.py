@@ -1,4 +1,4 @@
-"""Checking that a container could be started again, before anything is stopped."""
+"""Checks that a container could be started again, before anything is stopped."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,13 +9,13 @@ from gputui.apply.operations.action import Action, ContainerPair, OperationConte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckStart(Action):
-    """Whether a container could be started again: all that it needs is there."""
+    """Whether a container could be started again: everything that it needs exists."""
 
     part: Part = "old"
     kind: Literal["check_start"] = "check_start"
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> None:
-        """Fail where something is missing."""
+        """Fail if something is missing."""
         missing = context.engine.start_obstacles(pair.of(self.part))
         if missing:
             raise NotWell(f"it could not be started again: {'; '.join(missing)}")

@@ -1,4 +1,4 @@
-"""Keeping what a container wrote outside its volumes, as an image."""
+"""Keeps what a container wrote outside its volumes, as an image."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +16,7 @@ class CommitImage(Action):
     kind: Literal["commit_image"] = "commit_image"
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> None:
-        """Commit it, unless that was done before."""
+        """Commit it, unless that is already done."""
         if context.engine.image_id(self.image) is None:
             context.engine.commit_image(pair.of(self.part), self.image)
 
@@ -37,6 +37,6 @@ class RemoveImage(Action):
     def undo(
         self, done: Action, pair: ContainerPair, old_spec: ContainerSpec | None, context: OperationContext
     ) -> None:
-        """Remove it, whether or not the container is still there."""
+        """Remove it, whether or not the container still exists."""
         del done, old_spec
         self.perform(pair, context)

@@ -1,4 +1,4 @@
-"""Seeing that a container has its GPUs."""
+"""Confirms that a container has its GPUs."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -9,7 +9,7 @@ from gputui.apply.operations.action import Action, ContainerPair, OperationConte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmGpus(Action):
-    """See that a container has these GPUs and no other. `nodes` None: its device nodes cannot be told in advance."""
+    """Confirm that a container has exactly these GPUs. `nodes` None: its device nodes are not known in advance."""
 
     verifies: ClassVar[bool] = True
 
@@ -19,6 +19,6 @@ class ConfirmGpus(Action):
     kind: Literal["confirm_gpus"] = "confirm_gpus"
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> str:
-        """Compare the device nodes in it, and the GPUs on which its processes are."""
+        """Compare its device nodes, and the GPUs that its processes use."""
         ref = pair.of(self.part)
         return confirm_gpus(context.engine, context.source, context.gpus, ref, self.gpus, self.nodes)

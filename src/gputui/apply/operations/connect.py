@@ -1,4 +1,4 @@
-"""Connecting a container to its networks."""
+"""Connects a container to its networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from gputui.engine.protocol import Engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connect(Action):
-    """Connect it to one more network."""
+    """Connect it to another network."""
 
     network: str
     endpoint: Mapping[str, Any] = field(default_factory=dict)
@@ -19,7 +19,7 @@ class Connect(Action):
     kind: Literal["connect"] = "connect"
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> None:
-        """Connect it, unless it is."""
+        """Connect it, unless it already is."""
         if self.network not in context.engine.networks_of(pair.of(self.part)):
             context.engine.connect(pair.of(self.part), self.network, self.endpoint)
 

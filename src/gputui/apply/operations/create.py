@@ -1,4 +1,4 @@
-"""Making the new container."""
+"""Creates the new container."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,7 @@ from gputui.engine.protocol import Engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create(Action):
-    """Make the new container."""
+    """Create the new container."""
 
     spec: ContainerSpec
     part: Part = "new"
@@ -23,7 +23,7 @@ class Create(Action):
         return self.spec
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> None:
-        """Create it; where the reply to that was lost, it is the one that was created before."""
+        """Create it; if an earlier reply was lost, use the container created then."""
         engine = context.engine
         if pair.new is not None:
             pair.new = engine.inspect(pair.new).id
@@ -36,13 +36,13 @@ class Create(Action):
                 raise
 
     def find_result(self, pair: ContainerPair, context: OperationContext) -> None:
-        """The container that was created although nobody heard of it."""
+        """Find the container that was created without its reply arriving."""
         if pair.new is None:
             pair.new = made_by_us(context.engine, self.spec)
 
 
 def made_by_us(engine: Engine, spec: ContainerSpec) -> str | None:
-    """The container that this very apply made under this name; a stranger that has the name lacks the token."""
+    """The container that this apply created under this name; any other container of the name lacks the token."""
     try:
         container = engine.inspect(spec.name)
     except NotFound:

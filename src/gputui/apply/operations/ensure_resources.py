@@ -1,4 +1,4 @@
-"""The project's own networks and volumes exist before a container uses them."""
+"""Ensures that the project's own networks and volumes exist before a container uses them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from gputui.apply.operations.action import Action, ContainerPair, OperationConte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureNetwork(Action):
-    """The project's network exists; `body` is that of the engine's create call."""
+    """Ensure that the project's network exists; `body` is that of the engine's create call."""
 
     name: str
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class EnsureNetwork(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureVolume(Action):
-    """The project's volume exists; `body` is that of the engine's create call."""
+    """Ensure that the project's volume exists; `body` is that of the engine's create call."""
 
     name: str
     body: Mapping[str, Any] = field(default_factory=dict)

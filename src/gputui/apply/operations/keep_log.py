@@ -1,4 +1,4 @@
-"""Keeping the last lines of a container's log."""
+"""Keeps the last lines of a container's log."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Pausing a container, and unpausing it."""
+"""Pauses and unpauses a container."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,13 +15,13 @@ class Pause(Action):
     kind: Literal["pause"] = "pause"
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> None:
-        """Pause it, unless it is paused."""
+        """Pause it, unless it already is."""
         ref = pair.of(self.part)
         container = context.engine.inspect(ref)
         if container.running:
             context.engine.pause(ref)
         elif container.state != "paused":
-            # What could not be put back yet is paused once it is.
+            # A container that could not be restored yet is paused once it is.
             raise NotWell("it does not run, so that it cannot be paused")
 
 

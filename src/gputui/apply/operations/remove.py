@@ -1,4 +1,4 @@
-"""Removing a container."""
+"""Removes a container."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal

@@ -1,4 +1,4 @@
-"""Giving a container another name."""
+"""Renames a container."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ SAME_SERVICE = (compose_labels.PROJECT, compose_labels.SERVICE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rename(Action):
-    """Give a container another name."""
+    """Rename a container."""
 
     part: Part
     name: str
@@ -26,23 +26,23 @@ class Rename(Action):
         rename(context.engine, pair.of(self.part), self.name)
 
     def obsolete_undo(self, container: Container, pair: ContainerPair, context: OperationContext) -> str | None:
-        """Nothing can be done where somebody else has the name."""
+        """Nothing can be done if another container has the name."""
         if container.name != self.name and is_replaced(context.engine, container, self.name, pair):
             return "somebody else's container of this service has the name"
         return None
 
 
 def rename(engine: Engine, ref: str, name: str) -> None:
-    """Rename it, unless it has the name."""
+    """Rename it, unless it already has the name."""
     try:
         engine.rename(ref, name)
-    except EngineError:  # the engine refuses a name that the container has already
+    except EngineError:  # the engine refuses a name that the container already has
         if engine.inspect(ref).name != name:
             raise
 
 
 def is_replaced(engine: Engine, old: Container, name: str, pair: ContainerPair) -> bool:
-    """Whether somebody else's container of the same service runs under its name."""
+    """Whether a foreign container of the same service runs under its name."""
     try:
         namesake = engine.inspect(name)
     except NotFound:
@@ -52,5 +52,5 @@ def is_replaced(engine: Engine, old: Container, name: str, pair: ContainerPair) 
 
 
 def is_same_service(labels: Mapping[str, str], reference: Mapping[str, str]) -> bool:
-    """Of the same service, by what Compose writes; containers without these labels are never taken for each other."""
+    """Whether both are of the same service by their Compose labels; without these labels they never are."""
     return all(labels.get(name) and labels.get(name) == reference.get(name) for name in SAME_SERVICE)

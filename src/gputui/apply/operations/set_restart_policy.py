@@ -1,4 +1,4 @@
-"""Changing the restart policy of a container that does not run."""
+"""Changes the restart policy of a stopped container."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ STOP_AGAIN_S = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetRestartPolicy(Action):
-    """Change the restart policy of a container that does not run."""
+    """Change the restart policy of a stopped container."""
 
     part: Part
     name: str
@@ -22,7 +22,7 @@ class SetRestartPolicy(Action):
     kind: Literal["set_restart_policy"] = "set_restart_policy"
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> None:
-        """Change it; one that is not to come back is stopped where it did."""
+        """Change it; a container that must not come back is stopped if it did."""
         ref = pair.of(self.part)
         if self.name == "no":
             keep_stopped(context.engine, ref)
@@ -30,7 +30,7 @@ class SetRestartPolicy(Action):
 
 
 def keep_stopped(engine: Engine, ref: str) -> None:
-    """A container that was stopped may run again: one with the restart policy `always` comes back with its daemon."""
+    """Stop a container again that came back: one with the restart policy `always` is started with its daemon."""
     with suppress(NotFound):
         if engine.inspect(ref).state in LIVING:
             engine.stop(ref, STOP_AGAIN_S)

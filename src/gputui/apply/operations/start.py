@@ -1,4 +1,4 @@
-"""Starting a container."""
+"""Starts a container."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -25,7 +25,7 @@ class Start(Action):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart(Action):
-    """Stop and start a container in one call; what gputui 0.1 put on record."""
+    """Stop and start a container in one call; only recorded by gputui 0.1."""
 
     starts: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""Stopping a container, and making a stopped one run again."""
+"""Stops a container, and restores a stopped one."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ class Stop(Action):
         context.engine.stop(pair.of(self.part), self.timeout_s)
 
     def obsolete_undo(self, container: Container, pair: ContainerPair, context: OperationContext) -> str | None:
-        """Nothing has to be done where it does not run."""
+        """Nothing has to be done if it does not run."""
         del pair, context
         return "it does not run" if container.state in ("exited", "created", "dead") else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutBack(Action):
-    """The old container runs again, re-created from its spec where somebody removed it. `steady`: it ran without
-    falling before, so it has to be seen to do so. It only undoes."""
+    """Start the old container again, re-created from its spec if somebody removed it. `steady`: it ran without
+    crashing before, so it has to do so again. Only used as an undo."""
 
     restores: ClassVar[bool] = True
 
@@ -48,8 +48,8 @@ class PutBack(Action):
     def undo(
         self, done: Action, pair: ContainerPair, old_spec: ContainerSpec | None, context: OperationContext
     ) -> str | None:
-        """It is seen to run again. Where somebody else's container of the same service runs, that one stands for it,
-        and the old one goes.
+        """Start it and check that it stays up. If a foreign container of the same service runs in its place, that one
+        stays and the old one is removed.
 
         Raises:
             GputuiError: it does not stay up.
@@ -75,7 +75,7 @@ class PutBack(Action):
             if not self.steady:
                 return note  # it did not stay up before either
             try:
-                # A stop that was given up may still be carried out by the daemon, so it has to be seen to stay up.
+                # The daemon may still carry out an abandoned stop, so check that it stays up.
                 stay_up(engine, pair.of("old"), PUT_BACK_WATCH_S)
             except NotWell:
                 continue
@@ -84,7 +84,7 @@ class PutBack(Action):
 
 
 def _recreated(spec: ContainerSpec | None, engine: Engine) -> str:
-    """The old container from its spec; one that has its name is taken for it if it is of the same service."""
+    """Re-create the old container from its spec; one that has its name is used if it is of the same service."""
     if spec is None:
         raise GputuiError("the old container was removed and its spec is not known")
     try:
@@ -99,12 +99,12 @@ def _recreated(spec: ContainerSpec | None, engine: Engine) -> str:
 
 
 def in_place(engine: Engine, spec: ContainerSpec, present: str | None, replaced: str | None = None) -> str:
-    """The `present` container if it is there, one of the same service that has its name, or one that is created from
-    the spec; its id. It may not run yet.
+    """The id of the `present` container if it exists, else of one of the same service that has its name, else of one
+    created from the spec. It may not run yet.
 
     Raises:
-        GputuiError: there is none, and none can be created; what could not be connected to its networks is gone again.
-            Or the container that was `replaced` has its place again: an undo was carried out and not written down.
+        GputuiError: there is none, and none can be created (one that could not be connected to its networks is removed
+            again). Or the `replaced` container has its place again: an undo was carried out but not recorded.
     """
     for ref in (present, spec.name) if present else (spec.name,):
         try:
@@ -114,7 +114,7 @@ def in_place(engine: Engine, spec: ContainerSpec, present: str | None, replaced:
         if container.id == replaced:
             raise EngineError(f"the old container is in the place of {spec.name} again")
         if container.id == present or _is_of(container, spec):
-            if container.state == "created":  # by a try that was interrupted, before it had its networks
+            if container.state == "created":  # by an interrupted attempt, before it had its networks
                 connect_all(engine, container.id, spec)
             return container.id
     new = engine.create(spec)
@@ -127,7 +127,7 @@ def in_place(engine: Engine, spec: ContainerSpec, present: str | None, replaced:
 
 
 def start_in_place(engine: Engine, ref: str, name: str) -> None:
-    """It runs, under this name where that is free.
+    """Start it, under this name if that is free.
 
     Raises:
         GputuiError: it cannot be started.

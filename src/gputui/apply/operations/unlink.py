@@ -1,4 +1,4 @@
-"""Removing the links of other containers to one that is about to be removed."""
+"""Removes the links of other containers to one that is about to be removed."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from gputui.domain.errors import NotFound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unlink(Action):
-    """Remove the links of other containers to this one (`--link`): without it they could not be started any more.
-    `links` are (container, alias)."""
+    """Remove the links of other containers (`--link`) to this one; otherwise they could no longer be started. `links`
+    are (container, alias)."""
 
     leaves: ClassVar[bool] = True
 
@@ -20,7 +20,7 @@ class Unlink(Action):
     kind: Literal["unlink"] = "unlink"
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> None:
-        """Remove those that are there."""
+        """Remove those that exist."""
         del pair
         for name, alias in self.links:
             with suppress(NotFound):

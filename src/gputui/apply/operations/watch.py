@@ -1,4 +1,4 @@
-"""Seeing a container come up."""
+"""Watches a container come up."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -10,9 +10,9 @@ from gputui.domain.serving import HttpProbe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch(Action):
-    """See a container come up: healthy, or answering, or, where it has neither, running for `settle_s`.
+    """Watch a container come up: healthy, or answering, or, if it can show neither, running for `settle_s`.
 
-    For `loading_s` a failing healthcheck is taken for a model that loads; after `limit_s` it has failed.
+    For `loading_s` a failing healthcheck is taken for a loading model; after `limit_s` it has failed.
     """
 
     verifies: ClassVar[bool] = True

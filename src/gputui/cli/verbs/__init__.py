@@ -1,6 +1,6 @@
-"""The verbs. A new one is a file here with its `VERBS`, and a line below.
+"""The verbs. A new one needs a file here with its `VERBS`, and a line below.
 
-Only the file of the verb that is asked for is imported; of the others the names are enough.
+Only the file of the requested verb is imported; for the others their names are enough.
 """
 
 from importlib import import_module
@@ -36,6 +36,6 @@ FILES = {
 
 
 def load(name: str) -> Verb:
-    """The verb of this name."""
+    """The verb with this name."""
     verbs: tuple[Verb, ...] = import_module(f"{__name__}.{FILES[name]}").VERBS
     return next(verb for verb in verbs if verb.name == name)

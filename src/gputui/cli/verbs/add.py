@@ -14,7 +14,7 @@ from gputui.domain.errors import UsageError
 
 
 def _add(controller: Controller, arguments: argparse.Namespace) -> int:
-    """`add SERVICE --image …`: write it into the Compose file."""
+    """`add SERVICE --image …`: write a new service into the Compose file."""
     connected(controller)
     try:
         command = tuple(shlex.split(arguments.command))
@@ -38,8 +38,8 @@ def _add(controller: Controller, arguments: argparse.Namespace) -> int:
         return 2
     controller.compose_files.write(edit)
     if arguments.json:
-        written = {"service": arguments.service, "path": str(edit.path), "diff": list(edit.diff)}
-        print_json(json_form.versioned(written))
+        body = {"service": arguments.service, "path": str(edit.path), "diff": list(edit.diff)}
+        print_json(json_form.versioned(body))
         return 0
     say(f"written to {edit.path}; `gputui apply {arguments.service}` creates and starts it")
     return 0

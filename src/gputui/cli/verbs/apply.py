@@ -20,17 +20,17 @@ def _apply(controller: Controller, arguments: argparse.Namespace) -> int:
         return finish(controller, arguments, "go on")
     check_settled(controller)
     plan = planned(controller, arguments)
-    kept_layers = frozenset(called(snapshot.services, name).key for name in arguments.keep_layer)
-    not_recreated = kept_layers - {step.service for step in plan.doing if step.keeps_layer}
+    keep_layers = frozenset(called(snapshot.services, name).key for name in arguments.keep_layer)
+    not_recreated = keep_layers - {step.service for step in plan.doing if step.keeps_layer}
     if not_recreated:
         names = ", ".join(sorted(key.short_name for key in not_recreated))
         raise UsageError(f"--keep-layer {names}: is not made anew of its container by this plan", "see `gputui plan`")
     plan = controller.applies.preview(plan)
-    return carry_out(controller, plan, arguments, message("applied"), keep_layers=kept_layers)
+    return carry_out(controller, plan, arguments, message("applied"), keep_layers=keep_layers)
 
 
 def _cancel(controller: Controller, arguments: argparse.Namespace) -> int:
-    """`cancel`: have the apply that runs taken back, whoever began it."""
+    """`cancel`: have the running apply rolled back, whoever began it."""
     apply = connected(controller).apply
     if apply is None or not apply.under_way:
         raise UsageError("no apply runs", "see `gputui history`")

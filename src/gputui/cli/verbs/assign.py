@@ -39,7 +39,7 @@ def _assign(controller: Controller, arguments: argparse.Namespace) -> int:
     steps = [partial(controller.draft.edit, [service.key], typed)] if typed != TypedEdit() else []
     if changes:
         steps.append(partial(controller.draft.set_arguments, [service.key], changes))
-    if arguments.gpus == "auto":  # how many it takes may depend on the arguments
+    if arguments.gpus == "auto":  # the number of GPUs may depend on the arguments
         steps.reverse()
     for step in steps:
         step(adopt=adopt)
@@ -49,7 +49,7 @@ def _assign(controller: Controller, arguments: argparse.Namespace) -> int:
     snapshot = controller.watch.snapshot()
     findings = [finding for finding in snapshot.findings if finding.service == service.name]
     if arguments.json:
-        print_json(json_form.assigned(saved, called(snapshot.services, arguments.service), findings, snapshot))
+        print_json(json_form.assigned_body(saved, called(snapshot.services, arguments.service), findings, snapshot))
         return 0
     say(f"saved as revision {saved.revision}")
     print_findings(findings)

@@ -1,4 +1,4 @@
-"""`clean`: remove what is old from the state."""
+"""`clean`: remove old data from the state."""
 
 import argparse
 
@@ -25,10 +25,10 @@ def _clean(controller: Controller, arguments: argparse.Namespace) -> int:
         and not ask(f"Remove {_removed_text(removable)}?", yes=arguments.yes)
     ):
         return 2
-    # Where nothing is left to remove, the space of what went before is given back.
+    # Even with nothing to remove, this reclaims the space of data removed earlier.
     removed = removable if arguments.dry_run else controller.history.remove_old(retention)
     if arguments.json:
-        print_json(json_form.removed(removed, dry_run=arguments.dry_run))
+        print_json(json_form.removed_body(removed, dry_run=arguments.dry_run))
     elif not removable.anything:
         say(f"There is nothing to remove; the state has {_mib(removed.size[1])}.")
     elif arguments.dry_run:

@@ -1,4 +1,4 @@
-"""`completion`: what makes a shell complete gputui's command line."""
+"""`completion`: the code that makes a shell complete gputui's command line."""
 
 import argparse
 

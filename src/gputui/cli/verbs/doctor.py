@@ -16,7 +16,7 @@ def _doctor(controller: Controller, arguments: argparse.Namespace) -> int:
     controller.watch.probe_devices(FIRST_LOOK_S)
     checks = controller.watch.doctor()
     if arguments.json:
-        print_json(json_form.doctor(checks, snapshot.engine.info, controller.watch.snapshot().mechanism))
+        print_json(json_form.doctor_body(checks, snapshot.engine.info, controller.watch.snapshot().mechanism))
     else:
         marks = {"ok": "✓", "warning": "▲", "error": "✗", "unknown": "?"}
         width = max(len(check.name) for check in checks)

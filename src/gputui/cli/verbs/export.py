@@ -27,7 +27,7 @@ def _export(controller: Controller, arguments: argparse.Namespace) -> int:
         return 0
     path = Path(arguments.path)
     try:
-        # Command lines may be told in it, so that it is for its owner's eyes.
+        # It may contain command lines, so that only its owner may read it.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise UsageError(f"{path} is there already", "name another file") from None

@@ -1,4 +1,4 @@
-"""`findings`: everything that is worth saying."""
+"""`findings`: everything worth reporting."""
 
 from gputui.cli import json_form
 from gputui.cli.looking import Look, engine_code, report_no_engine
@@ -22,7 +22,7 @@ def _findings_code(snapshot: Snapshot) -> int:
 
 
 FINDINGS = Look(
-    as_json=lambda snapshot: json_form.findings(snapshot.findings),
+    as_json=lambda snapshot: json_form.findings_body(snapshot.findings),
     as_text=_print_findings,
     exit_code=_findings_code,
     probes=True,

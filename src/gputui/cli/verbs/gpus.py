@@ -65,8 +65,8 @@ def _print_processes(snapshot: Snapshot) -> None:
     print_table(("GPU", "PID", "USER", "GiB", "SERVICE", "COMMAND"), rows)
 
 
-GPUS = Look(as_json=json_form.gpus, as_text=_print_gpus, exit_code=gpus_code)
-PROCESSES = Look(as_json=json_form.processes, as_text=_print_processes, exit_code=gpus_code)
+GPUS = Look(as_json=json_form.gpus_body, as_text=_print_gpus, exit_code=gpus_code)
+PROCESSES = Look(as_json=json_form.processes_body, as_text=_print_processes, exit_code=gpus_code)
 
 
 def _gpus(controller: Controller, arguments: argparse.Namespace) -> int:

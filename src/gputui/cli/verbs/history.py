@@ -24,7 +24,7 @@ def _history(controller: Controller, arguments: argparse.Namespace) -> int:
     more = len(revisions) > arguments.limit or len(applies) > arguments.limit
     revisions, applies = revisions[: arguments.limit], applies[: arguments.limit]
     if arguments.json:
-        print_json(json_form.history(revisions, applies))
+        print_json(json_form.history_body(revisions, applies))
         return 0
     print_table(
         ("REVISION", "SAVED", "BY", "WHY"),
@@ -51,10 +51,10 @@ def _history(controller: Controller, arguments: argparse.Namespace) -> int:
 
 
 def _one_apply(controller: Controller, arguments: argparse.Namespace) -> int:
-    """Who, when and why, every event, and the logs of the containers that it removed."""
+    """Print one apply: who, when and why, every event, and the logs of the containers that it removed."""
     record, events = controller.history.record(arguments.apply), controller.history.events(arguments.apply)
     if arguments.json:
-        body = {"events": [json_form.event(event) for event in events], **json_form.apply(record)}
+        body = {"events": [json_form.event_entry(event) for event in events], **json_form.apply_entry(record)}
         print_json(json_form.versioned({"apply": body, "logs": controller.logs.kept(record.id)}))
         return 0
     say(f"apply {record.id} of revision {record.revision} by {record.operator}: {record.reason.text}")

@@ -1,4 +1,4 @@
-"""`restart`, `start` and `stop`: services as they are."""
+"""`restart`, `start` and `stop`: act on services without changing them."""
 
 import argparse
 
@@ -10,7 +10,7 @@ from gputui.domain.message import message
 
 
 def _lifecycle(controller: Controller, arguments: argparse.Namespace) -> int:
-    """`restart`, `start` and `stop`: what is adopted is also saved as enabled or disabled."""
+    """`restart`, `start` and `stop`; the latter two also save adopted services as enabled or disabled."""
     connected(controller)
     check_settled(controller)
     reason = message("lifecycle", action=arguments.verb, services=" ".join(arguments.service))

@@ -15,7 +15,7 @@ def _plan(controller: Controller, arguments: argparse.Namespace) -> int:
     connected(controller)
     plan = controller.applies.preview(planned(controller, arguments))
     if arguments.json:
-        print_json(json_form.plan(plan))
+        print_json(json_form.plan_body(plan))
     else:
         print_plan(plan)
     return 1 if any(finding.severity in ("error", "refusal") for finding in plan.findings) else 0

@@ -13,25 +13,25 @@ from gputui.domain.event import HOW_TO_FINISH, cut_off_text
 
 
 def _roll_back(controller: Controller, arguments: argparse.Namespace) -> int:
-    """`rollback [REVISION]`: first of all, what an apply that was cut off left behind is taken back."""
+    """`rollback [REVISION]`: an interrupted apply is rolled back first."""
     connected(controller)
-    left = controller.applies.unsettled()
-    if left is not None and arguments.settled:
-        if not ask(f"{cut_off_text(left)}. Leave everything as it is?", yes=arguments.yes):
+    unsettled = controller.applies.unsettled()
+    if unsettled is not None and arguments.settled:
+        if not ask(f"{cut_off_text(unsettled)}. Leave everything as it is?", yes=arguments.yes):
             return 2
         controller.applies.accept()
-        say(f"apply {left.id} is settled")
+        say(f"apply {unsettled.id} is settled")
         return 0
-    if left is not None and arguments.revision is not None:
-        raise Conflict(cut_off_text(left), f"first {HOW_TO_FINISH}")
-    if left is not None:
+    if unsettled is not None and arguments.revision is not None:
+        raise Conflict(cut_off_text(unsettled), f"first {HOW_TO_FINISH}")
+    if unsettled is not None:
         return finish(controller, arguments, "take back")
     newest = next(iter(controller.history.revisions(1)), None)
     if newest is None or (arguments.revision is None and newest.revision == 1):
         raise UsageError("there is no revision to go back to", "see `gputui history`")
     target = controller.history.revision(newest.revision - 1 if arguments.revision is None else arguments.revision)
-    which = f"revision {target.revision} ({target.author}: {target.reason.text})"
-    if not ask(f"Go back to {which}?", yes=arguments.yes):
+    description = f"revision {target.revision} ({target.author}: {target.reason.text})"
+    if not ask(f"Go back to {description}?", yes=arguments.yes):
         return 2
     saved = controller.history.roll_back(arguments.revision)
     controller.applies.learn_engine(controller.applies.plan())

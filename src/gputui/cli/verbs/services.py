@@ -1,4 +1,4 @@
-"""`services`: which service has which GPUs, needs what, and how it is."""
+"""`services`: the GPUs, needs and state of each service."""
 
 from gputui.cli import json_form
 from gputui.cli.looking import Look, engine_code, report_no_engine
@@ -39,7 +39,7 @@ def _print_services(snapshot: Snapshot) -> None:
     print_table(("SERVICE", "PROJECT", "BACKEND", "MODEL", "NEEDS/GPU GiB", "GPUS", "ON", "STATE", ""), rows)
 
 
-SERVICES = Look(as_json=json_form.services, as_text=_print_services, exit_code=engine_code, probes=True)
+SERVICES = Look(as_json=json_form.services_body, as_text=_print_services, exit_code=engine_code, probes=True)
 
 VERBS = (
     Verb(

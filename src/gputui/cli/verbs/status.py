@@ -11,7 +11,7 @@ from gputui.domain.snapshot import Snapshot
 
 
 def problems_of(snapshot: Snapshot) -> list[str]:
-    """What is wrong with the server, a line each; none where it is healthy."""
+    """What is wrong with the server, a line each; empty if it is healthy."""
     problems = []
     if not snapshot.inventory.gpus:
         problems.append(f"No GPUs detected: {snapshot.inventory.why_none}")
@@ -26,11 +26,11 @@ def problems_of(snapshot: Snapshot) -> list[str]:
         container = service.container
         ours = service.adopted or (service.origin == "compose" and container is not None)
         unhealthy = container is not None and container.health == "unhealthy"
-        # One that ended without an error may have been meant to, unless it was enabled here.
+        # A service that exited without an error may have been meant to, unless it was enabled here.
         meant = container is not None and container.exit_code == 0 and not service.adopted
         if ours and service.enabled and ((not service.lives and not meant) or unhealthy):
             problems.append(f"{service.name} is {state_text(service)}")
-    # Where what it had before was put back, and runs, nobody has to be called.
+    # A failed launch is not a problem if the previous container was restored and runs.
     down = {service.name for service in snapshot.services if not service.lives}
     problems += [
         finding.line for finding in snapshot.findings if finding.code == "launch-failed" and finding.service in down
@@ -86,8 +86,8 @@ def _print_status(snapshot: Snapshot) -> None:
         say(f" · {note.text}")
     counts = {severity: number for severity, number in _by_severity(snapshot).items() if number and severity != "info"}
     if counts:
-        shown = ", ".join(f"{number} {severity}{'s' if number > 1 else ''}" for severity, number in counts.items())
-        say(f" ▲ {shown}: see `gputui findings`")
+        summary = ", ".join(f"{number} {severity}{'s' if number > 1 else ''}" for severity, number in counts.items())
+        say(f" ▲ {summary}: see `gputui findings`")
     if not problems and not counts:
         say("all is well")
 

@@ -35,7 +35,7 @@ def _suggest(controller: Controller, arguments: argparse.Namespace) -> int:
         return 0
     suggestion = controller.draft.suggest(arguments.strategy, reserve, adopt=arguments.adopt)
     if arguments.json:
-        print_json(json_form.suggestion(suggestion, snapshot))
+        print_json(json_form.suggestion_body(suggestion, snapshot))
     else:
         _print_suggestion(suggestion, snapshot)
     if not arguments.save:
@@ -89,7 +89,7 @@ def _down(suggestion: Suggestion) -> str:
 
 
 def _unplaced(suggestions: list[Suggestion]) -> dict[str, list[str]]:
-    """What finds no place and why, with the strategies for which that holds."""
+    """Which services cannot be placed and why, with the strategies to which that applies."""
     texts: dict[str, list[str]] = {}
     for suggestion in suggestions:
         for unplaced in suggestion.unplaced:
@@ -99,7 +99,7 @@ def _unplaced(suggestions: list[Suggestion]) -> dict[str, list[str]]:
 
 def _compare(suggestions: list[Suggestion], snapshot: Snapshot, *, as_json: bool) -> None:
     if as_json:
-        bodies = [json_form.suggestion(suggestion, snapshot) for suggestion in suggestions]
+        bodies = [json_form.suggestion_body(suggestion, snapshot) for suggestion in suggestions]
         print_json(json_form.versioned({"suggestions": bodies}))
         return
     gpus = [gpu.label for gpu in suggestions[0].gpus]

@@ -1,1 +1,1 @@
-"""Watches: each looks at one thing again and again."""
+"""Watches: each polls one source."""

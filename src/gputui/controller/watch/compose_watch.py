@@ -11,16 +11,16 @@ from gputui.domain.unexpected import place_of
 from gputui.state.file_io import file_mark
 
 AGAIN_S = 5.0
-"""After so many seconds files that could not be read are tried again: what was missing may stand in another file."""
+"""Seconds after which unreadable files are tried again: what was missing may be defined in another file."""
 TURN_S = 1.0
-"""Seconds that a thread waits for another one that reads them; `docker compose` may take longer."""
+"""Seconds that a thread waits for another one that is reading the files; `docker compose` may take longer."""
 
 _log = logging.getLogger(__name__)
 
 
 class ComposeWatch:
-    """The project that the given files describe, or none; it is read at the first look, unless somebody asks for it
-    before. A change that cannot be read leaves the project as it was."""
+    """The project that the given files describe, or None. It is read at the first look, unless requested earlier. If a
+    change cannot be read, the project stays as it was."""
 
     def __init__(self, files: ComposeFiles, project_name: str | None) -> None:
         self._files = files
@@ -33,21 +33,21 @@ class ComposeWatch:
 
     @property
     def is_missing(self) -> bool:
-        """One of the files is not there."""
+        """Whether one of the files does not exist."""
         return None in self._marks()
 
     def read(self) -> None:
         """Read the files now.
 
         Raises:
-            UsageError: they cannot be read; it says where.
+            UsageError: they cannot be read; the message says where.
         """
         self._seen = self._marks()
         if self._files.paths:
             self.project = self._read()
 
     def _read(self) -> ComposeProject:
-        # Slow to import, and not needed where there is no file.
+        # Slow to import, and not needed without files.
         from gputui.compose.reading import read_project  # noqa: PLC0415
 
         return read_project(self._files, self._name)
@@ -74,20 +74,20 @@ class ComposeWatch:
     def _try_to_read(self) -> None:
         try:
             self.project = self._read()
-        except Exception as error:  # whatever is in a file, the GPUs are to be seen
+        except Exception as error:  # whatever is in a file, the GPUs must be shown
             if not isinstance(error, GputuiError):
                 _log.error("the Compose files cannot be read", exc_info=error)
-            what = error.line if isinstance(error, GputuiError) else f"the Compose files: {place_of(error)}"
-            self.note = what + (" (what was read before stays)" if self.project else "")
+            problem = error.line if isinstance(error, GputuiError) else f"the Compose files: {place_of(error)}"
+            self.note = problem + (" (what was read before stays)" if self.project else "")
             self._failed_at = time.monotonic()
         else:
             self.note = self._failed_at = None
 
     def check_read(self) -> None:
-        """Nothing may be written or carried out as if there were no Compose file, where there is one.
+        """Check that the Compose files, if any, were read: otherwise nothing may be written or carried out.
 
         Raises:
-            Refusal: it could not be read yet.
+            Refusal: they could not be read yet.
         """
         if self._files.paths and self.project is None:
             raise Refusal(self.note or "the Compose file is not read yet", "nothing is saved or applied until it is")

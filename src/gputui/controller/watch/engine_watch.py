@@ -1,4 +1,4 @@
-"""Keeps the list of containers, and reconnects by itself when the engine was away."""
+"""Keeps the list of containers, and reconnects by itself after an outage of the engine."""
 
 import logging
 import threading
@@ -14,14 +14,14 @@ from gputui.planning.changes.injection_choice import with_evidence
 
 POLL_S = 2.0
 PAUSE_S = 1.0
-"""From one look to the next, however much happens: an apply alone makes a hundred events."""
+"""The least time between looks, however many events there are: a single apply causes a hundred."""
 
 _log = logging.getLogger(__name__)
 
 
 class EngineWatch(BackgroundWatch):
-    """Lists the containers every two seconds, and sooner when the engine reports that something happened. `changed` is
-    called when what it saw is not what it was."""
+    """Lists the containers every two seconds, and sooner when the engine reports an event. `changed` is called when the
+    result changed."""
 
     def __init__(self, engine: Engine, changed: Callable[[], None], connected: Callable[[EngineStatus], None]) -> None:
         self.engine = engine
@@ -30,22 +30,22 @@ class EngineWatch(BackgroundWatch):
         self._watcher = Watcher("containers", self._look, least_pause_s=PAUSE_S)
         self._learning = threading.Lock()
         self._events: Stream | None = None
-        self._seen: object = None
+        self._state: object = None
         self.status = EngineStatus(reason="connecting to the container engine", pending=True)
         self.containers: tuple[Container, ...] = ()
-        """As they were when the engine answered last."""
+        """The containers at the engine's last answer."""
         self.first_answer = threading.Event()
         self.images: Mapping[str, ImageFacts] = {}
-        """What is known of the images that were asked for."""
+        """What is known of the requested images."""
         self._wanted_images: frozenset[str] = frozenset()
 
     @property
     def program(self) -> str:
-        """The name of its command line, `docker` where it is not known."""
+        """The name of its command line, `docker` if it is not known."""
         return self.status.info.name if self.status.info else "docker"
 
     def want_images(self, names: frozenset[str]) -> None:
-        """Find out about these images at the next look."""
+        """Inspect these images at the next look."""
         if not names <= self._wanted_images:
             self._wanted_images = names
             self._watcher.wake()
@@ -54,14 +54,14 @@ class EngineWatch(BackgroundWatch):
         try:
             self._ask()
         except GputuiError as error:
-            self._lost(error.what, error.fix)
+            self._mark_lost(error.what, error.fix)
         except Exception:
-            self._lost("the engine gave an answer that gputui does not understand", "see gputui's log")
+            self._mark_lost("the engine gave an answer that gputui does not understand", "see gputui's log")
             raise
         finally:
-            seen = (self.status, self.containers, self.images)
-            if seen != self._seen:
-                self._seen = seen
+            state = (self.status, self.containers, self.images)
+            if state != self._state:
+                self._state = state
                 self._changed()
             self.first_answer.set()
         return POLL_S
@@ -72,7 +72,7 @@ class EngineWatch(BackgroundWatch):
             status = EngineStatus(info=self.engine.info())
             self._connected(status)
         self.containers = self.engine.containers()
-        # Only now: an engine that counts as connected while its containers are not known has none of them.
+        # Only now: a connected engine whose containers are unknown would look as if it had none.
         if status is not None:
             self.status = status
         self._learn_from(self.containers)
@@ -83,14 +83,18 @@ class EngineWatch(BackgroundWatch):
             self._follow_events()
 
     def _facts(self, image: str) -> ImageFacts | None:
-        """None where it is not there, so that it is asked for again."""
-        found = self.engine.image_environment(image)
-        return None if found is None else ImageFacts(frozenset(found), found.get("NVIDIA_VISIBLE_DEVICES"))
+        """None if it does not exist, so that it is looked up again."""
+        environment = self.engine.image_environment(image)
+        return (
+            None
+            if environment is None
+            else ImageFacts(frozenset(environment), environment.get("NVIDIA_VISIBLE_DEVICES"))
+        )
 
-    def _lost(self, reason: str, fix: str) -> None:
-        """What was seen last stays, for what cannot be seen may run as before."""
+    def _mark_lost(self, reason: str, fix: str) -> None:
+        """Keep the last known containers, because they may still run."""
         self.status = EngineStatus(reason=reason, fix=fix)
-        self.containers = tuple(replace(one, is_last_seen=True) for one in self.containers)
+        self.containers = tuple(replace(container, is_last_seen=True) for container in self.containers)
         self._events = None
 
     def _follow_events(self) -> None:
@@ -101,7 +105,7 @@ class EngineWatch(BackgroundWatch):
             try:
                 for _ in events:
                     self._watcher.wake()
-            except Exception as error:  # the list of containers is asked for every other second all the same
+            except Exception as error:  # the list of containers is still polled every other second
                 _log.warning("the engine's events cannot be followed", exc_info=error)
             finally:
                 if self._events is events:
@@ -110,7 +114,7 @@ class EngineWatch(BackgroundWatch):
         threading.Thread(target=follow, name="engine-events", daemon=True).start()
 
     def learn(self, *, nvidia_driver: bool) -> None:
-        """Whether it has NVIDIA's device driver was found out."""
+        """Record whether it has NVIDIA's device driver."""
         with self._learning:
             info = self.status.info
             if info is not None and info.capabilities.nvidia_driver is None:
@@ -118,8 +122,8 @@ class EngineWatch(BackgroundWatch):
                 self.status = replace(self.status, info=replace(info, capabilities=can))
 
     def find_out_driver(self) -> None:
-        """Whether the engine carries out requests for NVIDIA's driver, where that is not known. It takes a container
-        that cannot start, so looking alone never does it."""
+        """Find out whether the engine supports requests for NVIDIA's driver, if that is not known. This creates a
+        container that cannot start, so merely watching never does it."""
         info = self.status.info
         if info is None or info.capabilities.nvidia_driver is not None:
             return

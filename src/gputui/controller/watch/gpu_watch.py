@@ -16,17 +16,17 @@ SLOW = GpuInventory(
     reason="the NVIDIA driver does not answer", fix="`dmesg` may tell why; gputui goes on as soon as it answers"
 )
 LAYOUT_EVERY_S = 2.0
-"""How often it is looked whether GPUs came or went, changed their order, or were cut into instances."""
+"""Seconds between checks whether GPUs came or went, changed their order, or were partitioned into instances."""
 LAYOUT_PAUSE_S = 160.0
-"""The longest pause between looks for a GPU that stays lost: each initialises the driver anew."""
+"""The longest pause between looks for a GPU that stays lost: each one initialises the driver again."""
 SLOW_AFTER_S = 5.0
-"""Seconds after which a first look that has not ended is said to hang."""
+"""Seconds after which an unfinished first look is reported as hanging."""
 TICK_S = 2.0
-"""What somebody else did to the files or the state is seen after so many seconds, however seldom GPUs are read."""
+"""Seconds after which changes to the files or the state by others are noticed, however rarely GPUs are read."""
 
 
 class GpuWatch:
-    """Looks for GPUs once and on demand, and has each read by a thread of its own."""
+    """Looks for GPUs once and on demand, and reads each on a thread of its own."""
 
     def __init__(self, source: GpuSource, interval_s: float) -> None:
         self._source = source
@@ -35,7 +35,7 @@ class GpuWatch:
         self._layout_watch = Watcher("GPU inventory", self._look)
         self._tick_watch = Watcher("ticks", self._tick)
         self._pause_s = LAYOUT_EVERY_S
-        self._asked = True
+        self._is_requested = True
         self._ticked = False
         self._readers: GpuReaders | None = None
         self._inventory: GpuInventory | None = None
@@ -52,7 +52,7 @@ class GpuWatch:
             listener()
 
     def start(self) -> None:
-        """Begin; no second time."""
+        """Begin; a second call does nothing."""
         if self._started:
             return
         self._started = True
@@ -62,45 +62,45 @@ class GpuWatch:
 
     @property
     def faults(self) -> tuple[WatchFault, ...]:
-        """What cannot be watched at the moment."""
-        return tuple(one.fault for one in (self._layout_watch, self._tick_watch) if one.fault is not None)
+        """What currently cannot be watched."""
+        return tuple(watcher.fault for watcher in (self._layout_watch, self._tick_watch) if watcher.fault is not None)
 
     def _look(self) -> float:
-        """Look for GPUs where somebody asks for it or something changed; less often where looking again did not help.
-        A thread of its own does it, for the driver may hang."""
-        asked, self._asked = self._asked, False
-        if asked or self._source.has_changed():
-            before = self._inventory
+        """Look for GPUs on request or if something changed; less often if looking again did not help. Runs on a thread
+        of its own, because the driver may hang."""
+        is_requested, self._is_requested = self._is_requested, False
+        if is_requested or self._source.has_changed():
+            previous = self._inventory
             self._look_again()
             self._changed()
-            same = not asked and self._inventory == before
+            same = not is_requested and self._inventory == previous
             self._pause_s = min(2 * self._pause_s, LAYOUT_PAUSE_S) if same else LAYOUT_EVERY_S
         return self._pause_s
 
     def _tick(self) -> float:
-        if self._ticked:  # the first look at the GPUs tells by itself
+        if self._ticked:  # the first look at the GPUs notifies by itself
             self._changed()
         self._ticked = True
         return min(self._interval_s, TICK_S)
 
     def _look_again(self) -> None:
-        """The cards stay as they are until the GPUs that were found have been read."""
+        """Keep the current cards until the GPUs of the new inventory have been read."""
         inventory = self._source.inventory()
         readers = GpuReaders(self._source, inventory.gpus, max(self._interval_s, inventory.every_s))
         readers.wait_for_first(min(self._interval_s, 0.3))
-        before, self._readers = self._readers, readers
+        previous, self._readers = self._readers, readers
         self._inventory = inventory
-        if before is not None:
-            before.close()
+        if previous is not None:
+            previous.close()
         self.first_look.set()
 
     def rescan(self) -> None:
         """Look for GPUs again soon."""
-        self._asked = True
+        self._is_requested = True
         self._layout_watch.wake()
 
     def inventory(self) -> GpuInventory:
-        """What was found at the last look."""
+        """The inventory of the last look."""
         if self._inventory is not None:
             return self._inventory
         return SLOW if time.monotonic() - self._began > SLOW_AFTER_S else LOOKING
@@ -110,8 +110,8 @@ class GpuWatch:
         return self._readers.latest() if self._readers else ()
 
     def traffic(self, uuid: str) -> LinkTraffic | None:
-        """What goes over a GPU's links now; it takes a moment to measure."""
-        gpu = next((one for one in self.inventory().gpus if one.uuid == uuid), None)
+        """The current traffic over a GPU's links; it takes a moment to measure."""
+        gpu = next((gpu for gpu in self.inventory().gpus if gpu.uuid == uuid), None)
         return self._source.traffic(gpu) if gpu else None
 
     def wait(self, limit_s: float) -> None:

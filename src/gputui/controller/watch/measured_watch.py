@@ -1,4 +1,4 @@
-"""Reads once for each start what a serving program says that it took, from the beginning of its log."""
+"""Reads the memory use that a serving program reports, once per start, from the beginning of its log."""
 
 import logging
 import threading
@@ -15,20 +15,21 @@ from gputui.engine.log_frames import LogFrames, split_time
 from gputui.engine.protocol import Engine
 
 LINES = 5000
-"""Read at most of one start: what was measured is told before the first request is served."""
+"""The most lines read per start: the memory use is reported before the first request is served."""
 LIMIT_S = 5.0
-"""And for so long."""
+"""The most seconds spent reading one log."""
 
 _log = logging.getLogger(__name__)
 
 
 class MeasuredWatch(BackgroundWatch):
-    """What the wanted containers told, by what it holds for. `told` is called when there is something new."""
+    """What the requested containers reported, by the key that it applies to. `on_change` is called when there is
+    something new."""
 
-    def __init__(self, engine: Engine, told: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, on_change: Callable[[], None]) -> None:
         self._engine = engine
-        self._told = told
-        self._wanted: Mapping[str, PeakKey] = {}
+        self._on_change = on_change
+        self._requested: Mapping[str, PeakKey] = {}
         self._read: set[str] = set()
         self._new: dict[PeakKey, Measured] = {}
         self._lock = threading.Lock()
@@ -37,38 +38,38 @@ class MeasuredWatch(BackgroundWatch):
         self._idle.set()
 
     def want(self, runs: Mapping[str, PeakKey]) -> None:
-        """Read the logs of these runs, by what they hold for; each once."""
+        """Read the logs of these runs, each once; the values are the keys that they apply to."""
         with self._lock:
-            new, self._wanted = runs.keys() - self._wanted.keys() - self._read, dict(runs)
+            new, self._requested = runs.keys() - self._requested.keys() - self._read, dict(runs)
             if new:
                 self._idle.clear()
                 self._watcher.wake()
 
     def wait(self, limit_s: float) -> None:
-        """Wait until the logs that were asked for are read, at most `limit_s`."""
+        """Wait until the requested logs are read, at most `limit_s`."""
         self._idle.wait(limit_s)
 
     def take(self) -> dict[PeakKey, Measured]:
-        """What was read since it was last asked for."""
+        """What was read since the last call."""
         with self._lock:
-            found, self._new = self._new, {}
-        return found
+            measured, self._new = self._new, {}
+        return measured
 
     def _look(self) -> float | None:
         with self._lock:
-            wanted = self._wanted
-            self._read &= wanted.keys()
-        for run in [run for run in wanted if run not in self._read]:
+            requested = self._requested
+            self._read &= requested.keys()
+        for run in [run for run in requested if run not in self._read]:
             try:
-                found = self._measured(run)
+                measured = self._measured(run)
             finally:
                 self._read.add(run)
-            if found is not None:
+            if measured is not None:
                 with self._lock:
-                    self._new[wanted[run]] = found
-                self._told()
+                    self._new[requested[run]] = measured
+                self._on_change()
         with self._lock:
-            if self._wanted.keys() <= self._read:
+            if self._requested.keys() <= self._read:
                 self._idle.set()
         return None
 
@@ -86,8 +87,8 @@ class MeasuredWatch(BackgroundWatch):
                 if len(lines) > LINES or time.monotonic() > until:
                     break
         except GputuiError:
-            pass  # what came until then may tell enough
-        except Exception as error:  # one log that is not understood must not hide the others
+            pass  # what arrived so far may be enough
+        except Exception as error:  # an error in one log must not hide the others
             _log.warning("the log of container %s cannot be read", identity[:12], exc_info=error)
         finally:
             stream.close()

@@ -1,4 +1,4 @@
-"""Reads the files of models, on threads of their own: they may lie on a disk that hangs."""
+"""Reads the files of models on threads of their own: they may be on a hanging disk."""
 
 import logging
 import os
@@ -15,23 +15,23 @@ from gputui.domain.text import clean
 from gputui.planning.needs.model_path import ModelPlace
 
 LOOK_AGAIN_S = 30.0
-"""Seconds after which a model's directory is looked at anew."""
+"""Seconds after which a model's directory is looked at again."""
 MOST_REMEMBERED = 500
-"""Models whose files are not read again while they stay as they are."""
+"""The most models whose files are cached until they change."""
 PATIENCE_S = 5.0
-"""Seconds after which a look that has not ended counts as not to be waited for."""
+"""Seconds after which an unfinished look is no longer waited for."""
 
 _log = logging.getLogger(__name__)
 
 
 class ModelWatch(BackgroundWatch):
-    """What is known of the models that were asked for. Asking starts the look; until it ended nothing is known."""
+    """What is known of the requested models. A request starts the look; until that ends, nothing is known."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._lock = threading.Lock()
-        self._wanted: frozenset[ModelPlace] = frozenset()
-        self._known: dict[ModelPlace, ModelFiles] = {}
+        self._requested: frozenset[ModelPlace] = frozenset()
+        self._files: dict[ModelPlace, ModelFiles] = {}
         self._looking: set[ModelPlace] = set()
         self._differs = False
         self._marks: dict[Path, tuple[object, ModelFiles]] = {}
@@ -41,9 +41,9 @@ class ModelWatch(BackgroundWatch):
 
     def want(self, places: Iterable[ModelPlace]) -> None:
         """Look at these places from now on."""
-        wanted = frozenset(places)
+        requested = frozenset(places)
         with self._lock:
-            new, self._wanted = wanted - self._wanted, wanted
+            new, self._requested = requested - self._requested, requested
             if new:
                 self._idle.clear()
                 self._watcher.wake()
@@ -53,24 +53,24 @@ class ModelWatch(BackgroundWatch):
         self._watcher.wake()
 
     def files(self) -> Mapping[ModelPlace, ModelFiles]:
-        """What is known."""
-        return self._known
+        """The known files, by place."""
+        return self._files
 
     def wait(self, limit_s: float) -> None:
-        """Wait until every place that is wanted was looked at, at most `limit_s`."""
+        """Wait until every requested place was looked at, at most `limit_s`."""
         self._idle.wait(limit_s)
 
     def _look_at_all(self) -> float:
-        wanted = self._wanted
+        requested = self._requested
         with self._lock:
-            self._known = {place: files for place, files in self._known.items() if place in wanted}
-        looks = [self._start_look(place) for place in wanted if place not in self._looking]
+            self._files = {place: files for place, files in self._files.items() if place in requested}
+        looks = [self._start_look(place) for place in requested if place not in self._looking]
         end = time.monotonic() + PATIENCE_S
         woken = self._watcher.woken
         while any(look.is_alive() for look in looks) and time.monotonic() < end and not woken.wait(0.02):
             pass
         with self._lock:
-            if wanted == self._wanted:
+            if requested == self._requested:
                 self._idle.set()
             differs, self._differs = self._differs, False
         if differs:
@@ -78,7 +78,7 @@ class ModelWatch(BackgroundWatch):
         return LOOK_AGAIN_S
 
     def _start_look(self, place: ModelPlace) -> threading.Thread:
-        """A thread for each place: one on a disk that hangs must not hold up the others."""
+        """Start a thread for each place: one on a hanging disk must not hold up the others."""
         self._looking.add(place)
         thread = threading.Thread(target=self._take_look, args=(place,), name="model", daemon=True)
         thread.start()
@@ -86,26 +86,26 @@ class ModelWatch(BackgroundWatch):
 
     def _take_look(self, place: ModelPlace) -> None:
         try:
-            found = self._look(place)
-        except Exception as error:  # whatever a file brings, the others are looked at
+            files = self._look(place)
+        except Exception as error:  # an error in one file must not hide the others
             _log.error("a model's files cannot be read", exc_info=error)
-            found = ModelFiles(path=place.paths[0], unread=clean(repr(error), 200))
+            files = ModelFiles(path=place.paths[0], unread=clean(repr(error), 200))
         with self._lock:
-            before = self._known.get(place)
-            found = found if place in self._wanted else None
-            known = {one: files for one, files in self._known.items() if one != place}
-            self._known = known if found is None else {**known, place: found}
+            previous = self._files.get(place)
+            files = files if place in self._requested else None
+            remaining = {known_place: files for known_place, files in self._files.items() if known_place != place}
+            self._files = remaining if files is None else {**remaining, place: files}
             self._looking.discard(place)
-            differs, self._differs = self._differs or before != found, False
+            differs, self._differs = self._differs or previous != files, False
             if self._looking and differs:
-                # The last look tells; until then the next tick shows what is known.
+                # The last look to end notifies; until then the next tick shows what is known.
                 self._differs, differs = True, False
         if differs:
             self._changed()
 
     def _look(self, place: ModelPlace) -> ModelFiles | None:
-        """The first of a place's paths at which there is something; of a model named by its path, else that there is
-        nothing. One of the hub that was not downloaded yet is not known."""
+        """The model at the first of a place's paths that exists. If none does, a model named by its path is reported as
+        missing; a hub model, which may not be downloaded yet, is unknown."""
         missing: ModelFiles | None = None
         for text in place.paths:
             path = Path(text)
@@ -117,31 +117,32 @@ class ModelWatch(BackgroundWatch):
                     missing = _nothing_at(path, place.roots)
                 continue
             except (OSError, ValueError):
-                continue  # what this user may not see is not known
+                continue  # unknown if this user has no access
             return self._read(path, mark)
         return missing
 
     def _read(self, path: Path, mark: object) -> ModelFiles:
-        """What was read before, if nothing changed; a file that was cut off may just have been in the making."""
-        before = self._marks.get(path)
-        if before is not None and before[0] == mark and not before[1].problems:
-            return before[1]
-        found = _read_model(path)
+        """The model's files, cached while nothing changes; a truncated file may just have been incomplete."""
+        cached = self._marks.get(path)
+        if cached is not None and cached[0] == mark and not cached[1].problems:
+            return cached[1]
+        files = _read_model(path)
         if len(self._marks) >= MOST_REMEMBERED:
             self._marks.clear()
-        self._marks[path] = (mark, found)
-        return found
+        self._marks[path] = (mark, files)
+        return files
 
 
 def _nothing_at(path: Path, roots: Sequence[str]) -> ModelFiles | None:
-    """That there is nothing: known only where the volume itself is seen from here, and no link leads elsewhere."""
+    """A report that nothing exists there: only reliable if the volume itself is visible here, and no link leads
+    elsewhere."""
     try:
-        root = next((Path(one) for one in roots if Path(one).is_dir() and path.is_relative_to(one)), None)
+        root = next((Path(root) for root in roots if Path(root).is_dir() and path.is_relative_to(root)), None)
         if root is None:
             return None
         steps = [path, *path.parents]
         if any(step.is_symlink() for step in steps[: steps.index(root)]):
-            return None  # it leads to where only the container can see
+            return None  # it may lead to where only the container has access
     except OSError:
         return None
     return _read_model(path)
@@ -154,16 +155,15 @@ def _read_model(path: Path) -> ModelFiles:
 
 
 def _snapshot(repository: Path) -> Path:
-    """The downloaded revision of a model of the hub (huggingface_hub, "Manage the cache"): `main` where there are
-    several."""
+    """The downloaded revision of a hub model (huggingface_hub, "Manage the cache"): `main` if there are several."""
     with suppress(OSError, ValueError):
         revision = (repository / "refs" / "main").read_text()[:80].strip()
         if revision and "/" not in revision and (repository / "snapshots" / revision).is_dir():
             return repository / "snapshots" / revision
-    found = sorted((repository / "snapshots").iterdir())
-    if not found:
+    snapshots = sorted((repository / "snapshots").iterdir())
+    if not snapshots:
         raise FileNotFoundError
-    return found[-1]
+    return snapshots[-1]
 
 
 def _mark(path: Path) -> object:
@@ -176,6 +176,6 @@ def _mark(path: Path) -> object:
     inner = []
     for entry in islice(os.scandir(path), MOST_FILES):
         with suppress(OSError):
-            one = entry.stat()
-            inner.append((entry.name, one.st_mtime_ns, one.st_size))
+            stat = entry.stat()
+            inner.append((entry.name, stat.st_mtime_ns, stat.st_size))
     return tuple(sorted(inner))

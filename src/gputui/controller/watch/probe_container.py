@@ -1,4 +1,4 @@
-"""Asks the driver through a container that gets all GPUs for a moment, for a gputui that cannot ask it itself."""
+"""Queries the driver through a short-lived container with all GPUs, if gputui cannot query it itself."""
 
 import time
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from gputui.planning.changes.injection_choice import with_evidence
 
 LIMIT_S = 30.0
 EVERY_S = 10.0
-"""How often it is started; each takes the engine about half a second."""
+"""Seconds between its starts; each takes the engine about half a second."""
 AGAIN_S = 600.0
-"""Where no image does, the host is not asked again and again."""
+"""Seconds before another attempt if no image works."""
 
 
 class ProbeContainer:
-    """Runs `nvidia-smi` in a container of `image`, else of one that is there and does."""
+    """Runs `nvidia-smi` in a container of `image`, else of a local image that works."""
 
     def __init__(self, engine: Engine, mechanism: MechanismName | None, image: str | None) -> None:
         self._engine = engine
@@ -26,14 +26,14 @@ class ProbeContainer:
         self._image = image
         self._is_named = image is not None
         self._failed_at = float("-inf")
-        self._why = ""
+        self._failure = ""
 
     def run(self, arguments: Sequence[str]) -> str:
         """Its output.
 
         Raises:
-            Unreachable: the engine does not answer, or no image makes such a container.
-            Refusal: the engine is not known to give GPUs.
+            Unreachable: the engine does not answer, or no image works.
+            Refusal: the engine is not known to support GPUs.
         """
         if time.monotonic() - self._failed_at >= AGAIN_S:
             containers = self._engine.containers()
@@ -43,16 +43,16 @@ class ProbeContainer:
             for image in images:
                 spec = probe_spec(access, image, arguments, f"gputui-probe-{uuid4().hex[:12]}")
                 try:
-                    told = self._engine.run_once(spec, LIMIT_S).decode(errors="replace")
+                    output = self._engine.run_once(spec, LIMIT_S).decode(errors="replace")
                 except EngineError as error:
-                    self._why = error.what
+                    self._failure = error.what
                     continue
                 self._image = image
-                return told
+                return output
             self._failed_at = time.monotonic()
         if self._is_named:
             raise Unreachable(
-                f"the image {self._image} could not ask the driver: {self._why}",
+                f"the image {self._image} could not ask the driver: {self._failure}",
                 "name another one in GPUTUI_PROBE_IMAGE",
             )
         raise Unreachable("no image here makes a container that could ask the driver", "name one in GPUTUI_PROBE_IMAGE")

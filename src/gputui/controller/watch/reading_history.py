@@ -1,4 +1,4 @@
-"""What was read in the last ten minutes."""
+"""The readings of the last ten minutes."""
 
 import threading
 from collections import deque
@@ -18,7 +18,7 @@ class ReadingHistory:
         self._moments: dict[str, deque[Moment]] = {}
 
     def add(self, readings: Sequence[Reading]) -> None:
-        """Note what was read; a GPU that gave no new values leaves a gap."""
+        """Record readings; a GPU without new values leaves a gap."""
         with self._lock:
             for reading in readings:
                 if reading.state == "ok":
@@ -29,9 +29,9 @@ class ReadingHistory:
         period = int(reading.taken_at // PERIOD_S)
         busy = reading.utilization_percent
         if moments and moments[-1].period >= period:
-            before = moments.pop()
-            known = [one for one in (before.utilization_percent, busy) if one is not None]
-            period, busy = before.period, max(known, default=None)
+            latest = moments.pop()
+            percents = [percent for percent in (latest.utilization_percent, busy) if percent is not None]
+            period, busy = latest.period, max(percents, default=None)
         moments.append(
             Moment(
                 period=period,
@@ -43,10 +43,10 @@ class ReadingHistory:
         )
 
     def of(self, uuid: str) -> GpuHistory:
-        """The past of one GPU."""
+        """The history of one GPU."""
         with self._lock:
             return GpuHistory(period_s=PERIOD_S, moments=tuple(self._moments.get(uuid, ())))
 
 
-def _percent(part: float | None, whole: float | None) -> int | None:
-    return None if part is None or not whole else min(100, round(100 * part / whole))
+def _percent(part: float | None, total: float | None) -> int | None:
+    return None if part is None or not total else min(100, round(100 * part / total))

@@ -1,4 +1,4 @@
-"""Watches GPUs, engine, Compose files and models, and joins what they say into services."""
+"""Watches GPUs, engine, Compose files and models, and joins their data into services."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -32,8 +32,7 @@ from gputui.planning.services import (
 
 
 class Sampler:
-    """What is seen: the watches, and the services that their findings are joined into. It calls whoever listens from
-    its threads."""
+    """The watches, and the services that their data is joined into. Listeners are called from its threads."""
 
     def __init__(self, gpus: GpuWatch, engine: Engine, compose: ComposeWatch, settings: Settings) -> None:
         self.host = settings.host
@@ -63,8 +62,8 @@ class Sampler:
         learned: Callable[[], None],
         connected: Callable[[EngineStatus], None],
     ) -> None:
-        """Call `changed` when something may have changed, `learned` when more is known of the same, and `connected`
-        when the engine answers for the first time."""
+        """Call `changed` when something may have changed, `learned` when more is known about it, and `connected` when
+        the engine answers for the first time."""
         self._changed, self._learned, self._connected = changed, learned, connected
 
     def note_change(self) -> None:
@@ -76,9 +75,9 @@ class Sampler:
 
     @property
     def faults(self) -> tuple[WatchFault, ...]:
-        """What cannot be watched at the moment."""
+        """What currently cannot be watched."""
         watches = (self.engine_watch, self._models, self._device_probes, self._loading, self._measured_watch)
-        return (*self.gpu_watch.faults, *(one.fault for one in watches if one.fault is not None))
+        return (*self.gpu_watch.faults, *(watch.fault for watch in watches if watch.fault is not None))
 
     def start(self) -> None:
         """Begin."""
@@ -112,7 +111,7 @@ class Sampler:
         self.gpu_watch.wait(limit_s)
 
     def wait_for_models(self, limit_s: float) -> None:
-        """Wait until the models that were asked for are read."""
+        """Wait until the requested models are read."""
         self._models.wait(limit_s)
 
     def rescan(self) -> None:
@@ -134,8 +133,8 @@ class Sampler:
         return HostAccess(capabilities=info.capabilities if info else Capabilities(), asked=self._mechanism)
 
     def services(self, assignments: Assignments) -> tuple[Service, ...]:
-        """The services as they are with these assignments; none before the engine told what the host is called, for
-        that is part of their keys."""
+        """The services with these assignments; none before the engine has reported the host's name, because that is
+        part of their keys."""
         if not self._is_named:
             return ()
         self._want_images()
@@ -160,7 +159,7 @@ class Sampler:
         return joined.services
 
     def _want_images(self) -> None:
-        """What the images of Compose services set decides what their containers are given."""
+        """Request the images of Compose services: their environment decides which GPUs their containers get."""
         services = self.compose_watch.project.services if self.compose_watch.project else ()
         self.engine_watch.want_images(frozenset(service.image for service in services if service.image))
 
@@ -168,7 +167,7 @@ class Sampler:
         return {**(self.compose_watch.project.path_aliases if self.compose_watch.project else {}), **self._aliases}
 
     def look_at_models(self, services: tuple[Service, ...]) -> Mapping[PeakKey, int]:
-        """Have the services' models read; the peaks that are higher than those remembered."""
+        """Have the services' models read; returns the peaks that are higher than the recorded ones."""
         self._models.want(wanted_places(services, self._path_aliases()))
         self._measured_watch.want(wanted_measured(services, self.gpu_watch.readings(), self._measured))
         raised = new_peaks(services, self.gpu_watch.readings(), self._peaks)
@@ -181,30 +180,30 @@ class Sampler:
         self._measured_watch.wait(limit_s)
 
     def take_measured(self) -> Mapping[PeakKey, Measured]:
-        """What services said that they took, since this was last asked for."""
-        found = self._measured_watch.take()
-        if found:
-            self._measured = {**self._measured, **found}
-        return found
+        """The memory use that services reported since the last call."""
+        measured = self._measured_watch.take()
+        if measured:
+            self._measured = {**self._measured, **measured}
+        return measured
 
     def probe_devices(self, services: tuple[Service, ...]) -> None:
-        """Have the services' containers looked into."""
+        """Have the devices in the services' containers probed."""
         self._device_probes.want(wanted_inside(services))
 
     def look_at_loading(self, services: tuple[Service, ...]) -> None:
-        """Have it read how far services are that start."""
+        """Have the progress of starting services read."""
         self._loading.want(wanted_loading(services, time.time()))
 
     def wait_for_probes(self, limit_s: float) -> None:
-        """Wait until the containers that were asked for were looked into."""
+        """Wait until the requested containers were probed."""
         self._device_probes.wait(limit_s)
 
     def remember(self, peaks: Mapping[PeakKey, int], measured: Mapping[PeakKey, Measured]) -> None:
-        """Take in what was seen before, or by others."""
-        own = self._peaks
+        """Merge observations made earlier or by others."""
+        own_peaks = self._peaks
         self._measured = {**measured, **self._measured}
-        self._peaks = {**peaks, **{key: max(mib, peaks.get(key, 0)) for key, mib in own.items()}}
+        self._peaks = {**peaks, **{key: max(mib, peaks.get(key, 0)) for key, mib in own_peaks.items()}}
 
 
 def _nothing(*_: object) -> None:
-    """Until somebody listens."""
+    """The listener until one is set."""

@@ -1,4 +1,4 @@
-"""Looking at something again and again, whatever goes wrong in a look."""
+"""Polls something, whatever goes wrong in a look."""
 
 import logging
 import threading
@@ -8,16 +8,16 @@ from collections.abc import Callable
 from gputui.domain.unexpected import WatchFault, place_of
 
 MOST_PAUSE_S = 5.0
-"""The longest pause after a look that failed: what recovers is to be seen within seconds."""
+"""The longest pause after a failed look: a recovery has to show within seconds."""
 
 _log = logging.getLogger(__name__)
 
 
 class Watcher:
-    """Calls `look` on a daemon thread of its own, which no error of it ends.
+    """Calls `look` on a daemon thread of its own, which survives its errors.
 
-    `look` returns the seconds until it is to be called again; None: not before somebody wakes it. A look that fails is
-    logged and tried again after a pause that grows from one second to five; meanwhile `fault` says so.
+    `look` returns the seconds until its next call; None: not before `wake`. A failed look is logged and tried again
+    after a pause that grows from one second to five; meanwhile `fault` is set.
     """
 
     def __init__(self, name: str, look: Callable[[], float | None], *, least_pause_s: float = 0.0) -> None:
@@ -26,26 +26,26 @@ class Watcher:
         self._least_pause_s = least_pause_s
         self._closed = threading.Event()
         self.woken = threading.Event()
-        """Set while somebody waits for the next look."""
+        """Set while the next look is requested."""
         self.fault: WatchFault | None = None
-        """Why it fails, and since when; None while it works."""
+        """Why it fails and since when; None while it works."""
 
     def start(self) -> None:
         """Begin to look."""
         threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def wake(self) -> None:
-        """Look again soon, however long the pause was to be."""
+        """Look again soon, without waiting for the end of the pause."""
         self.woken.set()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._closed.set()
         self.woken.set()
 
     @property
     def is_closed(self) -> bool:
-        """Nobody wants to know any more."""
+        """Whether it was closed."""
         return self._closed.is_set()
 
     def _run(self) -> None:
@@ -54,7 +54,7 @@ class Watcher:
             self.woken.clear()
             try:
                 pause = self._look()
-            except Exception as error:  # whatever it is, the next look may succeed
+            except Exception as error:  # whatever the error is, the next look may succeed
                 failures += 1
                 self._note(error, failures)
                 self._closed.wait(min(float(failures), MOST_PAUSE_S))
@@ -69,7 +69,7 @@ class Watcher:
     def _note(self, error: Exception, failures: int) -> None:
         since = self.fault.since if self.fault is not None else time.time()
         self.fault = WatchFault(self._name, since, place_of(error))
-        if failures == 1:  # the same again every few seconds would drown what else there is
+        if failures == 1:  # repeating it every few seconds would flood the log
             _log.error("%s fails", self._name, exc_info=error)
 
 
@@ -84,7 +84,7 @@ class BackgroundWatch:
 
     @property
     def fault(self) -> WatchFault | None:
-        """Why it cannot look at present; None while it can."""
+        """Why it currently fails; None while it works."""
         return self._watcher.fault
 
     def close(self) -> None:

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _complete() -> None:
     """Answer a completion request of the shell."""
-    from gputui.cli.completion import complete  # noqa: PLC0415 - only needed for completion
+    from gputui.cli.shell_completion import complete  # noqa: PLC0415 - only needed for completion
     from gputui.engine.engine_address import context_names  # noqa: PLC0415
 
     def open_controller(arguments: argparse.Namespace) -> "Controller":
@@ -281,7 +281,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
 
 def _remove_old(store: "Store") -> None:
     from gputui.domain.retention import Retention  # noqa: PLC0415
-    from gputui.state.retention import remove_old  # noqa: PLC0415
+    from gputui.state.cleanup import remove_old  # noqa: PLC0415
 
     with suppress(GputuiError):  # the next apply tries again
         remove_old(store.database, Retention())

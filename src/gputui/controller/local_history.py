@@ -52,7 +52,7 @@ class LocalHistory:
 
     def remove_old(self, retention: Retention, *, dry_run: bool = False) -> Removed:
         """Remove old applies, revisions and logs, and reclaim their space."""
-        from gputui.state.retention import compact, remove_old  # noqa: PLC0415 - only this needs it
+        from gputui.state.cleanup import compact, remove_old  # noqa: PLC0415 - only this needs it
 
         if not dry_run:
             self._settings.check_writable()

@@ -91,6 +91,7 @@ class Database:
                 self._migrate(connection)
         # An open connection keeps the shared memory alive, so that the state can be read even on a full disk.
         with self._errors():
+            self._keeper_lock = threading.Lock()
             self._keeper = self._connect()
             self._keeper.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
@@ -162,10 +163,8 @@ class Database:
         return sum(path.stat().st_size for path in files if path.exists())
 
     def version(self) -> int:
-        """A number that changes with every change by any process, cheap to compute."""
-        try:
-            wal = self.path.with_name(self.path.name + "-wal")
-            stats = [path.stat() for path in (self.path, wal) if path.exists()]
-            return hash(tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
-        except OSError:
-            return 0
+        """A number that changes with every change by any process, cheap to ask for (PRAGMA data_version, as seen by a
+        connection that never writes)."""
+        with suppress(sqlite3.Error), self._keeper_lock:
+            return int(self._keeper.execute("PRAGMA data_version").fetchone()[0])
+        return 0

@@ -18,7 +18,7 @@ from gputui.domain.service import ServiceKey
 from gputui.domain.text import moment
 from gputui.state.applies import Applies, JournalEntry, NewEvent
 from gputui.state.database import Database
-from gputui.state.retention import compact, remove_old
+from gputui.state.cleanup import compact, remove_old
 from gputui.state.revisions import Revisions
 from tests.builders import words
 

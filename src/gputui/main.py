@@ -325,7 +325,7 @@ def _simulated_server(arguments: argparse.Namespace, directory: Path) -> Server:
         # The simulated engine lives in this process, so its applies do too.
         store.applies.claim(number, os.getpid())
         executor = Executor(engine, source, store.applies, number)
-        target = executor.roll_back if ending == "take back" else executor.run
+        target = executor.roll_back if ending == "roll back" else executor.run
         threading.Thread(target=target, name="apply", daemon=True).start()
 
     settings = Settings(

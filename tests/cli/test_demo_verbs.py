@@ -64,7 +64,7 @@ def test_every_json_object_has_its_version() -> None:
         (["--demo", "assign", "ai-llm", "--budget", "much", "--yes"], "budget: “much” is not a size"),
         (["--demo", "assign", "ai-llm", "--yes"], "nothing to assign"),
         (["--demo", "assign", "nobody", "--gpus", "1", "--yes"], "there is no service “nobody”"),
-        (["--demo", "assign", "ai-llm", "--gpus", "1"], "ai-llm is a container that gputui found"),
+        (["--demo", "assign", "ai-llm", "--gpus", "1"], "ai-llm is an unmanaged container"),
         (["--demo", "assign", "ai-llm", "--set", "x", "--yes"], "no option with a value"),
         (["--demo", "apply", "nobody", "--yes"], "there is no service “nobody”"),
         (["--demo", "restart", "ai-llm"], "Carry out 1 steps?"),

@@ -95,7 +95,7 @@ def test_faults_of_memory_and_driver_are_told_in_words(driver: Driver) -> None:
     assert found[0]["details"]["faults"] == []
     said = json.loads(gputui(driver, "findings", "--json").stdout)["findings"]
     assert [one["code"] for one in said] == ["gpu-unwell"]
-    assert said[0]["text"].startswith("GPU 1 is not well: needs a reset")
+    assert said[0]["text"].startswith("GPU 1 is unhealthy: needs a reset")
 
 
 def test_links_are_told_as_nvidia_smi_names_them(driver: Driver) -> None:

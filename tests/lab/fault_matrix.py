@@ -502,7 +502,7 @@ class Slot:
             return last or {"services": {}, "result": "none"}
         how = self.random.choice((("rollback", "--yes"), ("apply", "--resume", "--yes", "--settle", "0.4")))
         done = self.gputui(*how)
-        if done.returncode == 2 and "was being taken back" in done.stderr:
+        if done.returncode == 2 and "was being rolled back" in done.stderr:
             how = ("rollback", "--yes")
             done = self.gputui(*how)
         outcome.recovered_by = f"{' '.join(how[:2])}: {done.returncode}"

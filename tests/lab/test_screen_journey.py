@@ -100,7 +100,7 @@ def test_a_launch_that_fails_says_why_and_puts_the_old_one_back(lab: Lab, screen
     terminal.keys("a")
     terminal.expect("Carry this out?")
     terminal.keys("y")
-    failed = terminal.expect("failed; what was begun was taken back", limit_s=40)
+    failed = terminal.expect("failed; what was begun was rolled back", limit_s=40)
     assert "it ended with code 3" in failed
     assert "CUDA out of memory on /dev/nvidia1" in failed
     assert lab.names() == {"llm": identity}

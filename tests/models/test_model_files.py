@@ -97,15 +97,15 @@ def test_a_gguf_that_is_cut_off_is_told(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(3000)
     (problem,) = read_model(path).problems
-    assert "is cut off: 7" in problem
+    assert "is truncated: 7" in problem
 
 
 def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "model.safetensors")
     os.mkfifo(tmp_path / "config.json")
     assert read_model(tmp_path).problems == (
-        "config.json is no regular file",
-        "model.safetensors is no regular file",
+        "config.json is not a regular file",
+        "model.safetensors is not a regular file",
     )
 
 

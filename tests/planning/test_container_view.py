@@ -104,7 +104,7 @@ def test_a_uuid_becomes_the_cdi_device_that_stands_for_it_or_is_refused(
     devices: list[CdiDevice], name: str | None
 ) -> None:
     if name is None:
-        with pytest.raises(Refusal, match="no CDI device stands for GPU 3"):
+        with pytest.raises(Refusal, match="there is no CDI device for GPU 3"):
             container_view(HOST, [HOST[3].uuid], mechanism="cdi", cdi_devices=devices)
     else:
         assert container_view(HOST, [HOST[3].uuid], mechanism="cdi", cdi_devices=devices).device_ids == (name,)
@@ -131,7 +131,7 @@ def test_an_instance_that_was_made_after_the_specification_is_refused() -> None:
         CdiDevice("nvidia.com/gpu=1:1", ("/dev/nvidia1",)),
         CdiDevice("nvidia.com/gpu=MIG-old", ("/dev/nvidia1",)),
     ]
-    with pytest.raises(Refusal, match="no CDI device stands for GPU 1:1"):
+    with pytest.raises(Refusal, match="there is no CDI device for GPU 1:1"):
         container_view(CUT, ["MIG-1"], mechanism="cdi", cdi_devices=before)
 
 

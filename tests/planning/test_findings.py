@@ -71,7 +71,7 @@ def test_sizes_that_suit_the_model_are_fine() -> None:
 def test_the_gpus_of_llama_cpp_are_no_data_parallel_copies() -> None:
     words = ("llama-server", "-ts", "1,1")
     one = only(found(starts("llm", *GPUS[:3], words=words, backend="llama_cpp")), "idle-gpus", "warning")
-    assert one.text == "llm uses 2 of its 3 GPUs: GPU 2 would idle"
+    assert one.text == "llm uses 2 of its 3 GPUs: GPU 2 would be idle"
 
 
 def test_heads_that_cannot_be_divided() -> None:
@@ -221,10 +221,10 @@ def test_an_image_that_contradicts_the_declared_backend() -> None:
 
 
 def test_a_damaged_model_is_an_error_until_it_runs() -> None:
-    files = ModelFiles(path="/models/x", has_weights=True, problems=("a.safetensors is cut off: it has 3 bytes",))
+    files = ModelFiles(path="/models/x", has_weights=True, problems=("a.safetensors is truncated: it has 3 bytes",))
     made = starts("llm", GPUS[0], files=files, model_name="/models/x")
     one = only(found(made), "model-damaged", "error")
-    assert one.text == "llm: a.safetensors is cut off: it has 3 bytes (in /models/x)"
+    assert one.text == "llm: a.safetensors is truncated: it has 3 bytes (in /models/x)"
     runs = service("llm", GPUS[0], need=GIB, backend="vllm", model="/models/x", files=files, unmounted="/models/x")
     assert found(runs) == []
 
@@ -240,9 +240,7 @@ def test_too_little_room_names_the_flag_that_fits() -> None:
     needs = Requirement(minimum_mib=20 * GIB, claim_mib=72 * GIB, source="weights", rule=ClaimRule("total", 0.9))
     busy = [reading(card, process(5, 40 * GIB)) for card in GPUS[:2]]
     one = only(found(starts("llm", GPUS[0], requirement=needs), readings=busy), "foreign-memory", "warning")
-    assert one.text.startswith(
-        "llm needs 72.0 GiB (weights; it takes 92% unless told); GPU 0 has 40.0 of 80.0 GiB free"
-    )
+    assert one.text.startswith("llm needs 72.0 GiB (weights; it takes 92% by default); GPU 0 has 40.0 of 80.0 GiB free")
     assert one.text.endswith("(40.0 bob: python 5)")
     assert one.fix == "--gpu-memory-utilization 0.49 would fit here"
     assert [(edit.argument, edit.value) for edit in one.edits] == [("--gpu-memory-utilization", "0.49")]

@@ -31,7 +31,7 @@ def test_services_that_do_not_fit_together_are_one_finding_with_a_way_out_for_th
     services = [service("a", G0, need=50 * GIB), service("b", G0, need=40 * GIB)]
     (one,) = found(services, [reading(G0), reading(G1), reading(G2)])
     assert (one.code, one.service) == ("sum-too-big", "a")
-    assert one.text == "GPU 0 is over-full: 90.0 GiB (50.0 a, 40.0 b) of 80.0 GiB"
+    assert one.text == "GPU 0 is overcommitted: 90.0 GiB (50.0 a, 40.0 b) of 80.0 GiB"
     assert one.fix == "move a: GPU 1 or 2 would fit"
 
 

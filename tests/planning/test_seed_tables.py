@@ -85,7 +85,7 @@ def test_multiple_large_models_on_a_small_gpu() -> None:
     services = [new("a", A400, need=mib(2.0)), new("b", A400, need=mib(1.5)), new("c", A400, need=mib(1.5))]
     (one,) = found(services, idle(*BOX))
     assert one.code == "sum-too-big"
-    assert one.text == "GPU 1 is over-full: 5.0 GiB (2.0 a, 1.5 b, 1.5 c) of 4.0 GiB"
+    assert one.text == "GPU 1 is overcommitted: 5.0 GiB (2.0 a, 1.5 b, 1.5 c) of 4.0 GiB"
 
 
 def test_llm_on_a_small_gpu() -> None:
@@ -262,7 +262,7 @@ def test_tensor_parallel_size_within_the_gpus_is_fine() -> None:
 def test_fewer_gpus_used_than_assigned_is_a_warning_that_names_the_idle_ones() -> None:
     (one,) = found([parallel("vllm", "serve", "m", "-tp", "2", on=H100[:4])], idle(*H100))
     assert (one.code, one.severity) == ("idle-gpus", "warning")
-    assert "GPU 2,3 would idle" in one.text
+    assert "GPU 2,3 would be idle" in one.text
     assert [(edit.argument, edit.value) for edit in one.edits] == [("--tensor-parallel-size", "4")]
 
 

@@ -17,8 +17,8 @@ from gputui.domain.retention import Removed, Retention
 from gputui.domain.service import ServiceKey
 from gputui.domain.text import moment
 from gputui.state.applies import Applies, JournalEntry, NewEvent
-from gputui.state.database import Database
 from gputui.state.cleanup import compact, remove_old
+from gputui.state.database import Database
 from gputui.state.revisions import Revisions
 from tests.builders import words
 

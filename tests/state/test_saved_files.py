@@ -1,4 +1,4 @@
-"""Files and database are of one revision, whatever was cut off in between."""
+"""Files and database are of one revision, whatever was interrupted in between."""
 
 import os
 from collections.abc import Iterator

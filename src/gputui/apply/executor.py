@@ -115,7 +115,7 @@ class Executor:
                 outcomes |= unit.outcomes()
             else:
                 outcomes |= {running.task.step.name: "not begun" for running in unit.tasks}
-        text = "by hand: " + "; ".join(leftovers) if leftovers else "it was cut off"
+        text = "by hand: " + "; ".join(leftovers) if leftovers else "it was interrupted"
         return self._end(outcomes, text)
 
     def _end(self, outcomes: dict[str, Outcome], reason: str) -> Result:

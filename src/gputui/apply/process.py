@@ -61,7 +61,7 @@ def carry_out(engine: Engine, source: GpuSource, applies: Applies, request: Appl
             raise Conflict(f"apply {apply_id} was begun before", "see `gputui history`")
         applies.claim(apply_id, os.getpid())
         executor = Executor(engine, source, applies, apply_id)
-        result = executor.roll_back() if finish == "take back" else executor.run(lambda: bool(signals))
+        result = executor.roll_back() if finish == "roll back" else executor.run(lambda: bool(signals))
         executor.guard()
         return result
 

@@ -54,8 +54,8 @@ def finish(controller: Controller, arguments: argparse.Namespace, ending: Finish
     """Resume an interrupted apply, or roll back what it left."""
     unsettled = controller.applies.unsettled()
     if unsettled is None:
-        raise UsageError("no apply was cut off", "see `gputui history`")
-    question = "Go on with it?" if ending == "go on" else "Take back what it left?"
+        raise UsageError("no apply was interrupted", "see `gputui history`")
+    question = "Resume it?" if ending == "resume" else "Roll back what it left?"
     if not ask(f"{cut_off_text(unsettled)}. {question}", yes=arguments.yes):
         return 2
     last_seen = max((event.number for event in controller.history.events(unsettled.id)), default=0)
@@ -63,7 +63,7 @@ def finish(controller: Controller, arguments: argparse.Namespace, ending: Finish
     if number is None:
         return 0
     record = follow(controller, number, as_json=arguments.json, after_number=last_seen)
-    if ending == "take back" and record.result == "rolled_back":
+    if ending == "roll back" and record.result == "rolled_back":
         return 0
     return EXIT_CODES[record.result]
 
@@ -171,9 +171,9 @@ def _print_result(record: ApplyRecord, *, as_json: bool) -> None:
         return
     words = {
         "done": "done",
-        "rolled_back": "failed, and what could not be finished was taken back",
-        "failed": "failed, and needs a person",
-        "running": f"the apply was cut off: {HOW_TO_FINISH}",
+        "rolled_back": "failed; what was not finished was rolled back",
+        "failed": "failed: manual action required",
+        "running": f"the apply was interrupted: {HOW_TO_FINISH}",
     }
     say(words[record.result])
     if record.result != "done":

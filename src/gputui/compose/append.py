@@ -48,7 +48,7 @@ def _check(service: NewService) -> None:
     if len(faults) == 1:
         raise UsageError(*faults[0])
     if faults:
-        raise UsageError("; ".join(f"{problem} ({fix})" for problem, fix in faults), "mend these")
+        raise UsageError("; ".join(f"{problem} ({fix})" for problem, fix in faults), "fix these")
 
 
 def _faults(service: NewService) -> Iterator[tuple[str, str]]:
@@ -81,7 +81,7 @@ def with_service(text: str, service: NewService, name: str) -> str:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise UsageError(f"{name} is no YAML: {clean(str(error).splitlines()[0], 120)}", "mend it first") from None
+        raise UsageError(f"{name} is not YAML: {clean(str(error).splitlines()[0], 120)}", "fix it first") from None
     services = _value(root, "services")
     if not isinstance(services, yaml.MappingNode) or services.flow_style or not services.value:
         raise UsageError(f"{name} has no services, each on lines of its own, to add to", "write the first one by hand")

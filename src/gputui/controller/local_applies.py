@@ -246,9 +246,9 @@ class LocalApplies:
         if record is None:
             return None
         store = self._saved.opened()
-        if ending == "go on" and any(unit.rolled_back for unit in self._units(record.id)):
-            problem = f"apply {record.id} was being taken back when it was cut off"
-            raise Refusal(problem, "let it be taken back: `gputui rollback`")
+        if ending == "resume" and any(unit.rolled_back for unit in self._units(record.id)):
+            problem = f"apply {record.id} was being rolled back when it was interrupted"
+            raise Refusal(problem, "let it be rolled back: `gputui rollback`")
         store.applies.reopen(record.id, os.getpid())
         self._settings.launch(record.id, store, ending)
         self._sampler.engine_watch.look_now()

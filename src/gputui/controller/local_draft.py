@@ -257,10 +257,10 @@ def _require_adoption(unadopted: Sequence[Service], *, adopt: bool) -> None:
     if not unadopted or adopt:
         return
     if len(unadopted) == 1:
-        question = f"{unadopted[0].name} is a container that gputui found; may it be changed from here?"
+        question = f"{unadopted[0].name} is an unmanaged container; may it be changed from here?"
     else:
         names = ", ".join(service.name for service in unadopted)
-        question = f"{names}: containers that gputui found; may they be changed from here?"
+        question = f"{names}: unmanaged containers; may they be changed from here?"
     raise NeedsAnswer(question, ADOPTING)
 
 

@@ -22,7 +22,7 @@ def _predictions(snapshot: Snapshot) -> Iterator[Check]:
     """The prediction error on this host, measured against what services logged themselves."""
     errors = [error for service in snapshot.services if (error := service.prediction_error) is not None]
     if not errors:
-        text = "no service has told yet what its weights take"
+        text = "no service has logged yet how much its weights take"
     else:
         mean = sum(abs(error) for error in errors) / len(errors)
         text = f"weights of {len(errors)} services were predicted with a mean error of {mean:.1%}"
@@ -93,7 +93,7 @@ def _requests(info: EngineInfo, capabilities: Capabilities) -> Check:
         return Check(name=name, state="error", text=text, fix=f"upgrade to {capabilities.too_old} or newer")
     if capabilities.nvidia_driver is None:
         text = "whether the engine has NVIDIA's device driver is not known"
-        fix = "it is told once a container that asks for GPUs runs, or without --readonly"
+        fix = "it is known once a container that asks for GPUs runs, or without --readonly"
         return Check(name=name, state="unknown", text=text, fix=fix)
     if capabilities.nvidia_driver:
         return Check(name=name, state="ok", text="supported")
@@ -116,7 +116,7 @@ def _cdi(capabilities: Capabilities, gpus: tuple[Gpu, ...]) -> Check:
     more = ", …" if len(names) > NAMES_SHOWN else ""
     text = f"on, {len(names)} devices of {CDI_KIND}" + (f": {listing}{more}" if names else "")
     if names and missing:
-        fix = "make the specification anew: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
+        fix = "generate the specification again: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
         return Check(name="CDI", state="warning", text=f"{text}; none for GPU {', '.join(missing)}", fix=fix)
     return Check(name="CDI", state="ok", text=text)
 
@@ -135,8 +135,8 @@ def _state(snapshot: Snapshot) -> Iterator[Check]:
         yield Check(name="note", state="warning", text=note.text)
     apply = snapshot.apply
     if apply is not None and apply.cut_off:
-        text = f"the apply of {apply.operator} was cut off"
-        yield Check(name="apply", state="error", text=text, fix="`gputui rollback` takes back what it left")
+        text = f"the apply of {apply.operator} was interrupted"
+        yield Check(name="apply", state="error", text=text, fix="`gputui rollback` rolls back what it left")
     if snapshot.engine.info is None:
         return  # running services are unknown
     severe = [finding for finding in snapshot.findings if finding.severity in ("error", "refusal")]

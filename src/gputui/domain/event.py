@@ -8,8 +8,8 @@ from gputui.domain.message import Message
 
 Result = Literal["running", "done", "rolled_back", "failed"]
 
-Finish = Literal["carry out", "go on", "take back"]
-"""What is done with an apply on record: begin it, go on with it where it was cut off, or take back what it left."""
+Finish = Literal["carry out", "resume", "roll back"]
+"""What is done with an apply on record: begin it, go on with it where it was interrupted, or roll back what it left."""
 
 Outcome = Literal["done", "rolled_back", "failed", "not begun"]
 """What came of one service."""
@@ -74,12 +74,14 @@ class ApplyRecord:
 
 
 HOW_TO_FINISH = (
-    "go on with it (`gputui apply --resume`) or take back what it left (`gputui rollback`); "
-    "where a person did so by hand, `gputui rollback --settled`"
+    "resume it (`gputui apply --resume`) or roll back what it left (`gputui rollback`); "
+    "if that was done by hand, `gputui rollback --settled`"
 )
 
 
 def cut_off_text(record: ApplyRecord) -> str:
     """What is wrong with an apply that did not come to its end."""
-    how = "was cut off" if record.result == "running" else "failed, and left something that could not be taken back"
+    how = (
+        "was interrupted" if record.result == "running" else "failed, and left something that could not be rolled back"
+    )
     return f"the apply of {record.operator} at {record.started_at} {how}"

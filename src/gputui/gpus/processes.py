@@ -125,7 +125,7 @@ def send_signal(pid: int, started: int | None, name: ProcessSignal) -> None:
         raise Refusal(f"process {pid} cannot be reached: {error.strerror}") from None
     try:
         if start_time(pid) != started:
-            raise Refusal(f"process {pid} is another one by now")
+            raise Refusal(f"process {pid} is a different process now")
         signal.pidfd_send_signal(handle, NUMBERS[name])
     except PermissionError:
         raise Refusal(f"process {pid} is somebody else's", "ask them, or stop the service that it belongs to") from None

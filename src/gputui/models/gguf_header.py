@@ -72,7 +72,7 @@ class _Reader:
         self._remaining -= count
         raw = self._file.read(count)
         if len(raw) < count:
-            raise self.bad("is cut off within its header")
+            raise self.bad("is truncated within its header")
         return raw
 
     def number(self, shape: str) -> int | float | bool:
@@ -129,7 +129,7 @@ def _check_length(reader: _Reader, tensors: Sequence[tuple[Tensor, int]], alignm
     begin = -(-reader.position // alignment) * alignment
     end = max((offset + tensor.size for tensor, offset in tensors), default=0)
     if tensors and begin + end > length:
-        raise reader.bad(f"is cut off: {begin + end - length} bytes of its tensors are missing")
+        raise reader.bad(f"is truncated: {begin + end - length} bytes of its tensors are missing")
 
 
 def _value(reader: _Reader, kind: int, key: str, sizes: dict[str, int]) -> Value | None:

@@ -20,7 +20,7 @@ def open_regular(path: Path) -> BinaryIO:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise BadFile(f"{path.name} is no regular file", "look what somebody put there")
+        raise BadFile(f"{path.name} is not a regular file", "look what somebody put there")
     return os.fdopen(descriptor, "rb")
 
 

@@ -50,12 +50,12 @@ def read_tensors(path: Path) -> tuple[Tensor, ...]:
         length = os.fstat(file.fileno()).st_size
         head = file.read(8)
         if len(head) < 8:
-            raise BadFile(f"{path.name} is cut off: it has {length} bytes", "download it again")
+            raise BadFile(f"{path.name} is truncated: it has {length} bytes", "download it again")
         header_length = int.from_bytes(head, "little")
         if header_length > LONGEST_HEADER:
             raise BadFile(f"{path.name} says that its header has {header_length} bytes", "download it again")
         if header_length + 8 > length:
-            raise BadFile(f"{path.name} is cut off within its header", "download it again")
+            raise BadFile(f"{path.name} is truncated within its header", "download it again")
         raw = file.read(header_length)
     return _tensors(path.name, raw, length - 8 - header_length)
 
@@ -91,4 +91,6 @@ def _check_spans(name: str, spans: Sequence[tuple[int, int]], data_length: int) 
             raise BadFile(f"{name}: its tensors overlap or leave holes", "download it again")
         place = end
     if place > data_length:
-        raise BadFile(f"{name} is cut off: {place - data_length} bytes of its tensors are missing", "download it again")
+        raise BadFile(
+            f"{name} is truncated: {place - data_length} bytes of its tensors are missing", "download it again"
+        )

@@ -108,6 +108,6 @@ def read_scenario(name: str) -> Scenario:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path.name}: {place}: {clean(first['msg'], 120)}", "mend the scenario") from None
+        raise UsageError(f"{path.name}: {place}: {clean(first['msg'], 120)}", "fix the scenario") from None
     except (OSError, *FAULTS) as error:
         raise UsageError(f"{path.name}: not YAML: {clean(fault_text(error), 120)}", "correct the scenario") from None

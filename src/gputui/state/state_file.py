@@ -306,7 +306,7 @@ def read_assignments(
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
-            raise UsageError(f"{key.name}: {clean(place, 60)}: {clean(first['msg'], 120)}", "mend that line") from None
+            raise UsageError(f"{key.name}: {clean(place, 60)}: {clean(first['msg'], 120)}", "fix that line") from None
         labels = [str(label) for label in fields.gpus]
         gone = [label for label in labels if label not in by_label and label not in fields.uuids]
         if gone:

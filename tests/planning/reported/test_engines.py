@@ -107,7 +107,7 @@ def test_the_model_that_lmdeploy_serves(tmp_path: Path, image: str, command: lis
     [([], 0.8), (["--cache-max-entry-count", "0.4"], 0.4), (["--cache_max_entry_count=0.2"], 0.2)],
 )
 def test_lmdeploy_fills_a_part_of_what_is_free(tmp_path: Path, options: list[str], fraction: float) -> None:
-    """`--cache-max-entry-count` is a part of the memory that is free after the weights, 0.8 unless told: of 79.6 GiB
+    """`--cache-max-entry-count` is a part of the memory that is free after the weights, 0.8 by default: of 79.6 GiB
     and 15.0 of weights."""
     model = decoder(tmp_path / "m", LLAMA3_8B)
     command = ["lmdeploy", "serve", "api_server", "/models/q", "--session-len", "8192", *options]

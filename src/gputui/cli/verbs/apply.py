@@ -17,14 +17,16 @@ def _apply(controller: Controller, arguments: argparse.Namespace) -> int:
     """`apply [SERVICE…]`, and `apply --resume`."""
     snapshot = connected(controller)
     if arguments.resume:
-        return finish(controller, arguments, "go on")
+        return finish(controller, arguments, "resume")
     check_settled(controller)
     plan = planned(controller, arguments)
     keep_layers = frozenset(called(snapshot.services, name).key for name in arguments.keep_layer)
     not_recreated = keep_layers - {step.service for step in plan.doing if step.keeps_layer}
     if not_recreated:
         names = ", ".join(sorted(key.short_name for key in not_recreated))
-        raise UsageError(f"--keep-layer {names}: is not made anew of its container by this plan", "see `gputui plan`")
+        raise UsageError(
+            f"--keep-layer {names}: is not re-created from its container by this plan", "see `gputui plan`"
+        )
     plan = controller.applies.preview(plan)
     return carry_out(controller, plan, arguments, message("applied"), keep_layers=keep_layers)
 
@@ -34,10 +36,10 @@ def _cancel(controller: Controller, arguments: argparse.Namespace) -> int:
     apply = connected(controller).apply
     if apply is None or not apply.under_way:
         raise UsageError("no apply runs", "see `gputui history`")
-    if not ask(f"Take back apply {apply.id} of {apply.operator}?", yes=arguments.yes):
+    if not ask(f"Roll back apply {apply.id} of {apply.operator}?", yes=arguments.yes):
         return 2
     controller.applies.cancel(apply.id)
-    say("it is being taken back; `gputui status` shows how it stands")
+    say("it is being rolled back; `gputui status` shows how it stands")
     return 0
 
 

@@ -31,7 +31,7 @@ def _assign(controller: Controller, arguments: argparse.Namespace) -> int:
     service = called(snapshot.services, arguments.service)
     adopt = arguments.yes
     if service.origin == "found" and not service.adopted and not adopt:
-        question = f"{service.name} is a container that gputui found. Adopt it, so that it may be changed from here?"
+        question = f"{service.name} is an unmanaged container. Adopt it, so that it may be changed from here?"
         adopt = ask(question, yes=False)
         if not adopt:
             return 2

@@ -12,7 +12,7 @@ def _print_findings(snapshot: Snapshot) -> None:
     if not snapshot.engine.info:
         report_no_engine(snapshot)
     elif not snapshot.findings:
-        say("nothing to say")
+        say("no findings")
 
 
 def _findings_code(snapshot: Snapshot) -> int:

@@ -25,7 +25,7 @@ def _roll_back(controller: Controller, arguments: argparse.Namespace) -> int:
     if unsettled is not None and arguments.revision is not None:
         raise Conflict(cut_off_text(unsettled), f"first {HOW_TO_FINISH}")
     if unsettled is not None:
-        return finish(controller, arguments, "take back")
+        return finish(controller, arguments, "roll back")
     newest = next(iter(controller.history.revisions(1)), None)
     if newest is None or (arguments.revision is None and newest.revision == 1):
         raise UsageError("there is no revision to go back to", "see `gputui history`")

@@ -29,7 +29,7 @@ def _print_services(snapshot: Snapshot) -> None:
             (f"any {service.any_gpus}: " if service.any_gpus else "") + labels(service.assigned, snapshot),
             labels(service.running_on, snapshot),
             state_text(service),
-            "" if service.origin == "compose" or service.adopted else "found, not adopted",
+            "" if service.origin == "compose" or service.adopted else "unmanaged",
         )
         for service in snapshot.services
     ]

@@ -39,7 +39,9 @@ def problems_of(snapshot: Snapshot) -> list[str]:
     problems += [fault.text for fault in snapshot.watch_faults]
     apply = snapshot.apply
     if apply is not None and apply.cut_off:
-        problems.append(f"the apply of {apply.operator} was cut off; `gputui rollback --yes` takes back what it left")
+        problems.append(
+            f"the apply of {apply.operator} was interrupted; `gputui rollback --yes` rolls back what it left"
+        )
     return problems
 
 

@@ -79,7 +79,7 @@ def _print_suggestion(suggestion: Suggestion, snapshot: Snapshot) -> None:
         say(f" · {note}")
     if suggestion.fixed:
         names = ", ".join(service.name for service in suggestion.fixed)
-        say(f" · stays where it is, because it was only found: {names} (--adopt places these too)")
+        say(f" · stays where it is, because it is unmanaged: {names} (--adopt places these too)")
 
 
 def _down(suggestion: Suggestion) -> str:
@@ -114,7 +114,7 @@ def _compare(suggestions: list[Suggestion], snapshot: Snapshot, *, as_json: bool
         say(f" ▲ no place for {text} ({', '.join(strategies)})")
     if suggestions[0].fixed:
         names = ", ".join(service.name for service in suggestions[0].fixed)
-        say(f" · stay where they are, because they were only found: {names} (--adopt places these too)")
+        say(f" · stay where they are, because they are unmanaged: {names} (--adopt places these too)")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -133,7 +133,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 VERBS = (
     Verb(
         name="suggest",
-        summary="what a strategy would assign; changes nothing unless told to",
+        summary="what a strategy would assign; changes nothing by default to",
         run=_suggest,
         arguments=_arguments,
         examples=(

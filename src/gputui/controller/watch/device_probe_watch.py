@@ -75,5 +75,5 @@ class DeviceProbeWatch(BackgroundWatch):
             nodes = self._engine.device_nodes(ref)
             return Inside(nodes=nodes, driver_fault=self._engine.driver_fault(ref) if nodes else None)
         except Exception as error:  # an unexpected answer of one container must not hide the others
-            _log.warning("container %s cannot be looked into", ref[:12], exc_info=error)
+            _log.warning("the devices of container %s cannot be probed", ref[:12], exc_info=error)
             return Inside()

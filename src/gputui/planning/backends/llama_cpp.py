@@ -66,7 +66,7 @@ _VARIABLES = {
 
 
 def read_serving(line: CommandLine, environment: Mapping[str, str], gpus: int) -> Serving:
-    """The server's options. It uses every GPU it sees unless told not to split; GPUs of unequal size are fine."""
+    """The server's options. It uses every GPU it sees by default not to split; GPUs of unequal size are fine."""
     options = read_options(line, environment, _ALIASES, _VARIABLES, repeated=("--override-tensor",))
     read = Reader.of(options)
     layers_text = options.text("--n-gpu-layers")

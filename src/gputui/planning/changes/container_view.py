@@ -63,7 +63,7 @@ def container_view(
         if uuid not in by_uuid:
             raise UsageError(f"GPU {uuid} is not on this host", "choose one that `gputui gpus` lists")
         if not by_uuid[uuid].assignable:
-            raise Refusal(f"GPU {by_uuid[uuid].label} is cut into MIG instances", "choose one of its instances")
+            raise Refusal(f"GPU {by_uuid[uuid].label} is divided into MIG instances", "choose one of its instances")
     if len(set(chosen)) != len(chosen):
         raise UsageError("the same GPU is chosen twice for one service", "name each GPU once")
     if not chosen:
@@ -150,6 +150,6 @@ def cdi_name(gpu: Gpu, by_uuid: Mapping[str, Gpu], devices: Sequence[CdiDevice])
             if name in names:
                 return name
     raise Refusal(
-        f"no CDI device stands for GPU {gpu.label} ({gpu.uuid})",
-        "make the specification anew: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
+        f"there is no CDI device for GPU {gpu.label} ({gpu.uuid})",
+        "generate the specification again: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
     )

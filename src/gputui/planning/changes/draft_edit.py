@@ -52,7 +52,7 @@ def parse_gpus(text: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
             labels = ", ".join(host_gpu.label for host_gpu in gpus) or "none"
             raise UsageError(f"there is no GPU “{clean(name.strip(), 60)}”", f"GPUs on this host: {labels}")
         if not gpu.assignable:
-            raise Refusal(f"GPU {gpu.label} is cut into MIG instances", f"name one of them, as in {gpu.label}:0")
+            raise Refusal(f"GPU {gpu.label} is divided into MIG instances", f"name one of them, as in {gpu.label}:0")
         if gpu in chosen:
             raise UsageError(f"GPU {gpu.label} is named twice", "name each GPU once")
         chosen.append(gpu)
@@ -67,7 +67,7 @@ def toggled(service: Service, gpu: Gpu, gpus: Sequence[Gpu]) -> tuple[str, ...]:
         Refusal: the GPU is split into MIG instances, or the service has an instance.
     """
     if not gpu.assignable:
-        raise Refusal(f"GPU {gpu.label} is cut into MIG instances", "choose one of its instances with enter")
+        raise Refusal(f"GPU {gpu.label} is divided into MIG instances", "choose one of its instances with enter")
     if gpu.uuid in service.assigned:
         return tuple(uuid for uuid in service.assigned if uuid != gpu.uuid)
     check_instances([*(candidate for candidate in gpus if candidate.uuid in service.assigned), gpu])

@@ -94,7 +94,7 @@ def lifecycle_plan(
                 action="none" if done else "unpause" if unpauses else action,
                 service=service.key,
                 name=service.name,
-                cause=f"already {service.state}" if done else f"{action} was asked for",
+                cause=f"already {service.state}" if done else f"{action} requested",
                 container_id=service.container.id,
                 view=_view_as_it_is(service, gpus),
                 holds=_holds(service),
@@ -217,7 +217,7 @@ def _with_dependants(
             shares = tuple(dict.fromkeys((*step.shares, provider.key)))
             if step.action != "recreate":
                 view = _view(service, gpus, service.assigned, access)
-                cause = f"uses the namespaces or volumes of {provider.name}, which is made anew"
+                cause = f"uses the namespaces or volumes of {provider.name}, which is re-created"
                 step = replace(step, action="recreate", cause=cause, view=view)
                 waiting.append(service.key)
             extended[service.key] = replace(step, shares=shares)
@@ -256,9 +256,9 @@ def _action(service: Service, gpus: Sequence[Gpu], access: HostAccess) -> tuple[
         displaced = service.requested is not None and service.requested != service.assigned
         if service.is_saved and service.origin == "compose" and service.lives and displaced:
             if _view(service, gpus, service.assigned, access) is None:
-                return "none", "as it is: what was saved for it cannot be given any more"
+                return "none", "unchanged: its saved GPUs are not available any more"
             return "recreate", _moved(service, gpus)
-        return "none", "as it is" if service.origin == "compose" else "found, not adopted"
+        return "none", "as it is" if service.origin == "compose" else "unmanaged"
     if not service.enabled:
         return ("stop", "disabled") if service.lives else ("none", "disabled")
     changes = _changes(service, gpus, access)

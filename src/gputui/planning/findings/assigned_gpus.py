@@ -22,7 +22,7 @@ def missing_gpus(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Findi
                 fix = "assign it another GPU, or look for new GPUs once it is back"
                 findings.append(about(service, "gpu-missing", "error", text, fix, uuid))
             elif not gpu.assignable:
-                text = f"{service.name} is assigned GPU {gpu.label}, which is cut into MIG instances"
+                text = f"{service.name} is assigned GPU {gpu.label}, which is divided into MIG instances"
                 findings.append(about(service, "gpu-is-mig", "refusal", text, "assign it one of the instances", uuid))
     return findings
 
@@ -31,7 +31,7 @@ def drifted(services: Sequence[Service]) -> list[Finding]:
     """The GPUs a service was given and those it has disagree. A restart sets up its devices again."""
     return [
         about(
-            service, "drift", "warning", f"{service.name}: {text}", f"`gputui restart {service.name}`, or r, mends it"
+            service, "drift", "warning", f"{service.name}: {text}", f"`gputui restart {service.name}`, or r, fixes it"
         )
         for service in services
         for text in service.drift

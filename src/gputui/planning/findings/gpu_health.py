@@ -18,7 +18,7 @@ def unwell(readings: Sequence[Reading]) -> list[Finding]:
             Finding(
                 code="gpu-unwell",
                 severity="warning",
-                text=f"GPU {reading.gpu.label} is not well: {', '.join(faults)}",
+                text=f"GPU {reading.gpu.label} is unhealthy: {', '.join(faults)}",
                 fix="move its services to another GPU, then "
                 + ("reset it as the driver asks" if reset else "look at `dmesg` and reset it when it is idle"),
                 gpu=reading.gpu.uuid,

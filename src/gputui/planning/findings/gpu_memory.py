@@ -63,9 +63,7 @@ def _no_room_for_all(
     each = sorted(residents, key=lambda service: -(needs[service.key] or 0))
     parts = [f"{gib(needs[service.key])} {service.name}" for service in each if needs[service.key]]
     parts += [f"{gib(foreign)} of others"] if foreign >= WORTH_NAMING_MIB else []
-    text = (
-        f"GPU {reading.gpu.label} is over-full: {gib(needed + foreign)} GiB ({', '.join(parts)}) of {gib(usable)} GiB"
-    )
+    text = f"GPU {reading.gpu.label} is overcommitted: {gib(needed + foreign)} GiB ({', '.join(parts)}) of {gib(usable)} GiB"
     free = max(
         0, usable - foreign - sum(needs[service.key] or 0 for service in residents if service.key != largest.key)
     )
@@ -136,7 +134,7 @@ def fraction_untold(services: Sequence[Service], readings: Sequence[Reading]) ->
         declared = f"{service.name} is declared to need {gib(needs.claim_mib)} GiB"
         findings.append(
             about(
-                service, "fraction-untold", "warning", f"{declared}, but takes {serving.fraction:.0%} unless told",
+                service, "fraction-untold", "warning", f"{declared}, but takes {serving.fraction:.0%} by default",
                 f"{edit.argument} {edit.value} tells it", assigned_readings[0].gpu.uuid, edits=(edit,),
             )
         )  # fmt: skip
@@ -164,7 +162,7 @@ def _source(service: Service) -> str:
     if needs.rule is None or needs.source == "observed" or serving.fraction is None:
         return needs.source
     setting = f"{named(service.backend).memory_flag or 'its fraction'} {serving.fraction:g}"
-    return f"{needs.source}; {setting if serving.fraction_given else f'it takes {serving.fraction:.0%} unless told'}"
+    return f"{needs.source}; {setting if serving.fraction_given else f'it takes {serving.fraction:.0%} by default'}"
 
 
 def _no_room(

@@ -43,8 +43,8 @@ def sees_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
     for service in services:
         if not service.sees_all_devices or len(gpus) < 2:
             continue
-        text = f"{service.name} is privileged or has /dev mounted: it sees all GPUs, whatever it is assigned"
-        fix = "CUDA_VISIBLE_DEVICES keeps to its own what honours it; take privileged away where it is not needed"
+        text = f"{service.name} is privileged or has /dev mounted: it sees all GPUs, whatever is assigned to it"
+        fix = "programs that honour CUDA_VISIBLE_DEVICES keep to their own; remove privileged where it is not needed"
         findings.append(about(service, "sees-all-gpus", "warning" if service.adopted else "info", text, fix))
     return findings
 
@@ -58,9 +58,9 @@ def requested_all(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Find
         if container is None or service.adopted or not service.running or not _asked_for_all(container):
             continue
         gpu_list = ", ".join(labels.get(uuid, uuid) for uuid in service.running_on)
-        where = f"its processes are on GPU {gpu_list}" if gpu_list else "no process of it was seen on one"
+        where = f"its processes are on GPU {gpu_list}" if gpu_list else "none of its processes was seen on one"
         text = f"{service.name} was started with all GPUs: it may use any of them; {where}"
-        findings.append(about(service, "given-all-gpus", "info", text, "assign it those that it needs"))
+        findings.append(about(service, "given-all-gpus", "info", text, "assign it the ones that it needs"))
     return findings
 
 

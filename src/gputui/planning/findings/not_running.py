@@ -23,7 +23,7 @@ def ended(services: Sequence[Service]) -> list[Finding]:
         code = "" if container.exit_code is None else f" with code {container.exit_code}"
         because = f": {container.error}" if container.error else ""
         text = f"{service.name} ended{code}{because}"
-        fix = f"`gputui logs {service.name}` tells why; `gputui start {service.name}` starts it again"
+        fix = f"`gputui logs {service.name}` says why; `gputui start {service.name}` starts it again"
         findings.append(about(service, "ended", severity, text, fix))
     return findings
 
@@ -38,13 +38,13 @@ def launch_failed(services: Sequence[Service], failures: Mapping[str, str]) -> l
         if why is None or not service.enabled or (service.running and as_assigned):
             continue
         text = f"{service.name} failed in the last apply: {why}"
-        fix = f"`gputui history` and `gputui logs {service.name} --previous` tell more; correct it and apply again"
+        fix = f"`gputui history` and `gputui logs {service.name} --previous` say more; fix it and apply again"
         findings.append(about(service, "launch-failed", "warning", text, fix))
     return findings
 
 
 _FIXES = {
-    "never": "assign it another GPU; x-gputui.fallback of its Compose file may do so by itself",
+    "never": "assign it another GPU; x-gputui.fallback in its Compose file can do so automatically",
     "ask": "`gputui fallback` (or b on the screen) gives it the next best GPU that fits",
     "auto": "no other GPU has room for it: free memory, or assign it by hand",
 }

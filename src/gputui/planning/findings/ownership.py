@@ -18,7 +18,7 @@ def unsupported_keys(services: Sequence[Service]) -> list[Finding]:
         if service.not_carried:
             keys = ", ".join(service.not_carried)
             severity: Severity = "warning" if service.container else "error"
-            text = f"{service.name}: gputui cannot carry the key {keys} of its Compose file"
+            text = f"{service.name}: gputui does not support the key {keys} of its Compose file"
             fix = "create it with `docker compose up`; gputui can move it from then on"
             findings.append(about(service, "key-not-carried", severity, text, fix))
     return findings
@@ -32,14 +32,14 @@ def not_ours(services: Sequence[Service]) -> list[Finding]:
         if container is None or not service.adopted:
             continue
         if container.auto_remove:
-            text = f"{service.name} removes itself when it stops (--rm), so it could not be put back"
+            text = f"{service.name} removes itself when it stops (--rm), so it could not be restored"
             findings.append(about(service, "auto-remove", "refusal", text, "start it without --rm"))
         if "com.docker.swarm.task.id" in container.labels:
             text = f"{service.name} is a task of Docker Swarm, which would start another in its place"
             findings.append(about(service, "swarm-task", "refusal", text, "change it with `docker service update`"))
         for label, (kind, fix) in _ORCHESTRATORS.items():
             if label in container.labels:
-                text = f"{service.name} is {kind}, which would put it back as it was"
+                text = f"{service.name} is {kind}, which would change it back"
                 findings.append(about(service, "orchestrated", "refusal", text, fix))
         if container.state in ("removing", "dead"):
             text = f"{service.name} is being removed"
@@ -52,11 +52,11 @@ def differs_from_file(services: Sequence[Service]) -> list[Finding]:
     findings = []
     for service in services:
         if service.file_differences:
-            text = f"{service.name} is not what its Compose file says: {', '.join(service.file_differences)}"
+            text = f"{service.name} differs from its Compose file: {', '.join(service.file_differences)}"
             obstacle = refresh_obstacle(service)
             command = f"`gputui apply --refresh {service.name}`"
-            fix = f"R, or {command}, makes it anew from the file; it stays as it runs else"
-            fix = fix if obstacle is None else f"gputui cannot make it anew from the file: {obstacle}"
+            fix = f"R, or {command}, re-creates it from the file; otherwise it stays as it is"
+            fix = fix if obstacle is None else f"gputui cannot re-create it from the file: {obstacle}"
             findings.append(about(service, DIFFERS, "info", text, fix))
     return findings
 
@@ -66,9 +66,9 @@ def refresh_obstacle(service: Service) -> str | None:
     if service.container is None:
         return "it has no container yet"
     if service.not_carried:
-        return f"gputui cannot carry the key {', '.join(service.not_carried)}; `docker compose up -d` can"
+        return f"gputui does not support the key {', '.join(service.not_carried)}; `docker compose up -d` does"
     if service.file_differences and service.key.replica != 1:
-        return "it is one of several, of which the file describes the first; `docker compose up -d` makes them anew"
+        return "it is one of several, of which the file describes the first; `docker compose up -d` re-creates them"
     if service.file_differences:
         return None if service.enabled else "it is not enabled"
     unchanged = f"it is as its Compose file says in {', '.join(COMPARED)}"
@@ -108,7 +108,7 @@ def _would_lose(service: Service, user: Container) -> Finding:
     again = (
         f"`docker compose up -d --no-deps {compose}`" if compose else f"`docker rm -f {user.name}` and `docker run …`"
     )
-    fix = f"with --force it is cut off until {again} makes it anew afterwards"
+    fix = f"with --force it is left without them until {again} re-creates it"
     return about(service, "shared-namespace", "error", text, fix)
 
 

@@ -54,7 +54,7 @@ def options(service: Service) -> list[Finding]:
     ]
     if service.serving.unread:
         names = ", ".join(service.serving.unread)
-        text = f"{service.name}: the value of {names} cannot be told from its command, so it is not checked"
+        text = f"{service.name}: the value of {names} cannot be determined from its command, so it is not checked"
         findings.append(about(service, "option-unread", "info", text, "write it out in the command"))
     return findings
 
@@ -86,12 +86,12 @@ def number_of_gpus(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
     if not idle_gpus:
         return []
     idle = ",".join(gpu.label for gpu in idle_gpus)
-    text = f"{service.name} uses {world} of its {count} GPUs{_world(service)}: GPU {idle} would idle"
+    text = f"{service.name} uses {world} of its {count} GPUs{_world(service)}: GPU {idle} would be idle"
     if used is not None and any(place >= len(assigned) for place in used):
-        text = f"{service.name} is to use its GPU number {max(used)}, counted from 0, but has {count} ({labels})"
+        text = f"{service.name} uses its GPU number {max(used)}, counted from 0, but has {count} ({labels})"
         return [about(service, "too-few-gpus", "error", text, "name one that it has", assigned[0].uuid)]
     if used is not None and used != tuple(range(world)):
-        change = ", and count those that stay from 0 in --main-gpu and --device"
+        change = ", and count the remaining ones from 0 in --main-gpu and --device"
     return [about(service, "idle-gpus", "warning", text, f"take {idle} away{change}", idle_gpus[0].uuid, edits=edits)]
 
 
@@ -138,7 +138,7 @@ def sizes(service: Service, model: Architecture) -> list[Finding]:
         findings.append(about(service, "pipeline", "error", text, f"at most {model.layers}"))
     if (serving.experts or 1) > 1 and not model.experts and not model.may_have_experts:
         text = f"{name}: expert parallelism is asked for, but {model.name or 'its model'} has no experts"
-        findings.append(about(service, "no-experts", "error", text, "take the option away"))
+        findings.append(about(service, "no-experts", "error", text, "remove the option"))
     fault = group_fault(model, serving, service.backend)
     if fault is not None:
         option = named(service.backend).expert_option
@@ -147,11 +147,13 @@ def sizes(service: Service, model: Architecture) -> list[Finding]:
             about(service, "quantization-group", "error", f"{name}: {fault}", f"choose a smaller {flag}{spread}")
         )
     if model.vocabulary and tensor > 1 and model.vocabulary % tensor:
-        text = f"{name}: its vocabulary of {model.vocabulary} cannot be divided by {tensor}, and is filled up"
-        findings.append(about(service, "vocabulary", "info", text, "nothing has to be done"))
+        text = f"{name}: its vocabulary of {model.vocabulary} cannot be divided by {tensor}, and is padded"
+        findings.append(about(service, "vocabulary", "info", text, "nothing needs to be done"))
     if service.backend == "vllm" and (serving.data or 1) > 1 and not model.experts:
-        text = f"{name}: {serving.data} data parallel copies of a model without experts are as many services in one"
-        findings.append(about(service, "data-parallel", "info", text, "services of their own can be moved one by one"))
+        text = (
+            f"{name}: {serving.data} data parallel copies of a model without experts could each be a service of its own"
+        )
+        findings.append(about(service, "data-parallel", "info", text, "separate services can be moved one by one"))
     longest = model_context(model, serving, keeps_original=named(service.backend).keeps_original_context)
     if longest and serving.context and serving.context > longest and named(service.backend).limits_context:
         text = f"{name}: a context of {serving.context} tokens is longer than the {longest} of its model"
@@ -203,7 +205,7 @@ def unread_variables(service: Service) -> list[Finding]:
     ]
     if not names:
         return []
-    text = f"{service.name}: {service.backend} does not read {', '.join(names)}, so that it does nothing"
+    text = f"{service.name}: {service.backend} does not read {', '.join(names)}, so they have no effect"
     return [about(service, "variable-unread", "warning", text, "write it as an option of its command")]
 
 
@@ -212,8 +214,8 @@ def not_counted(service: Service) -> list[Finding]:
     left_out = service.requirement.not_counted
     if not left_out:
         return []
-    text = f"{service.name}: what it needs is more than is told: {', '.join(left_out)} not counted"
-    return [about(service, "not-counted", "info", text, "leave room for it; once it has run, what it took is known")]
+    text = f"{service.name}: it needs more than is shown: {', '.join(left_out)} not counted"
+    return [about(service, "not-counted", "info", text, "leave some headroom; once it has run, its real use is known")]
 
 
 def by_version(service: Service) -> list[Finding]:
@@ -223,9 +225,9 @@ def by_version(service: Service) -> list[Finding]:
         return []
     if service.requirement.source != "weights" or not (model.kv_lora_rank or model.window_layers):
         return []
-    text = f"{service.name}: its image does not tell the version of vLLM; its cache is counted as since 0.8.5"
+    text = f"{service.name}: the version of vLLM is unknown from its image; its cache is counted as in 0.8.5 and newer"
     return [
-        about(service, "version-unknown", "info", text, "an older version keeps more: name the image by its version")
+        about(service, "version-unknown", "info", text, "an older version needs more: name the image by its version")
     ]
 
 
@@ -258,11 +260,11 @@ def alike(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
     findings = []
     names = sorted({f"{gpu.name} {gib(gpu.memory_total_mib)}" for gpu in assigned})
     if len(names) > 1:
-        text = f"{service.name} works on different GPUs together ({labels}: {', '.join(names)}); the slowest decides"
+        text = f"{service.name} works on GPUs of different kinds together ({labels}: {', '.join(names)}); the slowest decides"
         findings.append(about(service, "mixed-gpus", "warning", text, "assign it GPUs of one kind", assigned[0].uuid))
     islands = sorted({gpu.island for gpu in assigned if gpu.island is not None})
     if len(islands) > 1:
-        text = f"{service.name} works together on GPUs {labels} that are not linked fast ({', '.join(islands)})"
+        text = f"{service.name} works together on GPUs {labels} without a fast link between them ({', '.join(islands)})"
         findings.append(
             about(service, "across-islands", "warning", text, "assign it GPUs of one island", assigned[0].uuid)
         )
@@ -316,4 +318,4 @@ def even_memory(service: Service, assigned: Sequence[Gpu], memory: Sequence[GpuM
     if named(service.backend).refuses_uneven_memory:
         text += "SGLang refuses groups whose free memory differs by more than a tenth"
         return [about(service, "uneven-memory", "error", text, fix, least)]
-    return [about(service, "uneven-memory", "warning", f"{text}the fuller one decides for both", fix, least)]
+    return [about(service, "uneven-memory", "warning", f"{text}the fuller one limits both", fix, least)]

@@ -17,7 +17,7 @@ def cannot_start_again(step: Step, missing: Sequence[str]) -> Finding:
         code=CANNOT_START_AGAIN,
         severity="refusal",
         text=f"{step.name} runs, but could not be started again as it is: {'; '.join(missing)}",
-        fix="put that back first, or recreate the container by hand; until then it is left alone",
+        fix="restore that first, or recreate the container by hand; until then gputui leaves it alone",
         service=step.name,
     )
 
@@ -31,7 +31,7 @@ def paused(services: Sequence[Service], steps: Sequence[Step]) -> list[Finding]:
             "paused",
             "warning",
             f"{service.name} is paused; its new container will run, not paused",
-            "pause it again afterwards, or leave it where it is; a rollback leaves it paused",
+            "pause it again afterwards, or leave it where it is; a rollback keeps it paused",
         )
         for service in services
         if service.key in recreated and service.state == "paused"
@@ -51,7 +51,7 @@ def linked_from(services: Sequence[Service], steps: Sequence[Step], containers: 
         if links:
             names = ", ".join(f"{name} (as {alias})" for name, alias in links)
             text = f"{names} is linked to {service.name}, and loses that link: its container is replaced"
-            fix = "give both a network of their own instead, on which names are looked up"
+            fix = "put both on a network of their own instead, where names are resolved"
             findings.append(about(service, "linked-from", "warning", text, fix))
     return findings
 
@@ -73,7 +73,7 @@ def layer_finding(step: Step, layer: Layer) -> Finding | None:
 def layer_line(layer: Layer) -> str | None:
     """What would be lost, as a line of text; None if that is next to nothing."""
     if layer.size_bytes is None:
-        return "what it wrote outside its volumes is lost; how much that is cannot be told"
+        return "what it wrote outside its volumes is lost; how much that is is unknown"
     return f"lost: {layer_text(layer)}" if layer.size_bytes >= WORTH_A_LINE_BYTES else None
 
 

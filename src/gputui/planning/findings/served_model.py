@@ -32,7 +32,7 @@ def contradiction(service: Service) -> list[Finding]:
     if by_image is None or service.backend in (by_image, "generic", "pytorch"):
         return []
     text = f"{service.name} is declared as {service.backend}, but its image {service.image} is {by_image}"
-    return [about(service, "backend-contradiction", "error", text, "mend x-gputui.backend or the image")]
+    return [about(service, "backend-contradiction", "error", text, "correct x-gputui.backend or the image")]
 
 
 def not_mounted(service: Service) -> list[Finding]:
@@ -59,14 +59,14 @@ def incomplete(service: Service) -> list[Finding]:
             "model-damaged",
             "error",
             f"{service.name}: {_placed(problem, files.path)}",
-            "put it right, or download it again",
+            "fix it, or download it again",
         )
         for problem in files.problems
     ]
     if files.problems:
         return findings
     if files.unread is not None:
-        text = f"{service.name}: {files.unread}, so that what it needs cannot be told from its files"
+        text = f"{service.name}: {files.unread}, so its needs cannot be read from its files"
         return [about(service, "model-unread", "info", text, "declare it as x-gputui.vram, or run it once")]
     words = " ".join(service.launch.words).replace("_", "-")
     elsewhere = any(option in words for option in _ELSEWHERE)

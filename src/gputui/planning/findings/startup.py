@@ -37,7 +37,7 @@ def contradictory(service: Service) -> list[Finding]:
         return [about(service, "visible-devices", "warning", text, fix)]
     # A setting that the request overrides is harmless; one that hides GPUs from a new container is not.
     severity: Severity = "error" if service.contradiction.kind == "hidden" and service.container is None else "warning"
-    return [about(service, "visible-devices", severity, text, "take the variable away: the request alone decides")]
+    return [about(service, "visible-devices", severity, text, "remove the variable: the request alone decides")]
 
 
 def shared_memory(service: Service) -> list[Finding]:
@@ -82,7 +82,7 @@ def together(services: Sequence[Service], gpus: Sequence[Gpu]) -> list[Finding]:
         if len(contenders) > 1:
             names = " and ".join(contender.name for contender in contenders)
             label = labels.get(uuid, uuid)
-            text = f"{names} start on GPU {label}: at the same time, each counts the memory of others as its own"
+            text = f"{names} start on GPU {label}: at the same time, each counts the others' memory as its own"
             fix = "gputui starts them one after the other; without it, start the second when the first is ready"
             findings.append(about(contenders[-1], "vllm-together", "warning", text, fix, uuid))
     return findings

@@ -140,7 +140,7 @@ def _size_is_unknown(service: Service) -> bool:
 
 def _why_unknown(service: Service) -> str:
     if _size_is_unknown(service):
-        return "how many GPUs it uses cannot be told from its command: assign it some once"
+        return "how many GPUs it uses cannot be determined from its command: assign it some once"
     if service.requirement.claim_mib is None:
         return "what it needs is not known: declare it as x-gputui.vram, or run it once"
     return f"no GPU here can run it: it needs {gib(service.requirement.minimum_mib)} GiB"

@@ -1,1 +1,1 @@
-"""Carrying a transaction out, in a process of its own."""
+"""Carries out a transaction in a process of its own."""

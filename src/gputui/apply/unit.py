@@ -11,7 +11,7 @@ from gputui.state.applies import JournalEntry
 
 
 class Turn:
-    """One of a limited number of turns; taken by `with`, and given back at its end or earlier."""
+    """One of a limited number of turns; taken by `with`, and returned at its end or earlier."""
 
     def __init__(self, turns: threading.Semaphore) -> None:
         self._turns = turns

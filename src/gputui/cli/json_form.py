@@ -226,7 +226,7 @@ def _service(service: Service, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _memory(service: Service) -> dict[str, Any]:
-    """What the files predict, what the program reported, and the error of the weights (0.02: 2 % too much)."""
+    """What the files predict, what the program reported, and the weights' error (0.02: predicted 2 % too much)."""
     measured = service.measured
     return {
         "predicted": {"weights_mib": service.requirement.weights_mib},

@@ -1,1 +1,1 @@
-"""What holds state over time, for the screen and the command line alike."""
+"""The long-lived state behind both the screen and the command line."""

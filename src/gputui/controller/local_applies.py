@@ -1,4 +1,4 @@
-"""Plans, and applies of them: putting a plan on record, starting its process, finishing what was interrupted."""
+"""Plans and their applies: recording a plan, starting its process, finishing interrupted applies."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""What was saved and applied on this server: revisions, applies, and the state as a file."""
+"""The history of this server: revisions, applies, and the state as a file."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -228,7 +228,7 @@ class Applies(Protocol):
 
 
 class History(Protocol):
-    """Revisions and applies on record. Reading them may take time."""
+    """Recorded revisions and applies. Reading them may take time."""
 
     def applies(self, limit: int = 100) -> tuple[ApplyRecord, ...]:
         """The newest applies, newest first."""

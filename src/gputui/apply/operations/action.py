@@ -93,7 +93,7 @@ class Action:
         """Find what it created if the engine's reply was lost."""
 
     def obsolete_undo(self, container: "Container", pair: ContainerPair, context: OperationContext) -> str | None:
-        """Why this undo has nothing to do with the container as it is; None if it has."""
+        """Why this undo is not needed for the container in its current state; None if it is."""
         del container, pair, context
         return None
 

@@ -17,7 +17,7 @@ class EnsureNetwork(Action):
     kind: Literal["ensure_network"] = "ensure_network"
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> None:
-        """Create it where it is missing."""
+        """Create it if it is missing."""
         del pair
         context.engine.ensure_network(self.name, self.body)
 
@@ -32,6 +32,6 @@ class EnsureVolume(Action):
     kind: Literal["ensure_volume"] = "ensure_volume"
 
     def perform(self, pair: ContainerPair, context: OperationContext) -> None:
-        """Create it where it is missing."""
+        """Create it if it is missing."""
         del pair
         context.engine.ensure_volume(self.name, self.body)

@@ -60,7 +60,7 @@ def open_controller(tmp_path: Path) -> Iterator[Opening]:
                 carry_out(store, number)
                 return
             executor = Executor(engine, source, store.applies, number)
-            does = executor.roll_back if how == "take back" else executor.run
+            does = executor.roll_back if how == "roll back" else executor.run
             if not in_background:
                 does()
                 return

@@ -121,7 +121,7 @@ services:
     file = project(lab, text)
     applied = lab.gputui(*file, "apply", "llm", "--yes", "--settle", "1")
     assert applied.returncode == 1
-    assert "model.safetensors is cut off" in applied.stderr
+    assert "model.safetensors is truncated" in applied.stderr
     assert lab.names() == {}
 
 

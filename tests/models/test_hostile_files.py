@@ -32,10 +32,10 @@ def entry(begin: int, end: int, shape: list[object], dtype: str = "U8") -> bytes
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"", "cut off"),
-        (b"\x00\x01", "cut off"),
+        (b"", "truncated"),
+        (b"\x00\x01", "truncated"),
         (safetensors(b"{}", length=2**63), "says that its header has"),
-        (safetensors(b"{}", length=1000), "cut off within its header"),
+        (safetensors(b"{}", length=1000), "truncated within its header"),
         (safetensors(b"not json"), "no safetensors header"),
         (safetensors(b"[" * 100_000), "no safetensors header"),
         (safetensors(b'{"t": 5}'), "no safetensors header"),
@@ -68,15 +68,15 @@ def gguf(tensors: int, values: int, rest: bytes = b"", version: int = 3) -> byte
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"", "cut off"),
+        (b"", "truncated"),
         (b"GGML", "no GGUF"),
         (gguf(2**60, 0), "more tensors or keys"),
         (gguf(0, 2**60), "more tensors or keys"),
-        (gguf(0, 1), "cut off"),
+        (gguf(0, 1), "truncated"),
         (gguf(0, 1, struct.pack("<Q", 2**62)), "too long"),
         (gguf(0, 1, gguf_text("a") + struct.pack("<I", 99)), "unknown type"),
         (gguf(0, 1, gguf_text("a") + struct.pack("<IIQ", 9, 4, 2**61)), "too long"),
-        (gguf(0, 1, gguf_text("a") + struct.pack("<IIQ", 9, 8, 2**61)), "cut off"),
+        (gguf(0, 1, gguf_text("a") + struct.pack("<IIQ", 9, 8, 2**61)), "truncated"),
         (gguf(0, 1, gguf_text("a") + struct.pack("<IIQ", 9, 9, 1)), "unknown type"),
         (gguf(1, 0, gguf_text("t") + struct.pack("<I", 1000)), "too many dimensions"),
         (gguf(1, 0, gguf_text("t") + struct.pack("<IQQIQ", 2, 2**40, 2**40, 0, 0)), "larger than any memory"),

@@ -185,7 +185,7 @@ def test_sglang_refuses_groups_with_uneven_free_memory() -> None:
     one = only(found(pair, readings=readings), "uneven-memory", "error")
     assert "GPU 1 has 60.0 GiB free and GPU 0 80.0" in one.text
     one = only(found(replace(pair, backend="vllm"), readings=readings), "uneven-memory", "warning")
-    assert "decides for both" in one.text
+    assert "limits both" in one.text
 
 
 def test_64_mib_of_shared_memory_for_a_group() -> None:

@@ -171,7 +171,7 @@ def test_a_size_that_cannot_be_told_is_not_taken_for_one() -> None:
     one = service("a", need=GIB, container=None, requested=None)
     unknown = replace(one, serving=replace(one.serving, tensor=None, world=None, unread=("--tensor-parallel-size",)))
     (left,) = suggest("vram", [unknown], [reading(CARDS[0])]).unplaced
-    assert "how many GPUs it uses cannot be told" in left.reason
+    assert "how many GPUs it uses cannot be determined" in left.reason
 
 
 def test_a_declared_budget_is_told_where_its_flags_would_take_more() -> None:

@@ -63,7 +63,8 @@ def _no_room_for_all(
     each = sorted(residents, key=lambda service: -(needs[service.key] or 0))
     parts = [f"{gib(needs[service.key])} {service.name}" for service in each if needs[service.key]]
     parts += [f"{gib(foreign)} of others"] if foreign >= WORTH_NAMING_MIB else []
-    text = f"GPU {reading.gpu.label} is overcommitted: {gib(needed + foreign)} GiB ({', '.join(parts)}) of {gib(usable)} GiB"
+    amount = f"{gib(needed + foreign)} GiB ({', '.join(parts)}) of {gib(usable)} GiB"
+    text = f"GPU {reading.gpu.label} is overcommitted: {amount}"
     free = max(
         0, usable - foreign - sum(needs[service.key] or 0 for service in residents if service.key != largest.key)
     )

@@ -260,7 +260,8 @@ def alike(service: Service, assigned: Sequence[Gpu]) -> list[Finding]:
     findings = []
     names = sorted({f"{gpu.name} {gib(gpu.memory_total_mib)}" for gpu in assigned})
     if len(names) > 1:
-        text = f"{service.name} works on GPUs of different kinds together ({labels}: {', '.join(names)}); the slowest decides"
+        kinds = f"{labels}: {', '.join(names)}"
+        text = f"{service.name} works on GPUs of different kinds together ({kinds}); the slowest decides"
         findings.append(about(service, "mixed-gpus", "warning", text, "assign it GPUs of one kind", assigned[0].uuid))
     islands = sorted({gpu.island for gpu in assigned if gpu.island is not None})
     if len(islands) > 1:

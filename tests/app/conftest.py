@@ -44,28 +44,28 @@ def open_controller(tmp_path: Path) -> Iterator[Opening]:
         scenario: str = "h100-server",
         *,
         readonly: bool = False,
-        now: float | None = None,
+        fixed_time: float | None = None,
         settle_s: float = 0.1,
         in_background: bool = False,
         files: Sequence[Path] = (),
         carry_out: Callable[[Store, int], None] | None = None,
     ) -> LocalController:
         server = read_scenario(scenario)
-        clock = time.time if now is None else (lambda: now)
+        clock = time.time if fixed_time is None else (lambda: fixed_time)
         engine = SimulatedEngine(server, clock, speed=40)
         source = SimulatedSource(server, engine.claims, clock)
 
-        def launch(number: int, store: Store, how: Finish) -> None:
+        def launch(number: int, store: Store, finish: Finish) -> None:
             if carry_out is not None:
                 carry_out(store, number)
                 return
             executor = Executor(engine, source, store.applies, number)
-            does = executor.take_back if how == "take back" else executor.run
+            carry = executor.take_back if finish == "take back" else executor.run
             if not in_background:
-                does()
+                carry()
                 return
             store.applies.claim(number, os.getpid())
-            threading.Thread(target=does, daemon=True).start()
+            threading.Thread(target=carry, daemon=True).start()
 
         state = tmp_path / "room-state"
         state.mkdir(exist_ok=True)

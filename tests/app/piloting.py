@@ -16,7 +16,7 @@ PATIENCE_S = float(os.environ.get("GPUTUI_PATIENCE") or 60)
 
 
 def service(controller: LocalController, name: str) -> Service:
-    return next(one for one in controller.watch.snapshot().services if one.name == name)
+    return next(service for service in controller.watch.snapshot().services if service.name == name)
 
 
 def labels(controller: LocalController, name: str) -> list[str]:
@@ -42,7 +42,7 @@ async def shows_no(pilot: Pilot[None], text: str) -> None:
 
 
 async def select(pilot: Pilot[None], controller: LocalController, name: str) -> None:
-    names = [one.name for one in controller.watch.snapshot().services]
+    names = [service.name for service in controller.watch.snapshot().services]
     await pilot.press("g", *["j"] * names.index(name))
 
 

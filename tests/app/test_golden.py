@@ -29,12 +29,12 @@ THEMES = ("gputui-dark", "gputui-light")
 Keys = Callable[[Pilot[None]], Awaitable[None]]
 
 
-def pressing(*keys: str, until: str = "") -> Keys:
+def pressing(*keys: str, text: str = "") -> Keys:
     async def press(pilot: Pilot[None]) -> None:
         for key in keys:
             await pilot.press(key)
             await pilot.pause()
-        await shows(pilot, until)
+        await shows(pilot, text)
 
     return press
 
@@ -90,26 +90,26 @@ STATES: dict[str, tuple[str, Keys]] = {
     "mixed-server": ("mixed-server", pressing()),
     "edited": ("h100-server", too_full),
     "apply-question": ("h100-server", asked),
-    "adoption-question": ("h100-server", pressing("6", until="may it be changed")),
-    "edit-dialog": ("h100-server", pressing("g", "j", "enter", until="LEFT WITH IT")),
-    "strategies": ("h100-server", pressing("s", until="proved")),
-    "columns": ("h100-server", pressing("C", until="Which columns?")),
-    "marked": ("h100-server", pressing("g", "space", "space", until="●")),
-    "logs": ("h100-server", pressing("l", until="200 OK")),
-    "processes": ("h100-server", pressing("o", until="python train.py")),
-    "process-tree": ("h100-server", pressing("o", "t", until="all of this")),
-    "findings": ("mixed-server", pressing("f", until="rows wait")),
-    "history": ("h100-server", pressing("h", until="nothing was saved yet")),
-    "events": ("h100-server", pressing("w", until="nothing happened so far")),
-    "launch": ("h100-server", pressing("v", until="no apply yet")),
+    "adoption-question": ("h100-server", pressing("6", text="may it be changed")),
+    "edit-dialog": ("h100-server", pressing("g", "j", "enter", text="LEFT WITH IT")),
+    "strategies": ("h100-server", pressing("s", text="proved")),
+    "columns": ("h100-server", pressing("C", text="Which columns?")),
+    "marked": ("h100-server", pressing("g", "space", "space", text="●")),
+    "logs": ("h100-server", pressing("l", text="200 OK")),
+    "processes": ("h100-server", pressing("o", text="python train.py")),
+    "process-tree": ("h100-server", pressing("o", "t", text="all of this")),
+    "findings": ("mixed-server", pressing("f", text="rows wait")),
+    "history": ("h100-server", pressing("h", text="nothing was saved yet")),
+    "events": ("h100-server", pressing("w", text="nothing happened so far")),
+    "launch": ("h100-server", pressing("v", text="no apply yet")),
     "apply-runs": ("h100-server", carried_out),
-    "gpu-detail": ("mixed-server", pressing("m", "j", until="remapped rows")),
-    "gpu-links": ("h100-server", pressing("m", "T", until="NV18")),
+    "gpu-detail": ("mixed-server", pressing("m", "j", text="remapped rows")),
+    "gpu-links": ("h100-server", pressing("m", "T", text="NV18")),
     "cards-as-rows": ("h100-server", pressing("c", "c")),
     "cards-as-line": ("h100-server", pressing("c", "c", "c")),
     "zoomed": ("h100-server", pressing("o", "z")),
-    "inspect": ("h100-server", pressing("i", until="as the engine has it")),
-    "help": ("h100-server", pressing("question_mark", until="Keys: services")),
+    "inspect": ("h100-server", pressing("i", text="as the engine has it")),
+    "help": ("h100-server", pressing("question_mark", text="Keys: services")),
     "new-service": ("h100-server", new_service),
     "filter": ("h100-server", pressing("slash", *"whisper")),
 }
@@ -141,15 +141,15 @@ WRITING = os.environ.get("GPUTUI_GOLDEN") == "write"
 
 async def settled(pilot: Pilot[None], app: GputuiApp, text: str, styles: str) -> tuple[str, str]:
     """The picture as it is to be, else as it stays: a slow machine draws it later."""
-    wanted = None if WRITING else ((GOLDEN / text).read_text(), (GOLDEN / styles).read_text())
-    before = None
+    expected = None if WRITING else ((GOLDEN / text).read_text(), (GOLDEN / styles).read_text())
+    previous = None
     for _ in range(10 if WRITING else 100):
         await pilot.pause(0.1)
-        now = (text_of(app), styles_of(app))
-        if now == (wanted or before):
-            return now
-        before = now
-    return now
+        current = (text_of(app), styles_of(app))
+        if current == (expected or previous):
+            return current
+        previous = current
+    return current
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -163,7 +163,7 @@ async def test_the_look(open_controller: Opening, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("gputui.state.applies.now", lambda: "2023-11-14T22:12:38+00:00")  # 42 s before
     monkeypatch.setattr("gputui.state.applies.STARTING_S", float("inf"))  # it is on record before it is claimed
     scenario, keys = STATES[state]
-    controller = open_controller(scenario, now=NOW, carry_out=half_of_it)
+    controller = open_controller(scenario, fixed_time=NOW, carry_out=half_of_it)
     pictures: dict[str, str] = {}
     app = app_of(controller, theme=THEMES[0])
     async with app.run_test(size=(120, 40)) as pilot:

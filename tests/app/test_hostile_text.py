@@ -21,15 +21,15 @@ MARKUP = "svc[/red] [b]x [@click=app.quit]y"
 
 def test_a_hostile_server_cannot_touch_the_terminal(tmp_path: Path) -> None:
     scenario = yaml.safe_load((packaged("configs") / "scenarios" / "workstation.yaml").read_text())
-    everything = "".join(PAYLOADS.values()) + MARKUP
+    payload = "".join(PAYLOADS.values()) + MARKUP
     for container in scenario["containers"]:
-        container["command"] = ["serve", "--model", everything]
+        container["command"] = ["serve", "--model", payload]
         json_line = '{"a": "\\u001b[2J\\u0007harmless", "b": "' + "y" * 1000 + '"}'
         container["log"] = [*PAYLOADS.values(), MARKUP, json_line, "x" * 1_000_000, *PAYLOADS.values(), MARKUP]
-        container["image"] = everything
-        container["labels"]["com.docker.compose.service"] += everything
+        container["image"] = payload
+        container["labels"]["com.docker.compose.service"] += payload
     scenario["processes"] = [
-        {"pid": 77, "gpu": scenario["gpus"][0]["gpu"]["uuid"], "memory_mib": 900, "user": "eve", "command": everything}
+        {"pid": 77, "gpu": scenario["gpus"][0]["gpu"]["uuid"], "memory_mib": 900, "user": "eve", "command": payload}
     ]
     path = tmp_path / "hostile.yaml"
     path.write_text(yaml.safe_dump(scenario))
@@ -63,9 +63,9 @@ def bytes_of(arguments: list[str], keys: list[bytes]) -> bytes:
 
     def read(seconds: float) -> None:
         nonlocal raw
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            if select.select([terminal], [], [], left)[0]:
+        deadline = time.monotonic() + seconds
+        while (remaining_s := deadline - time.monotonic()) > 0:
+            if select.select([terminal], [], [], remaining_s)[0]:
                 try:
                     raw += os.read(terminal, 65536)
                 except OSError:
@@ -75,9 +75,9 @@ def bytes_of(arguments: list[str], keys: list[bytes]) -> bytes:
     for key in keys:
         os.write(terminal, key)
         read(0.4)
-    shown = raw
+    output = raw
     os.kill(pid, 15)
     read(1.0)
     os.waitpid(pid, 0)
     os.close(terminal)
-    return shown
+    return output

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gputui.app.config.preferences import read_preferences
 from gputui.app.config.themes import DEFAULT, read_themes
-from gputui.app.config.ui_state import read_choices
+from gputui.app.config.ui_state import read_ui_state
 from gputui.app.render.log_buffer import pretty
 from gputui.state.file_io import packaged
 from tests.junk import documents, in_a_process, own_errors_only, tried
@@ -43,7 +43,7 @@ def test_choices_of_junk_count_as_none(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "choices.json"
     path.write_bytes(raw)
     with own_errors_only():
-        read_choices(path)
+        read_ui_state(path)
 
 
 THEME = yaml.safe_load((packaged("themes") / f"{DEFAULT}.yaml").read_text())

@@ -72,9 +72,9 @@ async def test_every_digit_is_a_gpu_and_one_that_is_not_there_is_told(controller
         await until(pilot, lambda: labels(controller, "ai-rerank") == [])
         await pilot.press("1", "3", "4", "6", "7")
         await until(pilot, lambda: labels(controller, "ai-rerank") == ["1", "3", "4", "6", "7"])
-        for gone in ("8", "9"):
-            await pilot.press(gone)
-            await shows(pilot, f"no GPU {gone}")
+        for label in ("8", "9"):
+            await pilot.press(label)
+            await shows(pilot, f"no GPU {label}")
         assert labels(controller, "ai-rerank") == ["1", "3", "4", "6", "7"]
 
 
@@ -155,7 +155,7 @@ async def test_an_empty_field_leaves_each_of_several_services_as_it_is(controlle
         await pilot.press("tab", "tab", "9", "enter")
         await shows(pilot, "may they be changed")
         await pilot.press("y")
-        await until(pilot, lambda: all(one.priority == 9 for one in controller.watch.snapshot().services))
+        await until(pilot, lambda: all(service.priority == 9 for service in controller.watch.snapshot().services))
         assert labels(controller, "ai-vision") == ["4", "5"]
 
 
@@ -221,7 +221,7 @@ async def test_disable_then_apply_stops(controller: LocalController) -> None:
 async def test_a_running_apply_is_cancelled_and_taken_back(open_controller: Opening) -> None:
     controller = open_controller(settle_s=60, in_background=True)
     app = app_of(controller)
-    before = service(controller, "ai-rerank").container
+    old_container = service(controller, "ai-rerank").container
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await select(pilot, controller, "ai-rerank")
         await press_and_adopt(pilot, "6")
@@ -236,8 +236,8 @@ async def test_a_running_apply_is_cancelled_and_taken_back(open_controller: Open
         await shows(pilot, "it was cancelled by alice")
         await until(pilot, lambda: controller.history.record(1).result == "rolled_back")
         await until(pilot, lambda: service(controller, "ai-rerank").running)
-        now = service(controller, "ai-rerank").container
-        assert before is not None and now is not None and now.id == before.id
+        new_container = service(controller, "ai-rerank").container
+        assert old_container is not None and new_container is not None and new_container.id == old_container.id
 
 
 async def test_the_question_before_a_stop_names_what_stops(controller: LocalController) -> None:
@@ -263,7 +263,7 @@ async def test_rows_are_sorted_by_any_column_and_filtered_by_pattern(controller:
 
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: len(order()) == 6)
-        first = order()
+        initial_order = order()
         for _ in range(4):
             await pilot.press("full_stop")
         await shows(pilot, "NEEDS/GPU ▲")
@@ -273,18 +273,18 @@ async def test_rows_are_sorted_by_any_column_and_filtered_by_pattern(controller:
         assert order()[0] == "ai-vision"
         for _ in range(4):
             await pilot.press("comma")
-        assert order() == first
+        assert order() == initial_order
         await pilot.press("slash", *"!ai-[ael]", "enter")
         await until(pilot, lambda: order() == ["notebook", "ai-rerank", "ai-vision"])
         await pilot.press("escape")
-        await until(pilot, lambda: order() == first)
+        await until(pilot, lambda: order() == initial_order)
 
 
 async def test_chosen_columns_are_found_again_at_the_next_start(open_controller: Opening) -> None:
-    from gputui.app.config.ui_state import choices_path
+    from gputui.app.config.ui_state import ui_state_path
 
     controller = open_controller()
-    app = app_of(controller, choices_path=choices_path())
+    app = app_of(controller, ui_state_path=ui_state_path())
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("C")
         await shows(pilot, "[ ] PROJECT")
@@ -292,10 +292,10 @@ async def test_chosen_columns_are_found_again_at_the_next_start(open_controller:
         await shows(pilot, "PROJECT")
         await shows_no(pilot, "BACKEND")
         await pilot.press("c")
-    again = app_of(controller, choices_path=choices_path())
-    async with again.run_test(size=SIZE) as pilot:
+    second_app = app_of(controller, ui_state_path=ui_state_path())
+    async with second_app.run_test(size=SIZE) as pilot:
         await shows(pilot, "PROJECT")
-        assert "BACKEND" not in screen_text(again)
+        assert "BACKEND" not in screen_text(second_app)
 
 
 async def test_a_fix_is_taken_from_the_finding(controller: LocalController) -> None:
@@ -380,17 +380,17 @@ async def test_more_rows_than_fit_are_gone_through_by_screenfuls(controller: Loc
     app = app_of(controller)
     async with app.run_test(size=(60, 20)) as pilot:
         await shows(pilot, "notebook")
-        names = [one.name for one in controller.watch.snapshot().services]
+        names = [service.name for service in controller.watch.snapshot().services]
         table = app.screen.query_one(ServicePane)
 
         def selected() -> str:
             return table.selected.name if table.selected else ""
 
         for key, place in (("G", -1), ("g", 0), ("pagedown", None), ("home", 0), ("end", -1), ("pageup", None)):
-            before = selected()
+            previous = selected()
             await pilot.press(key)
             if place is None:
-                await until(pilot, lambda before=before: selected() != before)  # type: ignore[misc]
+                await until(pilot, lambda previous=previous: selected() != previous)  # type: ignore[misc]
             else:
                 await until(pilot, lambda place=place: selected() == names[place])  # type: ignore[misc]
         await pilot.press("G", "k", "j")

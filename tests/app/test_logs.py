@@ -248,13 +248,13 @@ async def test_a_restarted_container_is_read_on_and_not_again(open_controller: O
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, controller, "ai-llm")
         buffer = logs_of(app).current.buffer
-        before = len(buffer)
+        count = len(buffer)
         controller._engine.restart("ai-llm", 1)
         controller.watch.rescan()
         await until(pilot, lambda: any(entry.text == "it was started again" for entry in buffer.entries))
         await pilot.pause(1.5)
         texts = [entry.text for entry in buffer.entries]
-        assert len(texts) < before + 60, "what it wrote before is not read again"
+        assert len(texts) < count + 60, "what it wrote before is not read again"
 
 
 async def test_the_end_of_a_log_is_told_once(open_controller: Opening, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from tests.app.piloting import SIZE, labels, select, shows, until
 def at_once(pilot: Pilot[None], *keys: str | Paste) -> None:
     """All of this is there before the app looks at the first of it."""
     for key in keys:
-        named = {"/": "slash", "&": "ampersand"}.get(str(key), key)
-        event = key if isinstance(key, Paste) else Key(str(named), key if len(key) == 1 else None)
+        name = {"/": "slash", "&": "ampersand"}.get(str(key), key)
+        event = key if isinstance(key, Paste) else Key(str(name), key if len(key) == 1 else None)
         pilot.app.post_message(event)
 
 

@@ -34,15 +34,15 @@ from textual.timer import Timer
 from textual.worker import WorkerFailed
 
 from gputui.app.background import SnapshotArrived
-from gputui.app.config.preferences import Preferences, own_folder, preferences_path, read_preferences
+from gputui.app.config.preferences import Preferences, config_dir, preferences_path, read_preferences
 from gputui.app.config.themes import DEFAULT, MONO, default_theme, read_themes
-from gputui.app.config.ui_state import Choices, choices_path, keep_choices, read_choices
+from gputui.app.config.ui_state import UiState, read_ui_state, save_ui_state, ui_state_path
 from gputui.app.dialogs.theme_picker import Themes
 from gputui.app.palette import Actions
 from gputui.app.screens.gpu_screen import Gpus
 from gputui.app.screens.main_screen import MainScreen
 from gputui.app.terminal.cell_diff import CellGrid
-from gputui.app.terminal.line_filters import AsciiSigns, ControlCharacterFence, NoColour
+from gputui.app.terminal.line_filters import AsciiSigns, ControlCharacterFilter, NoColour
 from gputui.app.terminal.startup_preview import terminal
 from gputui.app.terminal.terminal_driver import TerminalDriver
 from gputui.app.terminal.type_ahead import TypeAhead
@@ -65,8 +65,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppOptions:
-    """How the screen is to be: `theme` was asked for, `suits` is one that suits the terminal. `choices_path` None keeps
-    no choices; `log` is where errors are written down; `hand_over` is called when the terminal is about to be taken."""
+    """How the screen is to be: `theme` was asked for, `suits` is one that suits the terminal. `ui_state_path` None
+    keeps no choices; `log` is where errors are written down; `hand_over` is called when the terminal is about to be taken."""
 
     themes: Path
     theme: str | None = None
@@ -74,7 +74,7 @@ class AppOptions:
     readonly: bool = False
     ascii: bool = False
     preferences: Preferences = field(default_factory=Preferences)
-    choices_path: Path | None = None
+    ui_state_path: Path | None = None
     log: str = "gputui's log"
     hand_over: Callable[[], None] = lambda: None
 
@@ -92,45 +92,45 @@ class GputuiApp(App[None]):
         super().__init__()
         self._controller = controller
         self._options = options
-        self._choices = read_choices(options.choices_path) if options.choices_path else Choices()
+        self._ui_state = read_ui_state(options.ui_state_path) if options.ui_state_path else UiState()
         self.animation_level = "none"
         self._cells = CellGrid()
         self._reported: dict[str, float] = {}
         self._catching_up: Timer | None = None
         self._typed = TypeAhead(self, super().on_event)
         themes, self._theme_faults = read_themes(options.themes)
-        more, faults = read_themes(own_folder() / "themes")
+        user_themes, faults = read_themes(config_dir() / "themes")
         self._theme_faults += faults
-        for theme in (*themes, *more):
+        for theme in (*themes, *user_themes):
             self.register_theme(theme)
-        for asked, where in ((options.theme, ""), (options.preferences.theme, "settings: theme: ")):
-            if asked and asked not in self.available_themes:
+        for theme_name, prefix in ((options.theme, ""), (options.preferences.theme, "settings: theme: ")):
+            if theme_name and theme_name not in self.available_themes:
                 names = ", ".join(sorted(self.available_themes))
-                raise UsageError(f"{where}there is no theme “{clean(asked, 60)}”", f"themes: {names}")
+                raise UsageError(f"{prefix}there is no theme “{clean(theme_name, 60)}”", f"themes: {names}")
         self.theme = self._first_theme()
         self.set_keymap(options.preferences.keys)
 
     def _first_theme(self) -> str:
         """What was said, chosen or set, else what suits the terminal."""
         options = self._options
-        asked = (options.theme, self._choices.theme, options.preferences.theme, options.suits, "textual-dark")
-        return next(one for one in asked if one in self.available_themes)
+        candidates = (options.theme, self._ui_state.theme, options.preferences.theme, options.suits, "textual-dark")
+        return next(theme for theme in candidates if theme in self.available_themes)
 
-    def keep(self, **chosen: object) -> None:
+    def keep(self, **changes: object) -> None:
         """Find it again at the next start."""
-        self._choices = replace(self._choices, **chosen)  # type: ignore[arg-type]
-        if self._options.choices_path is not None:
-            keep_choices(self._options.choices_path, self._choices)
+        self._ui_state = replace(self._ui_state, **changes)  # type: ignore[arg-type]
+        if self._options.ui_state_path is not None:
+            save_ui_state(self._options.ui_state_path, self._ui_state)
 
     @work
     async def action_themes(self) -> None:
         """Choose a theme."""
-        before = self.theme
-        own = sorted(name for name in self.available_themes if name.startswith("gputui-"))
-        rest = sorted(name for name in self.available_themes if not name.startswith(("gputui-", "ansi-")))
-        chosen: str | None = await self.push_screen_wait(Themes([*own, *rest], before))
-        if chosen is not None:
-            self.keep(theme=chosen)
+        current = self.theme
+        gputui_names = sorted(name for name in self.available_themes if name.startswith("gputui-"))
+        builtin_names = sorted(name for name in self.available_themes if not name.startswith(("gputui-", "ansi-")))
+        selection: str | None = await self.push_screen_wait(Themes([*gputui_names, *builtin_names], current))
+        if selection is not None:
+            self.keep(theme=selection)
 
     def notify_desktop(self, text: str) -> None:
         """Ask the terminal for a notification of the desktop (OSC 777, as foot, kitty, wezterm and others know it)."""
@@ -139,15 +139,17 @@ class GputuiApp(App[None]):
 
     def get_line_filters(self) -> list[LineFilter]:
         """Textual's own, or no colour at all; ASCII signs where nothing else can be shown; then the fence."""
-        own = [_DIMMED if isinstance(one, DimFilter) else one for one in super().get_line_filters()]
-        filters: list[LineFilter] = [NoColour()] if self.theme == MONO else own
+        defaults = [
+            _DIMMED if isinstance(line_filter, DimFilter) else line_filter for line_filter in super().get_line_filters()
+        ]
+        filters: list[LineFilter] = [NoColour()] if self.theme == MONO else defaults
         signs = [AsciiSigns()] if self._options.ascii else []
-        return [*filters, *signs, ControlCharacterFence()]
+        return [*filters, *signs, ControlCharacterFilter()]
 
     def get_key_display(self, binding: Binding) -> str:
         """As Textual names it; by its word where the sign for it cannot be shown."""
-        shown = super().get_key_display(binding)
-        return "enter" if self._options.ascii and shown == "⏎" else shown
+        display = super().get_key_display(binding)
+        return "enter" if self._options.ascii and display == "⏎" else display
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         """Write only the cells that change."""
@@ -165,8 +167,8 @@ class GputuiApp(App[None]):
 
     def get_driver_class(self) -> type[Driver]:
         """One that never waits."""
-        found = super().get_driver_class()
-        return TerminalDriver if found is LinuxDriver else found
+        driver_class = super().get_driver_class()
+        return TerminalDriver if driver_class is LinuxDriver else driver_class
 
     def _is_behind(self) -> bool:
         return isinstance(self._driver, TerminalDriver) and self._driver.is_behind
@@ -194,7 +196,7 @@ class GputuiApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         """The main screen."""
         options = self._options
-        return MainScreen(self._controller, options.preferences, self._choices, readonly=options.readonly)
+        return MainScreen(self._controller, options.preferences, self._ui_state, readonly=options.readonly)
 
     def on_load(self) -> None:
         """All is read that could be wrong, and the terminal is taken next."""
@@ -292,15 +294,15 @@ def _end_within(limit_s: float, code: int) -> None:
     watchdog.start()
 
 
-def needs_ascii(preferences: Preferences, *, asked: bool) -> bool:
+def needs_ascii(preferences: Preferences, *, requested: bool) -> bool:
     """Whether only ASCII can be shown: as asked or set, else where the locale or the terminal has nothing else."""
-    if asked or preferences.ascii is not None:
-        return asked or bool(preferences.ascii)
+    if requested or preferences.ascii is not None:
+        return requested or bool(preferences.ascii)
     if os.environ.get("TERM") == "linux":
         return True  # the font that the kernel's console begins with lacks most of the signs (GIO_UNIMAP)
     # Of what the person's locale says: Python itself takes the locale C for UTF-8.
-    said = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), "")
-    return bool(said) and "utf" not in said.lower()
+    locale = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), "")
+    return bool(locale) and "utf" not in locale.lower()
 
 
 def run_app(controller: Controller, arguments: argparse.Namespace, themes: Path, hand_over: Callable[[], None]) -> int:
@@ -316,9 +318,9 @@ def run_app(controller: Controller, arguments: argparse.Namespace, themes: Path,
         theme=arguments.theme,
         suits=default_theme(term, colours, no_color=bool(os.environ.get("NO_COLOR"))),
         readonly=arguments.readonly,
-        ascii=needs_ascii(preferences, asked=arguments.ascii),
+        ascii=needs_ascii(preferences, requested=arguments.ascii),
         preferences=preferences,
-        choices_path=choices_path(),
+        ui_state_path=ui_state_path(),
         log=arguments.log,
         hand_over=hand_over,
     )
@@ -328,8 +330,10 @@ def run_app(controller: Controller, arguments: argparse.Namespace, themes: Path,
     app.run(mouse=preferences.mouse and not arguments.no_mouse)
     apply = controller.watch.snapshot().apply
     if apply is not None and apply.under_way:
-        how = (
+        ending = (
             "ends with the screen, for it is simulated" if arguments.demo is not None else "goes on without the screen"
         )
-        sys.stderr.write(f"gputui: apply {apply.id} of {apply.operator} {how}; `gputui status` shows how it stands\n")
+        sys.stderr.write(
+            f"gputui: apply {apply.id} of {apply.operator} {ending}; `gputui status` shows how it stands\n"
+        )
     return app.return_code or 0

@@ -71,8 +71,8 @@ class Preferences:
 
 def preferences_path() -> Path:
     """Where the file is: $GPUTUI_SETTINGS, else `gputui/settings.yaml` in the person's configuration directory."""
-    asked = os.environ.get(FILE_VARIABLE)
-    return Path(asked) if asked else own_folder() / "settings.yaml"
+    override = os.environ.get(FILE_VARIABLE)
+    return Path(override) if override else config_dir() / "settings.yaml"
 
 
 def read_preferences(path: Path) -> Preferences:
@@ -92,7 +92,7 @@ def read_preferences(path: Path) -> Preferences:
     return parse_preferences(text, path)
 
 
-def own_folder() -> Path:
+def config_dir() -> Path:
     """`gputui` in the person's configuration directory (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_CONFIG_HOME")
     return (Path(base) if base else Path.home() / ".config") / "gputui"

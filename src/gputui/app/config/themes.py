@@ -37,7 +37,7 @@ def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
     return themes, faults
 
 
-def _theme(found: object) -> Theme:
+def _theme(entries: object) -> Theme:
     """A theme from the keys of its file: `name`, the colours as Textual reads them (`#rrggbb`, `ansi_blue`...), `dark`,
     and `ansi` where they are the terminal's own.
 
@@ -47,30 +47,30 @@ def _theme(found: object) -> Theme:
     Raises:
         ValueError: a key is missing, unknown or has a value that it cannot have.
     """
-    if not isinstance(found, dict):
+    if not isinstance(entries, dict):
         raise ValueError("a theme is keys with values")
-    unknown = next((key for key in found if key not in ("name", *COLOURS, *SWITCHES)), None)
+    unknown = next((key for key in entries if key not in ("name", *COLOURS, *SWITCHES)), None)
     if unknown is not None:
         raise ValueError(f"{unknown}: there is no such key")
     for key in ("name", *COLOURS):
-        if not isinstance(found.get(key), str):
-            raise ValueError(f"{key}: {'a text is expected' if key in found else 'it is missing'}")
+        if not isinstance(entries.get(key), str):
+            raise ValueError(f"{key}: {'a text is expected' if key in entries else 'it is missing'}")
     for key in SWITCHES:
-        if not isinstance(found.get(key, True), bool):
+        if not isinstance(entries.get(key, True), bool):
             raise ValueError(f"{key}: true or false is expected")
     for key in COLOURS:
         try:
-            Color.parse(found[key])
+            Color.parse(entries[key])
         except ColorParseError:
-            raise ValueError(f"{key}: {found[key]} is no colour") from None
-    dark, ansi = found.get("dark", True), found.get("ansi", False)
+            raise ValueError(f"{key}: {entries[key]} is no colour") from None
+    dark, ansi = entries.get("dark", True), entries.get("ansi", False)
     # What the terminal's own colours need besides is as Textual's themes of that kind have it.
-    like = BUILTIN_THEMES["ansi-dark" if dark else "ansi-light"]
-    variables = dict(like.variables) if ansi else _scrollbars(found)
-    return Theme(**{**found, "dark": dark, "ansi": ansi, "variables": variables})
+    base = BUILTIN_THEMES["ansi-dark" if dark else "ansi-light"]
+    variables = dict(base.variables) if ansi else _scrollbars(entries)
+    return Theme(**{**entries, "dark": dark, "ansi": ansi, "variables": variables})
 
 
-def _scrollbars(found: dict[str, str]) -> dict[str, str]:
+def _scrollbars(entries: dict[str, str]) -> dict[str, str]:
     """What they run on is hardly seen; Textual's is darker than the background, which is black on a dark one."""
     names = (
         "scrollbar-background",
@@ -78,7 +78,7 @@ def _scrollbars(found: dict[str, str]) -> dict[str, str]:
         "scrollbar-background-active",
         "scrollbar-corner-color",
     )
-    return dict.fromkeys(names, found["panel"])
+    return dict.fromkeys(names, entries["panel"])
 
 
 def default_theme(term: str, colorterm: str, *, no_color: bool) -> str:

@@ -38,43 +38,45 @@ ORDER = {identity: number for number, identity in enumerate(PLACE)}
 
 def groups(screen: Screen[Any]) -> Mapping[str, list[tuple[str, Binding]]]:
     """The keys that count on this screen now, with what was remapped, by the part of the screen that they are of."""
-    found: dict[str, list[tuple[str, Binding]]] = {}
+    sections: dict[str, list[tuple[str, Binding]]] = {}
     keys: dict[str, list[str]] = {}
-    first: dict[str, Binding] = {}
+    bindings: dict[str, Binding] = {}
     for active in screen.active_bindings.values():
         binding = active.binding
         if binding.id is None or binding.id not in PLACE:
             continue
         keys.setdefault(binding.id, []).append(screen.app.get_key_display(binding))
-        first.setdefault(binding.id, binding)
-    for identity in sorted(keys, key=lambda one: ORDER[one]):
-        binding = first[identity]
-        if _is_told_by_first(identity):
+        bindings.setdefault(binding.id, binding)
+    for identity in sorted(keys, key=lambda binding_id: ORDER[binding_id]):
+        binding = bindings[identity]
+        if _is_covered_by_first(identity):
             continue
-        shown = binding.key_display or " ".join(dict.fromkeys(keys[identity]))
-        found.setdefault(PLACE[identity], []).append((shown, binding))
-    parts = [name for name in found if name != "everywhere"]
-    here = {name: found[name] for name in (*parts, *(["everywhere"] if "everywhere" in found else []))}
-    elsewhere = {f"{name} (when they have the keys)": _of(name, screen) for name in CONTEXTS if name not in found}
-    return {**here, **elsewhere}
+        display = binding.key_display or " ".join(dict.fromkeys(keys[identity]))
+        sections.setdefault(PLACE[identity], []).append((display, binding))
+    parts = [name for name in sections if name != "everywhere"]
+    active_sections = {name: sections[name] for name in (*parts, *(["everywhere"] if "everywhere" in sections else []))}
+    inactive_sections = {
+        f"{name} (when they have the keys)": _of(name, screen) for name in CONTEXTS if name not in sections
+    }
+    return {**active_sections, **inactive_sections}
 
 
-def _is_told_by_first(identity: str) -> bool:
+def _is_covered_by_first(identity: str) -> bool:
     return is_one_of_digits(identity) and not identity.endswith(".0")
 
 
 def _of(name: str, screen: Screen[Any]) -> list[tuple[str, Binding]]:
     """The keys of a part that has not the focus, as they are or were remapped."""
     keymap = screen.app._keymap
-    found = []
+    rows = []
     for binding in CONTEXTS[name]:
         identity = binding.id or ""
-        if _is_told_by_first(identity):
+        if _is_covered_by_first(identity):
             continue
         keys = keymap.get(identity, binding.key).split(",")
-        shown = " ".join(screen.app.get_key_display(binding.with_key(key.strip())) for key in keys)
-        found.append((binding.key_display or shown, binding))
-    return found
+        display = " ".join(screen.app.get_key_display(binding.with_key(key.strip())) for key in keys)
+        rows.append((binding.key_display or display, binding))
+    return rows
 
 
 class Help(Scrolled):

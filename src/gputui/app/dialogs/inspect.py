@@ -59,10 +59,10 @@ class Inspect(Scrolled):
             return
         lines = body.splitlines()
         self.query_one("#inspect-command", Static).update(f"\nas a command:\n  {command}\n\nas the engine has it:")
-        listed = self.query_one("#inspect-spec", Log)
-        listed.styles.height = min(len(lines) + 1, MOST_ROWS)
-        listed.auto_scroll = False
-        listed.write_lines(lines)
+        spec_log = self.query_one("#inspect-spec", Log)
+        spec_log.styles.height = min(len(lines) + 1, MOST_ROWS)
+        spec_log.auto_scroll = False
+        spec_log.write_lines(lines)
 
 
 def _edits(service: Service) -> str:
@@ -76,11 +76,11 @@ def _edits(service: Service) -> str:
 
 def _measured(service: Service) -> str:
     """What the program said that it took, beside what was predicted."""
-    told = service.measured
-    if told is None:
+    usage = service.measured
+    if usage is None:
         return "nothing yet: it is read from its log once it has loaded"
-    named = (("weights", told.weights_mib), ("cache", told.cache_mib), ("activations", told.activation_mib))
-    parts = [f"{name} {gib(mib)}" for name, mib in (*named, ("graphs", told.graphs_mib)) if mib is not None]
+    amounts = (("weights", usage.weights_mib), ("cache", usage.cache_mib), ("activations", usage.activation_mib))
+    parts = [f"{name} {gib(mib)}" for name, mib in (*amounts, ("graphs", usage.graphs_mib)) if mib is not None]
     error = service.prediction_error
     predicted = "" if error is None else f"; weights predicted {gib(service.requirement.weights_mib)} ({error:+.1%})"
     return f"{', '.join(parts)} GiB{predicted}"
@@ -117,5 +117,7 @@ def service_text(service: Service, snapshot: Snapshot) -> str:
         ("not as its file says", ", ".join(service.file_differences) or "nothing"),
     ]
     lines = [f"{name:22} {text}" for name, text in rows]
-    said = [f"{one.severity}: {one.line}" for one in snapshot.findings if one.service == service.name]
-    return "\n".join([*lines, *(["", "findings:", *(f"  {one}" for one in said)] if said else [])])
+    finding_lines = [
+        f"{finding.severity}: {finding.line}" for finding in snapshot.findings if finding.service == service.name
+    ]
+    return "\n".join([*lines, *(["", "findings:", *(f"  {line}" for line in finding_lines)] if finding_lines else [])])

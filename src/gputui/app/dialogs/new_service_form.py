@@ -85,16 +85,16 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
         field.value = str(message.option.prompt)
         focus_now(field)
 
-    def _said(self) -> NewService:
+    def _new_service(self) -> NewService:
         values = {name: self.query_one(f"#new-{name}", Input).value.strip() for name, _, _ in FIELDS}
         gpus = "" if values["gpus"].lower() == "none" else values["gpus"]
         return NewService(
             name=values["name"],
             image=values["image"],
             command=tuple(shlex.split(values["command"])),
-            ports=tuple(one.strip() for one in values["ports"].split(",") if one.strip()),
-            mounts=tuple(one.strip() for one in values["mounts"].split(",") if one.strip()),
-            gpus=tuple(one.strip() for one in gpus.split(",") if one.strip()),
+            ports=tuple(port.strip() for port in values["ports"].split(",") if port.strip()),
+            mounts=tuple(mount.strip() for mount in values["mounts"].split(",") if mount.strip()),
+            gpus=tuple(gpu.strip() for gpu in gpus.split(",") if gpu.strip()),
         )
 
     @on(Input.Submitted)
@@ -102,7 +102,7 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
     async def _propose(self) -> None:
         self._edit = None
         try:
-            service = self._said()
+            service = self._new_service()
             self._edit = await in_thread(lambda: self._compose_files.propose(service))
         except ValueError:
             self.problem.update(" ✗ command: a quotation mark is not closed")
@@ -112,12 +112,12 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
             return
         self.problem.update(" this would be written; ctrl+s writes it, esc goes back to the fields")
         self.query_one("#new-diff-text", Static).update("\n".join(self._edit.diff))
-        self._show_diff(shown=True)
+        self._show_diff(visible=True)
 
-    def _show_diff(self, *, shown: bool) -> None:
-        self.query_one("#new-diff").display = shown
-        self.query_one("#new-fields").display = self.query_one("#new-images").display = not shown
-        if shown:
+    def _show_diff(self, *, visible: bool) -> None:
+        self.query_one("#new-diff").display = visible
+        self.query_one("#new-fields").display = self.query_one("#new-images").display = not visible
+        if visible:
             focus_now(self.query_one("#new-diff"))
         else:
             focus_now(self.query_one("#new-name"))
@@ -134,6 +134,6 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
         if self._edit is not None:
             self._edit = None
             self.problem.update("")
-            self._show_diff(shown=False)
+            self._show_diff(visible=False)
         else:
             self.dismiss(None)

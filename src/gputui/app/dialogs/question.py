@@ -46,8 +46,8 @@ class Choose(ModalScreen[str | None]):
         self.call_after_refresh(self._show_keys)
 
     def _show_keys(self) -> None:
-        more = [("↑↓", "more")] if self.query_one(VerticalScroll).max_scroll_y > 0 else []
-        keys = "    ".join(f"{key} {text}" for key, text in (*self._choices, ("esc", "cancel"), *more))
+        scroll_hint = [("↑↓", "more")] if self.query_one(VerticalScroll).max_scroll_y > 0 else []
+        keys = "    ".join(f"{key} {text}" for key, text in (*self._choices, ("esc", "cancel"), *scroll_hint))
         self.query_one(".dialog-keys", Static).update(f" {keys} ")
 
     def action_scroll(self, rows: int) -> None:

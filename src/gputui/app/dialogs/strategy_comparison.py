@@ -47,8 +47,10 @@ class Strategies(ModalScreen[Suggestion | None]):
         self._assigned = {service.key: service.assigned for service in snapshot.services}
         self._reserve = 0
         # Where everything was only found, there would be nothing to see without them.
-        self._adopt = not any(one.enabled and (one.adopted or one.origin == "compose") for one in snapshot.services)
-        self._found: dict[StrategyName, Suggestion] = {}
+        self._adopt = not any(
+            service.enabled and (service.adopted or service.origin == "compose") for service in snapshot.services
+        )
+        self._suggestions: dict[StrategyName, Suggestion] = {}
 
     def compose(self) -> ComposeResult:
         """The table of strategies, and the highlighted one in detail."""
@@ -89,12 +91,12 @@ class Strategies(ModalScreen[Suggestion | None]):
 
     @work(exclusive=True, group="strategies")
     async def _ask(self) -> None:
-        self._found = {}
-        found = "found containers too" if self._adopt else "found containers stay"
-        found_key = "f leave found" if self._adopt else "f found too"
-        keys = f" enter take over   + - reserve   {found_key}   tab scroll   esc leave "
+        self._suggestions = {}
+        scope_text = "found containers too" if self._adopt else "found containers stay"
+        toggle_hint = "f leave found" if self._adopt else "f found too"
+        keys = f" enter take over   + - reserve   {toggle_hint}   tab scroll   esc leave "
         self.query_one(".dialog-keys", Static).update(keys)
-        self.title_line.update(Content(f"Strategies    reserve {gib(self._reserve)} GiB on every GPU    {found}"))
+        self.title_line.update(Content(f"Strategies    reserve {gib(self._reserve)} GiB on every GPU    {scope_text}"))
         for name in STRATEGIES:
             try:
                 suggestion = await in_thread(
@@ -103,7 +105,7 @@ class Strategies(ModalScreen[Suggestion | None]):
             except GputuiError as error:
                 self.detail.update(Content(f" ✗ {error.what}"))
                 return
-            self._found[name] = suggestion
+            self._suggestions[name] = suggestion
             for (title, _), text in zip(COLUMNS[1:], _cells(suggestion), strict=True):
                 self.table.update_cell(name, title, text)
             self._show_highlighted()
@@ -117,31 +119,33 @@ class Strategies(ModalScreen[Suggestion | None]):
     def _highlighted(self) -> Suggestion | None:
         names = list(STRATEGIES)
         row = self.table.cursor_row
-        return self._found.get(names[row]) if 0 <= row < len(names) else None
+        return self._suggestions.get(names[row]) if 0 <= row < len(names) else None
 
-    def _detail_lines(self, one: Suggestion) -> list[Content]:
+    def _detail_lines(self, suggestion: Suggestion) -> list[Content]:
         """Each GPU under all strategies, with the highlighted one as a bar; then what that one would do."""
         bar = BAR if self.size.width >= WIDE else 0
-        head = " ".join(f"{name:>9}" for name in self._found)
-        lines = [Content.styled(f" {'GPU':>4} {one.strategy[:bar]:{bar}} {head}  of GiB", "bold")]
-        for place, gpu in enumerate(one.gpus):
-            others = [found.gpus[place] for found in self._found.values()]
-            used = Content(" ").join(_used(other) for other in others)
+        head = " ".join(f"{name:>9}" for name in self._suggestions)
+        lines = [Content.styled(f" {'GPU':>4} {suggestion.strategy[:bar]:{bar}} {head}  of GiB", "bold")]
+        for place, gpu in enumerate(suggestion.gpus):
+            forecasts = [candidate.gpus[place] for candidate in self._suggestions.values()]
+            used = Content(" ").join(_used(forecast) for forecast in forecasts)
             lines.append(Content.assemble(f" {gpu.label:>4} ", _bar(gpu, bar), " ", used, f"  {gib(gpu.total_mib):>6}"))
-        return [*lines, *self._words(one)]
+        return [*lines, *self._words(suggestion)]
 
-    def _words(self, one: Suggestion) -> list[Content]:
-        lines = [Content(""), Content(f" {one.strategy}: {STRATEGIES[one.strategy]}")]
-        for moved in one.assignments:
-            budget = "" if moved.budget_mib is None else f", budget {moved.budget_mib * 10 // 1024 / 10:.1f} GiB"
-            if moved.moved or moved.adjusted:
-                here = self._labels(self._assigned.get(moved.service, ()))
-                lines.append(Content(f" {moved.name}: {here} → {self._labels(moved.gpus)}{budget}"))
-        for left in one.unplaced:
-            end = "" if left.stays else "; taking this disables it"
-            lines.append(Content.styled(f" ▲ no place for {left.name}: {left.reason}{end}", "$warning"))
-        lines += [Content(f" · {note}") for note in one.notes]
-        if one.strategy != "manual" and not one.moves and not one.unplaced:
+    def _words(self, suggestion: Suggestion) -> list[Content]:
+        lines = [Content(""), Content(f" {suggestion.strategy}: {STRATEGIES[suggestion.strategy]}")]
+        for assignment in suggestion.assignments:
+            budget = (
+                "" if assignment.budget_mib is None else f", budget {assignment.budget_mib * 10 // 1024 / 10:.1f} GiB"
+            )
+            if assignment.moved or assignment.adjusted:
+                previous = self._labels(self._assigned.get(assignment.service, ()))
+                lines.append(Content(f" {assignment.name}: {previous} → {self._labels(assignment.gpus)}{budget}"))
+        for service in suggestion.unplaced:
+            end = "" if service.stays else "; taking this disables it"
+            lines.append(Content.styled(f" ▲ no place for {service.name}: {service.reason}{end}", "$warning"))
+        lines += [Content(f" · {note}") for note in suggestion.notes]
+        if suggestion.strategy != "manual" and not suggestion.moves and not suggestion.unplaced:
             lines.append(Content(" everything is where it would put it"))
         return lines
 
@@ -159,12 +163,12 @@ class Strategies(ModalScreen[Suggestion | None]):
         self.dismiss(None)
 
 
-def _cells(one: Suggestion) -> tuple[str, ...]:
-    away = "–" if one.down_s is None else f"≈{max(1, round(one.down_s / 60))} min"
-    whole = len(one.assignments) + len(one.unplaced)
-    fullest = max(((gpu.total_mib - gpu.free_after_mib) / gpu.total_mib for gpu in one.gpus), default=0.0)
-    proved = "proved best" if one.proved_best else ""
-    return (str(one.moves), away, f"{len(one.assignments)}/{whole}", f"{fullest:.0%}", proved)
+def _cells(suggestion: Suggestion) -> tuple[str, ...]:
+    downtime = "–" if suggestion.down_s is None else f"≈{max(1, round(suggestion.down_s / 60))} min"
+    total = len(suggestion.assignments) + len(suggestion.unplaced)
+    fullest = max(((gpu.total_mib - gpu.free_after_mib) / gpu.total_mib for gpu in suggestion.gpus), default=0.0)
+    proved = "proved best" if suggestion.proved_best else ""
+    return (str(suggestion.moves), downtime, f"{len(suggestion.assignments)}/{total}", f"{fullest:.0%}", proved)
 
 
 def _used(gpu: SuggestedGpu) -> Content:

@@ -55,34 +55,42 @@ class Row:
     key: str
     cells: Mapping[str, Text]
     sort: Mapping[str, SortKey | None] = field(default_factory=dict)
-    more: str = ""
+    search_text: str = ""
 
     @property
     def words(self) -> str:
         """All of its text."""
-        return " ".join([*(cell.plain for cell in self.cells.values()), self.more])
+        return " ".join([*(cell.plain for cell in self.cells.values()), self.search_text])
 
 
-def columns_for(columns: Sequence[Column], chosen: frozenset[str] | None, width: int) -> tuple[Column, ...]:
+def columns_for(columns: Sequence[Column], titles: frozenset[str] | None, width: int) -> tuple[Column, ...]:
     """The columns that fit, of those that were chosen (None: those that are not extra)."""
-    shown = [one for one in columns if (not one.extra if chosen is None else one.title in chosen or one.rank == 0)]
+    visible = [
+        column
+        for column in columns
+        if (not column.extra if titles is None else column.title in titles or column.rank == 0)
+    ]
 
-    def taken() -> int:
-        return sum(one.width + GAP for one in shown)
+    def used_width() -> int:
+        return sum(column.width + GAP for column in visible)
 
-    while taken() > width and any(one.rank for one in shown):
-        shown.remove(max(shown, key=lambda one: one.rank))
-    for extra in [] if chosen is not None else sorted((one for one in columns if one.extra), key=lambda one: one.rank):
-        if taken() + extra.width + GAP + ROOMY <= width:
-            shown = [one for one in columns if one in (*shown, extra)]
-    spare = max(0, width - taken())
-    growing = [one for one in shown if one.grows]
-    return tuple(_grown(one, spare // len(growing)) if one in growing else one for one in shown)
+    while used_width() > width and any(column.rank for column in visible):
+        visible.remove(max(visible, key=lambda column: column.rank))
+    for extra in (
+        []
+        if titles is not None
+        else sorted((column for column in columns if column.extra), key=lambda column: column.rank)
+    ):
+        if used_width() + extra.width + GAP + ROOMY <= width:
+            visible = [column for column in columns if column in (*visible, extra)]
+    spare = max(0, width - used_width())
+    growing = [column for column in visible if column.grows]
+    return tuple(_grown(column, spare // len(growing)) if column in growing else column for column in visible)
 
 
 def _grown(column: Column, cells: int) -> Column:
-    wanted = column.width + cells
-    return replace(column, width=wanted if column.widest is None else min(wanted, column.widest))
+    target = column.width + cells
+    return replace(column, width=target if column.widest is None else min(target, column.widest))
 
 
 def sorted_rows(rows: Sequence[Row], column: str | None, *, descending: bool) -> list[Row]:
@@ -90,16 +98,16 @@ def sorted_rows(rows: Sequence[Row], column: str | None, *, descending: bool) ->
     if column is None:
         return list(rows)
 
-    def known(row: Row) -> bool:
+    def has_value(row: Row) -> bool:
         return row.sort.get(column, "") is not None
 
-    def by(row: Row) -> tuple[int, float, str]:
+    def sort_key(row: Row) -> tuple[int, float, str]:
         value = row.sort.get(column, row.cells[column].plain.lower() if column in row.cells else "")
         return (0, value, "") if isinstance(value, (int, float)) else (1, 0.0, str(value))
 
     return [
-        *sorted((row for row in rows if known(row)), key=by, reverse=descending),
-        *(row for row in rows if not known(row)),
+        *sorted((row for row in rows if has_value(row)), key=sort_key, reverse=descending),
+        *(row for row in rows if not has_value(row)),
     ]
 
 
@@ -123,5 +131,5 @@ COLUMNS = (
     Column(title="STATE", width=24),
 )
 
-COLUMN_TITLES = tuple(one.title for one in COLUMNS if one.rank)
+COLUMN_TITLES = tuple(column.title for column in COLUMNS if column.rank)
 """Those that somebody can choose; the others are always there."""

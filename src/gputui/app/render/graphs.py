@@ -21,15 +21,15 @@ def resampled(history: GpuHistory, value: Value, count: int, span_s: float = KEP
     if not history.moments or count <= 0:
         return [None] * max(0, count)
     size = max(1, round(span_s / count / history.period_s))
-    last = history.moments[-1].period // size
-    found: list[int | None] = [None] * count
-    for one in history.moments:
-        place = count - 1 - (last - one.period // size)
-        known = value(one)
-        if 0 <= place < count and known is not None:
-            before = found[place]
-            found[place] = known if before is None else max(before, known)
-    return found
+    newest = history.moments[-1].period // size
+    values: list[int | None] = [None] * count
+    for moment in history.moments:
+        place = count - 1 - (newest - moment.period // size)
+        level = value(moment)
+        if 0 <= place < count and level is not None:
+            peak = values[place]
+            values[place] = level if peak is None else max(peak, level)
+    return values
 
 
 def blocks(values: Sequence[int | None]) -> str:
@@ -39,7 +39,7 @@ def blocks(values: Sequence[int | None]) -> str:
 
 def braille(values: Sequence[int | None], height: int) -> list[str]:
     """`height` rows of percentages, two values a cell."""
-    levels = [None if one is None else max(1, round(min(100, max(0, one)) * height * 4 / 100)) for one in values]
+    levels = [None if value is None else max(1, round(min(100, max(0, value)) * height * 4 / 100)) for value in values]
     rows = []
     for row in range(height - 1, -1, -1):
         signs = []

@@ -24,7 +24,7 @@ class Entry:
 
 
 class LogBuffer:
-    """Keeps the newest lines, as many as fit; counts what it let go. `shown` are those that pass the filter."""
+    """Keeps the newest lines, as many as fit; counts what it let go. `visible` are those that pass the filter."""
 
     def __init__(self, lines: int = LINES, characters: int = CHARACTERS) -> None:
         self._limit = lines
@@ -33,9 +33,9 @@ class LogBuffer:
         self._size = 0
         self._passes = filter_of("")
         self.filter_text = ""
-        self.shown: deque[Entry] = deque()
-        self.let_go = 0
-        """Lines that are gone from the front of `shown`, so that a place in it can be kept."""
+        self.visible: deque[Entry] = deque()
+        self.evicted = 0
+        """Lines that are gone from the front of `visible`, so that a place in it can be kept."""
         self.forgotten = 0
         """All lines that are gone, whatever is shown."""
         self.dropped = 0
@@ -50,14 +50,14 @@ class LogBuffer:
         passing = [entry for entry in entries if not entry.source or self._passes(entry.text)]
         self._entries.extend(entries)
         self._size += sum(len(entry.text) for entry in entries)
-        self.shown.extend(passing)
+        self.visible.extend(passing)
         while len(self._entries) > self._limit or self._size > self._room:
-            gone = self._entries.popleft()
-            self._size -= len(gone.text)
+            oldest = self._entries.popleft()
+            self._size -= len(oldest.text)
             self.forgotten += 1
-            if self.shown and self.shown[0] is gone:
-                self.shown.popleft()
-                self.let_go += 1
+            if self.visible and self.visible[0] is oldest:
+                self.visible.popleft()
+                self.evicted += 1
         return len(passing)
 
     def remark(self, text: str) -> None:
@@ -75,33 +75,33 @@ class LogBuffer:
     def clear(self) -> None:
         """Begin anew."""
         self._entries.clear()
-        self.shown.clear()
-        self._size = self.let_go = self.forgotten = self.dropped = 0
+        self.visible.clear()
+        self._size = self.evicted = self.forgotten = self.dropped = 0
 
     def set_filter(self, text: str) -> None:
         """Show only what passes."""
         self.filter_text = text
         self._passes = filter_of(text)
-        self.shown = deque(entry for entry in self._entries if not entry.source or self._passes(entry.text))
-        self.let_go = 0
+        self.visible = deque(entry for entry in self._entries if not entry.source or self._passes(entry.text))
+        self.evicted = 0
 
     def matches(self, text: str) -> list[int]:
-        """The places in `shown` of the lines that have this text."""
+        """The places in `visible` of the lines that have this text."""
         pattern = pattern_of(text)
         if pattern is None:
             return []
-        return [place for place, entry in enumerate(self.shown) if pattern.search(entry.text)]
+        return [place for place, entry in enumerate(self.visible) if pattern.search(entry.text)]
 
 
 def merged(buffers: Iterable["LogBuffer"]) -> list[Entry]:
     """The lines of several logs in the order of their times; a line without one stays after the one before it."""
     timed: list[tuple[float, int, Entry]] = []
     for buffer in buffers:
-        at = 0.0
+        timestamp = 0.0
         for entry in buffer.entries:
-            at = (moment(entry.at) if entry.at else None) or at
-            timed.append((at, len(timed), entry))
-    return [entry for _, _, entry in sorted(timed, key=lambda one: one[:2])]
+            timestamp = (moment(entry.at) if entry.at else None) or timestamp
+            timed.append((timestamp, len(timed), entry))
+    return [entry for _, _, entry in sorted(timed, key=lambda timed_entry: timed_entry[:2])]
 
 
 def pretty(text: str) -> tuple[str, ...]:

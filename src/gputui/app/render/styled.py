@@ -25,18 +25,18 @@ def width_of(line: Sequence[Run]) -> int:
 def fit(line: Sequence[Run], width: int) -> Line:
     """The line filled to exactly `width` cells, or cut there with a sign of it."""
     fitted: list[Run] = []
-    room = width
+    remaining = width
     for run in line:
         size = cell_len(run.text)
-        if size > room:
-            if room > 0:
-                fitted.append(Run(set_cell_size(run.text, room - 1) + "…", run.style))
-            room = 0
+        if size > remaining:
+            if remaining > 0:
+                fitted.append(Run(set_cell_size(run.text, remaining - 1) + "…", run.style))
+            remaining = 0
             break
         fitted.append(run)
-        room -= size
-    if room:
-        fitted.append(Run(" " * room))
+        remaining -= size
+    if remaining:
+        fitted.append(Run(" " * remaining))
     return tuple(fitted)
 
 

@@ -44,19 +44,19 @@ def duration_text(seconds: float) -> str:
     return f"{max(0, int(seconds))} s"
 
 
-def age_text(text: str, now: float) -> str:
+def age_text(text: str, now_s: float) -> str:
     """How long ago this moment was; `–` where that is not known."""
-    at = moment(text)
-    return "–" if at is None else duration_text(now - at)
+    timestamp = moment(text)
+    return "–" if timestamp is None else duration_text(now_s - timestamp)
 
 
 def clock_text(text: str | None) -> str:
     """The local time of day."""
-    at = moment(text) if text else None
-    return "--:--:--" if at is None else datetime.fromtimestamp(at).strftime("%H:%M:%S")
+    timestamp = moment(text) if text else None
+    return "--:--:--" if timestamp is None else datetime.fromtimestamp(timestamp).strftime("%H:%M:%S")
 
 
 def date_text(text: str | None) -> str:
     """The local date and time of day."""
-    at = moment(text) if text else None
-    return text or "" if at is None else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
+    timestamp = moment(text) if text else None
+    return text or "" if timestamp is None else datetime.fromtimestamp(timestamp).strftime("%Y-%m-%d %H:%M:%S")

@@ -52,7 +52,7 @@ class Gpus(Guarded, Screen[None]):
         self._readonly = readonly
         self._watch = watch
         self._snapshot = snapshot
-        self._wanted = uuid
+        self._initial_uuid = uuid
         self._links = False
         self._traffic: dict[str, tuple[LinkTraffic | None, LinkTraffic | None]] = {}
 
@@ -68,8 +68,8 @@ class Gpus(Guarded, Screen[None]):
     def on_mount(self) -> None:
         """What is known already is shown at once; the links are measured while one looks."""
         self.show(self._snapshot)
-        if self._wanted is not None:
-            self.call_after_refresh(self.table.select, self._wanted)
+        if self._initial_uuid is not None:
+            self.call_after_refresh(self.table.select, self._initial_uuid)
         self.set_interval(TRAFFIC_S, self._measure)
 
     def show(self, snapshot: Snapshot) -> None:
@@ -93,7 +93,7 @@ class Gpus(Guarded, Screen[None]):
             self.detail.draw(())
             return
         uuid = reading.gpu.uuid
-        memory = next((one for one in self._snapshot.memory if one.uuid == uuid), None)
+        memory = next((gpu_memory for gpu_memory in self._snapshot.memory if gpu_memory.uuid == uuid), None)
         traffic = self._traffic.get(uuid, (None, None))
         self.detail.draw(detail_lines(reading, memory, self._watch.gpu_history(uuid), traffic, width))
 
@@ -103,7 +103,7 @@ class Gpus(Guarded, Screen[None]):
 
     def _selected(self) -> Reading | None:
         key = self.table.selected_key
-        return next((one for one in self._snapshot.readings if one.gpu.uuid == key), None)
+        return next((reading for reading in self._snapshot.readings if reading.gpu.uuid == key), None)
 
     @work(exclusive=True, group="traffic")
     async def _measure(self) -> None:
@@ -112,10 +112,10 @@ class Gpus(Guarded, Screen[None]):
             return
         uuid = reading.gpu.uuid
         try:
-            found = await in_thread(lambda: self._watch.traffic(uuid))
+            traffic = await in_thread(lambda: self._watch.traffic(uuid))
         except GputuiError:
             return
-        self._traffic[uuid] = (found, self._traffic.get(uuid, (None, None))[0])
+        self._traffic[uuid] = (traffic, self._traffic.get(uuid, (None, None))[0])
 
     def action_topology(self) -> None:
         """The links, or back."""

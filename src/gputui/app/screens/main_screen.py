@@ -10,16 +10,16 @@ from textual.events import Key
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
-from gputui.app.commands import Commands, Person, Severity
+from gputui.app.commands import Commands, Dialogs, Severity
 from gputui.app.config.keymap import CHANGES, MAIN
 from gputui.app.config.preferences import Preferences
-from gputui.app.config.ui_state import Choices
+from gputui.app.config.ui_state import UiState
 from gputui.app.dialogs.help import Help, groups
 from gputui.app.dialogs.new_service_form import NewServiceForm
 from gputui.app.dialogs.question import Choose, Confirm
 from gputui.app.dialogs.strategy_comparison import Strategies
 from gputui.app.guarded import Guarded
-from gputui.app.render.notifications import Happening, happenings
+from gputui.app.render.notifications import Notification, notifications_between
 from gputui.app.screens.gpu_screen import Gpus
 from gputui.app.widgets.event_pane import EventPane
 from gputui.app.widgets.finding_pane import FindingPane
@@ -52,7 +52,7 @@ NEEDS_ENGINE = CHANGES - {"undo", "redo", "signal"}
 
 
 APPLY_DONE = "the apply is done"
-KEPT_TEXTS = (APPLY_DONE,)
+RECORDED_TEXTS = (APPLY_DONE,)
 
 
 class MainScreen(Guarded, Screen[None]):
@@ -70,24 +70,24 @@ class MainScreen(Guarded, Screen[None]):
     launch = getters.query_one(LaunchPane)
     logs = getters.query_one(LogsPane)
 
-    def __init__(self, controller: Controller, preferences: Preferences, choices: Choices, *, readonly: bool) -> None:
+    def __init__(self, controller: Controller, preferences: Preferences, ui_state: UiState, *, readonly: bool) -> None:
         super().__init__()
         self._controller = controller
         self._preferences = preferences
-        self._choices = choices
+        self._ui_state = ui_state
         self._readonly = readonly
         self._snapshot: Snapshot | None = None
-        self._planned: object = None
+        self._plan_mark: object = None
         self._complete = False
         self._wanted_pane: str | None = None
         self.events = EventPane(id="events")
-        self._asked_about: int | None = None
-        person = Person(self._ask, self._choose, self._tell, self._launched, self._run_program)
-        self._commands = Commands(controller, person)
+        self._prompted_apply: int | None = None
+        dialogs = Dialogs(self._ask, self._choose, self._tell, self._launched, self._run_program)
+        self._commands = Commands(controller, dialogs)
 
     def compose(self) -> ComposeResult:
         """The parts from top to bottom."""
-        look = self._choices.cards or self._preferences.cards
+        look = self._ui_state.cards or self._preferences.cards
         yield StatusBar(readonly=self._readonly)
         yield GpuCards(self._controller.watch, look if look in LOOKS else "auto")
         yield ServicePane(self._controller.draft, self._controller.compose_files, self._commands, self.may)
@@ -99,9 +99,9 @@ class MainScreen(Guarded, Screen[None]):
     def on_mount(self) -> None:
         """What is known already is shown at once."""
         table = self.services.table
-        columns = self._choices.columns if self._choices.columns is not None else self._preferences.columns
+        columns = self._ui_state.columns if self._ui_state.columns is not None else self._preferences.columns
         table.chosen = None if columns is None else frozenset(columns)
-        table.sort_column, table.descending = self._choices.sort, self._choices.descending
+        table.sort_column, table.descending = self._ui_state.sort, self._ui_state.descending
         self.show(self._controller.watch.snapshot())
         self.call_after_refresh(self._mount_panes)
 
@@ -133,21 +133,21 @@ class MainScreen(Guarded, Screen[None]):
 
     def show(self, snapshot: Snapshot) -> None:
         """Take in a new snapshot."""
-        before, self._snapshot = self._snapshot, snapshot
+        previous, self._snapshot = self._snapshot, snapshot
         self.status.show(snapshot)
         self.cards.show(snapshot)
         self.services.show(snapshot)
         self._show_pane()
         if self._complete:
             self._show_launch(snapshot)
-        if before is None or _controls(before) != _controls(snapshot):
+        if previous is None or _controls(previous) != _controls(snapshot):
             self.refresh_bindings()
-        for one in happenings(before, snapshot) if before is not None else ():
-            self._tell_happening(one)
+        for notification in notifications_between(previous, snapshot) if previous is not None else ():
+            self._show_notification(notification)
         apply = snapshot.apply
-        if apply is not None and apply.cut_off and apply.id != self._asked_about and not self._readonly:
-            self._asked_about = apply.id
-            self._ask_about_cut_off()
+        if apply is not None and apply.cut_off and apply.id != self._prompted_apply and not self._readonly:
+            self._prompted_apply = apply.id
+            self._ask_about_interrupted()
 
     def _show_launch(self, snapshot: Snapshot) -> None:
         if snapshot.apply is not None and snapshot.apply.under_way:
@@ -155,17 +155,17 @@ class MainScreen(Guarded, Screen[None]):
         self.launch.show(snapshot.services if self.panes.current == "launch" else ())
 
     @work(group="command")
-    async def _ask_about_cut_off(self) -> None:
-        await self._commands.finish_cut_off()
+    async def _ask_about_interrupted(self) -> None:
+        await self._commands.finish_interrupted()
 
-    def _tell_happening(self, one: Happening) -> None:
-        self.events.add(one)
-        self._toast(one.text, one.severity)
+    def _show_notification(self, notification: Notification) -> None:
+        self.events.add(notification)
+        self._toast(notification.text, notification.severity)
         notices = self._preferences.notices
-        if notices.bell and one.severity != "information":
+        if notices.bell and notification.severity != "information":
             self.app.bell()
-        if notices.desktop and one.severity != "information":
-            self.app.notify_desktop(one.text)  # type: ignore[attr-defined]
+        if notices.desktop and notification.severity != "information":
+            self.app.notify_desktop(notification.text)  # type: ignore[attr-defined]
 
     def _show_plan(self, snapshot: Snapshot) -> None:
         pane = self.query_one(PlanPane)
@@ -182,8 +182,8 @@ class MainScreen(Guarded, Screen[None]):
         match self.panes.current:
             case "plan":
                 mark = (snapshot.draft, snapshot.services, snapshot.findings, snapshot.engine)
-                if mark != self._planned:
-                    self._planned = mark
+                if mark != self._plan_mark:
+                    self._plan_mark = mark
                     self._show_plan(snapshot)
             case "logs":
                 self.logs.show(snapshot, self.services.selected)
@@ -231,8 +231,8 @@ class MainScreen(Guarded, Screen[None]):
         return self.app.push_screen_wait(Choose(question, details, choices))
 
     def _tell(self, text: str, severity: Severity) -> None:
-        if severity != "information" or text in KEPT_TEXTS:
-            self.events.add(Happening(severity, "here", text))
+        if severity != "information" or text in RECORDED_TEXTS:
+            self.events.add(Notification(severity, "here", text))
         self._toast(text, severity)
 
     def _toast(self, text: str, severity: Severity) -> None:
@@ -258,22 +258,25 @@ class MainScreen(Guarded, Screen[None]):
         else:
             self._tell(f"the apply {outcome_text(record)}: {record.message}", "error")
             services = self._snapshot.services if self._snapshot else ()
-            asks = [one for one in services if one.fallback == "ask"]
-            if any(one.was_called(name) for one in asks for name in record.missing) and not self._readonly:
+            candidates = [service for service in services if service.fallback == "ask"]
+            if (
+                any(service.was_called(name) for service in candidates for name in record.missing)
+                and not self._readonly
+            ):
                 self.action_fall_back()
 
     @on(FindingPane.Chosen)
     def _finding_chosen(self, message: FindingPane.Chosen) -> None:
-        service = self._named(message.service)
+        service = self._service_named(message.service)
         if service is not None:
             self.services.table.select(str(service.key))
             focus_now(self.services.table)
         elif message.gpu is not None:
             self._show_gpus(message.gpu)
 
-    def _named(self, name: str | None) -> Service | None:
+    def _service_named(self, name: str | None) -> Service | None:
         services = self._snapshot.services if self._snapshot else ()
-        return next((one for one in services if one.name == name), None)
+        return next((service for service in services if service.name == name), None)
 
     @on(HistoryPane.RollBackAsked)
     def _roll_back_asked(self, message: HistoryPane.RollBackAsked) -> None:
@@ -293,11 +296,11 @@ class MainScreen(Guarded, Screen[None]):
     async def action_strategies(self) -> None:
         """Compare the strategies; the chosen one goes into the draft."""
         if self._snapshot is not None:
-            chosen: Suggestion | None = await self.app.push_screen_wait(
+            suggestion: Suggestion | None = await self.app.push_screen_wait(
                 Strategies(self._controller.draft, self._snapshot)
             )
-            if chosen is not None:
-                await self._commands.take_suggestion(chosen)
+            if suggestion is not None:
+                await self._commands.take_suggestion(suggestion)
 
     def action_undo(self) -> None:
         """Take the last edit back."""
@@ -340,7 +343,7 @@ class MainScreen(Guarded, Screen[None]):
         self.panes.current = pane
         self.tabs.show(pane)
         self.set_class(pane == "findings", "-findings-shown")
-        self._planned = None
+        self._plan_mark = None
         self._show_pane()
 
     def _in_panes(self) -> bool:

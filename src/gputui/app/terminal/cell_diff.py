@@ -99,12 +99,12 @@ def _spans(update: ChopsUpdate | LayoutUpdate) -> Iterator[Span]:
                 yield y, x, strip
                 x += strip.cell_length
         return
-    for y, left, right in update.spans:
+    for y, span_start, span_end in update.spans:
         for end, (x, chop) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
-            if chop is None or x >= right or end <= left:
+            if chop is None or x >= span_end or end <= span_start:
                 continue
-            first, last = max(x, left), min(end, right)
-            yield y, first, chop.crop(first - x, last - x)
+            crop_start, crop_end = max(x, span_start), min(end, span_end)
+            yield y, crop_start, chop.crop(crop_start - x, crop_end - x)
 
 
 def _cells(segments: Iterable[Segment]) -> Iterator[Cell]:
@@ -126,9 +126,9 @@ def _set(style: Style | None, colors: ColorSystem | None) -> str:
     """The sequence that sets a style from whatever was set before."""
     if style is None:
         return "\x1b[0m"
-    before, mark, _ = style.render("\0", color_system=colors).partition("\0")
+    prefix, mark, _ = style.render("\0", color_system=colors).partition("\0")
     assert mark
-    return "\x1b[0m" if not before else before.replace("\x1b[", "\x1b[0;", 1)
+    return "\x1b[0m" if not prefix else prefix.replace("\x1b[", "\x1b[0;", 1)
 
 
 def _written(runs: dict[Style | None, list[tuple[int, int, str]]], colors: ColorSystem | None) -> str:

@@ -73,7 +73,7 @@ def without_colour(style: Style | None) -> Style | None:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-class ControlCharacterFence(LineFilter):
+class ControlCharacterFilter(LineFilter):
     """Drops control characters from every segment that is text."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:

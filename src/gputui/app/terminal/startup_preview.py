@@ -25,7 +25,7 @@ BLOCKED_S = 0.5
 PIECE = 128
 """Bytes that a terminal which takes anything takes at once: Linux says so from 256 free ones on."""
 
-Seen = Callable[[], tuple[GpuInventory, Sequence[Reading]]]
+GpuSource = Callable[[], tuple[GpuInventory, Sequence[Reading]]]
 
 
 def terminal() -> int | None:
@@ -34,24 +34,24 @@ def terminal() -> int | None:
     return 1 if is_there else None
 
 
-class FirstLines:
+class StartupPreview:
     """Draws what is `seen` on the terminal from entering it until it is handed over to the screen, which draws over it;
     leaves the terminal as it was, if that does not come to it. Without a terminal it draws nothing.
 
     Only ASCII in the terminal's own colours: a person's theme and settings are not read yet.
     """
 
-    def __init__(self, on: int | None, title: str, seen: Seen) -> None:
-        self._terminal = on
+    def __init__(self, descriptor: int | None, title: str, source: GpuSource) -> None:
+        self._terminal = descriptor
         self._title = title
-        self._seen = seen
+        self._source = source
         self._lock = threading.Lock()
         self._is_ours = False
-        self._before: list[Any] = []
+        self._attributes: list[Any] = []
 
-    def __enter__(self) -> "FirstLines":
+    def __enter__(self) -> "StartupPreview":
         if self._terminal is not None:
-            self._before = termios.tcgetattr(self._terminal)
+            self._attributes = termios.tcgetattr(self._terminal)
             for number in ENDS:
                 signal.signal(number, self._end)
             self._quieten()
@@ -60,7 +60,7 @@ class FirstLines:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._is_ours:
             self.hand_over()
@@ -68,7 +68,7 @@ class FirstLines:
 
     def _quieten(self) -> None:
         """No key is echoed, and none stops or kills what is on the alternate screen; ctrl+c still ends it."""
-        quiet = [*self._before[:6], [*self._before[6]]]
+        quiet = [*self._attributes[:6], [*self._attributes[6]]]
         quiet[3] &= ~termios.ECHO
         for key in (termios.VQUIT, termios.VSUSP):
             quiet[6][key] = b"\0"
@@ -82,7 +82,7 @@ class FirstLines:
         del number, frame
         self._is_ours = False
         self._lock.acquire(timeout=BLOCKED_S)  # what is being drawn comes before what leaves
-        self._set(self._before)
+        self._set(self._attributes)
         self._write(LEAVE, BLOCKED_S)
         os._exit(0)
 
@@ -91,19 +91,19 @@ class FirstLines:
         with self._lock, suppress(OSError):
             if self._is_ours and self._terminal is not None:
                 size = os.get_terminal_size(self._terminal)
-                lines = [clean(line, 1000) for line in (f" {self._title}", *first_lines(*self._seen()))]
-                shown = (f"{line[: size.columns]}\x1b[K" for line in lines[: size.lines])
-                self._write("\x1b[H" + "\r\n".join(shown) + "\x1b[J")
+                lines = [clean(line, 1000) for line in (f" {self._title}", *preview_lines(*self._source()))]
+                rows = (f"{line[: size.columns]}\x1b[K" for line in lines[: size.lines])
+                self._write("\x1b[H" + "\r\n".join(rows) + "\x1b[J")
 
     def hand_over(self) -> None:
         """From now on the terminal is another's."""
         if not self._is_ours:
             return
-        taken = self._lock.acquire(timeout=BLOCKED_S)
+        acquired = self._lock.acquire(timeout=BLOCKED_S)
         self._is_ours = False
-        if taken:
+        if acquired:
             self._lock.release()
-        self._set(self._before)
+        self._set(self._attributes)
         for number in ENDS:
             signal.signal(number, signal.SIG_DFL)
 
@@ -117,12 +117,12 @@ class FirstLines:
                 os.write(self._terminal, raw[place : place + PIECE])
 
 
-def first_lines(inventory: GpuInventory, readings: Sequence[Reading]) -> list[str]:
+def preview_lines(inventory: GpuInventory, readings: Sequence[Reading]) -> list[str]:
     """A line for each GPU, or why there is none."""
     if not readings:
         return [f" {inventory.reason or ''}"]
-    names = max(len(short_name(one.gpu.name)) for one in readings)
-    return [_line(one, names) for one in readings]
+    names = max(len(short_name(reading.gpu.name)) for reading in readings)
+    return [_line(reading, names) for reading in readings]
 
 
 def _line(reading: Reading, names: int) -> str:

@@ -29,11 +29,11 @@ class DrawnLines(Widget):
 
     def draw(self, lines: Sequence[Line]) -> None:
         """Take in new lines."""
-        before, self._lines = self._lines, list(lines)
-        if len(before) != len(self._lines):
+        previous, self._lines = self._lines, list(lines)
+        if len(previous) != len(self._lines):
             self.refresh(layout=True)
             return
-        for y, (old, new) in enumerate(zip(before, self._lines, strict=True)):
+        for y, (old, new) in enumerate(zip(previous, self._lines, strict=True)):
             if old != new:
                 self.refresh(Region(0, y, self.size.width, 1))
 

@@ -4,12 +4,12 @@ import time
 from collections import deque
 
 from gputui.app.render.columns import Column, Row, cell
-from gputui.app.render.notifications import Happening
+from gputui.app.render.notifications import Notification
 from gputui.app.render.styled import CELLS
 from gputui.app.widgets.table_pane import TablePane
 from gputui.domain.finding import MARKS
 
-KEPT = 500
+LIMIT = 500
 COLUMNS = (
     Column(title=" ", width=1),
     Column(title="WHEN", width=8),
@@ -24,18 +24,18 @@ class EventPane(TablePane):
 
     def __init__(self, **options: str) -> None:
         super().__init__(COLUMNS, **options)
-        self._rows: deque[Row] = deque(maxlen=KEPT)
+        self._rows: deque[Row] = deque(maxlen=LIMIT)
         self._count = 0
 
-    def add(self, happening: Happening) -> None:
+    def add(self, notification: Notification) -> None:
         """One more."""
         self._count += 1
-        severity = _SEVERITY[happening.severity]
+        severity = _SEVERITY[notification.severity]
         cells = {
             " ": cell(MARKS[severity], CELLS[severity]),
             "WHEN": cell(time.strftime("%H:%M:%S")),
-            "ABOUT": cell(happening.about),
-            "WHAT": cell(happening.text),
+            "ABOUT": cell(notification.about),
+            "WHAT": cell(notification.text),
         }
         self._rows.appendleft(Row(key=str(self._count), cells=cells, sort={"WHEN": self._count}))
 

@@ -44,16 +44,18 @@ class FindingPane(TablePane):
     def compose(self) -> ComposeResult:
         """The whole text of the selected one at the end."""
         yield from super().compose()
-        yield HangingLines(most=3, classes="pane-foot")
+        yield HangingLines(max_lines=3, classes="pane-foot")
 
     def show(self, snapshot: Snapshot) -> None:
         """Take in new values."""
         labels = labels_by_uuid(snapshot.inventory.gpus)
         notes = (Finding(code="note", severity="warning", text=note.text) for note in snapshot.notes)
-        findings = sorted((*notes, *snapshot.findings), key=lambda one: SEVERITIES.index(one.severity))
-        self._findings = {f"{one.code} {one.service} {one.gpu} {one.text}": one for one in findings}
-        rows = [_row(key, one, labels) for key, one in self._findings.items()]
-        counts = {name: sum(one.severity == name for one in findings) for name in SEVERITIES}
+        findings = sorted((*notes, *snapshot.findings), key=lambda finding: SEVERITIES.index(finding.severity))
+        self._findings = {
+            f"{finding.code} {finding.service} {finding.gpu} {finding.text}": finding for finding in findings
+        }
+        rows = [_row(key, finding, labels) for key, finding in self._findings.items()]
+        counts = {name: sum(finding.severity == name for finding in findings) for name in SEVERITIES}
         head = " · ".join(_counted(count, name) for name, count in counts.items() if count)
         self.show_rows(head or "nothing to say", rows)
         self._write_out()

@@ -36,17 +36,17 @@ PAGE = 100
 """Revisions and applies that are read at once; the next ones follow when the last row is selected."""
 
 
-def told_once(events: Sequence[ApplyEvent]) -> list[ApplyEvent]:
+def without_started(events: Sequence[ApplyEvent]) -> list[ApplyEvent]:
     """Without a beginning whose end is the next thing that was told of its kind and service."""
-    left: list[ApplyEvent] = []
-    nexts: dict[tuple[str, str | None], ApplyEvent] = {}
-    for one in reversed(events):
-        after = nexts.get((one.kind, one.service))
-        ended = after is not None and after.progress in ("done", "failed") and _is_same(one, after)
-        if not (one.progress == "started" and ended):
-            left.append(one)
-        nexts[one.kind, one.service] = one
-    return left[::-1]
+    remaining: list[ApplyEvent] = []
+    next_events: dict[tuple[str, str | None], ApplyEvent] = {}
+    for event in reversed(events):
+        later = next_events.get((event.kind, event.service))
+        has_ended = later is not None and later.progress in ("done", "failed") and _is_same(event, later)
+        if not (event.progress == "started" and has_ended):
+            remaining.append(event)
+        next_events[event.kind, event.service] = event
+    return remaining[::-1]
 
 
 def _is_same(event: ApplyEvent, later: ApplyEvent) -> bool:
@@ -105,8 +105,8 @@ class HistoryPane(TablePane):
             applies = await in_thread(lambda: self._history.applies(limit + 1))
         except GputuiError:
             revisions, applies = (), ()
-        self._revisions = {one.revision: one for one in revisions}
-        self._applies = {one.id: one for one in applies}
+        self._revisions = {revision.revision: revision for revision in revisions}
+        self._applies = {record.id: record for record in applies}
         if self._marked not in self._revisions:
             self._marked = None
         self._show()
@@ -126,14 +126,19 @@ class HistoryPane(TablePane):
         revisions = list(self._revisions.values())[: self._limit]
         applies = list(self._applies.values())[: self._limit]
         rows = [
-            (one.saved_at, self._row(f"revision {one.revision}", one.saved_at, one.author, "saved", one.reason.text))
-            for one in revisions
+            (
+                revision.saved_at,
+                self._row(
+                    f"revision {revision.revision}", revision.saved_at, revision.author, "saved", revision.reason.text
+                ),
+            )
+            for revision in revisions
         ]
         for record in applies:
             result = "cut off" if record.cut_off else record.result.replace("_", " ")
-            done = sum(outcome == "done" for outcome in record.services.values())
-            if record.result in ("rolled_back", "failed") and done:
-                result = f"{done}/{len(record.services)} done"
+            done_count = sum(outcome == "done" for outcome in record.services.values())
+            if record.result in ("rolled_back", "failed") and done_count:
+                result = f"{done_count}/{len(record.services)} done"
             row = self._row(
                 f"apply {record.id}", record.started_at, record.operator, result, record.message or record.reason.text
             )
@@ -144,23 +149,24 @@ class HistoryPane(TablePane):
         rows = sorted((row for row in rows if row[0] >= max(ends, default="")), key=lambda row: row[0], reverse=True)
         head = "nothing was saved yet: ^s saves"
         if rows:
-            more = "; more below the last row" if self._has_more else ""
-            head = f"revisions: {len(revisions)}, applies: {len(applies)}{more}"
+            more_hint = "; more below the last row" if self._has_more else ""
+            head = f"revisions: {len(revisions)}, applies: {len(applies)}{more_hint}"
         if self._marked is not None:
             head += f"   revision {self._marked} is marked: space on another compares them"
         self.show_rows(head, [row for _, row in rows])
 
-    def _row(self, what: str, at: str, who: str, result: str, why: str) -> Row:
-        marked = "●" if what == f"revision {self._marked}" else ""
-        texts = {" ": marked, "WHAT": what, "WHEN": date_text(at), "BY": who, "RESULT": result, "WHY": why}
+    def _row(self, title: str, timestamp: str, author: str, result: str, reason: str) -> Row:
+        mark = "●" if title == f"revision {self._marked}" else ""
+        texts = {" ": mark, "WHAT": title, "WHEN": date_text(timestamp), "BY": author, "RESULT": result, "WHY": reason}
         return Row(
-            key=what, cells={name: cell(text, _style(text) if name == "RESULT" else "") for name, text in texts.items()}
+            key=title,
+            cells={name: cell(text, _style(text) if name == "RESULT" else "") for name, text in texts.items()},
         )
 
     def _selected(self) -> tuple[str, int] | None:
         kind, _, number = (self.table.selected_key or "").partition(" ")
-        shown = whole_number(number, least=0)
-        return None if shown is None else (kind, shown)
+        value = whole_number(number, least=0)
+        return None if value is None else (kind, value)
 
     @on(DataTable.RowSelected)
     def _row_entered(self, message: DataTable.RowSelected) -> None:
@@ -185,33 +191,33 @@ class HistoryPane(TablePane):
         self.app.push_screen(ReadingScreen(f"apply {number}", text))
 
     def _revision_text(self, number: int) -> str:
-        one = self._revisions[number]
-        before = self._revisions.get(number - 1, Assignments() if number == 1 else None)
-        names = distinct_names([item.key for item in one.items])
+        revision = self._revisions[number]
+        previous = self._revisions.get(number - 1, Assignments() if number == 1 else None)
+        names = distinct_names([item.key for item in revision.items])
         lines = [
-            f"saved {date_text(one.saved_at)} by {one.author}: {one.reason.text}",
-            f"strategy {one.strategy}",
+            f"saved {date_text(revision.saved_at)} by {revision.author}: {revision.reason.text}",
+            f"strategy {revision.strategy}",
             "",
-            *(f"  {names[item.key]:24} {assignment_text(item, self._labels)}" for item in one.items),
+            *(f"  {names[item.key]:24} {assignment_text(item, self._labels)}" for item in revision.items),
             "",
         ]
-        if before is None:
+        if previous is None:
             lines.append(f"revision {number - 1} is no longer kept")
         else:
-            lines.append(f"against revision {before.revision}:")
-            lines += [f"  {line}" for line in revision_difference(before, one, self._labels)]
+            lines.append(f"against revision {previous.revision}:")
+            lines += [f"  {line}" for line in revision_difference(previous, revision, self._labels)]
         return "\n".join(lines)
 
     def _apply_text(self, number: int) -> str:
         record = self._history.record(number)
-        events = told_once(self._history.events(number))
+        events = without_started(self._history.events(number))
         lines = [
             f"revision {record.revision}, by {record.operator}: {record.reason.text}",
             f"from {date_text(record.started_at)} to {date_text(record.ended_at)}: {record.result.replace('_', ' ')}",
             *([record.message] if record.message else []),
             *(f"  {name}: {outcome.replace('_', ' ')}" for name, outcome in record.services.items()),
             "",
-            *(f"{clock_text(one.at)}  {one.service or '':16} {one.progress:8} {one.text}" for one in events),
+            *(f"{clock_text(event.at)}  {event.service or '':16} {event.progress:8} {event.text}" for event in events),
         ]
         for name, log in self._logs.kept(number).items():
             lines += ["", f"the last lines of the old container of {name}:", *(f"  │ {line}" for line in log)]

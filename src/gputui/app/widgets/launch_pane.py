@@ -56,7 +56,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
         self._commands = commands
         self._readonly = readonly
         self._number: int | None = None
-        self._seen = 0
+        self._last_event = 0
         self._ended = True
         self._asking = False
         self._service: str | None = None
@@ -89,7 +89,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
         """Follow this apply from its first event."""
         if number == self._number:
             return
-        self._number, self._seen, self._ended = number, 0, False
+        self._number, self._last_event, self._ended = number, 0, False
         self._service, self._waiting = None, {}
         self.query_one(RichLog).clear()
         self.refresh_bindings()
@@ -104,7 +104,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
         """Follow the log of the service whose turn it is; none, where the pane is not seen."""
         # Of several that load at once, the one that began last.
         name = next(reversed(self._waiting), self._service)
-        service = next((one for one in services if name and one.was_called(name)), None)
+        service = next((service for service in services if name and service.was_called(name)), None)
         pane = self.query_one(LogPane)
         if service is None:
             pane.stop()
@@ -148,7 +148,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
         self._asking = True
         try:
             record = await in_thread(lambda: self._history.record(number))
-            events = await in_thread(lambda: self._history.events(number, self._seen))
+            events = await in_thread(lambda: self._history.events(number, self._last_event))
         except GputuiError:
             return
         finally:
@@ -160,7 +160,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
     def _show(self, record: ApplyRecord, events: tuple[ApplyEvent, ...]) -> None:
         log = self.query_one(RichLog)
         for event in events:
-            self._seen = event.number
+            self._last_event = event.number
             self._service = event.service or self._service
             if event.kind == "operation" and event.operation == WATCH:
                 if event.progress == "started":
@@ -178,16 +178,16 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
             self.post_message(self.Ended(record))
         state = self._current if record.result == "running" else outcome_text(record)
         title = f" apply {record.id} of {record.operator}, revision {record.revision}: {state}"
-        shown = self.query_one(".launch-title", Static)
-        shown.set_class(record.result in ("failed", "rolled_back"), "-failed")
-        shown.update(title + (f" — {record.message}" if record.message else ""))
+        title_line = self.query_one(".launch-title", Static)
+        title_line.set_class(record.result in ("failed", "rolled_back"), "-failed")
+        title_line.update(title + (f" — {record.message}" if record.message else ""))
 
 
 def outcome_text(record: ApplyRecord) -> str:
     """How it ended, and what of it stands where not all does."""
-    done = sum(outcome == "done" for outcome in record.services.values())
-    if record.result != "done" and done:
-        return f"{RESULTS[record.result]} ({done} of {len(record.services)} are done)"
+    done_count = sum(outcome == "done" for outcome in record.services.values())
+    if record.result != "done" and done_count:
+        return f"{RESULTS[record.result]} ({done_count} of {len(record.services)} are done)"
     return RESULTS[record.result]
 
 
@@ -198,9 +198,9 @@ def _line(event: ApplyEvent) -> Table:
     if event.kind == "log":
         return _beside(f"{clock}     │ ", event.text, "dim")
     indent = {"step": " ", "operation": "   ", "undo": "   ↩ "}.get(event.kind, "")
-    named = f"{event.service}: " if event.service and event.kind in ("operation", "undo") else ""
+    prefix = f"{event.service}: " if event.service and event.kind in ("operation", "undo") else ""
     style = "bold" if event.kind in ("step", "result") or event.progress == "failed" else ""
-    return _beside(f"{clock} {indent}{marks[event.progress]} ", named + event.text, style)
+    return _beside(f"{clock} {indent}{marks[event.progress]} ", prefix + event.text, style)
 
 
 def _beside(lead: str, text: str, style: str) -> Table:

@@ -47,7 +47,7 @@ class LogPane(Guarded, Vertical):
         self.pinned = False
         self.earlier = False
         self.note = ""
-        self.found = ""
+        self.search_status = ""
         self._reading = False
         self._skip_until: float | None = None
         self._ended = False
@@ -85,42 +85,42 @@ class LogPane(Guarded, Vertical):
         starting = key == self.key and container is not None and run is None
         if self.earlier and key == self.key:
             return
-        same = (key, run) == (self.key, self._run)
-        if not self._stopped and (starting or same):
+        is_same = (key, run) == (self.key, self._run)
+        if not self._stopped and (starting or is_same):
             return
-        if self._ended and same and container is not None and not container.running:
+        if self._ended and is_same and container is not None and not container.running:
             return  # it wrote all that it will
-        before, was = self._run, self.key
+        previous_run, previous_key = self._run, self.key
         self._service, self._run = service, run
-        if key != was or before is None or run is None:
+        if key != previous_key or previous_run is None or run is None:
             self._open(self.window, remark=None if run else "no container yet")
-        elif run == before:
-            self._go_on()
-        elif run.partition(" ")[0] == before.partition(" ")[0]:
+        elif run == previous_run:
+            self._resume()
+        elif run.partition(" ")[0] == previous_run.partition(" ")[0]:
             # The same container started again: what it wrote before is here already.
-            since = moment(container.started_at or "") if container else None
+            start = moment(container.started_at or "") if container else None
             self._skip_until = self._last_moment()
-            self._open(LogWindow(tail=None, since=since), anew=False, remark="it was started again")
+            self._open(LogWindow(tail=None, since=start), anew=False, remark="it was started again")
         else:
             self._open(LogWindow(tail=None), anew=False, remark="a new container")
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         """Read on where it was left, as far as the times of the lines tell where that was."""
-        at = self._skip_until = self._last_moment()
-        if at is None:
+        timestamp = self._skip_until = self._last_moment()
+        if timestamp is None:
             self._open(self.window)
         else:
             # The engine counts in whole seconds, so that some of it comes again.
-            self._open(LogWindow(tail=None, since=at), anew=False)
+            self._open(LogWindow(tail=None, since=timestamp), anew=False)
 
     def _last_moment(self) -> float | None:
         """When the last line was written that is here."""
-        last = next((entry.at for entry in reversed(self.buffer.entries) if entry.at), None)
-        return moment(last) if last else None
+        last_time = next((entry.at for entry in reversed(self.buffer.entries) if entry.at), None)
+        return moment(last_time) if last_time else None
 
     def _open(self, window: LogWindow, *, anew: bool = True, remark: str | None = None) -> None:
         """Read from where the window says; `anew`: what was there before is forgotten."""
-        self._let_go()
+        self._close_feed()
         self._stopped = self._ended = False
         self.earlier = False
         if anew:
@@ -144,7 +144,7 @@ class LogPane(Guarded, Vertical):
 
     def show_earlier(self, lines: Sequence[LogLine]) -> None:
         """Show the log of the container that was there before."""
-        self._let_go()
+        self._close_feed()
         self.earlier = True
         self.buffer.clear()
         self.buffer.add(self.name_shown, lines)
@@ -162,11 +162,13 @@ class LogPane(Guarded, Vertical):
         parts += ["earlier container"] if self.earlier else []
         parts += [self.note] if self.note else []
         parts += [] if view.following else ["paused"]
-        parts += [self.found] if self.found else []
+        parts += [self.search_status] if self.search_status else []
         parts += [f"only {buffer.filter_text}"] if buffer.filter_text else []
         parts += [f"{buffer.dropped} lines dropped"] if buffer.dropped else []
         parts += [f"{buffer.forgotten} older lines let go"] if buffer.forgotten else []
-        parts += [word for on, word in ((view.wrapping, "wrap"), (view.times, "times"), (view.json, "JSON")) if on]
+        parts += [
+            word for is_on, word in ((view.wrapping, "wrap"), (view.times, "times"), (view.json, "JSON")) if is_on
+        ]
         if self.is_mounted:
             self.query_one(".log-title", Static).update(" · ".join(part for part in parts if part))
 
@@ -189,9 +191,9 @@ class LogPane(Guarded, Vertical):
             return
         lines = batch.lines
         if self._skip_until is not None and lines:
-            until = self._skip_until
-            lines = tuple(line for line in lines if line.at is None or (moment(line.at) or 0.0) > until)
-            self._skip_until = None if lines else until
+            cutoff = self._skip_until
+            lines = tuple(line for line in lines if line.at is None or (moment(line.at) or 0.0) > cutoff)
+            self._skip_until = None if lines else cutoff
         if batch.dropped:
             self.buffer.dropped += batch.dropped
             self.buffer.remark(f"{batch.dropped} lines came faster than they could be shown, and were dropped")
@@ -199,7 +201,7 @@ class LogPane(Guarded, Vertical):
             self.buffer.add(self.name_shown, lines)
         if batch.ended:
             self.buffer.remark("end")
-            self._let_go()
+            self._close_feed()
             self._ended = True
             # Where the container runs on, the engine was away, and is asked again.
             self.set_timer(AGAIN_S, self.stop)
@@ -207,7 +209,7 @@ class LogPane(Guarded, Vertical):
             self.changed()
             self.post_message(self.Grew(self, lines))
 
-    def _let_go(self) -> None:
+    def _close_feed(self) -> None:
         if self._feed is not None:
             self._logs.close(self._feed)
             self._feed = None
@@ -215,8 +217,8 @@ class LogPane(Guarded, Vertical):
     def stop(self) -> None:
         """Follow nothing: a pane that is not seen reads nothing. What it has read stays."""
         self._stopped = True
-        self._let_go()
+        self._close_feed()
 
     def on_unmount(self) -> None:
         """Let go of the feed."""
-        self._let_go()
+        self._close_feed()

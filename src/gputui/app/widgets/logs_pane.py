@@ -57,9 +57,9 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         yield Prompt()
 
     def _new_pane(self) -> LogPane:
-        wanted = self._preferences.log
-        pane = LogPane(self._logs, LogWindow(tail=wanted.tail))
-        pane.view.times, pane.view.wrapping = wanted.times, wanted.wrap
+        defaults = self._preferences.log
+        pane = LogPane(self._logs, LogWindow(tail=defaults.tail))
+        pane.view.times, pane.view.wrapping = defaults.times, defaults.wrap
         return pane
 
     @property
@@ -109,8 +109,8 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         if self._merged is not None or len(self.panes) >= MOST_PANES:
             self.notify(f"{MOST_PANES} panes are the most", markup=False)
             return
-        for one in self.panes:
-            one.pinned = True
+        for pane in self.panes:
+            pane.pinned = True
         pane = self._new_pane()
         pane.add_class("-beside")
         await self.row.mount(pane)
@@ -125,7 +125,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         elif len(self.panes) > 1:
             await self.current.remove()
             self.panes[0].remove_class("-beside")
-            if len(self.panes) == 1 or all(one.pinned for one in self.panes):
+            if len(self.panes) == 1 or all(pane.pinned for pane in self.panes):
                 self.panes[-1].pinned = len(self.panes) > 1
             self._go_to(min(self._place, len(self.panes) - 1))
 
@@ -136,24 +136,24 @@ class LogsPane(Guarded, Vertical, can_focus=True):
 
     def _go_to(self, place: int) -> None:
         self._place = place
-        several = len(self.panes) > 1
-        for number, one in enumerate(self.panes):
-            one.set_class(several and number == place, "-current")
+        is_split = len(self.panes) > 1
+        for number, pane in enumerate(self.panes):
+            pane.set_class(is_split and number == place, "-current")
 
     async def action_merge(self) -> None:
         """All in one, or apart again."""
         if self._merged is None:
             self._merged = pane = self._new_pane()
             pane.view.named = True
-            pane.note = "merged: " + ", ".join(one.name_shown for one in self.panes)
+            pane.note = "merged: " + ", ".join(log_pane.name_shown for log_pane in self.panes)
             await self.row.mount(pane)
-            pane.buffer.take_over(merged(one.buffer for one in self.panes))
+            pane.buffer.take_over(merged(log_pane.buffer for log_pane in self.panes))
             pane.changed()
         else:
             await self._merged.remove()
             self._merged = None
-        for one in self.panes:
-            one.display = self._merged is None
+        for log_pane in self.panes:
+            log_pane.display = self._merged is None
 
     # --- finding --------------------------------------------------------------------------------------------------
 
@@ -179,10 +179,10 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         message.stop()
         focus_now(self)
         if message.purpose != "search":
-            self._filter(message.text if message.kept else "")
+            self._filter(message.text if message.accepted else "")
             return
-        self._search = message.text if message.kept else ""
-        self.current.found = ""
+        self._search = message.text if message.accepted else ""
+        self.current.search_status = ""
         self.current.show_title()
         self.current.view.search(self._search)
         if self._search:
@@ -205,13 +205,13 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         if not places:
             self.notify(f"no line has “{self._search}”" if self._search else "nothing was searched yet", markup=False)
             return
-        here = view.current
-        if here is None:
-            here = len(view.buffer.shown) if view.following else view.top_place
-        after = [place for place in places if place > here] or places
-        before = [place for place in places if place < here] or places
-        view.go_to(after[0] if step > 0 else before[-1])
-        self.current.found = f"{places.index(view.current or 0) + 1} of {len(places)} with “{self._search}”"
+        position = view.current
+        if position is None:
+            position = len(view.buffer.visible) if view.following else view.top_place
+        next_places = [place for place in places if place > position] or places
+        previous_places = [place for place in places if place < position] or places
+        view.go_to(next_places[0] if step > 0 else previous_places[-1])
+        self.current.search_status = f"{places.index(view.current or 0) + 1} of {len(places)} with “{self._search}”"
         self.current.show_title()
 
     # --- looks ----------------------------------------------------------------------------------------------------
@@ -289,8 +289,8 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         if self._merged is not None:
             return
         tail = self._preferences.log.tail if number == 0 else None
-        since = None if seconds is None else time.time() - seconds
-        self.current.open_window(LogWindow(tail=tail, since=since), note)
+        start = None if seconds is None else time.time() - seconds
+        self.current.open_window(LogWindow(tail=tail, since=start), note)
 
     @work(exclusive=True, group="earlier")
     async def action_earlier(self) -> None:
@@ -312,10 +312,10 @@ class LogsPane(Guarded, Vertical, can_focus=True):
     def _text(self) -> str:
         view = self.current.view
         lines = []
-        for entry in view.buffer.shown:
-            at = f"{entry.at} " if view.times and entry.at else ""
+        for entry in view.buffer.visible:
+            timestamp = f"{entry.at} " if view.times and entry.at else ""
             source = f"{entry.source} " if view.named and entry.source else ""
-            lines.append(f"{at}{source}{entry.text}")
+            lines.append(f"{timestamp}{source}{entry.text}")
         return "\n".join(lines) + "\n"
 
     @work(exclusive=True, group="save")
@@ -323,7 +323,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         """Write what is shown to a file in the present directory, which only its owner may read."""
         name = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in self.current.name_shown)
         path = Path.cwd() / f"{name}-{datetime.now():%Y%m%d-%H%M%S}.log"
-        if not self.current.view.buffer.shown:
+        if not self.current.view.buffer.visible:
             self.notify("there is no line to write", severity="warning", markup=False)
             return
         text = self._text()
@@ -337,7 +337,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         except OSError as error:
             self.notify(f"{path} cannot be written: {error.strerror}", severity="error", markup=False)
             return
-        self.notify(f"{len(self.current.buffer.shown)} lines written to {path}", markup=False)
+        self.notify(f"{len(self.current.buffer.visible)} lines written to {path}", markup=False)
 
     def action_copy(self) -> None:
         """Copy what is shown, by the terminal."""

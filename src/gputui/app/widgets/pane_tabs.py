@@ -44,11 +44,11 @@ class PaneTabs(Static):
         self.show(self._current)
 
     @staticmethod
-    def _hint(room: int) -> str:
+    def _hint(max_width: int) -> str:
         """As many of the keys as fit whole."""
-        shown = [HINTS[: len(HINTS) - left] for left in range(len(HINTS))]
-        texts = ("   " + " · ".join(hints) for hints in shown)
-        return next((text for text in texts if len(text) <= room), "")
+        hint_groups = [HINTS[: len(HINTS) - dropped] for dropped in range(len(HINTS))]
+        texts = ("   " + " · ".join(hints) for hints in hint_groups)
+        return next((text for text in texts if len(text) <= max_width), "")
 
     def action_choose(self, pane: str) -> None:
         """Tell which one was clicked."""

@@ -26,14 +26,14 @@ class PlanPane(Guarded, VerticalScroll, can_focus=True):
 
     def show(self, plan: Plan) -> None:
         """Take in a new plan."""
-        blocking = [one for one in plan.findings if one.severity in ("error", "refusal")]
-        lines = [marked(one) for one in blocking]
+        blocking = [finding for finding in plan.findings if finding.severity in ("error", "refusal")]
+        lines = [marked(finding) for finding in blocking]
         for number, step in enumerate(plan.doing, start=1):
             lines.append((Run(f" {number} "), (Run(f"{step.action} {step.name}", "title"), Run(f"  {_why(step)}"))))
             lines += [(Run("     "), (Run(short_uuids(line), "dim"),)) for line in step.diff]
         if not plan.doing:
             lines.append(_dim("nothing to do: what runs is what is assigned"))
-        self._say([*lines, *(marked(one) for one in plan.untaken)])
+        self._say([*lines, *(marked(finding) for finding in plan.untaken)])
 
     def _say(self, lines: list[Marked]) -> None:
         self.query_one(HangingLines).say(lines)
@@ -44,7 +44,7 @@ def _dim(text: str) -> Marked:
 
 
 def _why(step: Step) -> str:
-    away = step.action in ("recreate", "restart") and step.down_s is not None
-    down = f" · about {duration_text(step.down_s or 0)} away" if away else ""
+    has_downtime = step.action in ("recreate", "restart") and step.down_s is not None
+    downtime = f" · about {duration_text(step.down_s or 0)} away" if has_downtime else ""
     visible = f" · CUDA_VISIBLE_DEVICES={step.view.cuda_visible_devices}" if step.view and step.view.gpus else ""
-    return step.cause + down + visible
+    return step.cause + downtime + visible

@@ -37,11 +37,11 @@ class Prompt(TextField):
     class Done(Message):
         """It was left; `kept` where its text holds on."""
 
-        def __init__(self, purpose: str, text: str, *, kept: bool) -> None:
+        def __init__(self, purpose: str, text: str, *, accepted: bool) -> None:
             super().__init__()
             self.purpose = purpose
             self.text = text
-            self.kept = kept
+            self.accepted = accepted
 
     BINDINGS = [
         Binding("enter", "submit", "take", id="prompt.take"),
@@ -71,12 +71,12 @@ class Prompt(TextField):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """It holds."""
         event.stop()
-        self._leave(kept=True)
+        self._leave(accepted=True)
 
     def action_leave(self) -> None:
         """It does not hold."""
-        self._leave(kept=False)
+        self._leave(accepted=False)
 
-    def _leave(self, *, kept: bool) -> None:
+    def _leave(self, *, accepted: bool) -> None:
         self.display = False
-        self.post_message(self.Done(self._purpose, self.value, kept=kept))
+        self.post_message(self.Done(self._purpose, self.value, accepted=accepted))

@@ -43,10 +43,10 @@ class RowTable(StyledTable, inherit_bindings=False):
 
     def __init__(self, columns: Sequence[Column], **options: str) -> None:
         super().__init__(cursor_type="row", **options)  # type: ignore[arg-type]
-        self._all = tuple(columns)
+        self._all_columns = tuple(columns)
         self._fitting: tuple[Column, ...] = ()
         self._rows: tuple[Row, ...] = ()
-        self._shown: dict[str, Row] = {}
+        self._visible: dict[str, Row] = {}
         self.filter_text = ""
         self.chosen: frozenset[str] | None = None
         self.sort_column: str | None = None
@@ -60,14 +60,16 @@ class RowTable(StyledTable, inherit_bindings=False):
         self.move_cursor(row=self.cursor_row, animate=False)  # what appears below must not hide the selected row
 
     def _lay_out(self) -> None:
-        columns = columns_for(self._all, self.chosen, self.scrollable_content_region.width or self.size.width)
-        titles = [(one, self._title(one)) for one in columns]
-        if columns == self._fitting and [str(one.label) for one in self.ordered_columns] == [t for _, t in titles]:
+        columns = columns_for(self._all_columns, self.chosen, self.scrollable_content_region.width or self.size.width)
+        titles = [(column, self._title(column)) for column in columns]
+        if columns == self._fitting and [str(column.label) for column in self.ordered_columns] == [
+            title for _, title in titles
+        ]:
             return
         self._fitting = columns
         selected = self.selected_key
         self.clear(columns=True)
-        self._shown = {}
+        self._visible = {}
         for column, title in titles:
             label = placed(cell(title), column)
             self.add_column(label, width=column.width, key=column.title)
@@ -84,23 +86,23 @@ class RowTable(StyledTable, inherit_bindings=False):
         if not self._fitting:
             return
         passes = filter_of(self.filter_text)
-        kept = [row for row in rows if not self.filter_text or passes(row.words)]
-        wanted = {row.key: row for row in sorted_rows(kept, self.sort_column, descending=self.descending)}
-        if list(wanted) != list(self._shown):
-            self._rebuild(wanted, selected or self.selected_key)
+        matches = [row for row in rows if not self.filter_text or passes(row.words)]
+        visible_rows = {row.key: row for row in sorted_rows(matches, self.sort_column, descending=self.descending)}
+        if list(visible_rows) != list(self._visible):
+            self._rebuild(visible_rows, selected or self.selected_key)
             return
-        changed = [
+        changes = [
             (key, column)
-            for key, row in wanted.items()
-            if row is not self._shown[key]
+            for key, row in visible_rows.items()
+            if row is not self._visible[key]
             for column in self._fitting
-            if _looks_different(row.cells[column.title], self._shown[key].cells[column.title])
+            if _looks_different(row.cells[column.title], self._visible[key].cells[column.title])
         ]
-        if changed:
+        if changes:
             self._forget_rows()
-        for key, column in changed:
-            self.update_cell(key, column.title, placed(wanted[key].cells[column.title], column))
-        self._shown = wanted
+        for key, column in changes:
+            self.update_cell(key, column.title, placed(visible_rows[key].cells[column.title], column))
+        self._visible = visible_rows
 
     def _forget_rows(self) -> None:
         """A cell that changes makes Textual render every cell anew; what it rendered before it would keep, up to 10 000
@@ -127,17 +129,17 @@ class RowTable(StyledTable, inherit_bindings=False):
         index = y - self.header_height if self.show_header else y
         if not self.is_valid_row_index(index):
             return super()._render_line(y, x1, x2, base_style)
-        row = self._shown[str(self.coordinate_to_cell_key(Coordinate(index, 0)).row_key.value)]
+        row = self._visible[str(self.coordinate_to_cell_key(Coordinate(index, 0)).row_key.value)]
         marks = (
             x1, x2, self.size.width, base_style, index == self.cursor_row, index == self.hover_row, self.show_cursor,
             self._show_hover_cursor, self._pseudo_class_state,
         )  # fmt: skip
-        kept = self._lines.get(index)
-        if kept is None or kept[0] != marks or kept[1] is not row:
+        cached = self._lines.get(index)
+        if cached is None or cached[0] != marks or cached[1] is not row:
             if len(self._lines) >= KEPT_LINES:
                 self._lines.clear()
-            kept = self._lines[index] = (marks, row, super()._render_line(y, x1, x2, base_style))
-        return kept[2]
+            cached = self._lines[index] = (marks, row, super()._render_line(y, x1, x2, base_style))
+        return cached[2]
 
     def _render_cell(
         self,
@@ -152,8 +154,8 @@ class RowTable(StyledTable, inherit_bindings=False):
         if row_index < 0 or column_index < 0:
             return super()._render_cell(row_index, column_index, base_style, width, cursor, hover)
         cell = self.get_cell_at(Coordinate(row_index, column_index))
-        shown = (cursor, hover, self.show_cursor, self._show_hover_cursor, self._pseudo_class_state)
-        key = (row_index, column_index, base_style, width, shown)
+        state = (cursor, hover, self.show_cursor, self._show_hover_cursor, self._pseudo_class_state)
+        key = (row_index, column_index, base_style, width, state)
         rendered = self._rendered.get(key)
         if rendered is None or rendered[0] is not cell:
             if len(self._rendered) >= KEPT_CELLS:
@@ -162,19 +164,19 @@ class RowTable(StyledTable, inherit_bindings=False):
             self._rendered[key] = rendered
         return rendered[1]
 
-    def _rebuild(self, wanted: dict[str, Row], selected: str | None) -> None:
+    def _rebuild(self, rows: dict[str, Row], selected: str | None) -> None:
         place = self.cursor_row
         scrolled = self.scroll_y
         self.clear()
-        for key, row in wanted.items():
+        for key, row in rows.items():
             self.add_row(*(placed(row.cells[column.title], column) for column in self._fitting), key=key)
-        self._shown = wanted
+        self._visible = rows
         # At once, or the row that the cursor is on for a moment would be taken for the person's choice.
-        if selected is not None and selected in wanted:
-            place = list(wanted).index(selected)
-        if wanted:
+        if selected is not None and selected in rows:
+            place = list(rows).index(selected)
+        if rows:
             self.scroll_to(y=scrolled, animate=False)
-            self.move_cursor(row=min(place, len(wanted) - 1), animate=False)
+            self.move_cursor(row=min(place, len(rows) - 1), animate=False)
 
     @property
     def selected_key(self) -> str | None:
@@ -186,12 +188,12 @@ class RowTable(StyledTable, inherit_bindings=False):
     @property
     def shown_keys(self) -> tuple[str, ...]:
         """The keys of the rows that pass the filter."""
-        return tuple(self._shown)
+        return tuple(self._visible)
 
     def select(self, key: str) -> None:
         """Put the cursor on this row, if it is shown."""
-        if key in self._shown:
-            self.move_cursor(row=list(self._shown).index(key), animate=False)
+        if key in self._visible:
+            self.move_cursor(row=list(self._visible).index(key), animate=False)
 
     # --- keys -----------------------------------------------------------------------------------------------------
 
@@ -210,7 +212,7 @@ class RowTable(StyledTable, inherit_bindings=False):
 
     def action_sort(self, step: int) -> None:
         """Sort by the next column to one side; beyond the ends, as the rows come."""
-        titles: list[str | None] = [None, *(one.title for one in self._fitting if one.title.strip())]
+        titles: list[str | None] = [None, *(column.title for column in self._fitting if column.title.strip())]
         place = titles.index(self.sort_column) if self.sort_column in titles else 0
         self.sort_by(titles[(place + step) % len(titles)], descending=False)
 
@@ -232,9 +234,13 @@ class RowTable(StyledTable, inherit_bindings=False):
 
     def action_columns(self) -> None:
         """Choose columns."""
-        shown = self.chosen if self.chosen is not None else frozenset(one.title for one in self._all if not one.extra)
-        choices = [one.title for one in self._all if one.rank]
-        self.app.push_screen(Pick("Which columns?", choices, shown), self._choose)
+        titles = (
+            self.chosen
+            if self.chosen is not None
+            else frozenset(column.title for column in self._all_columns if not column.extra)
+        )
+        choices = [column.title for column in self._all_columns if column.rank]
+        self.app.push_screen(Pick("Which columns?", choices, titles), self._choose)
 
     def _choose(self, titles: frozenset[str] | None) -> None:
         if titles is None:
@@ -244,6 +250,6 @@ class RowTable(StyledTable, inherit_bindings=False):
         self.post_message(self.ColumnsChosen(self))
 
 
-def _looks_different(cell: Text, other: Text) -> bool:
+def _looks_different(cell: Text, previous: Text) -> bool:
     """Rich's texts are equal whatever their own style."""
-    return cell is not other and (cell != other or cell.style != other.style)
+    return cell is not previous and (cell != previous or cell.style != previous.style)

@@ -61,7 +61,7 @@ class ServicePane(Guarded, Vertical):
         self.finding.show(snapshot, self.selected)
 
     @property
-    def listed(self) -> tuple[Service, ...]:
+    def services(self) -> tuple[Service, ...]:
         """All services."""
         return self._snapshot.services if self._snapshot else ()
 
@@ -107,19 +107,19 @@ class ServicePane(Guarded, Vertical):
         text, marks, count = self.table.filter_text, len(self.table.marked), len(self.table.shown_keys)
         parts = [f"{marks} marked: keys mean {'it' if marks == 1 else 'these'} · esc unmarks"] if marks else []
         if text:
-            shown = f"only with “{text}”: {count or 'none'} of {len(self.listed)} services"
-            parts.append(f"{shown} · esc shows all")
-        elif not self.listed and self._snapshot is not None and self._snapshot.engine.info is not None:
+            summary = f"only with “{text}”: {count or 'none'} of {len(self.services)} services"
+            parts.append(f"{summary} · esc shows all")
+        elif not self.services and self._snapshot is not None and self._snapshot.engine.info is not None:
             parts.append("no services: n writes one, --file COMPOSE reads a Compose file")
-        note, said = self.query_one("#filter-note", Static), "   ".join(parts)
-        if note.content != f" {said}":
-            note.display = bool(said)
-            note.update(f" {said}")
+        note, note_text = self.query_one("#filter-note", Static), "   ".join(parts)
+        if note.content != f" {note_text}":
+            note.display = bool(note_text)
+            note.update(f" {note_text}")
 
     @on(Prompt.Done)
     def _typed_all(self, message: Prompt.Done) -> None:
         message.stop()
-        if not message.kept:
+        if not message.accepted:
             self._filter("")
         focus_now(self.table)
 
@@ -128,9 +128,9 @@ class ServicePane(Guarded, Vertical):
         if self.table.filter_text:
             self._filter("")
             return True
-        had = self.table.unmark()
+        had_marks = self.table.unmark()
         self._note()
-        return had
+        return had_marks
 
     # --- keys -----------------------------------------------------------------------------------------------------
 
@@ -190,7 +190,7 @@ class ServicePane(Guarded, Vertical):
     def action_stop_or_start(self) -> None:
         """Stop what runs; start, where nothing of it runs."""
         if self.table.targets:
-            self.action_lifecycle("stop" if any(one.running for one in self.table.targets) else "start")
+            self.action_lifecycle("stop" if any(service.running for service in self.table.targets) else "start")
 
     @work(group="command")
     async def action_take_file(self) -> None:

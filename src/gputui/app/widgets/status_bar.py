@@ -47,9 +47,9 @@ def _going_on(snapshot: Snapshot) -> list[Part]:
     """What is going on comes before what is always so: the end is cut off on a narrow screen."""
     parts: list[Part] = []
     if snapshot.watch_faults:
-        at = time.strftime("%H:%M:%S", time.localtime(min(fault.since for fault in snapshot.watch_faults)))
+        clock = time.strftime("%H:%M:%S", time.localtime(min(fault.since for fault in snapshot.watch_faults)))
         names = ", ".join(fault.name for fault in snapshot.watch_faults)
-        parts.append((f"{names}: failing since {at}, values are old", "bold $error"))
+        parts.append((f"{names}: failing since {clock}, values are old", "bold $error"))
     unsaved = len(snapshot.draft.changed)
     if unsaved:
         parts.append((f"{unsaved} unsaved", "bold $warning"))
@@ -57,9 +57,9 @@ def _going_on(snapshot: Snapshot) -> list[Part]:
     if apply is not None and apply.result == "running":
         text = f"{apply.operator} is applying" if apply.alive else "an apply was cut off: ctrl+z takes it back"
         parts.append((text, "bold $warning"))
-    waiting = sum(one.code == "not-applied" for one in snapshot.findings)
-    if waiting and not unsaved and not (apply is not None and apply.under_way):
-        parts.append((f"{waiting} saved, not applied", "$warning"))
+    unapplied = sum(finding.code == "not-applied" for finding in snapshot.findings)
+    if unapplied and not unsaved and not (apply is not None and apply.under_way):
+        parts.append((f"{unapplied} saved, not applied", "$warning"))
     return parts
 
 
@@ -69,7 +69,7 @@ def _engine(snapshot: Snapshot) -> list[Part]:
     if snapshot.engine.pending:
         parts.append(("connecting", "dim"))
     elif info is None:
-        was_there = any(one.container and one.container.is_last_seen for one in snapshot.services)
+        was_there = any(service.container and service.container.is_last_seen for service in snapshot.services)
         parts.append(("engine unreachable" if was_there else "no engine", "$error"))
     elif snapshot.mechanism is None:
         parts.append((f"{info.name} {info.version} cannot give GPUs: gputui doctor", "$error"))

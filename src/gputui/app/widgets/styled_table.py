@@ -47,4 +47,4 @@ class StyledTable(DataTable[Text]):
 
 
 def _restyled(lines: Lines, style: Style) -> Lines:
-    return [[Segment(one.text, (one.style or Style.null()) + style) for one in line] for line in lines]
+    return [[Segment(segment.text, (segment.style or Style.null()) + style) for segment in line] for line in lines]

@@ -59,6 +59,6 @@ class TablePane(Guarded, Vertical):
     @on(Prompt.Done)
     def _typed_all(self, message: Prompt.Done) -> None:
         message.stop()
-        if not message.kept:
+        if not message.accepted:
             self.table.set_filter("")
         focus_now(self.table)

@@ -1,4 +1,4 @@
-"""The Textual app: composition, signals, and nothing else."""
+"""The Textual app: composition and signals."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-# Frames beyond 15 a second cannot be told apart over SSH; Textual reads this once, when it is imported.
+# More than 15 frames a second make no visible difference over SSH. Textual reads this once, at import.
 if os.environ.get("SSH_CONNECTION"):
     os.environ.setdefault("TEXTUAL_FPS", "15")
 
@@ -54,19 +54,19 @@ from gputui.domain.unexpected import UNEXPECTED, place_of, unexpected
 
 EXIT_LIMIT_S = 3.0
 LEAVE_LIMIT_S = 10.0
-"""How long the last bytes wait at most for a terminal that takes nothing."""
+"""How long to wait at exit for a terminal that accepts no output."""
 CATCH_UP_S = 0.1
 REPORT_AGAIN_S = 60.0
-"""After so long the same error is shown again."""
+"""Seconds before the same error is shown again."""
 _DIMMED = DimFilter(0.72)
-"""Of dim text: Textual's own 0.5 leaves less contrast than WCAG asks of text (4.5) in most themes."""
+"""Dim text: in most themes Textual's default of 0.5 has less contrast than WCAG requires for text (4.5)."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppOptions:
-    """How the screen is to be: `theme` was asked for, `suits` is one that suits the terminal. `ui_state_path` None
-    keeps no choices; `log` is where errors are written down; `hand_over` is called when the terminal is about to be taken."""
+    """Options of the app: `theme` is the requested theme, `suits` the one that suits the terminal. With `ui_state_path`
+    None no UI state is saved. `log` is the error log; `hand_over` is called just before the app takes the terminal."""
 
     themes: Path
     theme: str | None = None
@@ -80,7 +80,7 @@ class AppOptions:
 
 
 class GputuiApp(App[None]):
-    """Shows a controller."""
+    """The screen of a controller."""
 
     TITLE = "gputui"
     CSS_PATH = ["app.tcss", "lines.tcss", "screens/main.tcss", "screens/gpus.tcss"]
@@ -111,13 +111,13 @@ class GputuiApp(App[None]):
         self.set_keymap(options.preferences.keys)
 
     def _first_theme(self) -> str:
-        """What was said, chosen or set, else what suits the terminal."""
+        """The theme from the command line, the UI state or the settings, else one that suits the terminal."""
         options = self._options
         candidates = (options.theme, self._ui_state.theme, options.preferences.theme, options.suits, "textual-dark")
         return next(theme for theme in candidates if theme in self.available_themes)
 
     def keep(self, **changes: object) -> None:
-        """Find it again at the next start."""
+        """Save changes of the UI state for the next start."""
         self._ui_state = replace(self._ui_state, **changes)  # type: ignore[arg-type]
         if self._options.ui_state_path is not None:
             save_ui_state(self._options.ui_state_path, self._ui_state)
@@ -133,12 +133,12 @@ class GputuiApp(App[None]):
             self.keep(theme=selection)
 
     def notify_desktop(self, text: str) -> None:
-        """Ask the terminal for a notification of the desktop (OSC 777, as foot, kitty, wezterm and others know it)."""
+        """Ask the terminal for a desktop notification (OSC 777, supported by foot, kitty, wezterm and others)."""
         if self._driver is not None and not self.is_headless:
             self._driver.write(f"\x1b]777;notify;gputui;{clean(text, 200).replace(';', ',')}\x07")
 
     def get_line_filters(self) -> list[LineFilter]:
-        """Textual's own, or no colour at all; ASCII signs where nothing else can be shown; then the fence."""
+        """Textual's filters or no colour; ASCII where the terminal needs it; last the control-character filter."""
         defaults = [
             _DIMMED if isinstance(line_filter, DimFilter) else line_filter for line_filter in super().get_line_filters()
         ]
@@ -147,12 +147,12 @@ class GputuiApp(App[None]):
         return [*filters, *signs, ControlCharacterFilter()]
 
     def get_key_display(self, binding: Binding) -> str:
-        """As Textual names it; by its word where the sign for it cannot be shown."""
+        """Textual's sign for the key, or its name where the sign cannot be shown."""
         display = super().get_key_display(binding)
         return "enter" if self._options.ascii and display == "⏎" else display
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Write only the cells that change."""
+        """Write only changed cells."""
         if isinstance(renderable, (ChopsUpdate, LayoutUpdate)) and self._is_written():
             if self._is_behind():
                 self._drop_frames()
@@ -166,7 +166,7 @@ class GputuiApp(App[None]):
         return self._running and not self._closed and not self.is_headless and not self._batch_count
 
     def get_driver_class(self) -> type[Driver]:
-        """One that never waits."""
+        """A driver that never blocks on the terminal."""
         driver_class = super().get_driver_class()
         return TerminalDriver if driver_class is LinuxDriver else driver_class
 
@@ -174,7 +174,7 @@ class GputuiApp(App[None]):
         return isinstance(self._driver, TerminalDriver) and self._driver.is_behind
 
     def _drop_frames(self) -> None:
-        """Draw nothing until the line takes more; then all that is different by then, at once."""
+        """Draw nothing until the terminal accepts output again; then draw the current state."""
         if self._catching_up is None:
             self._catching_up = self.set_interval(CATCH_UP_S, self._catch_up)
 
@@ -185,12 +185,12 @@ class GputuiApp(App[None]):
             self.screen.refresh(repaint=True, layout=True)
 
     def action_repaint(self) -> None:
-        """The terminal was disturbed: draw everything again."""
+        """Redraw everything, after something else has written to the terminal."""
         self._cells.forget()
         self.screen.refresh(repaint=True, layout=True)
 
     def on_resize(self) -> None:
-        """What a terminal shows after a resize is its own affair."""
+        """What the terminal shows after a resize is unknown."""
         self._cells.forget()
 
     def get_default_screen(self) -> Screen[None]:
@@ -199,18 +199,18 @@ class GputuiApp(App[None]):
         return MainScreen(self._controller, options.preferences, self._ui_state, readonly=options.readonly)
 
     def on_load(self) -> None:
-        """All is read that could be wrong, and the terminal is taken next."""
+        """All input is checked; Textual takes the terminal next."""
         self._options.hand_over()
 
     async def on_event(self, event: Event) -> None:
-        """What is typed is handed on one by one."""
+        """Pass keys on one at a time."""
         if isinstance(event, (Key, Paste)) and not event.is_forwarded:
             await self._typed.take(event)
         else:
             await super().on_event(event)
 
     def on_mount(self) -> None:
-        """Listen to the watch and to signals that end a session."""
+        """Subscribe to the watch and to the signals that end a session."""
         self._controller.watch.on_change(self._arrived)
         for disturbed in (self.app_suspend_signal, self.app_resume_signal):
             disturbed.subscribe(self, lambda _: self._cells.forget())
@@ -227,16 +227,16 @@ class GputuiApp(App[None]):
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        """Do what a key means; a command that fails ends itself only."""
+        """Run the action of a key; its failure does not end the app."""
         try:
             return await super().run_action(action, default_namespace, namespaces)
-        except Exception as error:  # whatever it is, the GPUs are to be seen
+        except Exception as error:  # whatever it is, the GPUs stay visible
             self.report(error)
             return True
 
     def report(self, error: Exception) -> None:
-        """A defect that need not end the screen: it is logged, and said once a minute."""
-        if self.is_headless:  # a test is to fail
+        """Log an error that need not end the app, and show it at most once a minute."""
+        if self.is_headless:  # let the test fail
             super()._handle_exception(error)
             return
         _log.error("an error on the screen", exc_info=error)
@@ -253,7 +253,7 @@ class GputuiApp(App[None]):
         self._return_code = UNEXPECTED
 
     def _fatal_error(self) -> None:
-        """A defect of ours: say where, but not with which values, as Textual would."""
+        """Report where a bug is, without the values of variables that Textual would print."""
         error = sys.exc_info()[1]
         if not self._exit_renderables and error is not None:
             _log.error("the screen was ended by an unexpected error", exc_info=error)
@@ -262,7 +262,7 @@ class GputuiApp(App[None]):
         self._close_messages_no_wait()
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
-        """Leave; with a terminal that takes nothing Textual would wait for ever to write its last bytes."""
+        """Exit within a time limit: Textual would wait forever for a terminal that accepts no output."""
         self._bound_leaving(return_code)
         super().exit(result, return_code, message)
 
@@ -279,12 +279,12 @@ class GputuiApp(App[None]):
             self.post_message(SnapshotArrived(snapshot))
 
     def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
-        """Hand it to the screens that show snapshots, whatever dialog lies over them."""
+        """Pass the snapshot to the screens that show it, also behind a dialog."""
         for screen in self.screen_stack:
             if isinstance(screen, (MainScreen, Gpus)) and screen.is_mounted:
                 try:
                     screen.show(message.snapshot)
-                except Exception as error:  # the next snapshot may be drawn
+                except Exception as error:  # the next snapshot may work
                     self.report(error)
 
 
@@ -295,21 +295,21 @@ def _end_within(limit_s: float, code: int) -> None:
 
 
 def needs_ascii(preferences: Preferences, *, requested: bool) -> bool:
-    """Whether only ASCII can be shown: as asked or set, else where the locale or the terminal has nothing else."""
+    """Whether to use only ASCII: as requested or set, else by the locale and the terminal."""
     if requested or preferences.ascii is not None:
         return requested or bool(preferences.ascii)
     if os.environ.get("TERM") == "linux":
-        return True  # the font that the kernel's console begins with lacks most of the signs (GIO_UNIMAP)
-    # Of what the person's locale says: Python itself takes the locale C for UTF-8.
+        return True  # the default console font of the kernel lacks most of the signs (GIO_UNIMAP)
+    # Read the environment: Python itself treats the C locale as UTF-8.
     locale = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), "")
     return bool(locale) and "utf" not in locale.lower()
 
 
 def run_app(controller: Controller, arguments: argparse.Namespace, themes: Path, hand_over: Callable[[], None]) -> int:
-    """Run the screen until it is left; the exit code. `hand_over` is called just before it takes the terminal.
+    """Run the app and return its exit code. `hand_over` is called just before it takes the terminal.
 
     Raises:
-        UsageError: there is no such theme, no terminal, or the settings are wrong.
+        UsageError: the theme does not exist, there is no terminal, or the settings are invalid.
     """
     preferences = read_preferences(preferences_path())
     term, colours = os.environ.get("TERM", "dumb"), os.environ.get("COLORTERM", "")

@@ -1,4 +1,4 @@
-"""What the keys do: calls to the controller, with their questions and their errors. It knows no widget."""
+"""What the keys do: calls to the controller, with their questions and errors. Independent of widgets."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -28,9 +28,9 @@ ADOPTED = "It is then recreated by plans, and put back as it was if that fails."
 
 @dataclass(frozen=True, slots=True)
 class Dialogs:
-    """Whom the commands talk to: `ask` a question (with details, and the word for yes), let them `choose` among
-    answers (key and text; the key, or None for none of them), `tell` the outcome, `launched` when an apply has begun,
-    and `run` a program that takes the terminal."""
+    """How commands talk to the user: `ask` a yes-or-no question (with details and the word for yes), `choose` one of
+    several answers (key and text; returns the key or None), `tell` the outcome, show an apply that was `launched`, and
+    `run` a program that takes the terminal."""
 
     ask: Callable[[str, str | Content, str], Awaitable[bool]]
     choose: Callable[[str, str | Content, Sequence[tuple[str, str]]], Awaitable[str | None]]
@@ -40,7 +40,7 @@ class Dialogs:
 
 
 class Commands:
-    """The commands of a person at the screen."""
+    """The commands of the screen."""
 
     def __init__(self, controller: Controller, dialogs: Dialogs) -> None:
         self._controller = controller
@@ -51,7 +51,7 @@ class Commands:
         self._dialogs.tell(error.line, "error")
 
     async def edit(self, change: Callable[..., None]) -> None:
-        """Make a change of the draft; `change` gets `adopt`, whether an unmanaged container may be taken over, which is
+        """Change the draft. `change` gets `adopt`: whether an unmanaged container may be adopted, which the user is
         asked."""
         try:
             try:
@@ -63,7 +63,7 @@ class Commands:
             self._report(error)
 
     def fault_of(self, services: Sequence[Service], typed: TypedEdit) -> str:
-        """What is wrong with what was typed; empty where nothing is."""
+        """The error in a typed edit, or an empty string."""
         try:
             self._controller.draft.check(_keys(services), typed)
         except GputuiError as error:
@@ -71,7 +71,7 @@ class Commands:
         return ""
 
     async def take_suggestion(self, suggestion: Suggestion) -> None:
-        """Take over what a strategy suggests, as one edit."""
+        """Take over the suggestion of a strategy as one edit."""
         count = sum(assignment.moved or assignment.adjusted for assignment in suggestion.assignments)
         count += sum(not service.stays for service in suggestion.unplaced)
         if not count:
@@ -86,7 +86,7 @@ class Commands:
         await self.edit(change)
 
     async def take_fix(self, service: Service, findings: Sequence[Finding]) -> None:
-        """Change the arguments that the first finding about this service proposes to change, as one edit."""
+        """Apply the argument changes of the first finding about this service that has any, as one edit."""
         edits = next((finding.edits for finding in findings if finding.service == service.name and finding.edits), ())
         if not edits:
             self._dialogs.tell(f"no finding about {service.name} proposes another argument", "information")
@@ -95,17 +95,17 @@ class Commands:
         await self.edit(partial(self._controller.draft.set_arguments, [service.key], changes))
 
     def undo(self) -> None:
-        """Take the last edit back."""
+        """Undo the last edit."""
         if not self._controller.draft.undo():
             self._dialogs.tell("there is no edit to take back", "information")
 
     def redo(self) -> None:
-        """Make the edit again that was taken back."""
+        """Redo the edit that was undone last."""
         if not self._controller.draft.redo():
             self._dialogs.tell("no edit was taken back", "information")
 
     async def save(self) -> None:
-        """Save the draft; where somebody saved something else meanwhile, ask which of both holds."""
+        """Save the draft; on a conflict with a newer revision ask whose assignment to keep."""
         try:
             saved = await in_thread(lambda: self._controller.draft.save(message("edited-on-screen")))
         except Conflict as conflict:
@@ -118,7 +118,7 @@ class Commands:
         self._dialogs.tell(f"saved as revision {saved.revision}", "information")
 
     async def _settled(self, conflict: Conflict) -> bool:
-        """Whether the person said which assignments hold."""
+        """Whether the user resolved the conflict."""
         if not self._controller.watch.snapshot().draft.conflicts:
             self._report(conflict)
             return False
@@ -131,13 +131,13 @@ class Commands:
         return choice is not None
 
     async def apply(self) -> None:
-        """Show all that would change, ask, save, and carry the plan out."""
+        """Show the plan, ask, save the draft and execute the plan."""
         await self._apply(self._controller.applies.plan, lambda _: "what runs is what is assigned")
 
     async def refresh(self, services: Sequence[Service]) -> None:
-        """The same, for these services as their Compose file says by now."""
+        """The same for these services, as their Compose file now defines them."""
         if set(self._controller.watch.snapshot().draft.changed) - set(_keys(services)):
-            # They would be saved with it, and nobody saw them in what was confirmed.
+            # They would be saved too, without being part of what the user confirmed.
             self._dialogs.tell("other services have edits: save them (^s), or take them back (u)", "warning")
             return
         names = [service.key.full_name for service in services]
@@ -166,7 +166,7 @@ class Commands:
             for finding in plan.findings
             if finding.code == "writable-layer" and finding.service in layer_names
         )
-        # What speaks against it does not stop who says so by another key.
+        # Errors can be overridden, by another key.
         forced = bool(plan.obstacles)
         choices = [("f", "apply in spite of the errors") if forced else ("y", "apply")]
         choices += [("k", "keep what they wrote as images, and apply")] if losses and not forced else []
@@ -178,7 +178,7 @@ class Commands:
         await self._launch(saved_plan, message("applied-on-screen"), layers, force=forced)
 
     async def finish_interrupted(self) -> bool:
-        """Whether there is an apply that was cut off; then it is asked what to do with it, and that is begun."""
+        """Whether there is an interrupted apply; if so, ask whether to resume or roll it back, and start that."""
         try:
             record = await in_thread(self._controller.applies.unsettled)
         except GputuiError:
@@ -199,10 +199,10 @@ class Commands:
         return True
 
     def _saved_plan(self, make_plan: Callable[[], Plan], confirmed: Plan) -> Plan:
-        """The draft is saved, and what was confirmed is still what would be done.
+        """Save the draft and return its plan, which must still be the confirmed one.
 
         Raises:
-            Conflict: something changed meanwhile.
+            Conflict: the plan has changed meanwhile.
         """
         self._controller.draft.save(message("edited-on-screen"))
         plan = make_plan()
@@ -211,7 +211,7 @@ class Commands:
         return plan
 
     async def fall_back(self) -> None:
-        """Another GPU for services whose own was gone at the last apply."""
+        """Assign another GPU to services whose GPU was missing at the last apply."""
         policies: frozenset[Fallback] = frozenset(("ask", "auto"))
         try:
             lines = await in_thread(lambda: self._controller.applies.fallbacks(policies))
@@ -229,7 +229,7 @@ class Commands:
             self._report(error)
 
     async def lifecycle(self, services: Sequence[Service], action: Literal["restart", "start", "stop"]) -> None:
-        """Restart, start or stop services, as they are."""
+        """Restart, start or stop services without changing them."""
         names = [service.key.full_name for service in services]
         short_names = ", ".join(service.name for service in services)
         try:
@@ -240,7 +240,7 @@ class Commands:
         if not await self._dialogs.ask(f"{action.capitalize()} {short_names}?", downtime(plan), action):
             return
         if action != "restart":
-            # Or the next apply would do the opposite.
+            # Otherwise the next apply would revert it.
             adopted = [service for service in services if service.adopted and service.enabled != (action == "start")]
             if adopted:
                 await self.edit(partial(self._controller.draft.set_enabled, _keys(adopted), action == "start"))
@@ -251,7 +251,7 @@ class Commands:
         )
 
     async def roll_back(self, revision: int | None = None) -> None:
-        """Take back what was cut off; else go back to this revision (the one before), after looking at the plan."""
+        """Finish an interrupted apply; else return to this revision (default: the previous one), showing the plan."""
         if await self.finish_interrupted():
             return
         try:
@@ -268,7 +268,7 @@ class Commands:
             await self._launch(self._controller.applies.plan, saved.reason)
 
     async def cancel(self, apply_id: int) -> None:
-        """Have a running apply taken back."""
+        """Cancel a running apply, which rolls it back."""
         details = "What is not finished yet is taken back; services that it has finished stay as they are now."
         if not await self._dialogs.ask(f"Cancel apply {apply_id}?", details, "cancel it"):
             return
@@ -280,7 +280,7 @@ class Commands:
         self._dialogs.tell("it is being taken back", "information")
 
     async def signal(self, process: GpuProcess, service: str) -> None:
-        """Send a signal to a process, after asking which."""
+        """Ask for a signal and send it to a process."""
         description = f"{process.pid} of {process.user or 'an unknown user'}: {process.command or '?'}"
         warning = f"It belongs to {service}: x on the service stops it as a whole.\n" if service else ""
         choices = [("t", "TERM: end"), ("i", "INT: interrupt"), ("k", "KILL: end at once")]
@@ -296,7 +296,7 @@ class Commands:
         self._dialogs.tell(f"{signals[choice]} was sent to {process.pid}", "information")
 
     async def write_service(self, edit: FileEdit) -> None:
-        """Write a new service into the Compose file, as it was looked at."""
+        """Write a new service into the Compose file, as it was previewed."""
         try:
             await in_thread(lambda: self._controller.compose_files.write(edit))
         except GputuiError as error:
@@ -305,7 +305,7 @@ class Commands:
         self._dialogs.tell(f"written to {edit.path}; a creates and starts it", "information")
 
     async def shell(self, service: Service) -> None:
-        """A shell in the service's container; the screen waits for its end."""
+        """Open a shell in the container; the screen waits until it ends."""
         try:
             command = await in_thread(lambda: self._controller.watch.shell_command(service.key))
         except GputuiError as error:
@@ -343,7 +343,7 @@ def _keys(services: Sequence[Service]) -> list[ServiceKey]:
 
 
 def _is_same(plan: Plan, confirmed: Plan) -> bool:
-    """Whether both do the same; what was measured besides does not count."""
+    """Whether both plans do the same; measured values are ignored."""
 
     def plain(step: Step) -> Step:
         return replace(step, diff=(), layer=None, command="", down_s=None)

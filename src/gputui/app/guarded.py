@@ -1,13 +1,13 @@
-"""Widgets whose errors do not end the screen."""
+"""Widgets whose errors do not end the app."""
 
 from textual.message import Message
 from textual.message_pump import MessagePump
 
 
 class Guarded(MessagePump):
-    """A screen or widget that goes on after an error in one of its message handlers; Textual would end the app.
+    """A screen or widget that survives an error in one of its message handlers; Textual would end the app.
 
-    To be named before the widget's own class, so that it stands around its handlers.
+    Must come before the widget class in the list of bases, to wrap its handlers.
     """
 
     async def _dispatch_message(self, message: Message) -> None:

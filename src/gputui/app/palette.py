@@ -1,4 +1,4 @@
-"""Everything that can be done, by its name."""
+"""The command palette: all actions by name."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,7 +11,7 @@ from gputui.app.widgets.prompt import focus_now
 
 
 class Actions(Provider):
-    """The keys that count on the screen now, as commands."""
+    """The actions of all active keys, as commands."""
 
     def _actions(self) -> Iterator[tuple[str, str, Binding, object]]:
         identities = set()
@@ -33,12 +33,12 @@ class Actions(Provider):
                 yield service.name, str(service.key)
 
     async def discover(self) -> Hits:
-        """All of them."""
+        """All actions."""
         for name, text, binding, node in self._actions():
             yield DiscoveryHit(name, partial(self.app.run_action, binding.action, node), help=text)  # type: ignore[arg-type]
 
     async def search(self, query: str) -> Hits:
-        """Those that match by name, then those that match by what they do; and services, to go to."""
+        """Actions that match by name, then by description; and services to go to."""
         matcher = self.matcher(query)
         for name, text, binding, node in self._actions():
             score = matcher.match(name) or (0.1 if query.lower() in text.lower() else 0.0)

@@ -1,4 +1,4 @@
-"""Every key, by the part of the screen that has the focus, with its id for remapping and help."""
+"""All key bindings, by the part of the screen that has the focus, with their ids for remapping and help."""
 
 from textual.binding import Binding
 
@@ -161,14 +161,14 @@ CONTEXTS: dict[str, list[Binding]] = {
     "history": HISTORY,
     "GPUs": GPUS,
 }
-"""All keys by where they count."""
+"""All key bindings by the context in which they apply."""
 
 PLACE = {binding.id or "": name for name, bindings in CONTEXTS.items() for binding in bindings}
-"""Where a key counts, by its id, in the order of the help."""
+"""The context of each key by its id, in the order of the help."""
 
 
 def is_one_of_digits(identity: str) -> bool:
-    """Whether the key is one of several digits that do the same with another number."""
+    """Whether the key is one of a group of digit keys."""
     return identity.startswith(("gpu.toggle.", "log.window."))
 
 
@@ -176,4 +176,4 @@ CHANGES = frozenset((
     "toggle_gpu", "edit", "strategies", "take_fix", "toggle_enabled", "undo", "redo", "save", "apply", "lifecycle",
     "stop_or_start", "take_file", "roll_back", "fall_back", "shell", "new_service", "signal", "cancel",
 ))  # fmt: skip
-"""The actions that a person who may only look does not have."""
+"""The actions that are not available in read-only mode."""

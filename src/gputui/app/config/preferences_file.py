@@ -1,4 +1,4 @@
-"""The settings file of the screen: YAML, checked, with errors that name the line."""
+"""Parsing of the settings file: YAML, validated, with errors that name the line."""
 
 import json
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from gputui.domain.text import clean, whole_number
 
 
 def parse_preferences(text: str, path: Path) -> Preferences:
-    """The settings in a text of that file.
+    """Parse the text of the settings file.
 
     Raises:
-        UsageError: it is wrong; the line is named.
+        UsageError: it is invalid; the error names the line.
     """
     try:
         data = load_yaml(text)
@@ -52,7 +52,7 @@ def parse_preferences(text: str, path: Path) -> Preferences:
 
 
 def _check_keys(preferences: Preferences, text: str, path: Path) -> None:
-    """Each id is one, and in no part of the screen two things have one key."""
+    """Check that all ids, keys and columns exist, and that no context has a key twice."""
     for identity in preferences.keys:
         if identity not in PLACE:
             near = [candidate for candidate in sorted(PLACE) if candidate.split(".")[0] == identity.split(".")[0]]
@@ -88,7 +88,7 @@ def _check_keys(preferences: Preferences, text: str, path: Path) -> None:
 
 
 def _line_of(text: str, place: Sequence[str]) -> int:
-    """The line on which the value of this place begins, or the last of its parents that there is."""
+    """The line on which the value at this path begins, or that of its closest existing parent."""
     line, node = 1, yaml.compose(text, Loader=yaml.SafeLoader)
     for part in place:
         if isinstance(node, yaml.MappingNode):
@@ -111,7 +111,7 @@ _NAMED = frozenset(str(key.value) for key in Keys) | frozenset(
 
 
 def is_key(text: str) -> bool:
-    """Whether this is a key as Textual names them: one sign, a name, or either with ctrl, shift or alt before it."""
+    """Whether this is a Textual key name: a character or a name, optionally with modifiers such as ctrl."""
     *modifiers, key = text.split("+") if text != "+" else ["+"]
     if any(modifier not in ("ctrl", "shift", "alt", "super", "meta") for modifier in modifiers):
         return False
@@ -119,7 +119,7 @@ def is_key(text: str) -> bool:
 
 
 def preferences_schema() -> str:
-    """The JSON schema of the file, for editors."""
+    """The JSON schema of the settings file, for editors."""
     schema = TypeAdapter(Preferences).json_schema()
     schema["$defs"]["LogPreferences"]["properties"]["tail"] |= {"minimum": TAILS[0], "maximum": TAILS[-1]}
     schema["properties"]["keys"] |= {"propertyNames": {"enum": sorted(PLACE)}}

@@ -12,10 +12,10 @@ from gputui.domain.text import clean
 
 DEFAULT = "gputui-dark"
 POOR = "gputui-ansi"
-"""For terminals with sixteen colours, where others would be crushed into them."""
+"""For terminals with sixteen colours, which cannot show the other themes."""
 MONO = "gputui-mono"
 
-# The one in C, where there is one: all themes are read at every start.
+# The C loader if available: all themes are read at every start.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -26,7 +26,7 @@ SWITCHES = ("dark", "ansi")
 
 
 def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
-    """The themes of a folder, and a line for each file that is wrong."""
+    """The themes of a directory, and an error line for each invalid file."""
     themes: list[Theme] = []
     faults: list[str] = []
     for path in sorted(folder.glob("*.yaml")):
@@ -38,14 +38,13 @@ def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
 
 
 def _theme(entries: object) -> Theme:
-    """A theme from the keys of its file: `name`, the colours as Textual reads them (`#rrggbb`, `ansi_blue`...), `dark`,
-    and `ansi` where they are the terminal's own.
+    """Build a theme from the keys of its file: `name`, the colours in Textual's notation (`#rrggbb`, `ansi_blue`...),
+    `dark`, and `ansi` if they are the terminal's own colours.
 
-    It is checked by hand: with pydantic, which nothing else needs before the first picture, that would come later by a
-    fifth.
+    Validated by hand: pydantic, which nothing else needs before the first frame, would delay it by a fifth.
 
     Raises:
-        ValueError: a key is missing, unknown or has a value that it cannot have.
+        ValueError: a key is missing, unknown or has an invalid value.
     """
     if not isinstance(entries, dict):
         raise ValueError("a theme is keys with values")
@@ -64,14 +63,14 @@ def _theme(entries: object) -> Theme:
         except ColorParseError:
             raise ValueError(f"{key}: {entries[key]} is no colour") from None
     dark, ansi = entries.get("dark", True), entries.get("ansi", False)
-    # What the terminal's own colours need besides is as Textual's themes of that kind have it.
+    # Themes in the terminal's own colours need the variables of Textual's ANSI themes.
     base = BUILTIN_THEMES["ansi-dark" if dark else "ansi-light"]
     variables = dict(base.variables) if ansi else _scrollbars(entries)
     return Theme(**{**entries, "dark": dark, "ansi": ansi, "variables": variables})
 
 
 def _scrollbars(entries: dict[str, str]) -> dict[str, str]:
-    """What they run on is hardly seen; Textual's is darker than the background, which is black on a dark one."""
+    """Scrollbar tracks in the panel colour: Textual's are darker than the background, so black in a dark theme."""
     names = (
         "scrollbar-background",
         "scrollbar-background-hover",
@@ -82,7 +81,7 @@ def _scrollbars(entries: dict[str, str]) -> dict[str, str]:
 
 
 def default_theme(term: str, colorterm: str, *, no_color: bool) -> str:
-    """The theme that suits a terminal where nobody chose one."""
+    """The default theme for a terminal."""
     if no_color:
         return MONO
     rich = colorterm in ("truecolor", "24bit") or "256color" in term or "direct" in term or "kitty" in term

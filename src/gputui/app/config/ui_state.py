@@ -1,4 +1,4 @@
-"""What a person chose at the screen and wants to find again: the theme, the cards, the columns."""
+"""The UI state that is kept between starts: theme, cards, columns, sort order."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UiState:
-    """None: nothing was chosen, so that the settings hold."""
+    """What the user chose on the screen; None means that the settings apply."""
 
     theme: str | None = None
     cards: str | None = None
@@ -19,13 +19,13 @@ class UiState:
 
 
 def ui_state_path() -> Path:
-    """Where they are kept: a person's own, and no settings that anybody writes by hand."""
+    """The path of the state file in the user's state directory; it is not meant to be edited by hand."""
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "gputui" / "choices.json"
 
 
 def read_ui_state(path: Path) -> UiState:
-    """What was kept; nothing, where it cannot be read."""
+    """Read the saved state; the defaults if it cannot be read."""
     try:
         state = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -47,7 +47,7 @@ def _text(value: object) -> str | None:
 
 
 def save_ui_state(path: Path, state: UiState) -> None:
-    """Keep them; where that cannot be done they hold until the end."""
+    """Save the state; if that fails, it is lost at exit."""
     text = json.dumps(asdict(state))
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

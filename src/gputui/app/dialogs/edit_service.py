@@ -1,4 +1,4 @@
-"""Choosing a service's GPUs, its VRAM budget and its priority."""
+"""The dialog for a service's GPUs, VRAM budget and priority."""
 
 from collections.abc import Callable, Sequence
 
@@ -25,8 +25,8 @@ from gputui.domain.units import gib
 class EditService(ModalScreen[TypedEdit | None]):
     """A list of GPUs to choose from, and the same as text: `0,2`, UUIDs, `auto`, `all` or `none`.
 
-    What is wrong is told here, so that nothing typed is lost; `fault_of` finds it. For several services the fields are
-    empty, which leaves each as it is.
+    Errors, found by `fault_of`, are shown in the dialog, so that no input is lost. For several services the fields are
+    empty; an empty field changes nothing.
     """
 
     BINDINGS = [
@@ -57,7 +57,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         self._headroom = headroom
 
     def compose(self) -> ComposeResult:
-        """What each GPU has left, and the fields."""
+        """The headroom of each GPU, and the input fields."""
         service = self._services[0]
         initial = self._initial
         need = service.requirement
@@ -81,7 +81,7 @@ class EditService(ModalScreen[TypedEdit | None]):
             yield Static(keys, classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
-        """The list, with the cursor in the text."""
+        """Fill the table and focus the GPU field."""
         for title, width in (("", 1), ("GPU", 4), ("NAME", 16), ("LEFT WITH IT", 12), ("NOW FREE", 9), ("", 12)):
             numeric = title in ("LEFT WITH IT", "NOW FREE")
             self.gpu_table.add_column(Text(title, justify="right" if numeric else "left"), width=width)
@@ -96,7 +96,7 @@ class EditService(ModalScreen[TypedEdit | None]):
         for gpu in self._headroom:
             reading = readings.get(gpu.uuid)
             if reading is None:
-                continue  # it came after the snapshot that this dialog shows
+                continue  # newer than the snapshot of this dialog
             label = reading.gpu.label
             order = f"{selection.index(label) + 1}" if label in selection else ""
             remaining, free = (
@@ -122,11 +122,11 @@ class EditService(ModalScreen[TypedEdit | None]):
         self._list()
 
     def action_list(self) -> None:
-        """From the text to the list."""
+        """Move the focus from the text to the table."""
         focus_now(self.gpu_table)
 
     def on_key(self, event: Key) -> None:
-        """In the list: space and digits choose."""
+        """In the table, space and digits select GPUs."""
         if not self.gpu_table.has_focus:
             return
         label = None

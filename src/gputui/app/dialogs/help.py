@@ -1,4 +1,4 @@
-"""All keys that count now, from the real bindings."""
+"""All active keys, from the actual bindings."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -37,7 +37,7 @@ ORDER = {identity: number for number, identity in enumerate(PLACE)}
 
 
 def groups(screen: Screen[Any]) -> Mapping[str, list[tuple[str, Binding]]]:
-    """The keys that count on this screen now, with what was remapped, by the part of the screen that they are of."""
+    """The active keys of this screen, remapped ones included, by context."""
     sections: dict[str, list[tuple[str, Binding]]] = {}
     keys: dict[str, list[str]] = {}
     bindings: dict[str, Binding] = {}
@@ -66,7 +66,7 @@ def _is_covered_by_first(identity: str) -> bool:
 
 
 def _of(name: str, screen: Screen[Any]) -> list[tuple[str, Binding]]:
-    """The keys of a part that has not the focus, as they are or were remapped."""
+    """The keys of a context that does not have the focus, remapped ones included."""
     keymap = screen.app._keymap
     rows = []
     for binding in CONTEXTS[name]:
@@ -80,7 +80,7 @@ def _of(name: str, screen: Screen[Any]) -> list[tuple[str, Binding]]:
 
 
 class Help(Scrolled):
-    """Closed by any of its keys."""
+    """The help dialog."""
 
     SCROLLED = VerticalScroll
     BINDINGS = [
@@ -93,7 +93,7 @@ class Help(Scrolled):
         self._keys_shown = keys
 
     def compose(self) -> ComposeResult:
-        """The keys with what they do, and the ids by which they are remapped."""
+        """The introduction, and the keys with their descriptions and ids."""
         with Vertical(classes="dialog wide-dialog"):
             yield Static("Help", classes="dialog-title", markup=False)
             with VerticalScroll(classes="reading"):
@@ -106,7 +106,7 @@ class Help(Scrolled):
 
 
 def _table(bindings: Iterable[tuple[str, Binding]]) -> Table:
-    """Key, what it does, and its id."""
+    """A table of keys, descriptions and ids."""
     table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(min_width=KEY_WIDTH)
     table.add_column(ratio=1)

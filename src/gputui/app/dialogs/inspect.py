@@ -1,4 +1,4 @@
-"""All that is known of one service."""
+"""Everything known about one service."""
 
 from textual import work
 from textual.app import ComposeResult
@@ -17,11 +17,11 @@ from gputui.domain.text import mask_secret
 from gputui.domain.units import gib
 
 MOST_ROWS = 200
-"""Of the engine's answer on one screen; what is longer is scrolled by itself."""
+"""Rows of the engine's answer; a longer one scrolls on its own."""
 
 
 class Inspect(Scrolled):
-    """In words, as the `docker run` that makes it, and as the engine has it."""
+    """A service as text, as a `docker run` command, and as a request to the engine."""
 
     SCROLLED = VerticalScroll
     BINDINGS = [
@@ -45,7 +45,7 @@ class Inspect(Scrolled):
             yield Static(" j k scroll    esc back ", classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
-        """Ask the engine."""
+        """Request the command and the specification."""
         self._ask()
 
     @work(exclusive=True, group="inspect")
@@ -75,7 +75,7 @@ def _edits(service: Service) -> str:
 
 
 def _measured(service: Service) -> str:
-    """What the program said that it took, beside what was predicted."""
+    """The memory that the backend reported, compared with the prediction."""
     usage = service.measured
     if usage is None:
         return "nothing yet: it is read from its log once it has loaded"
@@ -87,7 +87,7 @@ def _measured(service: Service) -> str:
 
 
 def service_text(service: Service, snapshot: Snapshot) -> str:
-    """What is assigned, asked for and seen, what it needs and why, and what is said about it."""
+    """Assigned, requested and visible GPUs, the memory requirement and its source, and the findings."""
     labels = labels_by_uuid(snapshot.inventory.gpus)
 
     def gpus(uuids: tuple[str, ...] | None) -> str:

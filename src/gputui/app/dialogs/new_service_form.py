@@ -1,4 +1,4 @@
-"""A new service: what it is made of, then what changes in the Compose file."""
+"""The form for a new service, with a preview of the change to the Compose file."""
 
 import shlex
 
@@ -28,7 +28,7 @@ FIELDS = (
 
 
 class NewServiceForm(ModalScreen[FileEdit | None]):
-    """Ends with the edit of the file that was looked at, or with nothing."""
+    """Returns the previewed edit of the Compose file, or None."""
 
     BINDINGS = [
         Binding("escape", "leave", "leave", id="new.leave"),
@@ -44,7 +44,7 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
         self._edit: FileEdit | None = None
 
     def compose(self) -> ComposeResult:
-        """The fields; the images that are there; what would be written."""
+        """The fields, the available images, and the diff."""
         with Vertical(classes="dialog wide-dialog"):
             yield Static("New service", classes="dialog-title", markup=False)
             with Horizontal(id="new-halves"):
@@ -60,7 +60,7 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
             yield Static(keys, classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
-        """Ask for images and a port."""
+        """Load the images and a free port."""
         self.query_one("#new-diff").display = False
         self._ask()
 
@@ -123,14 +123,14 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
             focus_now(self.query_one("#new-name"))
 
     def action_write(self) -> None:
-        """Write what was looked at; first of all it is looked at."""
+        """Write the previewed edit, or preview it first."""
         if self._edit is None:
             self._propose()
         else:
             self.dismiss(self._edit)
 
     def action_leave(self) -> None:
-        """Back to the fields, or leave."""
+        """Return to the fields, or leave."""
         if self._edit is not None:
             self._edit = None
             self.problem.update("")

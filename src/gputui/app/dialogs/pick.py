@@ -1,4 +1,4 @@
-"""Choosing several of a list."""
+"""A dialog to choose several entries of a list."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +11,7 @@ from textual.widgets import OptionList, Static
 
 
 class Pick(ModalScreen[frozenset[str] | None]):
-    """Ends with what was chosen, or with nothing. Whether something is chosen is told by its sign, not by a colour."""
+    """Returns the selected entries, or None. The selection is shown by a sign, not by colour alone."""
 
     BINDINGS = [
         Binding("enter", "take", "take over", id="pick.take", priority=True),
@@ -40,16 +40,16 @@ class Pick(ModalScreen[frozenset[str] | None]):
         return f"[{'x' if name in self._selected else ' '}] {name}"
 
     def action_turn(self) -> None:
-        """Choose the highlighted one, or not."""
+        """Select or deselect the highlighted entry."""
         place = self.option_list.highlighted
         if place is not None:
             self._selected ^= {self._choices[place]}
             self.option_list.replace_option_prompt_at_index(place, self._line(self._choices[place]))
 
     def action_move(self, step: int) -> None:
-        """One up or down."""
+        """Move the highlight up or down."""
         self.option_list.action_cursor_down() if step > 0 else self.option_list.action_cursor_up()
 
     def action_take(self) -> None:
-        """What is chosen now."""
+        """Return the selection."""
         self.dismiss(frozenset(self._selected))

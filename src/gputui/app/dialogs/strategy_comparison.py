@@ -1,4 +1,4 @@
-"""All strategies side by side: what each would assign, what it takes, and how full each GPU would be."""
+"""All strategies side by side: their assignments, the downtime, and how full each GPU would be."""
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -20,12 +20,12 @@ from gputui.domain.units import gib
 RESERVES_MIB = (0, 512, 1024, 2048, 4096, 8192)
 BAR = 20
 WIDE = 100
-"""Columns of the terminal from which there is room for a bar."""
+"""Terminal columns needed to show a bar."""
 COLUMNS = (("STRATEGY", 10), ("MOVES", 5), ("AWAY", 8), ("PLACED", 7), ("FULLEST", 7), ("", 11))
 
 
 class Strategies(ModalScreen[Suggestion | None]):
-    """Ends with the suggestion that was chosen; nothing is changed by looking."""
+    """Returns the chosen suggestion; comparing changes nothing."""
 
     BINDINGS = [
         Binding("escape,q", "cancel", "cancel", id="strategies.cancel"),
@@ -46,14 +46,14 @@ class Strategies(ModalScreen[Suggestion | None]):
         self._names = labels_by_uuid(snapshot.inventory.gpus)
         self._assigned = {service.key: service.assigned for service in snapshot.services}
         self._reserve = 0
-        # Where everything was only found, there would be nothing to see without them.
+        # If all services are unmanaged, excluding them would leave nothing to show.
         self._adopt = not any(
             service.enabled and (service.adopted or service.origin == "compose") for service in snapshot.services
         )
         self._suggestions: dict[StrategyName, Suggestion] = {}
 
     def compose(self) -> ComposeResult:
-        """The table of strategies, and the highlighted one in detail."""
+        """The table of strategies, and details of the highlighted one."""
         with Vertical(classes="dialog wide-dialog"):
             yield Static("", id="strategy-title", classes="dialog-title", markup=False)
             yield DataTable(id="strategies", cursor_type="row")
@@ -62,7 +62,7 @@ class Strategies(ModalScreen[Suggestion | None]):
             yield Static(classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
-        """Begin to ask."""
+        """Fill the table and start to compute the suggestions."""
         for title, width in COLUMNS:
             self.table.add_column(title, width=width, key=title)
         for name in STRATEGIES:
@@ -71,21 +71,21 @@ class Strategies(ModalScreen[Suggestion | None]):
         self._ask()
 
     def on_resize(self) -> None:
-        """Another width, with or without a bar."""
+        """Show or hide the bar."""
         self._show_highlighted()
 
     def action_cursor(self, step: int) -> None:
-        """One strategy down or up."""
+        """Move the cursor to the next or previous strategy."""
         self.table.move_cursor(row=max(0, self.table.cursor_row + step))
 
     def action_reserve(self, step: int) -> None:
-        """Keep more or less of each GPU free."""
+        """Increase or decrease the reserve on each GPU."""
         place = RESERVES_MIB.index(self._reserve) + step
         self._reserve = RESERVES_MIB[min(len(RESERVES_MIB) - 1, max(0, place))]
         self._ask()
 
     def action_found(self) -> None:
-        """Place containers that were only found, too, or leave them where they are."""
+        """Include or exclude unmanaged containers."""
         self._adopt = not self._adopt
         self._ask()
 
@@ -122,7 +122,7 @@ class Strategies(ModalScreen[Suggestion | None]):
         return self._suggestions.get(names[row]) if 0 <= row < len(names) else None
 
     def _detail_lines(self, suggestion: Suggestion) -> list[Content]:
-        """Each GPU under all strategies, with the highlighted one as a bar; then what that one would do."""
+        """Each GPU under all strategies, the highlighted one as a bar; then its assignments."""
         bar = BAR if self.size.width >= WIDE else 0
         head = " ".join(f"{name:>9}" for name in self._suggestions)
         lines = [Content.styled(f" {'GPU':>4} {suggestion.strategy[:bar]:{bar}} {head}  of GiB", "bold")]
@@ -159,7 +159,7 @@ class Strategies(ModalScreen[Suggestion | None]):
             self.dismiss(suggestion if suggestion.strategy != "manual" else None)
 
     def action_cancel(self) -> None:
-        """Nothing was chosen."""
+        """Close without a choice."""
         self.dismiss(None)
 
 
@@ -177,7 +177,7 @@ def _used(gpu: SuggestedGpu) -> Content:
 
 
 def _bar(gpu: SuggestedGpu, width: int) -> Content:
-    """Services, others' processes, and what is free."""
+    """A bar of services, foreign processes and free memory."""
     planned = min(width, round(gpu.planned_mib * width / gpu.total_mib))
     foreign = min(width - planned, round(gpu.foreign_mib * width / gpu.total_mib))
     free = width - planned - foreign

@@ -1,4 +1,4 @@
-"""Columns and rows of tables: which columns fit, and in which order the rows stand."""
+"""Columns and rows of tables: which columns fit, and how rows are sorted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,16 +7,16 @@ from functools import lru_cache
 from rich.text import Text
 
 ROOMY = 50
-"""Cells that have to be left over before a column is shown that nobody asked for."""
+"""Spare cells needed before an extra column is shown by default."""
 GAP = 2
-"""Cells that a table puts around each column."""
+"""Cells of padding around each column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column: its title, its width in cells, and its `rank`: those of higher rank go first where there is little
-    room, those of rank 0 stay. `grows`: what room is left is its own, up to `widest`. `extra`: only shown where
-    somebody chose it. `numeric`: set to the right."""
+    """A column with its title and its width in cells. Where space is short, columns of the highest `rank` are dropped
+    first; rank 0 always stays. A column that `grows` takes spare space, up to `widest`. An `extra` one is shown if
+    chosen, or if there is plenty of space. `numeric` ones are right-aligned."""
 
     title: str
     width: int
@@ -32,8 +32,8 @@ SortKey = float | str
 
 @lru_cache(maxsize=4096)
 def cell(text: str, style: str = "") -> Text:
-    """What a row shows in a column: the same object for the same text, so that what did not change is seen at once. Not
-    to be changed."""
+    """The text of a cell. The same object is returned for the same text, so that unchanged cells compare at once;
+    it must not be modified."""
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
@@ -43,14 +43,14 @@ def _to_the_right(text: str, style: str) -> Text:
 
 
 def placed(text: Text, column: Column) -> Text:
-    """The text as it stands in this column: digits under digits where it is numeric."""
+    """The text aligned for this column."""
     return _to_the_right(text.plain, str(text.style)) if column.numeric else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a row shows, by the column's title, and by what it is sorted there (else by the text). `more` is found by a
-    filter, too."""
+    """The cells of a row by column title, with sort keys where a column is not sorted by its text. Filters also match
+    `search_text`."""
 
     key: str
     cells: Mapping[str, Text]
@@ -59,12 +59,12 @@ class Row:
 
     @property
     def words(self) -> str:
-        """All of its text."""
+        """The text that a filter matches."""
         return " ".join([*(cell.plain for cell in self.cells.values()), self.search_text])
 
 
 def columns_for(columns: Sequence[Column], titles: frozenset[str] | None, width: int) -> tuple[Column, ...]:
-    """The columns that fit, of those that were chosen (None: those that are not extra)."""
+    """The columns that fit, of the chosen titles (None: the default ones)."""
     visible = [
         column
         for column in columns
@@ -94,7 +94,7 @@ def _grown(column: Column, cells: int) -> Column:
 
 
 def sorted_rows(rows: Sequence[Row], column: str | None, *, descending: bool) -> list[Row]:
-    """By a column; rows of which nothing is known there come last. Without one, as they are."""
+    """The rows sorted by a column, those without a value last; unsorted if no column is given."""
     if column is None:
         return list(rows)
 
@@ -132,4 +132,4 @@ COLUMNS = (
 )
 
 COLUMN_TITLES = tuple(column.title for column in COLUMNS if column.rank)
-"""Those that somebody can choose; the others are always there."""
+"""The columns that can be hidden."""

@@ -1,4 +1,4 @@
-"""One GPU as a card of five lines, or as one line: pure functions from values to styled text."""
+"""A GPU as a card of five lines, or as one line: pure functions from values to styled text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ SHARES = {
 }
 
 THEIRS = ("service", "expected")
-"""The kinds of shares of services that run."""
+"""The kinds of shares that belong to running services."""
 
 HOT_C = 85
-"""Degrees from which a temperature is drawn as a warning where the GPU does not tell where it slows down."""
+"""Temperature shown as a warning if the GPU does not report its slowdown threshold."""
 HOT_MARGIN_C = 5
-"""Degrees before that at which it is."""
+"""Degrees below the slowdown threshold."""
 TWO_GRAPHS = 46
-"""Cells inside a card from which there is room for a second graph, of the memory."""
+"""Inner width of a card needed for a second graph, of the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardView:
-    """What a card shows; `busy` and `filled` are the percentages of the last ten minutes, oldest first."""
+    """The content of a card; `busy` and `filled` are percentages of the last ten minutes, oldest first."""
 
     reading: Reading
     memory: GpuMemory | None
@@ -42,7 +42,7 @@ class CardView:
 
 
 def styles_of(memory: GpuMemory) -> dict[MemoryShare, str]:
-    """The style of each share, in the bar and where it is named; services take turns so that they can be told apart."""
+    """The style of each share in bar and legend; services alternate between two, to tell neighbours apart."""
     services = list(dict.fromkeys(share.name for share in memory.shares if share.kind in THEIRS))
     alternates = frozenset(services[1::2])
     return {
@@ -52,7 +52,7 @@ def styles_of(memory: GpuMemory) -> dict[MemoryShare, str]:
 
 
 def memory_bar(memory: GpuMemory | None, total_mib: int | None, width: int) -> Line:
-    """The stacked bar: services, foreign, what the draft frees, what it adds, and what is left."""
+    """The stacked bar: services, foreign processes, memory freed and added by the draft, and free memory."""
     if not total_mib or memory is None or width <= 0:
         return (Run("·" * max(0, width), "dim"),)
     cells: list[Run] = []
@@ -83,7 +83,7 @@ def temperature(reading: Reading) -> Run:
 
 
 def holders(view: CardView, width: int) -> Line:
-    """Who has the memory: `+ ai-emb 22  ai-llm 43  alice 7.9`; how many more there are, where not all fit."""
+    """The holders of the memory, such as `+ ai-emb 22  ai-llm 43  alice 7.9`; those that do not fit are counted."""
     memory = view.memory
     runs: list[Run] = []
     signs = {"service": "", "expected": "", "foreign": "", "planned": "+ ", "freed": "− "}
@@ -94,9 +94,9 @@ def holders(view: CardView, width: int) -> Line:
     for share in sorted(styles, key=lambda share: order.index(share.kind)):
         name = share.name.partition(":")[0] if share.kind == "foreign" else share.name
         if share.kind == "foreign" and (share.mib or 0) < 100:
-            continue  # what a driver keeps on an idle GPU is nobody's
+            continue  # what the driver itself uses on an idle GPU
         if share.kind == "expected" and name in holdings:
-            continue  # told beside what it has
+            continue  # part of the amount of its service
         amount = _amount(share.mib)
         if share.kind in THEIRS and name in expected:
             holding_mib = holdings.get(name, None if view.reading.processes is None else 0)
@@ -111,7 +111,7 @@ def holders(view: CardView, width: int) -> Line:
 
 
 def _as_many_as_fit(words: Sequence[Run], width: int) -> Line:
-    """The words two cells apart; those that do not fit whole are counted. The first is always there."""
+    """Join words with two spaces; those that do not fit are counted. The first is always included."""
     for count in range(len(words), 0, -1):
         overflow = [Run(f"+{len(words) - count}", "dim")] if count < len(words) else []
         line = [run for word in (*words[:count], *overflow) for run in (Run("  "), word)][1:]
@@ -165,7 +165,7 @@ def card(view: CardView, width: int) -> tuple[Line, ...]:
 
 
 def _note(view: CardView) -> tuple[str, bool]:
-    """The gravest thing to say of it, and whether that speaks against using it."""
+    """The most severe note about the GPU, and whether it is a reason not to use it."""
     memory, reading = view.memory, view.reading
     if view.warning and memory is not None and memory.free_after_mib is not None and memory.free_after_mib < 0:
         return f"over by {gib(-memory.free_after_mib)} GiB", True
@@ -187,7 +187,7 @@ def _lines(view: CardView, inner: int) -> tuple[Line, ...]:
 
 
 def _history(view: CardView, inner: int) -> Line:
-    """How busy it was, and, where there is room or nothing else is told, how full its memory was."""
+    """The utilization graph, and the memory graph if there is space or no utilization."""
     reading = view.reading
     if _is_part(reading):
         hint = f"load and heat: GPU {reading.gpu.label.partition(':')[0]}"
@@ -204,7 +204,7 @@ def _history(view: CardView, inner: int) -> Line:
 
 
 def _is_part(reading: Reading) -> bool:
-    """Whether it is a MIG instance, of which NVML tells the memory alone."""
+    """Whether it is a MIG instance, for which NVML reports only the memory."""
     return reading.gpu.parent_uuid is not None and reading.utilization_percent is None
 
 
@@ -223,7 +223,7 @@ def _known_holders(view: CardView, width: int) -> Line:
 
 
 def row(view: CardView, width: int, name_width: int) -> Line:
-    """The same in one line, for narrow or low screens and many GPUs."""
+    """A GPU as one line, for small screens and many GPUs."""
     reading = view.reading
     mark = Run("▲" if view.warning else " ", "warning")
     head = (
@@ -256,7 +256,7 @@ def row(view: CardView, width: int, name_width: int) -> Line:
 
 
 def overview(views: Sequence[CardView], width: int) -> list[Line]:
-    """All GPUs in as few lines as fit, a word for each: label, memory, how busy, and what is wrong."""
+    """All GPUs in as few lines as possible, one word each: label, memory, utilization and warning."""
     lines: list[Line] = []
     line, used = [Run(" ")], 1
     words = [_word(view) for view in views]

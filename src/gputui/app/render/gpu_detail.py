@@ -1,4 +1,4 @@
-"""One GPU with all that is known of it, as lines of styled text: pure functions."""
+"""All details of one GPU as lines of styled text: pure functions."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ def detail_lines(
     *,
     graph_height: int = 3,
 ) -> list[Line]:
-    """All of it; `traffic` is the last measurement and the one before it."""
+    """All details of a GPU; `traffic` is the last measurement and the one before."""
     gpu = reading.gpu
     lines: list[Line] = [
         (
@@ -99,7 +99,7 @@ def _legend(share: MemoryShare, style: str) -> Line:
 
 
 def unaccounted_mib(reading: Reading) -> int | None:
-    """Used memory that no listed process holds; None where that cannot be told."""
+    """Used memory that no listed process holds; None if unknown."""
     if reading.memory_used_mib is None or reading.processes is None:
         return None
     amounts = [process.memory_mib for process in reading.processes]
@@ -192,7 +192,7 @@ def _rate(kib_s: int | None) -> str:
 
 
 def topology_lines(gpus: Sequence[Gpu], links: Sequence[GpuLink], width: int) -> list[Line]:
-    """How each GPU reaches each other, with its NUMA node and the island that placements keep together."""
+    """The links between GPUs, with the NUMA node and the island of each."""
     physical = [gpu for gpu in gpus if gpu.parent_uuid is None]
     lines: list[Line] = [
         (

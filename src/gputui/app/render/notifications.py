@@ -1,4 +1,4 @@
-"""What happened between two snapshots that a person wants to be told of, wherever they look: a pure function."""
+"""Notifications about changes between two snapshots: a pure function."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from gputui.domain.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One thing that happened; `about` is the service or the GPU, by which things of one kind are told once."""
+    """A notification about a service, a GPU or another part of the server."""
 
     severity: Literal["information", "warning", "error"]
     about: str
@@ -16,7 +16,7 @@ class Notification:
 
 
 def notifications_between(previous: Snapshot, current: Snapshot) -> tuple[Notification, ...]:
-    """In the order in which they are worth telling. What happens to services of an apply is its own pane's affair."""
+    """The notifications, most important first. Services of a running apply are left to the launch pane."""
     touched = {
         name
         for snapshot in (previous, current)
@@ -37,7 +37,7 @@ def notifications_between(previous: Snapshot, current: Snapshot) -> tuple[Notifi
 
 
 MOST = 3
-"""So many of a kind are told one by one; an engine that restarts ends them all."""
+"""Maximum number of separate notifications about services; an engine restart ends all of them at once."""
 
 
 def _summarized(services: list[Notification]) -> list[Notification]:
@@ -71,7 +71,7 @@ def _gpus(previous: Snapshot, current: Snapshot) -> list[Notification]:
 
 
 def _because(reason: str | None) -> str:
-    """The driver's own words, where they say more than that it is lost."""
+    """The reason given by the driver, if it adds anything."""
     return "" if reason is None or reason.lower() == "gpu is lost" else f": {reason}"
 
 

@@ -1,4 +1,4 @@
-"""What a plan would do, in words to be asked about: pure functions."""
+"""A plan as text for a confirmation: pure functions."""
 
 import re
 
@@ -10,7 +10,7 @@ from gputui.domain.plan import Plan
 
 
 def downtime(plan: Plan) -> str:
-    """What is away while the plan is carried out; empty where nothing is."""
+    """The downtime during the apply; empty if there is none."""
     names = [step.name for step in plan.doing if step.action in ("recreate", "restart", "stop")]
     lasting = [step.name for step in plan.doing if step.action == "stop"]
     durations = [step.down_s for step in plan.doing if step.action in ("recreate", "restart") and step.down_s]
@@ -26,12 +26,12 @@ _UUID = re.compile(r"\b((?:GPU|MIG)-[0-9a-f]{8})-[0-9a-f-]{27}\b")
 
 
 def short_uuids(text: str) -> str:
-    """With GPUs by the first part of their UUIDs, which tells them apart."""
+    """Shorten GPU UUIDs to their first part."""
     return _UUID.sub(r"\1…", text)
 
 
 def describe(plan: Plan) -> Content:
-    """What is away meanwhile, the findings that speak against it, and the steps with all that changes."""
+    """The downtime, the findings, and the steps with their changes."""
     lines = [Content(f" {downtime(plan)}")] if downtime(plan) else []
     for severity, style in (("refusal", "$error"), ("error", "$error"), ("warning", "$warning")):
         texts = [finding.text for finding in plan.findings if finding.severity == severity]

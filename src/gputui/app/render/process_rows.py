@@ -1,4 +1,4 @@
-"""The processes on all GPUs, as rows, and as a tree by who holds what: pure functions."""
+"""The processes on all GPUs as rows, flat or grouped by owner: pure functions."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class ProcessEntry:
-    """A process on a GPU, with the service and the container that it belongs to; `service` is empty for a stranger."""
+    """A process on a GPU, with its service and container; `service` is empty for a foreign process."""
 
     reading: Reading
     process: GpuProcess
@@ -35,12 +35,12 @@ class ProcessEntry:
 
     @property
     def key(self) -> str:
-        """Its identity on this GPU."""
+        """The identity of the process on this GPU."""
         return f"{self.reading.gpu.uuid} {self.process.pid} {self.process.start_time}"
 
     @property
     def owner(self) -> str:
-        """The service, else the user, whose it is."""
+        """The service, else the user."""
         return self.service or self.process.user or "unknown user"
 
 
@@ -57,12 +57,12 @@ def process_entries(snapshot: Snapshot) -> list[ProcessEntry]:
 
 
 def process_rows(processes: Sequence[ProcessEntry]) -> list[Row]:
-    """One row a process."""
+    """One row per process."""
     return [_row(entry, "") for entry in processes]
 
 
 def process_tree(processes: Sequence[ProcessEntry]) -> list[Row]:
-    """Under each service and each user what they have, the largest first."""
+    """Rows grouped by service or user, largest first."""
     owners: dict[str, list[ProcessEntry]] = {}
     for entry in processes:
         owners.setdefault(entry.owner, []).append(entry)
@@ -78,11 +78,11 @@ def _sum(processes: Sequence[ProcessEntry]) -> int:
 
 
 def _sum_text(processes: Sequence[ProcessEntry]) -> str:
-    """What they hold together; where some do not tell, at least."""
-    untold = sum(entry.process.memory_mib is None for entry in processes)
-    if untold == len(processes):
+    """The total memory; a lower bound if some processes do not report theirs."""
+    unreported = sum(entry.process.memory_mib is None for entry in processes)
+    if unreported == len(processes):
         return "n/a"
-    return ("≥" if untold else "") + gib(_sum(processes))
+    return ("≥" if unreported else "") + gib(_sum(processes))
 
 
 def _total(owner: str, entries: Sequence[ProcessEntry]) -> Row:
@@ -118,7 +118,7 @@ def _row(entry: ProcessEntry, indent: str) -> Row:
 
 
 def totals(snapshot: Snapshot, processes: Sequence[ProcessEntry]) -> str:
-    """Who holds how much, and on which GPUs memory is used that no process accounts for."""
+    """The memory of each owner, and the GPUs with memory that no process accounts for."""
     owners: dict[str, list[ProcessEntry]] = {}
     for entry in processes:
         owners.setdefault(entry.owner, []).append(entry)

@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Text in one style; the style is a name that the widget looks up in the theme."""
+    """Text in one style; `style` is a name that the widget looks up in the theme."""
 
     text: str
     style: str = "text"
@@ -18,12 +18,12 @@ Line = tuple[Run, ...]
 
 
 def width_of(line: Sequence[Run]) -> int:
-    """The cells that a line takes."""
+    """The width of a line in cells."""
     return sum(cell_len(run.text) for run in line)
 
 
 def fit(line: Sequence[Run], width: int) -> Line:
-    """The line filled to exactly `width` cells, or cut there with a sign of it."""
+    """The line padded to exactly `width` cells, or truncated with an ellipsis."""
     fitted: list[Run] = []
     remaining = width
     for run in line:

@@ -1,4 +1,4 @@
-"""The main screen: cards, services, and the panes below."""
+"""The main screen: cards, services and panes."""
 
 import subprocess
 from collections.abc import Awaitable, Sequence
@@ -56,7 +56,7 @@ RECORDED_TEXTS = (APPLY_DONE,)
 
 
 class MainScreen(Guarded, Screen[None]):
-    """Shows snapshots, and hands keys over to the commands."""
+    """Shows snapshots and passes keys to the commands."""
 
     AUTO_FOCUS = "ServiceTable"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
@@ -86,7 +86,7 @@ class MainScreen(Guarded, Screen[None]):
         self._commands = Commands(controller, dialogs)
 
     def compose(self) -> ComposeResult:
-        """The parts from top to bottom."""
+        """The widgets from top to bottom."""
         look = self._ui_state.cards or self._preferences.cards
         yield StatusBar(readonly=self._readonly)
         yield GpuCards(self._controller.watch, look if look in LOOKS else "auto")
@@ -97,7 +97,7 @@ class MainScreen(Guarded, Screen[None]):
         yield KeyBar(markup=False)
 
     def on_mount(self) -> None:
-        """What is known already is shown at once."""
+        """Show the current snapshot at once, then mount the panes."""
         table = self.services.table
         columns = self._ui_state.columns if self._ui_state.columns is not None else self._preferences.columns
         table.chosen = None if columns is None else frozenset(columns)
@@ -106,7 +106,7 @@ class MainScreen(Guarded, Screen[None]):
         self.call_after_refresh(self._mount_panes)
 
     async def _mount_panes(self) -> None:
-        """The panes that are not seen yet, and all but the GPUs, which are drawn before."""
+        """Mount the hidden panes and start the watch, after the first frame."""
         part = self._controller
         panes = (
             LaunchPane(part.history, part.applies, part.logs, self._commands, readonly=self._readonly, id="launch"),
@@ -120,7 +120,7 @@ class MainScreen(Guarded, Screen[None]):
             pane.display = False
         if self.panes.is_attached:
             await self.panes.mount(*panes)
-        self._complete = all(pane.is_attached for pane in panes)  # unless one left at once
+        self._complete = all(pane.is_attached for pane in panes)  # not if the user quit at once
         self._controller.watch.start()
         if not self._complete:
             return
@@ -132,7 +132,7 @@ class MainScreen(Guarded, Screen[None]):
     # --- showing --------------------------------------------------------------------------------------------------
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in a new snapshot."""
+        """Show a new snapshot."""
         previous, self._snapshot = self._snapshot, snapshot
         self.status.show(snapshot)
         self.cards.show(snapshot)
@@ -199,7 +199,7 @@ class MainScreen(Guarded, Screen[None]):
             self.logs.stop()
 
     def may(self, action: str) -> bool | None:
-        """Whether this can be done: what may not be is hidden (False), what cannot be now is grey (None)."""
+        """Whether an action is available: True, False if not permitted (hidden), None if not possible now (dimmed)."""
         if self._readonly and action in CHANGES:
             return False
         snapshot = self._snapshot
@@ -210,17 +210,17 @@ class MainScreen(Guarded, Screen[None]):
         return None if no_gpus or no_engine else True
 
     def on_key(self, event: Key) -> None:
-        """A digit that does nothing here was meant for a service."""
+        """Explain digits that have no effect because the table does not have the focus."""
         is_digit = event.character is not None and event.character in "0123456789"
         if is_digit and event.key not in self.active_bindings and self.may("toggle_gpu"):
             self._tell("digits give GPUs to a service while the table has the focus: tab goes there", "information")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What can be done."""
+        """Whether the action is available."""
         del parameters
         return self.may(action)
 
-    # --- talking to the person ------------------------------------------------------------------------------------
+    # --- dialogs --------------------------------------------------------------------------------------------------
 
     def _ask(self, question: str, details: str | Content, yes: str) -> Awaitable[bool]:
         return self.app.push_screen_wait(Confirm(question, details, yes))
@@ -294,7 +294,7 @@ class MainScreen(Guarded, Screen[None]):
 
     @work(group="command")
     async def action_strategies(self) -> None:
-        """Compare the strategies; the chosen one goes into the draft."""
+        """Compare the strategies, and put the chosen one into the draft."""
         if self._snapshot is not None:
             suggestion: Suggestion | None = await self.app.push_screen_wait(
                 Strategies(self._controller.draft, self._snapshot)
@@ -303,11 +303,11 @@ class MainScreen(Guarded, Screen[None]):
                 await self._commands.take_suggestion(suggestion)
 
     def action_undo(self) -> None:
-        """Take the last edit back."""
+        """Undo the last edit."""
         self._commands.undo()
 
     def action_redo(self) -> None:
-        """Make it again."""
+        """Redo the last undone edit."""
         self._commands.redo()
 
     @work(group="command")
@@ -317,21 +317,21 @@ class MainScreen(Guarded, Screen[None]):
 
     @work(group="command")
     async def action_apply(self) -> None:
-        """Carry the plan out."""
+        """Apply the plan."""
         await self._commands.apply()
 
     @work(group="command")
     async def action_roll_back(self, revision: int | None = None) -> None:
-        """Go back to a revision, that before this one."""
+        """Return to a revision, by default the previous one."""
         await self._commands.roll_back(revision)
 
     @work(group="command")
     async def action_fall_back(self) -> None:
-        """Another GPU for services whose own was gone."""
+        """Assign another GPU to services whose GPU was missing."""
         await self._commands.fall_back()
 
     def action_show_pane(self, pane: str) -> None:
-        """Show this pane, and go to it: its keys count then, until escape."""
+        """Show this pane and focus it, so that its keys are active until escape."""
         if not self._complete:
             self._wanted_pane = pane
             return
@@ -355,7 +355,7 @@ class MainScreen(Guarded, Screen[None]):
             focus_now(pane.table if isinstance(pane, TablePane) else pane)
 
     def action_other_half(self) -> None:
-        """Between the table and the pane."""
+        """Switch the focus between table and pane."""
         zoomed = self._zoomed
         self.remove_class(*ZOOMS)
         if self._in_panes():
@@ -370,7 +370,7 @@ class MainScreen(Guarded, Screen[None]):
         return any(self.has_class(name) for name in ZOOMS)
 
     def action_zoom(self) -> None:
-        """The half that has the focus gets the whole screen."""
+        """Toggle full screen for the half that has the focus."""
         zoomed = self._zoomed
         self.remove_class(*ZOOMS)
         self.set_class(not zoomed, ZOOMS[0] if self._in_panes() else ZOOMS[1])
@@ -385,7 +385,7 @@ class MainScreen(Guarded, Screen[None]):
         self.action_show_pane(message.pane)
 
     def action_back(self) -> None:
-        """Leave what is narrow first: a zoom, a filter, marks; then go back to the table."""
+        """Leave a zoom, a filter or marks; then return to the table."""
         self._wanted_pane = None
         if self._zoomed:
             self.remove_class(*ZOOMS)
@@ -397,13 +397,13 @@ class MainScreen(Guarded, Screen[None]):
             focus_now(self.services.table)
 
     def action_cards(self) -> None:
-        """The next way to show GPUs."""
+        """Switch to the next look of the GPU cards."""
         look = self.cards.choose_next()
         self.app.keep(cards=look)  # type: ignore[attr-defined]
         self._tell(f"GPUs: {look}", "information")
 
     def action_gpus(self) -> None:
-        """Each GPU with all its values."""
+        """Open the GPU screen."""
         self._show_gpus(None)
 
     def _show_gpus(self, uuid: str | None) -> None:
@@ -427,17 +427,17 @@ class MainScreen(Guarded, Screen[None]):
                 await self._commands.write_service(edit)
 
     def action_rescan(self) -> None:
-        """Look for new GPUs."""
+        """Scan for new GPUs."""
         self._controller.watch.rescan()
         self._tell("looking for GPUs", "information")
 
     def action_help(self) -> None:
-        """All keys of what has the focus."""
+        """Show the keys of the focused part."""
         self.app.push_screen(Help(groups(self)))
 
     @work(group="command")
     async def action_quit(self) -> None:
-        """Leave; edits that are not saved are asked about."""
+        """Quit, after a question if there are unsaved edits."""
         unsaved = len(self._snapshot.draft.changed) if self._snapshot else 0
         if unsaved:
             edits = "1 edit is" if unsaved == 1 else f"{unsaved} edits are"

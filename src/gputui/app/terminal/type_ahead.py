@@ -1,4 +1,4 @@
-"""Keys that come faster than the screen: a slow line brings several in one piece."""
+"""Type-ahead: keys that arrive faster than they are handled, as over a slow connection."""
 
 import asyncio
 import time
@@ -10,20 +10,20 @@ from textual.events import Event
 from textual.worker import WorkerState
 
 QUIET_LOOKS = 4
-"""Looks, a round of the event loop apart, that find nothing waiting, until what a key asked for is there: the answer of
-a dialog reaches who asked, and a task begins, a round or two later without any message."""
+"""Consecutive idle checks, one event-loop round apart, after which a key counts as handled: the result of a dialog
+arrives, and a task starts, a round or two later without any message."""
 QUICK_LOOKS = 50
 PAUSE_S = 0.005
-"""Between looks, when the quick ones have not sufficed."""
+"""Pause between checks after the first `QUICK_LOOKS`."""
 LONGEST_S = 1.0
-"""How long a key is held back at most for the one before it, where something else never rests."""
+"""Maximum delay of a key, if the app never becomes idle."""
 
 
 class TypeAhead:
-    """Hands keys on to an app one by one, each when what the key before it asked for is there.
+    """Passes keys to an app one at a time, each after the effect of the previous one.
 
-    Textual gives a key to the widget that has the focus when the key arrives, and carries out what it means some
-    messages later: of `/chat` in one piece all but the first would go to what had the focus before.
+    Textual sends a key to the widget that has the focus when it arrives, and runs its action some messages later: if
+    `/chat` arrives at once, all but the first key would go to the previously focused widget.
     """
 
     def __init__(self, app: App[None], hand_on: Callable[[Event], Awaitable[None]]) -> None:
@@ -36,7 +36,7 @@ class TypeAhead:
         self._since = 0.0
 
     async def take(self, event: Event) -> None:
-        """Hand it on, now or when its turn comes."""
+        """Pass the key on, now or when its turn comes."""
         self._held.append(event)
         if not self._looking:
             await self._hand_on_next()
@@ -61,7 +61,7 @@ class TypeAhead:
             self._looking = False
 
     def _is_at_rest(self) -> bool:
-        """Whether no message waits, nothing on the screen is half there, and no task has still to begin."""
+        """Whether no message, layout, mount or task is pending."""
         app = self._app
         if not app.screen_stack or app.message_queue_size or app.screen._layout_required:
             return False

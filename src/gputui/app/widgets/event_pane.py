@@ -1,4 +1,4 @@
-"""What happened while the screen was there."""
+"""The events pane: notifications since the start."""
 
 import time
 from collections import deque
@@ -20,7 +20,7 @@ _SEVERITY = {"information": "info", "warning": "warning", "error": "error"}
 
 
 class EventPane(TablePane):
-    """The newest first."""
+    """Notifications, newest first."""
 
     def __init__(self, **options: str) -> None:
         super().__init__(COLUMNS, **options)
@@ -28,7 +28,7 @@ class EventPane(TablePane):
         self._count = 0
 
     def add(self, notification: Notification) -> None:
-        """One more."""
+        """Add a notification."""
         self._count += 1
         severity = _SEVERITY[notification.severity]
         cells = {
@@ -40,5 +40,5 @@ class EventPane(TablePane):
         self._rows.appendleft(Row(key=str(self._count), cells=cells, sort={"WHEN": self._count}))
 
     def show(self) -> None:
-        """Bring the table in line."""
+        """Update the table."""
         self.show_rows("since the screen was opened" if self._rows else "nothing happened so far", list(self._rows))

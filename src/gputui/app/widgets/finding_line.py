@@ -9,14 +9,14 @@ from gputui.domain.text import with_fix
 
 
 class FindingLine(HangingLines):
-    """At most two findings with their fix, those that only inform left out; empty when there is nothing to say. What is
-    said of others is said to be so."""
+    """At most two findings with their fixes, without those of severity info. Without any, the most severe one about
+    another service is shown."""
 
     def __init__(self) -> None:
         super().__init__(max_lines=4)
 
     def show(self, snapshot: Snapshot, service: Service | None) -> None:
-        """Take in new values."""
+        """Update the lines."""
         lines: list[Marked] = []
         if snapshot.engine.info is None and not snapshot.engine.pending:
             text = with_fix(f"monitoring only: {snapshot.engine.reason}", snapshot.engine.fix)
@@ -39,6 +39,6 @@ class FindingLine(HangingLines):
 
 
 def marked(finding: Finding, suffix: str = "") -> Marked:
-    """The finding and its fix, behind the mark of how grave it is."""
+    """The finding and its fix, after the mark of its severity."""
     style = RUNS[finding.severity]
     return Run(f" {MARKS[finding.severity]} ", style), (Run(f"{finding.line}{suffix}", style),)

@@ -1,4 +1,4 @@
-"""Sentences behind a mark, wrapped under themselves."""
+"""Sentences after a mark, wrapped with a hanging indent."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ Marked = tuple[Run, Line]
 
 
 class HangingLines(DrawnLines):
-    """As high as its sentences are at its width, up to `most` lines where it has a bound."""
+    """Marked sentences; the height depends on the width, up to `max_lines` lines."""
 
     def __init__(self, max_lines: int | None = None, **options: str) -> None:
         super().__init__(**options)
@@ -24,7 +24,7 @@ class HangingLines(DrawnLines):
         self._cache: tuple[int, tuple[Marked, ...], list[Line]] | None = None
 
     def say(self, sentences: Sequence[Marked]) -> None:
-        """Take in new sentences; without any there is nothing to see."""
+        """Show new sentences; without any the widget is hidden."""
         new_sentences = tuple(sentences)
         if new_sentences == self._sentences:
             return
@@ -33,12 +33,12 @@ class HangingLines(DrawnLines):
         self.draw(self._wrapped(self.size.width))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many lines as the sentences take."""
+        """The number of wrapped lines."""
         del container, viewport
         return max(1, len(self._wrapped(width)))
 
     def on_resize(self) -> None:
-        """Another width, other lines."""
+        """Wrap for the new width."""
         self.draw(self._wrapped(self.size.width))
 
     def _wrapped(self, width: int) -> list[Line]:
@@ -53,12 +53,12 @@ class HangingLines(DrawnLines):
         if self._max_lines is None or len(lines) <= self._max_lines:
             return lines
         *head, tail = lines[self._max_lines - 1]
-        cut = Run(tail.text.rstrip() + "…", tail.style)  # a cell is left at the right
+        cut = Run(tail.text.rstrip() + "…", tail.style)  # there is a spare cell at the right
         return [*lines[: self._max_lines - 1], (*head, cut)]
 
 
 def hanging(lead: Run, text: Line, width: int) -> list[Line]:
-    """The text behind its lead, wrapped under itself."""
+    """The text after its lead, wrapped with a hanging indent."""
     indent = cell_len(lead.text)
     content = Content.assemble(*((run.text, run.style or "text") for run in text))
     below = Run(" " * indent, lead.style)
@@ -69,5 +69,5 @@ def hanging(lead: Run, text: Line, width: int) -> list[Line]:
 
 
 def _runs(part: Content) -> Line:
-    """Its spans, which do not overlap, as runs."""
+    """The spans, which do not overlap, as runs."""
     return tuple(Run(part.plain[span.start : span.end], str(span.style)) for span in part.spans) or (Run(part.plain),)

@@ -1,4 +1,4 @@
-"""Revisions and applies."""
+"""The history pane: revisions and applies."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -33,11 +33,11 @@ COLUMNS = (
 
 
 PAGE = 100
-"""Revisions and applies that are read at once; the next ones follow when the last row is selected."""
+"""Revisions and applies per page; the next page is loaded when the last row is selected."""
 
 
 def without_started(events: Sequence[ApplyEvent]) -> list[ApplyEvent]:
-    """Without a beginning whose end is the next thing that was told of its kind and service."""
+    """The events without start events directly followed by their end, for the same kind and service."""
     remaining: list[ApplyEvent] = []
     next_events: dict[tuple[str, str | None], ApplyEvent] = {}
     for event in reversed(events):
@@ -50,7 +50,7 @@ def without_started(events: Sequence[ApplyEvent]) -> list[ApplyEvent]:
 
 
 def _is_same(event: ApplyEvent, later: ApplyEvent) -> bool:
-    """Whether both are about the same: of the same kind and service, a step or an operation is never interleaved."""
+    """Whether both events are about the same step or operation; those of one service never interleave."""
     return event.operation == later.operation and event.kind == later.kind
 
 
@@ -61,12 +61,12 @@ def _style(result: str) -> str:
 
 
 class HistoryPane(TablePane):
-    """What was assigned and what was done, the newest first; any two revisions can be compared."""
+    """Revisions and applies, newest first; any two revisions can be compared."""
 
     BINDINGS = [*HISTORY]
 
     class RollBackAsked(Message):
-        """A person wants to go back to this revision."""
+        """The user wants to return to this revision."""
 
         def __init__(self, revision: int) -> None:
             super().__init__()
@@ -85,12 +85,12 @@ class HistoryPane(TablePane):
         self._limit = PAGE
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What may not be done is hidden."""
+        """Hide actions that are not permitted."""
         del parameters
         return self._may(action)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Read again, where something was saved or applied since."""
+        """Reload if something was saved or applied."""
         self._labels = labels_by_uuid(snapshot.inventory.gpus)
         mark = (snapshot.draft.saved.revision, snapshot.apply)
         if mark != self._mark:
@@ -119,7 +119,7 @@ class HistoryPane(TablePane):
 
     @property
     def _has_more(self) -> bool:
-        """Whether more was read than is shown: of what comes after that nothing is known."""
+        """Whether there is another page."""
         return max(len(self._revisions), len(self._applies)) > self._limit
 
     def _show(self) -> None:
@@ -143,7 +143,7 @@ class HistoryPane(TablePane):
                 f"apply {record.id}", record.started_at, record.operator, result, record.message or record.reason.text
             )
             rows.append((record.started_at, row))
-        # Where one kind is cut, the other is not shown any further back.
+        # If one kind is truncated, the other one ends at the same time.
         ends = [revisions[-1].saved_at] if len(self._revisions) > self._limit else []
         ends += [applies[-1].started_at] if len(self._applies) > self._limit else []
         rows = sorted((row for row in rows if row[0] >= max(ends, default="")), key=lambda row: row[0], reverse=True)
@@ -175,7 +175,7 @@ class HistoryPane(TablePane):
 
     @work(exclusive=True, group="open")
     async def action_open(self) -> None:
-        """What is behind the selected row."""
+        """Open the details of the selected row."""
         selected = self._selected()
         if selected is None:
             return
@@ -224,7 +224,7 @@ class HistoryPane(TablePane):
         return "\n".join(lines)
 
     def action_mark(self) -> None:
-        """Mark a revision; the second one is compared with it."""
+        """Mark a revision, or compare the selected one with it."""
         selected = self._selected()
         if selected is None or selected[0] != "revision":
             self.notify("revisions are compared; select one", markup=False)
@@ -242,7 +242,7 @@ class HistoryPane(TablePane):
         self.app.push_screen(ReadingScreen(f"from revision {older} to revision {newer}", text))
 
     def action_roll_back(self) -> None:
-        """Go back to the selected revision."""
+        """Return to the selected revision."""
         selected = self._selected()
         if selected is not None and selected[0] == "revision":
             self.post_message(self.RollBackAsked(selected[1]))

@@ -1,27 +1,27 @@
-"""The line at the bottom: the keys that count now."""
+"""The line of active keys at the bottom."""
 
 from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import Static
 
 LAST = ("help", "quit")
-"""What a person who knows nothing else must find: the others make room for them."""
+"""Keys that are always shown, at the end."""
 
 
 class KeyBar(Static):
-    """As many keys as fit, those for what has the focus first."""
+    """As many keys as fit, those of the focused widget first."""
 
     def on_mount(self) -> None:
-        """Follow what has the focus."""
+        """Subscribe to changes of the active keys."""
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.call_later(self.draw))
         self.draw()
 
     def on_resize(self) -> None:
-        """Another width, other keys."""
+        """Fit the keys to the new width."""
         self.draw()
 
     def draw(self) -> None:
-        """Bring the line in line."""
+        """Update the line."""
         if not self.is_attached:
             return
         keys: dict[str, tuple[str, str, bool]] = {}

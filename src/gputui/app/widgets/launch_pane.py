@@ -1,4 +1,4 @@
-"""The progress of an apply, be it this screen's or another's."""
+"""The launch pane: the progress of an apply, from this screen or another one."""
 
 import time
 from collections.abc import Sequence
@@ -35,12 +35,12 @@ RESULTS = {
 
 
 class LaunchPane(Guarded, Vertical, can_focus=True):
-    """Follows one apply's events."""
+    """Follows the events of one apply."""
 
     BINDINGS = [*LAUNCH]
 
     class Ended(Message):
-        """An apply that was followed has ended."""
+        """The followed apply has ended."""
 
         def __init__(self, record: ApplyRecord) -> None:
             super().__init__()
@@ -65,7 +65,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
         self._usual: dict[str, float | None] = {}
 
     def compose(self) -> ComposeResult:
-        """A title, how far the model is, the events, and beside them the log of the container that is launched."""
+        """A title, the loading progress, the events, and the log of the container that is starting."""
         yield Static(" no apply yet: a saves the draft and carries the plan out", classes="launch-title", markup=False)
         yield Static("", id="launch-progress", markup=False)
         with Horizontal():
@@ -75,18 +75,18 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
             yield LogPane(self._logs)
 
     def on_mount(self) -> None:
-        """Begin to ask for events."""
+        """Start to poll events."""
         self.set_interval(POLL_S, self._poll)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what runs can be cancelled."""
+        """Only a running apply can be cancelled."""
         del parameters
         if action == "cancel":
             return not self._readonly and not self._ended
         return True
 
     def follow(self, number: int) -> None:
-        """Follow this apply from its first event."""
+        """Follow an apply from its first event."""
         if number == self._number:
             return
         self._number, self._last_event, self._ended = number, 0, False
@@ -96,13 +96,13 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
 
     @work(group="command")
     async def action_cancel(self) -> None:
-        """Have it taken back."""
+        """Cancel the apply, which rolls it back."""
         if self._number is not None and not self._ended:
             await self._commands.cancel(self._number)
 
     def show(self, services: Sequence[Service]) -> None:
-        """Follow the log of the service whose turn it is; none, where the pane is not seen."""
-        # Of several that load at once, the one that began last.
+        """Follow the log of the service that is starting; none if the pane is hidden."""
+        # If several load at once, the last one started.
         name = next(reversed(self._waiting), self._service)
         service = next((service for service in services if name and service.was_called(name)), None)
         pane = self.query_one(LogPane)
@@ -184,7 +184,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
 
 
 def outcome_text(record: ApplyRecord) -> str:
-    """How it ended, and what of it stands where not all does."""
+    """The result, and how many services are done if not all are."""
     done_count = sum(outcome == "done" for outcome in record.services.values())
     if record.result != "done" and done_count:
         return f"{RESULTS[record.result]} ({done_count} of {len(record.services)} are done)"
@@ -192,7 +192,7 @@ def outcome_text(record: ApplyRecord) -> str:
 
 
 def _line(event: ApplyEvent) -> Table:
-    """The text wraps under itself, beside its time and its mark."""
+    """An event with its time and mark; the text wraps with a hanging indent."""
     marks = {"started": "…", "done": "✓", "failed": "✗", "waiting": "…"}
     clock = clock_text(event.at)
     if event.kind == "log":

@@ -1,4 +1,4 @@
-"""The lines of a log on the screen: only those that are seen are drawn."""
+"""The view of a log: only visible lines are rendered."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from gputui.app.render.values import clock_text
 SOURCES = tuple(f"log-view--source-{number}" for number in range(4))
 REMARK = "— "
 STDERR = "┃"
-"""Before what went to stderr, where no colour can say so."""
+"""Marks stderr lines where there is no colour."""
 
 
 @dataclass(slots=True)
 class RowLayout:
-    """The rows of entries that take several, for one `look`. Entries are numbered from the first that ever was here."""
+    """The rows of wrapped entries, for one `look`. Entries are numbered from the first one ever added."""
 
     look: tuple[object, ...]
     rows: deque[tuple[int, str]] = field(default_factory=deque)
@@ -34,13 +34,13 @@ class RowLayout:
     entries: int = 0
 
     def append(self, pieces: Sequence[str]) -> None:
-        """The rows of one more entry."""
+        """Append the rows of one entry."""
         number = self.first + self.entries
         self.rows.extend((number, piece) for piece in pieces)
         self.entries += 1
 
     def drop(self, entries: int) -> int:
-        """Let go of the first ones; how many rows these were."""
+        """Drop the first entries; returns the number of their rows."""
         self.first += entries
         self.entries -= entries
         count = len(self.rows)
@@ -58,7 +58,7 @@ class LogView(ScrollView, can_focus=False):
     }  # fmt: skip
 
     class Paused(Message):
-        """A person scrolled away from the end."""
+        """The user scrolled away from the end."""
 
     def __init__(self, buffer: LogBuffer) -> None:
         super().__init__()
@@ -74,15 +74,15 @@ class LogView(ScrollView, can_focus=False):
         self._numbers: dict[str, int] = {}
         self._seen_evicted = 0
 
-    # --- what is drawn --------------------------------------------------------------------------------------------
+    # --- rendering ------------------------------------------------------------------------------------------------
 
     @property
     def _is_plain(self) -> bool:
-        """Each entry takes one row, so that nothing has to be layout out."""
+        """Whether each entry takes one row, so that no layout is needed."""
         return not self.wrapping and not self.json
 
     def changed(self) -> None:
-        """The buffer has other lines."""
+        """Update the view after a change of the buffer."""
         evicted = self.buffer.evicted - self._seen_evicted
         self._seen_evicted = self.buffer.evicted
         if self.current is not None:
@@ -91,12 +91,12 @@ class LogView(ScrollView, can_focus=False):
         if self.following:
             self.scroll_end(animate=False, immediate=True, force=True)
         elif removed > 0:
-            # What is looked at stays where it is, though rows before it are gone.
+            # Keep the visible rows in place although earlier ones were dropped.
             self.scroll_to(y=max(0, self.scroll_y - removed), animate=False, immediate=True, force=True)
         self.refresh()
 
     def _measure(self, evicted: int) -> int:
-        """How large it is; the rows that are gone from its beginning."""
+        """Update the virtual size; returns the number of rows dropped at the start."""
         width = self.scrollable_content_region.width or 80
         entries = self.buffer.visible
         if self._is_plain:
@@ -152,7 +152,7 @@ class LogView(ScrollView, can_focus=False):
         return number - layout.first, text
 
     def render_line(self, y: int) -> Strip:
-        """One row as it stands."""
+        """Render one row."""
         scroll_x, scroll_y = self.scroll_offset
         width = self.scrollable_content_region.width
         row = self._row(scroll_y + y)
@@ -203,18 +203,18 @@ class LogView(ScrollView, can_focus=False):
         return self.get_component_rich_style(name)
 
     def on_resize(self) -> None:
-        """Another width, other rows."""
+        """Lay out for the new width."""
         self.changed()
 
     # --- moving ---------------------------------------------------------------------------------------------------
 
     def search(self, text: str) -> None:
-        """Mark what is found."""
+        """Highlight matches."""
         self._pattern = pattern_of(text)
         self.refresh()
 
     def go_to(self, place: int) -> None:
-        """Show this line, and stay there."""
+        """Scroll to this line and stop following."""
         self.following = False
         self.current = place
         layout = self._rows
@@ -227,28 +227,28 @@ class LogView(ScrollView, can_focus=False):
 
     @property
     def top_place(self) -> int:
-        """The line that is seen at the top."""
+        """The index of the top visible line."""
         row = self._row(int(self.scroll_offset.y))
         return row[0] if row else 0
 
     def move(self, rows: int) -> None:
-        """So many rows down, or up; it pauses where that leaves the end, and goes on where it reaches it."""
+        """Scroll by n rows; stops following when the end is left, and resumes when it is reached."""
         self.scroll_to(y=self.scroll_y + rows, animate=False, force=True, immediate=True)
         self.following = self.scroll_y >= self.max_scroll_y and rows > 0
         self.post_message(self.Paused())
 
     def move_aside(self, halves: int) -> None:
-        """So many halves of the pane to the right, or to the left."""
+        """Scroll sideways by n halves of the pane."""
         step = max(1, self.scrollable_content_region.width // 2)
         self.scroll_to(x=self.scroll_x + halves * step, animate=False, force=True, immediate=True)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """It pauses."""
+        """Scroll up, which pauses following."""
         event.stop()
         self.move(-3)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """It goes on where the end is reached."""
+        """Scroll down, which resumes following at the end."""
         event.stop()
         self.move(3)
 

@@ -1,4 +1,4 @@
-"""The logs pane: one log or several beside each other, with what a person does to them."""
+"""The logs pane: one or several logs side by side, with their keys."""
 
 import time
 from datetime import datetime
@@ -28,11 +28,11 @@ WINDOWS: tuple[tuple[str, float | None], ...] = (
     ("last 30 min", 1800.0), ("last hour", 3600.0),
 )  # fmt: skip
 COPY_LIMIT = 74_994
-"""Bytes that terminals take of a copied text (xterm's limit for OSC 52, less its encoding)."""
+"""Maximum bytes of copied text (xterm's limit for OSC 52, less its encoding)."""
 
 
 class LogsPane(Guarded, Vertical, can_focus=True):
-    """The pane that has the cursor is the `current` one: keys are for it."""
+    """One or several log panes; keys act on the `current` one."""
 
     BINDINGS = [*LOGS]
 
@@ -45,13 +45,13 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         self._preferences = preferences
         self._search = ""
         self._searched_unread: tuple[LogPane, ServiceKey | None, str] | None = None
-        """The pane, its service, and the text that was searched there before any line had come."""
+        """The pane, service and text of a search that was started before the first line arrived."""
         self._merged: LogPane | None = None
         self._selected: Service | None = None
         self._place = 0
 
     def compose(self) -> ComposeResult:
-        """One pane at first."""
+        """A single pane at first."""
         with Horizontal(id="log-panes"):
             yield self._new_pane()
         yield Prompt()
@@ -64,19 +64,19 @@ class LogsPane(Guarded, Vertical, can_focus=True):
 
     @property
     def panes(self) -> list[LogPane]:
-        """All panes but the merged one."""
+        """All panes except the merged one."""
         return [pane for pane in self.query(LogPane) if pane is not self._merged]
 
     @property
     def current(self) -> LogPane:
-        """The one that the keys are for."""
+        """The pane that keys act on."""
         if self._merged is not None:
             return self._merged
         panes = self.panes
         return panes[min(self._place, len(panes) - 1)]
 
     def show(self, snapshot: Snapshot, selected: Service | None) -> None:
-        """Follow the selected service in the pane that is not pinned, and each pinned one its own."""
+        """Follow the selected service in the unpinned pane; pinned panes keep their own."""
         self._selected = selected
         by_key = {service.key: service for service in snapshot.services}
         for pane in self.panes:
@@ -86,7 +86,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
                 pane.follow(selected)
 
     def stop(self) -> None:
-        """Read nothing."""
+        """Stop reading all logs."""
         for pane in self.panes:
             pane.stop()
 
@@ -94,7 +94,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
     def _grew(self, message: LogPane.Grew) -> None:
         message.stop()
         if self._merged is not None and message.pane is not self._merged:
-            # As they come: what is there stays where it is.
+            # In order of arrival: existing lines stay in place.
             self._merged.buffer.add(message.pane.name_shown, message.lines)
             self._merged.changed()
         searched = (message.pane, message.pane.key, self._search)
@@ -102,10 +102,10 @@ class LogsPane(Guarded, Vertical, can_focus=True):
             self._searched_unread = None
             self.action_match(-1)
 
-    # --- several --------------------------------------------------------------------------------------------------
+    # --- panes ----------------------------------------------------------------------------------------------------
 
     async def action_split(self) -> None:
-        """Keep what is shown, and one more pane for what is selected next."""
+        """Pin the current panes, and add one for the service that is selected next."""
         if self._merged is not None or len(self.panes) >= MOST_PANES:
             self.notify(f"{MOST_PANES} panes are the most", markup=False)
             return
@@ -119,7 +119,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         self.notify("select a service in the table to see its log in the new pane", markup=False)
 
     async def action_close(self) -> None:
-        """Close the current pane; where only one is left, it follows the selection again."""
+        """Close the current pane; the last one follows the selection again."""
         if self._merged is not None:
             await self.action_merge()
         elif len(self.panes) > 1:
@@ -130,7 +130,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
             self._go_to(min(self._place, len(self.panes) - 1))
 
     def action_beside(self, step: int) -> None:
-        """The keys are for the pane to one side."""
+        """Make the next or previous pane the current one."""
         if self._merged is None:
             self._go_to((self._place + step) % len(self.panes))
 
@@ -141,7 +141,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
             pane.set_class(is_split and number == place, "-current")
 
     async def action_merge(self) -> None:
-        """All in one, or apart again."""
+        """Merge all panes into one, or split them again."""
         if self._merged is None:
             self._merged = pane = self._new_pane()
             pane.view.named = True
@@ -155,14 +155,14 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         for log_pane in self.panes:
             log_pane.display = self._merged is None
 
-    # --- finding --------------------------------------------------------------------------------------------------
+    # --- search and filter ----------------------------------------------------------------------------------------
 
     def action_search(self) -> None:
-        """Type what to find."""
+        """Prompt for a search."""
         self.prompt.ask("search", self._search)
 
     def action_only(self) -> None:
-        """Type what to show."""
+        """Prompt for a filter."""
         self.prompt.ask("show only lines with", self.current.buffer.filter_text)
 
     @on(Prompt.Typed)
@@ -195,7 +195,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         pane.changed()
 
     def action_match(self, step: int) -> None:
-        """The next line with what was searched, or the one before; around the ends."""
+        """Go to the next or previous match; wraps around."""
         view = self.current.view
         places = view.buffer.matches(self._search)
         if not places and self._search and self.current.unread:
@@ -214,10 +214,10 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         self.current.search_status = f"{places.index(view.current or 0) + 1} of {len(places)} with “{self._search}”"
         self.current.show_title()
 
-    # --- looks ----------------------------------------------------------------------------------------------------
+    # --- view options ---------------------------------------------------------------------------------------------
 
     def action_follow(self) -> None:
-        """Stay at the end, or not."""
+        """Toggle following."""
         view = self.current.view
         view.following = not view.following
         self.current.changed()
@@ -227,27 +227,27 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         self.current.show_title()
 
     def action_times(self) -> None:
-        """With the time of each line, or without."""
+        """Toggle timestamps."""
         self.current.view.times = not self.current.view.times
         self.current.changed()
 
     def action_wrap(self) -> None:
-        """Wrap long lines, or cut them."""
+        """Toggle line wrapping."""
         self.current.view.wrapping = not self.current.view.wrapping
         self.current.changed()
 
     def action_pretty(self) -> None:
-        """JSON in several lines, or as it is."""
+        """Toggle pretty-printed JSON."""
         self.current.view.json = not self.current.view.json
         self.current.changed()
 
     def action_mark(self) -> None:
-        """A line of ours."""
+        """Insert a mark with the current time."""
         self.current.buffer.remark(time.strftime("mark of %H:%M:%S ") + "─" * 40)
         self.current.changed()
 
     def action_to_line(self, place: int) -> None:
-        """The first line; or the last, and follow."""
+        """Go to the first line, or to the last one and follow."""
         view = self.current.view
         view.following = place < 0
         view.current = None
@@ -258,33 +258,33 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         self.current.show_title()
 
     def action_scroll(self, rows: int) -> None:
-        """So many rows."""
+        """Scroll by n rows."""
         self.current.view.move(rows)
 
     def action_aside(self, halves: int) -> None:
-        """Half a pane to the right, or to the left."""
+        """Scroll sideways by n halves of the pane."""
         self.current.view.move_aside(halves)
 
     def key_down(self) -> None:
-        """One row."""
+        """Scroll down by one row."""
         self.action_scroll(1)
 
     def key_up(self) -> None:
-        """One row."""
+        """Scroll up by one row."""
         self.action_scroll(-1)
 
     def key_pagedown(self) -> None:
-        """A screenful."""
+        """Scroll down by one page."""
         self.action_scroll(max(1, self.current.view.size.height - 1))
 
     def key_pageup(self) -> None:
-        """A screenful."""
+        """Scroll up by one page."""
         self.action_scroll(-max(1, self.current.view.size.height - 1))
 
-    # --- other parts of it ----------------------------------------------------------------------------------------
+    # --- windows and export ---------------------------------------------------------------------------------------
 
     def action_window(self, number: int) -> None:
-        """Read from elsewhere."""
+        """Read another window of the log."""
         note, seconds = WINDOWS[number]
         if self._merged is not None:
             return
@@ -294,7 +294,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
 
     @work(exclusive=True, group="earlier")
     async def action_earlier(self) -> None:
-        """The log of the container that was replaced, or back."""
+        """Show the log of the replaced container, or return from it."""
         pane = self.current
         key = pane.key
         if key is None or pane is self._merged:
@@ -320,7 +320,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
 
     @work(exclusive=True, group="save")
     async def action_save(self) -> None:
-        """Write what is shown to a file in the present directory, which only its owner may read."""
+        """Write the visible lines to a file in the working directory, readable only by its owner."""
         name = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in self.current.name_shown)
         path = Path.cwd() / f"{name}-{datetime.now():%Y%m%d-%H%M%S}.log"
         if not self.current.view.buffer.visible:
@@ -340,7 +340,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         self.notify(f"{len(self.current.buffer.visible)} lines written to {path}", markup=False)
 
     def action_copy(self) -> None:
-        """Copy what is shown, by the terminal."""
+        """Copy the visible lines by means of the terminal."""
         if self._preferences.copy_by != "osc52":
             text = "copying is off: with `copy_by: osc52` in the settings the terminal is asked to do it"
             self.notify(text, severity="warning", markup=False)

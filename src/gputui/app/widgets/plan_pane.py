@@ -1,4 +1,4 @@
-"""What an apply would do."""
+"""The plan pane: what an apply would do."""
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -17,15 +17,15 @@ class PlanPane(Guarded, VerticalScroll, can_focus=True):
     """The steps of the plan with their causes, and what changes in each container."""
 
     def compose(self) -> ComposeResult:
-        """One text."""
+        """The lines of the plan."""
         yield HangingLines()
 
     def show_unknown(self, engine: EngineStatus) -> None:
-        """Without the engine nobody can tell what an apply would do."""
+        """Without the engine there is no plan."""
         self._say([_dim(f"{engine.reason or 'no container engine'}: what runs is not known")])
 
     def show(self, plan: Plan) -> None:
-        """Take in a new plan."""
+        """Show a new plan."""
         blocking = [finding for finding in plan.findings if finding.severity in ("error", "refusal")]
         lines = [marked(finding) for finding in blocking]
         for number, step in enumerate(plan.doing, start=1):

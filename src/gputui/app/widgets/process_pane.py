@@ -1,4 +1,4 @@
-"""The processes on all GPUs."""
+"""The processes pane: the processes on all GPUs."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from gputui.domain.snapshot import Snapshot
 
 
 class ProcessPane(TablePane):
-    """As a list, or as a tree by service and user."""
+    """The processes as a list, or as a tree by service and user."""
 
     BINDINGS = [*PROCESSES]
 
@@ -25,19 +25,19 @@ class ProcessPane(TablePane):
         self._snapshot: Snapshot | None = None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What may not be done is hidden."""
+        """Hide actions that are not permitted."""
         del parameters
         return self._may(action)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in new values."""
+        """Update the table."""
         self._snapshot = snapshot
         self._entries = process_entries(snapshot)
         rows = process_tree(self._entries) if self._tree else process_rows(self._entries)
         self.show_rows(totals(snapshot, self._entries), rows)
 
     def action_tree(self) -> None:
-        """The other form."""
+        """Switch between list and tree."""
         self._tree = not self._tree
         self.table.sort_by(None, descending=False)
         if self._snapshot is not None:

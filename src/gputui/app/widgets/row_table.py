@@ -1,4 +1,4 @@
-"""A table of keyed rows that can be sorted, filtered and cut to the columns that a person wants."""
+"""A table of keyed rows with sorting, filtering and selectable columns."""
 
 from collections.abc import Sequence
 
@@ -17,25 +17,25 @@ from gputui.app.render.matching import filter_of
 from gputui.app.widgets.styled_table import Lines, StyledTable
 
 KEPT_CELLS = 2000
-"""So many rendered cells are kept, about 3 MB."""
+"""Maximum number of cached cells, about 3 MB."""
 KEPT_LINES = 200
-"""So many rendered lines are kept: more than any terminal shows."""
+"""Maximum number of cached lines: more than any terminal shows."""
 
 
 class RowTable(StyledTable, inherit_bindings=False):
-    """Cells change one by one, so that cursor and scrolling stay. What enter does is its owner's to say."""
+    """Cells are updated in place, so that cursor and scroll position stay. The owner handles enter."""
 
     BINDINGS = [*ROWS]
 
     class FilterAsked(Message):
-        """A person wants to type a filter for it."""
+        """The user wants to type a filter."""
 
         def __init__(self, table: "RowTable") -> None:
             super().__init__()
             self.table = table
 
     class ColumnsChosen(Message):
-        """A person chose other columns, or another order."""
+        """The user changed the columns or the sort order."""
 
         def __init__(self, table: "RowTable") -> None:
             super().__init__()
@@ -55,9 +55,11 @@ class RowTable(StyledTable, inherit_bindings=False):
         self._lines: dict[int, tuple[tuple[object, ...], Row, Strip]] = {}
 
     def on_resize(self) -> None:
-        """Columns of fixed width for the room there is: measuring them anew costs at every change."""
+        """Fit the columns to the new width; fixed widths avoid measuring at every change."""
         self._lay_out()
-        self.move_cursor(row=self.cursor_row, animate=False)  # what appears below must not hide the selected row
+        self.move_cursor(
+            row=self.cursor_row, animate=False
+        )  # a widget that appears below must not hide the selected row
 
     def _lay_out(self) -> None:
         columns = columns_for(self._all_columns, self.chosen, self.scrollable_content_region.width or self.size.width)
@@ -81,7 +83,7 @@ class RowTable(StyledTable, inherit_bindings=False):
         return f"{column.title} {'▼' if self.descending else '▲'}"
 
     def show(self, rows: Sequence[Row], selected: str | None = None) -> None:
-        """Bring the rows in line with these."""
+        """Update the table to these rows."""
         self._rows = tuple(rows)
         if not self._fitting:
             return
@@ -105,8 +107,8 @@ class RowTable(StyledTable, inherit_bindings=False):
         self._visible = visible_rows
 
     def _forget_rows(self) -> None:
-        """A cell that changes makes Textual render every cell anew; what it rendered before it would keep, up to 10 000
-        cells or 15 MB, and never use."""
+        """A changed cell makes Textual render all cells again, but it keeps the old ones, up to 10 000 cells or 15 MB,
+        without ever using them."""
         for cache in (self._line_cache, self._row_render_cache, self._row_renderable_cache, self._cell_render_cache):
             cache.clear()
 
@@ -115,7 +117,7 @@ class RowTable(StyledTable, inherit_bindings=False):
         self._forget_rendered()
 
     def notify_style_update(self) -> None:
-        """Other colours."""
+        """Drop cached lines when the colours change."""
         self._forget_rendered()
         super().notify_style_update()
 
@@ -124,8 +126,7 @@ class RowTable(StyledTable, inherit_bindings=False):
         self._lines.clear()
 
     def _render_line(self, y: int, x1: int, x2: int, base_style: Style) -> Strip:
-        """As Textual renders it; the line of a row that is the same as before is not rendered again when another one
-        changed."""
+        """Render a line, or reuse it if its row is unchanged."""
         index = y - self.header_height if self.show_header else y
         if not self.is_valid_row_index(index):
             return super()._render_line(y, x1, x2, base_style)
@@ -150,7 +151,7 @@ class RowTable(StyledTable, inherit_bindings=False):
         cursor: bool = False,
         hover: bool = False,
     ) -> Lines:
-        """As Textual renders it; one that is the same as before is not rendered again when another one changed."""
+        """Render a cell, or reuse it if it is unchanged."""
         if row_index < 0 or column_index < 0:
             return super()._render_cell(row_index, column_index, base_style, width, cursor, hover)
         cell = self.get_cell_at(Coordinate(row_index, column_index))
@@ -171,7 +172,7 @@ class RowTable(StyledTable, inherit_bindings=False):
         for key, row in rows.items():
             self.add_row(*(placed(row.cells[column.title], column) for column in self._fitting), key=key)
         self._visible = rows
-        # At once, or the row that the cursor is on for a moment would be taken for the person's choice.
+        # At once: otherwise the row under the cursor in between would count as selected by the user.
         if selected is not None and selected in rows:
             place = list(rows).index(selected)
         if rows:
@@ -187,37 +188,37 @@ class RowTable(StyledTable, inherit_bindings=False):
 
     @property
     def shown_keys(self) -> tuple[str, ...]:
-        """The keys of the rows that pass the filter."""
+        """The keys of the visible rows."""
         return tuple(self._visible)
 
     def select(self, key: str) -> None:
-        """Put the cursor on this row, if it is shown."""
+        """Move the cursor to this row, if it is visible."""
         if key in self._visible:
             self.move_cursor(row=list(self._visible).index(key), animate=False)
 
     # --- keys -----------------------------------------------------------------------------------------------------
 
     def set_filter(self, text: str) -> None:
-        """Show only what passes."""
+        """Show only matching rows."""
         self.filter_text = text
         self.show(self._rows)
 
     def action_filter(self) -> None:
-        """Have a filter typed."""
+        """Ask the owner for a filter prompt."""
         self.post_message(self.FilterAsked(self))
 
     def action_cursor_to(self, row: int) -> None:
-        """The first or the last row."""
+        """Go to this row; -1 is the last one."""
         self.move_cursor(row=row if row >= 0 else self.row_count - 1, animate=False)
 
     def action_sort(self, step: int) -> None:
-        """Sort by the next column to one side; beyond the ends, as the rows come."""
+        """Sort by the next column in this direction; beyond the ends the rows are unsorted."""
         titles: list[str | None] = [None, *(column.title for column in self._fitting if column.title.strip())]
         place = titles.index(self.sort_column) if self.sort_column in titles else 0
         self.sort_by(titles[(place + step) % len(titles)], descending=False)
 
     def action_turn_around(self) -> None:
-        """Sort the other way around."""
+        """Reverse the sort order."""
         if self.sort_column is not None:
             self.sort_by(self.sort_column, descending=not self.descending)
 
@@ -233,7 +234,7 @@ class RowTable(StyledTable, inherit_bindings=False):
         self.sort_by(title, descending=title == self.sort_column and not self.descending)
 
     def action_columns(self) -> None:
-        """Choose columns."""
+        """Open the column dialog."""
         titles = (
             self.chosen
             if self.chosen is not None
@@ -251,5 +252,5 @@ class RowTable(StyledTable, inherit_bindings=False):
 
 
 def _looks_different(cell: Text, previous: Text) -> bool:
-    """Rich's texts are equal whatever their own style."""
+    """Compare text and style; Rich ignores the base style when it compares texts."""
     return cell is not previous and (cell != previous or cell.style != previous.style)

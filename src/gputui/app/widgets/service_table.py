@@ -1,4 +1,4 @@
-"""The table: which service has which GPUs, wants which, and how it is."""
+"""The service table: current and assigned GPUs, and the state of each service."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from gputui.domain.units import gib
 
 
 class ServiceTable(RowTable):
-    """Rows keyed by service; some of them marked."""
+    """A table of services, which can be marked."""
 
     def __init__(self) -> None:
         super().__init__(COLUMNS)
@@ -27,7 +27,7 @@ class ServiceTable(RowTable):
         self._row_cache: RowCache = {}
 
     def show_services(self, snapshot: Snapshot) -> None:
-        """Bring the rows in line with the snapshot."""
+        """Update the rows from a snapshot."""
         self._snapshot = snapshot
         self.marked &= {service.key for service in snapshot.services}
         self._row_cache = service_rows(snapshot, self.marked, self._row_cache)
@@ -42,27 +42,27 @@ class ServiceTable(RowTable):
 
     @property
     def targets(self) -> tuple[Service, ...]:
-        """The marked services in their order, else the one under the cursor."""
+        """The marked services, else the one under the cursor."""
         services = self._snapshot.services if self._snapshot else ()
         marked_services = tuple(service for service in services if service.key in self.marked)
         selection = self.selected
         return marked_services or ((selection,) if selection else ())
 
     def mark(self) -> None:
-        """Mark the service under the cursor, or take its mark away, and go on to the next."""
+        """Toggle the mark of the service under the cursor, and move to the next one."""
         if self.selected is not None:
             self.marked ^= {self.selected.key}
             self._marks_changed()
             self.action_cursor_down()
 
     def mark_all(self) -> None:
-        """Mark all that are shown; none, where all are marked."""
+        """Mark all visible services, or none if all are marked."""
         keys = frozenset(ServiceKey.parse(key) for key in self.shown_keys)
         self.marked = frozenset() if keys <= self.marked else keys
         self._marks_changed()
 
     def unmark(self) -> bool:
-        """Take all marks away; whether there were any."""
+        """Remove all marks; returns whether there were any."""
         had_marks, self.marked = bool(self.marked), frozenset()
         if had_marks:
             self._marks_changed()
@@ -75,7 +75,7 @@ class ServiceTable(RowTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowParts:
-    """All that the row of a service shows. `over_mib` is by how much the fullest of its GPUs would be too full."""
+    """The values of a row. `over_mib` is by how much the fullest of its GPUs would be over capacity."""
 
     service: Service
     saved: Assignment | None
@@ -93,10 +93,10 @@ RowCache = dict[ServiceKey, tuple[RowParts, Row]]
 
 
 def service_rows(snapshot: Snapshot, marked: frozenset[ServiceKey], previous_rows: RowCache) -> RowCache:
-    """A row for each service; one that shows the same as `before` is taken from there."""
+    """A row for each service; unchanged rows are reused from `previous_rows`."""
     labels: Mapping[str, str] = labels_by_uuid(snapshot.inventory.gpus)
     previous_labels = next((parts.labels for parts, _ in previous_rows.values()), None)
-    labels = previous_labels if previous_labels == labels else labels  # the same object is compared at once
+    labels = previous_labels if previous_labels == labels else labels  # comparing identical objects is fast
     edited_keys = frozenset(snapshot.draft.changed)
     saved = {item.key: item for item in snapshot.draft.saved.items}
     worst: dict[str, Finding] = {}
@@ -185,12 +185,12 @@ def _row(parts: RowParts) -> Row:
 
 
 def _each(service: Service, labels: Mapping[str, str]) -> str:
-    """Every GPU by its label, to be found where the table shows a run."""
+    """The labels of all GPUs, for filters: the table shows ranges."""
     return " ".join(labels.get(uuid, "") for uuid in dict.fromkeys((*service.assigned, *(service.requested or ()))))
 
 
 def _use(readings: Sequence[Reading]) -> dict[str, tuple[int | None, int | None]]:
-    """By container id the memory that its processes hold on all GPUs, and how busy they keep the busiest of them."""
+    """By container id, the memory of its processes on all GPUs, and their highest SM utilization."""
     by_container: dict[str, list[GpuProcess]] = {}
     for reading in readings:
         for process in reading.processes or ():
@@ -219,7 +219,7 @@ def _state(parts: RowParts) -> Text:
     if worst is not None and worst.severity in ("refusal", "error", "warning"):
         mark = "▲" if worst.severity == "warning" else "✗"
         text = f"{mark} {_in_short(worst.code, parts.over_mib)}"
-        # That it runs goes without saying; anything else does not.
+        # Running is the normal state, and not shown.
         text += "" if service.state == "running" else f", {service.state}"
         return cell(text, "warning" if mark == "▲" else "error")
     container = service.container

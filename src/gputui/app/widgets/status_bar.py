@@ -1,4 +1,4 @@
-"""The line at the top: which server, which engine, who, and what is not saved."""
+"""The status bar: server, engine, user, and unsaved edits."""
 
 import time
 
@@ -9,7 +9,7 @@ from gputui.domain.snapshot import Snapshot
 
 
 def summary_of_gpus(snapshot: Snapshot) -> str:
-    """`8×H100`, or `2 GPUs` where they differ."""
+    """`8×H100`, or `2 GPUs` if they differ."""
     names = {gpu.name for gpu in snapshot.inventory.gpus if gpu.mig_index is None}
     count = sum(gpu.mig_index is None for gpu in snapshot.inventory.gpus)
     if len(names) == 1:
@@ -23,14 +23,14 @@ Part = tuple[str, str]
 
 
 class StatusBar(Static):
-    """Repainted only when one of its words changes."""
+    """The line at the top; repainted only when its text changes."""
 
     def __init__(self, *, readonly: bool) -> None:
         super().__init__("", markup=False)
         self._readonly = readonly
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in new values."""
+        """Update the line."""
         parts = [*self._marks(snapshot), *_going_on(snapshot), *_engine(snapshot), *_whose(snapshot)]
         content = Content(" ") + Content("  ").join([Content.styled(text, style) for text, style in parts])
         if content != self.content:
@@ -44,7 +44,7 @@ class StatusBar(Static):
 
 
 def _going_on(snapshot: Snapshot) -> list[Part]:
-    """What is going on comes before what is always so: the end is cut off on a narrow screen."""
+    """Current activity; it comes first because narrow screens truncate the end."""
     parts: list[Part] = []
     if snapshot.watch_faults:
         clock = time.strftime("%H:%M:%S", time.localtime(min(fault.since for fault in snapshot.watch_faults)))

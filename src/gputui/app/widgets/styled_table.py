@@ -1,4 +1,4 @@
-"""A table whose cells are styled by what they mean."""
+"""A table with semantic cell styles."""
 
 from rich.segment import Segment
 from rich.style import Style
@@ -9,12 +9,12 @@ from textual.widgets import DataTable
 Lines = list[list[Segment]]
 
 MEANINGS = ("warning", "error", "accent")
-"""Styles that a cell may have besides Rich's own; their colours are the theme's."""
+"""Cell styles in addition to Rich's; their colours come from the theme."""
 PLAIN_WEIGHT = Style(dim=False)
 
 
 class StyledTable(DataTable[Text]):
-    """In the row under the cursor nothing is dim and nothing has a colour: its background would swallow that."""
+    """Cells under the cursor are neither dim nor coloured: they would be hard to read on its background."""
 
     COMPONENT_CLASSES = {f"cell--{name}" for name in MEANINGS}
     DEFAULT_CSS = """

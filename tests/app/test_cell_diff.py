@@ -10,11 +10,11 @@ from rich.color import ColorSystem
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 
 from gputui.app.terminal.cell_diff import CellGrid
+from gputui.app.terminal.textual_internals import LayoutUpdate
 
 WIDTH, HEIGHT = 24, 4
 STYLES = [None, Style(color="red"), Style(color="#4fa8e0", bgcolor="#11151a"), Style(bold=True)]

@@ -20,9 +20,7 @@ if os.environ.get("SSH_CONNECTION"):
 from rich.console import RenderableType
 from rich.text import Text
 from textual import work
-from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.actions import ActionParseResult
-from textual.app import App
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.driver import Driver
@@ -45,6 +43,7 @@ from gputui.app.terminal.cell_diff import CellGrid
 from gputui.app.terminal.line_filters import AsciiSigns, ControlCharacterFilter, NoColour
 from gputui.app.terminal.startup_preview import terminal
 from gputui.app.terminal.terminal_driver import TerminalDriver
+from gputui.app.terminal.textual_internals import AppInternals, ChopsUpdate, LayoutUpdate
 from gputui.app.terminal.type_ahead import TypeAhead
 from gputui.controller.protocols import Controller
 from gputui.domain.errors import UsageError
@@ -79,7 +78,7 @@ class AppOptions:
     hand_over: Callable[[], None] = lambda: None
 
 
-class GputuiApp(App[None]):
+class GputuiApp(AppInternals):
     """The screen of a controller."""
 
     TITLE = "gputui"
@@ -134,8 +133,8 @@ class GputuiApp(App[None]):
 
     def notify_desktop(self, text: str) -> None:
         """Ask the terminal for a desktop notification (OSC 777, supported by foot, kitty, wezterm and others)."""
-        if self._driver is not None and not self.is_headless:
-            self._driver.write(f"\x1b]777;notify;gputui;{clean(text, 200).replace(';', ',')}\x07")
+        if self.terminal_driver is not None and not self.is_headless:
+            self.terminal_driver.write(f"\x1b]777;notify;gputui;{clean(text, 200).replace(';', ',')}\x07")
 
     def get_line_filters(self) -> list[LineFilter]:
         """Textual's filters or no colour; ASCII where the terminal needs it; last the control-character filter."""
@@ -151,19 +150,12 @@ class GputuiApp(App[None]):
         display = super().get_key_display(binding)
         return "enter" if self._options.ascii and display == "⏎" else display
 
-    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Write only changed cells."""
-        if isinstance(renderable, (ChopsUpdate, LayoutUpdate)) and self._is_written():
-            if self._is_behind():
-                self._drop_frames()
-                return
-            colors = self.console._color_system
-            renderable = self._cells.differences(renderable, self.size.width, colors)
-        super()._display(screen, renderable)
-
-    def _is_written(self) -> bool:
-        """Whether Textual would write an update now; one that it drops must not count as shown."""
-        return self._running and not self._closed and not self.is_headless and not self._batch_count
+    def written_update(self, update: ChopsUpdate | LayoutUpdate) -> RenderableType | None:
+        """Write only changed cells; nothing while the terminal does not keep up."""
+        if self._is_behind():
+            self._drop_frames()
+            return None
+        return self._cells.differences(update, self.size.width, self.color_system)
 
     def get_driver_class(self) -> type[Driver]:
         """A driver that never blocks on the terminal."""
@@ -171,7 +163,7 @@ class GputuiApp(App[None]):
         return TerminalDriver if driver_class is LinuxDriver else driver_class
 
     def _is_behind(self) -> bool:
-        return isinstance(self._driver, TerminalDriver) and self._driver.is_behind
+        return isinstance(self.terminal_driver, TerminalDriver) and self.terminal_driver.is_behind
 
     def _drop_frames(self) -> None:
         """Draw nothing until the terminal accepts output again; then draw the current state."""
@@ -237,7 +229,7 @@ class GputuiApp(App[None]):
     def report(self, error: Exception) -> None:
         """Log an error that need not end the app, and show it at most once a minute."""
         if self.is_headless:  # let the test fail
-            super()._handle_exception(error)
+            self.end_with_error(error)
             return
         _log.error("an error on the screen", exc_info=error)
         text = place_of(error)
@@ -245,21 +237,21 @@ class GputuiApp(App[None]):
             self._reported[text] = time.monotonic()
             self.notify(f"unexpected error: {text}; see {self._options.log}", severity="error", markup=False)
 
-    def _handle_exception(self, error: Exception) -> None:
+    def handle_error(self, error: Exception) -> None:
+        """Report the error of a worker, and end after any other one."""
         if isinstance(error, WorkerFailed) and isinstance(error.error, Exception):
             self.report(error.error)
             return
-        super()._handle_exception(error)
-        self._return_code = UNEXPECTED
+        self.end_with_error(error)
+        self.set_return_code(UNEXPECTED)
 
-    def _fatal_error(self) -> None:
+    def handle_fatal_error(self, error: BaseException | None) -> None:
         """Report where a bug is, without the values of variables that Textual would print."""
-        error = sys.exc_info()[1]
-        if not self._exit_renderables and error is not None:
+        if not self.has_exit_text and error is not None:
             _log.error("the screen was ended by an unexpected error", exc_info=error)
-            self._exit_renderables.append(Text(unexpected(error, self._options.log).rstrip(), overflow="fold"))
+            self.add_exit_text(Text(unexpected(error, self._options.log).rstrip(), overflow="fold"))
         self._bound_leaving(UNEXPECTED)
-        self._close_messages_no_wait()
+        self.close_messages()
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         """Exit within a time limit: Textual would wait forever for a terminal that accepts no output."""
@@ -267,7 +259,7 @@ class GputuiApp(App[None]):
         super().exit(result, return_code, message)
 
     def _bound_leaving(self, code: int) -> None:
-        if isinstance(self._driver, TerminalDriver):
+        if isinstance(self.terminal_driver, TerminalDriver):
             _end_within(LEAVE_LIMIT_S, code)
 
     def _end_of_session(self) -> None:

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from gputui.app.config.keymap import CONTEXTS, PLACE, is_one_of_digits
 from gputui.app.dialogs.scrolled_text import TO_THE_ENDS, Scrolled
+from gputui.app.terminal.textual_internals import keymap_of
 
 INTRODUCTION = """\
 The cards show each GPU: its memory by holder (█ services, ▒ what they have still to take or your draft adds, ▓ other \
@@ -67,7 +68,7 @@ def _is_covered_by_first(identity: str) -> bool:
 
 def _of(name: str, screen: Screen[Any]) -> list[tuple[str, Binding]]:
     """The keys of a context that does not have the focus, remapped ones included."""
-    keymap = screen.app._keymap
+    keymap = keymap_of(screen.app)
     rows = []
     for binding in CONTEXTS[name]:
         identity = binding.id or ""

@@ -3,6 +3,7 @@
 from textual.drivers.linux_driver import LinuxDriver
 
 from gputui.app.terminal.startup_preview import CLEARED
+from gputui.app.terminal.textual_internals import queued_writes
 
 WAITING_WRITES = 6
 """Queued writes before frames are dropped; a frame is three writes if the terminal supports synchronized output (DEC
@@ -20,14 +21,11 @@ class TerminalDriver(LinuxDriver):
     @property
     def is_behind(self) -> bool:
         """Whether the terminal does not keep up with the output."""
-        return self._waiting() > WAITING_WRITES
-
-    def _waiting(self) -> int:
-        return self._writer_thread._queue.qsize() if self._writer_thread is not None else 0
+        return queued_writes(self) > WAITING_WRITES
 
     def write(self, data: str) -> None:
         """Write, unless too many writes are queued."""
-        if self._leaving or self._waiting() < MOST_WAITING:
+        if self._leaving or queued_writes(self) < MOST_WAITING:
             super().write(data)
 
     def stop_application_mode(self) -> None:

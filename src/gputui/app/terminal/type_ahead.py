@@ -9,6 +9,8 @@ from textual.app import App
 from textual.events import Event
 from textual.worker import WorkerState
 
+from gputui.app.terminal.textual_internals import is_layout_pending, is_mounted
+
 QUIET_LOOKS = 4
 """Consecutive idle checks, one event-loop round apart, after which a key counts as handled: the result of a dialog
 arrives, and a task starts, a round or two later without any message."""
@@ -63,10 +65,10 @@ class TypeAhead:
     def _is_at_rest(self) -> bool:
         """Whether no message, layout, mount or task is pending."""
         app = self._app
-        if not app.screen_stack or app.message_queue_size or app.screen._layout_required:
+        if not app.screen_stack or app.message_queue_size or is_layout_pending(app.screen):
             return False
         if any(worker.state is WorkerState.PENDING for worker in app.workers):
             return False
         return all(
-            node._is_mounted and not node.message_queue_size for node in app.screen.walk_children(with_self=True)
+            is_mounted(node) and not node.message_queue_size for node in app.screen.walk_children(with_self=True)
         )

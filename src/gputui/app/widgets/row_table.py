@@ -14,7 +14,8 @@ from gputui.app.config.keymap import ROWS
 from gputui.app.dialogs.pick import Pick
 from gputui.app.render.columns import Column, Row, cell, columns_for, placed, sorted_rows
 from gputui.app.render.matching import filter_of
-from gputui.app.widgets.styled_table import Lines, StyledTable
+from gputui.app.terminal.textual_internals import Lines
+from gputui.app.widgets.styled_table import StyledTable
 
 KEPT_CELLS = 2000
 """Maximum number of cached cells, about 3 MB."""
@@ -101,67 +102,52 @@ class RowTable(StyledTable, inherit_bindings=False):
             if _looks_different(row.cells[column.title], self._visible[key].cells[column.title])
         ]
         if changes:
-            self._forget_rows()
+            self.clear_render_caches()
         for key, column in changes:
             self.update_cell(key, column.title, placed(visible_rows[key].cells[column.title], column))
         self._visible = visible_rows
 
-    def _forget_rows(self) -> None:
-        """A changed cell makes Textual render all cells again, but it keeps the old ones, up to 10 000 cells or 15 MB,
-        without ever using them."""
-        for cache in (self._line_cache, self._row_render_cache, self._row_renderable_cache, self._cell_render_cache):
-            cache.clear()
-
-    def _clear_caches(self) -> None:
-        super()._clear_caches()
-        self._forget_rendered()
-
     def notify_style_update(self) -> None:
         """Drop cached lines when the colours change."""
-        self._forget_rendered()
+        self.forget_rendered()
         super().notify_style_update()
 
-    def _forget_rendered(self) -> None:
+    def forget_rendered(self) -> None:
+        """Clear the caches."""
         self._rendered.clear()
         self._lines.clear()
 
-    def _render_line(self, y: int, x1: int, x2: int, base_style: Style) -> Strip:
+    def render_table_line(self, y: int, x1: int, x2: int, base_style: Style) -> Strip:
         """Render a line, or reuse it if its row is unchanged."""
         index = y - self.header_height if self.show_header else y
         if not self.is_valid_row_index(index):
-            return super()._render_line(y, x1, x2, base_style)
+            return super().render_table_line(y, x1, x2, base_style)
         row = self._visible[str(self.coordinate_to_cell_key(Coordinate(index, 0)).row_key.value)]
         marks = (
             x1, x2, self.size.width, base_style, index == self.cursor_row, index == self.hover_row, self.show_cursor,
-            self._show_hover_cursor, self._pseudo_class_state,
+            *self.render_state,
         )  # fmt: skip
         cached = self._lines.get(index)
         if cached is None or cached[0] != marks or cached[1] is not row:
             if len(self._lines) >= KEPT_LINES:
                 self._lines.clear()
-            cached = self._lines[index] = (marks, row, super()._render_line(y, x1, x2, base_style))
+            cached = self._lines[index] = (marks, row, super().render_table_line(y, x1, x2, base_style))
         return cached[2]
 
-    def _render_cell(
-        self,
-        row_index: int,
-        column_index: int,
-        base_style: Style,
-        width: int,
-        cursor: bool = False,
-        hover: bool = False,
+    def render_table_cell(
+        self, row_index: int, column_index: int, base_style: Style, width: int, cursor: bool, hover: bool
     ) -> Lines:
         """Render a cell, or reuse it if it is unchanged."""
         if row_index < 0 or column_index < 0:
-            return super()._render_cell(row_index, column_index, base_style, width, cursor, hover)
+            return super().render_table_cell(row_index, column_index, base_style, width, cursor, hover)
         cell = self.get_cell_at(Coordinate(row_index, column_index))
-        state = (cursor, hover, self.show_cursor, self._show_hover_cursor, self._pseudo_class_state)
+        state = (cursor, hover, self.show_cursor, *self.render_state)
         key = (row_index, column_index, base_style, width, state)
         rendered = self._rendered.get(key)
         if rendered is None or rendered[0] is not cell:
             if len(self._rendered) >= KEPT_CELLS:
                 self._rendered.clear()
-            rendered = (cell, super()._render_cell(row_index, column_index, base_style, width, cursor, hover))
+            rendered = (cell, super().render_table_cell(row_index, column_index, base_style, width, cursor, hover))
             self._rendered[key] = rendered
         return rendered[1]
 

@@ -2,18 +2,16 @@
 
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual.coordinate import Coordinate
-from textual.widgets import DataTable
 
-Lines = list[list[Segment]]
+from gputui.app.terminal.textual_internals import Lines, TableInternals
 
 MEANINGS = ("warning", "error", "accent")
 """Cell styles in addition to Rich's; their colours come from the theme."""
 PLAIN_WEIGHT = Style(dim=False)
 
 
-class StyledTable(DataTable[Text]):
+class StyledTable(TableInternals):
     """Cells under the cursor are neither dim nor coloured: they would be hard to read on its background."""
 
     COMPONENT_CLASSES = {f"cell--{name}" for name in MEANINGS}
@@ -25,16 +23,11 @@ class StyledTable(DataTable[Text]):
     }
     """
 
-    def _render_cell(
-        self,
-        row_index: int,
-        column_index: int,
-        base_style: Style,
-        width: int,
-        cursor: bool = False,
-        hover: bool = False,
+    def render_table_cell(
+        self, row_index: int, column_index: int, base_style: Style, width: int, cursor: bool, hover: bool
     ) -> Lines:
-        lines = super()._render_cell(row_index, column_index, base_style, width, cursor, hover)
+        """Render a cell in its style."""
+        lines = super().render_table_cell(row_index, column_index, base_style, width, cursor, hover)
         if row_index < 0 or column_index < 0:
             return lines
         if cursor and self.show_cursor:

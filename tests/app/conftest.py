@@ -1,4 +1,4 @@
-"""The screen on a simulated server, with nothing of this machine in it."""
+"""Fixtures for the app on a simulated server, independent of this machine."""
 
 import os
 import threading
@@ -29,7 +29,7 @@ Opening = Callable[..., LocalController]
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's settings, themes or choices."""
+    """Without settings, themes or UI state of the user."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("GPUTUI_SETTINGS", raising=False)
@@ -37,7 +37,7 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def open_controller(tmp_path: Path) -> Iterator[Opening]:
-    """Opens control controllers of simulated servers, whose time runs as fast as the tests."""
+    """Opens controllers of simulated servers, whose time runs faster."""
     controllers: list[LocalController] = []
 
     def opening(

@@ -1,4 +1,4 @@
-"""The terminal shows the same with the cell diff as without it."""
+"""The terminal shows the same with and without the cell diff."""
 
 import re
 from typing import Any
@@ -22,7 +22,7 @@ TOKEN = re.compile(r"\x1b\[([0-9;]*)([Hm])|([^\x1b])")
 
 
 class Screen:
-    """A terminal that knows cursor moves, styles and text."""
+    """A terminal that supports cursor moves, styles and text."""
 
     def __init__(self) -> None:
         self.cells: dict[tuple[int, int], tuple[str, str]] = {}

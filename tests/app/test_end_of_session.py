@@ -1,4 +1,4 @@
-"""However a session ends, the process ends too, and a terminal that is still there is whole again."""
+"""However a session ends, the process exits and the terminal is restored."""
 
 import fcntl
 import os

@@ -1,4 +1,5 @@
-"""How every screen looks, as text and as styles: `GPUTUI_GOLDEN=write` writes the pictures anew, to be read as a diff.
+"""How every screen looks, as text and as styles. `GPUTUI_GOLDEN=write` writes the pictures again, to be reviewed as a
+diff.
 
 Each state is drawn at three sizes. The text is one file a size; the styles, of which there is one file for the dark and
 one for the light theme, are run lengths of letters whose colours stand above them.
@@ -40,7 +41,7 @@ def pressing(*keys: str, text: str = "") -> Keys:
 
 
 async def too_full(pilot: Pilot[None]) -> None:
-    """The reranker is put on a GPU that has no room for it."""
+    """The reranker is assigned to a GPU without enough headroom."""
     await pilot.press("g", "j", "j", "j", "j")
     await press_and_adopt(pilot, "1")
     await shows(pilot, "over by")
@@ -53,7 +54,7 @@ async def asked(pilot: Pilot[None]) -> None:
 
 
 async def carried_out(pilot: Pilot[None]) -> None:
-    """The transcriber gets the GPU of the reranker too, and is being watched."""
+    """The transcriber gets the GPU of the reranker too, and its health is being checked."""
     await pilot.press("g", "j")
     await press_and_adopt(pilot, "2")
     await shows(pilot, "3 → ")
@@ -64,7 +65,7 @@ async def carried_out(pilot: Pilot[None]) -> None:
 
 
 def half_of_it(store: Store, number: int) -> None:
-    """An apply that stands still where the new container is watched."""
+    """An apply that stops while the new container is being watched."""
     store.applies.claim(number, os.getpid())
     for event in (
         NewEvent("step", "started", words("recreate ai-asr: its GPUs were changed"), "ai-asr"),
@@ -116,7 +117,7 @@ STATES: dict[str, tuple[str, Keys]] = {
 
 
 def styles_of(app: GputuiApp) -> str:
-    """Letters for the styles of all cells, as run lengths, under what each letter means."""
+    """The styles of all cells as run lengths of letters, after a legend of the letters."""
     letters: dict[str, str] = {}
     lines = []
     for strip in app.screen_stack[-1]._compositor.render_strips():
@@ -140,7 +141,7 @@ WRITING = os.environ.get("GPUTUI_GOLDEN") == "write"
 
 
 async def settled(pilot: Pilot[None], app: GputuiApp, text: str, styles: str) -> tuple[str, str]:
-    """The picture as it is to be, else as it stays: a slow machine draws it later."""
+    """The expected picture, else the first stable one: a slow machine draws it later."""
     expected = None if WRITING else ((GOLDEN / text).read_text(), (GOLDEN / styles).read_text())
     previous = None
     for _ in range(10 if WRITING else 100):
@@ -158,10 +159,10 @@ async def test_the_look(open_controller: Opening, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr("gputui.gpus.readers.STALE_AFTER_S", float("inf"))  # the clock of the simulation stands still
+    monkeypatch.setattr("gputui.gpus.readers.STALE_AFTER_S", float("inf"))  # the simulated clock is frozen
     monkeypatch.setattr("gputui.controller.local_compose_files.LocalComposeFiles.free_port", lambda *_: 8000)
     monkeypatch.setattr("gputui.state.applies.now", lambda: "2023-11-14T22:12:38+00:00")  # 42 s before
-    monkeypatch.setattr("gputui.state.applies.STARTING_S", float("inf"))  # it is on record before it is claimed
+    monkeypatch.setattr("gputui.state.applies.STARTING_S", float("inf"))  # it is recorded before it is claimed
     scenario, keys = STATES[state]
     controller = open_controller(scenario, fixed_time=NOW, carry_out=half_of_it)
     pictures: dict[str, str] = {}

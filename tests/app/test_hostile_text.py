@@ -1,4 +1,4 @@
-"""Names, logs and command lines full of escape sequences: not one control byte of theirs reaches the terminal."""
+"""Names, logs and command lines full of escape sequences: no control byte of theirs reaches the terminal."""
 
 import fcntl
 import os
@@ -34,13 +34,13 @@ def test_a_hostile_server_cannot_touch_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "hostile.yaml"
     path.write_text(yaml.safe_dump(scenario))
     keys = [
-        b"l", b"w", b"J", b"t", b"/", b"P", b"\r", b"&", b"x", b"\r", b"\x1b",  # logs, in all their forms
+        b"l", b"w", b"J", b"t", b"/", b"P", b"\r", b"&", b"x", b"\r", b"\x1b",  # all views of the logs
         b"\t", b"o", b"t", b"K", b"\x1b", b"f", b"h", b"w", b"\x1b", b"i", b"\x1b", b"m", b"T", b"\x1b",
         b"1", b"y", b"p", b"a", b"\x1b", b"s", b"\x1b", b"\r", b"\x1b", b"\x10", b"\x1b", b"?", b"\x1b",
         b"\x1b[B", b"l",
     ]  # fmt: skip
     raw = bytes_of([f"--demo={path}"], keys)
-    raw = re.sub(rb"\x1b\]22;[a-z]*\x07", b"", raw)  # Textual's own, for the shape of the pointer
+    raw = re.sub(rb"\x1b\]22;[a-z]*\x07", b"", raw)  # from Textual, for the pointer shape
     assert b"svc[/red]" in raw, "the text itself is shown"
     for name, payload in PAYLOADS.items():
         assert payload.encode() not in raw, name

@@ -1,4 +1,4 @@
-"""What each key does to services and the draft, seen in the control controller and on the screen."""
+"""The effect of each key on services and the draft, in the controller and on the screen."""
 
 from pathlib import Path
 
@@ -537,7 +537,7 @@ async def test_a_finding_about_another_service_is_said_to_be_elsewhere(controlle
 
 
 async def type_gpus(pilot: Pilot[None], controller: LocalController, gpus: str) -> None:
-    """For the notebook, which has GPU 7."""
+    """Type GPUs for the notebook, which has GPU 7."""
     await select(pilot, controller, "notebook")
     await pilot.press("enter")
     await shows(pilot, "GPUs in order")

@@ -1,4 +1,4 @@
-"""The lines of a log pane: bounded, filtered, merged, made readable."""
+"""The lines of a log pane: bounded, filtered, merged, pretty-printed."""
 
 from hypothesis import given
 from hypothesis import strategies as st

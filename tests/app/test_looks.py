@@ -1,4 +1,4 @@
-"""What is drawn, as pure functions: graphs, cards, signs for poor terminals, themes, and what is worth telling."""
+"""Rendering as pure functions: graphs, cards, ASCII signs, themes and notifications."""
 
 from dataclasses import replace
 from pathlib import Path

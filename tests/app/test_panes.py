@@ -1,4 +1,4 @@
-"""Processes, findings, history, events, GPUs and new services: what each shows, and what its keys do."""
+"""Processes, findings, history, events, GPUs and new services: their content and keys."""
 
 import os
 import subprocess

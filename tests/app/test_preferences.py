@@ -1,4 +1,4 @@
-"""The settings file: what it says holds, and what is wrong in it is told with its line."""
+"""The settings file: its values apply, and errors name the line."""
 
 import json
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""The tables under the cards."""
+"""The tables below the cards."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ def changed(row: Row, text: str) -> Row:
 async def test_values_that_move_for_long_take_no_more_memory(
     controller: LocalController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_table, "KEPT_CELLS", 50)
+    monkeypatch.setattr(row_table, "MAX_CELLS", 50)
     app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         table = app.screen.query("ServiceTable").only_one(RowTable)
@@ -41,7 +41,7 @@ async def test_of_a_row_that_changes_only_the_changed_cell_is_rendered_again(
     app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         table = app.screen.query("ServiceTable").only_one(RowTable)
-        monkeypatch.setattr(table, "show_services", lambda _snapshot: None)  # nothing moves but what is moved here
+        monkeypatch.setattr(table, "show_services", lambda _snapshot: None)  # no updates except those of this test
         first_row, *other_rows = table._rows
         await pilot.pause(0.2)
         rendered: list[tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""The rows of the service table: one that shows the same as before is taken from there, and no other."""
+"""The rows of the service table: unchanged rows, and only those, are reused."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A line that takes nothing: frames are dropped, keys go on, and then the newest picture is there."""
+"""A stalled connection: frames are dropped, keys still work, and then the newest frame is shown."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 from tests.app.test_end_of_session import Session
 
 FULL_PICTURE = 5_000
-"""Bytes that a picture of all cells has at least; here it is some 10 000."""
+"""Minimum bytes of a full frame; here it has some 10 000."""
 
 
 def test_what_is_drawn_while_nothing_is_taken_is_dropped_and_the_newest_comes_after() -> None:
@@ -17,7 +17,7 @@ def test_what_is_drawn_while_nothing_is_taken_is_dropped_and_the_newest_comes_af
     session.read(2.0)
     session.raw = b""
     for _ in range(60):
-        os.write(session.terminal, b"\x0c")  # draws the whole screen each time
+        os.write(session.terminal, b"\x0c")  # redraws the whole screen
         time.sleep(0.02)
     os.write(session.terminal, b"o")
     time.sleep(1.0)

@@ -1,4 +1,4 @@
-"""The GPUs are seen before the screen is even loaded, and the terminal is whole if it never comes."""
+"""The GPUs are shown before Textual is loaded, and the terminal is restored if the app never starts."""
 
 import fcntl
 import os
@@ -37,12 +37,12 @@ from gputui.__main__ import main
 sys.argv = ["gputui", "--demo"]
 main()
 """
-"""The screen takes so long to load, and then cannot be."""
+"""The app takes this long to load, and then fails."""
 
 
 @pytest.fixture
 def ends() -> Iterator[tuple[int, int]]:
-    """A terminal of 24 rows and 80 columns: where what is written is read, and the terminal itself."""
+    """A terminal of 24 rows and 80 columns: the end to read from, and the terminal itself."""
     reader, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     yield reader, terminal
@@ -51,7 +51,7 @@ def ends() -> Iterator[tuple[int, int]]:
 
 
 def read_until(reader: int, marker: bytes) -> bytes:
-    """A terminal's reader gets what was written in pieces of any size."""
+    """Read until the marker; a terminal delivers output in pieces of any size."""
     raw = b""
     while marker not in raw and select.select([reader], [], [], 20.0)[0]:
         raw += os.read(reader, 65536)
@@ -93,7 +93,7 @@ def test_ended_before_the_screen_is_there_the_terminal_is_whole(ending: str, end
 
 
 def started(script: str, terminal: int) -> "subprocess.Popen[bytes]":
-    """Not as the first of a session, at whose end the system drops what was written last."""
+    """Start it not as session leader, at whose end the system drops pending output."""
     environment = {**os.environ, "TERM": "xterm"}
     command = [sys.executable, "-c", script]
     return subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment)

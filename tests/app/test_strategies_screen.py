@@ -1,4 +1,4 @@
-"""The strategies side by side, and taking one over."""
+"""The comparison of strategies, and applying one to the draft."""
 
 from gputui.controller.local_controller import LocalController
 from tests.app.conftest import Opening, app_of, screen_text

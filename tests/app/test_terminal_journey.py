@@ -87,7 +87,7 @@ def gone(text: str) -> Callable[[str], bool]:
 
 
 def walk(terminal: Terminal, *steps: tuple[list[str], str | Callable[[str], bool]]) -> None:
-    """Type these keys, and see this on the screen, one after the other."""
+    """For each step, type the keys and wait for the expected text."""
     for keys, expected in steps:
         terminal.keys(*keys)
         terminal.expect(expected, 20)

@@ -64,12 +64,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppOptions:
-    """Options of the app: `theme` is the requested theme, `suits` the one that suits the terminal. With `ui_state_path`
+    """Options of the app: `theme` is the requested theme, `fallback_theme` suits the terminal. With `ui_state_path`
     None no UI state is saved. `log` is the error log; `hand_over` is called just before the app takes the terminal."""
 
     themes: Path
     theme: str | None = None
-    suits: str = DEFAULT
+    fallback_theme: str = DEFAULT
     readonly: bool = False
     ascii: bool = False
     preferences: Preferences = field(default_factory=Preferences)
@@ -112,7 +112,13 @@ class GputuiApp(AppInternals):
     def _first_theme(self) -> str:
         """The theme from the command line, the UI state or the settings, else one that suits the terminal."""
         options = self._options
-        candidates = (options.theme, self._ui_state.theme, options.preferences.theme, options.suits, "textual-dark")
+        candidates = (
+            options.theme,
+            self._ui_state.theme,
+            options.preferences.theme,
+            options.fallback_theme,
+            "textual-dark",
+        )
         return next(theme for theme in candidates if theme in self.available_themes)
 
     def keep(self, **changes: object) -> None:
@@ -204,8 +210,8 @@ class GputuiApp(AppInternals):
     def on_mount(self) -> None:
         """Subscribe to the watch and to the signals that end a session."""
         self._controller.watch.on_change(self._arrived)
-        for disturbed in (self.app_suspend_signal, self.app_resume_signal):
-            disturbed.subscribe(self, lambda _: self._cells.forget())
+        for app_signal in (self.app_suspend_signal, self.app_resume_signal):
+            app_signal.subscribe(self, lambda _: self._cells.forget())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with suppress(NotImplementedError, RuntimeError, ValueError):
@@ -308,7 +314,7 @@ def run_app(controller: Controller, arguments: argparse.Namespace, themes: Path,
     options = AppOptions(
         themes=themes,
         theme=arguments.theme,
-        suits=default_theme(term, colours, no_color=bool(os.environ.get("NO_COLOR"))),
+        fallback_theme=default_theme(term, colours, no_color=bool(os.environ.get("NO_COLOR"))),
         readonly=arguments.readonly,
         ascii=needs_ascii(preferences, requested=arguments.ascii),
         preferences=preferences,

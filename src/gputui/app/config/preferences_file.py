@@ -104,7 +104,7 @@ def _line_of(text: str, place: Sequence[str]) -> int:
     return line
 
 
-_NAMED = frozenset(str(key.value) for key in Keys) | frozenset(
+_KEY_NAMES = frozenset(str(key.value) for key in Keys) | frozenset(
     ("comma", "full_stop", "semicolon", "slash", "question_mark", "asterisk", "ampersand", "plus", "minus",
      "left_square_bracket", "right_square_bracket", "space", "enter", "escape", "tab", "backspace", "delete")
 )  # fmt: skip
@@ -115,7 +115,7 @@ def is_key(text: str) -> bool:
     *modifiers, key = text.split("+") if text != "+" else ["+"]
     if any(modifier not in ("ctrl", "shift", "alt", "super", "meta") for modifier in modifiers):
         return False
-    return len(key) == 1 or key in _NAMED or text in _NAMED
+    return len(key) == 1 or key in _KEY_NAMES or text in _KEY_NAMES
 
 
 def preferences_schema() -> str:

@@ -16,7 +16,7 @@ from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import mask_secret
 from gputui.domain.units import gib
 
-MOST_ROWS = 200
+MAX_ROWS = 200
 """Rows of the engine's answer; a longer one scrolls on its own."""
 
 
@@ -60,7 +60,7 @@ class Inspect(Scrolled):
         lines = body.splitlines()
         self.query_one("#inspect-command", Static).update(f"\nas a command:\n  {command}\n\nas the engine has it:")
         spec_log = self.query_one("#inspect-spec", Log)
-        spec_log.styles.height = min(len(lines) + 1, MOST_ROWS)
+        spec_log.styles.height = min(len(lines) + 1, MAX_ROWS)
         spec_log.auto_scroll = False
         spec_log.write_lines(lines)
 

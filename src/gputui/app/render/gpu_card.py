@@ -106,8 +106,8 @@ def holders(view: CardView, width: int) -> Line:
         runs.append(Run(f"{signs[share.kind]}{name} {amount}", styles[share]))
     if view.reading.gpu.mig_enabled:
         return (Run("cut into MIG instances", "dim"),)
-    nobody = "processes n/a" if view.reading.processes is None else "idle"
-    return _as_many_as_fit(runs, width) if runs else (Run(nobody, "dim"),)
+    idle_text = "processes n/a" if view.reading.processes is None else "idle"
+    return _as_many_as_fit(runs, width) if runs else (Run(idle_text, "dim"),)
 
 
 def _as_many_as_fit(words: Sequence[Run], width: int) -> Line:

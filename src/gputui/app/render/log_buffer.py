@@ -28,7 +28,7 @@ class LogBuffer:
 
     def __init__(self, lines: int = LINES, characters: int = CHARACTERS) -> None:
         self._limit = lines
-        self._room = characters
+        self._max_characters = characters
         self._entries: deque[Entry] = deque()
         self._size = 0
         self._passes = filter_of("")
@@ -51,7 +51,7 @@ class LogBuffer:
         self._entries.extend(entries)
         self._size += sum(len(entry.text) for entry in entries)
         self.visible.extend(passing)
-        while len(self._entries) > self._limit or self._size > self._room:
+        while len(self._entries) > self._limit or self._size > self._max_characters:
             oldest = self._entries.popleft()
             self._size -= len(oldest.text)
             self.forgotten += 1

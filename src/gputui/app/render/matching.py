@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-LONGEST = 200
+MAX_LENGTH = 200
 """Maximum length of a pattern."""
 
 Pattern = Any
@@ -13,7 +13,7 @@ Pattern = Any
 def pattern_of(text: str) -> Pattern | None:
     """The typed regular expression, else the literal text; None if empty. Case matters if the text has upper case (like
     vim's smartcase)."""
-    text = text[:LONGEST]
+    text = text[:MAX_LENGTH]
     if not text:
         return None
     import re2  # noqa: PLC0415 - takes 2.5 MB, and is only needed for typed patterns

@@ -36,14 +36,14 @@ def notifications_between(previous: Snapshot, current: Snapshot) -> tuple[Notifi
     return tuple(notifications)
 
 
-MOST = 3
+MAX_SEPARATE = 3
 """Maximum number of separate notifications about services; an engine restart ends all of them at once."""
 
 
 def _summarized(services: list[Notification]) -> list[Notification]:
-    if len(services) <= MOST:
+    if len(services) <= MAX_SEPARATE:
         return services
-    names = ", ".join(notification.about for notification in services[:MOST])
+    names = ", ".join(notification.about for notification in services[:MAX_SEPARATE])
     return [Notification("error", "services", f"{len(services)} services ended or are unwell: {names} and others")]
 
 

@@ -107,13 +107,20 @@ class MainScreen(Guarded, Screen[None]):
 
     async def _mount_panes(self) -> None:
         """Mount the hidden panes and start the watch, after the first frame."""
-        part = self._controller
+        controller = self._controller
         panes = (
-            LaunchPane(part.history, part.applies, part.logs, self._commands, readonly=self._readonly, id="launch"),
-            LogsPane(part.logs, self._preferences, id="logs"),
+            LaunchPane(
+                controller.history,
+                controller.applies,
+                controller.logs,
+                self._commands,
+                readonly=self._readonly,
+                id="launch",
+            ),
+            LogsPane(controller.logs, self._preferences, id="logs"),
             ProcessPane(self._commands, self.may, id="processes"),
             FindingPane(id="findings"),
-            HistoryPane(part.history, part.logs, self.may, id="history"),
+            HistoryPane(controller.history, controller.logs, self.may, id="history"),
             self.events,
         )
         for pane in panes:

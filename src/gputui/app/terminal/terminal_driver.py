@@ -8,7 +8,7 @@ from gputui.app.terminal.textual_internals import queued_writes
 WAITING_WRITES = 6
 """Queued writes before frames are dropped; a frame is three writes if the terminal supports synchronized output (DEC
 mode 2026), else one."""
-MOST_WAITING = 15
+MAX_WAITING = 15
 """Maximum number of queued writes of any kind. Textual blocks at thirty, and would no longer react to keys and
 signals."""
 
@@ -25,7 +25,7 @@ class TerminalDriver(LinuxDriver):
 
     def write(self, data: str) -> None:
         """Write, unless too many writes are queued."""
-        if self._leaving or queued_writes(self) < MOST_WAITING:
+        if self._leaving or queued_writes(self) < MAX_WAITING:
             super().write(data)
 
     def stop_application_mode(self) -> None:

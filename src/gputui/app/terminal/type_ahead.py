@@ -11,13 +11,13 @@ from textual.worker import WorkerState
 
 from gputui.app.terminal.textual_internals import is_layout_pending, is_mounted
 
-QUIET_LOOKS = 4
+IDLE_CHECKS = 4
 """Consecutive idle checks, one event-loop round apart, after which a key counts as handled: the result of a dialog
 arrives, and a task starts, a round or two later without any message."""
-QUICK_LOOKS = 50
+QUICK_CHECKS = 50
 PAUSE_S = 0.005
-"""Pause between checks after the first `QUICK_LOOKS`."""
-LONGEST_S = 1.0
+"""Pause between checks after the first `QUICK_CHECKS`."""
+MAX_DELAY_S = 1.0
 """Maximum delay of a key, if the app never becomes idle."""
 
 
@@ -28,41 +28,41 @@ class TypeAhead:
     `/chat` arrives at once, all but the first key would go to the previously focused widget.
     """
 
-    def __init__(self, app: App[None], hand_on: Callable[[Event], Awaitable[None]]) -> None:
+    def __init__(self, app: App[None], forward: Callable[[Event], Awaitable[None]]) -> None:
         self._app = app
-        self._hand_on = hand_on
-        self._held: deque[Event] = deque()
-        self._looking = False
-        self._looks = 0
-        self._quiet = 0
-        self._since = 0.0
+        self._forward = forward
+        self._pending: deque[Event] = deque()
+        self._checking = False
+        self._checks = 0
+        self._idle_checks = 0
+        self._started_s = 0.0
 
     async def take(self, event: Event) -> None:
         """Pass the key on, now or when its turn comes."""
-        self._held.append(event)
-        if not self._looking:
-            await self._hand_on_next()
+        self._pending.append(event)
+        if not self._checking:
+            await self._forward_next()
 
-    async def _hand_on_next(self) -> None:
-        self._looking, self._looks, self._quiet, self._since = True, 0, 0, time.monotonic()
-        self._app.call_later(self._look)
-        await self._hand_on(self._held.popleft())
+    async def _forward_next(self) -> None:
+        self._checking, self._checks, self._idle_checks, self._started_s = True, 0, 0, time.monotonic()
+        self._app.call_later(self._check)
+        await self._forward(self._pending.popleft())
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         await asyncio.sleep(0)
-        self._looks += 1
-        self._quiet = self._quiet + 1 if self._is_at_rest() else 0
-        if self._quiet < QUIET_LOOKS and time.monotonic() - self._since < LONGEST_S:
-            if self._looks < QUICK_LOOKS:
-                self._app.call_later(self._look)
+        self._checks += 1
+        self._idle_checks = self._idle_checks + 1 if self._is_idle() else 0
+        if self._idle_checks < IDLE_CHECKS and time.monotonic() - self._started_s < MAX_DELAY_S:
+            if self._checks < QUICK_CHECKS:
+                self._app.call_later(self._check)
             else:
-                self._app.set_timer(PAUSE_S, self._look)
-        elif self._held:
-            await self._hand_on_next()
+                self._app.set_timer(PAUSE_S, self._check)
+        elif self._pending:
+            await self._forward_next()
         else:
-            self._looking = False
+            self._checking = False
 
-    def _is_at_rest(self) -> bool:
+    def _is_idle(self) -> bool:
         """Whether no message, layout, mount or task is pending."""
         app = self._app
         if not app.screen_stack or app.message_queue_size or is_layout_pending(app.screen):

@@ -193,12 +193,15 @@ class HistoryPane(TablePane):
     def _revision_text(self, number: int) -> str:
         revision = self._revisions[number]
         previous = self._revisions.get(number - 1, Assignments() if number == 1 else None)
-        names = distinct_names([item.key for item in revision.items])
+        names = distinct_names([assignment.key for assignment in revision.items])
         lines = [
             f"saved {date_text(revision.saved_at)} by {revision.author}: {revision.reason.text}",
             f"strategy {revision.strategy}",
             "",
-            *(f"  {names[item.key]:24} {assignment_text(item, self._labels)}" for item in revision.items),
+            *(
+                f"  {names[assignment.key]:24} {assignment_text(assignment, self._labels)}"
+                for assignment in revision.items
+            ),
             "",
         ]
         if previous is None:

@@ -24,7 +24,7 @@ from gputui.domain.service import Service
 from gputui.domain.text import moment
 
 POLL_S = 0.25
-KEPT_LINES = 2_000
+MAX_LINES = 2_000
 BAR = 20
 RESULTS = {
     "done": "done",
@@ -69,7 +69,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
         yield Static(" no apply yet: a saves the draft and carries the plan out", classes="launch-title", markup=False)
         yield Static("", id="launch-progress", markup=False)
         with Horizontal():
-            log = RichLog(max_lines=KEPT_LINES, min_width=1, wrap=True, markup=False, highlight=False)
+            log = RichLog(max_lines=MAX_LINES, min_width=1, wrap=True, markup=False, highlight=False)
             log.can_focus = False
             yield log
             yield LogPane(self._logs)

@@ -22,7 +22,7 @@ from gputui.domain.log import LogWindow
 from gputui.domain.service import Service, ServiceKey
 from gputui.domain.snapshot import Snapshot
 
-MOST_PANES = 4
+MAX_PANES = 4
 WINDOWS: tuple[tuple[str, float | None], ...] = (
     ("", None), ("all of it", None), ("last minute", 60.0), ("last 5 min", 300.0), ("last 15 min", 900.0),
     ("last 30 min", 1800.0), ("last hour", 3600.0),
@@ -106,8 +106,8 @@ class LogsPane(Guarded, Vertical, can_focus=True):
 
     async def action_split(self) -> None:
         """Pin the current panes, and add one for the service that is selected next."""
-        if self._merged is not None or len(self.panes) >= MOST_PANES:
-            self.notify(f"{MOST_PANES} panes are the most", markup=False)
+        if self._merged is not None or len(self.panes) >= MAX_PANES:
+            self.notify(f"{MAX_PANES} panes are the most", markup=False)
             return
         for pane in self.panes:
             pane.pinned = True

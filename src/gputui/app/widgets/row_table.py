@@ -17,9 +17,9 @@ from gputui.app.render.matching import filter_of
 from gputui.app.terminal.textual_internals import Lines
 from gputui.app.widgets.styled_table import StyledTable
 
-KEPT_CELLS = 2000
+MAX_CELLS = 2000
 """Maximum number of cached cells, about 3 MB."""
-KEPT_LINES = 200
+MAX_LINES = 200
 """Maximum number of cached lines: more than any terminal shows."""
 
 
@@ -129,7 +129,7 @@ class RowTable(StyledTable, inherit_bindings=False):
         )  # fmt: skip
         cached = self._lines.get(index)
         if cached is None or cached[0] != marks or cached[1] is not row:
-            if len(self._lines) >= KEPT_LINES:
+            if len(self._lines) >= MAX_LINES:
                 self._lines.clear()
             cached = self._lines[index] = (marks, row, super().render_table_line(y, x1, x2, base_style))
         return cached[2]
@@ -145,7 +145,7 @@ class RowTable(StyledTable, inherit_bindings=False):
         key = (row_index, column_index, base_style, width, state)
         rendered = self._rendered.get(key)
         if rendered is None or rendered[0] is not cell:
-            if len(self._rendered) >= KEPT_CELLS:
+            if len(self._rendered) >= MAX_CELLS:
                 self._rendered.clear()
             rendered = (cell, super().render_table_cell(row_index, column_index, base_style, width, cursor, hover))
             self._rendered[key] = rendered

@@ -98,7 +98,7 @@ def service_rows(snapshot: Snapshot, marked: frozenset[ServiceKey], previous_row
     previous_labels = next((parts.labels for parts, _ in previous_rows.values()), None)
     labels = previous_labels if previous_labels == labels else labels  # comparing identical objects is fast
     edited_keys = frozenset(snapshot.draft.changed)
-    saved = {item.key: item for item in snapshot.draft.saved.items}
+    saved = {assignment.key: assignment for assignment in snapshot.draft.saved.items}
     worst: dict[str, Finding] = {}
     for finding in snapshot.findings:
         if finding.service is not None:

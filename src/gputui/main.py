@@ -113,13 +113,13 @@ def _serve(server: Server, arguments: argparse.Namespace) -> int:
 
 
 def _screen(server: Server, arguments: argparse.Namespace) -> int:
-    from gputui.app.terminal.startup_preview import FirstLines, terminal  # noqa: PLC0415 - a verb draws nothing
+    from gputui.app.terminal.startup_preview import StartupPreview, terminal  # noqa: PLC0415 - a verb draws nothing
 
     gpus = server.gpus
     title = "gputui" if arguments.demo is None else "gputui  SIMULATED"
-    with FirstLines(terminal(), title, lambda: (gpus.inventory(), gpus.readings())) as first:
-        gpus.on_change(first.draw)
-        first.draw()
+    with StartupPreview(terminal(), title, lambda: (gpus.inventory(), gpus.readings())) as preview:
+        gpus.on_change(preview.draw)
+        preview.draw()
         gpus.start()
         from gputui.app.app import run_app  # noqa: PLC0415
         from gputui.state.file_io import packaged  # noqa: PLC0415
@@ -127,7 +127,7 @@ def _screen(server: Server, arguments: argparse.Namespace) -> int:
         controller = server.controller()
         _collect_garbage()
         try:
-            return run_app(controller, arguments, packaged("themes"), first.hand_over)
+            return run_app(controller, arguments, packaged("themes"), preview.hand_over)
         finally:
             _close(controller)
 

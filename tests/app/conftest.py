@@ -1,4 +1,4 @@
-"""The screen on a simulated server, with nothing of this machine in it."""
+"""Fixtures for the app on a simulated server, independent of this machine."""
 
 import os
 import threading
@@ -29,7 +29,7 @@ Opening = Callable[..., LocalController]
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's settings, themes or choices."""
+    """Without settings, themes or UI state of the user."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("GPUTUI_SETTINGS", raising=False)
@@ -37,35 +37,35 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def open_controller(tmp_path: Path) -> Iterator[Opening]:
-    """Opens control controllers of simulated servers, whose time runs as fast as the tests."""
+    """Opens controllers of simulated servers, whose time runs faster."""
     controllers: list[LocalController] = []
 
     def opening(
         scenario: str = "h100-server",
         *,
         readonly: bool = False,
-        now: float | None = None,
+        fixed_time: float | None = None,
         settle_s: float = 0.1,
         in_background: bool = False,
         files: Sequence[Path] = (),
         carry_out: Callable[[Store, int], None] | None = None,
     ) -> LocalController:
         server = read_scenario(scenario)
-        clock = time.time if now is None else (lambda: now)
+        clock = time.time if fixed_time is None else (lambda: fixed_time)
         engine = SimulatedEngine(server, clock, speed=40)
         source = SimulatedSource(server, engine.claims, clock)
 
-        def launch(number: int, store: Store, how: Finish) -> None:
+        def launch(number: int, store: Store, finish: Finish) -> None:
             if carry_out is not None:
                 carry_out(store, number)
                 return
             executor = Executor(engine, source, store.applies, number)
-            does = executor.roll_back if how == "roll back" else executor.run
+            carry = executor.roll_back if finish == "roll back" else executor.run
             if not in_background:
-                does()
+                carry()
                 return
             store.applies.claim(number, os.getpid())
-            threading.Thread(target=does, daemon=True).start()
+            threading.Thread(target=carry, daemon=True).start()
 
         state = tmp_path / "room-state"
         state.mkdir(exist_ok=True)

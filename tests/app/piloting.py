@@ -1,4 +1,4 @@
-"""Pressing keys as a person does, and waiting for what they do."""
+"""Helpers that press keys and wait for their effect."""
 
 import os
 import time
@@ -16,7 +16,7 @@ PATIENCE_S = float(os.environ.get("GPUTUI_PATIENCE") or 60)
 
 
 def service(controller: LocalController, name: str) -> Service:
-    return next(one for one in controller.watch.snapshot().services if one.name == name)
+    return next(service for service in controller.watch.snapshot().services if service.name == name)
 
 
 def labels(controller: LocalController, name: str) -> list[str]:
@@ -42,26 +42,26 @@ async def shows_no(pilot: Pilot[None], text: str) -> None:
 
 
 async def select(pilot: Pilot[None], controller: LocalController, name: str) -> None:
-    names = [one.name for one in controller.watch.snapshot().services]
+    names = [service.name for service in controller.watch.snapshot().services]
     await pilot.press("g", *["j"] * names.index(name))
 
 
 async def press_and_adopt(pilot: Pilot[None], key: str) -> None:
-    """A key that edits a container which was only found, and yes to the question."""
+    """Press a key that edits an unmanaged container, and confirm its adoption."""
     await pilot.press(key)
     await shows(pilot, "may it be changed")
     await pilot.press("y")
 
 
 async def move_ai_rerank(pilot: Pilot[None], controller: LocalController) -> None:
-    """To GPU 6, in the draft."""
+    """Move ai-rerank to GPU 6 in the draft."""
     await select(pilot, controller, "ai-rerank")
     await press_and_adopt(pilot, "6")
     await until(pilot, lambda: len(controller.watch.snapshot().draft.changed) == 1)
 
 
 async def save_second_revision(pilot: Pilot[None], controller: LocalController) -> None:
-    """That ai-rerank has GPU 6; the first revision is what was found when it was adopted."""
+    """Save ai-rerank on GPU 6; the first revision is the state at its adoption."""
     await move_ai_rerank(pilot, controller)
     await pilot.press("ctrl+s")
     await until(pilot, lambda: controller.watch.snapshot().draft.saved.revision == 2)

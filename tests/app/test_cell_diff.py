@@ -1,4 +1,4 @@
-"""The terminal shows the same with the cell diff as without it."""
+"""The terminal shows the same with and without the cell diff."""
 
 import re
 from typing import Any
@@ -10,11 +10,11 @@ from rich.color import ColorSystem
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 
 from gputui.app.terminal.cell_diff import CellGrid
+from gputui.app.terminal.textual_internals import LayoutUpdate
 
 WIDTH, HEIGHT = 24, 4
 STYLES = [None, Style(color="red"), Style(color="#4fa8e0", bgcolor="#11151a"), Style(bold=True)]
@@ -22,7 +22,7 @@ TOKEN = re.compile(r"\x1b\[([0-9;]*)([Hm])|([^\x1b])")
 
 
 class Screen:
-    """A terminal that knows cursor moves, styles and text."""
+    """A terminal that supports cursor moves, styles and text."""
 
     def __init__(self) -> None:
         self.cells: dict[tuple[int, int], tuple[str, str]] = {}
@@ -40,8 +40,8 @@ class Screen:
                 style = numbers.removeprefix("0;") or "0"
             else:
                 self.cells[y, x] = (character, style)
-                for more in range(1, cell_len(character)):
-                    self.cells[y, x + more] = ("", style)
+                for offset in range(1, cell_len(character)):
+                    self.cells[y, x + offset] = ("", style)
                 x += cell_len(character)
 
 
@@ -65,13 +65,13 @@ def written(grid: CellGrid, frame: list[Strip]) -> str:
 
 
 @given(frames)
-def test_any_sequence_of_frames_looks_as_if_each_were_drawn_whole(drawn: list[list[Strip]]) -> None:
+def test_any_sequence_of_frames_looks_as_if_each_were_drawn_whole(drawings: list[list[Strip]]) -> None:
     incremental, grid = Screen(), CellGrid()
-    for frame in drawn:
+    for frame in drawings:
         incremental.write(written(grid, frame))
-        whole = Screen()
-        whole.write(written(CellGrid(), frame))
-        assert incremental.cells == whole.cells
+        complete = Screen()
+        complete.write(written(CellGrid(), frame))
+        assert incremental.cells == complete.cells
 
 
 def test_what_did_not_change_is_not_written() -> None:
@@ -79,7 +79,7 @@ def test_what_did_not_change_is_not_written() -> None:
     frame = [line([("hello", 1)])] * HEIGHT
     assert written(grid, frame)
     assert written(grid, frame) == ""
-    changed = [line([("hallo", 1)]), *frame[1:]]
-    assert written(grid, changed) == "\x1b[0;31m\x1b[1;2Ha\x1b[0m"
+    next_frame = [line([("hallo", 1)]), *frame[1:]]
+    assert written(grid, next_frame) == "\x1b[0;31m\x1b[1;2Ha\x1b[0m"
     grid.forget()
-    assert "hallo" in written(grid, changed)
+    assert "hallo" in written(grid, next_frame)

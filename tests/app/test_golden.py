@@ -1,4 +1,5 @@
-"""How every screen looks, as text and as styles: `GPUTUI_GOLDEN=write` writes the pictures anew, to be read as a diff.
+"""How every screen looks, as text and as styles. `GPUTUI_GOLDEN=write` writes the pictures again, to be reviewed as a
+diff.
 
 Each state is drawn at three sizes. The text is one file a size; the styles, of which there is one file for the dark and
 one for the light theme, are run lengths of letters whose colours stand above them.
@@ -29,18 +30,18 @@ THEMES = ("gputui-dark", "gputui-light")
 Keys = Callable[[Pilot[None]], Awaitable[None]]
 
 
-def pressing(*keys: str, until: str = "") -> Keys:
+def pressing(*keys: str, text: str = "") -> Keys:
     async def press(pilot: Pilot[None]) -> None:
         for key in keys:
             await pilot.press(key)
             await pilot.pause()
-        await shows(pilot, until)
+        await shows(pilot, text)
 
     return press
 
 
 async def too_full(pilot: Pilot[None]) -> None:
-    """The reranker is put on a GPU that has no room for it."""
+    """The reranker is assigned to a GPU without enough headroom."""
     await pilot.press("g", "j", "j", "j", "j")
     await press_and_adopt(pilot, "1")
     await shows(pilot, "over by")
@@ -53,7 +54,7 @@ async def asked(pilot: Pilot[None]) -> None:
 
 
 async def carried_out(pilot: Pilot[None]) -> None:
-    """The transcriber gets the GPU of the reranker too, and is being watched."""
+    """The transcriber gets the GPU of the reranker too, and its health is being checked."""
     await pilot.press("g", "j")
     await press_and_adopt(pilot, "2")
     await shows(pilot, "3 → ")
@@ -64,7 +65,7 @@ async def carried_out(pilot: Pilot[None]) -> None:
 
 
 def half_of_it(store: Store, number: int) -> None:
-    """An apply that stands still where the new container is watched."""
+    """An apply that stops while the new container is being watched."""
     store.applies.claim(number, os.getpid())
     for event in (
         NewEvent("step", "started", words("recreate ai-asr: its GPUs were changed"), "ai-asr"),
@@ -90,33 +91,33 @@ STATES: dict[str, tuple[str, Keys]] = {
     "mixed-server": ("mixed-server", pressing()),
     "edited": ("h100-server", too_full),
     "apply-question": ("h100-server", asked),
-    "adoption-question": ("h100-server", pressing("6", until="may it be changed")),
-    "edit-dialog": ("h100-server", pressing("g", "j", "enter", until="LEFT WITH IT")),
-    "strategies": ("h100-server", pressing("s", until="proved")),
-    "columns": ("h100-server", pressing("C", until="Which columns?")),
-    "marked": ("h100-server", pressing("g", "space", "space", until="●")),
-    "logs": ("h100-server", pressing("l", until="200 OK")),
-    "processes": ("h100-server", pressing("o", until="python train.py")),
-    "process-tree": ("h100-server", pressing("o", "t", until="all of this")),
-    "findings": ("mixed-server", pressing("f", until="rows wait")),
-    "history": ("h100-server", pressing("h", until="nothing was saved yet")),
-    "events": ("h100-server", pressing("w", until="nothing happened so far")),
-    "launch": ("h100-server", pressing("v", until="no apply yet")),
+    "adoption-question": ("h100-server", pressing("6", text="may it be changed")),
+    "edit-dialog": ("h100-server", pressing("g", "j", "enter", text="FREE AFTER")),
+    "strategies": ("h100-server", pressing("s", text="proved")),
+    "columns": ("h100-server", pressing("C", text="Which columns?")),
+    "marked": ("h100-server", pressing("g", "space", "space", text="●")),
+    "logs": ("h100-server", pressing("l", text="200 OK")),
+    "processes": ("h100-server", pressing("o", text="python train.py")),
+    "process-tree": ("h100-server", pressing("o", "t", text="all of this")),
+    "findings": ("mixed-server", pressing("f", text="rows wait")),
+    "history": ("h100-server", pressing("h", text="nothing was saved yet")),
+    "events": ("h100-server", pressing("w", text="nothing happened so far")),
+    "launch": ("h100-server", pressing("v", text="no apply yet")),
     "apply-runs": ("h100-server", carried_out),
-    "gpu-detail": ("mixed-server", pressing("m", "j", until="remapped rows")),
-    "gpu-links": ("h100-server", pressing("m", "T", until="NV18")),
+    "gpu-detail": ("mixed-server", pressing("m", "j", text="remapped rows")),
+    "gpu-links": ("h100-server", pressing("m", "T", text="NV18")),
     "cards-as-rows": ("h100-server", pressing("c", "c")),
     "cards-as-line": ("h100-server", pressing("c", "c", "c")),
     "zoomed": ("h100-server", pressing("o", "z")),
-    "inspect": ("h100-server", pressing("i", until="as the engine has it")),
-    "help": ("h100-server", pressing("question_mark", until="Keys: services")),
+    "inspect": ("h100-server", pressing("i", text="as the engine has it")),
+    "help": ("h100-server", pressing("question_mark", text="Keys: services")),
     "new-service": ("h100-server", new_service),
     "filter": ("h100-server", pressing("slash", *"whisper")),
 }
 
 
 def styles_of(app: GputuiApp) -> str:
-    """Letters for the styles of all cells, as run lengths, under what each letter means."""
+    """The styles of all cells as run lengths of letters, after a legend of the letters."""
     letters: dict[str, str] = {}
     lines = []
     for strip in app.screen_stack[-1]._compositor.render_strips():
@@ -140,16 +141,16 @@ WRITING = os.environ.get("GPUTUI_GOLDEN") == "write"
 
 
 async def settled(pilot: Pilot[None], app: GputuiApp, text: str, styles: str) -> tuple[str, str]:
-    """The picture as it is to be, else as it stays: a slow machine draws it later."""
-    wanted = None if WRITING else ((GOLDEN / text).read_text(), (GOLDEN / styles).read_text())
-    before = None
+    """The expected picture, else the first stable one: a slow machine draws it later."""
+    expected = None if WRITING else ((GOLDEN / text).read_text(), (GOLDEN / styles).read_text())
+    previous = None
     for _ in range(10 if WRITING else 100):
         await pilot.pause(0.1)
-        now = (text_of(app), styles_of(app))
-        if now == (wanted or before):
-            return now
-        before = now
-    return now
+        current = (text_of(app), styles_of(app))
+        if current == (expected or previous):
+            return current
+        previous = current
+    return current
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -158,12 +159,12 @@ async def test_the_look(open_controller: Opening, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(time, "time", lambda: NOW)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr("gputui.gpus.readers.STALE_AFTER_S", float("inf"))  # the clock of the simulation stands still
+    monkeypatch.setattr("gputui.gpus.readers.STALE_AFTER_S", float("inf"))  # the simulated clock is frozen
     monkeypatch.setattr("gputui.controller.local_compose_files.LocalComposeFiles.free_port", lambda *_: 8000)
     monkeypatch.setattr("gputui.state.applies.now", lambda: "2023-11-14T22:12:38+00:00")  # 42 s before
-    monkeypatch.setattr("gputui.state.applies.STARTING_S", float("inf"))  # it is on record before it is claimed
+    monkeypatch.setattr("gputui.state.applies.STARTING_S", float("inf"))  # it is recorded before it is claimed
     scenario, keys = STATES[state]
-    controller = open_controller(scenario, now=NOW, carry_out=half_of_it)
+    controller = open_controller(scenario, fixed_time=NOW, carry_out=half_of_it)
     pictures: dict[str, str] = {}
     app = app_of(controller, theme=THEMES[0])
     async with app.run_test(size=(120, 40)) as pilot:

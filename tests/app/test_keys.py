@@ -1,4 +1,4 @@
-"""What each key does to services and the draft, seen in the control controller and on the screen."""
+"""The effect of each key on services and the draft, in the controller and on the screen."""
 
 from pathlib import Path
 
@@ -72,9 +72,9 @@ async def test_every_digit_is_a_gpu_and_one_that_is_not_there_is_told(controller
         await until(pilot, lambda: labels(controller, "ai-rerank") == [])
         await pilot.press("1", "3", "4", "6", "7")
         await until(pilot, lambda: labels(controller, "ai-rerank") == ["1", "3", "4", "6", "7"])
-        for gone in ("8", "9"):
-            await pilot.press(gone)
-            await shows(pilot, f"no GPU {gone}")
+        for label in ("8", "9"):
+            await pilot.press(label)
+            await shows(pilot, f"no GPU {label}")
         assert labels(controller, "ai-rerank") == ["1", "3", "4", "6", "7"]
 
 
@@ -125,7 +125,7 @@ async def test_the_picker_chooses_by_space_and_by_digit_in_order(controller: Loc
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, controller, "ai-rerank")
         await pilot.press("enter")
-        await shows(pilot, "LEFT WITH IT")
+        await shows(pilot, "FREE AFTER")
         await pilot.press("down", "2", "7", "j", "space", "enter")
         await shows(pilot, "may it be changed")
         await pilot.press("y")
@@ -155,7 +155,7 @@ async def test_an_empty_field_leaves_each_of_several_services_as_it_is(controlle
         await pilot.press("tab", "tab", "9", "enter")
         await shows(pilot, "may they be changed")
         await pilot.press("y")
-        await until(pilot, lambda: all(one.priority == 9 for one in controller.watch.snapshot().services))
+        await until(pilot, lambda: all(service.priority == 9 for service in controller.watch.snapshot().services))
         assert labels(controller, "ai-vision") == ["4", "5"]
 
 
@@ -164,7 +164,7 @@ async def test_marked_services_are_edited_at_once_and_taken_back_at_once(control
     async with app.run_test(size=SIZE) as pilot:
         await select(pilot, controller, "ai-asr")
         await pilot.press("space", "space", "6")
-        await shows(pilot, "ai-asr, ai-emb: containers that gputui found; may they be changed")
+        await shows(pilot, "ai-asr, ai-emb: unmanaged containers; may they be changed")
         await pilot.press("y")
         await until(
             pilot, lambda: labels(controller, "ai-asr") == ["3", "6"] and labels(controller, "ai-emb") == ["1", "6"]
@@ -221,7 +221,7 @@ async def test_disable_then_apply_stops(controller: LocalController) -> None:
 async def test_a_running_apply_is_cancelled_and_taken_back(open_controller: Opening) -> None:
     controller = open_controller(settle_s=60, in_background=True)
     app = app_of(controller)
-    before = service(controller, "ai-rerank").container
+    old_container = service(controller, "ai-rerank").container
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await select(pilot, controller, "ai-rerank")
         await press_and_adopt(pilot, "6")
@@ -236,8 +236,8 @@ async def test_a_running_apply_is_cancelled_and_taken_back(open_controller: Open
         await shows(pilot, "it was cancelled by alice")
         await until(pilot, lambda: controller.history.record(1).result == "rolled_back")
         await until(pilot, lambda: service(controller, "ai-rerank").running)
-        now = service(controller, "ai-rerank").container
-        assert before is not None and now is not None and now.id == before.id
+        new_container = service(controller, "ai-rerank").container
+        assert old_container is not None and new_container is not None and new_container.id == old_container.id
 
 
 async def test_the_question_before_a_stop_names_what_stops(controller: LocalController) -> None:
@@ -263,7 +263,7 @@ async def test_rows_are_sorted_by_any_column_and_filtered_by_pattern(controller:
 
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: len(order()) == 6)
-        first = order()
+        initial_order = order()
         for _ in range(4):
             await pilot.press("full_stop")
         await shows(pilot, "NEEDS/GPU ▲")
@@ -273,18 +273,18 @@ async def test_rows_are_sorted_by_any_column_and_filtered_by_pattern(controller:
         assert order()[0] == "ai-vision"
         for _ in range(4):
             await pilot.press("comma")
-        assert order() == first
+        assert order() == initial_order
         await pilot.press("slash", *"!ai-[ael]", "enter")
         await until(pilot, lambda: order() == ["notebook", "ai-rerank", "ai-vision"])
         await pilot.press("escape")
-        await until(pilot, lambda: order() == first)
+        await until(pilot, lambda: order() == initial_order)
 
 
 async def test_chosen_columns_are_found_again_at_the_next_start(open_controller: Opening) -> None:
-    from gputui.app.config.ui_state import choices_path
+    from gputui.app.config.ui_state import ui_state_path
 
     controller = open_controller()
-    app = app_of(controller, choices_path=choices_path())
+    app = app_of(controller, ui_state_path=ui_state_path())
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("C")
         await shows(pilot, "[ ] PROJECT")
@@ -292,10 +292,10 @@ async def test_chosen_columns_are_found_again_at_the_next_start(open_controller:
         await shows(pilot, "PROJECT")
         await shows_no(pilot, "BACKEND")
         await pilot.press("c")
-    again = app_of(controller, choices_path=choices_path())
-    async with again.run_test(size=SIZE) as pilot:
+    second_app = app_of(controller, ui_state_path=ui_state_path())
+    async with second_app.run_test(size=SIZE) as pilot:
         await shows(pilot, "PROJECT")
-        assert "BACKEND" not in screen_text(again)
+        assert "BACKEND" not in screen_text(second_app)
 
 
 async def test_a_fix_is_taken_from_the_finding(controller: LocalController) -> None:
@@ -380,17 +380,17 @@ async def test_more_rows_than_fit_are_gone_through_by_screenfuls(controller: Loc
     app = app_of(controller)
     async with app.run_test(size=(60, 20)) as pilot:
         await shows(pilot, "notebook")
-        names = [one.name for one in controller.watch.snapshot().services]
+        names = [service.name for service in controller.watch.snapshot().services]
         table = app.screen.query_one(ServicePane)
 
         def selected() -> str:
             return table.selected.name if table.selected else ""
 
         for key, place in (("G", -1), ("g", 0), ("pagedown", None), ("home", 0), ("end", -1), ("pageup", None)):
-            before = selected()
+            previous = selected()
             await pilot.press(key)
             if place is None:
-                await until(pilot, lambda before=before: selected() != before)  # type: ignore[misc]
+                await until(pilot, lambda previous=previous: selected() != previous)  # type: ignore[misc]
             else:
                 await until(pilot, lambda place=place: selected() == names[place])  # type: ignore[misc]
         await pilot.press("G", "k", "j")
@@ -517,7 +517,7 @@ async def test_a_service_is_made_anew_as_its_compose_file_says(open_controller: 
         await select(pilot, controller, "notebook")
         await pilot.press("R")
         await shows(pilot, "nothing to do: notebook")
-        await shows(pilot, "ai-rerank is not what its Compose file says: image — R, or")
+        await shows(pilot, "ai-rerank differs from its Compose file: image — R, or")
         await select(pilot, controller, "ai-rerank")
         await pilot.press("R")
         await shows(pilot, "Carry this out?", "ai/rerank:2", "ai/rerank:3")
@@ -537,7 +537,7 @@ async def test_a_finding_about_another_service_is_said_to_be_elsewhere(controlle
 
 
 async def type_gpus(pilot: Pilot[None], controller: LocalController, gpus: str) -> None:
-    """For the notebook, which has GPU 7."""
+    """Type GPUs for the notebook, which has GPU 7."""
     await select(pilot, controller, "notebook")
     await pilot.press("enter")
     await shows(pilot, "GPUs in order")

@@ -1,4 +1,4 @@
-"""The lines of a log pane: bounded, filtered, merged, made readable."""
+"""The lines of a log pane: bounded, filtered, merged, pretty-printed."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,14 +15,14 @@ def lines(*texts: str) -> list[LogLine]:
 def test_old_lines_are_let_go_and_counted() -> None:
     buffer = LogBuffer(lines=3)
     buffer.add("a", lines("1", "2", "3", "4", "5"))
-    assert [entry.text for entry in buffer.shown] == ["3", "4", "5"]
-    assert buffer.let_go == 2
+    assert [entry.text for entry in buffer.visible] == ["3", "4", "5"]
+    assert buffer.evicted == 2
 
 
 def test_long_lines_count_by_their_length() -> None:
     buffer = LogBuffer(characters=100)
     buffer.add("a", lines("x" * 60, "y" * 60, "z"))
-    assert [entry.text[0] for entry in buffer.shown] == ["y", "z"]
+    assert [entry.text[0] for entry in buffer.visible] == ["y", "z"]
 
 
 def test_a_filter_hides_what_it_hides_and_never_a_remark() -> None:
@@ -31,9 +31,9 @@ def test_a_filter_hides_what_it_hides_and_never_a_remark() -> None:
     buffer.remark("end")
     buffer.set_filter("!bad")
     buffer.add("a", lines("bad again", "good again"))
-    assert [entry.text for entry in buffer.shown] == ["good", "end", "good again"]
+    assert [entry.text for entry in buffer.visible] == ["good", "end", "good again"]
     buffer.set_filter("")
-    assert len(buffer.shown) == 5
+    assert len(buffer.visible) == 5
 
 
 @given(st.lists(st.text(max_size=20), max_size=60), st.integers(1, 20), st.text(max_size=4))
@@ -43,16 +43,16 @@ def test_what_is_shown_is_what_passes_of_what_is_kept(texts: list[str], limit: i
     for start in range(0, len(texts), 7):
         buffer.add("a", lines(*texts[start : start + 7]))
     passes = filter_of(pattern)
-    assert [entry.text for entry in buffer.shown] == [text for text in texts[-limit:] if passes(text)]
+    assert [entry.text for entry in buffer.visible] == [text for text in texts[-limit:] if passes(text)]
 
 
 def test_several_logs_are_merged_by_time_and_a_line_without_one_stays_behind_its_own() -> None:
-    one, other = LogBuffer(), LogBuffer()
-    one.add(
+    first_log, second_log = LogBuffer(), LogBuffer()
+    first_log.add(
         "a", [LogLine("a1", at="2026-01-01T00:00:01Z"), LogLine("  more"), LogLine("a3", at="2026-01-01T00:00:03Z")]
     )
-    other.add("b", [LogLine("b2", at="2026-01-01T00:00:02Z")])
-    assert [entry.text for entry in merged([one, other])] == ["a1", "  more", "b2", "a3"]
+    second_log.add("b", [LogLine("b2", at="2026-01-01T00:00:02Z")])
+    assert [entry.text for entry in merged([first_log, second_log])] == ["a1", "  more", "b2", "a3"]
 
 
 def test_a_line_of_json_is_written_out_and_its_escapes_stay_harmless() -> None:

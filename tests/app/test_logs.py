@@ -1,4 +1,4 @@
-"""The logs pane: following, finding, filtering, several at once, and its bounds."""
+"""The logs pane: following, searching, filtering, several panes, and limits."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def logs_of(app: GputuiApp) -> LogsPane:
 
 
 async def opened(pilot: Pilot[None], controller: LocalController, name: str) -> None:
-    """The log of this service, with the keys on it."""
+    """Open the log of this service and focus it."""
     await select(pilot, controller, name)
     await pilot.press("l")
     await shows(pilot, f"log of {name}", "200 OK")
@@ -69,25 +69,25 @@ async def test_search_goes_from_match_to_match_around_the_ends(controller: Local
         await shows(pilot, "no line has")
 
 
-class SlowToCome:
-    """A log of which nothing comes until it is let."""
+class DelayedLog:
+    """A log that yields nothing until it is released."""
 
     def __init__(self, controller: LocalController, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.let = False
+        self.released = False
         read = controller.logs.read
-        monkeypatch.setattr(controller.logs, "read", lambda feed: read(feed) if self.let else LogBatch())
+        monkeypatch.setattr(controller.logs, "read", lambda feed: read(feed) if self.released else LogBatch())
 
 
 async def test_what_is_searched_before_the_log_came_is_found_when_it_comes(
     controller: LocalController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = SlowToCome(controller, monkeypatch)
+    slow = DelayedLog(controller, monkeypatch)
     app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await select(pilot, controller, "ai-llm")
         await pilot.press("l", "l", "slash", *"shards", "enter")
         await shows(pilot, "no line came yet")
-        slow.let = True
+        slow.released = True
         await shows(pilot, "shards 62%", "2 of 2")
 
 
@@ -95,7 +95,7 @@ async def test_a_log_that_did_not_come_yet_is_no_file(
     controller: LocalController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    SlowToCome(controller, monkeypatch)
+    DelayedLog(controller, monkeypatch)
     app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await select(pilot, controller, "ai-llm")
@@ -130,7 +130,7 @@ async def test_times_wrap_json_and_marks(controller: LocalController) -> None:
         await pilot.press("m")
         await shows(pilot, "mark of")
         pane.buffer.add("ai-llm", [LogLine('INFO {"event": "load", "shards": [1, 2]}'), LogLine("x" * 300)])
-        await pilot.press("slash", *"xxxx", "enter")  # or what comes next may push it out of sight
+        await pilot.press("slash", *"xxxx", "enter")  # otherwise new lines may scroll it out of view
         await until(pilot, lambda: sum("xxxx" in line for line in screen_text(app).splitlines()) >= 3)
         await shows(pilot, '"event": "load",')
 
@@ -248,13 +248,13 @@ async def test_a_restarted_container_is_read_on_and_not_again(open_controller: O
     async with app.run_test(size=SIZE) as pilot:
         await opened(pilot, controller, "ai-llm")
         buffer = logs_of(app).current.buffer
-        before = len(buffer)
+        count = len(buffer)
         controller._engine.restart("ai-llm", 1)
         controller.watch.rescan()
         await until(pilot, lambda: any(entry.text == "it was started again" for entry in buffer.entries))
         await pilot.pause(1.5)
         texts = [entry.text for entry in buffer.entries]
-        assert len(texts) < before + 60, "what it wrote before is not read again"
+        assert len(texts) < count + 60, "what it wrote before is not read again"
 
 
 async def test_the_end_of_a_log_is_told_once(open_controller: Opening, monkeypatch: pytest.MonkeyPatch) -> None:

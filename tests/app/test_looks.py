@@ -1,4 +1,4 @@
-"""What is drawn, as pure functions: graphs, cards, signs for poor terminals, themes, and what is worth telling."""
+"""Rendering as pure functions: graphs, cards, ASCII signs, themes and notifications."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +17,12 @@ from gputui.app.render.columns import Column, Row, cell, columns_for, placed, so
 from gputui.app.render.gpu_card import CardView, card, holders, overview, row
 from gputui.app.render.gpu_detail import detail_lines, topology_lines, unaccounted_mib
 from gputui.app.render.graphs import blocks, braille, resampled
-from gputui.app.render.notifications import happenings
+from gputui.app.render.notifications import notifications_between
 from gputui.app.render.styled import Run, fit, width_of
 from gputui.app.render.values import age_text, duration_text
 from gputui.app.terminal.line_filters import NoColour, ascii_text
 from gputui.app.widgets.hanging_lines import hanging
-from gputui.app.widgets.history_pane import told_once
+from gputui.app.widgets.history_pane import without_started
 from gputui.controller.local_controller import LocalController
 from gputui.domain.event import ApplyEvent, Progress
 from gputui.domain.gpu import Gpu, GpuProcess, GpuState, Reading
@@ -51,17 +51,17 @@ def test_a_graph_has_a_cell_for_each_value_and_none_where_nothing_is_known() -> 
 def test_a_graph_is_as_large_as_it_is_asked_to_be(values: list[int | None], height: int) -> None:
     rows = braille(values, height)
     assert len(rows) == height
-    assert {len(one) for one in rows} <= {-(-len(values) // 2)}
+    assert {len(row) for row in rows} <= {-(-len(values) // 2)}
 
 
 def test_the_past_is_cut_into_equal_parts_that_move_rarely() -> None:
     moments = tuple(Moment(period=number, utilization_percent=number) for number in range(100, 130))
     history = GpuHistory(period_s=2.0, moments=moments)
-    parts = resampled(history, lambda one: one.utilization_percent, 10, span_s=100.0)
+    parts = resampled(history, lambda moment: moment.utilization_percent, 10, span_s=100.0)
     assert parts[-6:] == [104, 109, 114, 119, 124, 129]
     assert parts[:4] == [None] * 4
     later = GpuHistory(period_s=2.0, moments=(*moments, Moment(period=130, utilization_percent=0)))
-    assert resampled(later, lambda one: one.utilization_percent, 10, span_s=100.0)[-7:-1] == parts[-6:]
+    assert resampled(later, lambda moment: moment.utilization_percent, 10, span_s=100.0)[-7:-1] == parts[-6:]
 
 
 @pytest.mark.parametrize("width", [27, 40, 120])
@@ -105,28 +105,28 @@ def test_what_is_not_known_of_a_gpu_is_not_zero() -> None:
 
 
 def test_memory_that_no_listed_process_holds_is_told_unless_one_does_not_tell() -> None:
-    held = replace(READING, processes=(GpuProcess(pid=1, memory_mib=1000),))
-    assert unaccounted_mib(held) == 3000
+    reading = replace(READING, processes=(GpuProcess(pid=1, memory_mib=1000),))
+    assert unaccounted_mib(reading) == 3000
     assert unaccounted_mib(replace(READING, processes=(GpuProcess(pid=1),))) is None
     assert unaccounted_mib(replace(READING, processes=None)) is None
 
 
 def test_traffic_over_nvlink_is_the_difference_of_two_counts() -> None:
-    before = LinkTraffic(taken_at=10.0, nvlink_rx_kib=0, nvlink_tx_kib=0)
-    now = LinkTraffic(taken_at=12.0, pcie_rx_kib_s=2048, nvlink_rx_kib=4 * 2**20, nvlink_tx_kib=None)
-    lines = detail_lines(READING, None, GpuHistory(period_s=2.0), (now, before), 90)
+    earlier = LinkTraffic(taken_at=10.0, nvlink_rx_kib=0, nvlink_tx_kib=0)
+    later = LinkTraffic(taken_at=12.0, pcie_rx_kib_s=2048, nvlink_rx_kib=4 * 2**20, nvlink_tx_kib=None)
+    lines = detail_lines(READING, None, GpuHistory(period_s=2.0), (later, earlier), 90)
     text = "\n".join(text_of(line) for line in lines)
     assert "PCIe in 2.0 MiB/s, out n/a" in text
     assert "NVLink in 2.0 GiB/s, out n/a" in text
 
 
 def test_the_matrix_names_links_as_nvidia_smi_does() -> None:
-    others = [replace(GPU, uuid=f"GPU-{number}", index=number, numa_node=number // 2) for number in range(3)]
+    gpus = [replace(GPU, uuid=f"GPU-{number}", index=number, numa_node=number // 2) for number in range(3)]
     links = (
         GpuLink(gpu="GPU-0", peer="GPU-1", kind="NVLink", nvlinks=4),
         GpuLink(gpu="GPU-0", peer="GPU-2", kind="SYS"),
     )
-    lines = [text_of(line) for line in topology_lines(others, links, 60)]
+    lines = [text_of(line) for line in topology_lines(gpus, links, 60)]
     assert lines[1].split() == ["GPU0", "X", "NV4", "SYS", "0", "–"]
     assert lines[2].split() == ["GPU1", "NV4", "X", "?", "0", "–"]
 
@@ -150,7 +150,7 @@ def test_what_stands_on_a_ground_of_its_own_is_reversed_where_there_is_no_colour
         ],
         Color(0, 0, 0),
     )
-    styles = [one.style for one in filtered]
+    styles = [segment.style for segment in filtered]
     assert all(style is not None and style.color is None and style.bgcolor is None for style in styles)
     assert [bool(style and style.reverse) for style in styles] == [False, True, False]
     assert styles[0] is not None and styles[0].bold
@@ -207,8 +207,8 @@ COLUMNS = (
 
 
 def test_columns_go_by_their_rank_and_what_is_left_is_for_those_that_grow() -> None:
-    def widths(width: int, chosen: frozenset[str] | None = None) -> dict[str, int]:
-        return {one.title: one.width for one in columns_for(COLUMNS, chosen, width)}
+    def widths(width: int, titles: frozenset[str] | None = None) -> dict[str, int]:
+        return {column.title: column.width for column in columns_for(COLUMNS, titles, width)}
 
     assert widths(31) == {"A": 5, "B": 10, "C": 10}
     assert widths(60) == {"A": 5, "B": 10, "C": 39}
@@ -220,8 +220,8 @@ def test_columns_go_by_their_rank_and_what_is_left_is_for_those_that_grow() -> N
 
 def test_rows_of_which_nothing_is_known_come_last_in_both_directions() -> None:
     rows = [Row(key=key, cells={}, sort={"A": value}) for key, value in (("x", 2), ("y", None), ("z", 10))]
-    assert [one.key for one in sorted_rows(rows, "A", descending=False)] == ["x", "z", "y"]
-    assert [one.key for one in sorted_rows(rows, "A", descending=True)] == ["z", "x", "y"]
+    assert [row.key for row in sorted_rows(rows, "A", descending=False)] == ["x", "z", "y"]
+    assert [row.key for row in sorted_rows(rows, "A", descending=True)] == ["z", "x", "y"]
 
 
 def test_ages_are_short() -> None:
@@ -232,27 +232,31 @@ def test_ages_are_short() -> None:
 
 def ended(snapshot: Snapshot, *names: str) -> Snapshot:
     services = tuple(
-        replace(one, container=replace(one.container, state="exited", exit_code=137))
-        if one.name in names and one.container
-        else one
-        for one in snapshot.services
+        replace(service, container=replace(service.container, state="exited", exit_code=137))
+        if service.name in names and service.container
+        else service
+        for service in snapshot.services
     )
     return replace(snapshot, services=services)
 
 
 def test_what_is_worth_telling(controller: LocalController) -> None:
-    before = controller.watch.snapshot()
-    assert happenings(before, before) == ()
-    assert [one.text for one in happenings(before, ended(before, "ai-asr"))] == ["ai-asr ended with code 137"]
-    lost = replace(before.readings[3], state="lost", reason="GPU is lost")
-    gone = replace(before, readings=(*before.readings[:3], lost, *before.readings[4:]))
-    assert [one.text for one in happenings(before, gone)] == ["GPU 3 is lost"]
-    assert [one.text for one in happenings(gone, before)] == ["GPU 3 is back"]
-    noted = replace(before, compose_note="compose.yaml:3: not YAML")
-    assert [one.text for one in happenings(before, noted)] == ["compose.yaml:3: not YAML"]
-    assert happenings(noted, noted) == ()
-    many = ended(before, *(one.name for one in before.services))
-    (summed,) = happenings(before, many)
+    snapshot = controller.watch.snapshot()
+    assert notifications_between(snapshot, snapshot) == ()
+    assert [notification.text for notification in notifications_between(snapshot, ended(snapshot, "ai-asr"))] == [
+        "ai-asr ended with code 137"
+    ]
+    lost = replace(snapshot.readings[3], state="lost", reason="GPU is lost")
+    without_gpu = replace(snapshot, readings=(*snapshot.readings[:3], lost, *snapshot.readings[4:]))
+    assert [notification.text for notification in notifications_between(snapshot, without_gpu)] == ["GPU 3 is lost"]
+    assert [notification.text for notification in notifications_between(without_gpu, snapshot)] == ["GPU 3 is back"]
+    noted = replace(snapshot, compose_note="compose.yaml:3: not YAML")
+    assert [notification.text for notification in notifications_between(snapshot, noted)] == [
+        "compose.yaml:3: not YAML"
+    ]
+    assert notifications_between(noted, noted) == ()
+    without_services = ended(snapshot, *(service.name for service in snapshot.services))
+    (summed,) = notifications_between(snapshot, without_services)
     assert summed.text.startswith("6 services ended or are unwell")
 
 
@@ -262,14 +266,14 @@ def test_an_apply_tells_of_its_own_services_and_the_rest_is_told_beside_it(contr
     apply = ApplyRecord(
         id=1, revision=1, operator="alice", reason=words(""), started_at="", alive=True, services={"ai-asr": "running"}
     )
-    before = replace(controller.watch.snapshot(), apply=apply)
-    told = happenings(before, ended(before, "ai-asr", "ai-emb"))
-    assert [one.about for one in told] == ["ai-emb"]
+    snapshot = replace(controller.watch.snapshot(), apply=apply)
+    notifications = notifications_between(snapshot, ended(snapshot, "ai-asr", "ai-emb"))
+    assert [notification.about for notification in notifications] == ["ai-emb"]
 
 
-def shares(*given: tuple[ShareKind, str, int]) -> CardView:
-    held = tuple(MemoryShare(kind=kind, name=name, mib=gib * 1024) for kind, name, gib in given)
-    return CardView(reading=READING, memory=GpuMemory(uuid="GPU-1", usable_mib=81000, shares=held))
+def shares(*amounts: tuple[ShareKind, str, int]) -> CardView:
+    memory_shares = tuple(MemoryShare(kind=kind, name=name, mib=gib * 1024) for kind, name, gib in amounts)
+    return CardView(reading=READING, memory=GpuMemory(uuid="GPU-1", usable_mib=81000, shares=memory_shares))
 
 
 def test_a_legend_shows_whole_names_and_counts_the_rest() -> None:
@@ -314,15 +318,15 @@ def test_a_sentence_hangs_under_itself_in_its_styles() -> None:
 
 def test_a_column_does_not_grow_beyond_what_can_be_read() -> None:
     columns = (Column(title="A", width=10, grows=True, widest=20), Column(title="B", width=10, grows=True))
-    assert [one.width for one in columns_for(columns, None, 124)] == [20, 60]
+    assert [column.width for column in columns_for(columns, None, 124)] == [20, 60]
 
 
 @given(st.text(st.characters(categories=["L", "N", "P"]), min_size=1), st.integers(1, 40))
 def test_a_cell_that_is_cut_says_so(text: str, width: int) -> None:
     options = CONSOLE.options.update(width=width)
     (line,) = CONSOLE.render_lines(cell(text), options, pad=False)
-    shown = "".join(segment.text for segment in line)
-    assert shown == text if cell_len(text) <= width else shown.endswith("…")
+    line_text = "".join(segment.text for segment in line)
+    assert line_text == text if cell_len(text) <= width else line_text.endswith("…")
 
 
 def test_digits_stand_under_digits_in_a_numeric_column() -> None:
@@ -342,8 +346,8 @@ PART = st.tuples(st.text(st.characters(categories=["L", "Zs"])), st.sampled_from
 @given(st.lists(PART, max_size=6), st.integers(5, 40))
 def test_no_letter_is_lost_by_wrapping(parts: list[tuple[str, str]], width: int) -> None:
     lines = hanging(Run(" ▲ "), tuple(Run(text, style) for text, style in parts), width)
-    shown = "".join(text_of(line[1:]) for line in lines)
-    assert "".join(shown.split()) == "".join("".join(text for text, _ in parts).split())
+    text_shown = "".join(text_of(line[1:]) for line in lines)
+    assert "".join(text_shown.split()) == "".join("".join(text for text, _ in parts).split())
     assert all(width_of(line) <= width for line in lines)
 
 
@@ -360,15 +364,15 @@ def event(number: int, progress: Progress, text: str, service: str = "a") -> App
 
 
 def test_a_beginning_is_left_out_where_its_end_follows() -> None:
-    begun, done = event(1, "started", "start it"), event(2, "done", "start it: it runs")
-    assert told_once([begun, done]) == [done]
+    start, end = event(1, "started", "start it"), event(2, "done", "start it: it runs")
+    assert without_started([start, end]) == [end]
 
 
 def test_a_beginning_that_was_cut_off_is_told_beside_the_one_that_ended() -> None:
-    cut_off, again, done = event(1, "started", "stop"), event(2, "started", "stop"), event(3, "done", "stop")
-    assert told_once([cut_off, again, done]) == [cut_off, done]
+    cut_off, restart, end = event(1, "started", "stop"), event(2, "started", "stop"), event(3, "done", "stop")
+    assert without_started([cut_off, restart, end]) == [cut_off, end]
 
 
 def test_another_service_between_does_not_hide_an_end() -> None:
     events = [event(1, "started", "stop"), event(2, "started", "stop", "b"), event(3, "done", "stop")]
-    assert told_once(events) == events[1:]
+    assert without_started(events) == events[1:]

@@ -1,4 +1,4 @@
-"""Processes, findings, history, events, GPUs and new services: what each shows, and what its keys do."""
+"""Processes, findings, history, events, GPUs and new services: their content and keys."""
 
 import os
 import subprocess
@@ -46,15 +46,15 @@ def test_a_signal_reaches_the_process_that_was_meant_and_no_other() -> None:
     from gputui.gpus.processes import send_signal, start_time
 
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
-        started = start_time(process.pid)
-        assert started is not None
+        started_at = start_time(process.pid)
+        assert started_at is not None
         with pytest.raises(Refusal, match="is another one by now"):
-            send_signal(process.pid, started + 1, "TERM")
+            send_signal(process.pid, started_at + 1, "TERM")
         assert process.poll() is None
-        send_signal(process.pid, started, "TERM")
+        send_signal(process.pid, started_at, "TERM")
         assert process.wait(10) == -15
     with pytest.raises(Refusal, match="not there any more"):
-        send_signal(process.pid, started, "TERM")
+        send_signal(process.pid, started_at, "TERM")
     with pytest.raises(Refusal, match="cannot be seen from here"):
         send_signal(os.getpid(), None, "TERM")
 
@@ -195,14 +195,14 @@ async def test_a_new_service_is_looked_at_before_it_is_written(open_controller: 
         assert path.read_text() == COMPOSE
         await pilot.press("ctrl+s")
         await shows(pilot, "written to")
-        await until(pilot, lambda: any(one.name == "ai-chat" for one in controller.watch.snapshot().services))
+        await until(pilot, lambda: any(service.name == "ai-chat" for service in controller.watch.snapshot().services))
     text = path.read_text()
     assert text.startswith(COMPOSE.partition("\nvolumes")[0].rstrip())
     assert text.endswith("\nvolumes:\n  data: {}\n")
     assert (tmp_path / "compose.yaml.gputui-bak").read_text() == COMPOSE
-    made = next(one for one in controller.watch.snapshot().services if one.name == "ai-chat")
-    assert made.image == "vllm/vllm-openai:v1"
-    assert [controller.watch.snapshot().inventory.gpus[6].uuid] == list(made.assigned)
+    new_service = next(service for service in controller.watch.snapshot().services if service.name == "ai-chat")
+    assert new_service.image == "vllm/vllm-openai:v1"
+    assert [controller.watch.snapshot().inventory.gpus[6].uuid] == list(new_service.assigned)
 
 
 async def test_without_a_compose_file_a_new_service_is_refused_with_what_to_do(controller: LocalController) -> None:
@@ -217,8 +217,10 @@ async def test_older_revisions_are_read_when_the_last_row_is_reached(controller:
     store = controller._saved.opened()
     with store.database.writing() as connection:
         for number in range(1, 251):
-            at = f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z"
-            Revisions.insert(connection, Assignments(revision=number, saved_at=at, author="alice", reason=words("r")))
+            timestamp = f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z"
+            Revisions.insert(
+                connection, Assignments(revision=number, saved_at=timestamp, author="alice", reason=words("r"))
+            )
     app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("h")

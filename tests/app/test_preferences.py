@@ -1,4 +1,4 @@
-"""The settings file: what it says holds, and what is wrong in it is told with its line."""
+"""The settings file: its values apply, and errors name the line."""
 
 import json
 from dataclasses import fields
@@ -10,7 +10,7 @@ import yaml
 from gputui.app.app import needs_ascii
 from gputui.app.config.preferences import Preferences, read_preferences
 from gputui.app.config.preferences_file import parse_preferences, preferences_schema
-from gputui.app.config.ui_state import Choices, choices_path, keep_choices, read_choices
+from gputui.app.config.ui_state import UiState, read_ui_state, save_ui_state, ui_state_path
 from gputui.domain.errors import UsageError
 from gputui.state.file_io import packaged
 
@@ -23,13 +23,18 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
 
 
 def test_what_it_says_holds() -> None:
-    found = parse_preferences(
+    preferences = parse_preferences(
         "theme: gputui-light\nlog: {tail: 50, wrap: true}\nkeys:\n  pane.history: f7\ncolumns: [BACKEND, MODEL]\n",
         PATH,
     )
-    assert (found.theme, found.log.tail, found.log.wrap, found.log.times) == ("gputui-light", 50, True, False)
-    assert found.keys == {"pane.history": "f7"}
-    assert found.columns == ("BACKEND", "MODEL")
+    assert (preferences.theme, preferences.log.tail, preferences.log.wrap, preferences.log.times) == (
+        "gputui-light",
+        50,
+        True,
+        False,
+    )
+    assert preferences.keys == {"pane.history": "f7"}
+    assert preferences.columns == ("BACKEND", "MODEL")
 
 
 @pytest.mark.parametrize(
@@ -49,10 +54,10 @@ def test_what_it_says_holds() -> None:
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(text: str, message: str) -> None:
-    with pytest.raises(UsageError) as found:
+    with pytest.raises(UsageError) as failure:
         parse_preferences(text, PATH)
-    assert message in found.value.what
-    assert found.value.fix
+    assert message in failure.value.what
+    assert failure.value.fix
 
 
 def test_two_things_may_change_keys_with_each_other() -> None:
@@ -68,20 +73,20 @@ def test_the_published_schema_is_that_of_the_settings() -> None:
 def test_the_example_has_every_setting_and_is_right() -> None:
     text = (packaged("configs") / "settings.example.yaml").read_text()
     parse_preferences(text, PATH)
-    assert set(yaml.safe_load(text)) == {one.name for one in fields(Preferences)}
+    assert set(yaml.safe_load(text)) == {setting.name for setting in fields(Preferences)}
 
 
 def test_choices_are_kept_and_a_broken_file_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    chosen = Choices(theme="gputui-nord", columns=("MODEL",), sort="GPUS")
-    keep_choices(choices_path(), chosen)
-    assert read_choices(choices_path()) == chosen
+    state = UiState(theme="gputui-nord", columns=("MODEL",), sort="GPUS")
+    save_ui_state(ui_state_path(), state)
+    assert read_ui_state(ui_state_path()) == state
     for broken in ("{", "[]", '{"theme": 3, "columns": "MODEL"}'):
-        choices_path().write_text(broken)
-        assert read_choices(choices_path()) == Choices()
+        ui_state_path().write_text(broken)
+        assert read_ui_state(ui_state_path()) == UiState()
 
 
-@pytest.mark.parametrize(("term", "lang", "set_to", "asked", "needed"), [
+@pytest.mark.parametrize(("term", "lang", "set_to", "requested", "needed"), [
     ("xterm-256color", "de_DE.UTF-8", None, False, False),
     ("xterm-256color", "", None, False, False),
     ("xterm-256color", "C", None, False, True),
@@ -90,10 +95,10 @@ def test_choices_are_kept_and_a_broken_file_is_no_error(tmp_path: Path, monkeypa
     ("xterm-256color", "C.UTF-8", False, True, True),
 ])  # fmt: skip
 def test_ascii_is_taken_where_nothing_else_can_be_shown_unless_it_is_set(
-    monkeypatch: pytest.MonkeyPatch, term: str, lang: str, set_to: bool | None, asked: bool, needed: bool
+    monkeypatch: pytest.MonkeyPatch, term: str, lang: str, set_to: bool | None, requested: bool, needed: bool
 ) -> None:
     for name in ("LC_ALL", "LC_CTYPE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("LANG", lang)
-    assert needs_ascii(Preferences(ascii=set_to), asked=asked) is needed
+    assert needs_ascii(Preferences(ascii=set_to), requested=requested) is needed

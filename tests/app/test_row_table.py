@@ -1,4 +1,4 @@
-"""The tables under the cards."""
+"""The tables below the cards."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ def changed(row: Row, text: str) -> Row:
 async def test_values_that_move_for_long_take_no_more_memory(
     controller: LocalController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_table, "KEPT_CELLS", 50)
+    monkeypatch.setattr(row_table, "MAX_CELLS", 50)
     app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         table = app.screen.query("ServiceTable").only_one(RowTable)
@@ -41,19 +41,19 @@ async def test_of_a_row_that_changes_only_the_changed_cell_is_rendered_again(
     app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
         table = app.screen.query("ServiceTable").only_one(RowTable)
-        monkeypatch.setattr(table, "show_services", lambda _snapshot: None)  # nothing moves but what is moved here
-        first, *others = table._rows
+        monkeypatch.setattr(table, "show_services", lambda _snapshot: None)  # no updates except those of this test
+        first_row, *other_rows = table._rows
         await pilot.pause(0.2)
         rendered: list[tuple[int, int]] = []
         real = DataTable._render_cell
 
-        def noted(self: DataTable[Text], row: int, column: int, *rest: Any) -> Any:
+        def noted(self: DataTable[Text], row: int, column: int, *options: Any) -> Any:
             if row >= 0:
                 rendered.append((row, column))
-            return real(self, row, column, *rest)
+            return real(self, row, column, *options)
 
         monkeypatch.setattr(DataTable, "_render_cell", noted)
-        table.show([replace(first, cells={**first.cells, "STATE": Text("another state")}), *others])
+        table.show([replace(first_row, cells={**first_row.cells, "STATE": Text("another state")}), *other_rows])
         await pilot.pause(0.2)
         assert rendered == [(0, list(table.columns).index("STATE"))]  # type: ignore[arg-type]
         assert "another state" in screen_text(app)
@@ -69,10 +69,10 @@ async def test_other_colours_reach_every_cell(controller: LocalController) -> No
             return [{str(part.style.bgcolor) for part in line if part.style and part.text.strip()} for line in lines]
 
         await pilot.pause()
-        before = backgrounds()
+        old_colours = backgrounds()
         app.theme = "gputui-light"
         await pilot.pause()
-        assert all(not one & other for one, other in zip(before, backgrounds(), strict=True))
+        assert all(not old & new for old, new in zip(old_colours, backgrounds(), strict=True))
 
 
 @pytest.mark.parametrize("keys", [("j",), ("tab",), (">",), ("j", "tab", "k"), ("space",), ("A",), ("G",)])
@@ -91,6 +91,6 @@ async def test_lines_that_were_kept_are_as_they_would_be_rendered_anew(
         lines()
         await pilot.press(*keys)
         await pilot.pause(0.2)
-        kept = lines()
+        cached_lines = lines()
         table._clear_caches()
-        assert kept == lines()
+        assert cached_lines == lines()

@@ -1,4 +1,4 @@
-"""The rows of the service table: one that shows the same as before is taken from there, and no other."""
+"""The rows of the service table: unchanged rows, and only those, are reused."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ NOBODY: frozenset[ServiceKey] = frozenset()
 
 
 def busier(reading: Reading) -> Reading:
-    processes = tuple(replace(one, memory_mib=77, sm_percent=9) for one in reading.processes or ())
+    processes = tuple(replace(process, memory_mib=77, sm_percent=9) for process in reading.processes or ())
     return replace(reading, processes=processes)
 
 
@@ -29,9 +29,11 @@ def edited(snapshot: Snapshot) -> Snapshot:
 
 
 def unhealthy(snapshot: Snapshot) -> Snapshot:
-    first, *rest = snapshot.services
-    assert first.container is not None
-    return replace(snapshot, services=(replace(first, container=replace(first.container, health="unhealthy")), *rest))
+    changed, *services = snapshot.services
+    assert changed.container is not None
+    return replace(
+        snapshot, services=(replace(changed, container=replace(changed.container, health="unhealthy")), *services)
+    )
 
 
 def warned(snapshot: Snapshot) -> Snapshot:
@@ -40,7 +42,7 @@ def warned(snapshot: Snapshot) -> Snapshot:
 
 
 def relabelled(snapshot: Snapshot) -> Snapshot:
-    gpus = tuple(replace(one, index=one.index + 8) for one in snapshot.inventory.gpus)
+    gpus = tuple(replace(gpu, index=gpu.index + 8) for gpu in snapshot.inventory.gpus)
     return replace(snapshot, inventory=replace(snapshot.inventory, gpus=gpus))
 
 
@@ -49,9 +51,9 @@ CHANGES: tuple[Callable[[Snapshot], Snapshot], ...] = (
     unhealthy,
     warned,
     relabelled,
-    lambda snapshot: replace(snapshot, readings=tuple(busier(one) for one in snapshot.readings)),
+    lambda snapshot: replace(snapshot, readings=tuple(busier(reading) for reading in snapshot.readings)),
     lambda snapshot: warned(
-        replace(snapshot, memory=tuple(replace(one, free_after_mib=-2048) for one in snapshot.memory))
+        replace(snapshot, memory=tuple(replace(memory, free_after_mib=-2048) for memory in snapshot.memory))
     ),
     lambda snapshot: replace(snapshot, services=snapshot.services[1:]),
 )
@@ -66,20 +68,20 @@ def test_what_changed_is_seen_in_the_row(
     controller: LocalController, change: Callable[[Snapshot], Snapshot], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
-    before = replace(controller.watch.snapshot(), findings=())
-    after = change(before)
-    made = service_rows(before, NOBODY, {})
-    kept = [row for _, row in service_rows(after, NOBODY, made).values()]
-    anew = [row for _, row in service_rows(after, NOBODY, {}).values()]
-    assert [looks(row) for row in kept] == [looks(row) for row in anew]
-    assert [row.sort for row in kept] == [row.sort for row in anew]
-    assert [looks(row) for row in kept] != [looks(row) for _, row in made.values()]
+    previous = replace(controller.watch.snapshot(), findings=())
+    current = change(previous)
+    rows = service_rows(previous, NOBODY, {})
+    updated = [row for _, row in service_rows(current, NOBODY, rows).values()]
+    anew = [row for _, row in service_rows(current, NOBODY, {}).values()]
+    assert [looks(row) for row in updated] == [looks(row) for row in anew]
+    assert [row.sort for row in updated] == [row.sort for row in anew]
+    assert [looks(row) for row in updated] != [looks(row) for _, row in rows.values()]
 
 
 def test_a_mark_is_seen_in_its_row_alone(controller: LocalController) -> None:
     snapshot = controller.watch.snapshot()
     key = snapshot.services[2].key
-    made = service_rows(snapshot, NOBODY, {})
-    marked = service_rows(snapshot, frozenset((key,)), made)
-    assert [one for one in marked if marked[one][1] is not made[one][1]] == [key]
-    assert marked[key][1].cells[" "].plain == "●"
+    rows = service_rows(snapshot, NOBODY, {})
+    marked_rows = service_rows(snapshot, frozenset((key,)), rows)
+    assert [row_key for row_key in marked_rows if marked_rows[row_key][1] is not rows[row_key][1]] == [key]
+    assert marked_rows[key][1].cells[" "].plain == "●"

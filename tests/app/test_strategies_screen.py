@@ -1,4 +1,4 @@
-"""The strategies side by side, and taking one over."""
+"""The comparison of strategies, and applying one to the draft."""
 
 from gputui.controller.local_controller import LocalController
 from tests.app.conftest import Opening, app_of, screen_text
@@ -23,7 +23,7 @@ async def test_the_chosen_one_goes_into_the_draft_after_a_question_and_one_undo_
 ) -> None:
     app = app_of(controller)
     async with app.run_test(size=SIZE) as pilot:
-        before = {one.name: one.assigned for one in controller.watch.snapshot().services}
+        assigned = {service.name: service.assigned for service in controller.watch.snapshot().services}
         await pilot.press("s")
         await until(pilot, lambda: "88%" in screen_text(app))
         await pilot.press("j")
@@ -34,7 +34,10 @@ async def test_the_chosen_one_goes_into_the_draft_after_a_question_and_one_undo_
         await until(pilot, lambda: labels(controller, "ai-emb") != ["1"])
         await until(pilot, lambda: " vram " in screen_text(app).splitlines()[0])
         await pilot.press("u")
-        await until(pilot, lambda: {one.name: one.assigned for one in controller.watch.snapshot().services} == before)
+        await until(
+            pilot,
+            lambda: {service.name: service.assigned for service in controller.watch.snapshot().services} == assigned,
+        )
 
 
 async def test_the_reserve_is_kept_free(controller: LocalController) -> None:
@@ -65,10 +68,10 @@ async def test_taking_the_fix_changes_the_argument(controller: LocalController) 
         assert controller.watch.snapshot().draft.changed == ()
         await select(pilot, controller, "ai-llm")
         await press_and_adopt(pilot, "3")
-        await until(pilot, lambda: "GPU 3 would idle" in screen_text(app) and "(F does it)" in screen_text(app))
+        await until(pilot, lambda: "GPU 3 would be idle" in screen_text(app) and "(F does it)" in screen_text(app))
         await pilot.press("F")
-        await until(pilot, lambda: any(one.edits for one in controller.watch.snapshot().services))
-        (edit,) = next(one.edits for one in controller.watch.snapshot().services if one.edits)
+        await until(pilot, lambda: any(service.edits for service in controller.watch.snapshot().services))
+        (edit,) = next(service.edits for service in controller.watch.snapshot().services if service.edits)
         assert (edit.argument, edit.value) == ("--tensor-parallel-size", "2")
         await until(pilot, lambda: "would idle" not in screen_text(app))
 

@@ -23,14 +23,14 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     }
     (tmp_path / "compose.yaml").write_text("services:\n  web:\n    image: nginx:1\n")
     command = [sys.executable, "-m", "gputui", "--file", str(tmp_path / "compose.yaml"), "--demo"]
-    one = Terminal(command, {**environment, "PYTHONPATH": str(ROOT / "src")})
-    one.expect("ai-vision", 30)
-    yield one
-    one.kill()
+    terminal = Terminal(command, {**environment, "PYTHONPATH": str(ROOT / "src")})
+    terminal.expect("ai-vision", 30)
+    yield terminal
+    terminal.kill()
 
 
 def test_every_pane_and_screen_is_reached_and_left_by_its_key(terminal: Terminal, tmp_path: Path) -> None:
-    for keys, shown in (
+    for keys, text in (
         (["o"], "python train.py"), (["t"], "all of this service"), (["Escape", "f"], "FINDING"),
         (["Escape", "h"], "nothing was saved yet"), (["Escape", "w"], "WHAT"), (["Escape", "v"], "no apply yet"),
         (["Escape", "p"], "nothing to do"), (["Escape", "m"], "GPU-00000000-4100"), (["T"], "NV18"),
@@ -39,7 +39,7 @@ def test_every_pane_and_screen_is_reached_and_left_by_its_key(terminal: Terminal
         (["Escape", "C-p"], "Search for commands"), (["Escape"], "nothing to do"),
     ):  # fmt: skip
         terminal.keys(*keys)
-        terminal.expect(shown)
+        terminal.expect(text)
     assert (tmp_path / "compose.yaml").read_text() == "services:\n  web:\n    image: nginx:1\n"
 
 
@@ -73,24 +73,24 @@ def test_a_service_is_moved_applied_and_its_logs_are_read(terminal: Terminal) ->
 
 
 def test_keys_that_come_in_one_piece_count_where_they_lead(terminal: Terminal) -> None:
-    for keys, shown in (
+    for keys, text in (
         ("/ v i s Enter i", "docker run"), ("q o K i", "simulated processes take"),
         ("? q C-p s t r a t e g Enter", "Strategies  "), ("q", gone("Strategies  ")), ("Tab Escape", gone("1 of 6")),
         ("g j j j j 6 y", "2 → 2,6"), ("n w e b 2", "web2"),
     ):  # fmt: skip
         terminal.burst(*keys.split())
-        terminal.expect(shown, 20)
+        terminal.expect(text, 20)
 
 
-def gone(what: str) -> Callable[[str], bool]:
-    return lambda text: what not in text
+def gone(text: str) -> Callable[[str], bool]:
+    return lambda screen: text not in screen
 
 
 def walk(terminal: Terminal, *steps: tuple[list[str], str | Callable[[str], bool]]) -> None:
-    """Type these keys, and see this on the screen, one after the other."""
-    for keys, shown in steps:
+    """For each step, type the keys and wait for the expected text."""
+    for keys, expected in steps:
         terminal.keys(*keys)
-        terminal.expect(shown, 20)
+        terminal.expect(expected, 20)
 
 
 def test_services_and_tables_by_every_other_key(terminal: Terminal) -> None:
@@ -141,9 +141,9 @@ def test_settings_that_are_wrong_are_one_line_and_no_screen(tmp_path: Path) -> N
     (tmp_path / "settings.yaml").write_text("theme: gputui-dark\nkeys:\n  plan.aply: A\n")
     environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "tmux-256color"}
     environment |= {"PYTHONPATH": str(ROOT / "src"), "GPUTUI_SETTINGS": str(tmp_path / "settings.yaml")}
-    one = Terminal([sys.executable, "-m", "gputui", "--demo"], environment)
+    terminal = Terminal([sys.executable, "-m", "gputui", "--demo"], environment)
     try:
-        text = one.expect("EXIT=2", 30)
+        text = terminal.expect("EXIT=2", 30)
         assert "settings.yaml:3: keys: nothing has the id plan.aply" in text.replace("\n", "")
     finally:
-        one.kill()
+        terminal.kill()

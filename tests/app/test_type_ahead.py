@@ -1,4 +1,4 @@
-"""Keys that come in one piece, as a slow line brings them: each counts where the one before it led."""
+"""Keys that arrive in one piece, as over a slow connection: each acts after the effect of the previous one."""
 
 import asyncio
 import time
@@ -19,10 +19,10 @@ from tests.app.piloting import SIZE, labels, select, shows, until
 
 
 def at_once(pilot: Pilot[None], *keys: str | Paste) -> None:
-    """All of this is there before the app looks at the first of it."""
+    """Post all keys before the app handles the first one."""
     for key in keys:
-        named = {"/": "slash", "&": "ampersand"}.get(str(key), key)
-        event = key if isinstance(key, Paste) else Key(str(named), key if len(key) == 1 else None)
+        name = {"/": "slash", "&": "ampersand"}.get(str(key), key)
+        event = key if isinstance(key, Paste) else Key(str(name), key if len(key) == 1 else None)
         pilot.app.post_message(event)
 
 
@@ -76,7 +76,7 @@ async def test_the_keys_of_one_piece_are_taken_in_their_order(controller: LocalC
 async def test_a_screen_that_never_rests_holds_no_key_for_long(
     controller: LocalController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type_ahead, "LONGEST_S", 0.05)
+    monkeypatch.setattr(type_ahead, "MAX_DELAY_S", 0.05)
     app = app_of(controller)
     handed: list[tuple[Event, float]] = []
 

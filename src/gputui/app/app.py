@@ -1,4 +1,4 @@
-"""The Textual app: composition, signals, and nothing else."""
+"""The Textual app: composition and signals."""
 
 import argparse
 import asyncio
@@ -13,16 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-# Frames beyond 15 a second cannot be told apart over SSH; Textual reads this once, when it is imported.
+# More than 15 frames a second make no visible difference over SSH. Textual reads this once, at import.
 if os.environ.get("SSH_CONNECTION"):
     os.environ.setdefault("TEXTUAL_FPS", "15")
 
 from rich.console import RenderableType
 from rich.text import Text
 from textual import work
-from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.actions import ActionParseResult
-from textual.app import App
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.driver import Driver
@@ -34,17 +32,18 @@ from textual.timer import Timer
 from textual.worker import WorkerFailed
 
 from gputui.app.background import SnapshotArrived
-from gputui.app.config.preferences import Preferences, own_folder, preferences_path, read_preferences
+from gputui.app.config.preferences import Preferences, config_dir, preferences_path, read_preferences
 from gputui.app.config.themes import DEFAULT, MONO, default_theme, read_themes
-from gputui.app.config.ui_state import Choices, choices_path, keep_choices, read_choices
+from gputui.app.config.ui_state import UiState, read_ui_state, save_ui_state, ui_state_path
 from gputui.app.dialogs.theme_picker import Themes
 from gputui.app.palette import Actions
 from gputui.app.screens.gpu_screen import Gpus
 from gputui.app.screens.main_screen import MainScreen
 from gputui.app.terminal.cell_diff import CellGrid
-from gputui.app.terminal.line_filters import AsciiSigns, ControlCharacterFence, NoColour
+from gputui.app.terminal.line_filters import AsciiSigns, ControlCharacterFilter, NoColour
 from gputui.app.terminal.startup_preview import terminal
 from gputui.app.terminal.terminal_driver import TerminalDriver
+from gputui.app.terminal.textual_internals import AppInternals, ChopsUpdate, LayoutUpdate
 from gputui.app.terminal.type_ahead import TypeAhead
 from gputui.controller.protocols import Controller
 from gputui.domain.errors import UsageError
@@ -54,33 +53,33 @@ from gputui.domain.unexpected import UNEXPECTED, place_of, unexpected
 
 EXIT_LIMIT_S = 3.0
 LEAVE_LIMIT_S = 10.0
-"""How long the last bytes wait at most for a terminal that takes nothing."""
+"""How long to wait at exit for a terminal that accepts no output."""
 CATCH_UP_S = 0.1
 REPORT_AGAIN_S = 60.0
-"""After so long the same error is shown again."""
+"""Seconds before the same error is shown again."""
 _DIMMED = DimFilter(0.72)
-"""Of dim text: Textual's own 0.5 leaves less contrast than WCAG asks of text (4.5) in most themes."""
+"""Dim text: in most themes Textual's default of 0.5 has less contrast than WCAG requires for text (4.5)."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppOptions:
-    """How the screen is to be: `theme` was asked for, `suits` is one that suits the terminal. `choices_path` None keeps
-    no choices; `log` is where errors are written down; `hand_over` is called when the terminal is about to be taken."""
+    """Options of the app: `theme` is the requested theme, `fallback_theme` suits the terminal. With `ui_state_path`
+    None no UI state is saved. `log` is the error log; `hand_over` is called just before the app takes the terminal."""
 
     themes: Path
     theme: str | None = None
-    suits: str = DEFAULT
+    fallback_theme: str = DEFAULT
     readonly: bool = False
     ascii: bool = False
     preferences: Preferences = field(default_factory=Preferences)
-    choices_path: Path | None = None
+    ui_state_path: Path | None = None
     log: str = "gputui's log"
     hand_over: Callable[[], None] = lambda: None
 
 
-class GputuiApp(App[None]):
-    """Shows a controller."""
+class GputuiApp(AppInternals):
+    """The screen of a controller."""
 
     TITLE = "gputui"
     CSS_PATH = ["app.tcss", "lines.tcss", "screens/main.tcss", "screens/gpus.tcss"]
@@ -92,87 +91,88 @@ class GputuiApp(App[None]):
         super().__init__()
         self._controller = controller
         self._options = options
-        self._choices = read_choices(options.choices_path) if options.choices_path else Choices()
+        self._ui_state = read_ui_state(options.ui_state_path) if options.ui_state_path else UiState()
         self.animation_level = "none"
         self._cells = CellGrid()
         self._reported: dict[str, float] = {}
         self._catching_up: Timer | None = None
         self._typed = TypeAhead(self, super().on_event)
         themes, self._theme_faults = read_themes(options.themes)
-        more, faults = read_themes(own_folder() / "themes")
+        user_themes, faults = read_themes(config_dir() / "themes")
         self._theme_faults += faults
-        for theme in (*themes, *more):
+        for theme in (*themes, *user_themes):
             self.register_theme(theme)
-        for asked, where in ((options.theme, ""), (options.preferences.theme, "settings: theme: ")):
-            if asked and asked not in self.available_themes:
+        for theme_name, prefix in ((options.theme, ""), (options.preferences.theme, "settings: theme: ")):
+            if theme_name and theme_name not in self.available_themes:
                 names = ", ".join(sorted(self.available_themes))
-                raise UsageError(f"{where}there is no theme “{clean(asked, 60)}”", f"themes: {names}")
+                raise UsageError(f"{prefix}there is no theme “{clean(theme_name, 60)}”", f"themes: {names}")
         self.theme = self._first_theme()
         self.set_keymap(options.preferences.keys)
 
     def _first_theme(self) -> str:
-        """What was said, chosen or set, else what suits the terminal."""
+        """The theme from the command line, the UI state or the settings, else one that suits the terminal."""
         options = self._options
-        asked = (options.theme, self._choices.theme, options.preferences.theme, options.suits, "textual-dark")
-        return next(one for one in asked if one in self.available_themes)
+        candidates = (
+            options.theme,
+            self._ui_state.theme,
+            options.preferences.theme,
+            options.fallback_theme,
+            "textual-dark",
+        )
+        return next(theme for theme in candidates if theme in self.available_themes)
 
-    def keep(self, **chosen: object) -> None:
-        """Find it again at the next start."""
-        self._choices = replace(self._choices, **chosen)  # type: ignore[arg-type]
-        if self._options.choices_path is not None:
-            keep_choices(self._options.choices_path, self._choices)
+    def keep(self, **changes: object) -> None:
+        """Save changes of the UI state for the next start."""
+        self._ui_state = replace(self._ui_state, **changes)  # type: ignore[arg-type]
+        if self._options.ui_state_path is not None:
+            save_ui_state(self._options.ui_state_path, self._ui_state)
 
     @work
     async def action_themes(self) -> None:
         """Choose a theme."""
-        before = self.theme
-        own = sorted(name for name in self.available_themes if name.startswith("gputui-"))
-        rest = sorted(name for name in self.available_themes if not name.startswith(("gputui-", "ansi-")))
-        chosen: str | None = await self.push_screen_wait(Themes([*own, *rest], before))
-        if chosen is not None:
-            self.keep(theme=chosen)
+        current = self.theme
+        gputui_names = sorted(name for name in self.available_themes if name.startswith("gputui-"))
+        builtin_names = sorted(name for name in self.available_themes if not name.startswith(("gputui-", "ansi-")))
+        selection: str | None = await self.push_screen_wait(Themes([*gputui_names, *builtin_names], current))
+        if selection is not None:
+            self.keep(theme=selection)
 
     def notify_desktop(self, text: str) -> None:
-        """Ask the terminal for a notification of the desktop (OSC 777, as foot, kitty, wezterm and others know it)."""
-        if self._driver is not None and not self.is_headless:
-            self._driver.write(f"\x1b]777;notify;gputui;{clean(text, 200).replace(';', ',')}\x07")
+        """Ask the terminal for a desktop notification (OSC 777, supported by foot, kitty, wezterm and others)."""
+        if self.terminal_driver is not None and not self.is_headless:
+            self.terminal_driver.write(f"\x1b]777;notify;gputui;{clean(text, 200).replace(';', ',')}\x07")
 
     def get_line_filters(self) -> list[LineFilter]:
-        """Textual's own, or no colour at all; ASCII signs where nothing else can be shown; then the fence."""
-        own = [_DIMMED if isinstance(one, DimFilter) else one for one in super().get_line_filters()]
-        filters: list[LineFilter] = [NoColour()] if self.theme == MONO else own
+        """Textual's filters or no colour; ASCII where the terminal needs it; last the control-character filter."""
+        defaults = [
+            _DIMMED if isinstance(line_filter, DimFilter) else line_filter for line_filter in super().get_line_filters()
+        ]
+        filters: list[LineFilter] = [NoColour()] if self.theme == MONO else defaults
         signs = [AsciiSigns()] if self._options.ascii else []
-        return [*filters, *signs, ControlCharacterFence()]
+        return [*filters, *signs, ControlCharacterFilter()]
 
     def get_key_display(self, binding: Binding) -> str:
-        """As Textual names it; by its word where the sign for it cannot be shown."""
-        shown = super().get_key_display(binding)
-        return "enter" if self._options.ascii and shown == "⏎" else shown
+        """Textual's sign for the key, or its name where the sign cannot be shown."""
+        display = super().get_key_display(binding)
+        return "enter" if self._options.ascii and display == "⏎" else display
 
-    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Write only the cells that change."""
-        if isinstance(renderable, (ChopsUpdate, LayoutUpdate)) and self._is_written():
-            if self._is_behind():
-                self._drop_frames()
-                return
-            colors = self.console._color_system
-            renderable = self._cells.differences(renderable, self.size.width, colors)
-        super()._display(screen, renderable)
-
-    def _is_written(self) -> bool:
-        """Whether Textual would write an update now; one that it drops must not count as shown."""
-        return self._running and not self._closed and not self.is_headless and not self._batch_count
+    def written_update(self, update: ChopsUpdate | LayoutUpdate) -> RenderableType | None:
+        """Write only changed cells; nothing while the terminal does not keep up."""
+        if self._is_behind():
+            self._drop_frames()
+            return None
+        return self._cells.differences(update, self.size.width, self.color_system)
 
     def get_driver_class(self) -> type[Driver]:
-        """One that never waits."""
-        found = super().get_driver_class()
-        return TerminalDriver if found is LinuxDriver else found
+        """A driver that never blocks on the terminal."""
+        driver_class = super().get_driver_class()
+        return TerminalDriver if driver_class is LinuxDriver else driver_class
 
     def _is_behind(self) -> bool:
-        return isinstance(self._driver, TerminalDriver) and self._driver.is_behind
+        return isinstance(self.terminal_driver, TerminalDriver) and self.terminal_driver.is_behind
 
     def _drop_frames(self) -> None:
-        """Draw nothing until the line takes more; then all that is different by then, at once."""
+        """Draw nothing until the terminal accepts output again; then draw the current state."""
         if self._catching_up is None:
             self._catching_up = self.set_interval(CATCH_UP_S, self._catch_up)
 
@@ -183,35 +183,35 @@ class GputuiApp(App[None]):
             self.screen.refresh(repaint=True, layout=True)
 
     def action_repaint(self) -> None:
-        """The terminal was disturbed: draw everything again."""
+        """Redraw everything, after something else has written to the terminal."""
         self._cells.forget()
         self.screen.refresh(repaint=True, layout=True)
 
     def on_resize(self) -> None:
-        """What a terminal shows after a resize is its own affair."""
+        """What the terminal shows after a resize is unknown."""
         self._cells.forget()
 
     def get_default_screen(self) -> Screen[None]:
         """The main screen."""
         options = self._options
-        return MainScreen(self._controller, options.preferences, self._choices, readonly=options.readonly)
+        return MainScreen(self._controller, options.preferences, self._ui_state, readonly=options.readonly)
 
     def on_load(self) -> None:
-        """All is read that could be wrong, and the terminal is taken next."""
+        """All input is checked; Textual takes the terminal next."""
         self._options.hand_over()
 
     async def on_event(self, event: Event) -> None:
-        """What is typed is handed on one by one."""
+        """Pass keys on one at a time."""
         if isinstance(event, (Key, Paste)) and not event.is_forwarded:
             await self._typed.take(event)
         else:
             await super().on_event(event)
 
     def on_mount(self) -> None:
-        """Listen to the watch and to signals that end a session."""
+        """Subscribe to the watch and to the signals that end a session."""
         self._controller.watch.on_change(self._arrived)
-        for disturbed in (self.app_suspend_signal, self.app_resume_signal):
-            disturbed.subscribe(self, lambda _: self._cells.forget())
+        for app_signal in (self.app_suspend_signal, self.app_resume_signal):
+            app_signal.subscribe(self, lambda _: self._cells.forget())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with suppress(NotImplementedError, RuntimeError, ValueError):
@@ -225,17 +225,17 @@ class GputuiApp(App[None]):
         default_namespace: DOMNode | None = None,
         namespaces: Mapping[str, DOMNode] | None = None,
     ) -> bool:
-        """Do what a key means; a command that fails ends itself only."""
+        """Run the action of a key; its failure does not end the app."""
         try:
             return await super().run_action(action, default_namespace, namespaces)
-        except Exception as error:  # whatever it is, the GPUs are to be seen
+        except Exception as error:  # whatever it is, the GPUs stay visible
             self.report(error)
             return True
 
     def report(self, error: Exception) -> None:
-        """A defect that need not end the screen: it is logged, and said once a minute."""
-        if self.is_headless:  # a test is to fail
-            super()._handle_exception(error)
+        """Log an error that need not end the app, and show it at most once a minute."""
+        if self.is_headless:  # let the test fail
+            self.end_with_error(error)
             return
         _log.error("an error on the screen", exc_info=error)
         text = place_of(error)
@@ -243,29 +243,29 @@ class GputuiApp(App[None]):
             self._reported[text] = time.monotonic()
             self.notify(f"unexpected error: {text}; see {self._options.log}", severity="error", markup=False)
 
-    def _handle_exception(self, error: Exception) -> None:
+    def handle_error(self, error: Exception) -> None:
+        """Report the error of a worker, and end after any other one."""
         if isinstance(error, WorkerFailed) and isinstance(error.error, Exception):
             self.report(error.error)
             return
-        super()._handle_exception(error)
-        self._return_code = UNEXPECTED
+        self.end_with_error(error)
+        self.set_return_code(UNEXPECTED)
 
-    def _fatal_error(self) -> None:
-        """A defect of ours: say where, but not with which values, as Textual would."""
-        error = sys.exc_info()[1]
-        if not self._exit_renderables and error is not None:
+    def handle_fatal_error(self, error: BaseException | None) -> None:
+        """Report where a bug is, without the values of variables that Textual would print."""
+        if not self.has_exit_text and error is not None:
             _log.error("the screen was ended by an unexpected error", exc_info=error)
-            self._exit_renderables.append(Text(unexpected(error, self._options.log).rstrip(), overflow="fold"))
+            self.add_exit_text(Text(unexpected(error, self._options.log).rstrip(), overflow="fold"))
         self._bound_leaving(UNEXPECTED)
-        self._close_messages_no_wait()
+        self.close_messages()
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
-        """Leave; with a terminal that takes nothing Textual would wait for ever to write its last bytes."""
+        """Exit within a time limit: Textual would wait forever for a terminal that accepts no output."""
         self._bound_leaving(return_code)
         super().exit(result, return_code, message)
 
     def _bound_leaving(self, code: int) -> None:
-        if isinstance(self._driver, TerminalDriver):
+        if isinstance(self.terminal_driver, TerminalDriver):
             _end_within(LEAVE_LIMIT_S, code)
 
     def _end_of_session(self) -> None:
@@ -277,12 +277,12 @@ class GputuiApp(App[None]):
             self.post_message(SnapshotArrived(snapshot))
 
     def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
-        """Hand it to the screens that show snapshots, whatever dialog lies over them."""
+        """Pass the snapshot to the screens that show it, also behind a dialog."""
         for screen in self.screen_stack:
             if isinstance(screen, (MainScreen, Gpus)) and screen.is_mounted:
                 try:
                     screen.show(message.snapshot)
-                except Exception as error:  # the next snapshot may be drawn
+                except Exception as error:  # the next snapshot may work
                     self.report(error)
 
 
@@ -292,33 +292,33 @@ def _end_within(limit_s: float, code: int) -> None:
     watchdog.start()
 
 
-def needs_ascii(preferences: Preferences, *, asked: bool) -> bool:
-    """Whether only ASCII can be shown: as asked or set, else where the locale or the terminal has nothing else."""
-    if asked or preferences.ascii is not None:
-        return asked or bool(preferences.ascii)
+def needs_ascii(preferences: Preferences, *, requested: bool) -> bool:
+    """Whether to use only ASCII: as requested or set, else by the locale and the terminal."""
+    if requested or preferences.ascii is not None:
+        return requested or bool(preferences.ascii)
     if os.environ.get("TERM") == "linux":
-        return True  # the font that the kernel's console begins with lacks most of the signs (GIO_UNIMAP)
-    # Of what the person's locale says: Python itself takes the locale C for UTF-8.
-    said = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), "")
-    return bool(said) and "utf" not in said.lower()
+        return True  # the default console font of the kernel lacks most of the signs (GIO_UNIMAP)
+    # Read the environment: Python itself treats the C locale as UTF-8.
+    locale = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), "")
+    return bool(locale) and "utf" not in locale.lower()
 
 
 def run_app(controller: Controller, arguments: argparse.Namespace, themes: Path, hand_over: Callable[[], None]) -> int:
-    """Run the screen until it is left; the exit code. `hand_over` is called just before it takes the terminal.
+    """Run the app and return its exit code. `hand_over` is called just before it takes the terminal.
 
     Raises:
-        UsageError: there is no such theme, no terminal, or the settings are wrong.
+        UsageError: the theme does not exist, there is no terminal, or the settings are invalid.
     """
     preferences = read_preferences(preferences_path())
     term, colours = os.environ.get("TERM", "dumb"), os.environ.get("COLORTERM", "")
     options = AppOptions(
         themes=themes,
         theme=arguments.theme,
-        suits=default_theme(term, colours, no_color=bool(os.environ.get("NO_COLOR"))),
+        fallback_theme=default_theme(term, colours, no_color=bool(os.environ.get("NO_COLOR"))),
         readonly=arguments.readonly,
-        ascii=needs_ascii(preferences, asked=arguments.ascii),
+        ascii=needs_ascii(preferences, requested=arguments.ascii),
         preferences=preferences,
-        choices_path=choices_path(),
+        ui_state_path=ui_state_path(),
         log=arguments.log,
         hand_over=hand_over,
     )
@@ -328,8 +328,10 @@ def run_app(controller: Controller, arguments: argparse.Namespace, themes: Path,
     app.run(mouse=preferences.mouse and not arguments.no_mouse)
     apply = controller.watch.snapshot().apply
     if apply is not None and apply.under_way:
-        how = (
+        ending = (
             "ends with the screen, for it is simulated" if arguments.demo is not None else "goes on without the screen"
         )
-        sys.stderr.write(f"gputui: apply {apply.id} of {apply.operator} {how}; `gputui status` shows how it stands\n")
+        sys.stderr.write(
+            f"gputui: apply {apply.id} of {apply.operator} {ending}; `gputui status` shows how it stands\n"
+        )
     return app.return_code or 0

@@ -1,4 +1,4 @@
-"""Calls that may take time, off the event loop, and the message with a new snapshot."""
+"""Blocking calls off the event loop, and the message with a new snapshot."""
 
 import asyncio
 import threading
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 async def in_thread(call: Callable[[], T]) -> T:
-    """What the call returns or raises, made in a daemon thread of its own.
+    """Run a blocking call in a daemon thread of its own.
 
-    The loop's default pool is small and is waited for at exit: a call that hangs would hang the app.
+    The default pool of the loop is small and is joined at exit: a call that hangs would hang the app.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -28,24 +28,24 @@ async def in_thread(call: Callable[[], T]) -> T:
         result, error = None, None
         try:
             result = call()
-        except BaseException as raised:  # handed to whoever waits
+        except BaseException as raised:  # raised in the waiting coroutine
             error = raised
         try:
             loop.call_soon_threadsafe(settle, result, error)
         except RuntimeError:
-            return  # the app is gone, and nobody waits
+            return  # the app has ended
 
     threading.Thread(target=run, name="background", daemon=True).start()
     return await future
 
 
 class SnapshotArrived(Message):
-    """A new snapshot; one that was not looked at yet is replaced by a newer one."""
+    """A new snapshot; replaces an older one that is still in the queue."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__()
         self.snapshot = snapshot
 
     def can_replace(self, message: Message) -> bool:
-        """The newest is enough."""
+        """Only the newest snapshot counts."""
         return isinstance(message, SnapshotArrived)

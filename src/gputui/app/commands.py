@@ -1,4 +1,4 @@
-"""What the keys do: calls to the controller, with their questions and their errors. It knows no widget."""
+"""What the keys do: calls to the controller, with their questions and errors. Independent of widgets."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,10 +27,10 @@ ADOPTED = "It is then recreated by plans, and put back as it was if that fails."
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """Whom the commands talk to: `ask` a question (with details, and the word for yes), let them `choose` among
-    answers (key and text; the key, or None for none of them), `tell` the outcome, `launched` when an apply has begun,
-    and `run` a program that takes the terminal."""
+class Dialogs:
+    """How commands talk to the user: `ask` a yes-or-no question (with details and the word for yes), `choose` one of
+    several answers (key and text; returns the key or None), `tell` the outcome, show an apply that was `launched`, and
+    `run` a program that takes the terminal."""
 
     ask: Callable[[str, str | Content, str], Awaitable[bool]]
     choose: Callable[[str, str | Content, Sequence[tuple[str, str]]], Awaitable[str | None]]
@@ -40,30 +40,30 @@ class Person:
 
 
 class Commands:
-    """The commands of a person at the screen."""
+    """The commands of the screen."""
 
-    def __init__(self, controller: Controller, person: Person) -> None:
+    def __init__(self, controller: Controller, dialogs: Dialogs) -> None:
         self._controller = controller
-        self._person = person
+        self._dialogs = dialogs
         self._launching = False
 
-    def _told(self, error: GputuiError) -> None:
-        self._person.tell(error.line, "error")
+    def _report(self, error: GputuiError) -> None:
+        self._dialogs.tell(error.line, "error")
 
     async def edit(self, change: Callable[..., None]) -> None:
-        """Make a change of the draft; `change` gets `adopt`, whether an unmanaged container may be taken over, which is
+        """Change the draft. `change` gets `adopt`: whether an unmanaged container may be adopted, which the user is
         asked."""
         try:
             try:
                 change(adopt=False)
             except NeedsAnswer as question:
-                if await self._person.ask(question.what, ADOPTED, "adopt it"):
+                if await self._dialogs.ask(question.what, ADOPTED, "adopt it"):
                     change(adopt=True)
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
 
     def fault_of(self, services: Sequence[Service], typed: TypedEdit) -> str:
-        """What is wrong with what was typed; empty where nothing is."""
+        """The error in a typed edit, or an empty string."""
         try:
             self._controller.draft.check(_keys(services), typed)
         except GputuiError as error:
@@ -71,41 +71,41 @@ class Commands:
         return ""
 
     async def take_suggestion(self, suggestion: Suggestion) -> None:
-        """Take over what a strategy suggests, as one edit."""
-        changed = sum(one.moved or one.adjusted for one in suggestion.assignments)
-        changed += sum(not one.stays for one in suggestion.unplaced)
-        if not changed:
-            self._person.tell(f"{suggestion.strategy} changes nothing", "information")
+        """Take over the suggestion of a strategy as one edit."""
+        count = sum(assignment.moved or assignment.adjusted for assignment in suggestion.assignments)
+        count += sum(not service.stays for service in suggestion.unplaced)
+        if not count:
+            self._dialogs.tell(f"{suggestion.strategy} changes nothing", "information")
             return
 
         def change(*, adopt: bool) -> None:
             self._controller.draft.take_suggestion(suggestion, adopt=adopt)
-            text = f"{suggestion.strategy}: {changed} services changed; p shows the plan, u takes it back"
-            self._person.tell(text, "information")
+            text = f"{suggestion.strategy}: {count} services changed; p shows the plan, u undoes it"
+            self._dialogs.tell(text, "information")
 
         await self.edit(change)
 
     async def take_fix(self, service: Service, findings: Sequence[Finding]) -> None:
-        """Change the arguments that the first finding about this service proposes to change, as one edit."""
-        edits = next((one.edits for one in findings if one.service == service.name and one.edits), ())
+        """Apply the argument changes of the first finding about this service that has any, as one edit."""
+        edits = next((finding.edits for finding in findings if finding.service == service.name and finding.edits), ())
         if not edits:
-            self._person.tell(f"no finding about {service.name} proposes another argument", "information")
+            self._dialogs.tell(f"no finding about {service.name} proposes another argument", "information")
             return
         changes = [(edit.argument, edit.value) for edit in edits]
         await self.edit(partial(self._controller.draft.set_arguments, [service.key], changes))
 
     def undo(self) -> None:
-        """Take the last edit back."""
+        """Undo the last edit."""
         if not self._controller.draft.undo():
-            self._person.tell("there is no edit to take back", "information")
+            self._dialogs.tell("there is no edit to undo", "information")
 
     def redo(self) -> None:
-        """Make the edit again that was taken back."""
+        """Redo the edit that was undone last."""
         if not self._controller.draft.redo():
-            self._person.tell("no edit was taken back", "information")
+            self._dialogs.tell("there is no edit to redo", "information")
 
     async def save(self) -> None:
-        """Save the draft; where somebody saved something else meanwhile, ask which of both holds."""
+        """Save the draft; on a conflict with a newer revision ask whose assignment to keep."""
         try:
             saved = await in_thread(lambda: self._controller.draft.save(message("edited-on-screen")))
         except Conflict as conflict:
@@ -113,17 +113,17 @@ class Commands:
                 await self.save()
             return
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
             return
-        self._person.tell(f"saved as revision {saved.revision}", "information")
+        self._dialogs.tell(f"saved as revision {saved.revision}", "information")
 
     async def _settled(self, conflict: Conflict) -> bool:
-        """Whether the person said which assignments hold."""
+        """Whether the user resolved the conflict."""
         if not self._controller.watch.snapshot().draft.conflicts:
-            self._told(conflict)
+            self._report(conflict)
             return False
         choices = [("m", "mine"), ("t", "theirs")]
-        choice = await self._person.choose("Which assignment holds?", conflict.what, choices)
+        choice = await self._dialogs.choose("Which assignment holds?", conflict.what, choices)
         if choice == "m":
             self._controller.draft.resolve("mine")
         elif choice == "t":
@@ -131,74 +131,80 @@ class Commands:
         return choice is not None
 
     async def apply(self) -> None:
-        """Show all that would change, ask, save, and carry the plan out."""
+        """Show the plan, ask, save the draft and execute the plan."""
         await self._apply(self._controller.applies.plan, lambda _: "what runs is what is assigned")
 
     async def refresh(self, services: Sequence[Service]) -> None:
-        """The same, for these services as their Compose file says by now."""
+        """The same for these services, as their Compose file now defines them."""
         if set(self._controller.watch.snapshot().draft.changed) - set(_keys(services)):
-            # They would be saved with it, and nobody saw them in what was confirmed.
-            self._person.tell("other services have edits: save them (^s), or take them back (u)", "warning")
+            # They would be saved too, without being part of what the user confirmed.
+            self._dialogs.tell("other services have edits: save them (^s), or undo them (u)", "warning")
             return
-        names = [one.key.full_name for one in services]
+        names = [service.key.full_name for service in services]
         await self._apply(lambda: self._controller.applies.plan(names, refresh=True), lambda plan: plan.causes)
 
-    async def _apply(self, make_plan: Callable[[], Plan], nothing: Callable[[Plan], str]) -> None:
-        if await self.finish_cut_off():
+    async def _apply(self, make_plan: Callable[[], Plan], idle_reason: Callable[[Plan], str]) -> None:
+        if await self.finish_interrupted():
             return
         try:
             await in_thread(lambda: self._controller.applies.learn_engine(make_plan()))
             plan = make_plan()
             if not plan.doing:
-                self._person.tell(f"nothing to do: {nothing(plan)}", "information")
+                self._dialogs.tell(f"nothing to do: {idle_reason(plan)}", "information")
                 return
             plan = await in_thread(lambda: self._controller.applies.preview(plan))
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
             return
-        refused = next((one for one in plan.obstacles if one.severity == "refusal"), None)
-        if refused is not None:
-            self._told(Refusal(refused.text, refused.fix))
+        refusal = next((obstacle for obstacle in plan.obstacles if obstacle.severity == "refusal"), None)
+        if refusal is not None:
+            self._report(Refusal(refusal.text, refusal.fix))
             return
-        kept = {step.name for step in plan.doing if step.keeps_layer}
-        losing = frozenset(one.service for one in plan.findings if one.code == "writable-layer" and one.service in kept)
-        # What speaks against it does not stop who says so by another key.
+        layer_names = {step.name for step in plan.doing if step.keeps_layer}
+        losses = frozenset(
+            finding.service
+            for finding in plan.findings
+            if finding.code == "writable-layer" and finding.service in layer_names
+        )
+        # Errors can be overridden, by another key.
         forced = bool(plan.obstacles)
         choices = [("f", "apply in spite of the errors") if forced else ("y", "apply")]
-        choices += [("k", "keep what they wrote as images, and apply")] if losing and not forced else []
-        choice = await self._person.choose("Carry this out?", describe(plan), choices)
+        choices += [("k", "keep what they wrote as images, and apply")] if losses and not forced else []
+        choice = await self._dialogs.choose("Carry this out?", describe(plan), choices)
         if choice is None:
             return
-        layers = frozenset(step.service for step in plan.doing if choice == "k" and step.name in losing)
+        layers = frozenset(step.service for step in plan.doing if choice == "k" and step.name in losses)
         saved_plan = partial(self._saved_plan, make_plan, plan)
         await self._launch(saved_plan, message("applied-on-screen"), layers, force=forced)
 
-    async def finish_cut_off(self) -> bool:
-        """Whether there is an apply that was cut off; then it is asked what to do with it, and that is begun."""
+    async def finish_interrupted(self) -> bool:
+        """Whether there is an interrupted apply; if so, ask whether to resume or roll it back, and start that."""
         try:
-            left = await in_thread(self._controller.applies.unsettled)
+            record = await in_thread(self._controller.applies.unsettled)
         except GputuiError:
             return False
-        if left is None:
+        if record is None:
             return False
-        choices = [("r", "resume: go on with it"), ("t", "take back what it left")]
-        choice = await self._person.choose(f"What now? {cut_off_text(left)}.", left.message, choices)
+        choices = [("r", "resume it"), ("t", "roll back what it left")]
+        choice = await self._dialogs.choose(f"What now? {cut_off_text(record)}.", record.message, choices)
         if choice is None:
             return True
         try:
-            number = await in_thread(lambda: self._controller.applies.finish("go on" if choice == "r" else "take back"))
+            number = await in_thread(
+                lambda: self._controller.applies.finish("resume" if choice == "r" else "roll back")
+            )
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
             return True
         if number is not None:
-            self._person.launched(number)
+            self._dialogs.launched(number)
         return True
 
     def _saved_plan(self, make_plan: Callable[[], Plan], confirmed: Plan) -> Plan:
-        """The draft is saved, and what was confirmed is still what would be done.
+        """Save the draft and return its plan, which must still be the confirmed one.
 
         Raises:
-            Conflict: something changed meanwhile.
+            Conflict: the plan has changed meanwhile.
         """
         self._controller.draft.save(message("edited-on-screen"))
         plan = make_plan()
@@ -207,107 +213,107 @@ class Commands:
         return plan
 
     async def fall_back(self) -> None:
-        """Another GPU for services whose own was gone at the last apply."""
-        every: frozenset[Fallback] = frozenset(("ask", "auto"))
+        """Assign another GPU to services whose GPU was missing at the last apply."""
+        policies: frozenset[Fallback] = frozenset(("ask", "auto"))
         try:
-            lines = await in_thread(lambda: self._controller.applies.fallbacks(every))
+            lines = await in_thread(lambda: self._controller.applies.fallbacks(policies))
             if not lines:
-                self._person.tell(
+                self._dialogs.tell(
                     "no GPU was gone at the last apply; or x-gputui.fallback forbids another, or none fits",
                     "information",
                 )
                 return
-            if await self._person.ask("Assign and apply this?", "\n".join(lines), "fall back"):
-                number = await in_thread(lambda: self._controller.applies.fall_back(every))
+            if await self._dialogs.ask("Assign and apply this?", "\n".join(lines), "fall back"):
+                number = await in_thread(lambda: self._controller.applies.fall_back(policies))
                 if number is not None:
-                    self._person.launched(number)
+                    self._dialogs.launched(number)
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
 
     async def lifecycle(self, services: Sequence[Service], action: Literal["restart", "start", "stop"]) -> None:
-        """Restart, start or stop services, as they are."""
-        names = [one.key.full_name for one in services]
-        shown = ", ".join(one.name for one in services)
+        """Restart, start or stop services without changing them."""
+        names = [service.key.full_name for service in services]
+        short_names = ", ".join(service.name for service in services)
         try:
             plan = self._controller.applies.lifecycle_plan(names, action)
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
             return
-        if not await self._person.ask(f"{action.capitalize()} {shown}?", downtime(plan), action):
+        if not await self._dialogs.ask(f"{action.capitalize()} {short_names}?", downtime(plan), action):
             return
         if action != "restart":
-            # Or the next apply would do the opposite.
-            adopted = [one for one in services if one.adopted and one.enabled != (action == "start")]
+            # Otherwise the next apply would revert it.
+            adopted = [service for service in services if service.adopted and service.enabled != (action == "start")]
             if adopted:
                 await self.edit(partial(self._controller.draft.set_enabled, _keys(adopted), action == "start"))
                 await self.save()
         await self._launch(
             lambda: self._controller.applies.lifecycle_plan(names, action),
-            message("lifecycle", action=action, services=shown),
+            message("lifecycle", action=action, services=short_names),
         )
 
     async def roll_back(self, revision: int | None = None) -> None:
-        """Take back what was cut off; else go back to this revision (the one before), after looking at the plan."""
-        if await self.finish_cut_off():
+        """Finish an interrupted apply; else return to this revision (default: the previous one), showing the plan."""
+        if await self.finish_interrupted():
             return
         try:
-            which = "the revision before this one" if revision is None else f"revision {revision}"
-            if not await self._person.ask(f"Go back to {which}?", "It is saved as a new one.", "roll back"):
+            target = "the revision before this one" if revision is None else f"revision {revision}"
+            if not await self._dialogs.ask(f"Go back to {target}?", "It is saved as a new one.", "roll back"):
                 return
             saved = await in_thread(lambda: self._controller.history.roll_back(revision))
             await in_thread(lambda: self._controller.applies.learn_engine(self._controller.applies.plan()))
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
             return
         plan = self._controller.applies.plan()
-        if plan.doing and await self._person.ask("Carry the rollback out now?", describe(plan), "apply"):
+        if plan.doing and await self._dialogs.ask("Carry the rollback out now?", describe(plan), "apply"):
             await self._launch(self._controller.applies.plan, saved.reason)
 
     async def cancel(self, apply_id: int) -> None:
-        """Have a running apply taken back."""
-        details = "What is not finished yet is taken back; services that it has finished stay as they are now."
-        if not await self._person.ask(f"Cancel apply {apply_id}?", details, "cancel it"):
+        """Cancel a running apply, which rolls it back."""
+        details = "What is not finished yet is rolled back; services that are finished stay as they are."
+        if not await self._dialogs.ask(f"Cancel apply {apply_id}?", details, "cancel it"):
             return
         try:
             await in_thread(lambda: self._controller.applies.cancel(apply_id))
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
             return
-        self._person.tell("it is being taken back", "information")
+        self._dialogs.tell("it is being rolled back", "information")
 
     async def signal(self, process: GpuProcess, service: str) -> None:
-        """Send a signal to a process, after asking which."""
-        who = f"{process.pid} of {process.user or 'an unknown user'}: {process.command or '?'}"
+        """Ask for a signal and send it to a process."""
+        description = f"{process.pid} of {process.user or 'an unknown user'}: {process.command or '?'}"
         warning = f"It belongs to {service}: x on the service stops it as a whole.\n" if service else ""
         choices = [("t", "TERM: end"), ("i", "INT: interrupt"), ("k", "KILL: end at once")]
-        choice = await self._person.choose("Send which signal?", warning + who, choices)
+        choice = await self._dialogs.choose("Send which signal?", warning + description, choices)
         signals: dict[str, ProcessSignal] = {"t": "TERM", "i": "INT", "k": "KILL"}
         if choice is None:
             return
         try:
             await in_thread(lambda: self._controller.watch.signal(process.pid, process.start_time, signals[choice]))
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
             return
-        self._person.tell(f"{signals[choice]} was sent to {process.pid}", "information")
+        self._dialogs.tell(f"{signals[choice]} was sent to {process.pid}", "information")
 
     async def write_service(self, edit: FileEdit) -> None:
-        """Write a new service into the Compose file, as it was looked at."""
+        """Write a new service into the Compose file, as it was previewed."""
         try:
             await in_thread(lambda: self._controller.compose_files.write(edit))
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
             return
-        self._person.tell(f"written to {edit.path}; a creates and starts it", "information")
+        self._dialogs.tell(f"written to {edit.path}; a creates and starts it", "information")
 
     async def shell(self, service: Service) -> None:
-        """A shell in the service's container; the screen waits for its end."""
+        """Open a shell in the container; the screen waits until it ends."""
         try:
             command = await in_thread(lambda: self._controller.watch.shell_command(service.key))
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
             return
-        self._person.run(command)
+        self._dialogs.run(command)
 
     async def _launch(
         self,
@@ -318,7 +324,7 @@ class Commands:
         force: bool = False,
     ) -> None:
         if self._launching:
-            self._person.tell("another command is being started", "warning")
+            self._dialogs.tell("another command is being started", "warning")
             return
         self._launching = True
         try:
@@ -327,11 +333,11 @@ class Commands:
                 lambda: self._controller.applies.begin(plan, reason, force=force, keep_layers=keep_layers)
             )
         except GputuiError as error:
-            self._told(error)
+            self._report(error)
             return
         finally:
             self._launching = False
-        self._person.launched(number)
+        self._dialogs.launched(number)
 
 
 def _keys(services: Sequence[Service]) -> list[ServiceKey]:
@@ -339,7 +345,7 @@ def _keys(services: Sequence[Service]) -> list[ServiceKey]:
 
 
 def _is_same(plan: Plan, confirmed: Plan) -> bool:
-    """Whether both do the same; what was measured besides does not count."""
+    """Whether both plans do the same; measured values are ignored."""
 
     def plain(step: Step) -> Step:
         return replace(step, diff=(), layer=None, command="", down_s=None)

@@ -1,17 +1,14 @@
-"""Widgets whose errors do not end the screen."""
+"""Widgets whose errors do not end the app."""
 
-from textual.message import Message
-from textual.message_pump import MessagePump
+from gputui.app.terminal.textual_internals import GuardedDispatch
 
 
-class Guarded(MessagePump):
-    """A screen or widget that goes on after an error in one of its message handlers; Textual would end the app.
+class Guarded(GuardedDispatch):
+    """A screen or widget that survives an error in one of its message handlers; Textual would end the app.
 
-    To be named before the widget's own class, so that it stands around its handlers.
+    Must come before the widget class in the list of bases, to wrap its handlers.
     """
 
-    async def _dispatch_message(self, message: Message) -> None:
-        try:
-            await super()._dispatch_message(message)
-        except Exception as error:  # a defect in one pane must not take the others away
-            self.app.report(error)  # type: ignore[attr-defined]
+    def handle_dispatch_error(self, error: Exception) -> None:
+        """Report the error and go on."""
+        self.app.report(error)  # type: ignore[attr-defined]

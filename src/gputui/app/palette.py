@@ -1,4 +1,4 @@
-"""Everything that can be done, by its name."""
+"""The command palette: all actions by name."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,34 +11,34 @@ from gputui.app.widgets.prompt import focus_now
 
 
 class Actions(Provider):
-    """The keys that count on the screen now, as commands."""
+    """The actions of all active keys, as commands."""
 
     def _actions(self) -> Iterator[tuple[str, str, Binding, object]]:
-        seen = set()
+        identities = set()
         for active in self.screen.active_bindings.values():
             binding = active.binding
             identity = binding.id or ""
-            if identity not in PLACE or identity in seen or not active.enabled:
+            if identity not in PLACE or identity in identities or not active.enabled:
                 continue
             if is_one_of_digits(identity) or identity in ("rows.down", "rows.up", "palette"):
                 continue
-            seen.add(identity)
+            identities.add(identity)
             key = self.app.get_key_display(binding)
             yield f"{binding.description} ({key})", binding.tooltip or "", binding, active.node
 
     def _services(self) -> Iterator[tuple[str, str]]:
         main = self.app.screen_stack[0]
-        for service in main.query("ServicePane"):
-            for one in service.listed:  # type: ignore[attr-defined]
-                yield one.name, str(one.key)
+        for pane in main.query("ServicePane"):
+            for service in pane.services:  # type: ignore[attr-defined]
+                yield service.name, str(service.key)
 
     async def discover(self) -> Hits:
-        """All of them."""
+        """All actions."""
         for name, text, binding, node in self._actions():
             yield DiscoveryHit(name, partial(self.app.run_action, binding.action, node), help=text)  # type: ignore[arg-type]
 
     async def search(self, query: str) -> Hits:
-        """Those that match by name, then those that match by what they do; and services, to go to."""
+        """Actions that match by name, then by description; and services to go to."""
         matcher = self.matcher(query)
         for name, text, binding, node in self._actions():
             score = matcher.match(name) or (0.1 if query.lower() in text.lower() else 0.0)

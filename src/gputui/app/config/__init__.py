@@ -1,1 +1,1 @@
-"""What a person sets: settings, keys, themes, and what is remembered."""
+"""The configuration of the screen: settings, keys, themes and UI state."""

@@ -1,4 +1,4 @@
-"""Every key, by the part of the screen that has the focus, with its id for remapping and help."""
+"""All key bindings, by the part of the screen that has the focus, with their ids for remapping and help."""
 
 from textual.binding import Binding
 
@@ -45,7 +45,7 @@ SERVICES: list[Binding] = [
     _key("F", "take_fix", "take fix", "draft.fix", "change the arguments as the finding under the table proposes"),
     _key("r", "lifecycle('restart')", "restart", "service.restart", "restart the service", show=True),
     _key("x", "stop_or_start", "stop/start", "service.stop", "stop the service, or start it"),
-    _key("R", "take_file", "refresh", "service.refresh", "make the service anew as its Compose file says by now"),
+    _key("R", "take_file", "refresh", "service.refresh", "re-create the service as its Compose file says"),
     _key("e", "shell", "shell", "service.shell", "a shell in the service's container"),
     _key("i", "inspect", "inspect", "service.inspect", "all that is known of the service"),
 ]
@@ -55,7 +55,7 @@ MAIN: list[Binding] = [
     _key("a", "apply", "apply", "plan.apply", "save the draft and carry the plan out", show=True),
     _key("s", "strategies", "strategy", "draft.strategy", "what each strategy would assign, side by side", show=True),
     _key("u", "undo", "undo", "draft.undo", "take the last edit back", show=True),
-    _key("U", "redo", "redo", "draft.redo", "make the edit again that was taken back"),
+    _key("U", "redo", "redo", "draft.redo", "redo the edit that was undone"),
     _key("ctrl+s", "save", "save", "draft.save", "save the draft as the next revision", show=True),
     _key("l", "show_pane('logs')", "logs", "pane.logs", "the log of the selected service", show=True),
     _key("v", "show_pane('launch')", "launch", "pane.launch", "the progress of the running or the last apply"),
@@ -137,7 +137,7 @@ HISTORY: list[Binding] = [
 ]
 
 LAUNCH: list[Binding] = [
-    _key("X", "cancel", "cancel", "launch.cancel", "take back what the running apply did", show=True),
+    _key("X", "cancel", "cancel", "launch.cancel", "roll back the running apply", show=True),
 ]
 
 GPUS: list[Binding] = [
@@ -161,14 +161,14 @@ CONTEXTS: dict[str, list[Binding]] = {
     "history": HISTORY,
     "GPUs": GPUS,
 }
-"""All keys by where they count."""
+"""All key bindings by the context in which they apply."""
 
 PLACE = {binding.id or "": name for name, bindings in CONTEXTS.items() for binding in bindings}
-"""Where a key counts, by its id, in the order of the help."""
+"""The context of each key by its id, in the order of the help."""
 
 
 def is_one_of_digits(identity: str) -> bool:
-    """Whether the key is one of several digits that do the same with another number."""
+    """Whether the key is one of a group of digit keys."""
     return identity.startswith(("gpu.toggle.", "log.window."))
 
 
@@ -176,4 +176,4 @@ CHANGES = frozenset((
     "toggle_gpu", "edit", "strategies", "take_fix", "toggle_enabled", "undo", "redo", "save", "apply", "lifecycle",
     "stop_or_start", "take_file", "roll_back", "fall_back", "shell", "new_service", "signal", "cancel",
 ))  # fmt: skip
-"""The actions that a person who may only look does not have."""
+"""The actions that are not available in read-only mode."""

@@ -1,4 +1,4 @@
-"""The settings of the screen with their defaults, and the directory that they are read from."""
+"""The settings of the screen with their defaults, and the configuration directory."""
 
 import os
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from gputui.domain.text import clean
 FILE_VARIABLE = "GPUTUI_SETTINGS"
 
 _CONFIG = {"extra": "forbid", "use_attribute_docstrings": True}
-"""How pydantic reads them from a file, and what it tells editors of each. Nothing here imports it: most people have no
-such file, and the first picture would wait for it."""
+"""How pydantic reads the file, and describes each setting to editors. Pydantic is not imported here: it would delay the
+first frame, and most users have no such file."""
 
 TAILS = range(1, 20_001)
 
@@ -70,29 +70,29 @@ class Preferences:
 
 
 def preferences_path() -> Path:
-    """Where the file is: $GPUTUI_SETTINGS, else `gputui/settings.yaml` in the person's configuration directory."""
-    asked = os.environ.get(FILE_VARIABLE)
-    return Path(asked) if asked else own_folder() / "settings.yaml"
+    """The path of the file: $GPUTUI_SETTINGS, else `gputui/settings.yaml` in the user's configuration directory."""
+    override = os.environ.get(FILE_VARIABLE)
+    return Path(override) if override else config_dir() / "settings.yaml"
 
 
 def read_preferences(path: Path) -> Preferences:
-    """The settings in a file; the defaults where there is none.
+    """Read the settings from a file, or return the defaults if there is none.
 
     Raises:
-        UsageError: it is wrong; the line is named.
+        UsageError: the file is invalid; the error names the line.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Preferences()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {clean(str(error), 120)}", "mend or remove it") from None
+        raise UsageError(f"{path} cannot be read: {clean(str(error), 120)}", "fix or remove it") from None
     from gputui.app.config.preferences_file import parse_preferences  # noqa: PLC0415
 
     return parse_preferences(text, path)
 
 
-def own_folder() -> Path:
-    """`gputui` in the person's configuration directory (XDG Base Directory Specification)."""
+def config_dir() -> Path:
+    """`gputui` in the user's configuration directory (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_CONFIG_HOME")
     return (Path(base) if base else Path.home() / ".config") / "gputui"

@@ -12,10 +12,10 @@ from gputui.domain.text import clean
 
 DEFAULT = "gputui-dark"
 POOR = "gputui-ansi"
-"""For terminals with sixteen colours, where others would be crushed into them."""
+"""For terminals with sixteen colours, which cannot show the other themes."""
 MONO = "gputui-mono"
 
-# The one in C, where there is one: all themes are read at every start.
+# The C loader if available: all themes are read at every start.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -26,7 +26,7 @@ SWITCHES = ("dark", "ansi")
 
 
 def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
-    """The themes of a folder, and a line for each file that is wrong."""
+    """The themes of a directory, and an error line for each invalid file."""
     themes: list[Theme] = []
     faults: list[str] = []
     for path in sorted(folder.glob("*.yaml")):
@@ -37,52 +37,51 @@ def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
     return themes, faults
 
 
-def _theme(found: object) -> Theme:
-    """A theme from the keys of its file: `name`, the colours as Textual reads them (`#rrggbb`, `ansi_blue`...), `dark`,
-    and `ansi` where they are the terminal's own.
+def _theme(entries: object) -> Theme:
+    """Build a theme from the keys of its file: `name`, the colours in Textual's notation (`#rrggbb`, `ansi_blue`...),
+    `dark`, and `ansi` if they are the terminal's own colours.
 
-    It is checked by hand: with pydantic, which nothing else needs before the first picture, that would come later by a
-    fifth.
+    Validated by hand: pydantic, which nothing else needs before the first frame, would delay it by a fifth.
 
     Raises:
-        ValueError: a key is missing, unknown or has a value that it cannot have.
+        ValueError: a key is missing, unknown or has an invalid value.
     """
-    if not isinstance(found, dict):
+    if not isinstance(entries, dict):
         raise ValueError("a theme is keys with values")
-    unknown = next((key for key in found if key not in ("name", *COLOURS, *SWITCHES)), None)
+    unknown = next((key for key in entries if key not in ("name", *COLOURS, *SWITCHES)), None)
     if unknown is not None:
         raise ValueError(f"{unknown}: there is no such key")
     for key in ("name", *COLOURS):
-        if not isinstance(found.get(key), str):
-            raise ValueError(f"{key}: {'a text is expected' if key in found else 'it is missing'}")
+        if not isinstance(entries.get(key), str):
+            raise ValueError(f"{key}: {'a text is expected' if key in entries else 'it is missing'}")
     for key in SWITCHES:
-        if not isinstance(found.get(key, True), bool):
+        if not isinstance(entries.get(key, True), bool):
             raise ValueError(f"{key}: true or false is expected")
     for key in COLOURS:
         try:
-            Color.parse(found[key])
+            Color.parse(entries[key])
         except ColorParseError:
-            raise ValueError(f"{key}: {found[key]} is no colour") from None
-    dark, ansi = found.get("dark", True), found.get("ansi", False)
-    # What the terminal's own colours need besides is as Textual's themes of that kind have it.
-    like = BUILTIN_THEMES["ansi-dark" if dark else "ansi-light"]
-    variables = dict(like.variables) if ansi else _scrollbars(found)
-    return Theme(**{**found, "dark": dark, "ansi": ansi, "variables": variables})
+            raise ValueError(f"{key}: {entries[key]} is no colour") from None
+    dark, ansi = entries.get("dark", True), entries.get("ansi", False)
+    # Themes in the terminal's own colours need the variables of Textual's ANSI themes.
+    base = BUILTIN_THEMES["ansi-dark" if dark else "ansi-light"]
+    variables = dict(base.variables) if ansi else _scrollbars(entries)
+    return Theme(**{**entries, "dark": dark, "ansi": ansi, "variables": variables})
 
 
-def _scrollbars(found: dict[str, str]) -> dict[str, str]:
-    """What they run on is hardly seen; Textual's is darker than the background, which is black on a dark one."""
+def _scrollbars(entries: dict[str, str]) -> dict[str, str]:
+    """Scrollbar tracks in the panel colour: Textual's are darker than the background, so black in a dark theme."""
     names = (
         "scrollbar-background",
         "scrollbar-background-hover",
         "scrollbar-background-active",
         "scrollbar-corner-color",
     )
-    return dict.fromkeys(names, found["panel"])
+    return dict.fromkeys(names, entries["panel"])
 
 
 def default_theme(term: str, colorterm: str, *, no_color: bool) -> str:
-    """The theme that suits a terminal where nobody chose one."""
+    """The default theme for a terminal."""
     if no_color:
         return MONO
     rich = colorterm in ("truecolor", "24bit") or "256color" in term or "direct" in term or "kitty" in term

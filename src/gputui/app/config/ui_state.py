@@ -1,4 +1,4 @@
-"""What a person chose at the screen and wants to find again: the theme, the cards, the columns."""
+"""The UI state that is kept between starts: theme, cards, columns, sort order."""
 
 import json
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """None: nothing was chosen, so that the settings hold."""
+class UiState:
+    """What the user chose on the screen; None means that the settings apply."""
 
     theme: str | None = None
     cards: str | None = None
@@ -18,37 +18,37 @@ class Choices:
     descending: bool = False
 
 
-def choices_path() -> Path:
-    """Where they are kept: a person's own, and no settings that anybody writes by hand."""
+def ui_state_path() -> Path:
+    """The path of the state file in the user's state directory; it is not meant to be edited by hand."""
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "gputui" / "choices.json"
 
 
-def read_choices(path: Path) -> Choices:
-    """What was kept; nothing, where it cannot be read."""
+def read_ui_state(path: Path) -> UiState:
+    """Read the saved state; the defaults if it cannot be read."""
     try:
-        found = json.loads(path.read_bytes())
+        state = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        return Choices()
-    columns = found.get("columns")
-    return Choices(
-        theme=_text(found.get("theme")),
-        cards=_text(found.get("cards")),
+        state = None
+    if not isinstance(state, dict):
+        return UiState()
+    columns = state.get("columns")
+    return UiState(
+        theme=_text(state.get("theme")),
+        cards=_text(state.get("cards")),
         columns=tuple(map(str, columns)) if isinstance(columns, list) else None,
-        sort=_text(found.get("sort")),
-        descending=found.get("descending") is True,
+        sort=_text(state.get("sort")),
+        descending=state.get("descending") is True,
     )
 
 
-def _text(found: object) -> str | None:
-    return found if isinstance(found, str) else None
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
-def keep_choices(path: Path, choices: Choices) -> None:
-    """Keep them; where that cannot be done they hold until the end."""
-    text = json.dumps(asdict(choices))
+def save_ui_state(path: Path, state: UiState) -> None:
+    """Save the state; if that fails, it is lost at exit."""
+    text = json.dumps(asdict(state))
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,4 +1,4 @@
-"""All keys that count now, from the real bindings."""
+"""All active keys, from the actual bindings."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from gputui.app.config.keymap import CONTEXTS, PLACE, is_one_of_digits
 from gputui.app.dialogs.scrolled_text import TO_THE_ENDS, Scrolled
+from gputui.app.terminal.textual_internals import keymap_of
 
 INTRODUCTION = """\
 The cards show each GPU: its memory by holder (█ services, ▒ what they have still to take or your draft adds, ▓ other \
@@ -37,48 +38,50 @@ ORDER = {identity: number for number, identity in enumerate(PLACE)}
 
 
 def groups(screen: Screen[Any]) -> Mapping[str, list[tuple[str, Binding]]]:
-    """The keys that count on this screen now, with what was remapped, by the part of the screen that they are of."""
-    found: dict[str, list[tuple[str, Binding]]] = {}
+    """The active keys of this screen, remapped ones included, by context."""
+    sections: dict[str, list[tuple[str, Binding]]] = {}
     keys: dict[str, list[str]] = {}
-    first: dict[str, Binding] = {}
+    bindings: dict[str, Binding] = {}
     for active in screen.active_bindings.values():
         binding = active.binding
         if binding.id is None or binding.id not in PLACE:
             continue
         keys.setdefault(binding.id, []).append(screen.app.get_key_display(binding))
-        first.setdefault(binding.id, binding)
-    for identity in sorted(keys, key=lambda one: ORDER[one]):
-        binding = first[identity]
-        if _is_told_by_first(identity):
+        bindings.setdefault(binding.id, binding)
+    for identity in sorted(keys, key=lambda binding_id: ORDER[binding_id]):
+        binding = bindings[identity]
+        if _is_covered_by_first(identity):
             continue
-        shown = binding.key_display or " ".join(dict.fromkeys(keys[identity]))
-        found.setdefault(PLACE[identity], []).append((shown, binding))
-    parts = [name for name in found if name != "everywhere"]
-    here = {name: found[name] for name in (*parts, *(["everywhere"] if "everywhere" in found else []))}
-    elsewhere = {f"{name} (when they have the keys)": _of(name, screen) for name in CONTEXTS if name not in found}
-    return {**here, **elsewhere}
+        display = binding.key_display or " ".join(dict.fromkeys(keys[identity]))
+        sections.setdefault(PLACE[identity], []).append((display, binding))
+    parts = [name for name in sections if name != "everywhere"]
+    active_sections = {name: sections[name] for name in (*parts, *(["everywhere"] if "everywhere" in sections else []))}
+    inactive_sections = {
+        f"{name} (when they have the keys)": _of(name, screen) for name in CONTEXTS if name not in sections
+    }
+    return {**active_sections, **inactive_sections}
 
 
-def _is_told_by_first(identity: str) -> bool:
+def _is_covered_by_first(identity: str) -> bool:
     return is_one_of_digits(identity) and not identity.endswith(".0")
 
 
 def _of(name: str, screen: Screen[Any]) -> list[tuple[str, Binding]]:
-    """The keys of a part that has not the focus, as they are or were remapped."""
-    keymap = screen.app._keymap
-    found = []
+    """The keys of a context that does not have the focus, remapped ones included."""
+    keymap = keymap_of(screen.app)
+    rows = []
     for binding in CONTEXTS[name]:
         identity = binding.id or ""
-        if _is_told_by_first(identity):
+        if _is_covered_by_first(identity):
             continue
         keys = keymap.get(identity, binding.key).split(",")
-        shown = " ".join(screen.app.get_key_display(binding.with_key(key.strip())) for key in keys)
-        found.append((binding.key_display or shown, binding))
-    return found
+        display = " ".join(screen.app.get_key_display(binding.with_key(key.strip())) for key in keys)
+        rows.append((binding.key_display or display, binding))
+    return rows
 
 
 class Help(Scrolled):
-    """Closed by any of its keys."""
+    """The help dialog."""
 
     SCROLLED = VerticalScroll
     BINDINGS = [
@@ -91,7 +94,7 @@ class Help(Scrolled):
         self._keys_shown = keys
 
     def compose(self) -> ComposeResult:
-        """The keys with what they do, and the ids by which they are remapped."""
+        """The introduction, and the keys with their descriptions and ids."""
         with Vertical(classes="dialog wide-dialog"):
             yield Static("Help", classes="dialog-title", markup=False)
             with VerticalScroll(classes="reading"):
@@ -104,7 +107,7 @@ class Help(Scrolled):
 
 
 def _table(bindings: Iterable[tuple[str, Binding]]) -> Table:
-    """Key, what it does, and its id."""
+    """A table of keys, descriptions and ids."""
     table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(min_width=KEY_WIDTH)
     table.add_column(ratio=1)

@@ -1,4 +1,4 @@
-"""All that is known of one service."""
+"""Everything known about one service."""
 
 from textual import work
 from textual.app import ComposeResult
@@ -16,12 +16,12 @@ from gputui.domain.snapshot import Snapshot
 from gputui.domain.text import mask_secret
 from gputui.domain.units import gib
 
-MOST_ROWS = 200
-"""Of the engine's answer on one screen; what is longer is scrolled by itself."""
+MAX_ROWS = 200
+"""Rows of the engine's answer; a longer one scrolls on its own."""
 
 
 class Inspect(Scrolled):
-    """In words, as the `docker run` that makes it, and as the engine has it."""
+    """A service as text, as a `docker run` command, and as a request to the engine."""
 
     SCROLLED = VerticalScroll
     BINDINGS = [
@@ -45,7 +45,7 @@ class Inspect(Scrolled):
             yield Static(" j k scroll    esc back ", classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
-        """Ask the engine."""
+        """Request the command and the specification."""
         self._ask()
 
     @work(exclusive=True, group="inspect")
@@ -59,10 +59,10 @@ class Inspect(Scrolled):
             return
         lines = body.splitlines()
         self.query_one("#inspect-command", Static).update(f"\nas a command:\n  {command}\n\nas the engine has it:")
-        listed = self.query_one("#inspect-spec", Log)
-        listed.styles.height = min(len(lines) + 1, MOST_ROWS)
-        listed.auto_scroll = False
-        listed.write_lines(lines)
+        spec_log = self.query_one("#inspect-spec", Log)
+        spec_log.styles.height = min(len(lines) + 1, MAX_ROWS)
+        spec_log.auto_scroll = False
+        spec_log.write_lines(lines)
 
 
 def _edits(service: Service) -> str:
@@ -75,19 +75,19 @@ def _edits(service: Service) -> str:
 
 
 def _measured(service: Service) -> str:
-    """What the program said that it took, beside what was predicted."""
-    told = service.measured
-    if told is None:
+    """The memory that the backend reported, compared with the prediction."""
+    usage = service.measured
+    if usage is None:
         return "nothing yet: it is read from its log once it has loaded"
-    named = (("weights", told.weights_mib), ("cache", told.cache_mib), ("activations", told.activation_mib))
-    parts = [f"{name} {gib(mib)}" for name, mib in (*named, ("graphs", told.graphs_mib)) if mib is not None]
+    amounts = (("weights", usage.weights_mib), ("cache", usage.cache_mib), ("activations", usage.activation_mib))
+    parts = [f"{name} {gib(mib)}" for name, mib in (*amounts, ("graphs", usage.graphs_mib)) if mib is not None]
     error = service.prediction_error
     predicted = "" if error is None else f"; weights predicted {gib(service.requirement.weights_mib)} ({error:+.1%})"
     return f"{', '.join(parts)} GiB{predicted}"
 
 
 def service_text(service: Service, snapshot: Snapshot) -> str:
-    """What is assigned, asked for and seen, what it needs and why, and what is said about it."""
+    """Assigned, requested and visible GPUs, the memory requirement and its source, and the findings."""
     labels = labels_by_uuid(snapshot.inventory.gpus)
 
     def gpus(uuids: tuple[str, ...] | None) -> str:
@@ -117,5 +117,7 @@ def service_text(service: Service, snapshot: Snapshot) -> str:
         ("not as its file says", ", ".join(service.file_differences) or "nothing"),
     ]
     lines = [f"{name:22} {text}" for name, text in rows]
-    said = [f"{one.severity}: {one.line}" for one in snapshot.findings if one.service == service.name]
-    return "\n".join([*lines, *(["", "findings:", *(f"  {one}" for one in said)] if said else [])])
+    finding_lines = [
+        f"{finding.severity}: {finding.line}" for finding in snapshot.findings if finding.service == service.name
+    ]
+    return "\n".join([*lines, *(["", "findings:", *(f"  {line}" for line in finding_lines)] if finding_lines else [])])

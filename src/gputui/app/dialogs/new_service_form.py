@@ -1,4 +1,4 @@
-"""A new service: what it is made of, then what changes in the Compose file."""
+"""The form for a new service, with a preview of the change to the Compose file."""
 
 import shlex
 
@@ -28,7 +28,7 @@ FIELDS = (
 
 
 class NewServiceForm(ModalScreen[FileEdit | None]):
-    """Ends with the edit of the file that was looked at, or with nothing."""
+    """Returns the previewed edit of the Compose file, or None."""
 
     BINDINGS = [
         Binding("escape", "leave", "leave", id="new.leave"),
@@ -44,7 +44,7 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
         self._edit: FileEdit | None = None
 
     def compose(self) -> ComposeResult:
-        """The fields; the images that are there; what would be written."""
+        """The fields, the available images, and the diff."""
         with Vertical(classes="dialog wide-dialog"):
             yield Static("New service", classes="dialog-title", markup=False)
             with Horizontal(id="new-halves"):
@@ -60,7 +60,7 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
             yield Static(keys, classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
-        """Ask for images and a port."""
+        """Load the images and a free port."""
         self.query_one("#new-diff").display = False
         self._ask()
 
@@ -85,16 +85,16 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
         field.value = str(message.option.prompt)
         focus_now(field)
 
-    def _said(self) -> NewService:
+    def _new_service(self) -> NewService:
         values = {name: self.query_one(f"#new-{name}", Input).value.strip() for name, _, _ in FIELDS}
         gpus = "" if values["gpus"].lower() == "none" else values["gpus"]
         return NewService(
             name=values["name"],
             image=values["image"],
             command=tuple(shlex.split(values["command"])),
-            ports=tuple(one.strip() for one in values["ports"].split(",") if one.strip()),
-            mounts=tuple(one.strip() for one in values["mounts"].split(",") if one.strip()),
-            gpus=tuple(one.strip() for one in gpus.split(",") if one.strip()),
+            ports=tuple(port.strip() for port in values["ports"].split(",") if port.strip()),
+            mounts=tuple(mount.strip() for mount in values["mounts"].split(",") if mount.strip()),
+            gpus=tuple(gpu.strip() for gpu in gpus.split(",") if gpu.strip()),
         )
 
     @on(Input.Submitted)
@@ -102,7 +102,7 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
     async def _propose(self) -> None:
         self._edit = None
         try:
-            service = self._said()
+            service = self._new_service()
             self._edit = await in_thread(lambda: self._compose_files.propose(service))
         except ValueError:
             self.problem.update(" ✗ command: a quotation mark is not closed")
@@ -112,28 +112,28 @@ class NewServiceForm(ModalScreen[FileEdit | None]):
             return
         self.problem.update(" this would be written; ctrl+s writes it, esc goes back to the fields")
         self.query_one("#new-diff-text", Static).update("\n".join(self._edit.diff))
-        self._show_diff(shown=True)
+        self._show_diff(visible=True)
 
-    def _show_diff(self, *, shown: bool) -> None:
-        self.query_one("#new-diff").display = shown
-        self.query_one("#new-fields").display = self.query_one("#new-images").display = not shown
-        if shown:
+    def _show_diff(self, *, visible: bool) -> None:
+        self.query_one("#new-diff").display = visible
+        self.query_one("#new-fields").display = self.query_one("#new-images").display = not visible
+        if visible:
             focus_now(self.query_one("#new-diff"))
         else:
             focus_now(self.query_one("#new-name"))
 
     def action_write(self) -> None:
-        """Write what was looked at; first of all it is looked at."""
+        """Write the previewed edit, or preview it first."""
         if self._edit is None:
             self._propose()
         else:
             self.dismiss(self._edit)
 
     def action_leave(self) -> None:
-        """Back to the fields, or leave."""
+        """Return to the fields, or leave."""
         if self._edit is not None:
             self._edit = None
             self.problem.update("")
-            self._show_diff(shown=False)
+            self._show_diff(visible=False)
         else:
             self.dismiss(None)

@@ -1,4 +1,4 @@
-"""Choosing several of a list."""
+"""A dialog to choose several entries of a list."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +11,7 @@ from textual.widgets import OptionList, Static
 
 
 class Pick(ModalScreen[frozenset[str] | None]):
-    """Ends with what was chosen, or with nothing. Whether something is chosen is told by its sign, not by a colour."""
+    """Returns the selected entries, or None. The selection is shown by a sign, not by colour alone."""
 
     BINDINGS = [
         Binding("enter", "take", "take over", id="pick.take", priority=True),
@@ -21,13 +21,13 @@ class Pick(ModalScreen[frozenset[str] | None]):
         Binding("k", "move(-1)", "up", show=False),
     ]
 
-    listed = getters.query_one(OptionList)
+    option_list = getters.query_one(OptionList)
 
-    def __init__(self, title: str, choices: Sequence[str], chosen: Iterable[str]) -> None:
+    def __init__(self, title: str, choices: Sequence[str], selected: Iterable[str]) -> None:
         super().__init__()
         self._title_text = title
         self._choices = choices
-        self._chosen = set(chosen)
+        self._selected = set(selected)
 
     def compose(self) -> ComposeResult:
         """The question and the choices."""
@@ -37,19 +37,19 @@ class Pick(ModalScreen[frozenset[str] | None]):
             yield Static(" space choose    enter take over    esc leave ", classes="dialog-keys", markup=False)
 
     def _line(self, name: str) -> str:
-        return f"[{'x' if name in self._chosen else ' '}] {name}"
+        return f"[{'x' if name in self._selected else ' '}] {name}"
 
     def action_turn(self) -> None:
-        """Choose the highlighted one, or not."""
-        place = self.listed.highlighted
+        """Select or deselect the highlighted entry."""
+        place = self.option_list.highlighted
         if place is not None:
-            self._chosen ^= {self._choices[place]}
-            self.listed.replace_option_prompt_at_index(place, self._line(self._choices[place]))
+            self._selected ^= {self._choices[place]}
+            self.option_list.replace_option_prompt_at_index(place, self._line(self._choices[place]))
 
     def action_move(self, step: int) -> None:
-        """One up or down."""
-        self.listed.action_cursor_down() if step > 0 else self.listed.action_cursor_up()
+        """Move the highlight up or down."""
+        self.option_list.action_cursor_down() if step > 0 else self.option_list.action_cursor_up()
 
     def action_take(self) -> None:
-        """What is chosen now."""
-        self.dismiss(frozenset(self._chosen))
+        """Return the selection."""
+        self.dismiss(frozenset(self._selected))

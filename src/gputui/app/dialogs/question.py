@@ -1,4 +1,4 @@
-"""Questions: yes or no, or one of several answers."""
+"""Dialogs that ask a question: yes or no, or one of several answers."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 
 class Choose(ModalScreen[str | None]):
-    """Answers with the key that was pressed; `esc` answers with nothing. What is long is scrolled."""
+    """Returns the pressed key, or None for `esc`. Long details scroll."""
 
     BINDINGS = [
         Binding("escape,q", "dismiss(None)", "cancel", id="choose.cancel"),
@@ -29,7 +29,7 @@ class Choose(ModalScreen[str | None]):
         self._choices = choices
 
     def compose(self) -> ComposeResult:
-        """The question, what it is about, and the answers."""
+        """The question, its details, and the answers."""
         with Vertical(classes="dialog question"):
             yield Static(self._question, classes="dialog-title", markup=False)
             with VerticalScroll(classes="choose-details", can_focus=False):
@@ -37,32 +37,32 @@ class Choose(ModalScreen[str | None]):
             yield Static(classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
-        """The keys, with those to scroll where there is more than is seen."""
+        """Show the keys, and those for scrolling if the details do not fit."""
         self._show_keys()
         self.call_after_refresh(self._show_keys)
 
     def on_resize(self) -> None:
-        """There may be more that is not seen."""
+        """The details may no longer fit."""
         self.call_after_refresh(self._show_keys)
 
     def _show_keys(self) -> None:
-        more = [("↑↓", "more")] if self.query_one(VerticalScroll).max_scroll_y > 0 else []
-        keys = "    ".join(f"{key} {text}" for key, text in (*self._choices, ("esc", "cancel"), *more))
+        scroll_hint = [("↑↓", "more")] if self.query_one(VerticalScroll).max_scroll_y > 0 else []
+        keys = "    ".join(f"{key} {text}" for key, text in (*self._choices, ("esc", "cancel"), *scroll_hint))
         self.query_one(".dialog-keys", Static).update(f" {keys} ")
 
     def action_scroll(self, rows: int) -> None:
-        """So many rows."""
+        """Scroll by n rows."""
         self.query_one(VerticalScroll).scroll_relative(y=rows, animate=False)
 
     def on_key(self, event: Key) -> None:
-        """One of the answers."""
+        """Answer with the pressed key."""
         if event.character in {key for key, _ in self._choices}:
             event.stop()
             self.dismiss(event.character)
 
 
 class Confirm(ModalScreen[bool]):
-    """Answers with True for yes; everything else is no."""
+    """Returns True for yes, False otherwise."""
 
     BINDINGS = [
         Binding("y", "answer(True)", "yes", id="confirm.yes"),
@@ -76,7 +76,7 @@ class Confirm(ModalScreen[bool]):
         self._yes = yes
 
     def compose(self) -> ComposeResult:
-        """The question, what it is about, and the keys."""
+        """The question, its details, and the keys."""
         with Vertical(classes="dialog"):
             yield Static(self._question, classes="dialog-title", markup=False)
             if self._details:

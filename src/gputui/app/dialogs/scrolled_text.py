@@ -1,4 +1,4 @@
-"""A text to read, scrolled with the usual keys."""
+"""Dialogs with text that scrolls by the usual keys."""
 
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ TO_THE_ENDS = (
 
 
 class Scrolled(ModalScreen[None]):
-    """What its kinds have in common; each says what of it is scrolled."""
+    """A dialog with one scrolling widget, of the type `SCROLLED`."""
 
     SCROLLED: ClassVar[type[Widget]]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -29,16 +29,16 @@ class Scrolled(ModalScreen[None]):
     ]
 
     def action_scroll(self, rows: int) -> None:
-        """So many rows."""
+        """Scroll by n rows."""
         self.query_one(self.SCROLLED).scroll_relative(y=rows, animate=False)
 
     def action_aside(self, columns: int) -> None:
-        """So many columns, where lines are longer than the dialog."""
+        """Scroll by n columns."""
         self.query_one(self.SCROLLED).scroll_relative(x=columns, animate=False)
 
 
 class ReadingScreen(Scrolled):
-    """Scrolled with the usual keys."""
+    """A long text."""
 
     SCROLLED = Log
     BINDINGS = [
@@ -59,7 +59,7 @@ class ReadingScreen(Scrolled):
             yield Static(" j k ← → scroll    esc back ", classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
-        """Only the lines that are seen are drawn: a kept log has ten thousand."""
+        """Fill the log widget, which renders visible lines only: a saved log has ten thousand."""
         log = self.query_one(Log)
         log.auto_scroll = False
         log.write_lines(line or " " for line in self._text.splitlines())

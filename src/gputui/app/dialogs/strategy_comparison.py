@@ -1,4 +1,4 @@
-"""All strategies side by side: what each would assign, what it takes, and how full each GPU would be."""
+"""All strategies side by side: their assignments, the downtime, and how full each GPU would be."""
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -20,12 +20,12 @@ from gputui.domain.units import gib
 RESERVES_MIB = (0, 512, 1024, 2048, 4096, 8192)
 BAR = 20
 WIDE = 100
-"""Columns of the terminal from which there is room for a bar."""
-COLUMNS = (("STRATEGY", 10), ("MOVES", 5), ("AWAY", 8), ("PLACED", 7), ("FULLEST", 7), ("", 11))
+"""Terminal columns needed to show a bar."""
+COLUMNS = (("STRATEGY", 10), ("MOVES", 5), ("DOWNTIME", 8), ("PLACED", 7), ("FULLEST", 7), ("", 11))
 
 
 class Strategies(ModalScreen[Suggestion | None]):
-    """Ends with the suggestion that was chosen; nothing is changed by looking."""
+    """Returns the chosen suggestion; comparing changes nothing."""
 
     BINDINGS = [
         Binding("escape,q", "cancel", "cancel", id="strategies.cancel"),
@@ -46,12 +46,14 @@ class Strategies(ModalScreen[Suggestion | None]):
         self._names = labels_by_uuid(snapshot.inventory.gpus)
         self._assigned = {service.key: service.assigned for service in snapshot.services}
         self._reserve = 0
-        # Where everything was only found, there would be nothing to see without them.
-        self._adopt = not any(one.enabled and (one.adopted or one.origin == "compose") for one in snapshot.services)
-        self._found: dict[StrategyName, Suggestion] = {}
+        # If all services are unmanaged, excluding them would leave nothing to show.
+        self._adopt = not any(
+            service.enabled and (service.adopted or service.origin == "compose") for service in snapshot.services
+        )
+        self._suggestions: dict[StrategyName, Suggestion] = {}
 
     def compose(self) -> ComposeResult:
-        """The table of strategies, and the highlighted one in detail."""
+        """The table of strategies, and details of the highlighted one."""
         with Vertical(classes="dialog wide-dialog"):
             yield Static("", id="strategy-title", classes="dialog-title", markup=False)
             yield DataTable(id="strategies", cursor_type="row")
@@ -60,7 +62,7 @@ class Strategies(ModalScreen[Suggestion | None]):
             yield Static(classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
-        """Begin to ask."""
+        """Fill the table and start to compute the suggestions."""
         for title, width in COLUMNS:
             self.table.add_column(title, width=width, key=title)
         for name in STRATEGIES:
@@ -69,32 +71,32 @@ class Strategies(ModalScreen[Suggestion | None]):
         self._ask()
 
     def on_resize(self) -> None:
-        """Another width, with or without a bar."""
+        """Show or hide the bar."""
         self._show_highlighted()
 
     def action_cursor(self, step: int) -> None:
-        """One strategy down or up."""
+        """Move the cursor to the next or previous strategy."""
         self.table.move_cursor(row=max(0, self.table.cursor_row + step))
 
     def action_reserve(self, step: int) -> None:
-        """Keep more or less of each GPU free."""
+        """Increase or decrease the reserve on each GPU."""
         place = RESERVES_MIB.index(self._reserve) + step
         self._reserve = RESERVES_MIB[min(len(RESERVES_MIB) - 1, max(0, place))]
         self._ask()
 
     def action_found(self) -> None:
-        """Place containers that were only found, too, or leave them where they are."""
+        """Include or exclude unmanaged containers."""
         self._adopt = not self._adopt
         self._ask()
 
     @work(exclusive=True, group="strategies")
     async def _ask(self) -> None:
-        self._found = {}
-        found = "found containers too" if self._adopt else "found containers stay"
-        found_key = "f leave found" if self._adopt else "f found too"
-        keys = f" enter take over   + - reserve   {found_key}   tab scroll   esc leave "
+        self._suggestions = {}
+        scope_text = "found containers too" if self._adopt else "found containers stay"
+        toggle_hint = "f leave unmanaged" if self._adopt else "f unmanaged too"
+        keys = f" enter take over   + - reserve   {toggle_hint}   tab scroll   esc leave "
         self.query_one(".dialog-keys", Static).update(keys)
-        self.title_line.update(Content(f"Strategies    reserve {gib(self._reserve)} GiB on every GPU    {found}"))
+        self.title_line.update(Content(f"Strategies    reserve {gib(self._reserve)} GiB on every GPU    {scope_text}"))
         for name in STRATEGIES:
             try:
                 suggestion = await in_thread(
@@ -103,7 +105,7 @@ class Strategies(ModalScreen[Suggestion | None]):
             except GputuiError as error:
                 self.detail.update(Content(f" ✗ {error.what}"))
                 return
-            self._found[name] = suggestion
+            self._suggestions[name] = suggestion
             for (title, _), text in zip(COLUMNS[1:], _cells(suggestion), strict=True):
                 self.table.update_cell(name, title, text)
             self._show_highlighted()
@@ -117,31 +119,33 @@ class Strategies(ModalScreen[Suggestion | None]):
     def _highlighted(self) -> Suggestion | None:
         names = list(STRATEGIES)
         row = self.table.cursor_row
-        return self._found.get(names[row]) if 0 <= row < len(names) else None
+        return self._suggestions.get(names[row]) if 0 <= row < len(names) else None
 
-    def _detail_lines(self, one: Suggestion) -> list[Content]:
-        """Each GPU under all strategies, with the highlighted one as a bar; then what that one would do."""
+    def _detail_lines(self, suggestion: Suggestion) -> list[Content]:
+        """Each GPU under all strategies, the highlighted one as a bar; then its assignments."""
         bar = BAR if self.size.width >= WIDE else 0
-        head = " ".join(f"{name:>9}" for name in self._found)
-        lines = [Content.styled(f" {'GPU':>4} {one.strategy[:bar]:{bar}} {head}  of GiB", "bold")]
-        for place, gpu in enumerate(one.gpus):
-            others = [found.gpus[place] for found in self._found.values()]
-            used = Content(" ").join(_used(other) for other in others)
+        head = " ".join(f"{name:>9}" for name in self._suggestions)
+        lines = [Content.styled(f" {'GPU':>4} {suggestion.strategy[:bar]:{bar}} {head}  of GiB", "bold")]
+        for place, gpu in enumerate(suggestion.gpus):
+            forecasts = [candidate.gpus[place] for candidate in self._suggestions.values()]
+            used = Content(" ").join(_used(forecast) for forecast in forecasts)
             lines.append(Content.assemble(f" {gpu.label:>4} ", _bar(gpu, bar), " ", used, f"  {gib(gpu.total_mib):>6}"))
-        return [*lines, *self._words(one)]
+        return [*lines, *self._words(suggestion)]
 
-    def _words(self, one: Suggestion) -> list[Content]:
-        lines = [Content(""), Content(f" {one.strategy}: {STRATEGIES[one.strategy]}")]
-        for moved in one.assignments:
-            budget = "" if moved.budget_mib is None else f", budget {moved.budget_mib * 10 // 1024 / 10:.1f} GiB"
-            if moved.moved or moved.adjusted:
-                here = self._labels(self._assigned.get(moved.service, ()))
-                lines.append(Content(f" {moved.name}: {here} → {self._labels(moved.gpus)}{budget}"))
-        for left in one.unplaced:
-            end = "" if left.stays else "; taking this disables it"
-            lines.append(Content.styled(f" ▲ no place for {left.name}: {left.reason}{end}", "$warning"))
-        lines += [Content(f" · {note}") for note in one.notes]
-        if one.strategy != "manual" and not one.moves and not one.unplaced:
+    def _words(self, suggestion: Suggestion) -> list[Content]:
+        lines = [Content(""), Content(f" {suggestion.strategy}: {STRATEGIES[suggestion.strategy]}")]
+        for assignment in suggestion.assignments:
+            budget = (
+                "" if assignment.budget_mib is None else f", budget {assignment.budget_mib * 10 // 1024 / 10:.1f} GiB"
+            )
+            if assignment.moved or assignment.adjusted:
+                previous = self._labels(self._assigned.get(assignment.service, ()))
+                lines.append(Content(f" {assignment.name}: {previous} → {self._labels(assignment.gpus)}{budget}"))
+        for service in suggestion.unplaced:
+            end = "" if service.stays else "; taking this disables it"
+            lines.append(Content.styled(f" ▲ no place for {service.name}: {service.reason}{end}", "$warning"))
+        lines += [Content(f" · {note}") for note in suggestion.notes]
+        if suggestion.strategy != "manual" and not suggestion.moves and not suggestion.unplaced:
             lines.append(Content(" everything is where it would put it"))
         return lines
 
@@ -155,16 +159,16 @@ class Strategies(ModalScreen[Suggestion | None]):
             self.dismiss(suggestion if suggestion.strategy != "manual" else None)
 
     def action_cancel(self) -> None:
-        """Nothing was chosen."""
+        """Close without a choice."""
         self.dismiss(None)
 
 
-def _cells(one: Suggestion) -> tuple[str, ...]:
-    away = "–" if one.down_s is None else f"≈{max(1, round(one.down_s / 60))} min"
-    whole = len(one.assignments) + len(one.unplaced)
-    fullest = max(((gpu.total_mib - gpu.free_after_mib) / gpu.total_mib for gpu in one.gpus), default=0.0)
-    proved = "proved best" if one.proved_best else ""
-    return (str(one.moves), away, f"{len(one.assignments)}/{whole}", f"{fullest:.0%}", proved)
+def _cells(suggestion: Suggestion) -> tuple[str, ...]:
+    downtime = "–" if suggestion.down_s is None else f"≈{max(1, round(suggestion.down_s / 60))} min"
+    total = len(suggestion.assignments) + len(suggestion.unplaced)
+    fullest = max(((gpu.total_mib - gpu.free_after_mib) / gpu.total_mib for gpu in suggestion.gpus), default=0.0)
+    proved = "proved best" if suggestion.proved_best else ""
+    return (str(suggestion.moves), downtime, f"{len(suggestion.assignments)}/{total}", f"{fullest:.0%}", proved)
 
 
 def _used(gpu: SuggestedGpu) -> Content:
@@ -173,7 +177,7 @@ def _used(gpu: SuggestedGpu) -> Content:
 
 
 def _bar(gpu: SuggestedGpu, width: int) -> Content:
-    """Services, others' processes, and what is free."""
+    """A bar of services, foreign processes and free memory."""
     planned = min(width, round(gpu.planned_mib * width / gpu.total_mib))
     foreign = min(width - planned, round(gpu.foreign_mib * width / gpu.total_mib))
     free = width - planned - foreign

@@ -1,4 +1,4 @@
-"""Choosing a theme, which is seen at once."""
+"""The theme picker, with live preview."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from textual.widgets import OptionList, Static
 
 
 class Themes(ModalScreen[str | None]):
-    """Ends with the theme, or with the one of before."""
+    """Returns the chosen theme; leaving restores the previous one."""
 
     BINDINGS = [
         Binding("escape,q", "leave", "leave", id="themes.leave"),
@@ -19,38 +19,38 @@ class Themes(ModalScreen[str | None]):
         Binding("k", "move(-1)", "up", show=False),
     ]
 
-    listed = getters.query_one(OptionList)
+    option_list = getters.query_one(OptionList)
 
-    def __init__(self, names: Sequence[str], before: str) -> None:
+    def __init__(self, names: Sequence[str], previous: str) -> None:
         super().__init__()
         self._names = names
-        self._before = before
+        self._previous = previous
 
     def compose(self) -> ComposeResult:
-        """The names, beside the screen that they change."""
+        """The theme names at the side, so that the screen stays visible."""
         with Vertical(classes="dialog side-dialog"):
             yield Static("Theme", classes="dialog-title", markup=False)
             yield OptionList(*self._names, compact=True, markup=False)
             yield Static(" enter take    esc leave ", classes="dialog-keys", markup=False)
 
     def on_mount(self) -> None:
-        """The present one is marked."""
-        if self._before in self._names:
-            self.listed.highlighted = self._names.index(self._before)
+        """Highlight the current theme."""
+        if self._previous in self._names:
+            self.option_list.highlighted = self._names.index(self._previous)
 
     @on(OptionList.OptionHighlighted)
-    def _seen(self, message: OptionList.OptionHighlighted) -> None:
+    def _preview(self, message: OptionList.OptionHighlighted) -> None:
         self.app.theme = str(message.option.prompt)
 
     @on(OptionList.OptionSelected)
-    def _taken(self, message: OptionList.OptionSelected) -> None:
+    def _accept(self, message: OptionList.OptionSelected) -> None:
         self.dismiss(str(message.option.prompt))
 
     def action_move(self, step: int) -> None:
-        """One up or down."""
-        self.listed.action_cursor_down() if step > 0 else self.listed.action_cursor_up()
+        """Move the highlight up or down."""
+        self.option_list.action_cursor_down() if step > 0 else self.option_list.action_cursor_up()
 
     def action_leave(self) -> None:
-        """As it was."""
-        self.app.theme = self._before
+        """Restore the previous theme."""
+        self.app.theme = self._previous
         self.dismiss(None)

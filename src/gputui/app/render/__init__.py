@@ -1,1 +1,1 @@
-"""Values as text and styled runs: pure functions, no widget."""
+"""Rendering of values as text and styled runs: pure functions without widgets."""

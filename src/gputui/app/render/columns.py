@@ -1,4 +1,4 @@
-"""Columns and rows of tables: which columns fit, and in which order the rows stand."""
+"""Columns and rows of tables: which columns fit, and how rows are sorted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,16 +7,16 @@ from functools import lru_cache
 from rich.text import Text
 
 ROOMY = 50
-"""Cells that have to be left over before a column is shown that nobody asked for."""
+"""Spare cells needed before an extra column is shown by default."""
 GAP = 2
-"""Cells that a table puts around each column."""
+"""Cells of padding around each column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column: its title, its width in cells, and its `rank`: those of higher rank go first where there is little
-    room, those of rank 0 stay. `grows`: what room is left is its own, up to `widest`. `extra`: only shown where
-    somebody chose it. `numeric`: set to the right."""
+    """A column with its title and its width in cells. Where space is short, columns of the highest `rank` are dropped
+    first; rank 0 always stays. A column that `grows` takes spare space, up to `widest`. An `extra` one is shown if
+    chosen, or if there is plenty of space. `numeric` ones are right-aligned."""
 
     title: str
     width: int
@@ -32,8 +32,8 @@ SortKey = float | str
 
 @lru_cache(maxsize=4096)
 def cell(text: str, style: str = "") -> Text:
-    """What a row shows in a column: the same object for the same text, so that what did not change is seen at once. Not
-    to be changed."""
+    """The text of a cell. The same object is returned for the same text, so that unchanged cells compare at once;
+    it must not be modified."""
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
@@ -43,63 +43,71 @@ def _to_the_right(text: str, style: str) -> Text:
 
 
 def placed(text: Text, column: Column) -> Text:
-    """The text as it stands in this column: digits under digits where it is numeric."""
+    """The text aligned for this column."""
     return _to_the_right(text.plain, str(text.style)) if column.numeric else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a row shows, by the column's title, and by what it is sorted there (else by the text). `more` is found by a
-    filter, too."""
+    """The cells of a row by column title, with sort keys where a column is not sorted by its text. Filters also match
+    `search_text`."""
 
     key: str
     cells: Mapping[str, Text]
     sort: Mapping[str, SortKey | None] = field(default_factory=dict)
-    more: str = ""
+    search_text: str = ""
 
     @property
     def words(self) -> str:
-        """All of its text."""
-        return " ".join([*(cell.plain for cell in self.cells.values()), self.more])
+        """The text that a filter matches."""
+        return " ".join([*(cell.plain for cell in self.cells.values()), self.search_text])
 
 
-def columns_for(columns: Sequence[Column], chosen: frozenset[str] | None, width: int) -> tuple[Column, ...]:
-    """The columns that fit, of those that were chosen (None: those that are not extra)."""
-    shown = [one for one in columns if (not one.extra if chosen is None else one.title in chosen or one.rank == 0)]
+def columns_for(columns: Sequence[Column], titles: frozenset[str] | None, width: int) -> tuple[Column, ...]:
+    """The columns that fit, of the chosen titles (None: the default ones)."""
+    visible = [
+        column
+        for column in columns
+        if (not column.extra if titles is None else column.title in titles or column.rank == 0)
+    ]
 
-    def taken() -> int:
-        return sum(one.width + GAP for one in shown)
+    def used_width() -> int:
+        return sum(column.width + GAP for column in visible)
 
-    while taken() > width and any(one.rank for one in shown):
-        shown.remove(max(shown, key=lambda one: one.rank))
-    for extra in [] if chosen is not None else sorted((one for one in columns if one.extra), key=lambda one: one.rank):
-        if taken() + extra.width + GAP + ROOMY <= width:
-            shown = [one for one in columns if one in (*shown, extra)]
-    spare = max(0, width - taken())
-    growing = [one for one in shown if one.grows]
-    return tuple(_grown(one, spare // len(growing)) if one in growing else one for one in shown)
+    while used_width() > width and any(column.rank for column in visible):
+        visible.remove(max(visible, key=lambda column: column.rank))
+    for extra in (
+        []
+        if titles is not None
+        else sorted((column for column in columns if column.extra), key=lambda column: column.rank)
+    ):
+        if used_width() + extra.width + GAP + ROOMY <= width:
+            visible = [column for column in columns if column in (*visible, extra)]
+    spare = max(0, width - used_width())
+    growing = [column for column in visible if column.grows]
+    return tuple(_grown(column, spare // len(growing)) if column in growing else column for column in visible)
 
 
 def _grown(column: Column, cells: int) -> Column:
-    wanted = column.width + cells
-    return replace(column, width=wanted if column.widest is None else min(wanted, column.widest))
+    target = column.width + cells
+    return replace(column, width=target if column.widest is None else min(target, column.widest))
 
 
 def sorted_rows(rows: Sequence[Row], column: str | None, *, descending: bool) -> list[Row]:
-    """By a column; rows of which nothing is known there come last. Without one, as they are."""
+    """The rows sorted by a column, those without a value last; unsorted if no column is given."""
     if column is None:
         return list(rows)
 
-    def known(row: Row) -> bool:
+    def has_value(row: Row) -> bool:
         return row.sort.get(column, "") is not None
 
-    def by(row: Row) -> tuple[int, float, str]:
+    def sort_key(row: Row) -> tuple[int, float, str]:
         value = row.sort.get(column, row.cells[column].plain.lower() if column in row.cells else "")
         return (0, value, "") if isinstance(value, (int, float)) else (1, 0.0, str(value))
 
     return [
-        *sorted((row for row in rows if known(row)), key=by, reverse=descending),
-        *(row for row in rows if not known(row)),
+        *sorted((row for row in rows if has_value(row)), key=sort_key, reverse=descending),
+        *(row for row in rows if not has_value(row)),
     ]
 
 
@@ -123,5 +131,5 @@ COLUMNS = (
     Column(title="STATE", width=24),
 )
 
-COLUMN_TITLES = tuple(one.title for one in COLUMNS if one.rank)
-"""Those that somebody can choose; the others are always there."""
+COLUMN_TITLES = tuple(column.title for column in COLUMNS if column.rank)
+"""The columns that can be hidden."""

@@ -1,4 +1,4 @@
-"""One GPU as a card of five lines, or as one line: pure functions from values to styled text."""
+"""A GPU as a card of five lines, or as one line: pure functions from values to styled text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ SHARES = {
 }
 
 THEIRS = ("service", "expected")
-"""The kinds of shares of services that run."""
+"""The kinds of shares that belong to running services."""
 
 HOT_C = 85
-"""Degrees from which a temperature is drawn as a warning where the GPU does not tell where it slows down."""
+"""Temperature shown as a warning if the GPU does not report its slowdown threshold."""
 HOT_MARGIN_C = 5
-"""Degrees before that at which it is."""
+"""Degrees below the slowdown threshold."""
 TWO_GRAPHS = 46
-"""Cells inside a card from which there is room for a second graph, of the memory."""
+"""Inner width of a card needed for a second graph, of the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardView:
-    """What a card shows; `busy` and `filled` are the percentages of the last ten minutes, oldest first."""
+    """The content of a card; `busy` and `filled` are percentages of the last ten minutes, oldest first."""
 
     reading: Reading
     memory: GpuMemory | None
@@ -42,32 +42,32 @@ class CardView:
 
 
 def styles_of(memory: GpuMemory) -> dict[MemoryShare, str]:
-    """The style of each share, in the bar and where it is named; services take turns so that they can be told apart."""
+    """The style of each share in bar and legend; services alternate between two, to tell neighbours apart."""
     services = list(dict.fromkeys(share.name for share in memory.shares if share.kind in THEIRS))
-    others = frozenset(services[1::2])
+    alternates = frozenset(services[1::2])
     return {
-        share: "service-other" if share.kind in THEIRS and share.name in others else SHARES[share.kind][1]
+        share: "service-other" if share.kind in THEIRS and share.name in alternates else SHARES[share.kind][1]
         for share in memory.shares
     }
 
 
 def memory_bar(memory: GpuMemory | None, total_mib: int | None, width: int) -> Line:
-    """The stacked bar: services, foreign, what the draft frees, what it adds, and what is left."""
+    """The stacked bar: services, foreign processes, memory freed and added by the draft, and free memory."""
     if not total_mib or memory is None or width <= 0:
         return (Run("·" * max(0, width), "dim"),)
     cells: list[Run] = []
     order = ("service", "expected", "foreign", "freed", "planned")
     shares = sorted(memory.shares, key=lambda share: order.index(share.kind))
-    filled, done = 0, 0
+    filled, cumulative_mib = 0, 0
     styles = styles_of(memory)
     for share in shares:
-        done += share.mib or 0
-        until = min(width, round(done * width / total_mib))
-        if share.mib and until == filled and share.mib * 50 > total_mib:
-            until = min(width, filled + 1)
-        if until > filled:
-            cells.append(Run(SHARES[share.kind][0] * (until - filled), styles[share]))
-            filled = until
+        cumulative_mib += share.mib or 0
+        end = min(width, round(cumulative_mib * width / total_mib))
+        if share.mib and end == filled and share.mib * 50 > total_mib:
+            end = min(width, filled + 1)
+        if end > filled:
+            cells.append(Run(SHARES[share.kind][0] * (end - filled), styles[share]))
+            filled = end
     if filled < width:
         cells.append(Run("░" * (width - filled), "free"))
     return tuple(cells)
@@ -83,37 +83,38 @@ def temperature(reading: Reading) -> Run:
 
 
 def holders(view: CardView, width: int) -> Line:
-    """Who has the memory: `+ ai-emb 22  ai-llm 43  alice 7.9`; how many more there are, where not all fit."""
+    """The holders of the memory, such as `+ ai-emb 22  ai-llm 43  alice 7.9`; those that do not fit are counted."""
     memory = view.memory
     runs: list[Run] = []
     signs = {"service": "", "expected": "", "foreign": "", "planned": "+ ", "freed": "− "}
     order = ("planned", "freed", "service", "expected", "foreign")
-    taken = {share.name: share.mib for share in memory.shares if share.kind == "service"} if memory else {}
+    holdings = {share.name: share.mib for share in memory.shares if share.kind == "service"} if memory else {}
     expected = {share.name: share.mib for share in memory.shares if share.kind == "expected"} if memory else {}
     styles = styles_of(memory) if memory else {}
-    for share in sorted(styles, key=lambda one: order.index(one.kind)):
+    for share in sorted(styles, key=lambda share: order.index(share.kind)):
         name = share.name.partition(":")[0] if share.kind == "foreign" else share.name
         if share.kind == "foreign" and (share.mib or 0) < 100:
-            continue  # what a driver keeps on an idle GPU is nobody's
-        if share.kind == "expected" and name in taken:
-            continue  # told beside what it has
+            continue  # what the driver itself uses on an idle GPU
+        if share.kind == "expected" and name in holdings:
+            continue  # part of the amount of its service
         amount = _amount(share.mib)
         if share.kind in THEIRS and name in expected:
-            have = taken.get(name, None if view.reading.processes is None else 0)
-            rest = expected[name]
-            amount = f"{_amount(have)} of {_amount(None if rest is None else (have or 0) + rest)}"
+            holding_mib = holdings.get(name, None if view.reading.processes is None else 0)
+            pending_mib = expected[name]
+            total_mib = None if pending_mib is None else (holding_mib or 0) + pending_mib
+            amount = f"{_amount(holding_mib)} of {_amount(total_mib)}"
         runs.append(Run(f"{signs[share.kind]}{name} {amount}", styles[share]))
     if view.reading.gpu.mig_enabled:
         return (Run("cut into MIG instances", "dim"),)
-    nobody = "processes n/a" if view.reading.processes is None else "idle"
-    return _as_many_as_fit(runs, width) if runs else (Run(nobody, "dim"),)
+    idle_text = "processes n/a" if view.reading.processes is None else "idle"
+    return _as_many_as_fit(runs, width) if runs else (Run(idle_text, "dim"),)
 
 
 def _as_many_as_fit(words: Sequence[Run], width: int) -> Line:
-    """The words two cells apart; those that do not fit whole are counted. The first is always there."""
-    for kept in range(len(words), 0, -1):
-        left = [Run(f"+{len(words) - kept}", "dim")] if kept < len(words) else []
-        line = [run for word in (*words[:kept], *left) for run in (Run("  "), word)][1:]
+    """Join words with two spaces; those that do not fit are counted. The first is always included."""
+    for count in range(len(words), 0, -1):
+        overflow = [Run(f"+{len(words) - count}", "dim")] if count < len(words) else []
+        line = [run for word in (*words[:count], *overflow) for run in (Run("  "), word)][1:]
         if width_of(line) <= width:
             return tuple(line)
     return tuple(words[:1])
@@ -125,8 +126,8 @@ def _amount(mib: int | None) -> str:
     return gib(mib) if 0 < mib < 10 * 1024 else str(round(mib / 1024))
 
 
-def _edge(left: str, middle: Sequence[Run], right: str, frame: str) -> Line:
-    return (Run(left, frame), *middle, Run(right, frame))
+def _edge(left_edge: str, middle: Sequence[Run], right_edge: str, frame: str) -> Line:
+    return (Run(left_edge, frame), *middle, Run(right_edge, frame))
 
 
 def card(view: CardView, width: int) -> tuple[Line, ...]:
@@ -141,13 +142,13 @@ def card(view: CardView, width: int) -> tuple[Line, ...]:
         corner = (Run(" ", frame), Run(reading.state.upper(), "lost"), Run(" ╮", frame))
     elif not _is_part(reading):
         corner = (Run(" ", frame), temperature(reading), Run(" ╮", frame))
-    room = max(4, width - 2 - width_of(corner))
-    title = title if len(title) <= room else title[: room - 1] + "…"
+    title_width = max(4, width - 2 - width_of(corner))
+    title = title if len(title) <= title_width else title[: title_width - 1] + "…"
     dashes = max(1, width - 1 - len(title) - width_of(corner))
     top = (Run("╭", frame), Run(title, "title"), Run("─" * dashes, frame), *corner)
     bodies = _lost_lines(view, inner) if reading.state in ("lost", "unknown") else _lines(view, inner)
-    note, grave = _note(view)
-    bottom_text = f" {'▲ ' if grave else ''}{note} " if note else ""
+    note, severe = _note(view)
+    bottom_text = f" {'▲ ' if severe else ''}{note} " if note else ""
     if len(bottom_text) > width - 3:
         bottom_text = bottom_text[: width - 5] + "… "
     bottom = (
@@ -164,7 +165,7 @@ def card(view: CardView, width: int) -> tuple[Line, ...]:
 
 
 def _note(view: CardView) -> tuple[str, bool]:
-    """The gravest thing to say of it, and whether that speaks against using it."""
+    """The most severe note about the GPU, and whether it is a reason not to use it."""
     memory, reading = view.memory, view.reading
     if view.warning and memory is not None and memory.free_after_mib is not None and memory.free_after_mib < 0:
         return f"over by {gib(-memory.free_after_mib)} GiB", True
@@ -186,24 +187,24 @@ def _lines(view: CardView, inner: int) -> tuple[Line, ...]:
 
 
 def _history(view: CardView, inner: int) -> Line:
-    """How busy it was, and, where there is room or nothing else is told, how full its memory was."""
+    """The utilization graph, and the memory graph if there is space or no utilization."""
     reading = view.reading
     if _is_part(reading):
-        told = f"load and heat: GPU {reading.gpu.label.partition(':')[0]}"
-        return (Run(_graph(view.filled, max(0, inner - len(told) - 1)), "service"), Run(f" {told}", "dim"))
+        hint = f"load and heat: GPU {reading.gpu.label.partition(':')[0]}"
+        return (Run(_graph(view.filled, max(0, inner - len(hint) - 1)), "service"), Run(f" {hint}", "dim"))
     watts = power(reading).rjust(8)
     busy = utilization(reading)
-    room = max(0, inner - len(busy) - len(watts) - 2)
-    graphs: tuple[Run, ...] = (Run(_graph(view.busy, room), "graph"), Run(f" {busy}"))
+    graph_width = max(0, inner - len(busy) - len(watts) - 2)
+    graphs: tuple[Run, ...] = (Run(_graph(view.busy, graph_width), "graph"), Run(f" {busy}"))
     if inner >= TWO_GRAPHS:
-        half = (room - 1) // 2
+        half = (graph_width - 1) // 2
         memory = Run(_graph(view.filled, half), "service")
-        graphs = (memory, Run(" " * (room - 2 * half)), Run(_graph(view.busy, half), "graph"), Run(f" {busy}"))
+        graphs = (memory, Run(" " * (graph_width - 2 * half)), Run(_graph(view.busy, half), "graph"), Run(f" {busy}"))
     return (*graphs, Run(f" {watts}", "dim"))
 
 
 def _is_part(reading: Reading) -> bool:
-    """Whether it is a MIG instance, of which NVML tells the memory alone."""
+    """Whether it is a MIG instance, for which NVML reports only the memory."""
     return reading.gpu.parent_uuid is not None and reading.utilization_percent is None
 
 
@@ -222,7 +223,7 @@ def _known_holders(view: CardView, width: int) -> Line:
 
 
 def row(view: CardView, width: int, name_width: int) -> Line:
-    """The same in one line, for narrow or low screens and many GPUs."""
+    """A GPU as one line, for small screens and many GPUs."""
     reading = view.reading
     mark = Run("▲" if view.warning else " ", "warning")
     head = (
@@ -231,13 +232,13 @@ def row(view: CardView, width: int, name_width: int) -> Line:
         Run(short_name(reading.gpu.name)[:name_width].ljust(name_width) + " ", "title"),
     )
     if reading.state in ("lost", "unknown"):
-        said = (*head, Run(f"{reading.state.upper()} ", "lost"), Run(f"{reading.reason or ''}  ", "dim"))
-        return fit((*said, *_known_holders(view, width - width_of(said))), width)
+        status = (*head, Run(f"{reading.state.upper()} ", "lost"), Run(f"{reading.reason or ''}  ", "dim"))
+        return fit((*status, *_known_holders(view, width - width_of(status))), width)
     bar_width = max(6, min(24, width // 6))
     stale = (Run(f" {reading.reason}", "lost"),) if reading.state == "stale" else ()
     degrees = temperature(reading)
-    note, grave = _note(view)
-    grave = grave and not stale
+    note, severe = _note(view)
+    severe = severe and not stale
     values = (
         *head,
         *memory_bar(view.memory, reading.memory_total_mib, bar_width),
@@ -246,26 +247,26 @@ def row(view: CardView, width: int, name_width: int) -> Line:
         degrees,
         Run(f" {power(reading):>8}  ", "dim"),
         *stale,
-        *((Run(f"{note}  ", "warning"),) if grave else ()),
+        *((Run(f"{note}  ", "warning"),) if severe else ()),
     )
     line = (*values, *holders(view, width - width_of(values)))
     light = (Run("  "), Run(note, "warning"))
-    fits = not grave and not stale and width_of((*line, *light)) <= width
+    fits = not severe and not stale and width_of((*line, *light)) <= width
     return fit((*line, *light) if fits else line, width)
 
 
 def overview(views: Sequence[CardView], width: int) -> list[Line]:
-    """All GPUs in as few lines as fit, a word for each: label, memory, how busy, and what is wrong."""
+    """All GPUs in as few lines as possible, one word each: label, memory, utilization and warning."""
     lines: list[Line] = []
-    line, taken = [Run(" ")], 1
+    line, used = [Run(" ")], 1
     words = [_word(view) for view in views]
     size = max((width_of(word) for word in words), default=0)
     for word in words:
-        if taken + size > width and len(line) > 1:
+        if used + size > width and len(line) > 1:
             lines.append(fit(line, width))
-            line, taken = [Run(" ")], 1
+            line, used = [Run(" ")], 1
         line += fit(word, size)
-        taken += size
+        used += size
     return [*lines, fit(line, width)]
 
 

@@ -1,4 +1,4 @@
-"""One GPU with all that is known of it, as lines of styled text: pure functions."""
+"""All details of one GPU as lines of styled text: pure functions."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from gputui.domain.units import gib
 LABEL = 15
 SHARE_WORDS = {"service": "", "expected": "expected ", "foreign": "", "planned": "planned ", "freed": "to be freed "}
 GRAPHS: tuple[tuple[str, Value, str], ...] = (
-    ("utilisation", lambda one: one.utilization_percent, "graph"),
-    ("memory", lambda one: one.memory_percent, "service"),
-    ("power", lambda one: one.power_percent, "service-other"),
-    ("temperature", lambda one: one.temperature_c, "foreign"),
+    ("utilisation", lambda moment: moment.utilization_percent, "graph"),
+    ("memory", lambda moment: moment.memory_percent, "service"),
+    ("power", lambda moment: moment.power_percent, "service-other"),
+    ("temperature", lambda moment: moment.temperature_c, "foreign"),
 )
 
 
@@ -39,10 +39,14 @@ def detail_lines(
     *,
     graph_height: int = 3,
 ) -> list[Line]:
-    """All of it; `traffic` is the last measurement and the one before it."""
+    """All details of a GPU; `traffic` is the last measurement and the one before."""
     gpu = reading.gpu
     lines: list[Line] = [
-        (Run(f" GPU {gpu.label} ", "title"), Run(short_name(gpu.name), "title"), Run(_state(reading), _grave(reading))),
+        (
+            Run(f" GPU {gpu.label} ", "title"),
+            Run(short_name(gpu.name), "title"),
+            Run(_state(reading), _state_style(reading)),
+        ),
         _pair("UUID", gpu.uuid),
         _pair("bus", f"{gpu.pci_bus_id or 'n/a'} · NUMA {_or(gpu.numa_node)} · {gpu.island or 'no island known'}"),
     ]
@@ -51,8 +55,8 @@ def detail_lines(
     for title, value, style in GRAPHS:
         lines += _graph(title, history, value, style, width, graph_height)
     lines.append(())
-    lines += _now(reading)
-    lines += _slow(reading.details)
+    lines += _current_lines(reading)
+    lines += _health_lines(reading.details)
     lines += _traffic(*traffic)
     return [fit(line, width) for line in lines]
 
@@ -63,7 +67,7 @@ def _state(reading: Reading) -> str:
     return f"   {reading.state.upper()}: {reading.reason or 'no reading yet'}"
 
 
-def _grave(reading: Reading) -> str:
+def _state_style(reading: Reading) -> str:
     return "dim" if reading.state == "ok" else "lost"
 
 
@@ -95,21 +99,21 @@ def _legend(share: MemoryShare, style: str) -> Line:
 
 
 def unaccounted_mib(reading: Reading) -> int | None:
-    """Used memory that no listed process holds; None where that cannot be told."""
+    """Used memory that no listed process holds; None if unknown."""
     if reading.memory_used_mib is None or reading.processes is None:
         return None
-    held = [one.memory_mib for one in reading.processes]
-    if any(one is None for one in held):
+    amounts = [process.memory_mib for process in reading.processes]
+    if any(mib is None for mib in amounts):
         return None
-    return reading.memory_used_mib - sum(one or 0 for one in held)
+    return reading.memory_used_mib - sum(mib or 0 for mib in amounts)
 
 
 def _graph(title: str, history: GpuHistory, value: Value, style: str, width: int, height: int) -> list[Line]:
-    room = max(10, min(150, width - LABEL - 8))
-    values = resampled(history, value, room * 2)
-    if all(one is None for one in values):
+    graph_width = max(10, min(150, width - LABEL - 8))
+    values = resampled(history, value, graph_width * 2)
+    if all(level is None for level in values):
         return [_pair(title, "no values", "dim")]
-    latest = next(one for one in reversed(values) if one is not None)
+    latest = next(level for level in reversed(values) if level is not None)
     rows = braille(values, height)
     unit = "°" if title == "temperature" else "%"
     lines: list[Line] = []
@@ -120,7 +124,7 @@ def _graph(title: str, history: GpuHistory, value: Value, style: str, width: int
     return lines
 
 
-def _now(reading: Reading) -> list[Line]:
+def _current_lines(reading: Reading) -> list[Line]:
     details = reading.details
     slowdown = f", slows down at {details.slowdown_c}°" if details and details.slowdown_c else ""
     memory = f", memory {details.memory_temperature_c}°" if details and details.memory_temperature_c else ""
@@ -137,7 +141,7 @@ def _now(reading: Reading) -> list[Line]:
     ]  # fmt: skip
 
 
-def _slow(details: GpuDetails | None) -> list[Line]:
+def _health_lines(details: GpuDetails | None) -> list[Line]:
     if details is None:
         return [_pair("health", "not known yet", "dim")]
     faults = ", ".join(details.faults)
@@ -168,13 +172,13 @@ def _slow(details: GpuDetails | None) -> list[Line]:
     ]  # fmt: skip
 
 
-def _traffic(now: LinkTraffic | None, before: LinkTraffic | None) -> list[Line]:
-    if now is None:
+def _traffic(latest: LinkTraffic | None, previous: LinkTraffic | None) -> list[Line]:
+    if latest is None:
         return [_pair("traffic", "n/a", "dim")]
-    lines = [_pair("traffic", f"PCIe in {_rate(now.pcie_rx_kib_s)}, out {_rate(now.pcie_tx_kib_s)}")]
-    if before is not None and now.taken_at > before.taken_at:
-        seconds = now.taken_at - before.taken_at
-        pairs = ((now.nvlink_rx_kib, before.nvlink_rx_kib), (now.nvlink_tx_kib, before.nvlink_tx_kib))
+    lines = [_pair("traffic", f"PCIe in {_rate(latest.pcie_rx_kib_s)}, out {_rate(latest.pcie_tx_kib_s)}")]
+    if previous is not None and latest.taken_at > previous.taken_at:
+        seconds = latest.taken_at - previous.taken_at
+        pairs = ((latest.nvlink_rx_kib, previous.nvlink_rx_kib), (latest.nvlink_tx_kib, previous.nvlink_tx_kib))
         rates = [None if a is None or b is None else max(0, int((a - b) / seconds)) for a, b in pairs]
         if any(rate is not None for rate in rates):
             lines.append(_pair("", f"NVLink in {_rate(rates[0])}, out {_rate(rates[1])}"))
@@ -188,23 +192,23 @@ def _rate(kib_s: int | None) -> str:
 
 
 def topology_lines(gpus: Sequence[Gpu], links: Sequence[GpuLink], width: int) -> list[Line]:
-    """How each GPU reaches each other, with its NUMA node and the island that placements keep together."""
-    whole = [gpu for gpu in gpus if gpu.parent_uuid is None]
+    """The links between GPUs, with the NUMA node and the island of each."""
+    physical = [gpu for gpu in gpus if gpu.parent_uuid is None]
     lines: list[Line] = [
         (
             Run(f" {'':6}", "dim"),
-            *(Run(f"{'GPU' + gpu.label:>7}", "title") for gpu in whole),
+            *(Run(f"{'GPU' + gpu.label:>7}", "title") for gpu in physical),
             Run("   NUMA  ISLAND", "dim"),
         )
     ]
-    for one in whole:
-        cells: list[Run] = [Run(f" GPU{one.label:3}", "title")]
-        for other in whole:
-            link = link_between(links, one.uuid, other.uuid)
-            text = "X" if one is other else link.text if link else "?"
-            style = "dim" if one is other else "graph" if link and link.kind == "NVLink" else "text"
+    for gpu in physical:
+        cells: list[Run] = [Run(f" GPU{gpu.label:3}", "title")]
+        for peer in physical:
+            link = link_between(links, gpu.uuid, peer.uuid)
+            text = "X" if gpu is peer else link.text if link else "?"
+            style = "dim" if gpu is peer else "graph" if link and link.kind == "NVLink" else "text"
             cells.append(Run(f"{text:>7}", style))
-        cells.append(Run(f"{_or(one.numa_node):>7}  {one.island or '–'}"))
+        cells.append(Run(f"{_or(gpu.numa_node):>7}  {gpu.island or '–'}"))
         lines.append(tuple(cells))
     words: Mapping[str, str] = {
         "NV18": "18 NVLinks", "PIX": "one PCIe bridge", "PXB": "several PCIe bridges", "PHB": "the host's PCIe bridge",

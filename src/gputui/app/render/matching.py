@@ -1,22 +1,22 @@
-"""Finding text as a person types it."""
+"""Text search with typed patterns."""
 
 from collections.abc import Callable
 from typing import Any
 
-LONGEST = 200
-"""Characters of a pattern; a longer one is nobody's."""
+MAX_LENGTH = 200
+"""Maximum length of a pattern."""
 
 Pattern = Any
-"""Of RE2, which takes time in proportion to the line whatever the pattern is: it runs with every key that is typed."""
+"""A pattern of RE2, whose run time is linear for any pattern: it runs at every keystroke."""
 
 
 def pattern_of(text: str) -> Pattern | None:
-    """The pattern that was typed: a regular expression, else the text itself; None where nothing was typed. Upper case
-    counts where it was typed (as in vim's smartcase)."""
-    text = text[:LONGEST]
+    """The typed regular expression, else the literal text; None if empty. Case matters if the text has upper case (like
+    vim's smartcase)."""
+    text = text[:MAX_LENGTH]
     if not text:
         return None
-    import re2  # noqa: PLC0415 - it takes 2.5 MB, and is needed where something is typed
+    import re2  # noqa: PLC0415 - takes 2.5 MB, and is only needed for typed patterns
 
     options = re2.Options()
     options.case_sensitive = text != text.lower()
@@ -28,7 +28,7 @@ def pattern_of(text: str) -> Pattern | None:
 
 
 def filter_of(text: str) -> Callable[[str], bool]:
-    """Whether a line passes what was typed; `!` before it inverts."""
+    """A predicate for lines that match the typed filter; a leading `!` inverts it."""
     inverse = text.startswith("!")
     pattern = pattern_of(text.removeprefix("!"))
     if pattern is None:

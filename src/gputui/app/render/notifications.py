@@ -1,4 +1,4 @@
-"""What happened between two snapshots that a person wants to be told of, wherever they look: a pure function."""
+"""Notifications about changes between two snapshots: a pure function."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,106 +7,121 @@ from gputui.domain.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """One thing that happened; `about` is the service or the GPU, by which things of one kind are told once."""
+class Notification:
+    """A notification about a service, a GPU or another part of the server."""
 
     severity: Literal["information", "warning", "error"]
     about: str
     text: str
 
 
-def happenings(before: Snapshot, after: Snapshot) -> tuple[Happening, ...]:
-    """In the order in which they are worth telling. What happens to services of an apply is its own pane's affair."""
+def notifications_between(previous: Snapshot, current: Snapshot) -> tuple[Notification, ...]:
+    """The notifications, most important first. Services of a running apply are left to the launch pane."""
     touched = {
-        name for one in (before, after) if one.apply is not None and one.apply.under_way for name in one.apply.services
+        name
+        for snapshot in (previous, current)
+        if snapshot.apply is not None and snapshot.apply.under_way
+        for name in snapshot.apply.services
     }
-    services = [one for one in _services(before, after) if one.about not in touched]
-    note = after.compose_note
-    notes = [Happening("warning", "Compose file", note)] if note and note != before.compose_note else []
-    found = [*_gpus(before, after), *_engine(before, after), *notes, *_others(before, after), *_summed_up(services)]
-    return tuple(found)
+    services = [notification for notification in _services(previous, current) if notification.about not in touched]
+    note = current.compose_note
+    notes = [Notification("warning", "Compose file", note)] if note and note != previous.compose_note else []
+    notifications = [
+        *_gpus(previous, current),
+        *_engine(previous, current),
+        *notes,
+        *_other_operators(previous, current),
+        *_summarized(services),
+    ]
+    return tuple(notifications)
 
 
-MOST = 3
-"""So many of a kind are told one by one; an engine that restarts ends them all."""
+MAX_SEPARATE = 3
+"""Maximum number of separate notifications about services; an engine restart ends all of them at once."""
 
 
-def _summed_up(services: list[Happening]) -> list[Happening]:
-    if len(services) <= MOST:
+def _summarized(services: list[Notification]) -> list[Notification]:
+    if len(services) <= MAX_SEPARATE:
         return services
-    names = ", ".join(one.about for one in services[:MOST])
-    return [Happening("error", "services", f"{len(services)} services ended or are unwell: {names} and others")]
+    names = ", ".join(notification.about for notification in services[:MAX_SEPARATE])
+    return [Notification("error", "services", f"{len(services)} services ended or are unwell: {names} and others")]
 
 
-def _gpus(before: Snapshot, after: Snapshot) -> list[Happening]:
-    found = []
-    states = {one.gpu.uuid: one for one in before.readings}
-    for now in after.readings:
-        then = states.get(now.gpu.uuid)
-        label = f"GPU {now.gpu.label}"
-        if then is None:
-            if before.readings:
-                found.append(Happening("information", label, f"{label} is there: {now.gpu.name}"))
+def _gpus(previous: Snapshot, current: Snapshot) -> list[Notification]:
+    notifications = []
+    states = {reading.gpu.uuid: reading for reading in previous.readings}
+    for reading in current.readings:
+        earlier = states.get(reading.gpu.uuid)
+        label = f"GPU {reading.gpu.label}"
+        if earlier is None:
+            if previous.readings:
+                notifications.append(Notification("information", label, f"{label} is there: {reading.gpu.name}"))
             continue
-        if now.state == "lost" and then.state != "lost":
-            found.append(Happening("error", label, f"{label} is lost{_because(now.reason)}"))
-        elif then.state == "lost" and now.state == "ok":
-            found.append(Happening("information", label, f"{label} is back"))
-        new = set(now.details.faults if now.details else ()) - set(then.details.faults if then.details else ())
-        found += [Happening("error", label, f"{label}: {fault}") for fault in sorted(new)] if then.details else []
-    return found
+        if reading.state == "lost" and earlier.state != "lost":
+            notifications.append(Notification("error", label, f"{label} is lost{_because(reading.reason)}"))
+        elif earlier.state == "lost" and reading.state == "ok":
+            notifications.append(Notification("information", label, f"{label} is back"))
+        new = set(reading.details.faults if reading.details else ()) - set(
+            earlier.details.faults if earlier.details else ()
+        )
+        notifications += (
+            [Notification("error", label, f"{label}: {fault}") for fault in sorted(new)] if earlier.details else []
+        )
+    return notifications
 
 
 def _because(reason: str | None) -> str:
-    """The driver's own words, where they say more than that it is lost."""
+    """The reason given by the driver, if it adds anything."""
     return "" if reason is None or reason.lower() == "gpu is lost" else f": {reason}"
 
 
-def _engine(before: Snapshot, after: Snapshot) -> list[Happening]:
-    if before.engine.info is not None and after.engine.info is None:
-        return [Happening("error", "engine", f"the engine is away: {after.engine.reason}")]
-    was_away = before.engine.info is None and not before.engine.pending
-    if was_away and after.engine.info is not None:
-        return [Happening("information", "engine", "the engine is back")]
+def _engine(previous: Snapshot, current: Snapshot) -> list[Notification]:
+    if previous.engine.info is not None and current.engine.info is None:
+        return [Notification("error", "engine", f"the engine is away: {current.engine.reason}")]
+    was_away = previous.engine.info is None and not previous.engine.pending
+    if was_away and current.engine.info is not None:
+        return [Notification("information", "engine", "the engine is back")]
     return []
 
 
-def _others(before: Snapshot, after: Snapshot) -> list[Happening]:
-    found = []
-    saved, was = after.draft.saved, before.draft.saved
-    if saved.revision > was.revision > 0 and saved.author != after.operator:
-        found.append(
-            Happening("warning", "revision", f"{saved.author} saved revision {saved.revision}: {saved.reason}")
+def _other_operators(previous: Snapshot, current: Snapshot) -> list[Notification]:
+    notifications = []
+    saved, earlier = current.draft.saved, previous.draft.saved
+    if saved.revision > earlier.revision > 0 and saved.author != current.operator:
+        notifications.append(
+            Notification("warning", "revision", f"{saved.author} saved revision {saved.revision}: {saved.reason}")
         )
-    apply = after.apply
-    if apply is not None and apply.operator != after.operator:
-        if before.apply is None or before.apply.id != apply.id:
+    apply = current.apply
+    if apply is not None and apply.operator != current.operator:
+        if previous.apply is None or previous.apply.id != apply.id:
             if apply.under_way:
-                found.append(Happening("warning", "apply", f"{apply.operator} is applying revision {apply.revision}"))
-        elif before.apply.result == "running" and apply.result != "running":
-            how = "is done" if apply.result == "done" else f"failed: {apply.message}"
-            found.append(Happening("warning", "apply", f"the apply of {apply.operator} {how}"))
-    return found
+                notifications.append(
+                    Notification("warning", "apply", f"{apply.operator} is applying revision {apply.revision}")
+                )
+        elif previous.apply.result == "running" and apply.result != "running":
+            outcome = "is done" if apply.result == "done" else f"failed: {apply.message}"
+            notifications.append(Notification("warning", "apply", f"the apply of {apply.operator} {outcome}"))
+    return notifications
 
 
-def _services(before: Snapshot, after: Snapshot) -> list[Happening]:
-    if before.engine.info is None or after.engine.info is None:
+def _services(previous: Snapshot, current: Snapshot) -> list[Notification]:
+    if previous.engine.info is None or current.engine.info is None:
         return []
-    found = []
-    then = {service.key: service for service in before.services}
-    for service in after.services:
-        was = then.get(service.key)
-        if was is None or was.container is None:
+    notifications = []
+    services = {service.key: service for service in previous.services}
+    for service in current.services:
+        earlier = services.get(service.key)
+        if earlier is None or earlier.container is None:
             continue
-        now = service.container
-        if was.running and not service.running:
-            code = f" with code {now.exit_code}" if now and now.exit_code else ""
-            memory = ", out of the machine's memory" if now and now.oom_killed else ""
-            ended = "is gone" if now is None else f"ended{code}{memory}"
-            found.append(Happening("error", service.name, f"{service.name} {ended}"))
-        elif service.running and now is not None and now.restart_count > was.container.restart_count:
-            text = f"{service.name} ended and was restarted by the engine ({now.restart_count} times by now)"
-            found.append(Happening("error", service.name, text))
-        elif service.running and now is not None and now.health == "unhealthy" != was.container.health:
-            found.append(Happening("error", service.name, f"{service.name} is unhealthy"))
-    return found
+        container = service.container
+        if earlier.running and not service.running:
+            code = f" with code {container.exit_code}" if container and container.exit_code else ""
+            memory = ", out of the machine's memory" if container and container.oom_killed else ""
+            ending = "is gone" if container is None else f"ended{code}{memory}"
+            notifications.append(Notification("error", service.name, f"{service.name} {ending}"))
+        elif service.running and container is not None and container.restart_count > earlier.container.restart_count:
+            text = f"{service.name} ended and was restarted by the engine ({container.restart_count} times so far)"
+            notifications.append(Notification("error", service.name, text))
+        elif service.running and container is not None and container.health == "unhealthy" != earlier.container.health:
+            notifications.append(Notification("error", service.name, f"{service.name} is unhealthy"))
+    return notifications

@@ -1,4 +1,4 @@
-"""The processes on all GPUs, as rows, and as a tree by who holds what: pure functions."""
+"""The processes on all GPUs as rows, flat or grouped by owner: pure functions."""
 
 import time
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A process on a GPU, with the service and the container that it belongs to; `service` is empty for a stranger."""
+class ProcessEntry:
+    """A process on a GPU, with its service and container; `service` is empty for a foreign process."""
 
     reading: Reading
     process: GpuProcess
@@ -35,68 +35,69 @@ class Held:
 
     @property
     def key(self) -> str:
-        """Its identity on this GPU."""
+        """The identity of the process on this GPU."""
         return f"{self.reading.gpu.uuid} {self.process.pid} {self.process.start_time}"
 
     @property
     def owner(self) -> str:
-        """The service, else the user, whose it is."""
+        """The service, else the user."""
         return self.service or self.process.user or "unknown user"
 
 
-def held(snapshot: Snapshot) -> list[Held]:
+def process_entries(snapshot: Snapshot) -> list[ProcessEntry]:
     """All processes on all GPUs."""
-    services = {one.container.id: one for one in snapshot.services if one.container}
-    found = []
+    services = {service.container.id: service for service in snapshot.services if service.container}
+    entries = []
     for reading in snapshot.readings:
         for process in reading.processes or ():
             service = services.get(process.container_id or "")
             name = service.container.name if service and service.container else (process.container_id or "")[:12]
-            found.append(Held(reading, process, service.name if service else "", name))
-    return found
+            entries.append(ProcessEntry(reading, process, service.name if service else "", name))
+    return entries
 
 
-def process_rows(processes: Sequence[Held]) -> list[Row]:
-    """One row a process."""
-    return [_row(one, "") for one in processes]
+def process_rows(processes: Sequence[ProcessEntry]) -> list[Row]:
+    """One row per process."""
+    return [_row(entry, "") for entry in processes]
 
 
-def process_tree(processes: Sequence[Held]) -> list[Row]:
-    """Under each service and each user what they have, the largest first."""
-    owners: dict[str, list[Held]] = {}
-    for one in processes:
-        owners.setdefault(one.owner, []).append(one)
+def process_tree(processes: Sequence[ProcessEntry]) -> list[Row]:
+    """Rows grouped by service or user, largest first."""
+    owners: dict[str, list[ProcessEntry]] = {}
+    for entry in processes:
+        owners.setdefault(entry.owner, []).append(entry)
     rows: list[Row] = []
-    for owner, own in sorted(owners.items(), key=lambda pair: -_sum(pair[1])):
-        rows.append(_total(owner, own))
-        rows += [_row(one, "  ") for one in sorted(own, key=lambda one: -(one.process.memory_mib or 0))]
+    for owner, entries in sorted(owners.items(), key=lambda pair: -_sum(pair[1])):
+        rows.append(_total(owner, entries))
+        rows += [_row(entry, "  ") for entry in sorted(entries, key=lambda entry: -(entry.process.memory_mib or 0))]
     return rows
 
 
-def _sum(processes: Sequence[Held]) -> int:
-    return sum(one.process.memory_mib or 0 for one in processes)
+def _sum(processes: Sequence[ProcessEntry]) -> int:
+    return sum(entry.process.memory_mib or 0 for entry in processes)
 
 
-def _sum_text(processes: Sequence[Held]) -> str:
-    """What they hold together; where some do not tell, at least."""
-    untold = sum(one.process.memory_mib is None for one in processes)
-    if untold == len(processes):
+def _sum_text(processes: Sequence[ProcessEntry]) -> str:
+    """The total memory; a lower bound if some processes do not report theirs."""
+    unreported = sum(entry.process.memory_mib is None for entry in processes)
+    if unreported == len(processes):
         return "n/a"
-    return ("≥" if untold else "") + gib(_sum(processes))
+    return ("≥" if unreported else "") + gib(_sum(processes))
 
 
-def _total(owner: str, own: Sequence[Held]) -> Row:
-    gpus = ",".join(dict.fromkeys(one.reading.gpu.label for one in own))
-    kind = "service" if own[0].service else "user"
+def _total(owner: str, entries: Sequence[ProcessEntry]) -> Row:
+    gpus = ",".join(dict.fromkeys(entry.reading.gpu.label for entry in entries))
+    kind = "service" if entries[0].service else "user"
     texts = {
-        "GPU": gpus, "PID": f"{len(own)}×", "USER": "" if own[0].service else owner, "SM %": "", "GiB": _sum_text(own),
-        "SERVICE": owner if own[0].service else "–", "CONTAINER": "", "AGE": "", "COMMAND": f"all of this {kind}",
+        "GPU": gpus, "PID": f"{len(entries)}×", "USER": "" if entries[0].service else owner, "SM %": "",
+        "GiB": _sum_text(entries), "SERVICE": owner if entries[0].service else "–", "CONTAINER": "", "AGE": "",
+        "COMMAND": f"all of this {kind}",
     }  # fmt: skip
     return Row(key=f"all {kind} {owner}", cells={name: cell(text, "bold") for name, text in texts.items()})
 
 
-def _row(one: Held, indent: str) -> Row:
-    process, gpu = one.process, one.reading.gpu
+def _row(entry: ProcessEntry, indent: str) -> Row:
+    process, gpu = entry.process, entry.reading.gpu
     age = None if process.started_at is None else time.time() - process.started_at
     cells = {
         "GPU": cell(indent + gpu.label),
@@ -104,8 +105,8 @@ def _row(one: Held, indent: str) -> Row:
         "USER": cell(process.user or "?"),
         "SM %": cell("n/a" if process.sm_percent is None else str(process.sm_percent)),
         "GiB": cell(gib(process.memory_mib)),
-        "SERVICE": cell(one.service or "foreign", "" if one.service else "dim"),
-        "CONTAINER": cell(one.container or "–", "dim"),
+        "SERVICE": cell(entry.service or "foreign", "" if entry.service else "dim"),
+        "CONTAINER": cell(entry.container or "–", "dim"),
         "AGE": cell("n/a" if age is None else duration_text(age)),
         "COMMAND": cell(process.command or "?"),
     }
@@ -113,18 +114,24 @@ def _row(one: Held, indent: str) -> Row:
         "GPU": gpu.index + (gpu.mig_index or 0) / 100, "PID": process.pid, "SM %": process.sm_percent,
         "GiB": process.memory_mib, "AGE": age,
     }  # fmt: skip
-    return Row(key=one.key, cells=cells, sort=sort)
+    return Row(key=entry.key, cells=cells, sort=sort)
 
 
-def totals(snapshot: Snapshot, processes: Sequence[Held]) -> str:
-    """Who holds how much, and on which GPUs memory is used that no process accounts for."""
-    owners: dict[str, list[Held]] = {}
-    for one in processes:
-        owners.setdefault(one.owner, []).append(one)
-    parts = [f"{name} {_sum_text(own)}" for name, own in sorted(owners.items(), key=lambda pair: -_sum(pair[1]))]
-    gaps = [(one.gpu.label, unaccounted_mib(one)) for one in snapshot.readings if not one.gpu.mig_enabled]
-    unlisted = [one.gpu.label for one in snapshot.readings if one.state == "ok" and one.processes is None]
+def totals(snapshot: Snapshot, processes: Sequence[ProcessEntry]) -> str:
+    """The memory of each owner, and the GPUs with memory that no process accounts for."""
+    owners: dict[str, list[ProcessEntry]] = {}
+    for entry in processes:
+        owners.setdefault(entry.owner, []).append(entry)
+    parts = [
+        f"{name} {_sum_text(entries)}" for name, entries in sorted(owners.items(), key=lambda pair: -_sum(pair[1]))
+    ]
+    gaps = [
+        (reading.gpu.label, unaccounted_mib(reading)) for reading in snapshot.readings if not reading.gpu.mig_enabled
+    ]
+    unlisted = [
+        reading.gpu.label for reading in snapshot.readings if reading.state == "ok" and reading.processes is None
+    ]
     text = f"GiB held: {' · '.join(parts)}" if parts else "no process"
-    shown = [f"{gib(gap)} on {label}" for label, gap in gaps if gap is not None and gap >= 52]
-    text += f"   held by no listed process: {', '.join(shown)}" if shown else ""
+    gap_texts = [f"{gib(gap)} on {label}" for label, gap in gaps if gap is not None and gap >= 52]
+    text += f"   held by no listed process: {', '.join(gap_texts)}" if gap_texts else ""
     return text + (f"   cannot be listed on GPU {', '.join(unlisted)}" if unlisted else "")

@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Text in one style; the style is a name that the widget looks up in the theme."""
+    """Text in one style; `style` is a name that the widget looks up in the theme."""
 
     text: str
     style: str = "text"
@@ -18,25 +18,25 @@ Line = tuple[Run, ...]
 
 
 def width_of(line: Sequence[Run]) -> int:
-    """The cells that a line takes."""
+    """The width of a line in cells."""
     return sum(cell_len(run.text) for run in line)
 
 
 def fit(line: Sequence[Run], width: int) -> Line:
-    """The line filled to exactly `width` cells, or cut there with a sign of it."""
+    """The line padded to exactly `width` cells, or truncated with an ellipsis."""
     fitted: list[Run] = []
-    room = width
+    remaining = width
     for run in line:
         size = cell_len(run.text)
-        if size > room:
-            if room > 0:
-                fitted.append(Run(set_cell_size(run.text, room - 1) + "…", run.style))
-            room = 0
+        if size > remaining:
+            if remaining > 0:
+                fitted.append(Run(set_cell_size(run.text, remaining - 1) + "…", run.style))
+            remaining = 0
             break
         fitted.append(run)
-        room -= size
-    if room:
-        fitted.append(Run(" " * room))
+        remaining -= size
+    if remaining:
+        fitted.append(Run(" " * remaining))
     return tuple(fitted)
 
 

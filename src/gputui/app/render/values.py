@@ -1,4 +1,4 @@
-"""A GPU's name and values, and ages, in as few letters as people write them. The startup preview needs only this."""
+"""Short texts for GPU names and values, ages and times. The startup preview imports only this module."""
 
 from datetime import datetime
 
@@ -7,12 +7,12 @@ from gputui.domain.text import moment
 
 
 def short_name(name: str) -> str:
-    """`NVIDIA H100 80GB HBM3` as it is called."""
+    """The common name: `H100 80GB` for `NVIDIA H100 80GB HBM3`."""
     return name.removeprefix("NVIDIA ").removeprefix("GeForce ").replace(" HBM3", "").replace("-SXM4", "")
 
 
 def amounts(reading: Reading) -> str:
-    """`52/80`: GiB used of all."""
+    """`52/80`: used and total GiB."""
     if reading.memory_total_mib is None:
         return "n/a"
     form = ".1f" if reading.memory_total_mib < 10 * 1024 else ".0f"
@@ -44,19 +44,19 @@ def duration_text(seconds: float) -> str:
     return f"{max(0, int(seconds))} s"
 
 
-def age_text(text: str, now: float) -> str:
-    """How long ago this moment was; `–` where that is not known."""
-    at = moment(text)
-    return "–" if at is None else duration_text(now - at)
+def age_text(text: str, now_s: float) -> str:
+    """The time since this timestamp; `–` if unknown."""
+    timestamp = moment(text)
+    return "–" if timestamp is None else duration_text(now_s - timestamp)
 
 
 def clock_text(text: str | None) -> str:
     """The local time of day."""
-    at = moment(text) if text else None
-    return "--:--:--" if at is None else datetime.fromtimestamp(at).strftime("%H:%M:%S")
+    timestamp = moment(text) if text else None
+    return "--:--:--" if timestamp is None else datetime.fromtimestamp(timestamp).strftime("%H:%M:%S")
 
 
 def date_text(text: str | None) -> str:
     """The local date and time of day."""
-    at = moment(text) if text else None
-    return text or "" if at is None else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
+    timestamp = moment(text) if text else None
+    return text or "" if timestamp is None else datetime.fromtimestamp(timestamp).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,1 +1,1 @@
-"""Screens, one a file."""
+"""The screens, one per file."""

@@ -1,4 +1,4 @@
-"""Every GPU with all its values, its last ten minutes, and its links."""
+"""The GPU screen: all values of each GPU, its last ten minutes, and the links."""
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -37,7 +37,7 @@ TRAFFIC_S = 2.0
 
 
 class Gpus(Guarded, Screen[None]):
-    """A list on the left, the selected GPU on the right; or how they reach each other."""
+    """A list on the left and the selected GPU on the right; or the links between GPUs."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-middle"), (150, "-wide")]
     BINDINGS = [*GPUS]
@@ -52,7 +52,7 @@ class Gpus(Guarded, Screen[None]):
         self._readonly = readonly
         self._watch = watch
         self._snapshot = snapshot
-        self._wanted = uuid
+        self._initial_uuid = uuid
         self._links = False
         self._traffic: dict[str, tuple[LinkTraffic | None, LinkTraffic | None]] = {}
 
@@ -66,14 +66,14 @@ class Gpus(Guarded, Screen[None]):
         yield KeyBar(markup=False)
 
     def on_mount(self) -> None:
-        """What is known already is shown at once; the links are measured while one looks."""
+        """Show the last snapshot at once; link traffic is measured while the screen is open."""
         self.show(self._snapshot)
-        if self._wanted is not None:
-            self.call_after_refresh(self.table.select, self._wanted)
+        if self._initial_uuid is not None:
+            self.call_after_refresh(self.table.select, self._initial_uuid)
         self.set_interval(TRAFFIC_S, self._measure)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in a new snapshot."""
+        """Show a new snapshot."""
         self._snapshot = snapshot
         self.status.show(snapshot)
         self.table.show([_row(reading) for reading in snapshot.readings])
@@ -93,17 +93,17 @@ class Gpus(Guarded, Screen[None]):
             self.detail.draw(())
             return
         uuid = reading.gpu.uuid
-        memory = next((one for one in self._snapshot.memory if one.uuid == uuid), None)
+        memory = next((gpu_memory for gpu_memory in self._snapshot.memory if gpu_memory.uuid == uuid), None)
         traffic = self._traffic.get(uuid, (None, None))
         self.detail.draw(detail_lines(reading, memory, self._watch.gpu_history(uuid), traffic, width))
 
     def on_resize(self) -> None:
-        """Another width, other lines."""
+        """Redraw for the new width."""
         self.call_after_refresh(self._show_detail)
 
     def _selected(self) -> Reading | None:
         key = self.table.selected_key
-        return next((one for one in self._snapshot.readings if one.gpu.uuid == key), None)
+        return next((reading for reading in self._snapshot.readings if reading.gpu.uuid == key), None)
 
     @work(exclusive=True, group="traffic")
     async def _measure(self) -> None:
@@ -112,27 +112,27 @@ class Gpus(Guarded, Screen[None]):
             return
         uuid = reading.gpu.uuid
         try:
-            found = await in_thread(lambda: self._watch.traffic(uuid))
+            traffic = await in_thread(lambda: self._watch.traffic(uuid))
         except GputuiError:
             return
-        self._traffic[uuid] = (found, self._traffic.get(uuid, (None, None))[0])
+        self._traffic[uuid] = (traffic, self._traffic.get(uuid, (None, None))[0])
 
     def action_topology(self) -> None:
-        """The links, or back."""
+        """Switch between details and links."""
         self._links = not self._links
         self.table.display = not self._links
         self.call_after_refresh(self._show_detail)
 
     def action_scroll(self, columns: int, rows: int) -> None:
-        """What does not fit."""
+        """Scroll the details."""
         self.query_one("#gpu-detail").scroll_relative(x=columns, y=rows, animate=False)
 
     def action_help(self) -> None:
-        """All keys."""
+        """Show all keys."""
         self.app.push_screen(Help(groups(self)))
 
     def action_leave(self) -> None:
-        """Back to the main screen."""
+        """Return to the main screen."""
         self.dismiss(None)
 
 

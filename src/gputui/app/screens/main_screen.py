@@ -1,4 +1,4 @@
-"""The main screen: cards, services, and the panes below."""
+"""The main screen: cards, services and panes."""
 
 import subprocess
 from collections.abc import Awaitable, Sequence
@@ -10,16 +10,16 @@ from textual.events import Key
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
-from gputui.app.commands import Commands, Person, Severity
+from gputui.app.commands import Commands, Dialogs, Severity
 from gputui.app.config.keymap import CHANGES, MAIN
 from gputui.app.config.preferences import Preferences
-from gputui.app.config.ui_state import Choices
+from gputui.app.config.ui_state import UiState
 from gputui.app.dialogs.help import Help, groups
 from gputui.app.dialogs.new_service_form import NewServiceForm
 from gputui.app.dialogs.question import Choose, Confirm
 from gputui.app.dialogs.strategy_comparison import Strategies
 from gputui.app.guarded import Guarded
-from gputui.app.render.notifications import Happening, happenings
+from gputui.app.render.notifications import Notification, notifications_between
 from gputui.app.screens.gpu_screen import Gpus
 from gputui.app.widgets.event_pane import EventPane
 from gputui.app.widgets.finding_pane import FindingPane
@@ -52,11 +52,11 @@ NEEDS_ENGINE = CHANGES - {"undo", "redo", "signal"}
 
 
 APPLY_DONE = "the apply is done"
-KEPT_TEXTS = (APPLY_DONE,)
+RECORDED_TEXTS = (APPLY_DONE,)
 
 
 class MainScreen(Guarded, Screen[None]):
-    """Shows snapshots, and hands keys over to the commands."""
+    """Shows snapshots and passes keys to the commands."""
 
     AUTO_FOCUS = "ServiceTable"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
@@ -70,24 +70,24 @@ class MainScreen(Guarded, Screen[None]):
     launch = getters.query_one(LaunchPane)
     logs = getters.query_one(LogsPane)
 
-    def __init__(self, controller: Controller, preferences: Preferences, choices: Choices, *, readonly: bool) -> None:
+    def __init__(self, controller: Controller, preferences: Preferences, ui_state: UiState, *, readonly: bool) -> None:
         super().__init__()
         self._controller = controller
         self._preferences = preferences
-        self._choices = choices
+        self._ui_state = ui_state
         self._readonly = readonly
         self._snapshot: Snapshot | None = None
-        self._planned: object = None
+        self._plan_mark: object = None
         self._complete = False
         self._wanted_pane: str | None = None
         self.events = EventPane(id="events")
-        self._asked_about: int | None = None
-        person = Person(self._ask, self._choose, self._tell, self._launched, self._run_program)
-        self._commands = Commands(controller, person)
+        self._prompted_apply: int | None = None
+        dialogs = Dialogs(self._ask, self._choose, self._tell, self._launched, self._run_program)
+        self._commands = Commands(controller, dialogs)
 
     def compose(self) -> ComposeResult:
-        """The parts from top to bottom."""
-        look = self._choices.cards or self._preferences.cards
+        """The widgets from top to bottom."""
+        look = self._ui_state.cards or self._preferences.cards
         yield StatusBar(readonly=self._readonly)
         yield GpuCards(self._controller.watch, look if look in LOOKS else "auto")
         yield ServicePane(self._controller.draft, self._controller.compose_files, self._commands, self.may)
@@ -97,30 +97,37 @@ class MainScreen(Guarded, Screen[None]):
         yield KeyBar(markup=False)
 
     def on_mount(self) -> None:
-        """What is known already is shown at once."""
+        """Show the current snapshot at once, then mount the panes."""
         table = self.services.table
-        columns = self._choices.columns if self._choices.columns is not None else self._preferences.columns
+        columns = self._ui_state.columns if self._ui_state.columns is not None else self._preferences.columns
         table.chosen = None if columns is None else frozenset(columns)
-        table.sort_column, table.descending = self._choices.sort, self._choices.descending
+        table.sort_column, table.descending = self._ui_state.sort, self._ui_state.descending
         self.show(self._controller.watch.snapshot())
         self.call_after_refresh(self._mount_panes)
 
     async def _mount_panes(self) -> None:
-        """The panes that are not seen yet, and all but the GPUs, which are drawn before."""
-        part = self._controller
+        """Mount the hidden panes and start the watch, after the first frame."""
+        controller = self._controller
         panes = (
-            LaunchPane(part.history, part.applies, part.logs, self._commands, readonly=self._readonly, id="launch"),
-            LogsPane(part.logs, self._preferences, id="logs"),
+            LaunchPane(
+                controller.history,
+                controller.applies,
+                controller.logs,
+                self._commands,
+                readonly=self._readonly,
+                id="launch",
+            ),
+            LogsPane(controller.logs, self._preferences, id="logs"),
             ProcessPane(self._commands, self.may, id="processes"),
             FindingPane(id="findings"),
-            HistoryPane(part.history, part.logs, self.may, id="history"),
+            HistoryPane(controller.history, controller.logs, self.may, id="history"),
             self.events,
         )
         for pane in panes:
             pane.display = False
         if self.panes.is_attached:
             await self.panes.mount(*panes)
-        self._complete = all(pane.is_attached for pane in panes)  # unless one left at once
+        self._complete = all(pane.is_attached for pane in panes)  # not if the user quit at once
         self._controller.watch.start()
         if not self._complete:
             return
@@ -132,22 +139,22 @@ class MainScreen(Guarded, Screen[None]):
     # --- showing --------------------------------------------------------------------------------------------------
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in a new snapshot."""
-        before, self._snapshot = self._snapshot, snapshot
+        """Show a new snapshot."""
+        previous, self._snapshot = self._snapshot, snapshot
         self.status.show(snapshot)
         self.cards.show(snapshot)
         self.services.show(snapshot)
         self._show_pane()
         if self._complete:
             self._show_launch(snapshot)
-        if before is None or _controls(before) != _controls(snapshot):
+        if previous is None or _controls(previous) != _controls(snapshot):
             self.refresh_bindings()
-        for one in happenings(before, snapshot) if before is not None else ():
-            self._tell_happening(one)
+        for notification in notifications_between(previous, snapshot) if previous is not None else ():
+            self._show_notification(notification)
         apply = snapshot.apply
-        if apply is not None and apply.cut_off and apply.id != self._asked_about and not self._readonly:
-            self._asked_about = apply.id
-            self._ask_about_cut_off()
+        if apply is not None and apply.cut_off and apply.id != self._prompted_apply and not self._readonly:
+            self._prompted_apply = apply.id
+            self._ask_about_interrupted()
 
     def _show_launch(self, snapshot: Snapshot) -> None:
         if snapshot.apply is not None and snapshot.apply.under_way:
@@ -155,17 +162,17 @@ class MainScreen(Guarded, Screen[None]):
         self.launch.show(snapshot.services if self.panes.current == "launch" else ())
 
     @work(group="command")
-    async def _ask_about_cut_off(self) -> None:
-        await self._commands.finish_cut_off()
+    async def _ask_about_interrupted(self) -> None:
+        await self._commands.finish_interrupted()
 
-    def _tell_happening(self, one: Happening) -> None:
-        self.events.add(one)
-        self._toast(one.text, one.severity)
+    def _show_notification(self, notification: Notification) -> None:
+        self.events.add(notification)
+        self._toast(notification.text, notification.severity)
         notices = self._preferences.notices
-        if notices.bell and one.severity != "information":
+        if notices.bell and notification.severity != "information":
             self.app.bell()
-        if notices.desktop and one.severity != "information":
-            self.app.notify_desktop(one.text)  # type: ignore[attr-defined]
+        if notices.desktop and notification.severity != "information":
+            self.app.notify_desktop(notification.text)  # type: ignore[attr-defined]
 
     def _show_plan(self, snapshot: Snapshot) -> None:
         pane = self.query_one(PlanPane)
@@ -182,8 +189,8 @@ class MainScreen(Guarded, Screen[None]):
         match self.panes.current:
             case "plan":
                 mark = (snapshot.draft, snapshot.services, snapshot.findings, snapshot.engine)
-                if mark != self._planned:
-                    self._planned = mark
+                if mark != self._plan_mark:
+                    self._plan_mark = mark
                     self._show_plan(snapshot)
             case "logs":
                 self.logs.show(snapshot, self.services.selected)
@@ -199,7 +206,7 @@ class MainScreen(Guarded, Screen[None]):
             self.logs.stop()
 
     def may(self, action: str) -> bool | None:
-        """Whether this can be done: what may not be is hidden (False), what cannot be now is grey (None)."""
+        """Whether an action is available: True, False if not permitted (hidden), None if not possible now (dimmed)."""
         if self._readonly and action in CHANGES:
             return False
         snapshot = self._snapshot
@@ -210,17 +217,17 @@ class MainScreen(Guarded, Screen[None]):
         return None if no_gpus or no_engine else True
 
     def on_key(self, event: Key) -> None:
-        """A digit that does nothing here was meant for a service."""
+        """Explain digits that have no effect because the table does not have the focus."""
         is_digit = event.character is not None and event.character in "0123456789"
         if is_digit and event.key not in self.active_bindings and self.may("toggle_gpu"):
             self._tell("digits give GPUs to a service while the table has the focus: tab goes there", "information")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What can be done."""
+        """Whether the action is available."""
         del parameters
         return self.may(action)
 
-    # --- talking to the person ------------------------------------------------------------------------------------
+    # --- dialogs --------------------------------------------------------------------------------------------------
 
     def _ask(self, question: str, details: str | Content, yes: str) -> Awaitable[bool]:
         return self.app.push_screen_wait(Confirm(question, details, yes))
@@ -231,8 +238,8 @@ class MainScreen(Guarded, Screen[None]):
         return self.app.push_screen_wait(Choose(question, details, choices))
 
     def _tell(self, text: str, severity: Severity) -> None:
-        if severity != "information" or text in KEPT_TEXTS:
-            self.events.add(Happening(severity, "here", text))
+        if severity != "information" or text in RECORDED_TEXTS:
+            self.events.add(Notification(severity, "here", text))
         self._toast(text, severity)
 
     def _toast(self, text: str, severity: Severity) -> None:
@@ -258,22 +265,25 @@ class MainScreen(Guarded, Screen[None]):
         else:
             self._tell(f"the apply {outcome_text(record)}: {record.message}", "error")
             services = self._snapshot.services if self._snapshot else ()
-            asks = [one for one in services if one.fallback == "ask"]
-            if any(one.was_called(name) for one in asks for name in record.missing) and not self._readonly:
+            candidates = [service for service in services if service.fallback == "ask"]
+            if (
+                any(service.was_called(name) for service in candidates for name in record.missing)
+                and not self._readonly
+            ):
                 self.action_fall_back()
 
     @on(FindingPane.Chosen)
     def _finding_chosen(self, message: FindingPane.Chosen) -> None:
-        service = self._named(message.service)
+        service = self._service_named(message.service)
         if service is not None:
             self.services.table.select(str(service.key))
             focus_now(self.services.table)
         elif message.gpu is not None:
             self._show_gpus(message.gpu)
 
-    def _named(self, name: str | None) -> Service | None:
+    def _service_named(self, name: str | None) -> Service | None:
         services = self._snapshot.services if self._snapshot else ()
-        return next((one for one in services if one.name == name), None)
+        return next((service for service in services if service.name == name), None)
 
     @on(HistoryPane.RollBackAsked)
     def _roll_back_asked(self, message: HistoryPane.RollBackAsked) -> None:
@@ -291,20 +301,20 @@ class MainScreen(Guarded, Screen[None]):
 
     @work(group="command")
     async def action_strategies(self) -> None:
-        """Compare the strategies; the chosen one goes into the draft."""
+        """Compare the strategies, and put the chosen one into the draft."""
         if self._snapshot is not None:
-            chosen: Suggestion | None = await self.app.push_screen_wait(
+            suggestion: Suggestion | None = await self.app.push_screen_wait(
                 Strategies(self._controller.draft, self._snapshot)
             )
-            if chosen is not None:
-                await self._commands.take_suggestion(chosen)
+            if suggestion is not None:
+                await self._commands.take_suggestion(suggestion)
 
     def action_undo(self) -> None:
-        """Take the last edit back."""
+        """Undo the last edit."""
         self._commands.undo()
 
     def action_redo(self) -> None:
-        """Make it again."""
+        """Redo the last undone edit."""
         self._commands.redo()
 
     @work(group="command")
@@ -314,21 +324,21 @@ class MainScreen(Guarded, Screen[None]):
 
     @work(group="command")
     async def action_apply(self) -> None:
-        """Carry the plan out."""
+        """Apply the plan."""
         await self._commands.apply()
 
     @work(group="command")
     async def action_roll_back(self, revision: int | None = None) -> None:
-        """Go back to a revision, that before this one."""
+        """Return to a revision, by default the previous one."""
         await self._commands.roll_back(revision)
 
     @work(group="command")
     async def action_fall_back(self) -> None:
-        """Another GPU for services whose own was gone."""
+        """Assign another GPU to services whose GPU was missing."""
         await self._commands.fall_back()
 
     def action_show_pane(self, pane: str) -> None:
-        """Show this pane, and go to it: its keys count then, until escape."""
+        """Show this pane and focus it, so that its keys are active until escape."""
         if not self._complete:
             self._wanted_pane = pane
             return
@@ -340,7 +350,7 @@ class MainScreen(Guarded, Screen[None]):
         self.panes.current = pane
         self.tabs.show(pane)
         self.set_class(pane == "findings", "-findings-shown")
-        self._planned = None
+        self._plan_mark = None
         self._show_pane()
 
     def _in_panes(self) -> bool:
@@ -352,7 +362,7 @@ class MainScreen(Guarded, Screen[None]):
             focus_now(pane.table if isinstance(pane, TablePane) else pane)
 
     def action_other_half(self) -> None:
-        """Between the table and the pane."""
+        """Switch the focus between table and pane."""
         zoomed = self._zoomed
         self.remove_class(*ZOOMS)
         if self._in_panes():
@@ -367,7 +377,7 @@ class MainScreen(Guarded, Screen[None]):
         return any(self.has_class(name) for name in ZOOMS)
 
     def action_zoom(self) -> None:
-        """The half that has the focus gets the whole screen."""
+        """Toggle full screen for the half that has the focus."""
         zoomed = self._zoomed
         self.remove_class(*ZOOMS)
         self.set_class(not zoomed, ZOOMS[0] if self._in_panes() else ZOOMS[1])
@@ -382,7 +392,7 @@ class MainScreen(Guarded, Screen[None]):
         self.action_show_pane(message.pane)
 
     def action_back(self) -> None:
-        """Leave what is narrow first: a zoom, a filter, marks; then go back to the table."""
+        """Leave a zoom, a filter or marks; then return to the table."""
         self._wanted_pane = None
         if self._zoomed:
             self.remove_class(*ZOOMS)
@@ -394,13 +404,13 @@ class MainScreen(Guarded, Screen[None]):
             focus_now(self.services.table)
 
     def action_cards(self) -> None:
-        """The next way to show GPUs."""
+        """Switch to the next look of the GPU cards."""
         look = self.cards.choose_next()
         self.app.keep(cards=look)  # type: ignore[attr-defined]
         self._tell(f"GPUs: {look}", "information")
 
     def action_gpus(self) -> None:
-        """Each GPU with all its values."""
+        """Open the GPU screen."""
         self._show_gpus(None)
 
     def _show_gpus(self, uuid: str | None) -> None:
@@ -424,17 +434,17 @@ class MainScreen(Guarded, Screen[None]):
                 await self._commands.write_service(edit)
 
     def action_rescan(self) -> None:
-        """Look for new GPUs."""
+        """Scan for new GPUs."""
         self._controller.watch.rescan()
         self._tell("looking for GPUs", "information")
 
     def action_help(self) -> None:
-        """All keys of what has the focus."""
+        """Show the keys of the focused part."""
         self.app.push_screen(Help(groups(self)))
 
     @work(group="command")
     async def action_quit(self) -> None:
-        """Leave; edits that are not saved are asked about."""
+        """Quit, after a question if there are unsaved edits."""
         unsaved = len(self._snapshot.draft.changed) if self._snapshot else 0
         if unsaved:
             edits = "1 edit is" if unsaved == 1 else f"{unsaved} edits are"

@@ -1,1 +1,1 @@
-"""What stands between the screen and the terminal."""
+"""The layer between the app and the terminal."""

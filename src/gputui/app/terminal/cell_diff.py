@@ -1,9 +1,9 @@
-"""Only the cells that change go to the terminal.
+"""Writes only changed cells to the terminal.
 
-Textual repaints whole widgets, and writes the full colours for every piece of text. Over SSH those bytes are what a
-screen costs. Here the cells that the terminal has are remembered, and an update becomes the cells that differ, grouped
-by style so that each style is set once. Textual's update classes and `App._display` are not promised to stay as they
-are, so Textual is pinned, and a test compares the screen with and without this.
+Textual repaints whole widgets, and writes the full colours for every piece of text. Over SSH these bytes dominate the
+cost of a screen. This module remembers the cells of the terminal and reduces an update to those that differ, grouped
+by style so that each style is set once. Textual's update classes are private, so Textual is pinned, and a test compares
+the screen with and without this.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,19 +14,20 @@ from rich.color import ColorSystem
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.strip import Strip
+
+from gputui.app.terminal.textual_internals import ChopsUpdate, CompositorUpdate, LayoutUpdate
 
 Cell = tuple[str, Style | None]
 Span = tuple[int, int, Strip]
 """A line, the column where a strip begins, and the strip."""
 
 GAP = 5
-"""Cells of the same style between two changes that are cheaper to write again than to jump over (a jump is 6 to 9)."""
+"""Unchanged cells between two changes that are cheaper to rewrite than to jump over (a jump is 6 to 9 bytes)."""
 
 
 class CellUpdate(CompositorUpdate):
-    """An update that is ready to be written."""
+    """An update that is already encoded for the terminal."""
 
     def __init__(self, sequence: str) -> None:
         self._sequence = sequence
@@ -41,18 +42,18 @@ class CellUpdate(CompositorUpdate):
 
 
 class CellGrid:
-    """The cells that the terminal shows, as far as they are known."""
+    """The cells that the terminal shows, as far as known."""
 
     def __init__(self) -> None:
         self._rows: dict[int, list[Cell | None]] = {}
         self._width = 0
 
     def forget(self) -> None:
-        """The terminal may show anything: the next update is written whole."""
+        """Forget all cells, so that the next update is written in full."""
         self._rows.clear()
 
     def differences(self, update: ChopsUpdate | LayoutUpdate, width: int, colors: ColorSystem | None) -> CellUpdate:
-        """What of the update the terminal does not show yet; it is taken as shown from now on."""
+        """The cells of the update that differ from the terminal; they are then recorded as shown."""
         if width != self._width:
             self.forget()
             self._width = width
@@ -72,7 +73,7 @@ class CellGrid:
                 place += 1
                 continue
             while place > 0 and cells[place][0] == "":
-                place -= 1  # half of a wide character: the whole of it is written
+                place -= 1  # the second half of a wide character: write all of it
             style = cells[place][1]
             stop = _run_end(row, start, cells, place, style)
             text = "".join(character for character, _ in cells[place:stop])
@@ -82,7 +83,7 @@ class CellGrid:
 
 
 def _run_end(row: list[Cell | None], start: int, cells: list[Cell], place: int, style: Style | None) -> int:
-    """Where the run of changed cells of one style ends, small gaps of the same style included."""
+    """The end of a run of changed cells of one style, including small unchanged gaps."""
     stop = look = place + 1
     while look < len(cells) and cells[look][1] == style and look - stop <= GAP:
         look += 1
@@ -99,12 +100,12 @@ def _spans(update: ChopsUpdate | LayoutUpdate) -> Iterator[Span]:
                 yield y, x, strip
                 x += strip.cell_length
         return
-    for y, left, right in update.spans:
+    for y, span_start, span_end in update.spans:
         for end, (x, chop) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
-            if chop is None or x >= right or end <= left:
+            if chop is None or x >= span_end or end <= span_start:
                 continue
-            first, last = max(x, left), min(end, right)
-            yield y, first, chop.crop(first - x, last - x)
+            crop_start, crop_end = max(x, span_start), min(end, span_end)
+            yield y, crop_start, chop.crop(crop_start - x, crop_end - x)
 
 
 def _cells(segments: Iterable[Segment]) -> Iterator[Cell]:
@@ -123,12 +124,12 @@ def _cells(segments: Iterable[Segment]) -> Iterator[Cell]:
 
 @lru_cache(maxsize=4096)
 def _set(style: Style | None, colors: ColorSystem | None) -> str:
-    """The sequence that sets a style from whatever was set before."""
+    """The sequence that sets a style, whatever the current one is."""
     if style is None:
         return "\x1b[0m"
-    before, mark, _ = style.render("\0", color_system=colors).partition("\0")
+    prefix, mark, _ = style.render("\0", color_system=colors).partition("\0")
     assert mark
-    return "\x1b[0m" if not before else before.replace("\x1b[", "\x1b[0;", 1)
+    return "\x1b[0m" if not prefix else prefix.replace("\x1b[", "\x1b[0;", 1)
 
 
 def _written(runs: dict[Style | None, list[tuple[int, int, str]]], colors: ColorSystem | None) -> str:

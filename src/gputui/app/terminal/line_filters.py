@@ -1,4 +1,4 @@
-"""Filters between the screen and the terminal: no control characters, only ASCII, no colour."""
+"""Line filters before the terminal: control characters, ASCII, no colour."""
 
 import re
 
@@ -19,7 +19,7 @@ _SIGNS = {
 
 
 def ascii_text(text: str) -> str:
-    """The text with as many cells, in ASCII; what has no likeness becomes a question mark, a braille graph dots."""
+    """The text in ASCII, of the same width; unknown signs become question marks, braille graphs dots."""
     if text.isascii():
         return text
     parts = []
@@ -34,10 +34,10 @@ def ascii_text(text: str) -> str:
 
 
 class AsciiSigns(LineFilter):
-    """Turns every line into ASCII."""
+    """Replaces all signs by ASCII."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """The segments with as many cells."""
+        """The segments in ASCII, of the same width."""
         del background
         return [
             segment if segment.control else Segment(ascii_text(segment.text), segment.style) for segment in segments
@@ -45,7 +45,7 @@ class AsciiSigns(LineFilter):
 
 
 class NoColour(LineFilter):
-    """Leaves bold, dim, italic and underlined text as it is; what stands on a background of its own is reversed."""
+    """Removes colours but keeps text attributes; text on a coloured background is reversed."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """The segments without colours."""
@@ -56,7 +56,7 @@ class NoColour(LineFilter):
 
 
 def without_colour(style: Style | None) -> Style | None:
-    """The style in the terminal's own colours."""
+    """The style in the default colours of the terminal."""
     if style is None:
         return None
     ground = style.bgcolor
@@ -73,11 +73,11 @@ def without_colour(style: Style | None) -> Style | None:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-class ControlCharacterFence(LineFilter):
-    """Drops control characters from every segment that is text."""
+class ControlCharacterFilter(LineFilter):
+    """Removes control characters from text segments."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """The segments without them."""
+        """The segments without control characters."""
         del background
         return [
             Segment(_CONTROL.sub("", text), style, control) if not control and _CONTROL.search(text) else segment

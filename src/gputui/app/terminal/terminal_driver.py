@@ -1,37 +1,35 @@
-"""Writing to a terminal that may take nothing for a while, as over a line that is stalled."""
+"""A driver for terminals that may stall, for example over a slow connection."""
 
 from textual.drivers.linux_driver import LinuxDriver
 
 from gputui.app.terminal.startup_preview import CLEARED
+from gputui.app.terminal.textual_internals import queued_writes
 
 WAITING_WRITES = 6
-"""Writes that may wait before frames are dropped; a frame is three of them where the terminal knows synchronized
-output (DEC mode 2026), else one."""
-MOST_WAITING = 15
-"""Writes that may wait of any kind: bells, titles, notifications. Textual lets thirty wait and then waits itself, so
-that no key and no signal would count any more."""
+"""Queued writes before frames are dropped; a frame is three writes if the terminal supports synchronized output (DEC
+mode 2026), else one."""
+MAX_WAITING = 15
+"""Maximum number of queued writes of any kind. Textual blocks at thirty, and would no longer react to keys and
+signals."""
 
 
 class TerminalDriver(LinuxDriver):
-    """Never waits for the terminal, except to leave it as it was."""
+    """Never blocks on the terminal, except to restore it at exit."""
 
     _leaving = False
 
     @property
     def is_behind(self) -> bool:
-        """Whether the terminal, or the line to it, does not take what was written."""
-        return self._waiting() > WAITING_WRITES
-
-    def _waiting(self) -> int:
-        return self._writer_thread._queue.qsize() if self._writer_thread is not None else 0
+        """Whether the terminal does not keep up with the output."""
+        return queued_writes(self) > WAITING_WRITES
 
     def write(self, data: str) -> None:
-        """Write, unless too much waits already."""
-        if self._leaving or self._waiting() < MOST_WAITING:
+        """Write, unless too many writes are queued."""
+        if self._leaving or queued_writes(self) < MAX_WAITING:
             super().write(data)
 
     def stop_application_mode(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         self._leaving = True
         self.write(CLEARED)
         super().stop_application_mode()

@@ -1,1 +1,1 @@
-"""The parts of the screen, one idea a file."""
+"""The widgets of the screen, one per file."""

@@ -1,4 +1,4 @@
-"""Lines of styled runs on the screen; only those that changed are painted."""
+"""A widget of styled lines; only changed lines are repainted."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ STYLES = (
     "text", "dim", "frame", "over", "lost", "title", "warning", "graph", "service", "service-other", "foreign",
     "planned", "freed", "free", "finding",
 )  # fmt: skip
-"""The names of styles that a run may have; the colours stand in `lines.tcss`."""
+"""The style names of runs; their colours are defined in `lines.tcss`."""
 
 
 class DrawnLines(Widget):
-    """As high as its lines."""
+    """Styled lines; the height is their number."""
 
     COMPONENT_CLASSES = {f"line--{name}" for name in STYLES}
 
@@ -28,22 +28,22 @@ class DrawnLines(Widget):
         self._styles_of: dict[str, Style] = {}
 
     def draw(self, lines: Sequence[Line]) -> None:
-        """Take in new lines."""
-        before, self._lines = self._lines, list(lines)
-        if len(before) != len(self._lines):
+        """Show new lines."""
+        previous, self._lines = self._lines, list(lines)
+        if len(previous) != len(self._lines):
             self.refresh(layout=True)
             return
-        for y, (old, new) in enumerate(zip(before, self._lines, strict=True)):
+        for y, (old, new) in enumerate(zip(previous, self._lines, strict=True)):
             if old != new:
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many lines as there are."""
+        """The number of lines."""
         del container, viewport, width
         return max(1, len(self._lines))
 
     def notify_style_update(self) -> None:
-        """Another theme, other colours."""
+        """Drop cached styles when the theme changes."""
         super().notify_style_update()
         self._styles_of = {}
 
@@ -54,7 +54,7 @@ class DrawnLines(Widget):
         return style
 
     def render_line(self, y: int) -> Strip:
-        """One line as it stands."""
+        """Render one line."""
         if y >= len(self._lines):
             return Strip.blank(self.size.width, self.rich_style)
         segments = [Segment(run.text, self._style(run.style)) for run in self._lines[y]]

@@ -1,4 +1,4 @@
-"""Everything worth saying."""
+"""The findings pane."""
 
 from textual import on
 from textual.app import ComposeResult
@@ -25,12 +25,12 @@ COLUMNS = (
 
 
 class FindingPane(TablePane):
-    """The selected finding is written out below."""
+    """A table of findings; the selected one is shown in full below."""
 
     BINDINGS = [*FINDINGS]
 
     class Chosen(Message):
-        """A person wants to go to this service, or to look at this GPU."""
+        """The user wants to go to this service, or to see this GPU."""
 
         def __init__(self, service: str | None, gpu: str | None) -> None:
             super().__init__()
@@ -42,20 +42,22 @@ class FindingPane(TablePane):
         self._findings: dict[str, Finding] = {}
 
     def compose(self) -> ComposeResult:
-        """The whole text of the selected one at the end."""
+        """The table, and the full text of the selected finding."""
         yield from super().compose()
-        yield HangingLines(most=3, classes="pane-foot")
+        yield HangingLines(max_lines=3, classes="pane-foot")
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in new values."""
+        """Update the table."""
         labels = labels_by_uuid(snapshot.inventory.gpus)
         notes = (Finding(code="note", severity="warning", text=note.text) for note in snapshot.notes)
-        findings = sorted((*notes, *snapshot.findings), key=lambda one: SEVERITIES.index(one.severity))
-        self._findings = {f"{one.code} {one.service} {one.gpu} {one.text}": one for one in findings}
-        rows = [_row(key, one, labels) for key, one in self._findings.items()]
-        counts = {name: sum(one.severity == name for one in findings) for name in SEVERITIES}
+        findings = sorted((*notes, *snapshot.findings), key=lambda finding: SEVERITIES.index(finding.severity))
+        self._findings = {
+            f"{finding.code} {finding.service} {finding.gpu} {finding.text}": finding for finding in findings
+        }
+        rows = [_row(key, finding, labels) for key, finding in self._findings.items()]
+        counts = {name: sum(finding.severity == name for finding in findings) for name in SEVERITIES}
         head = " · ".join(_counted(count, name) for name, count in counts.items() if count)
-        self.show_rows(head or "nothing to say", rows)
+        self.show_rows(head or "no findings", rows)
         self._write_out()
 
     @on(DataTable.RowHighlighted)
@@ -69,7 +71,7 @@ class FindingPane(TablePane):
         self.action_jump()
 
     def action_jump(self) -> None:
-        """Go to what it is about."""
+        """Go to the service or GPU of the selected finding."""
         finding = self._findings.get(self.table.selected_key or "")
         if finding is not None:
             self.post_message(self.Chosen(finding.service, finding.gpu))

@@ -1,4 +1,4 @@
-"""The GPU cards: cards that wrap, rows, or one line for all."""
+"""The GPU cards: wrapping cards, rows, or one line for all."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,14 +17,14 @@ from gputui.domain.snapshot import Snapshot
 
 CARD_WIDTH = 27
 PERIODS = 40
-"""Cells of a graph of ten minutes: one moves every 15 seconds, and between two only the last cell changes."""
+"""Cells of a ten-minute graph: it moves every 15 seconds; in between only the last cell changes."""
 
 CardsLook = Literal["auto", "cards", "rows", "line"]
 LOOKS: tuple[CardsLook, ...] = ("auto", "cards", "rows", "line")
 
 
 class GpuCards(DrawnLines):
-    """As the person chose; `auto` by the room there is."""
+    """The GPUs in the chosen look; `auto` depends on the available space."""
 
     def __init__(self, watch: Watch, look: CardsLook) -> None:
         super().__init__()
@@ -34,10 +34,10 @@ class GpuCards(DrawnLines):
         self._inventory = GpuInventory(reason="looking for GPUs")
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in new values."""
-        over = {one.uuid for one in snapshot.memory if one.over}
-        memory = {one.uuid: one for one in snapshot.memory}
-        before = (len(self._views), bool(self._inventory.gpus))
+        """Update the cards."""
+        over = {gpu_memory.uuid for gpu_memory in snapshot.memory if gpu_memory.over}
+        memory = {gpu_memory.uuid: gpu_memory for gpu_memory in snapshot.memory}
+        previous_shape = (len(self._views), bool(self._inventory.gpus))
         self._inventory = snapshot.inventory
         self._views = tuple(
             CardView(reading=reading, memory=memory.get(reading.gpu.uuid), warning=reading.gpu.uuid in over)
@@ -45,33 +45,33 @@ class GpuCards(DrawnLines):
         )
         if self._fitting(self.size.width) == "cards":
             self._views = tuple(self._with_graphs(view) for view in self._views)
-        if before != (len(self._views), bool(self._inventory.gpus)):
+        if previous_shape != (len(self._views), bool(self._inventory.gpus)):
             self.refresh(layout=True)
         self.draw(self._laid_out(self.size.width))
 
     def _with_graphs(self, view: CardView) -> CardView:
         history = self._watch.gpu_history(view.reading.gpu.uuid)
-        busy = resampled(history, lambda one: one.utilization_percent, PERIODS)
-        filled = resampled(history, lambda one: one.memory_percent, PERIODS)
+        busy = resampled(history, lambda moment: moment.utilization_percent, PERIODS)
+        filled = resampled(history, lambda moment: moment.memory_percent, PERIODS)
         return replace(view, busy=tuple(busy), filled=tuple(filled))
 
     def choose_next(self) -> CardsLook:
-        """Look otherwise from now on: as the next one that is not what is seen already."""
-        seen, place = self._fitting(self.size.width), LOOKS.index(self.look)
+        """Switch to the next look that differs from the current one."""
+        current, place = self._fitting(self.size.width), LOOKS.index(self.look)
         later = [LOOKS[(place + step) % len(LOOKS)] for step in range(1, len(LOOKS))]
-        self.look = next(look for look in later if look != seen or look == "auto")
+        self.look = next(look for look in later if look != current or look == "auto")
         self.draw(self._laid_out(self.size.width))
         self.refresh(layout=True)
         return self.look
 
     def _columns(self, width: int) -> int:
-        """As few rows as fit, evenly filled."""
-        most = max(1, min(len(self._views), width // CARD_WIDTH))
-        rows = -(-len(self._views) // most)
+        """The number of columns for as few rows as possible, evenly filled."""
+        max_columns = max(1, min(len(self._views), width // CARD_WIDTH))
+        rows = -(-len(self._views) // max_columns)
         return -(-len(self._views) // max(1, rows)) or 1
 
     def _fitting(self, width: int) -> CardsLook:
-        """Rows where cards would take more than half of the screen, and one line where rows would."""
+        """The look that fits: rows if cards take more than half of the screen, one line if rows do."""
         if self.look != "auto":
             return self.look if self.look != "cards" or width >= CARD_WIDTH else "rows"
         half = max(CARD_HEIGHT, self.app.size.height // 2 - 1)
@@ -81,7 +81,7 @@ class GpuCards(DrawnLines):
         return "rows" if len(self._views) <= half else "line"
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many lines as the cards take."""
+        """The height of the cards."""
         del container, viewport
         return max(1, len(self._laid_out(width)))
 
@@ -97,12 +97,12 @@ class GpuCards(DrawnLines):
         columns = self._columns(width)
         size, wider = divmod(width, columns)
         lines: list[Line] = []
-        for first in range(0, len(self._views), columns):
-            row_of_cards = self._views[first : first + columns]
+        for start in range(0, len(self._views), columns):
+            row_of_cards = self._views[start : start + columns]
             cards = [card(view, size + (place < wider)) for place, view in enumerate(row_of_cards)]
             for number in range(CARD_HEIGHT):
-                whole: list[Run] = [run for one in cards for run in one[number]]
-                lines.append(fit(whole, width))
+                runs: list[Run] = [run for card_lines in cards for run in card_lines[number]]
+                lines.append(fit(runs, width))
         return lines
 
     def _none_lines(self) -> Sequence[Line]:
@@ -115,6 +115,6 @@ class GpuCards(DrawnLines):
         ]
 
     def on_resize(self) -> None:
-        """Another width, other lines."""
+        """Lay out for the new width."""
         self.draw(self._laid_out(self.size.width))
         self.refresh()

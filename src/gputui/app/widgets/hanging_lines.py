@@ -1,4 +1,4 @@
-"""Sentences behind a mark, wrapped under themselves."""
+"""Sentences after a mark, wrapped with a hanging indent."""
 
 from collections.abc import Sequence
 
@@ -14,59 +14,60 @@ Marked = tuple[Run, Line]
 
 
 class HangingLines(DrawnLines):
-    """As high as its sentences are at its width, up to `most` lines where it has a bound."""
+    """Marked sentences; the height depends on the width, up to `max_lines` lines."""
 
-    def __init__(self, most: int | None = None, **options: str) -> None:
+    def __init__(self, max_lines: int | None = None, **options: str) -> None:
         super().__init__(**options)
         self.add_class("-silent")
-        self._most = most
-        self._said: tuple[Marked, ...] = ()
-        self._kept: tuple[int, tuple[Marked, ...], list[Line]] | None = None
+        self._max_lines = max_lines
+        self._sentences: tuple[Marked, ...] = ()
+        self._cache: tuple[int, tuple[Marked, ...], list[Line]] | None = None
 
     def say(self, sentences: Sequence[Marked]) -> None:
-        """Take in new sentences; without any there is nothing to see."""
-        said = tuple(sentences)
-        if said == self._said:
+        """Show new sentences; without any the widget is hidden."""
+        new_sentences = tuple(sentences)
+        if new_sentences == self._sentences:
             return
-        self._said = said
-        self.set_class(not said, "-silent")
+        self._sentences = new_sentences
+        self.set_class(not new_sentences, "-silent")
         self.draw(self._wrapped(self.size.width))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many lines as the sentences take."""
+        """The number of wrapped lines."""
         del container, viewport
         return max(1, len(self._wrapped(width)))
 
     def on_resize(self) -> None:
-        """Another width, other lines."""
+        """Wrap for the new width."""
         self.draw(self._wrapped(self.size.width))
 
     def _wrapped(self, width: int) -> list[Line]:
         if width <= 0:
             return []
-        if self._kept is None or self._kept[:2] != (width, self._said):
-            self._kept = (width, self._said, self._wrap(width))
-        return self._kept[2]
+        if self._cache is None or self._cache[:2] != (width, self._sentences):
+            self._cache = (width, self._sentences, self._wrap(width))
+        return self._cache[2]
 
     def _wrap(self, width: int) -> list[Line]:
-        lines = [line for mark, text in self._said for line in hanging(mark, text, width - 1)]
-        if self._most is None or len(lines) <= self._most:
+        lines = [line for mark, text in self._sentences for line in hanging(mark, text, width - 1)]
+        if self._max_lines is None or len(lines) <= self._max_lines:
             return lines
-        *first, last = lines[self._most - 1]
-        cut = Run(last.text.rstrip() + "…", last.style)  # a cell is left at the right
-        return [*lines[: self._most - 1], (*first, cut)]
+        *head, tail = lines[self._max_lines - 1]
+        cut = Run(tail.text.rstrip() + "…", tail.style)  # there is a spare cell at the right
+        return [*lines[: self._max_lines - 1], (*head, cut)]
 
 
 def hanging(lead: Run, text: Line, width: int) -> list[Line]:
-    """The text behind its lead, wrapped under itself."""
+    """The text after its lead, wrapped with a hanging indent."""
     indent = cell_len(lead.text)
-    whole = Content.assemble(*((run.text, run.style or "text") for run in text))
+    content = Content.assemble(*((run.text, run.style or "text") for run in text))
     below = Run(" " * indent, lead.style)
     return [
-        (lead if number == 0 else below, *_runs(part)) for number, part in enumerate(whole.wrap(max(1, width - indent)))
+        (lead if number == 0 else below, *_runs(part))
+        for number, part in enumerate(content.wrap(max(1, width - indent)))
     ]
 
 
 def _runs(part: Content) -> Line:
-    """Its spans, which do not overlap, as runs."""
-    return tuple(Run(part.plain[one.start : one.end], str(one.style)) for one in part.spans) or (Run(part.plain),)
+    """The spans, which do not overlap, as runs."""
+    return tuple(Run(part.plain[span.start : span.end], str(span.style)) for span in part.spans) or (Run(part.plain),)

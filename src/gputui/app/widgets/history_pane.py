@@ -1,4 +1,4 @@
-"""Revisions and applies."""
+"""The history pane: revisions and applies."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -33,24 +33,24 @@ COLUMNS = (
 
 
 PAGE = 100
-"""Revisions and applies that are read at once; the next ones follow when the last row is selected."""
+"""Revisions and applies per page; the next page is loaded when the last row is selected."""
 
 
-def told_once(events: Sequence[ApplyEvent]) -> list[ApplyEvent]:
-    """Without a beginning whose end is the next thing that was told of its kind and service."""
-    left: list[ApplyEvent] = []
-    nexts: dict[tuple[str, str | None], ApplyEvent] = {}
-    for one in reversed(events):
-        after = nexts.get((one.kind, one.service))
-        ended = after is not None and after.progress in ("done", "failed") and _is_same(one, after)
-        if not (one.progress == "started" and ended):
-            left.append(one)
-        nexts[one.kind, one.service] = one
-    return left[::-1]
+def without_started(events: Sequence[ApplyEvent]) -> list[ApplyEvent]:
+    """The events without start events directly followed by their end, for the same kind and service."""
+    remaining: list[ApplyEvent] = []
+    next_events: dict[tuple[str, str | None], ApplyEvent] = {}
+    for event in reversed(events):
+        later = next_events.get((event.kind, event.service))
+        has_ended = later is not None and later.progress in ("done", "failed") and _is_same(event, later)
+        if not (event.progress == "started" and has_ended):
+            remaining.append(event)
+        next_events[event.kind, event.service] = event
+    return remaining[::-1]
 
 
 def _is_same(event: ApplyEvent, later: ApplyEvent) -> bool:
-    """Whether both are about the same: of the same kind and service, a step or an operation is never interleaved."""
+    """Whether both events are about the same step or operation; those of one service never interleave."""
     return event.operation == later.operation and event.kind == later.kind
 
 
@@ -61,12 +61,12 @@ def _style(result: str) -> str:
 
 
 class HistoryPane(TablePane):
-    """What was assigned and what was done, the newest first; any two revisions can be compared."""
+    """Revisions and applies, newest first; any two revisions can be compared."""
 
     BINDINGS = [*HISTORY]
 
     class RollBackAsked(Message):
-        """A person wants to go back to this revision."""
+        """The user wants to return to this revision."""
 
         def __init__(self, revision: int) -> None:
             super().__init__()
@@ -85,12 +85,12 @@ class HistoryPane(TablePane):
         self._limit = PAGE
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What may not be done is hidden."""
+        """Hide actions that are not permitted."""
         del parameters
         return self._may(action)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Read again, where something was saved or applied since."""
+        """Reload if something was saved or applied."""
         self._labels = labels_by_uuid(snapshot.inventory.gpus)
         mark = (snapshot.draft.saved.revision, snapshot.apply)
         if mark != self._mark:
@@ -105,8 +105,8 @@ class HistoryPane(TablePane):
             applies = await in_thread(lambda: self._history.applies(limit + 1))
         except GputuiError:
             revisions, applies = (), ()
-        self._revisions = {one.revision: one for one in revisions}
-        self._applies = {one.id: one for one in applies}
+        self._revisions = {revision.revision: revision for revision in revisions}
+        self._applies = {record.id: record for record in applies}
         if self._marked not in self._revisions:
             self._marked = None
         self._show()
@@ -119,48 +119,54 @@ class HistoryPane(TablePane):
 
     @property
     def _has_more(self) -> bool:
-        """Whether more was read than is shown: of what comes after that nothing is known."""
+        """Whether there is another page."""
         return max(len(self._revisions), len(self._applies)) > self._limit
 
     def _show(self) -> None:
         revisions = list(self._revisions.values())[: self._limit]
         applies = list(self._applies.values())[: self._limit]
         rows = [
-            (one.saved_at, self._row(f"revision {one.revision}", one.saved_at, one.author, "saved", one.reason.text))
-            for one in revisions
+            (
+                revision.saved_at,
+                self._row(
+                    f"revision {revision.revision}", revision.saved_at, revision.author, "saved", revision.reason.text
+                ),
+            )
+            for revision in revisions
         ]
         for record in applies:
             result = "cut off" if record.cut_off else record.result.replace("_", " ")
-            done = sum(outcome == "done" for outcome in record.services.values())
-            if record.result in ("rolled_back", "failed") and done:
-                result = f"{done}/{len(record.services)} done"
+            done_count = sum(outcome == "done" for outcome in record.services.values())
+            if record.result in ("rolled_back", "failed") and done_count:
+                result = f"{done_count}/{len(record.services)} done"
             row = self._row(
                 f"apply {record.id}", record.started_at, record.operator, result, record.message or record.reason.text
             )
             rows.append((record.started_at, row))
-        # Where one kind is cut, the other is not shown any further back.
+        # If one kind is truncated, the other one ends at the same time.
         ends = [revisions[-1].saved_at] if len(self._revisions) > self._limit else []
         ends += [applies[-1].started_at] if len(self._applies) > self._limit else []
         rows = sorted((row for row in rows if row[0] >= max(ends, default="")), key=lambda row: row[0], reverse=True)
         head = "nothing was saved yet: ^s saves"
         if rows:
-            more = "; more below the last row" if self._has_more else ""
-            head = f"revisions: {len(revisions)}, applies: {len(applies)}{more}"
+            more_hint = "; more below the last row" if self._has_more else ""
+            head = f"revisions: {len(revisions)}, applies: {len(applies)}{more_hint}"
         if self._marked is not None:
             head += f"   revision {self._marked} is marked: space on another compares them"
         self.show_rows(head, [row for _, row in rows])
 
-    def _row(self, what: str, at: str, who: str, result: str, why: str) -> Row:
-        marked = "●" if what == f"revision {self._marked}" else ""
-        texts = {" ": marked, "WHAT": what, "WHEN": date_text(at), "BY": who, "RESULT": result, "WHY": why}
+    def _row(self, title: str, timestamp: str, author: str, result: str, reason: str) -> Row:
+        mark = "●" if title == f"revision {self._marked}" else ""
+        texts = {" ": mark, "WHAT": title, "WHEN": date_text(timestamp), "BY": author, "RESULT": result, "WHY": reason}
         return Row(
-            key=what, cells={name: cell(text, _style(text) if name == "RESULT" else "") for name, text in texts.items()}
+            key=title,
+            cells={name: cell(text, _style(text) if name == "RESULT" else "") for name, text in texts.items()},
         )
 
     def _selected(self) -> tuple[str, int] | None:
         kind, _, number = (self.table.selected_key or "").partition(" ")
-        shown = whole_number(number, least=0)
-        return None if shown is None else (kind, shown)
+        value = whole_number(number, least=0)
+        return None if value is None else (kind, value)
 
     @on(DataTable.RowSelected)
     def _row_entered(self, message: DataTable.RowSelected) -> None:
@@ -169,7 +175,7 @@ class HistoryPane(TablePane):
 
     @work(exclusive=True, group="open")
     async def action_open(self) -> None:
-        """What is behind the selected row."""
+        """Open the details of the selected row."""
         selected = self._selected()
         if selected is None:
             return
@@ -185,40 +191,43 @@ class HistoryPane(TablePane):
         self.app.push_screen(ReadingScreen(f"apply {number}", text))
 
     def _revision_text(self, number: int) -> str:
-        one = self._revisions[number]
-        before = self._revisions.get(number - 1, Assignments() if number == 1 else None)
-        names = distinct_names([item.key for item in one.items])
+        revision = self._revisions[number]
+        previous = self._revisions.get(number - 1, Assignments() if number == 1 else None)
+        names = distinct_names([assignment.key for assignment in revision.items])
         lines = [
-            f"saved {date_text(one.saved_at)} by {one.author}: {one.reason.text}",
-            f"strategy {one.strategy}",
+            f"saved {date_text(revision.saved_at)} by {revision.author}: {revision.reason.text}",
+            f"strategy {revision.strategy}",
             "",
-            *(f"  {names[item.key]:24} {assignment_text(item, self._labels)}" for item in one.items),
+            *(
+                f"  {names[assignment.key]:24} {assignment_text(assignment, self._labels)}"
+                for assignment in revision.items
+            ),
             "",
         ]
-        if before is None:
+        if previous is None:
             lines.append(f"revision {number - 1} is no longer kept")
         else:
-            lines.append(f"against revision {before.revision}:")
-            lines += [f"  {line}" for line in revision_difference(before, one, self._labels)]
+            lines.append(f"against revision {previous.revision}:")
+            lines += [f"  {line}" for line in revision_difference(previous, revision, self._labels)]
         return "\n".join(lines)
 
     def _apply_text(self, number: int) -> str:
         record = self._history.record(number)
-        events = told_once(self._history.events(number))
+        events = without_started(self._history.events(number))
         lines = [
             f"revision {record.revision}, by {record.operator}: {record.reason.text}",
             f"from {date_text(record.started_at)} to {date_text(record.ended_at)}: {record.result.replace('_', ' ')}",
             *([record.message] if record.message else []),
             *(f"  {name}: {outcome.replace('_', ' ')}" for name, outcome in record.services.items()),
             "",
-            *(f"{clock_text(one.at)}  {one.service or '':16} {one.progress:8} {one.text}" for one in events),
+            *(f"{clock_text(event.at)}  {event.service or '':16} {event.progress:8} {event.text}" for event in events),
         ]
         for name, log in self._logs.kept(number).items():
             lines += ["", f"the last lines of the old container of {name}:", *(f"  │ {line}" for line in log)]
         return "\n".join(lines)
 
     def action_mark(self) -> None:
-        """Mark a revision; the second one is compared with it."""
+        """Mark a revision, or compare the selected one with it."""
         selected = self._selected()
         if selected is None or selected[0] != "revision":
             self.notify("revisions are compared; select one", markup=False)
@@ -236,7 +245,7 @@ class HistoryPane(TablePane):
         self.app.push_screen(ReadingScreen(f"from revision {older} to revision {newer}", text))
 
     def action_roll_back(self) -> None:
-        """Go back to the selected revision."""
+        """Return to the selected revision."""
         selected = self._selected()
         if selected is not None and selected[0] == "revision":
             self.post_message(self.RollBackAsked(selected[1]))

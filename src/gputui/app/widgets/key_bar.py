@@ -1,37 +1,37 @@
-"""The line at the bottom: the keys that count now."""
+"""The line of active keys at the bottom."""
 
 from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import Static
 
 LAST = ("help", "quit")
-"""What a person who knows nothing else must find: the others make room for them."""
+"""Keys that are always shown, at the end."""
 
 
 class KeyBar(Static):
-    """As many keys as fit, those for what has the focus first."""
+    """As many keys as fit, those of the focused widget first."""
 
     def on_mount(self) -> None:
-        """Follow what has the focus."""
+        """Subscribe to changes of the active keys."""
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.call_later(self.draw))
         self.draw()
 
     def on_resize(self) -> None:
-        """Another width, other keys."""
+        """Fit the keys to the new width."""
         self.draw()
 
     def draw(self) -> None:
-        """Bring the line in line."""
+        """Update the line."""
         if not self.is_attached:
             return
-        shown: dict[str, tuple[str, str, bool]] = {}
+        keys: dict[str, tuple[str, str, bool]] = {}
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if binding.show and (binding.id or binding.action) not in shown:
-                shown[binding.id or binding.action] = (self._key(binding), binding.description, active.enabled)
+            if binding.show and (binding.id or binding.action) not in keys:
+                keys[binding.id or binding.action] = (self._key(binding), binding.description, active.enabled)
         ordered = [
-            *(one for name, one in shown.items() if name not in LAST),
-            *(shown[name] for name in LAST if name in shown),
+            *(key for name, key in keys.items() if name not in LAST),
+            *(keys[name] for name in LAST if name in keys),
         ]
         content = self._fitting(ordered)
         if content != self.content:
@@ -41,13 +41,13 @@ class KeyBar(Static):
         return binding.key_display or self.app.get_key_display(binding)
 
     def _fitting(self, keys: list[tuple[str, str, bool]]) -> Content:
-        room = self.size.width - 1
+        max_width = self.size.width - 1
         sizes = [len(key) + len(text) + 3 for key, text, _ in keys]
-        kept = list(range(len(keys)))
-        while kept and sum(sizes[place] for place in kept) > room:
-            kept.remove(kept[-len(LAST) - 1] if len(kept) > len(LAST) else kept[0])
+        places = list(range(len(keys)))
+        while places and sum(sizes[place] for place in places) > max_width:
+            places.remove(places[-len(LAST) - 1] if len(places) > len(LAST) else places[0])
         parts = []
-        for place in kept:
+        for place in places:
             key, text, enabled = keys[place]
             style = "" if enabled else "dim"
             parts.append(

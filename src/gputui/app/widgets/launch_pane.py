@@ -1,4 +1,4 @@
-"""The progress of an apply, be it this screen's or another's."""
+"""The launch pane: the progress of an apply, from this screen or another one."""
 
 import time
 from collections.abc import Sequence
@@ -24,23 +24,23 @@ from gputui.domain.service import Service
 from gputui.domain.text import moment
 
 POLL_S = 0.25
-KEPT_LINES = 2_000
+MAX_LINES = 2_000
 BAR = 20
 RESULTS = {
     "done": "done",
-    "rolled_back": "failed; what was begun was taken back",
-    "failed": "failed, and needs a person",
+    "rolled_back": "failed; what was begun was rolled back",
+    "failed": "failed: manual action required",
     "running": "running",
 }
 
 
 class LaunchPane(Guarded, Vertical, can_focus=True):
-    """Follows one apply's events."""
+    """Follows the events of one apply."""
 
     BINDINGS = [*LAUNCH]
 
     class Ended(Message):
-        """An apply that was followed has ended."""
+        """The followed apply has ended."""
 
         def __init__(self, record: ApplyRecord) -> None:
             super().__init__()
@@ -56,7 +56,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
         self._commands = commands
         self._readonly = readonly
         self._number: int | None = None
-        self._seen = 0
+        self._last_event = 0
         self._ended = True
         self._asking = False
         self._service: str | None = None
@@ -65,46 +65,46 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
         self._usual: dict[str, float | None] = {}
 
     def compose(self) -> ComposeResult:
-        """A title, how far the model is, the events, and beside them the log of the container that is launched."""
+        """A title, the loading progress, the events, and the log of the container that is starting."""
         yield Static(" no apply yet: a saves the draft and carries the plan out", classes="launch-title", markup=False)
         yield Static("", id="launch-progress", markup=False)
         with Horizontal():
-            log = RichLog(max_lines=KEPT_LINES, min_width=1, wrap=True, markup=False, highlight=False)
+            log = RichLog(max_lines=MAX_LINES, min_width=1, wrap=True, markup=False, highlight=False)
             log.can_focus = False
             yield log
             yield LogPane(self._logs)
 
     def on_mount(self) -> None:
-        """Begin to ask for events."""
+        """Start to poll events."""
         self.set_interval(POLL_S, self._poll)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what runs can be cancelled."""
+        """Only a running apply can be cancelled."""
         del parameters
         if action == "cancel":
             return not self._readonly and not self._ended
         return True
 
     def follow(self, number: int) -> None:
-        """Follow this apply from its first event."""
+        """Follow an apply from its first event."""
         if number == self._number:
             return
-        self._number, self._seen, self._ended = number, 0, False
+        self._number, self._last_event, self._ended = number, 0, False
         self._service, self._waiting = None, {}
         self.query_one(RichLog).clear()
         self.refresh_bindings()
 
     @work(group="command")
     async def action_cancel(self) -> None:
-        """Have it taken back."""
+        """Cancel the apply, which rolls it back."""
         if self._number is not None and not self._ended:
             await self._commands.cancel(self._number)
 
     def show(self, services: Sequence[Service]) -> None:
-        """Follow the log of the service whose turn it is; none, where the pane is not seen."""
-        # Of several that load at once, the one that began last.
+        """Follow the log of the service that is starting; none if the pane is hidden."""
+        # If several load at once, the last one started.
         name = next(reversed(self._waiting), self._service)
-        service = next((one for one in services if name and one.was_called(name)), None)
+        service = next((service for service in services if name and service.was_called(name)), None)
         pane = self.query_one(LogPane)
         if service is None:
             pane.stop()
@@ -148,7 +148,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
         self._asking = True
         try:
             record = await in_thread(lambda: self._history.record(number))
-            events = await in_thread(lambda: self._history.events(number, self._seen))
+            events = await in_thread(lambda: self._history.events(number, self._last_event))
         except GputuiError:
             return
         finally:
@@ -160,7 +160,7 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
     def _show(self, record: ApplyRecord, events: tuple[ApplyEvent, ...]) -> None:
         log = self.query_one(RichLog)
         for event in events:
-            self._seen = event.number
+            self._last_event = event.number
             self._service = event.service or self._service
             if event.kind == "operation" and event.operation == WATCH:
                 if event.progress == "started":
@@ -178,29 +178,29 @@ class LaunchPane(Guarded, Vertical, can_focus=True):
             self.post_message(self.Ended(record))
         state = self._current if record.result == "running" else outcome_text(record)
         title = f" apply {record.id} of {record.operator}, revision {record.revision}: {state}"
-        shown = self.query_one(".launch-title", Static)
-        shown.set_class(record.result in ("failed", "rolled_back"), "-failed")
-        shown.update(title + (f" — {record.message}" if record.message else ""))
+        title_line = self.query_one(".launch-title", Static)
+        title_line.set_class(record.result in ("failed", "rolled_back"), "-failed")
+        title_line.update(title + (f" — {record.message}" if record.message else ""))
 
 
 def outcome_text(record: ApplyRecord) -> str:
-    """How it ended, and what of it stands where not all does."""
-    done = sum(outcome == "done" for outcome in record.services.values())
-    if record.result != "done" and done:
-        return f"{RESULTS[record.result]} ({done} of {len(record.services)} are done)"
+    """The result, and how many services are done if not all are."""
+    done_count = sum(outcome == "done" for outcome in record.services.values())
+    if record.result != "done" and done_count:
+        return f"{RESULTS[record.result]} ({done_count} of {len(record.services)} are done)"
     return RESULTS[record.result]
 
 
 def _line(event: ApplyEvent) -> Table:
-    """The text wraps under itself, beside its time and its mark."""
+    """An event with its time and mark; the text wraps with a hanging indent."""
     marks = {"started": "…", "done": "✓", "failed": "✗", "waiting": "…"}
     clock = clock_text(event.at)
     if event.kind == "log":
         return _beside(f"{clock}     │ ", event.text, "dim")
     indent = {"step": " ", "operation": "   ", "undo": "   ↩ "}.get(event.kind, "")
-    named = f"{event.service}: " if event.service and event.kind in ("operation", "undo") else ""
+    prefix = f"{event.service}: " if event.service and event.kind in ("operation", "undo") else ""
     style = "bold" if event.kind in ("step", "result") or event.progress == "failed" else ""
-    return _beside(f"{clock} {indent}{marks[event.progress]} ", named + event.text, style)
+    return _beside(f"{clock} {indent}{marks[event.progress]} ", prefix + event.text, style)
 
 
 def _beside(lead: str, text: str, style: str) -> Table:

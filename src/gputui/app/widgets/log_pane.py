@@ -1,4 +1,4 @@
-"""The log of one service as it grows, with its title."""
+"""The live log of one service, with a title."""
 
 from collections.abc import Sequence
 
@@ -18,16 +18,16 @@ from gputui.domain.service import Service, ServiceKey
 from gputui.domain.text import moment
 
 FLUSH_S = 0.25
-"""Four times a second is as smooth to the eye as a hundred small writes, at a fraction of the bytes."""
+"""Four updates a second look as smooth as a hundred small writes, at a fraction of the bytes."""
 AGAIN_S = 2.0
-"""After how long a log that ended is asked for again."""
+"""Delay before a log that has ended is requested again."""
 
 
 class LogPane(Guarded, Vertical):
-    """Follows the log of the service that it is given; a new container of it is followed from its first line."""
+    """Follows the log of a service; a new container is followed from its first line."""
 
     class Grew(Message):
-        """Lines came."""
+        """New lines arrived."""
 
         def __init__(self, pane: "LogPane", lines: Sequence[LogLine]) -> None:
             super().__init__()
@@ -47,7 +47,7 @@ class LogPane(Guarded, Vertical):
         self.pinned = False
         self.earlier = False
         self.note = ""
-        self.found = ""
+        self.search_status = ""
         self._reading = False
         self._skip_until: float | None = None
         self._ended = False
@@ -58,13 +58,13 @@ class LogPane(Guarded, Vertical):
         yield self.view
 
     def on_mount(self) -> None:
-        """Begin to empty the feed."""
+        """Start to read from the feed."""
         self.set_interval(FLUSH_S, self._flush)
         self.show_title()
 
     @property
     def key(self) -> ServiceKey | None:
-        """Whose log it is."""
+        """The service whose log is shown."""
         return self._service.key if self._service else None
 
     @property
@@ -74,56 +74,56 @@ class LogPane(Guarded, Vertical):
 
     @property
     def unread(self) -> bool:
-        """Whether it is being read and no line of it came yet."""
+        """Whether the log is being read and no line has arrived yet."""
         return self._feed is not None and not any(entry.source for entry in self.buffer.entries)
 
     def follow(self, service: Service | None) -> None:
-        """Follow this service's present container; nothing happens where that is being done already."""
+        """Follow the current container of this service, if that is not the case already."""
         container = service.container if service else None
         run = container.run if container and container.started_at is not None else None
         key = service.key if service else None
         starting = key == self.key and container is not None and run is None
         if self.earlier and key == self.key:
             return
-        same = (key, run) == (self.key, self._run)
-        if not self._stopped and (starting or same):
+        is_same = (key, run) == (self.key, self._run)
+        if not self._stopped and (starting or is_same):
             return
-        if self._ended and same and container is not None and not container.running:
-            return  # it wrote all that it will
-        before, was = self._run, self.key
+        if self._ended and is_same and container is not None and not container.running:
+            return  # its log is complete
+        previous_run, previous_key = self._run, self.key
         self._service, self._run = service, run
-        if key != was or before is None or run is None:
+        if key != previous_key or previous_run is None or run is None:
             self._open(self.window, remark=None if run else "no container yet")
-        elif run == before:
-            self._go_on()
-        elif run.partition(" ")[0] == before.partition(" ")[0]:
-            # The same container started again: what it wrote before is here already.
-            since = moment(container.started_at or "") if container else None
+        elif run == previous_run:
+            self._resume()
+        elif run.partition(" ")[0] == previous_run.partition(" ")[0]:
+            # The same container was restarted: its earlier lines are already here.
+            start = moment(container.started_at or "") if container else None
             self._skip_until = self._last_moment()
-            self._open(LogWindow(tail=None, since=since), anew=False, remark="it was started again")
+            self._open(LogWindow(tail=None, since=start), reset=False, remark="it was started again")
         else:
-            self._open(LogWindow(tail=None), anew=False, remark="a new container")
+            self._open(LogWindow(tail=None), reset=False, remark="a new container")
 
-    def _go_on(self) -> None:
-        """Read on where it was left, as far as the times of the lines tell where that was."""
-        at = self._skip_until = self._last_moment()
-        if at is None:
+    def _resume(self) -> None:
+        """Resume after the last line, as far as timestamps tell."""
+        timestamp = self._skip_until = self._last_moment()
+        if timestamp is None:
             self._open(self.window)
         else:
-            # The engine counts in whole seconds, so that some of it comes again.
-            self._open(LogWindow(tail=None, since=at), anew=False)
+            # The engine counts in whole seconds, so some lines come twice.
+            self._open(LogWindow(tail=None, since=timestamp), reset=False)
 
     def _last_moment(self) -> float | None:
-        """When the last line was written that is here."""
-        last = next((entry.at for entry in reversed(self.buffer.entries) if entry.at), None)
-        return moment(last) if last else None
+        """The time of the last line."""
+        last_time = next((entry.at for entry in reversed(self.buffer.entries) if entry.at), None)
+        return moment(last_time) if last_time else None
 
-    def _open(self, window: LogWindow, *, anew: bool = True, remark: str | None = None) -> None:
-        """Read from where the window says; `anew`: what was there before is forgotten."""
-        self._let_go()
+    def _open(self, window: LogWindow, *, reset: bool = True, remark: str | None = None) -> None:
+        """Read from the start of the window; with `reset` existing lines are removed."""
+        self._close_feed()
         self._stopped = self._ended = False
         self.earlier = False
-        if anew:
+        if reset:
             self.buffer.clear()
             self.view.current = None
             self._skip_until = None
@@ -131,20 +131,20 @@ class LogPane(Guarded, Vertical):
             self.buffer.remark(remark)
         if self._service is not None and self._run is not None:
             try:
-                # It only begins: the engine is asked by a thread of the feed.
+                # This returns at once: a thread of the feed asks the engine.
                 self._feed = self._logs.follow(self._service.key, window)
             except GputuiError as error:
                 self.buffer.remark(error.what)
         self.changed()
 
     def open_window(self, window: LogWindow, note: str) -> None:
-        """Read again, from elsewhere."""
+        """Read again, from another window."""
         self.window, self.note = window, note
         self._open(window)
 
     def show_earlier(self, lines: Sequence[LogLine]) -> None:
-        """Show the log of the container that was there before."""
-        self._let_go()
+        """Show the log of the previous container."""
+        self._close_feed()
         self.earlier = True
         self.buffer.clear()
         self.buffer.add(self.name_shown, lines)
@@ -152,26 +152,28 @@ class LogPane(Guarded, Vertical):
         self.changed()
 
     def show_present(self) -> None:
-        """Back from there."""
+        """Return to the log of the current container."""
         self._open(self.window)
 
     def show_title(self) -> None:
-        """Whose log it is, and what of it is not shown."""
+        """Update the title: the service, and what is hidden or dropped."""
         view, buffer = self.view, self.buffer
         parts = [f" log of {self.name_shown}" if self._service or not self.note else ""]
         parts += ["earlier container"] if self.earlier else []
         parts += [self.note] if self.note else []
         parts += [] if view.following else ["paused"]
-        parts += [self.found] if self.found else []
+        parts += [self.search_status] if self.search_status else []
         parts += [f"only {buffer.filter_text}"] if buffer.filter_text else []
         parts += [f"{buffer.dropped} lines dropped"] if buffer.dropped else []
-        parts += [f"{buffer.forgotten} older lines let go"] if buffer.forgotten else []
-        parts += [word for on, word in ((view.wrapping, "wrap"), (view.times, "times"), (view.json, "JSON")) if on]
+        parts += [f"{buffer.forgotten} older lines dropped"] if buffer.forgotten else []
+        parts += [
+            word for is_on, word in ((view.wrapping, "wrap"), (view.times, "times"), (view.json, "JSON")) if is_on
+        ]
         if self.is_mounted:
             self.query_one(".log-title", Static).update(" · ".join(part for part in parts if part))
 
     def changed(self) -> None:
-        """There are other lines, or they are to be seen otherwise."""
+        """Update view and title after a change of the lines or options."""
         self.view.changed()
         self.show_title()
 
@@ -181,7 +183,7 @@ class LogPane(Guarded, Vertical):
             return
         self._reading = True
         try:
-            # Making lines safe takes its time; meanwhile keys are answered.
+            # Sanitizing lines takes time; the event loop stays free.
             batch = await in_thread(lambda: self._logs.read(feed))
         finally:
             self._reading = False
@@ -189,9 +191,9 @@ class LogPane(Guarded, Vertical):
             return
         lines = batch.lines
         if self._skip_until is not None and lines:
-            until = self._skip_until
-            lines = tuple(line for line in lines if line.at is None or (moment(line.at) or 0.0) > until)
-            self._skip_until = None if lines else until
+            cutoff = self._skip_until
+            lines = tuple(line for line in lines if line.at is None or (moment(line.at) or 0.0) > cutoff)
+            self._skip_until = None if lines else cutoff
         if batch.dropped:
             self.buffer.dropped += batch.dropped
             self.buffer.remark(f"{batch.dropped} lines came faster than they could be shown, and were dropped")
@@ -199,24 +201,24 @@ class LogPane(Guarded, Vertical):
             self.buffer.add(self.name_shown, lines)
         if batch.ended:
             self.buffer.remark("end")
-            self._let_go()
+            self._close_feed()
             self._ended = True
-            # Where the container runs on, the engine was away, and is asked again.
+            # If the container still runs, the engine was unreachable and is asked again.
             self.set_timer(AGAIN_S, self.stop)
         if batch.dropped or lines or batch.ended:
             self.changed()
             self.post_message(self.Grew(self, lines))
 
-    def _let_go(self) -> None:
+    def _close_feed(self) -> None:
         if self._feed is not None:
             self._logs.close(self._feed)
             self._feed = None
 
     def stop(self) -> None:
-        """Follow nothing: a pane that is not seen reads nothing. What it has read stays."""
+        """Stop following, for example while the pane is hidden; the lines stay."""
         self._stopped = True
-        self._let_go()
+        self._close_feed()
 
     def on_unmount(self) -> None:
-        """Let go of the feed."""
-        self._let_go()
+        """Close the feed."""
+        self._close_feed()

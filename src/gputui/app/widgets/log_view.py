@@ -1,4 +1,4 @@
-"""The lines of a log on the screen: only those that are seen are drawn."""
+"""The view of a log: only visible lines are rendered."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from gputui.app.render.values import clock_text
 SOURCES = tuple(f"log-view--source-{number}" for number in range(4))
 REMARK = "— "
 STDERR = "┃"
-"""Before what went to stderr, where no colour can say so."""
+"""Marks stderr lines where there is no colour."""
 
 
 @dataclass(slots=True)
-class Laid:
-    """The rows of entries that take several, for one `look`. Entries are numbered from the first that ever was here."""
+class RowLayout:
+    """The rows of wrapped entries, for one `look`. Entries are numbered from the first one ever added."""
 
     look: tuple[object, ...]
     rows: deque[tuple[int, str]] = field(default_factory=deque)
@@ -34,19 +34,19 @@ class Laid:
     entries: int = 0
 
     def append(self, pieces: Sequence[str]) -> None:
-        """The rows of one more entry."""
+        """Append the rows of one entry."""
         number = self.first + self.entries
         self.rows.extend((number, piece) for piece in pieces)
         self.entries += 1
 
     def drop(self, entries: int) -> int:
-        """Let go of the first ones; how many rows these were."""
+        """Drop the first entries; returns the number of their rows."""
         self.first += entries
         self.entries -= entries
-        before = len(self.rows)
+        count = len(self.rows)
         while self.rows and self.rows[0][0] < self.first:
             self.rows.popleft()
-        return before - len(self.rows)
+        return count - len(self.rows)
 
 
 class LogView(ScrollView, can_focus=False):
@@ -58,7 +58,7 @@ class LogView(ScrollView, can_focus=False):
     }  # fmt: skip
 
     class Paused(Message):
-        """A person scrolled away from the end."""
+        """The user scrolled away from the end."""
 
     def __init__(self, buffer: LogBuffer) -> None:
         super().__init__()
@@ -70,41 +70,41 @@ class LogView(ScrollView, can_focus=False):
         self.named = False
         self._pattern = pattern_of("")
         self.current: int | None = None
-        self._rows: Laid | None = None
+        self._rows: RowLayout | None = None
         self._numbers: dict[str, int] = {}
-        self._seen_let_go = 0
+        self._seen_evicted = 0
 
-    # --- what is drawn --------------------------------------------------------------------------------------------
+    # --- rendering ------------------------------------------------------------------------------------------------
 
     @property
     def _is_plain(self) -> bool:
-        """Each entry takes one row, so that nothing has to be laid out."""
+        """Whether each entry takes one row, so that no layout is needed."""
         return not self.wrapping and not self.json
 
     def changed(self) -> None:
-        """The buffer has other lines."""
-        let_go = self.buffer.let_go - self._seen_let_go
-        self._seen_let_go = self.buffer.let_go
+        """Update the view after a change of the buffer."""
+        evicted = self.buffer.evicted - self._seen_evicted
+        self._seen_evicted = self.buffer.evicted
         if self.current is not None:
-            self.current = max(0, self.current - let_go) if let_go >= 0 else None
-        gone = self._measure(let_go)
+            self.current = max(0, self.current - evicted) if evicted >= 0 else None
+        removed = self._measure(evicted)
         if self.following:
             self.scroll_end(animate=False, immediate=True, force=True)
-        elif gone > 0:
-            # What is looked at stays where it is, though rows before it are gone.
-            self.scroll_to(y=max(0, self.scroll_y - gone), animate=False, immediate=True, force=True)
+        elif removed > 0:
+            # Keep the visible rows in place although earlier ones were dropped.
+            self.scroll_to(y=max(0, self.scroll_y - removed), animate=False, immediate=True, force=True)
         self.refresh()
 
-    def _measure(self, let_go: int) -> int:
-        """How large it is; the rows that are gone from its beginning."""
+    def _measure(self, evicted: int) -> int:
+        """Update the virtual size; returns the number of rows dropped at the start."""
         width = self.scrollable_content_region.width or 80
-        shown = self.buffer.shown
+        entries = self.buffer.visible
         if self._is_plain:
             self._rows = None
             longest = max((cell_len(entry.text) for entry in self._last(200)), default=0) + 40
-            self.virtual_size = Size(max(width, longest), len(shown))
-            return let_go
-        laid = self._rows
+            self.virtual_size = Size(max(width, longest), len(entries))
+            return evicted
+        layout = self._rows
         look = (
             width,
             self.wrapping,
@@ -114,23 +114,23 @@ class LogView(ScrollView, can_focus=False):
             self.buffer.filter_text,
             self.app.theme == MONO,
         )
-        if laid is None or laid.look != look or let_go < 0 or laid.entries - let_go > len(shown):
-            laid = self._rows = Laid(look)
-            let_go = 0
-        gone = laid.drop(let_go)
-        for place in range(laid.entries, len(shown)):
-            laid.append(self._pieces(shown[place], width))
-        self.virtual_size = Size(width, len(laid.rows))
-        return gone
+        if layout is None or layout.look != look or evicted < 0 or layout.entries - evicted > len(entries):
+            layout = self._rows = RowLayout(look)
+            evicted = 0
+        removed = layout.drop(evicted)
+        for place in range(layout.entries, len(entries)):
+            layout.append(self._pieces(entries[place], width))
+        self.virtual_size = Size(width, len(layout.rows))
+        return removed
 
     def _last(self, count: int) -> Sequence[Entry]:
-        shown = self.buffer.shown
-        return [shown[place] for place in range(max(0, len(shown) - count), len(shown))]
+        entries = self.buffer.visible
+        return [entries[place] for place in range(max(0, len(entries) - count), len(entries))]
 
     def _pieces(self, entry: Entry, width: int) -> list[str]:
-        room = max(10, width - self._head_width(entry))
+        text_width = max(10, width - self._head_width(entry))
         texts = pretty(entry.text) if self.json else (entry.text,)
-        return [piece for text in texts for piece in (_wrapped(text, room) if self.wrapping else [text])]
+        return [piece for text in texts for piece in (_wrapped(text, text_width) if self.wrapping else [text])]
 
     def _is_signed(self, entry: Entry) -> bool:
         return entry.stream == "stderr" and self.app.theme == MONO
@@ -144,15 +144,15 @@ class LogView(ScrollView, can_focus=False):
 
     def _row(self, y: int) -> tuple[int, str] | None:
         if self._is_plain:
-            return (y, self.buffer.shown[y].text) if 0 <= y < len(self.buffer.shown) else None
-        laid = self._rows
-        if laid is None or not 0 <= y < len(laid.rows):
+            return (y, self.buffer.visible[y].text) if 0 <= y < len(self.buffer.visible) else None
+        layout = self._rows
+        if layout is None or not 0 <= y < len(layout.rows):
             return None
-        number, text = laid.rows[y]
-        return number - laid.first, text
+        number, text = layout.rows[y]
+        return number - layout.first, text
 
     def render_line(self, y: int) -> Strip:
-        """One row as it stands."""
+        """Render one row."""
         scroll_x, scroll_y = self.scroll_offset
         width = self.scrollable_content_region.width
         row = self._row(scroll_y + y)
@@ -160,9 +160,9 @@ class LogView(ScrollView, can_focus=False):
         if row is None:
             return Strip.blank(width, base)
         place, text = row
-        if place >= len(self.buffer.shown):
+        if place >= len(self.buffer.visible):
             return Strip.blank(width, base)
-        entry = self.buffer.shown[place]
+        entry = self.buffer.visible[place]
         begins = self._is_plain or scroll_y + y == 0 or (self._row(scroll_y + y - 1) or (-1, ""))[0] != place
         head = self._head(entry, begins=begins)
         body = self._body(text, entry, place)
@@ -190,12 +190,12 @@ class LogView(ScrollView, can_focus=False):
         style = self._style("log-view--stderr" if entry.stream == "stderr" else "log-view--text")
         if self._pattern is None:
             return [Segment(text, style)]
-        found = self._style("log-view--current" if place == self.current else "log-view--match")
+        match_style = self._style("log-view--current" if place == self.current else "log-view--match")
         parts, end = [], 0
         for match in self._pattern.finditer(text):
             if match.start() == match.end():
                 continue
-            parts += [Segment(text[end : match.start()], style), Segment(match[0], found)]
+            parts += [Segment(text[end : match.start()], style), Segment(match[0], match_style)]
             end = match.end()
         return [*(part for part in parts if part.text), Segment(text[end:], style)]
 
@@ -203,52 +203,52 @@ class LogView(ScrollView, can_focus=False):
         return self.get_component_rich_style(name)
 
     def on_resize(self) -> None:
-        """Another width, other rows."""
+        """Lay out for the new width."""
         self.changed()
 
     # --- moving ---------------------------------------------------------------------------------------------------
 
     def search(self, text: str) -> None:
-        """Mark what is found."""
+        """Highlight matches."""
         self._pattern = pattern_of(text)
         self.refresh()
 
     def go_to(self, place: int) -> None:
-        """Show this line, and stay there."""
+        """Scroll to this line and stop following."""
         self.following = False
         self.current = place
-        laid = self._rows
+        layout = self._rows
         y = place
-        if laid is not None:
-            y = next((y for y, row in enumerate(laid.rows) if row[0] == laid.first + place), 0)
+        if layout is not None:
+            y = next((y for y, row in enumerate(layout.rows) if row[0] == layout.first + place), 0)
         height = self.scrollable_content_region.height
         self.scroll_to(y=max(0, y - height // 2), animate=False, force=True)
         self.refresh()
 
     @property
     def top_place(self) -> int:
-        """The line that is seen at the top."""
+        """The index of the top visible line."""
         row = self._row(int(self.scroll_offset.y))
         return row[0] if row else 0
 
     def move(self, rows: int) -> None:
-        """So many rows down, or up; it pauses where that leaves the end, and goes on where it reaches it."""
+        """Scroll by n rows; stops following when the end is left, and resumes when it is reached."""
         self.scroll_to(y=self.scroll_y + rows, animate=False, force=True, immediate=True)
         self.following = self.scroll_y >= self.max_scroll_y and rows > 0
         self.post_message(self.Paused())
 
     def move_aside(self, halves: int) -> None:
-        """So many halves of the pane to the right, or to the left."""
+        """Scroll sideways by n halves of the pane."""
         step = max(1, self.scrollable_content_region.width // 2)
         self.scroll_to(x=self.scroll_x + halves * step, animate=False, force=True, immediate=True)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """It pauses."""
+        """Scroll up, which pauses following."""
         event.stop()
         self.move(-3)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """It goes on where the end is reached."""
+        """Scroll down, which resumes following at the end."""
         event.stop()
         self.move(3)
 
@@ -268,10 +268,10 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _fitting(text: str, width: int) -> str:
-    taken = cells = 0
+    length = cells = 0
     for sign in text:
         cells += cell_len(sign)
-        if cells > width and taken:
+        if cells > width and length:
             break
-        taken += 1
-    return text[:taken]
+        length += 1
+    return text[:length]

@@ -1,4 +1,4 @@
-"""The logs pane: one log or several beside each other, with what a person does to them."""
+"""The logs pane: one or several logs side by side, with their keys."""
 
 import time
 from datetime import datetime
@@ -22,17 +22,17 @@ from gputui.domain.log import LogWindow
 from gputui.domain.service import Service, ServiceKey
 from gputui.domain.snapshot import Snapshot
 
-MOST_PANES = 4
+MAX_PANES = 4
 WINDOWS: tuple[tuple[str, float | None], ...] = (
     ("", None), ("all of it", None), ("last minute", 60.0), ("last 5 min", 300.0), ("last 15 min", 900.0),
     ("last 30 min", 1800.0), ("last hour", 3600.0),
 )  # fmt: skip
 COPY_LIMIT = 74_994
-"""Bytes that terminals take of a copied text (xterm's limit for OSC 52, less its encoding)."""
+"""Maximum bytes of copied text (xterm's limit for OSC 52, less its encoding)."""
 
 
 class LogsPane(Guarded, Vertical, can_focus=True):
-    """The pane that has the cursor is the `current` one: keys are for it."""
+    """One or several log panes; keys act on the `current` one."""
 
     BINDINGS = [*LOGS]
 
@@ -45,38 +45,38 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         self._preferences = preferences
         self._search = ""
         self._searched_unread: tuple[LogPane, ServiceKey | None, str] | None = None
-        """The pane, its service, and the text that was searched there before any line had come."""
+        """The pane, service and text of a search that was started before the first line arrived."""
         self._merged: LogPane | None = None
         self._selected: Service | None = None
         self._place = 0
 
     def compose(self) -> ComposeResult:
-        """One pane at first."""
+        """A single pane at first."""
         with Horizontal(id="log-panes"):
             yield self._new_pane()
         yield Prompt()
 
     def _new_pane(self) -> LogPane:
-        wanted = self._preferences.log
-        pane = LogPane(self._logs, LogWindow(tail=wanted.tail))
-        pane.view.times, pane.view.wrapping = wanted.times, wanted.wrap
+        defaults = self._preferences.log
+        pane = LogPane(self._logs, LogWindow(tail=defaults.tail))
+        pane.view.times, pane.view.wrapping = defaults.times, defaults.wrap
         return pane
 
     @property
     def panes(self) -> list[LogPane]:
-        """All panes but the merged one."""
+        """All panes except the merged one."""
         return [pane for pane in self.query(LogPane) if pane is not self._merged]
 
     @property
     def current(self) -> LogPane:
-        """The one that the keys are for."""
+        """The pane that keys act on."""
         if self._merged is not None:
             return self._merged
         panes = self.panes
         return panes[min(self._place, len(panes) - 1)]
 
     def show(self, snapshot: Snapshot, selected: Service | None) -> None:
-        """Follow the selected service in the pane that is not pinned, and each pinned one its own."""
+        """Follow the selected service in the unpinned pane; pinned panes keep their own."""
         self._selected = selected
         by_key = {service.key: service for service in snapshot.services}
         for pane in self.panes:
@@ -86,7 +86,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
                 pane.follow(selected)
 
     def stop(self) -> None:
-        """Read nothing."""
+        """Stop reading all logs."""
         for pane in self.panes:
             pane.stop()
 
@@ -94,7 +94,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
     def _grew(self, message: LogPane.Grew) -> None:
         message.stop()
         if self._merged is not None and message.pane is not self._merged:
-            # As they come: what is there stays where it is.
+            # In order of arrival: existing lines stay in place.
             self._merged.buffer.add(message.pane.name_shown, message.lines)
             self._merged.changed()
         searched = (message.pane, message.pane.key, self._search)
@@ -102,15 +102,15 @@ class LogsPane(Guarded, Vertical, can_focus=True):
             self._searched_unread = None
             self.action_match(-1)
 
-    # --- several --------------------------------------------------------------------------------------------------
+    # --- panes ----------------------------------------------------------------------------------------------------
 
     async def action_split(self) -> None:
-        """Keep what is shown, and one more pane for what is selected next."""
-        if self._merged is not None or len(self.panes) >= MOST_PANES:
-            self.notify(f"{MOST_PANES} panes are the most", markup=False)
+        """Pin the current panes, and add one for the service that is selected next."""
+        if self._merged is not None or len(self.panes) >= MAX_PANES:
+            self.notify(f"{MAX_PANES} panes are the most", markup=False)
             return
-        for one in self.panes:
-            one.pinned = True
+        for pane in self.panes:
+            pane.pinned = True
         pane = self._new_pane()
         pane.add_class("-beside")
         await self.row.mount(pane)
@@ -119,50 +119,50 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         self.notify("select a service in the table to see its log in the new pane", markup=False)
 
     async def action_close(self) -> None:
-        """Close the current pane; where only one is left, it follows the selection again."""
+        """Close the current pane; the last one follows the selection again."""
         if self._merged is not None:
             await self.action_merge()
         elif len(self.panes) > 1:
             await self.current.remove()
             self.panes[0].remove_class("-beside")
-            if len(self.panes) == 1 or all(one.pinned for one in self.panes):
+            if len(self.panes) == 1 or all(pane.pinned for pane in self.panes):
                 self.panes[-1].pinned = len(self.panes) > 1
             self._go_to(min(self._place, len(self.panes) - 1))
 
     def action_beside(self, step: int) -> None:
-        """The keys are for the pane to one side."""
+        """Make the next or previous pane the current one."""
         if self._merged is None:
             self._go_to((self._place + step) % len(self.panes))
 
     def _go_to(self, place: int) -> None:
         self._place = place
-        several = len(self.panes) > 1
-        for number, one in enumerate(self.panes):
-            one.set_class(several and number == place, "-current")
+        is_split = len(self.panes) > 1
+        for number, pane in enumerate(self.panes):
+            pane.set_class(is_split and number == place, "-current")
 
     async def action_merge(self) -> None:
-        """All in one, or apart again."""
+        """Merge all panes into one, or split them again."""
         if self._merged is None:
             self._merged = pane = self._new_pane()
             pane.view.named = True
-            pane.note = "merged: " + ", ".join(one.name_shown for one in self.panes)
+            pane.note = "merged: " + ", ".join(log_pane.name_shown for log_pane in self.panes)
             await self.row.mount(pane)
-            pane.buffer.take_over(merged(one.buffer for one in self.panes))
+            pane.buffer.take_over(merged(log_pane.buffer for log_pane in self.panes))
             pane.changed()
         else:
             await self._merged.remove()
             self._merged = None
-        for one in self.panes:
-            one.display = self._merged is None
+        for log_pane in self.panes:
+            log_pane.display = self._merged is None
 
-    # --- finding --------------------------------------------------------------------------------------------------
+    # --- search and filter ----------------------------------------------------------------------------------------
 
     def action_search(self) -> None:
-        """Type what to find."""
+        """Prompt for a search."""
         self.prompt.ask("search", self._search)
 
     def action_only(self) -> None:
-        """Type what to show."""
+        """Prompt for a filter."""
         self.prompt.ask("show only lines with", self.current.buffer.filter_text)
 
     @on(Prompt.Typed)
@@ -179,10 +179,10 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         message.stop()
         focus_now(self)
         if message.purpose != "search":
-            self._filter(message.text if message.kept else "")
+            self._filter(message.text if message.accepted else "")
             return
-        self._search = message.text if message.kept else ""
-        self.current.found = ""
+        self._search = message.text if message.accepted else ""
+        self.current.search_status = ""
         self.current.show_title()
         self.current.view.search(self._search)
         if self._search:
@@ -195,7 +195,7 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         pane.changed()
 
     def action_match(self, step: int) -> None:
-        """The next line with what was searched, or the one before; around the ends."""
+        """Go to the next or previous match; wraps around."""
         view = self.current.view
         places = view.buffer.matches(self._search)
         if not places and self._search and self.current.unread:
@@ -205,19 +205,19 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         if not places:
             self.notify(f"no line has “{self._search}”" if self._search else "nothing was searched yet", markup=False)
             return
-        here = view.current
-        if here is None:
-            here = len(view.buffer.shown) if view.following else view.top_place
-        after = [place for place in places if place > here] or places
-        before = [place for place in places if place < here] or places
-        view.go_to(after[0] if step > 0 else before[-1])
-        self.current.found = f"{places.index(view.current or 0) + 1} of {len(places)} with “{self._search}”"
+        position = view.current
+        if position is None:
+            position = len(view.buffer.visible) if view.following else view.top_place
+        next_places = [place for place in places if place > position] or places
+        previous_places = [place for place in places if place < position] or places
+        view.go_to(next_places[0] if step > 0 else previous_places[-1])
+        self.current.search_status = f"{places.index(view.current or 0) + 1} of {len(places)} with “{self._search}”"
         self.current.show_title()
 
-    # --- looks ----------------------------------------------------------------------------------------------------
+    # --- view options ---------------------------------------------------------------------------------------------
 
     def action_follow(self) -> None:
-        """Stay at the end, or not."""
+        """Toggle following."""
         view = self.current.view
         view.following = not view.following
         self.current.changed()
@@ -227,27 +227,27 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         self.current.show_title()
 
     def action_times(self) -> None:
-        """With the time of each line, or without."""
+        """Toggle timestamps."""
         self.current.view.times = not self.current.view.times
         self.current.changed()
 
     def action_wrap(self) -> None:
-        """Wrap long lines, or cut them."""
+        """Toggle line wrapping."""
         self.current.view.wrapping = not self.current.view.wrapping
         self.current.changed()
 
     def action_pretty(self) -> None:
-        """JSON in several lines, or as it is."""
+        """Toggle pretty-printed JSON."""
         self.current.view.json = not self.current.view.json
         self.current.changed()
 
     def action_mark(self) -> None:
-        """A line of ours."""
+        """Insert a mark with the current time."""
         self.current.buffer.remark(time.strftime("mark of %H:%M:%S ") + "─" * 40)
         self.current.changed()
 
     def action_to_line(self, place: int) -> None:
-        """The first line; or the last, and follow."""
+        """Go to the first line, or to the last one and follow."""
         view = self.current.view
         view.following = place < 0
         view.current = None
@@ -258,43 +258,43 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         self.current.show_title()
 
     def action_scroll(self, rows: int) -> None:
-        """So many rows."""
+        """Scroll by n rows."""
         self.current.view.move(rows)
 
     def action_aside(self, halves: int) -> None:
-        """Half a pane to the right, or to the left."""
+        """Scroll sideways by n halves of the pane."""
         self.current.view.move_aside(halves)
 
     def key_down(self) -> None:
-        """One row."""
+        """Scroll down by one row."""
         self.action_scroll(1)
 
     def key_up(self) -> None:
-        """One row."""
+        """Scroll up by one row."""
         self.action_scroll(-1)
 
     def key_pagedown(self) -> None:
-        """A screenful."""
+        """Scroll down by one page."""
         self.action_scroll(max(1, self.current.view.size.height - 1))
 
     def key_pageup(self) -> None:
-        """A screenful."""
+        """Scroll up by one page."""
         self.action_scroll(-max(1, self.current.view.size.height - 1))
 
-    # --- other parts of it ----------------------------------------------------------------------------------------
+    # --- windows and export ---------------------------------------------------------------------------------------
 
     def action_window(self, number: int) -> None:
-        """Read from elsewhere."""
+        """Read another window of the log."""
         note, seconds = WINDOWS[number]
         if self._merged is not None:
             return
         tail = self._preferences.log.tail if number == 0 else None
-        since = None if seconds is None else time.time() - seconds
-        self.current.open_window(LogWindow(tail=tail, since=since), note)
+        start = None if seconds is None else time.time() - seconds
+        self.current.open_window(LogWindow(tail=tail, since=start), note)
 
     @work(exclusive=True, group="earlier")
     async def action_earlier(self) -> None:
-        """The log of the container that was replaced, or back."""
+        """Show the log of the replaced container, or return from it."""
         pane = self.current
         key = pane.key
         if key is None or pane is self._merged:
@@ -312,18 +312,18 @@ class LogsPane(Guarded, Vertical, can_focus=True):
     def _text(self) -> str:
         view = self.current.view
         lines = []
-        for entry in view.buffer.shown:
-            at = f"{entry.at} " if view.times and entry.at else ""
+        for entry in view.buffer.visible:
+            timestamp = f"{entry.at} " if view.times and entry.at else ""
             source = f"{entry.source} " if view.named and entry.source else ""
-            lines.append(f"{at}{source}{entry.text}")
+            lines.append(f"{timestamp}{source}{entry.text}")
         return "\n".join(lines) + "\n"
 
     @work(exclusive=True, group="save")
     async def action_save(self) -> None:
-        """Write what is shown to a file in the present directory, which only its owner may read."""
+        """Write the visible lines to a file in the working directory, readable only by its owner."""
         name = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in self.current.name_shown)
         path = Path.cwd() / f"{name}-{datetime.now():%Y%m%d-%H%M%S}.log"
-        if not self.current.view.buffer.shown:
+        if not self.current.view.buffer.visible:
             self.notify("there is no line to write", severity="warning", markup=False)
             return
         text = self._text()
@@ -337,10 +337,10 @@ class LogsPane(Guarded, Vertical, can_focus=True):
         except OSError as error:
             self.notify(f"{path} cannot be written: {error.strerror}", severity="error", markup=False)
             return
-        self.notify(f"{len(self.current.buffer.shown)} lines written to {path}", markup=False)
+        self.notify(f"{len(self.current.buffer.visible)} lines written to {path}", markup=False)
 
     def action_copy(self) -> None:
-        """Copy what is shown, by the terminal."""
+        """Copy the visible lines by means of the terminal."""
         if self._preferences.copy_by != "osc52":
             text = "copying is off: with `copy_by: osc52` in the settings the terminal is asked to do it"
             self.notify(text, severity="warning", markup=False)

@@ -1,4 +1,4 @@
-"""The names of the panes; the shown one in brackets."""
+"""The names of the panes, the current one in brackets."""
 
 from textual.content import Content
 from textual.message import Message
@@ -8,7 +8,7 @@ HINTS = ("tab other half", "[ ] panes", "esc back")
 
 
 class PaneTabs(Static):
-    """One line; a click on a name chooses it."""
+    """The tab line; a click on a name opens its pane."""
 
     class Chosen(Message):
         """A name was clicked."""
@@ -23,11 +23,11 @@ class PaneTabs(Static):
         self._current = panes[0]
 
     def on_mount(self) -> None:
-        """The first pane is shown at first."""
+        """Start with the first pane."""
         self.show(self._current)
 
     def show(self, current: str) -> None:
-        """Mark the shown one."""
+        """Mark the current pane."""
         parts = []
         for pane in self._panes:
             name = "GPUs" if pane == "gpus" else pane.capitalize()
@@ -40,16 +40,16 @@ class PaneTabs(Static):
         self.update(tabs + Content.styled(self._hint(self.size.width - tabs.cell_length), "dim"), layout=False)
 
     def on_resize(self) -> None:
-        """Another width, another hint."""
+        """Fit the hint to the new width."""
         self.show(self._current)
 
     @staticmethod
-    def _hint(room: int) -> str:
-        """As many of the keys as fit whole."""
-        shown = [HINTS[: len(HINTS) - left] for left in range(len(HINTS))]
-        texts = ("   " + " · ".join(hints) for hints in shown)
-        return next((text for text in texts if len(text) <= room), "")
+    def _hint(max_width: int) -> str:
+        """As many key hints as fit."""
+        hint_groups = [HINTS[: len(HINTS) - dropped] for dropped in range(len(HINTS))]
+        texts = ("   " + " · ".join(hints) for hints in hint_groups)
+        return next((text for text in texts if len(text) <= max_width), "")
 
     def action_choose(self, pane: str) -> None:
-        """Tell which one was clicked."""
+        """Post the clicked name."""
         self.post_message(self.Chosen(pane))

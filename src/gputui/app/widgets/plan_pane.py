@@ -1,4 +1,4 @@
-"""What an apply would do."""
+"""The plan pane: what an apply would do."""
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
@@ -17,23 +17,23 @@ class PlanPane(Guarded, VerticalScroll, can_focus=True):
     """The steps of the plan with their causes, and what changes in each container."""
 
     def compose(self) -> ComposeResult:
-        """One text."""
+        """The lines of the plan."""
         yield HangingLines()
 
     def show_unknown(self, engine: EngineStatus) -> None:
-        """Without the engine nobody can tell what an apply would do."""
+        """Without the engine there is no plan."""
         self._say([_dim(f"{engine.reason or 'no container engine'}: what runs is not known")])
 
     def show(self, plan: Plan) -> None:
-        """Take in a new plan."""
-        blocking = [one for one in plan.findings if one.severity in ("error", "refusal")]
-        lines = [marked(one) for one in blocking]
+        """Show a new plan."""
+        blocking = [finding for finding in plan.findings if finding.severity in ("error", "refusal")]
+        lines = [marked(finding) for finding in blocking]
         for number, step in enumerate(plan.doing, start=1):
             lines.append((Run(f" {number} "), (Run(f"{step.action} {step.name}", "title"), Run(f"  {_why(step)}"))))
             lines += [(Run("     "), (Run(short_uuids(line), "dim"),)) for line in step.diff]
         if not plan.doing:
             lines.append(_dim("nothing to do: what runs is what is assigned"))
-        self._say([*lines, *(marked(one) for one in plan.untaken)])
+        self._say([*lines, *(marked(finding) for finding in plan.untaken)])
 
     def _say(self, lines: list[Marked]) -> None:
         self.query_one(HangingLines).say(lines)
@@ -44,7 +44,7 @@ def _dim(text: str) -> Marked:
 
 
 def _why(step: Step) -> str:
-    away = step.action in ("recreate", "restart") and step.down_s is not None
-    down = f" · about {duration_text(step.down_s or 0)} away" if away else ""
+    has_downtime = step.action in ("recreate", "restart") and step.down_s is not None
+    downtime = f" · about {duration_text(step.down_s or 0)} away" if has_downtime else ""
     visible = f" · CUDA_VISIBLE_DEVICES={step.view.cuda_visible_devices}" if step.view and step.view.gpus else ""
-    return step.cause + down + visible
+    return step.cause + downtime + visible

@@ -1,4 +1,4 @@
-"""The processes on all GPUs."""
+"""The processes pane: the processes on all GPUs."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,13 @@ from textual import work
 
 from gputui.app.commands import Commands
 from gputui.app.config.keymap import PROCESSES
-from gputui.app.render.process_rows import COLUMNS, Held, held, process_rows, process_tree, totals
+from gputui.app.render.process_rows import COLUMNS, ProcessEntry, process_entries, process_rows, process_tree, totals
 from gputui.app.widgets.table_pane import TablePane
 from gputui.domain.snapshot import Snapshot
 
 
 class ProcessPane(TablePane):
-    """As a list, or as a tree by service and user."""
+    """The processes as a list, or as a tree by service and user."""
 
     BINDINGS = [*PROCESSES]
 
@@ -21,23 +21,23 @@ class ProcessPane(TablePane):
         self._commands = commands
         self._may = may
         self._tree = False
-        self._held: list[Held] = []
+        self._entries: list[ProcessEntry] = []
         self._snapshot: Snapshot | None = None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What may not be done is hidden."""
+        """Hide actions that are not permitted."""
         del parameters
         return self._may(action)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in new values."""
+        """Update the table."""
         self._snapshot = snapshot
-        self._held = held(snapshot)
-        rows = process_tree(self._held) if self._tree else process_rows(self._held)
-        self.show_rows(totals(snapshot, self._held), rows)
+        self._entries = process_entries(snapshot)
+        rows = process_tree(self._entries) if self._tree else process_rows(self._entries)
+        self.show_rows(totals(snapshot, self._entries), rows)
 
     def action_tree(self) -> None:
-        """The other form."""
+        """Switch between list and tree."""
         self._tree = not self._tree
         self.table.sort_by(None, descending=False)
         if self._snapshot is not None:
@@ -47,8 +47,8 @@ class ProcessPane(TablePane):
     async def action_signal(self) -> None:
         """Send a signal to the selected process."""
         key = self.table.selected_key
-        one = next((one for one in self._held if one.key == key), None)
-        if one is None:
+        entry = next((entry for entry in self._entries if entry.key == key), None)
+        if entry is None:
             self.notify("select a process; a whole service is stopped with x in the table above", markup=False)
             return
-        await self._commands.signal(one.process, one.service)
+        await self._commands.signal(entry.process, entry.service)

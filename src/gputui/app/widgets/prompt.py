@@ -1,4 +1,4 @@
-"""Lines to type into: a filter, a search, a value."""
+"""Input fields for filters, searches and values."""
 
 from textual.binding import Binding
 from textual.message import Message
@@ -7,7 +7,7 @@ from textual.widgets import Input
 
 
 class TextField(Input):
-    """One row high; its cursor does not blink, for over a slow line that is most of what would be sent."""
+    """A one-row input. The cursor does not blink: over a slow connection that would be most of the traffic."""
 
     def __init__(self, value: str = "", *, placeholder: str = "", id: str | None = None) -> None:
         super().__init__(value, placeholder=placeholder, id=id, compact=True)
@@ -15,19 +15,19 @@ class TextField(Input):
 
 
 def focus_now(widget: Widget) -> None:
-    """The next key is its own.
+    """Focus a widget at once, so that it gets the next key.
 
-    `Widget.focus` does it a moment later, and what somebody types fast after the key that asked for it would go to
-    whatever had the keys before: the `a` of a filter would apply.
+    `Widget.focus` is deferred, and keys typed right after the one that opened the widget would go to the previously
+    focused one: the `a` of a filter would apply.
     """
     widget.screen.set_focus(widget)
 
 
 class Prompt(TextField):
-    """Hidden until it is asked for; `Typed` comes with every change, `Done` with enter or escape."""
+    """An input that is hidden until used; posts `Typed` on every change, `Done` on enter or escape."""
 
     class Typed(Message):
-        """Another text."""
+        """The text changed."""
 
         def __init__(self, purpose: str, text: str) -> None:
             super().__init__()
@@ -35,13 +35,13 @@ class Prompt(TextField):
             self.text = text
 
     class Done(Message):
-        """It was left; `kept` where its text holds on."""
+        """The prompt was left; `accepted` with enter."""
 
-        def __init__(self, purpose: str, text: str, *, kept: bool) -> None:
+        def __init__(self, purpose: str, text: str, *, accepted: bool) -> None:
             super().__init__()
             self.purpose = purpose
             self.text = text
-            self.kept = kept
+            self.accepted = accepted
 
     BINDINGS = [
         Binding("enter", "submit", "take", id="prompt.take"),
@@ -54,7 +54,7 @@ class Prompt(TextField):
         self.display = False
 
     def ask(self, purpose: str, text: str) -> None:
-        """Show it for this purpose, with what was typed before."""
+        """Show the prompt for this purpose, with an initial text."""
         self._purpose = purpose
         self.placeholder = purpose
         self.display = True
@@ -64,19 +64,19 @@ class Prompt(TextField):
         focus_now(self)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Tell the owner at once."""
+        """Post every change."""
         event.stop()
         self.post_message(self.Typed(self._purpose, event.value))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """It holds."""
+        """Accept the text."""
         event.stop()
-        self._leave(kept=True)
+        self._leave(accepted=True)
 
     def action_leave(self) -> None:
-        """It does not hold."""
-        self._leave(kept=False)
+        """Leave without accepting the text."""
+        self._leave(accepted=False)
 
-    def _leave(self, *, kept: bool) -> None:
+    def _leave(self, *, accepted: bool) -> None:
         self.display = False
-        self.post_message(self.Done(self._purpose, self.value, kept=kept))
+        self.post_message(self.Done(self._purpose, self.value, accepted=accepted))

@@ -1,4 +1,4 @@
-"""The services: the table, its filter, the findings beneath it, and the keys that change them."""
+"""The services: the table, its filter, the findings below, and the keys."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,12 +25,12 @@ from gputui.domain.snapshot import Snapshot
 
 
 class ServicePane(Guarded, Vertical):
-    """Hands what a person does to services over to the commands; where some are marked, it is done to all of them."""
+    """Passes keys for services to the commands; if services are marked, keys act on all of them."""
 
     BINDINGS = [*SERVICES]
 
     class Selected(Message):
-        """The cursor is on another service."""
+        """The cursor moved to another service."""
 
     table = getters.query_one(ServiceTable)
     finding = getters.query_one(FindingLine)
@@ -47,27 +47,27 @@ class ServicePane(Guarded, Vertical):
         self._snapshot: Snapshot | None = None
 
     def compose(self) -> ComposeResult:
-        """From top to bottom."""
+        """Table, filter note, prompt and findings."""
         yield ServiceTable()
         yield Static("", id="filter-note", markup=False)
         yield Prompt()
         yield FindingLine()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in a new snapshot."""
+        """Show a new snapshot."""
         self._snapshot = snapshot
         self.table.show_services(snapshot)
         self._note()
         self.finding.show(snapshot, self.selected)
 
     @property
-    def listed(self) -> tuple[Service, ...]:
+    def services(self) -> tuple[Service, ...]:
         """All services."""
         return self._snapshot.services if self._snapshot else ()
 
     @property
     def _target_keys(self) -> list[ServiceKey]:
-        """The services that keys mean."""
+        """The keys of the services that keys act on."""
         return [service.key for service in self.table.targets]
 
     @property
@@ -76,7 +76,7 @@ class ServicePane(Guarded, Vertical):
         return self.table.selected
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What cannot be done now is grey; what may not be done is hidden."""
+        """Hide actions that are not permitted, and dim those that are not possible now."""
         del parameters
         return self._may(action)
 
@@ -103,34 +103,34 @@ class ServicePane(Guarded, Vertical):
         self._note()
 
     def _note(self) -> None:
-        """What is hidden is said to be so, and that keys mean other services than the one under the cursor."""
+        """Show the active filter, and that keys act on the marked services."""
         text, marks, count = self.table.filter_text, len(self.table.marked), len(self.table.shown_keys)
         parts = [f"{marks} marked: keys mean {'it' if marks == 1 else 'these'} · esc unmarks"] if marks else []
         if text:
-            shown = f"only with “{text}”: {count or 'none'} of {len(self.listed)} services"
-            parts.append(f"{shown} · esc shows all")
-        elif not self.listed and self._snapshot is not None and self._snapshot.engine.info is not None:
+            summary = f"only with “{text}”: {count or 'none'} of {len(self.services)} services"
+            parts.append(f"{summary} · esc shows all")
+        elif not self.services and self._snapshot is not None and self._snapshot.engine.info is not None:
             parts.append("no services: n writes one, --file COMPOSE reads a Compose file")
-        note, said = self.query_one("#filter-note", Static), "   ".join(parts)
-        if note.content != f" {said}":
-            note.display = bool(said)
-            note.update(f" {said}")
+        note, note_text = self.query_one("#filter-note", Static), "   ".join(parts)
+        if note.content != f" {note_text}":
+            note.display = bool(note_text)
+            note.update(f" {note_text}")
 
     @on(Prompt.Done)
     def _typed_all(self, message: Prompt.Done) -> None:
         message.stop()
-        if not message.kept:
+        if not message.accepted:
             self._filter("")
         focus_now(self.table)
 
     def leave(self) -> bool:
-        """Leave the filter, or the marks; whether there was anything to leave."""
+        """Clear the filter or the marks; returns whether there was one."""
         if self.table.filter_text:
             self._filter("")
             return True
-        had = self.table.unmark()
+        had_marks = self.table.unmark()
         self._note()
-        return had
+        return had_marks
 
     # --- keys -----------------------------------------------------------------------------------------------------
 
@@ -140,13 +140,13 @@ class ServicePane(Guarded, Vertical):
         self._note()
 
     def action_mark_all(self) -> None:
-        """Mark all that are shown."""
+        """Mark all visible services."""
         self.table.mark_all()
         self._note()
 
     @work(group="command")
     async def action_toggle_gpu(self, label: str) -> None:
-        """Append this GPU, or take it away."""
+        """Add or remove this GPU."""
         if self.table.targets:
             await self._commands.edit(partial(self._draft.toggle_gpu, self._target_keys, label))
 
@@ -158,7 +158,7 @@ class ServicePane(Guarded, Vertical):
 
     @work(group="command")
     async def action_edit(self) -> None:
-        """Choose GPUs, budget and priority."""
+        """Edit GPUs, budget and priority."""
         services, snapshot = self.table.targets, self._snapshot
         if not services or snapshot is None:
             return
@@ -170,14 +170,14 @@ class ServicePane(Guarded, Vertical):
 
     @work(group="command")
     async def action_toggle_enabled(self) -> None:
-        """Disable the services; enable them, where none is enabled."""
+        """Disable the services, or enable them if none is enabled."""
         if self.table.targets:
             enabled = not any(service.enabled for service in self.table.targets)
             await self._commands.edit(partial(self._draft.set_enabled, self._target_keys, enabled))
 
     @work(group="command")
     async def action_take_fix(self) -> None:
-        """Change the arguments as a finding about the selected service proposes."""
+        """Apply the fix of a finding about the selected service."""
         if self.selected is not None and self._snapshot is not None:
             await self._commands.take_fix(self.selected, self._snapshot.findings)
 
@@ -188,23 +188,23 @@ class ServicePane(Guarded, Vertical):
             await self._commands.lifecycle(self.table.targets, action)
 
     def action_stop_or_start(self) -> None:
-        """Stop what runs; start, where nothing of it runs."""
+        """Stop the services, or start them if none is running."""
         if self.table.targets:
-            self.action_lifecycle("stop" if any(one.running for one in self.table.targets) else "start")
+            self.action_lifecycle("stop" if any(service.running for service in self.table.targets) else "start")
 
     @work(group="command")
     async def action_take_file(self) -> None:
-        """Make them anew as their Compose file says."""
+        """Re-create the services from their Compose file."""
         if self.table.targets:
             await self._commands.refresh(self.table.targets)
 
     @work(group="command")
     async def action_shell(self) -> None:
-        """A shell in the service's container."""
+        """Open a shell in the container."""
         if self.selected is not None:
             await self._commands.shell(self.selected)
 
     def action_inspect(self) -> None:
-        """All that is known of the service."""
+        """Show everything known about the service."""
         if self.selected is not None and self._snapshot is not None:
             self.app.push_screen(Inspect(self._compose_files, self.selected, self._snapshot))

@@ -1,4 +1,4 @@
-"""The table: which service has which GPUs, wants which, and how it is."""
+"""The service table: current and assigned GPUs, and the state of each service."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,20 +18,20 @@ from gputui.domain.units import gib
 
 
 class ServiceTable(RowTable):
-    """Rows keyed by service; some of them marked."""
+    """A table of services, which can be marked."""
 
     def __init__(self) -> None:
         super().__init__(COLUMNS)
         self.marked: frozenset[ServiceKey] = frozenset()
         self._snapshot: Snapshot | None = None
-        self._made: MadeRows = {}
+        self._row_cache: RowCache = {}
 
     def show_services(self, snapshot: Snapshot) -> None:
-        """Bring the rows in line with the snapshot."""
+        """Update the rows from a snapshot."""
         self._snapshot = snapshot
         self.marked &= {service.key for service in snapshot.services}
-        self._made = service_rows(snapshot, self.marked, self._made)
-        self.show([row for _, row in self._made.values()])
+        self._row_cache = service_rows(snapshot, self.marked, self._row_cache)
+        self.show([row for _, row in self._row_cache.values()])
 
     @property
     def selected(self) -> Service | None:
@@ -42,31 +42,31 @@ class ServiceTable(RowTable):
 
     @property
     def targets(self) -> tuple[Service, ...]:
-        """The marked services in their order, else the one under the cursor."""
+        """The marked services, else the one under the cursor."""
         services = self._snapshot.services if self._snapshot else ()
-        marked = tuple(service for service in services if service.key in self.marked)
-        one = self.selected
-        return marked or ((one,) if one else ())
+        marked_services = tuple(service for service in services if service.key in self.marked)
+        selection = self.selected
+        return marked_services or ((selection,) if selection else ())
 
     def mark(self) -> None:
-        """Mark the service under the cursor, or take its mark away, and go on to the next."""
+        """Toggle the mark of the service under the cursor, and move to the next one."""
         if self.selected is not None:
             self.marked ^= {self.selected.key}
             self._marks_changed()
             self.action_cursor_down()
 
     def mark_all(self) -> None:
-        """Mark all that are shown; none, where all are marked."""
-        shown = frozenset(ServiceKey.parse(key) for key in self.shown_keys)
-        self.marked = frozenset() if shown <= self.marked else shown
+        """Mark all visible services, or none if all are marked."""
+        keys = frozenset(ServiceKey.parse(key) for key in self.shown_keys)
+        self.marked = frozenset() if keys <= self.marked else keys
         self._marks_changed()
 
     def unmark(self) -> bool:
-        """Take all marks away; whether there were any."""
-        had, self.marked = bool(self.marked), frozenset()
-        if had:
+        """Remove all marks; returns whether there were any."""
+        had_marks, self.marked = bool(self.marked), frozenset()
+        if had_marks:
             self._marks_changed()
-        return had
+        return had_marks
 
     def _marks_changed(self) -> None:
         if self._snapshot is not None:
@@ -75,7 +75,7 @@ class ServiceTable(RowTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowParts:
-    """All that the row of a service shows. `over_mib` is by how much the fullest of its GPUs would be too full."""
+    """The values of a row. `over_mib` is by how much the fullest of its GPUs would be over capacity."""
 
     service: Service
     saved: Assignment | None
@@ -85,46 +85,50 @@ class RowParts:
     marked: bool
     held_mib: int | None
     busy_percent: int | None
-    up: str
+    uptime: str
     over_mib: int | None
 
 
-MadeRows = dict[ServiceKey, tuple[RowParts, Row]]
+RowCache = dict[ServiceKey, tuple[RowParts, Row]]
 
 
-def service_rows(snapshot: Snapshot, marked: frozenset[ServiceKey], before: MadeRows) -> MadeRows:
-    """A row for each service; one that shows the same as `before` is taken from there."""
+def service_rows(snapshot: Snapshot, marked: frozenset[ServiceKey], previous_rows: RowCache) -> RowCache:
+    """A row for each service; unchanged rows are reused from `previous_rows`."""
     labels: Mapping[str, str] = labels_by_uuid(snapshot.inventory.gpus)
-    known = next((parts.labels for parts, _ in before.values()), None)
-    labels = known if known == labels else labels  # the same object is compared at once
-    changed = frozenset(snapshot.draft.changed)
-    saved = {item.key: item for item in snapshot.draft.saved.items}
+    previous_labels = next((parts.labels for parts, _ in previous_rows.values()), None)
+    labels = previous_labels if previous_labels == labels else labels  # comparing identical objects is fast
+    edited_keys = frozenset(snapshot.draft.changed)
+    saved = {assignment.key: assignment for assignment in snapshot.draft.saved.items}
     worst: dict[str, Finding] = {}
     for finding in snapshot.findings:
         if finding.service is not None:
             worst.setdefault(finding.service, finding)
-    over = {one.uuid: -(one.free_after_mib or 0) for one in snapshot.memory if one.over}
+    over = {gpu_memory.uuid: -(gpu_memory.free_after_mib or 0) for gpu_memory in snapshot.memory if gpu_memory.over}
     use = _use(snapshot.readings)
-    now = time.time()
-    made: MadeRows = {}
+    now_s = time.time()
+    rows: RowCache = {}
     for service in snapshot.services:
         container = service.container
-        held, busy = use.get(container.id, (None, None)) if container else (None, None)
+        held_mib, busy_percent = use.get(container.id, (None, None)) if container else (None, None)
         parts = RowParts(
             service=service,
             saved=saved.get(service.key),
             labels=labels,
             worst=worst.get(service.name),
-            edited=service.key in changed,
+            edited=service.key in edited_keys,
             marked=service.key in marked,
-            held_mib=held,
-            busy_percent=busy,
-            up=age_text(container.started_at, now) if container and container.running and container.started_at else "–",
+            held_mib=held_mib,
+            busy_percent=busy_percent,
+            uptime=age_text(container.started_at, now_s)
+            if container and container.running and container.started_at
+            else "–",
             over_mib=max((over[uuid] for uuid in service.assigned if uuid in over), default=None),
         )
-        one = before.get(service.key)
-        made[service.key] = one if one is not None and one[0] == parts else (parts, _row(parts))
-    return made
+        previous_row = previous_rows.get(service.key)
+        rows[service.key] = (
+            previous_row if previous_row is not None and previous_row[0] == parts else (parts, _row(parts))
+        )
+    return rows
 
 
 def _labels(uuids: tuple[str, ...] | None, labels: Mapping[str, str]) -> str:
@@ -135,18 +139,20 @@ def _labels(uuids: tuple[str, ...] | None, labels: Mapping[str, str]) -> str:
 
 def _row(parts: RowParts) -> Row:
     service, saved, labels = parts.service, parts.saved, parts.labels
-    now = _labels(service.requested, labels) if service.container else "–"
-    wanted = _labels(service.assigned, labels)
-    gpus = wanted if now == wanted else f"{now} → {wanted}"
+    current_gpus = _labels(service.requested, labels) if service.container else "–"
+    assigned_gpus = _labels(service.assigned, labels)
+    gpus = assigned_gpus if current_gpus == assigned_gpus else f"{current_gpus} → {assigned_gpus}"
     if service.any_gpus is not None:
-        gpus = f"any {service.any_gpus}: {wanted}"
+        gpus = f"any {service.any_gpus}: {assigned_gpus}"
     need = service.requirement
     amount = f"{gib(need.claim_mib):>5} {need.source}" if need.claim_mib is not None else "unknown"
     if service.budget_mib is not None:
         amount = f"{gib(service.budget_mib):>5} budget"
     dim = "" if service.enabled else "dim"
-    change = "bold" if parts.edited else ("italic" if saved and saved.adopted and now != wanted else dim)
-    container, held, busy = service.container, parts.held_mib, parts.busy_percent
+    change = (
+        "bold" if parts.edited else ("italic" if saved and saved.adopted and current_gpus != assigned_gpus else dim)
+    )
+    container, held_mib, busy_percent = service.container, parts.held_mib, parts.busy_percent
     cells = {
         " ": cell("●" if parts.marked else "", "accent"),
         "SERVICE": cell(service.name + (" *" if parts.edited else ""), "bold" if parts.edited else dim),
@@ -158,9 +164,9 @@ def _row(parts: RowParts) -> Row:
         "PRIO": cell(str(service.priority), dim),
         "GPUS": cell(gpus, change),
         "ON": cell(_labels(service.running_on, labels), dim),
-        "SM %": cell("–" if busy is None else str(busy), dim),
-        "HELD": cell("–" if held is None else gib(held), dim),
-        "UP": cell(parts.up, dim),
+        "SM %": cell("–" if busy_percent is None else str(busy_percent), dim),
+        "HELD": cell("–" if held_mib is None else gib(held_mib), dim),
+        "UP": cell(parts.uptime, dim),
         "RESTARTS": cell(str(container.restart_count) if container else "–", dim),
         "PORTS": cell(_ports(service), dim),
         "IMAGE": cell(service.image, dim),
@@ -170,37 +176,37 @@ def _row(parts: RowParts) -> Row:
         "NEEDS/GPU": service.budget_mib if service.budget_mib is not None else need.claim_mib,
         "BUDGET": service.budget_mib,
         "PRIO": service.priority,
-        "SM %": busy,
-        "HELD": held,
+        "SM %": busy_percent,
+        "HELD": held_mib,
         "UP": container.started_at if container and container.running else None,
         "RESTARTS": container.restart_count if container else None,
     }
-    return Row(key=str(service.key), cells=cells, sort=sort, more=_each(service, labels))
+    return Row(key=str(service.key), cells=cells, sort=sort, search_text=_each(service, labels))
 
 
 def _each(service: Service, labels: Mapping[str, str]) -> str:
-    """Every GPU by its label, to be found where the table shows a run."""
+    """The labels of all GPUs, for filters: the table shows ranges."""
     return " ".join(labels.get(uuid, "") for uuid in dict.fromkeys((*service.assigned, *(service.requested or ()))))
 
 
 def _use(readings: Sequence[Reading]) -> dict[str, tuple[int | None, int | None]]:
-    """By container id the memory that its processes hold on all GPUs, and how busy they keep the busiest of them."""
-    own: dict[str, list[GpuProcess]] = {}
+    """By container id, the memory of its processes on all GPUs, and their highest SM utilization."""
+    by_container: dict[str, list[GpuProcess]] = {}
     for reading in readings:
         for process in reading.processes or ():
             if process.container_id is not None:
-                own.setdefault(process.container_id, []).append(process)
-    found: dict[str, tuple[int | None, int | None]] = {}
-    for identity, processes in own.items():
-        held = [one.memory_mib for one in processes if one.memory_mib is not None]
-        busy = [one.sm_percent for one in processes if one.sm_percent is not None]
-        found[identity] = (sum(held) if held else None, max(busy, default=None))
-    return found
+                by_container.setdefault(process.container_id, []).append(process)
+    usage: dict[str, tuple[int | None, int | None]] = {}
+    for identity, processes in by_container.items():
+        amounts = [process.memory_mib for process in processes if process.memory_mib is not None]
+        busy = [process.sm_percent for process in processes if process.sm_percent is not None]
+        usage[identity] = (sum(amounts) if amounts else None, max(busy, default=None))
+    return usage
 
 
 def _ports(service: Service) -> str:
     container = service.container
-    ports = [f"{one.host_port}→{one.container_port}" for one in container.published] if container else []
+    ports = [f"{port.host_port}→{port.container_port}" for port in container.published] if container else []
     return ",".join(dict.fromkeys(ports)) or "–"
 
 
@@ -213,7 +219,7 @@ def _state(parts: RowParts) -> Text:
     if worst is not None and worst.severity in ("refusal", "error", "warning"):
         mark = "▲" if worst.severity == "warning" else "✗"
         text = f"{mark} {_in_short(worst.code, parts.over_mib)}"
-        # That it runs goes without saying; anything else does not.
+        # Running is the normal state, and not shown.
         text += "" if service.state == "running" else f", {service.state}"
         return cell(text, "warning" if mark == "▲" else "error")
     container = service.container

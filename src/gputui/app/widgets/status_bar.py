@@ -1,4 +1,4 @@
-"""The line at the top: which server, which engine, who, and what is not saved."""
+"""The status bar: server, engine, user, and unsaved edits."""
 
 import time
 
@@ -9,7 +9,7 @@ from gputui.domain.snapshot import Snapshot
 
 
 def summary_of_gpus(snapshot: Snapshot) -> str:
-    """`8×H100`, or `2 GPUs` where they differ."""
+    """`8×H100`, or `2 GPUs` if they differ."""
     names = {gpu.name for gpu in snapshot.inventory.gpus if gpu.mig_index is None}
     count = sum(gpu.mig_index is None for gpu in snapshot.inventory.gpus)
     if len(names) == 1:
@@ -23,14 +23,14 @@ Part = tuple[str, str]
 
 
 class StatusBar(Static):
-    """Repainted only when one of its words changes."""
+    """The line at the top; repainted only when its text changes."""
 
     def __init__(self, *, readonly: bool) -> None:
         super().__init__("", markup=False)
         self._readonly = readonly
 
     def show(self, snapshot: Snapshot) -> None:
-        """Take in new values."""
+        """Update the line."""
         parts = [*self._marks(snapshot), *_going_on(snapshot), *_engine(snapshot), *_whose(snapshot)]
         content = Content(" ") + Content("  ").join([Content.styled(text, style) for text, style in parts])
         if content != self.content:
@@ -44,22 +44,22 @@ class StatusBar(Static):
 
 
 def _going_on(snapshot: Snapshot) -> list[Part]:
-    """What is going on comes before what is always so: the end is cut off on a narrow screen."""
+    """Current activity; it comes first because narrow screens truncate the end."""
     parts: list[Part] = []
     if snapshot.watch_faults:
-        at = time.strftime("%H:%M:%S", time.localtime(min(fault.since for fault in snapshot.watch_faults)))
+        clock = time.strftime("%H:%M:%S", time.localtime(min(fault.since for fault in snapshot.watch_faults)))
         names = ", ".join(fault.name for fault in snapshot.watch_faults)
-        parts.append((f"{names}: failing since {at}, values are old", "bold $error"))
+        parts.append((f"{names}: failing since {clock}, values are old", "bold $error"))
     unsaved = len(snapshot.draft.changed)
     if unsaved:
         parts.append((f"{unsaved} unsaved", "bold $warning"))
     apply = snapshot.apply
     if apply is not None and apply.result == "running":
-        text = f"{apply.operator} is applying" if apply.alive else "an apply was cut off: ctrl+z takes it back"
+        text = f"{apply.operator} is applying" if apply.alive else "an apply was interrupted: ctrl+z takes it back"
         parts.append((text, "bold $warning"))
-    waiting = sum(one.code == "not-applied" for one in snapshot.findings)
-    if waiting and not unsaved and not (apply is not None and apply.under_way):
-        parts.append((f"{waiting} saved, not applied", "$warning"))
+    unapplied = sum(finding.code == "not-applied" for finding in snapshot.findings)
+    if unapplied and not unsaved and not (apply is not None and apply.under_way):
+        parts.append((f"{unapplied} saved, not applied", "$warning"))
     return parts
 
 
@@ -69,7 +69,7 @@ def _engine(snapshot: Snapshot) -> list[Part]:
     if snapshot.engine.pending:
         parts.append(("connecting", "dim"))
     elif info is None:
-        was_there = any(one.container and one.container.is_last_seen for one in snapshot.services)
+        was_there = any(service.container and service.container.is_last_seen for service in snapshot.services)
         parts.append(("engine unreachable" if was_there else "no engine", "$error"))
     elif snapshot.mechanism is None:
         parts.append((f"{info.name} {info.version} cannot give GPUs: gputui doctor", "$error"))

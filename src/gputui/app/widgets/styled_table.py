@@ -1,20 +1,18 @@
-"""A table whose cells are styled by what they mean."""
+"""A table with semantic cell styles."""
 
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual.coordinate import Coordinate
-from textual.widgets import DataTable
 
-Lines = list[list[Segment]]
+from gputui.app.terminal.textual_internals import Lines, TableInternals
 
 MEANINGS = ("warning", "error", "accent")
-"""Styles that a cell may have besides Rich's own; their colours are the theme's."""
+"""Cell styles in addition to Rich's; their colours come from the theme."""
 PLAIN_WEIGHT = Style(dim=False)
 
 
-class StyledTable(DataTable[Text]):
-    """In the row under the cursor nothing is dim and nothing has a colour: its background would swallow that."""
+class StyledTable(TableInternals):
+    """Cells under the cursor are neither dim nor coloured: they would be hard to read on its background."""
 
     COMPONENT_CLASSES = {f"cell--{name}" for name in MEANINGS}
     DEFAULT_CSS = """
@@ -25,16 +23,11 @@ class StyledTable(DataTable[Text]):
     }
     """
 
-    def _render_cell(
-        self,
-        row_index: int,
-        column_index: int,
-        base_style: Style,
-        width: int,
-        cursor: bool = False,
-        hover: bool = False,
+    def render_table_cell(
+        self, row_index: int, column_index: int, base_style: Style, width: int, cursor: bool, hover: bool
     ) -> Lines:
-        lines = super()._render_cell(row_index, column_index, base_style, width, cursor, hover)
+        """Render a cell in its style."""
+        lines = super().render_table_cell(row_index, column_index, base_style, width, cursor, hover)
         if row_index < 0 or column_index < 0:
             return lines
         if cursor and self.show_cursor:
@@ -47,4 +40,4 @@ class StyledTable(DataTable[Text]):
 
 
 def _restyled(lines: Lines, style: Style) -> Lines:
-    return [[Segment(one.text, (one.style or Style.null()) + style) for one in line] for line in lines]
+    return [[Segment(segment.text, (segment.style or Style.null()) + style) for segment in line] for line in lines]

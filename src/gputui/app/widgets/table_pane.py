@@ -1,4 +1,4 @@
-"""A pane with a table: a line above it, the table, and its filter."""
+"""A pane with a header line, a table and its filter."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from gputui.app.widgets.row_table import RowTable
 
 
 class TablePane(Guarded, Vertical):
-    """What its kinds have in common; each has its own columns and keys."""
+    """Base class of table panes; each has its own columns and keys."""
 
     table = getters.query_one(RowTable)
     prompt = getters.query_one(Prompt)
@@ -25,13 +25,13 @@ class TablePane(Guarded, Vertical):
         self._columns = columns
 
     def compose(self) -> ComposeResult:
-        """From top to bottom."""
+        """Header, table and prompt."""
         yield Static("", classes="pane-head", markup=False)
         yield RowTable(self._columns)
         yield Prompt()
 
     def show_rows(self, head: str, rows: Sequence[Row]) -> None:
-        """Take in new rows."""
+        """Show new rows."""
         text = f" {head}"
         if self.table.filter_text:
             text += f"   only {self.table.filter_text}"
@@ -40,7 +40,7 @@ class TablePane(Guarded, Vertical):
         self.table.show(rows)
 
     def leave(self) -> bool:
-        """Leave the filter; whether there was one."""
+        """Clear the filter; returns whether there was one."""
         if not self.table.filter_text:
             return False
         self.table.set_filter("")
@@ -59,6 +59,6 @@ class TablePane(Guarded, Vertical):
     @on(Prompt.Done)
     def _typed_all(self, message: Prompt.Done) -> None:
         message.stop()
-        if not message.kept:
+        if not message.accepted:
             self.table.set_filter("")
         focus_now(self.table)

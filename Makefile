@@ -32,6 +32,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/make-reference --check
 	$(BIN)/codespell
+	$(BIN)/python scripts/check-words
 
 unit: $(VENV)/.dev
 	@BIN=$(BIN) scripts/test $(ARGS)

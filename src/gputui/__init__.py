@@ -1,3 +1,3 @@
 """The terminal cockpit for shared GPU servers."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -2,12 +2,16 @@
 diff.
 
 Each state is drawn at three sizes. The text is one file a size; the styles, of which there is one file for the dark and
-one for the light theme, are run lengths of letters whose colours stand above them.
+one for the light theme, are run lengths of letters. What colours these stand for is one file for all, and so are the
+key bars.
 """
 
+import fcntl
+import json
 import os
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -116,11 +120,22 @@ STATES: dict[str, tuple[str, Keys]] = {
 }
 
 
-def styles_of(app: GputuiApp) -> str:
-    """The styles of all cells as run lengths of letters, after a legend of the letters."""
+@dataclass(frozen=True)
+class Picture:
+    """A screen: its text and the runs of its styles, both without the key bar, which has a file for all pictures; and
+    the colours that the letters of the runs stand for, in one file for all, too. So a changed colour, or a changed
+    word of the key bar, changes one file."""
+
+    text: str
+    runs: str
+    key_bar: str
+    colours: tuple[str, ...]
+
+
+def picture_of(app: GputuiApp) -> Picture:
     letters: dict[str, str] = {}
     lines = []
-    for strip in app.screen_stack[-1]._compositor.render_strips():
+    for strip in app.screen_stack[-1]._compositor.render_strips()[:-1]:
         runs: list[list[object]] = []
         for text, style, _ in strip:
             name = letters.setdefault(str(style), chr(0x61 + len(letters) % 26) + (str(len(letters) // 26) or ""))
@@ -129,24 +144,38 @@ def styles_of(app: GputuiApp) -> str:
             else:
                 runs.append([len(text), name])
         lines.append(" ".join(f"{count}{name}" for count, name in runs))
-    legend = [f"{name} = {style}" for style, name in letters.items()]
-    return "\n".join([*legend, "", *lines]) + "\n"
-
-
-def text_of(app: GputuiApp) -> str:
-    return "\n".join(line.rstrip() for line in screen_text(app).splitlines()) + "\n"
+    *text_lines, key_bar = (line.rstrip() for line in screen_text(app).splitlines())
+    return Picture("\n".join(text_lines) + "\n", "\n".join(lines) + "\n", key_bar, tuple(letters))
 
 
 WRITING = os.environ.get("GPUTUI_GOLDEN") == "write"
+KEY_BARS, COLOURS = GOLDEN / "key-bars.json", GOLDEN / "colours.json"
 
 
-async def settled(pilot: Pilot[None], app: GputuiApp, text: str, styles: str) -> tuple[str, str]:
+def recorded(name: str, theme: str) -> Picture:
+    text, runs = (GOLDEN / f"{name}.txt").read_text(), (GOLDEN / f"{name}.{theme}").read_text()
+    key_bar, colours = json.loads(KEY_BARS.read_text())[name], json.loads(COLOURS.read_text())[f"{name}.{theme}"]
+    return Picture(text, runs, key_bar, tuple(colours))
+
+
+def record(name: str, theme: str, picture: Picture) -> None:
+    (GOLDEN / f"{name}.txt").write_text(picture.text)
+    (GOLDEN / f"{name}.{theme}").write_text(picture.runs)
+    for path, key, value in ((KEY_BARS, name, picture.key_bar), (COLOURS, f"{name}.{theme}", list(picture.colours))):
+        with path.open("a+") as file:  # several processes write at the same time
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            entries = json.loads(file.read() or "{}") | {key: value}
+            file.truncate(0)
+            file.write(json.dumps(dict(sorted(entries.items())), indent=0, ensure_ascii=False) + "\n")
+
+
+async def settled(pilot: Pilot[None], app: GputuiApp, expected: Picture | None) -> Picture:
     """The expected picture, else the first stable one: a slow machine draws it later."""
-    expected = None if WRITING else ((GOLDEN / text).read_text(), (GOLDEN / styles).read_text())
     previous = None
     for _ in range(10 if WRITING else 100):
         await pilot.pause(0.1)
-        current = (text_of(app), styles_of(app))
+        current = picture_of(app)
         if current == (expected or previous):
             return current
         previous = current
@@ -165,21 +194,20 @@ async def test_the_look(open_controller: Opening, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("gputui.state.applies.STARTING_S", float("inf"))  # it is recorded before it is claimed
     scenario, keys = STATES[state]
     controller = open_controller(scenario, fixed_time=NOW, carry_out=half_of_it)
-    pictures: dict[str, str] = {}
+    pictures: dict[tuple[str, str], Picture] = {}
     app = app_of(controller, theme=THEMES[0])
     async with app.run_test(size=(120, 40)) as pilot:
-        await shows(pilot, ", found", "nothing to do")
+        await shows(pilot, ", unmanaged", "nothing to do")
         await keys(pilot)
         for width, height in SIZES:
             await pilot.resize_terminal(width, height)
             for theme in THEMES:
                 app.theme = theme
                 app.clear_notifications()
-                text, styles = f"{state}-{width}x{height}.txt", f"{state}-{width}x{height}.{theme[7:]}"
-                pictures[text], pictures[styles] = await settled(pilot, app, text, styles)
-    GOLDEN.mkdir(exist_ok=True)
+                name = (f"{state}-{width}x{height}", theme.removeprefix("gputui-"))
+                pictures[name] = await settled(pilot, app, None if WRITING else recorded(*name))
     for name, picture in pictures.items():
-        path = GOLDEN / name
         if WRITING:
-            path.write_text(picture)
-        assert picture == path.read_text(), name
+            GOLDEN.mkdir(exist_ok=True)
+            record(*name, picture)
+        assert picture == recorded(*name), name

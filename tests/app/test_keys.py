@@ -231,7 +231,7 @@ async def test_a_running_apply_is_cancelled_and_taken_back(open_controller: Open
         await pilot.press("y")
         await shows(pilot, "watch it come up", "ai-rerank: starting")
         await pilot.press("v", "X")
-        await shows(pilot, "Cancel apply 1?", "is taken back")
+        await shows(pilot, "Cancel apply 1?", "is rolled back")
         await pilot.press("y")
         await shows(pilot, "it was cancelled by alice")
         await until(pilot, lambda: controller.history.record(1).result == "rolled_back")

@@ -48,7 +48,7 @@ def test_a_signal_reaches_the_process_that_was_meant_and_no_other() -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
         started_at = start_time(process.pid)
         assert started_at is not None
-        with pytest.raises(Refusal, match="is another one by now"):
+        with pytest.raises(Refusal, match="is a different process now"):
             send_signal(process.pid, started_at + 1, "TERM")
         assert process.poll() is None
         send_signal(process.pid, started_at, "TERM")
@@ -102,7 +102,7 @@ async def test_what_happens_elsewhere_is_told_and_kept(open_controller: Opening)
     controller = open_controller()
     app = app_of(controller)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await shows(pilot, "running, found")
+        await shows(pilot, "running, unmanaged")
         engine = controller._engine
         engine.stop("ai-asr", 1)
         controller.watch.rescan()

@@ -29,7 +29,7 @@ async def test_the_chosen_one_goes_into_the_draft_after_a_question_and_one_undo_
         await pilot.press("j")
         await until(pilot, lambda: "GPUs with most free memory" in screen_text(app))
         await pilot.press("enter")
-        await until(pilot, lambda: "containers that gputui found" in screen_text(app))
+        await until(pilot, lambda: "unmanaged containers" in screen_text(app))
         await pilot.press("y")
         await until(pilot, lambda: labels(controller, "ai-emb") != ["1"])
         await until(pilot, lambda: " vram " in screen_text(app).splitlines()[0])

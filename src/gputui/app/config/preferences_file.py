@@ -11,7 +11,7 @@ from textual.keys import Keys
 
 from gputui.app.config.keymap import CONTEXTS, PLACE
 from gputui.app.config.preferences import TAILS, Preferences
-from gputui.app.render.columns import COLUMN_TITLES
+from gputui.app.render.service_columns import COLUMN_TITLES
 from gputui.domain.errors import UsageError
 from gputui.domain.plain_yaml import FAULTS, fault_text, load_yaml
 from gputui.domain.text import clean, whole_number

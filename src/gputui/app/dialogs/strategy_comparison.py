@@ -33,7 +33,7 @@ class Strategies(ModalScreen[Suggestion | None]):
         Binding("minus", "reserve(-1)", "less reserve", id="strategies.less"),
         Binding("j", "cursor(1)", "down", id="strategies.down"),
         Binding("k", "cursor(-1)", "up", id="strategies.up"),
-        Binding("f", "found", "found ones too", id="strategies.found"),
+        Binding("f", "found", "unmanaged too", id="strategies.found"),
     ]
 
     table = getters.query_one("#strategies", DataTable)

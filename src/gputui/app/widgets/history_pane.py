@@ -55,7 +55,7 @@ def _is_same(event: ApplyEvent, later: ApplyEvent) -> bool:
 
 
 def _style(result: str) -> str:
-    if result in ("failed", "cut off"):
+    if result in ("failed", "interrupted"):
         return "error"
     return "warning" if result == "rolled back" or "/" in result else ""
 
@@ -135,7 +135,7 @@ class HistoryPane(TablePane):
             for revision in revisions
         ]
         for record in applies:
-            result = "cut off" if record.cut_off else record.result.replace("_", " ")
+            result = "interrupted" if record.cut_off else record.result.replace("_", " ")
             done_count = sum(outcome == "done" for outcome in record.services.values())
             if record.result in ("rolled_back", "failed") and done_count:
                 result = f"{done_count}/{len(record.services)} done"

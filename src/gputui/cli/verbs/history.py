@@ -33,7 +33,7 @@ def _history(controller: Controller, arguments: argparse.Namespace) -> int:
     say()
     rows = []
     for record in applies:
-        result = "cut off" if record.cut_off else record.result
+        result = "interrupted" if record.cut_off else record.result
         rows.append(
             (
                 str(record.id),

@@ -39,7 +39,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """A serving program. `marks` are substrings of its images and commands.
+    """A serving program. `marks` are substrings of its images and commands; of several that match, that of the lowest
+    `order` counts.
 
     `serving` reads its options. `minimum_mib` is the least it needs on each GPU, None if the files do not tell enough.
     `claim` is how much it takes once it runs (from a GPU's total and the minimum), None if just the minimum. `parts` is
@@ -65,6 +66,7 @@ class Backend:
 
     name: str
     marks: tuple[str, ...]
+    order: int = 50
     serving: Callable[[CommandLine, Mapping[str, str], int], Serving]
     minimum_mib: Callable[[Question], int | None]
     claim: Callable[[Serving, int | None, int | None], ClaimRule | None] | None = None

@@ -41,6 +41,7 @@ def minimum_mib(question: Question) -> int | None:
 
 PYTORCH = Backend(
     name="pytorch",
+    order=80,
     images=r"pytorch|torch|comfyui|tritonserver",
     marks=("pytorch", "torchrun", "torch", "comfyui", "tritonserver"),
     serving=read_serving,
@@ -56,6 +57,7 @@ def _takes_what_it_is_given(line: CommandLine, environment: Mapping[str, str], g
 
 OLLAMA = Backend(
     name="ollama",
+    order=70,
     marks=("ollama",),
     images=r"ollama",
     official_images=r"(^|/)ollama/",
@@ -67,6 +69,7 @@ OLLAMA = Backend(
 """Loads models on demand: on one GPU if the model fits, else on all (server/sched.go)."""
 TEI = Backend(
     name="tei",
+    order=45,
     images=r"text-embeddings-inference",
     official_images=r"(^|/)huggingface/",
     loads_model=True,
@@ -76,4 +79,4 @@ TEI = Backend(
     elastic=True,
 )
 """Its warm-up takes as much as the longest batch needs, which depends on the kernels in its image."""
-GENERIC = Backend(name="generic", marks=(), serving=read_serving, minimum_mib=minimum_mib, elastic=True)
+GENERIC = Backend(name="generic", order=90, marks=(), serving=read_serving, minimum_mib=minimum_mib, elastic=True)

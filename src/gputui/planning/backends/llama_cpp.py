@@ -210,6 +210,7 @@ def parts(question: Question) -> tuple[float, ...]:
 
 LLAMA_CPP = Backend(
     name="llama_cpp",
+    order=60,
     marks=("llama.cpp", "llama-cpp", "llama-server", "llama_cpp"),
     serving=read_serving,
     minimum_mib=minimum_mib,

@@ -3,17 +3,23 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
 
+from gputui.planning import backends
 from gputui.planning.backends.backend import Backend, Version
-from gputui.planning.backends.elastic import GENERIC, OLLAMA, PYTORCH, TEI
-from gputui.planning.backends.llama_cpp import LLAMA_CPP
-from gputui.planning.backends.lmdeploy import LMDEPLOY
-from gputui.planning.backends.sglang import SGLANG
-from gputui.planning.backends.tensorrt_llm import TENSORRT_LLM
-from gputui.planning.backends.tgi import TGI
-from gputui.planning.backends.vllm import VLLM
+from gputui.planning.backends.elastic import GENERIC, PYTORCH
 
-BACKENDS = (VLLM, SGLANG, TENSORRT_LLM, TGI, TEI, LMDEPLOY, LLAMA_CPP, OLLAMA, PYTORCH, GENERIC)
+
+def _found() -> tuple[Backend, ...]:
+    names = [module.name for module in iter_modules(backends.__path__) if module.name != "registry"]
+    modules = [import_module(f"{backends.__name__}.{name}") for name in names]
+    values = {id(value): value for module in modules for value in vars(module).values() if isinstance(value, Backend)}
+    return tuple(sorted(values.values(), key=lambda backend: (backend.order, backend.name)))
+
+
+BACKENDS = _found()
+"""Every backend, each from its own file in this package."""
 
 _BY_NAME = {backend.name: backend for backend in BACKENDS}
 

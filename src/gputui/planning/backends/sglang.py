@@ -177,6 +177,7 @@ def _beside_static_mib(serving: Serving, total_mib: int, tensor: int) -> int:
 
 SGLANG = Backend(
     name="sglang",
+    order=20,
     marks=("sglang",),
     serving=read_serving,
     minimum_mib=minimum_mib,

@@ -82,6 +82,7 @@ def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> Claim
 
 TENSORRT_LLM = Backend(
     name="tensorrt_llm",
+    order=30,
     marks=("tensorrt-llm", "tensorrt_llm", "trtllm"),
     serving=read_serving,
     minimum_mib=minimum_mib,

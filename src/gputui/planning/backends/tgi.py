@@ -91,6 +91,7 @@ def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> Claim
 
 TGI = Backend(
     name="tgi",
+    order=40,
     marks=("text-generation-inference", "text-generation-launcher"),
     serving=read_serving,
     minimum_mib=minimum_mib,

@@ -215,6 +215,7 @@ def claim(serving: Serving, total_mib: int | None, minimum: int | None) -> Claim
 
 VLLM = Backend(
     name="vllm",
+    order=10,
     marks=("vllm",),
     serving=read_serving,
     minimum_mib=minimum_mib,

@@ -53,7 +53,7 @@ def test_at_the_end_of_a_file_with_or_without_a_last_line_end(ending: str) -> No
         ("services: {a: {image: x}}\n", "on lines of its own"),
         ("services:\n  new:\n    image: x\n", "has a service new already"),
         ("other: 1\n", "has no services"),
-        ("a: [\n", "is no YAML"),
+        ("a: [\n", "is not YAML"),
     ],
 )
 def test_a_file_that_cannot_be_added_to_is_refused(text: str, message: str) -> None:

@@ -169,8 +169,9 @@ class LogPane(Guarded, Vertical):
         parts += [
             word for is_on, word in ((view.wrapping, "wrap"), (view.times, "times"), (view.json, "JSON")) if is_on
         ]
-        for title in self.query(".log-title").results(Static):  # there is none while the pane is composed
-            title.update(" · ".join(part for part in parts if part))
+        if self.is_mounted:
+            for title in self.query(".log-title").results(Static):  # there is none while the pane is removed
+                title.update(" · ".join(part for part in parts if part))
 
     def changed(self) -> None:
         """Update view and title after a change of the lines or options."""

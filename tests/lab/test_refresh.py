@@ -49,7 +49,7 @@ def model(lab: Lab) -> str:
 
 
 def test_a_changed_file_is_told_and_not_taken_in_unasked(lab: Lab, file: Path) -> None:
-    assert "not what its Compose file says: environment" in lab.gputui("--file", str(file), "plan").stdout
+    assert "differs from its Compose file: environment" in lab.gputui("--file", str(file), "plan").stdout
     assert lab.gputui("--file", str(file), "apply", "--yes").stdout.strip().endswith("nothing to do")
     assert model(lab) == "one"
 

@@ -100,7 +100,7 @@ def test_restart_and_stop_by_name() -> None:
 
 def test_what_a_file_says_otherwise_is_told_and_taken_in_when_that_is_asked_for() -> None:
     differing = service("a", HOST[0], file_differences=("image",))
-    finding = Finding(severity="info", code=DIFFERS, text="a is not what its Compose file says", service="a")
+    finding = Finding(severity="info", code=DIFFERS, text="a is differs from its Compose file", service="a")
     told = plan_of(differing, findings=(finding,))
     assert (actions(told), told.untaken) == ([], (finding,))
     taken = make_plan([differing], HOST, (finding,), revision=1, refresh=True)

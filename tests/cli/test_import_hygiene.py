@@ -30,6 +30,7 @@ def test_the_first_gpus_wait_for_neither_the_screen_nor_the_control_room() -> No
     run(
         "import sys; import gputui.main, gputui.app.terminal.startup_preview;"
         "import gputui.gpus.nvidia.nvml, gputui.engine.docker_engine;"
-        "late = ('textual', 'gputui.controller.local_controller', 'gputui.planning.services', 'yaml');"
+        "late = ('textual', 'gputui.controller.local_controller', 'gputui.controller.protocols',"
+        "'gputui.planning.services', 'yaml');"
         "assert not [name for name in late if name in sys.modules], sys.modules"
     )

@@ -4,10 +4,12 @@ in the docs are generated from it."""
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gputui.cli.argument_types import seconds
-from gputui.controller.protocols import Controller
+
+if TYPE_CHECKING:  # the first picture must not wait for it
+    from gputui.controller.protocols import Controller
 
 Completion = Literal["services", "gpus", "contexts", "revisions", "applies", "files"]
 """The kind of values that a shell completes for an argument."""
@@ -31,7 +33,7 @@ class Verb:
 
     name: str
     summary: str
-    run: Callable[[Controller, argparse.Namespace], int]
+    run: "Callable[[Controller, argparse.Namespace], int]"
     arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
     description: str = ""
     examples: tuple[tuple[str, str], ...] = ()

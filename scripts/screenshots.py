@@ -85,9 +85,9 @@ async def take(controller: LocalController, name: str, size: tuple[int, int], th
 def main() -> None:
     """All pictures."""
     FOLDER.mkdir(exist_ok=True)
-    rooms = [started(scenario) for _, scenario, *_ in PICTURES]
+    controllers = [started(scenario) for _, scenario, *_ in PICTURES]
     time.sleep(AGED_S)
-    for controller, (name, _, *how) in zip(rooms, PICTURES, strict=True):
+    for controller, (name, _, *how) in zip(controllers, PICTURES, strict=True):
         asyncio.run(take(controller, name, *how))
     os._exit(0)
 

@@ -66,24 +66,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _complete() -> None:
     """Answer a completion request of the shell."""
-    from gputui.cli.shell_completion import complete  # noqa: PLC0415 - only needed for completion
+    import tempfile  # noqa: PLC0415 - only needed for completion
+
+    from gputui.cli.shell_completion import complete  # noqa: PLC0415
     from gputui.engine.engine_address import context_names  # noqa: PLC0415
 
-    def open_controller(arguments: argparse.Namespace) -> "Controller":
-        arguments.readonly, arguments.definition = True, None
-        with suppress(AttributeError):
-            arguments.verb = None
-        if arguments.demo is None:
-            server = _real_server(arguments)
-        else:
-            server = _simulated_server(arguments, Path(tempfile.mkdtemp(prefix="gputui-demo-")))
-        controller = server.controller()
-        controller.watch.start()
-        return controller
+    with tempfile.TemporaryDirectory(prefix="gputui-demo-", ignore_cleanup_errors=True) as state:
 
-    import tempfile  # noqa: PLC0415
+        def open_controller(arguments: argparse.Namespace) -> "Controller":
+            arguments.readonly, arguments.definition, arguments.verb = True, None, None
+            is_real = arguments.demo is None
+            server = _real_server(arguments) if is_real else _simulated_server(arguments, Path(state))
+            controller = server.controller()
+            controller.watch.start()
+            return controller
 
-    complete(open_controller, lambda: context_names(os.environ))
+        code = complete(open_controller, lambda: context_names(os.environ))
+    if code is not None:
+        os._exit(code)  # as at the end of every command: no thread that hangs may keep it
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ argcomplete drives it: the shell starts gputui with the words typed so far, and 
 import argparse
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -24,15 +25,19 @@ Controllers = Callable[[argparse.Namespace], Controller]
 """Creates the controller of the server that the options select."""
 
 
-def complete(controllers: Controllers, contexts: Callable[[], Sequence[str]]) -> None:
-    """Answer a completion request of the shell and exit; return if there is none."""
+def complete(controllers: Controllers, contexts: Callable[[], Sequence[str]]) -> int | None:
+    """Answer a completion request of the shell; the exit code, None if there is no request."""
     parser = parser_of([load(name) for name in FILES])
     for action in _actions(parser):
         completion: Completion | None = getattr(action, COMPLETES, None)
         if completion is not None and completion != "files":
             setattr(action, "completer", _Completer(completion, controllers, contexts))  # noqa: B010 - argcomplete reads it
     _mark_scenario(os.environ)
-    argcomplete.autocomplete(parser, exclude=["carry-out"])
+    try:
+        argcomplete.autocomplete(parser, exclude=["carry-out"], exit_method=sys.exit)
+    except SystemExit as answered:
+        return int(answered.code or 0)
+    return None
 
 
 # `--demo` is followed by a verb or an option, unless that is the name of a scenario or a file.

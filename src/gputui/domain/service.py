@@ -157,6 +157,10 @@ class Service:
     is_saved: bool = False
     is_unknown: bool = False
 
+    def assigned_text(self, labels: str) -> str:
+        """The labels of its GPUs; `any 2: 0,1` where its file asks for a number of GPUs and nobody chose any."""
+        return labels if self.any_gpus is None else f"any {self.any_gpus}: {labels}"
+
     @property
     def name(self) -> str:
         """The display name, which is unique on a host."""

@@ -43,7 +43,7 @@ def engine_address(
         raise UsageError("--host and --context both name an engine", "give one of them")
     if host:
         return EngineAddress(url=_with_scheme(host), source="--host", from_environment=True)
-    folder = Path(environment.get("DOCKER_CONFIG") or Path(environment.get("HOME") or "~").expanduser() / ".docker")
+    folder = _config_dir(environment)
     if context:
         return _of_context(context, "--context", folder, environment)
     if environment.get("DOCKER_HOST"):
@@ -108,6 +108,11 @@ def _of_context(name: str, source: str, folder: Path, environment: Mapping[str, 
     )
 
 
+def _config_dir(environment: Mapping[str, str]) -> Path:
+    home = Path(environment.get("HOME") or "~").expanduser()
+    return Path(environment.get("DOCKER_CONFIG") or home / ".docker")
+
+
 def _context_names(folder: Path) -> list[str]:
     names = ["default"]
     for path in sorted((folder / "contexts" / "meta").glob("*/meta.json")):
@@ -120,5 +125,4 @@ def _context_names(folder: Path) -> list[str]:
 
 def context_names(environment: Mapping[str, str]) -> list[str]:
     """The names of docker's contexts."""
-    home = Path(environment.get("HOME") or "~").expanduser()
-    return _context_names(Path(environment.get("DOCKER_CONFIG") or home / ".docker"))
+    return _context_names(_config_dir(environment))

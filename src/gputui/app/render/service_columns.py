@@ -88,7 +88,7 @@ def _gpus(parts: RowParts) -> Text:
     assigned = _labels(service.assigned, labels)
     text = assigned if current == assigned else f"{current} → {assigned}"
     if service.any_gpus is not None:
-        text = f"any {service.any_gpus}: {assigned}"
+        text = service.assigned_text(assigned)
     if parts.edited:
         return cell(text, "bold")
     differs = saved is not None and saved.adopted and current != assigned

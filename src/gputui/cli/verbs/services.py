@@ -26,7 +26,7 @@ def _print_services(snapshot: Snapshot) -> None:
             service.backend,
             service.model or "–",
             _needs(service),
-            (f"any {service.any_gpus}: " if service.any_gpus else "") + labels(service.assigned, snapshot),
+            service.assigned_text(labels(service.assigned, snapshot)),
             labels(service.running_on, snapshot),
             state_text(service),
             "" if service.origin == "compose" or service.adopted else "unmanaged",

@@ -11,14 +11,14 @@ from gputui.planning.backends.backend import Backend, Version
 from gputui.planning.backends.elastic import GENERIC, PYTORCH
 
 
-def _found() -> tuple[Backend, ...]:
+def _all_backends() -> tuple[Backend, ...]:
     names = [module.name for module in iter_modules(backends.__path__) if module.name != "registry"]
     modules = [import_module(f"{backends.__name__}.{name}") for name in names]
     values = {id(value): value for module in modules for value in vars(module).values() if isinstance(value, Backend)}
     return tuple(sorted(values.values(), key=lambda backend: (backend.order, backend.name)))
 
 
-BACKENDS = _found()
+BACKENDS = _all_backends()
 """Every backend, each from its own file in this package."""
 
 _BY_NAME = {backend.name: backend for backend in BACKENDS}
